@@ -1,0 +1,60 @@
+/** The element types of safetensors that can be read. */
+export type TensorDtype = 'F32' | 'F16' | 'BF16';
+
+/** One entry of a safetensors header, validated. */
+export interface TensorInfo {
+  name: string;
+  /** As the header says it; reading other types than `TensorDtype` is refused when the tensor is needed, not before. */
+  dtype: string;
+  shape: readonly number[];
+  /** From the first byte after the header. */
+  byteOffset: number;
+  byteLength: number;
+  /** The file that holds it (a shard, or model.safetensors). */
+  file: string;
+}
+
+/** Some bytes of one tensor, in order: `bytes` are those at [begin, begin + bytes.length) of the tensor. */
+export interface TensorChunk {
+  tensor: TensorInfo;
+  begin: number;
+  /** Valid until the next chunk is asked for. */
+  bytes: Uint8Array;
+}
+
+/** A checkpoint whose headers have been read and validated, and whose data has not been read yet. */
+export interface Checkpoint {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The sum of the sizes of all its files. */
+  readonly byteLength: number;
+  /** All data once, in file order; backpressure holds the download. */
+  chunks(): AsyncIterable<TensorChunk>;
+  /** Stops the download. Idempotent; called by whoever opened it when the load fails. */
+  cancel(): Promise<void>;
+}
+
+/** The shapes of transformers.js's progress events, and the two steps that only this library has (compile, upload). */
+export type ProgressInfo =
+  | { status: 'initiate' | 'download'; name: string; file: string }
+  | { status: 'progress'; name: string; file: string; progress: number; loaded: number; total: number }
+  | { status: 'done'; name: string; file: string }
+  | { status: 'compile' | 'upload'; name: string; file: string; progress: number; loaded: number; total: number }
+  | { status: 'ready'; task: string; model: string };
+
+export type ProgressCallback = (info: ProgressInfo) => void;
+
+/** An opened file of a model: its size where it is known, and its bytes. */
+export interface ModelFile {
+  readonly size: number | undefined;
+  readonly stream: ReadableStream<Uint8Array>;
+}
+
+/** Where the files of one model come from: a hub id, a base URL, a local path, a list of File/Blob, or bytes. */
+export interface ModelSource {
+  /** For messages and progress events: the id, the URL, or "files". */
+  readonly name: string;
+  /** Opens a file. Throws SourceError; where `optional` and the file does not exist, resolves to undefined. */
+  open(file: string, options?: { optional?: boolean }): Promise<ModelFile | undefined>;
+  /** A whole JSON file, parsed. Throws SourceError where it is no JSON (a web page, say). */
+  json(file: string, options?: { optional?: boolean }): Promise<unknown>;
+}

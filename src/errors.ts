@@ -1,0 +1,85 @@
+/** What every error of this library says: what went wrong, what was found, what was expected, and what to do next. */
+export interface Complaint {
+  /** What went wrong, as a short clause: `tensor "pooler.dense.weight" has the wrong shape`. */
+  what: string;
+  /** What was found. */
+  actual?: string;
+  /** What would have been right. */
+  expected?: string;
+  /** What the reader can do about it, as a full sentence. */
+  next?: string;
+  cause?: unknown;
+}
+
+function sentence({ what, actual, expected, next }: Complaint): string {
+  let text = what;
+  if (actual !== undefined) text += `: got ${actual}`;
+  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${expected}`;
+  return next === undefined ? `${text}.` : `${text}. ${next}`;
+}
+
+/** The base of every error this library throws on purpose; `name` is the class's name, also in a minified build. */
+export class WebGPUBertError extends Error {
+  override readonly name: string = 'WebGPUBertError';
+  readonly what: string;
+  readonly actual: string | undefined;
+  readonly expected: string | undefined;
+  readonly next: string | undefined;
+
+  constructor(complaint: Complaint) {
+    super(sentence(complaint), complaint.cause === undefined ? undefined : { cause: complaint.cause });
+    this.what = complaint.what;
+    this.actual = complaint.actual;
+    this.expected = complaint.expected;
+    this.next = complaint.next;
+  }
+}
+
+/** No WebGPU, no adapter, a limit that is too small, a lost device, a shader that does not compile. */
+export class DeviceError extends WebGPUBertError {
+  override readonly name = 'DeviceError';
+}
+
+/** A file could not be had, or is not what its name says (404, a web page instead of JSON, a wrong sha256). */
+export class SourceError extends WebGPUBertError {
+  override readonly name = 'SourceError';
+  readonly file: string;
+  readonly url: string | undefined;
+  readonly status: number | undefined;
+
+  constructor(complaint: Complaint & { file: string; url?: string; status?: number }) {
+    super(complaint);
+    this.file = complaint.file;
+    this.url = complaint.url;
+    this.status = complaint.status;
+  }
+}
+
+/** The bytes of a checkpoint are malformed, or a tensor is missing or of another shape. */
+export class CheckpointError extends WebGPUBertError {
+  override readonly name = 'CheckpointError';
+  readonly file: string | undefined;
+  readonly tensor: string | undefined;
+
+  constructor(complaint: Complaint & { file?: string; tensor?: string }) {
+    super(complaint);
+    this.file = complaint.file;
+    this.tensor = complaint.tensor;
+  }
+}
+
+/** A model, task or option that this library does not do; `supported` lists what it does. */
+export class UnsupportedError extends WebGPUBertError {
+  override readonly name = 'UnsupportedError';
+  readonly supported: readonly string[];
+
+  constructor(complaint: Complaint & { supported: readonly string[] }) {
+    super({ ...complaint, expected: complaint.expected ?? `one of ${complaint.supported.join(', ')}` });
+    this.supported = complaint.supported;
+  }
+}
+
+/** An argument of a call is not what it should be. Nothing was run, nothing was changed. */
+export class InputError extends WebGPUBertError {
+  override readonly name = 'InputError';
+}
