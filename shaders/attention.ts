@@ -1,0 +1,156 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { type Caps, declarations, each, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
+
+export interface AttentionVariant {
+  /** H and D, unpadded. */
+  readonly heads: number;
+  readonly headSize: number;
+  /** Also write softmax(q k^T): H blocks of L x L for every sequence, blocks of a sequence together. */
+  readonly probabilities: boolean;
+}
+
+export interface AttentionShape {
+  /** Queries of one workgroup: `lanes` invocations, each with `queries` neighbouring ones. */
+  readonly lanes: number;
+  readonly queries: number;
+  /** Keys and values pass through workgroup memory. */
+  readonly shared: boolean;
+}
+
+/**
+ * Software adapters: several queries per invocation, because every key that is loaded should serve several, and no barrier.
+ * GPUs: one query per invocation, keys shared by the 64 of a workgroup.
+ */
+export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
+  return caps.software
+    ? { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false }
+    : { lanes: 64, queries: 1, shared: true };
+}
+
+/**
+ * context[T, H D] = softmax(q k^T * scale) v within every sequence and head, with q, k, v side by side in qkv[T, 3 H D].
+ *
+ * Streaming softmax: the keys pass once, four at a time, with a running maximum and sum per query (Milakov and Gimelshein,
+ * arXiv 1805.02867; Dao et al., arXiv 2205.14135), so no L x L matrix exists unless asked for. One workgroup serves one tile of
+ * one sequence and one head: tiles[i] = (start, end, first query, start of the sequence's pairs), all but the last in tokens of
+ * the pass. Keys are counted from the start of the sequence, so a sequence's result is the same bits anywhere in any batch.
+ *
+ * The head size is padded to a multiple of four by rows of zero weight.      grid: tiles, H
+ */
+export function attention(variant: AttentionVariant, shape: AttentionShape): Kernel {
+  const { heads, headSize, probabilities } = variant;
+  const { lanes, queries, shared } = shape;
+  const D4 = padded(headSize) / 4;
+  const S4 = 3 * heads * D4;
+  const bindings = [
+    read('tiles', 'array<vec4u>'),
+    read('qkv'),
+    write('context'),
+    ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
+  ];
+  const params = [u32('tiles'), f32('scale')];
+  const ofQuery = (text: (r: number) => string) => each(queries, text);
+  const ofColumn = (text: (d: number) => string) => each(D4, text);
+  // As many keys as the 16 KiB of workgroup memory that every adapter has take, 32 at most.
+  const tileKeys = shared ? Math.min(32, 4 * Math.floor(16384 / (4 * 2 * D4 * 16))) : 4;
+  const key = (d: number) => (shared ? `k_tile[at + ${d}u]` : `qkv[at + ${d}u]`);
+  const value = (d: number) => (shared ? `v_tile[at + ${d}u]` : `qkv[at + ${heads * D4 + d}u]`);
+  /** Where key j of the four stands. A loop over the four, not four copies: a kernel's compile time grows with its text. */
+  const at = shared
+    ? `((key - start) % ${tileKeys}u + j) * ${D4}u`
+    : `min(key + j, end - 1u) * ${S4}u + ${heads * D4}u + head * ${D4}u`;
+
+  /** The start of the loop over keys, four at a time; `load` fills the tile of workgroup memory that they are in. */
+  const load = (values: boolean) => wgsl`
+#if ${shared}
+    if ((key - start) % ${tileKeys}u == 0u) {
+      workgroupBarrier();
+      for (var i = local.x; i < ${tileKeys * D4}u; i += ${lanes}u) {
+        let at = min(key + i / ${D4}u, end - 1u) * ${S4}u + ${heads * D4}u + head * ${D4}u + i % ${D4}u;
+        k_tile[i] = qkv[at];
+#if ${values}
+        v_tile[i] = qkv[at + ${heads * D4}u];
+#endif
+      }
+      workgroupBarrier();
+    }
+#endif`;
+
+  /** s{r}: the scaled scores of query r with the four keys from `key`; those past the end get the lowest float. */
+  const scores = wgsl`
+    let valid = vec4u(key) + LANE < vec4u(end);
+${ofQuery(r => `    var s${r} = vec4f();`)}
+    for (var j = 0u; j < 4u; j++) {
+      let at = ${at};
+${ofQuery(r => `      var t${r} = 0.0;`)}
+${ofColumn(d => `      { let k = ${key(d)}; ${ofQuery(r => `t${r} += dot(q${r}_${d}, k);`)} }`)}
+${ofQuery(r => `      s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`)}
+    }
+${ofQuery(r => `s${r} = select(vec4f(LOWEST), s${r} * params.scale, valid);`)}`;
+
+  return {
+    name: `attention ${heads}x${headSize}${probabilities ? ' probabilities' : ''}`,
+    bindings,
+    params,
+    workgroups: ({ tiles }) => [tiles!, heads, 1],
+    code: wgsl`
+${declarations(bindings, params)}
+const LOWEST = -3.0e38;
+const LANE = vec4u(0u, 1u, 2u, 3u);
+#if ${shared}
+var<workgroup> k_tile: array<vec4f, ${tileKeys * D4}>;
+var<workgroup> v_tile: array<vec4f, ${tileKeys * D4}>;
+#endif
+
+@compute @workgroup_size(${lanes})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let tile = tiles[group.x];
+  let start = tile.x;
+  let end = tile.y;
+  let head = group.y;
+  let first = tile.z + local.x * ${queries}u;
+${ofQuery(
+  r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${S4}u + head * ${D4}u;
+  var top${r} = LOWEST;
+  var sum${r} = 0.0;
+${ofColumn(d => `  let q${r}_${d} = qkv[q${r}_at + ${d}u]; var a${r}_${d} = vec4f();`)}`,
+)}
+  for (var key = start; key < end; key += 4u) {
+    ${load(true)}
+    ${scores}
+${ofQuery(
+  r => `    let next${r} = max(top${r}, max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w)));
+    let keep${r} = exp(top${r} - next${r});
+    let p${r} = exp(s${r} - next${r});
+    top${r} = next${r};
+    sum${r} = sum${r} * keep${r} + dot(p${r}, vec4f(1.0));
+${ofColumn(d => `    a${r}_${d} *= keep${r};`)}`,
+)}
+    for (var j = 0u; j < 4u; j++) {
+      let at = ${at};
+${ofQuery(r => `      let p${r}_j = dot(p${r}, select(vec4f(), vec4f(1.0), LANE == vec4u(j)));`)}
+${ofColumn(d => `      { let v = ${value(d)}; ${ofQuery(r => `a${r}_${d} += p${r}_j * v;`)} }`)}
+    }
+  }
+${ofQuery(
+  r => `  if (first + ${r}u < end) {
+${ofColumn(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u + ${d}u] = a${r}_${d} / sum${r};`)}
+  }`,
+)}
+#if ${probabilities}
+  let L = end - start;
+  for (var key = start; key < end; key += 4u) {
+    ${load(false)}
+    ${scores}
+${ofQuery(
+  r => `    if (first + ${r}u < end) {
+      let p = exp(s${r} - top${r}) / sum${r};
+      let at = tile.w * ${heads}u + (head * L + first + ${r}u - start) * L + key - start;
+${each(4, j => `      if (valid[${j}]) { probabilities[at + ${j}u] = p[${j}]; }`)}
+    }`,
+)}
+  }
+#endif
+}`,
+  };
+}

@@ -1,0 +1,65 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { normalise, type RowShape, rowIndex } from './norm.ts';
+
+export interface EmbedVariant {
+  /** Floats of one embedding, unpadded. */
+  readonly columns: number;
+  readonly positions: boolean;
+  readonly types: boolean;
+  /** LayerNorm after the sum. */
+  readonly norm: boolean;
+}
+
+/**
+ * y[T, C] = LayerNorm(words[id] + positions[position] + types[type]) for tokens[T] = (id, position, type, sequence)
+ *
+ * The word table may be split by rows over several buffers, because a binding has a size limit: one dispatch per part, each
+ * computing the tokens whose id lies in [first, first + count).      grid: T / rows
+ */
+export function embed({ columns, positions, types, norm }: EmbedVariant, shape: RowShape): Kernel {
+  const C4 = Math.ceil(columns / 4);
+  const { lanes, rows: height } = shape;
+  const bindings = [
+    read('tokens', 'array<vec4u>'),
+    read('words'),
+    ...(positions ? [read('positions')] : []),
+    ...(types ? [read('types')] : []),
+    ...(norm ? [read('gamma'), read('beta')] : []),
+    write('y'),
+  ];
+  const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
+  return {
+    name: `embed ${columns}${positions ? ' positions' : ''}${types ? ' types' : ''}${norm ? ' norm' : ''}`,
+    bindings,
+    params,
+    workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
+    code: wgsl`
+${declarations(bindings, params)}
+#if ${norm}
+${norm ? normalise(columns, shape) : ''}
+#endif
+
+@compute @workgroup_size(${lanes}, ${height})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let row = ${rowIndex(shape)};
+  if (row >= params.rows) { return; }
+  let token = tokens[row];
+  let id = token.x - params.first;
+  if (id >= params.count) { return; }
+  for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
+    var sum = words[id * ${C4}u + i];
+#if ${types}
+    sum += types[token.z * ${C4}u + i];
+#endif
+#if ${positions}
+    sum += positions[token.y * ${C4}u + i];
+#endif
+    y[row * ${C4}u + i] = sum;
+  }
+#if ${norm}
+  normalise(row, local.x);
+#endif
+}`,
+  };
+}

@@ -1,0 +1,53 @@
+import type { Caps } from '../../shaders/kernel.ts';
+import { DeviceError } from '../errors.ts';
+
+/** A device, what its adapter can do, and whether it is ours to destroy. */
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly caps: Caps;
+  /** For people: `google swiftshader`. */
+  readonly adapterName: string;
+  readonly owned: boolean;
+}
+
+const NEXT =
+  'Use Chrome or Edge 113+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
+
+/** Limits worth having beyond the defaults: tables of embeddings are larger than 128 MiB in some models. */
+const WANTED = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
+
+/**
+ * The person's own device, which is never destroyed here, or a new one on the best adapter there is.
+ * Throws DeviceError where there is no WebGPU, no adapter, or no device.
+ */
+export async function openGpu(given?: GPUDevice): Promise<Gpu> {
+  if (given) return describe(given, given.adapterInfo, false);
+  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!gpu) throw new DeviceError({ what: 'this environment has no WebGPU (navigator.gpu is missing)', next: NEXT });
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new DeviceError({ what: 'WebGPU found no usable graphics adapter', next: NEXT });
+  const requiredLimits = Object.fromEntries(WANTED.map(limit => [limit, adapter.limits[limit]]));
+  try {
+    const device = await adapter.requestDevice({ label: 'webgpu-bert', requiredLimits });
+    return describe(device, adapter.info, true);
+  } catch (cause) {
+    throw new DeviceError({ what: 'the graphics adapter gave no device', actual: String(cause), next: NEXT, cause });
+  }
+}
+
+function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: boolean): Gpu {
+  const words = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
+  const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
+  const { limits } = device;
+  return {
+    device,
+    owned,
+    adapterName,
+    caps: {
+      software: info?.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(adapterName),
+      maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+      workgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
+      maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+    },
+  };
+}

@@ -1,0 +1,250 @@
+import { packParams } from '../../shaders/kernel.ts';
+import { slotBytes } from '../plan/arena.ts';
+import type { Batch } from '../plan/batch.ts';
+import type { Value } from '../plan/op.ts';
+import type { Argument, InputName, Plan, Step } from '../plan/plan.ts';
+import type { Sizes } from '../plan/sizes.ts';
+import type { CompiledKernel, PipelineCache } from './pipelines.ts';
+import type { WeightStore } from './weights.ts';
+
+/** The outputs of a pass by name: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
+export type Outputs = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+
+/** Everything on the GPU that belongs to passes of at most `capacity`. */
+interface Room {
+  readonly capacity: Sizes;
+  readonly inputs: Readonly<Record<InputName, GPUBuffer>>;
+  readonly slots: readonly GPUBuffer[];
+  readonly bindGroups: readonly GPUBindGroup[];
+  readonly readbacks: readonly GPUBuffer[];
+  readonly bytes: number;
+}
+
+const INPUTS: Readonly<Record<InputName, keyof Sizes>> = { tokens: 'tokens', sequences: 'sequences', tiles: 'tiles' };
+/** Passes under way at once: the CPU prepares one while the GPU runs the other. */
+const IN_FLIGHT = 2;
+/** minUniformBufferOffsetAlignment of every adapter. */
+const BLOCK = 256;
+
+const rowBytes = ({ stride }: Value): number => stride * 4;
+const aligned = (bytes: number): number => Math.ceil(bytes / BLOCK) * BLOCK;
+
+/** The next capacity: sizes grow by doubling, so that a longer pass now and then makes few new rooms. */
+function grown(sizes: Sizes, previous: Sizes | undefined): Sizes {
+  const grow = (key: keyof Sizes) =>
+    Math.max(previous?.[key] ?? 0, 2 ** Math.ceil(Math.log2(Math.max(sizes[key], 16))));
+  return { tokens: grow('tokens'), sequences: grow('sequences'), tiles: grow('tiles'), pairs: grow('pairs') };
+}
+
+const fits = (sizes: Sizes, capacity: Sizes): boolean =>
+  (Object.keys(sizes) as (keyof Sizes)[]).every(key => sizes[key] <= capacity[key]);
+
+/**
+ * A plan made ready on a device. A run writes the batch, encodes every step into one command buffer, submits once and maps
+ * one buffer; it creates nothing, unless the pass is larger than any before it.
+ */
+export class Executable {
+  readonly plan: Plan;
+  readonly #device: GPUDevice;
+  readonly #weights: WeightStore;
+  readonly #kernels: readonly CompiledKernel[];
+  /** One uniform block per distinct list of params: most steps of an encoder share one. */
+  readonly #blocks: { step: Step; offset: number }[] = [];
+  readonly #blockOf: number[];
+  readonly #uniforms: GPUBuffer;
+  readonly #uniformData: DataView<ArrayBuffer>;
+  #room: Room | undefined;
+  /** One entry per readback buffer: settles when that buffer may be used again. */
+  readonly #busy: Promise<unknown>[] = Array.from({ length: IN_FLIGHT }, () => Promise.resolve());
+  #turn = 0;
+  #entry: Promise<unknown> = Promise.resolve();
+
+  private constructor(device: GPUDevice, plan: Plan, weights: WeightStore, kernels: readonly CompiledKernel[]) {
+    this.#device = device;
+    this.plan = plan;
+    this.#weights = weights;
+    this.#kernels = kernels;
+    const blocks = new Map<string, number>();
+    this.#blockOf = plan.steps.map(step => {
+      const key = JSON.stringify([step.kernel.params, step.params]);
+      let offset = blocks.get(key);
+      if (offset === undefined) {
+        offset = blocks.size * BLOCK;
+        blocks.set(key, offset);
+        this.#blocks.push({ step, offset });
+      }
+      return offset;
+    });
+    this.#uniformData = new DataView(new ArrayBuffer(blocks.size * BLOCK));
+    this.#uniforms = device.createBuffer({
+      label: 'executable.params',
+      size: this.#uniformData.byteLength,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  /** Waits for the pipelines of a plan. Its weights must have been allocated. */
+  static async create(
+    device: GPUDevice,
+    plan: Plan,
+    weights: WeightStore,
+    pipelines: PipelineCache,
+  ): Promise<Executable> {
+    const kernels = await Promise.all(plan.steps.map(step => pipelines.get(step.kernel)));
+    return new Executable(device, plan, weights, kernels);
+  }
+
+  /** Bytes of activations, inputs and readbacks held now. */
+  get bytes(): number {
+    return (this.#room?.bytes ?? 0) + this.#uniformData.byteLength;
+  }
+
+  /** Makes room for passes of this size ahead of the first one. */
+  async reserve(sizes: Sizes): Promise<void> {
+    await this.#inTurn(() => this.#reserve(sizes));
+  }
+
+  /**
+   * Runs one pass. `submitted` settles when the pass has been handed to the GPU, so that the next one may be prepared;
+   * `outputs` when its answer has been read.
+   */
+  run(batch: Batch): { submitted: Promise<void>; outputs: Promise<Outputs> } {
+    const handed = this.#inTurn(async () => {
+      await this.#reserve(batch.sizes);
+      const slot = this.#turn++ % IN_FLIGHT;
+      await this.#busy[slot];
+      const outputs = this.#submit(this.#room!, batch, slot);
+      this.#busy[slot] = outputs.catch(() => undefined);
+      return { outputs };
+    });
+    return { submitted: handed.then(() => undefined), outputs: handed.then(({ outputs }) => outputs) };
+  }
+
+  destroy(): void {
+    this.#release();
+    this.#uniforms.destroy();
+  }
+
+  /** One after the other: rooms, readbacks and the order of submits belong to whoever is inside. */
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#entry.then(action);
+    this.#entry = result.catch(() => undefined);
+    return result;
+  }
+
+  async #reserve(sizes: Sizes): Promise<void> {
+    if (this.#room && fits(sizes, this.#room.capacity)) return;
+    await Promise.all(this.#busy);
+    const capacity = grown(sizes, this.#room?.capacity);
+    this.#release();
+    this.#room = this.#build(capacity);
+  }
+
+  #release(): void {
+    const room = this.#room;
+    if (!room) return;
+    for (const buffer of [...Object.values(room.inputs), ...room.slots, ...room.readbacks]) buffer.destroy();
+    this.#room = undefined;
+  }
+
+  #build(capacity: Sizes): Room {
+    const device = this.#device;
+    let bytes = 0;
+    const make = (label: string, size: number, usage: number) => {
+      bytes += size;
+      return device.createBuffer({ label: `executable.${label}`, size, usage });
+    };
+    const input = (name: InputName) =>
+      make(name, capacity[INPUTS[name]] * 16, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+    const inputs = { tokens: input('tokens'), sequences: input('sequences'), tiles: input('tiles') };
+    const slots = this.plan.slots.map((slot, i) =>
+      make(`slot${i}`, slotBytes(slot, capacity), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC),
+    );
+    let readback = 0;
+    for (const value of this.plan.outputs.values()) readback += aligned(capacity[value.rows] * rowBytes(value));
+    const readbacks = this.#busy.map((_, i) =>
+      make(`readback${i}`, Math.max(readback, BLOCK), GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
+    );
+    const buffer = (arg: Argument): GPUBuffer => {
+      switch (arg.kind) {
+        case 'value':
+          return slots[this.plan.slotOf.get(arg.value.id)!]!;
+        case 'weight':
+          return this.#weights.buffer(arg.weight);
+        case 'input':
+          return inputs[arg.input];
+        default:
+          return arg satisfies never;
+      }
+    };
+    const bindGroups = this.plan.steps.map((step, i) =>
+      device.createBindGroup({
+        label: step.label,
+        layout: this.#kernels[i]!.layout,
+        entries: [
+          { binding: 0, resource: { buffer: this.#uniforms, offset: this.#blockOf[i]!, size: BLOCK } },
+          ...step.args.map((arg, j) => ({ binding: j + 1, resource: { buffer: buffer(arg) } })),
+        ],
+      }),
+    );
+    return { capacity, inputs, slots, bindGroups, readbacks, bytes };
+  }
+
+  #submit(room: Room, batch: Batch, turn: number): Promise<Outputs> {
+    const { queue } = this.#device;
+    const { sizes } = batch;
+    const known = (params: Step['params']): Record<string, number> =>
+      Object.fromEntries(Object.entries(params).map(([name, v]) => [name, typeof v === 'number' ? v : sizes[v]]));
+    for (const { step, offset } of this.#blocks) packParams(step.kernel, known(step.params), this.#uniformData, offset);
+    queue.writeBuffer(this.#uniforms, 0, this.#uniformData.buffer);
+    queue.writeBuffer(room.inputs.tokens, 0, batch.tokens);
+    queue.writeBuffer(room.inputs.sequences, 0, batch.sequences);
+    queue.writeBuffer(room.inputs.tiles, 0, batch.tiles);
+
+    const encoder = this.#device.createCommandEncoder({ label: 'executable.pass' });
+    const pass = encoder.beginComputePass({ label: 'executable.pass' });
+    this.plan.steps.forEach(({ kernel, params }, i) => {
+      pass.setPipeline(this.#kernels[i]!.pipeline);
+      pass.setBindGroup(0, room.bindGroups[i]!);
+      pass.dispatchWorkgroups(...kernel.workgroups(known(params)));
+    });
+    pass.end();
+    const readback = room.readbacks[turn]!;
+    const places: { name: string; value: Value; offset: number }[] = [];
+    let end = 0;
+    for (const [name, value] of this.plan.outputs) {
+      const size = sizes[value.rows] * rowBytes(value);
+      encoder.copyBufferToBuffer(room.slots[this.plan.slotOf.get(value.id)!]!, 0, readback, end, size);
+      places.push({ name, value, offset: end });
+      end += aligned(size);
+    }
+    queue.submit([encoder.finish()]);
+    return this.#read(readback, end, places, sizes);
+  }
+
+  async #read(
+    readback: GPUBuffer,
+    end: number,
+    places: readonly { name: string; value: Value; offset: number }[],
+    sizes: Sizes,
+  ): Promise<Outputs> {
+    await readback.mapAsync(GPUMapMode.READ, 0, end);
+    const bytes = readback.getMappedRange(0, end);
+    const outputs = new Map(
+      places.map(({ name, value, offset }) => {
+        const rows = sizes[value.rows];
+        return [name, unpad(new Float32Array(bytes, offset, rows * value.stride), rows, value)] as const;
+      }),
+    );
+    readback.unmap();
+    return outputs;
+  }
+}
+
+/** A copy without the padding of the rows. */
+function unpad(from: Float32Array, rows: number, { columns, stride }: Value): Float32Array<ArrayBuffer> {
+  if (columns === stride) return new Float32Array(from);
+  const to = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) to.set(from.subarray(row * stride, row * stride + columns), row * columns);
+  return to;
+}

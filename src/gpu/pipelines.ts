@@ -1,0 +1,69 @@
+import type { Kernel } from '../../shaders/kernel.ts';
+import { DeviceError } from '../errors.ts';
+
+export interface CompiledKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Compiles kernels, each source once, all in parallel and off the page's thread. */
+export class PipelineCache {
+  readonly #device: GPUDevice;
+  readonly #compiled = new Map<string, Promise<CompiledKernel>>();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  get size(): number {
+    return this.#compiled.size;
+  }
+
+  /** Resolves once the pipeline is ready. Throws DeviceError with line, column and source where it does not compile. */
+  get(kernel: Kernel): Promise<CompiledKernel> {
+    let compiled = this.#compiled.get(kernel.code);
+    if (!compiled) {
+      compiled = this.#compile(kernel);
+      this.#compiled.set(kernel.code, compiled);
+      // A kernel that failed may be tried again; whoever awaits the promise still gets the error.
+      compiled.catch(() => this.#compiled.delete(kernel.code));
+    }
+    return compiled;
+  }
+
+  async #compile({ name, code, bindings }: Kernel): Promise<CompiledKernel> {
+    const device = this.#device;
+    const layout = device.createBindGroupLayout({
+      label: name,
+      entries: [
+        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } },
+        ...bindings.map(({ access }, i) => ({
+          binding: i + 1,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
+        })),
+      ],
+    });
+    const module = device.createShaderModule({ label: name, code });
+    try {
+      const pipeline = await device.createComputePipelineAsync({
+        label: name,
+        layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: 'main' },
+      });
+      return { pipeline, layout };
+    } catch (cause) {
+      const { messages } = await module.getCompilationInfo();
+      const lines = code.split('\n');
+      const errors = messages
+        .filter(({ type }) => type === 'error')
+        .map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ''}`);
+      throw new DeviceError({
+        what: `the kernel "${name}" does not compile on this device`,
+        actual: errors.join('\n') || String(cause),
+        next: 'Please report this with the name of the browser and of the graphics adapter.',
+        cause,
+      });
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import type { Sizes } from './sizes.ts';
+
+/** One sequence as the model sees it: parallel arrays, one entry per token. */
+export interface Sequence {
+  readonly ids: ArrayLike<number>;
+  readonly positions: ArrayLike<number>;
+  readonly types: ArrayLike<number>;
+}
+
+/** The packed sequences of one pass, as the kernels read them. */
+export interface Batch {
+  readonly sizes: Sizes;
+  /** T x (id, position, type, sequence) */
+  readonly tokens: Uint32Array<ArrayBuffer>;
+  /** B x (start, end, start of its pairs, 0) */
+  readonly sequences: Uint32Array<ArrayBuffer>;
+  /** tiles x (start, end, first query, start of its pairs) */
+  readonly tiles: Uint32Array<ArrayBuffer>;
+}
+
+export function sizesOf(lengths: readonly number[], queryTile: number): Sizes {
+  let tokens = 0;
+  let tiles = 0;
+  let pairs = 0;
+  for (const length of lengths) {
+    tokens += length;
+    tiles += Math.ceil(length / queryTile);
+    pairs += length * length;
+  }
+  return { tokens, sequences: lengths.length, tiles, pairs };
+}
+
+/** Packs sequences one behind the other: no padding. */
+export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
+  const sizes = sizesOf(
+    list.map(({ ids }) => ids.length),
+    queryTile,
+  );
+  const tokens = new Uint32Array(4 * sizes.tokens);
+  const sequences = new Uint32Array(4 * sizes.sequences);
+  const tiles = new Uint32Array(4 * sizes.tiles);
+  let start = 0;
+  let tile = 0;
+  let pairs = 0;
+  list.forEach(({ ids, positions, types }, b) => {
+    const end = start + ids.length;
+    for (let i = 0; i < ids.length; i++) tokens.set([ids[i]!, positions[i]!, types[i]!, b], 4 * (start + i));
+    sequences.set([start, end, pairs, 0], 4 * b);
+    for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
+    pairs += ids.length * ids.length;
+    start = end;
+  });
+  return { sizes, tokens, sequences, tiles };
+}

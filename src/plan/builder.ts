@@ -1,0 +1,158 @@
+import type { Activation } from '../../shaders/activation.ts';
+import { type Caps, padded } from '../../shaders/kernel.ts';
+import type { Pooling } from '../../shaders/pool.ts';
+import type { Norm, Op, Rows, Value } from './op.ts';
+import { matrix, table, vector, type Weight, weightKey } from './weight.ts';
+
+/** The ops of one forward pass, in order, and what it gives. Pure data. */
+export interface Graph {
+  readonly ops: readonly Op[];
+  readonly outputs: ReadonlyMap<string, Value>;
+}
+
+export interface LinearOptions {
+  /** Tensor prefixes: `${prefix}.weight` [outputs, x.columns] and `${prefix}.bias` [outputs]; several are joined. */
+  from: string | readonly string[];
+  /** Of each prefix. */
+  outputs: number;
+  bias?: boolean;
+  activation?: Activation;
+  residual?: Value;
+  /** The outputs are heads of this size; or the inputs are. */
+  outputHead?: number;
+  inputHead?: number;
+}
+
+/** Writes a graph: every method infers the shape of what it gives and refuses operands that do not fit. */
+export class Builder {
+  readonly #ops: Op[] = [];
+  readonly #outputs = new Map<string, Value>();
+  /** Weights by what they are made of, so that shared layers and tied tables are one buffer. */
+  readonly #weights = new Map<string, Weight>();
+  readonly #caps: Caps;
+  #values = 0;
+
+  constructor(caps: Caps) {
+    this.#caps = caps;
+  }
+
+  /** LayerNorm(words[id] + positions[position] + types[type]) -> [T, columns]; prefixes are of tables and of the norm. */
+  embed(from: {
+    words: { table: string; rows: number };
+    positions?: { table: string; rows: number };
+    types?: { table: string; rows: number };
+    norm?: { from: string; eps: number };
+    columns: number;
+  }): Value {
+    const { words, positions, types, norm, columns } = from;
+    const small = (t: { table: string; rows: number } | undefined) =>
+      t && this.#weight(matrix([`${t.table}.weight`], t.rows, columns));
+    const y = this.#value('embeddings', 'tokens', columns);
+    this.#ops.push({
+      op: 'embed',
+      words: table(`${words.table}.weight`, words.rows, columns, this.#caps.maxBindingBytes).map(w => this.#weight(w)),
+      positions: small(positions),
+      types: small(types),
+      norm: norm && this.#norm(norm.from, columns, norm.eps),
+      y,
+    });
+    return y;
+  }
+
+  /** activation(x weight^T + bias) + residual -> [rows of x, outputs of all prefixes] */
+  linear(x: Value, options: LinearOptions): Value {
+    const { outputs, bias = true, activation, residual, outputHead, inputHead } = options;
+    const from = typeof options.from === 'string' ? [options.from] : options.from;
+    const inner = inputHead === undefined ? x.columns : (x.columns / padded(inputHead)) * inputHead;
+    const names = (suffix: string) => from.map(prefix => `${prefix}.${suffix}`);
+    const weight = this.#weight(
+      matrix(names('weight'), outputs, inner, { rowHead: outputHead, columnHead: inputHead }),
+    );
+    const each = outputHead === undefined ? outputs : (outputs / outputHead) * padded(outputHead);
+    const y = this.#value(from.join('+'), x.rows, each * from.length);
+    this.#must(
+      weight.stride === x.stride,
+      `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`,
+    );
+    if (residual) this.#same(y, residual);
+    this.#ops.push({
+      op: 'linear',
+      x,
+      weight,
+      bias: bias ? this.#weight(vector(names('bias'), outputs, outputHead)) : undefined,
+      activation,
+      residual,
+      y,
+    });
+    return y;
+  }
+
+  /** qkv [T, 3 H D] -> context [T, H D], and [H, L, L] of every sequence where `probabilities` names them. */
+  attention(
+    qkv: Value,
+    { heads, headSize, name, probabilities }: { heads: number; headSize: number; name: string; probabilities: boolean },
+  ): { context: Value; probabilities: Value | undefined } {
+    const width = heads * padded(headSize);
+    this.#must(qkv.columns === 3 * width, `${name}: ${qkv.columns} columns of q, k, v, not ${3 * width}`);
+    const out = {
+      context: this.#value(`${name}.context`, 'tokens', width),
+      probabilities: probabilities ? this.#value(`${name}.probabilities`, 'pairs', heads, heads) : undefined,
+    };
+    this.#ops.push({ op: 'attention', qkv, heads, headSize, scale: 1 / Math.sqrt(headSize), ...out });
+    return out;
+  }
+
+  /** LayerNorm(x + residual) */
+  layerNorm(x: Value, from: string, eps: number, residual?: Value): Value {
+    if (residual) this.#same(x, residual);
+    const y = this.#value(from, x.rows, x.columns);
+    this.#ops.push({ op: 'layerNorm', x, residual, norm: this.#norm(from, x.columns, eps), y });
+    return y;
+  }
+
+  /** [T, C] -> [B, columns] */
+  pool(x: Value, options: { pooling: Pooling; normalize: boolean; columns?: number; name: string }): Value {
+    const { pooling, normalize, columns = x.columns, name } = options;
+    this.#must(x.rows === 'tokens' && columns <= x.columns, `${name}: ${columns} columns of ${x.columns}`);
+    const y = this.#value(name, 'sequences', columns);
+    this.#ops.push({ op: 'pool', x, pooling, normalize, y });
+    return y;
+  }
+
+  /** Names a value that the pass shall give back. */
+  output(name: string, value: Value): void {
+    this.#outputs.set(name, value);
+  }
+
+  graph(): Graph {
+    return { ops: this.#ops, outputs: this.#outputs };
+  }
+
+  #norm(from: string, columns: number, eps: number): Norm {
+    return {
+      gamma: this.#weight(vector([`${from}.weight`], columns)),
+      beta: this.#weight(vector([`${from}.bias`], columns)),
+      eps,
+    };
+  }
+
+  #weight(weight: Weight): Weight {
+    const key = weightKey(weight);
+    const known = this.#weights.get(key);
+    if (!known) this.#weights.set(key, weight);
+    return known ?? weight;
+  }
+
+  #value(name: string, rows: Rows, columns: number, stride = padded(columns)): Value {
+    return { id: this.#values++, name, rows, columns, stride };
+  }
+
+  #same(a: Value, b: Value): void {
+    this.#must(a.rows === b.rows && a.stride === b.stride, `${a.name} and ${b.name} have different shapes`);
+  }
+
+  /** A failure here is a mistake in a model description, not in anybody's input. */
+  #must(holds: boolean, message: string): void {
+    if (!holds) throw new Error(`graph: ${message}`);
+  }
+}

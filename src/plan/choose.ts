@@ -1,0 +1,113 @@
+import { type AttentionVariant, attention, attentionShape } from '../../shaders/attention.ts';
+import { embed } from '../../shaders/embed.ts';
+import type { Caps, Kernel } from '../../shaders/kernel.ts';
+import { layerNorm } from '../../shaders/layer-norm.ts';
+import type { LinearVariant } from '../../shaders/linear.ts';
+import { linearRegister } from '../../shaders/linear-register.ts';
+import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
+import { rowShape } from '../../shaders/norm.ts';
+import { POOLINGS, pool } from '../../shaders/pool.ts';
+import type { AttentionOp, Op, Value } from './op.ts';
+import type { Argument, InputName, Step } from './plan.ts';
+import type { Weight } from './weight.ts';
+
+const value = (v: Value): Argument => ({ kind: 'value', value: v });
+const weight = (w: Weight): Argument => ({ kind: 'weight', weight: w });
+const input = (name: InputName): Argument => ({ kind: 'input', input: name });
+/** The argument of an operand that may be missing: none, or one. */
+const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): Argument[] =>
+  operand === undefined ? [] : [argument(operand)];
+
+/** The tiling of a linear: the only place that decides it. */
+export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
+  caps.software ? linearRegister(variant) : linearWorkgroup(variant, caps);
+
+const attentionVariant = ({ heads, headSize, probabilities }: AttentionOp): AttentionVariant => ({
+  heads,
+  headSize,
+  probabilities: probabilities !== undefined,
+});
+
+/** Queries of one work item; the same for every attention of a plan, because the work list is one. */
+export function queryTile(ops: readonly Op[], caps: Caps): number {
+  const sizes = ops.flatMap(op => {
+    if (op.op !== 'attention') return [];
+    const { lanes, queries } = attentionShape(attentionVariant(op), caps);
+    return [lanes * queries];
+  });
+  return sizes[0] ?? 1;
+}
+
+/** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
+export function stepsOf(op: Op, caps: Caps): Step[] {
+  const shape = rowShape(caps);
+  switch (op.op) {
+    case 'embed': {
+      const { words, positions, types, norm, y } = op;
+      const kernel = embed(
+        {
+          columns: y.columns,
+          positions: positions !== undefined,
+          types: types !== undefined,
+          norm: norm !== undefined,
+        },
+        shape,
+      );
+      return words.map(slice => ({
+        kernel,
+        label: y.name,
+        args: [
+          input('tokens'),
+          weight(slice),
+          ...maybe(positions, weight),
+          ...maybe(types, weight),
+          ...maybe(norm?.gamma, weight),
+          ...maybe(norm?.beta, weight),
+          value(y),
+        ],
+        params: { rows: 'tokens', first: slice.first, count: slice.count, ...(norm && { eps: norm.eps }) },
+      }));
+    }
+    case 'linear': {
+      const { x, bias, residual, activation, y } = op;
+      const kernel = linearKernel(
+        {
+          inner: x.columns,
+          outputs: y.columns,
+          bias: bias !== undefined,
+          residual: residual !== undefined,
+          activation,
+        },
+        caps,
+      );
+      const args = [value(x), weight(op.weight), ...maybe(bias, weight), ...maybe(residual, value), value(y)];
+      return [{ kernel, label: y.name, args, params: { rows: x.rows } }];
+    }
+    case 'attention': {
+      const { qkv, scale, context, probabilities } = op;
+      const variant = attentionVariant(op);
+      const kernel = attention(variant, attentionShape(variant, caps));
+      const args = [input('tiles'), value(qkv), value(context), ...maybe(probabilities, value)];
+      return [{ kernel, label: context.name, args, params: { tiles: 'tiles', scale } }];
+    }
+    case 'layerNorm': {
+      const { x, residual, norm, y } = op;
+      const kernel = layerNorm({ columns: x.columns, residual: residual !== undefined }, shape);
+      const args = [value(x), ...maybe(residual, value), weight(norm.gamma), weight(norm.beta), value(y)];
+      return [{ kernel, label: y.name, args, params: { rows: x.rows, eps: norm.eps } }];
+    }
+    case 'pool': {
+      const { x, pooling, normalize, y } = op;
+      const params = {
+        sequences: 'sequences',
+        pooling: POOLINGS[pooling],
+        normalize: Number(normalize),
+        floor: 1e-12,
+      } as const;
+      const kernel = pool({ columns: x.columns, kept: y.columns });
+      return [{ kernel, label: y.name, args: [input('sequences'), value(x), value(y)], params }];
+    }
+    default:
+      return op satisfies never;
+  }
+}

@@ -1,0 +1,94 @@
+import type { Activation } from '../../shaders/activation.ts';
+import type { Pooling } from '../../shaders/pool.ts';
+import type { Weight } from './weight.ts';
+
+/** What the rows of an activation are. Their number is known per pass: see `Sizes`. */
+export type Rows = 'tokens' | 'sequences' | 'pairs';
+
+/** An activation: rows x stride floats, of which the first `columns` of a row mean something and the rest is zero. */
+export interface Value {
+  readonly id: number;
+  readonly name: string;
+  readonly rows: Rows;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+export interface Norm {
+  readonly gamma: Weight;
+  readonly beta: Weight;
+  readonly eps: number;
+}
+
+/** y = LayerNorm(words[id] + positions[position] + types[type]) */
+export interface EmbedOp {
+  readonly op: 'embed';
+  /** Slices of the word table, one below the other. */
+  readonly words: readonly Weight[];
+  readonly positions: Weight | undefined;
+  readonly types: Weight | undefined;
+  readonly norm: Norm | undefined;
+  readonly y: Value;
+}
+
+/** y = activation(x weight^T + bias) + residual */
+export interface LinearOp {
+  readonly op: 'linear';
+  readonly x: Value;
+  readonly weight: Weight;
+  readonly bias: Weight | undefined;
+  readonly activation: Activation | undefined;
+  readonly residual: Value | undefined;
+  readonly y: Value;
+}
+
+/** context = softmax(q k^T scale) v per sequence and head; `probabilities` only where they were asked for. */
+export interface AttentionOp {
+  readonly op: 'attention';
+  /** q, k, v side by side, heads padded. */
+  readonly qkv: Value;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly scale: number;
+  readonly context: Value;
+  readonly probabilities: Value | undefined;
+}
+
+/** y = LayerNorm(x + residual) */
+export interface LayerNormOp {
+  readonly op: 'layerNorm';
+  readonly x: Value;
+  readonly residual: Value | undefined;
+  readonly norm: Norm;
+  readonly y: Value;
+}
+
+/** y = one row per sequence, from its tokens. */
+export interface PoolOp {
+  readonly op: 'pool';
+  readonly x: Value;
+  readonly pooling: Pooling;
+  readonly normalize: boolean;
+  readonly y: Value;
+}
+
+/** Everything that a plan can do. Pure: every op reads its operands and writes values that no other op writes. */
+export type Op = EmbedOp | LinearOp | AttentionOp | LayerNormOp | PoolOp;
+
+/** The values that an op reads, and those that it writes. */
+export function operands(op: Op): { reads: Value[]; writes: Value[] } {
+  const some = (...values: (Value | undefined)[]) => values.filter(v => v !== undefined);
+  switch (op.op) {
+    case 'embed':
+      return { reads: [], writes: [op.y] };
+    case 'linear':
+    case 'layerNorm':
+      return { reads: some(op.x, op.residual), writes: [op.y] };
+    case 'attention':
+      return { reads: [op.qkv], writes: some(op.context, op.probabilities) };
+    case 'pool':
+      return { reads: [op.x], writes: [op.y] };
+    default:
+      return op satisfies never;
+  }
+}

@@ -1,0 +1,112 @@
+import { padded } from '../../shaders/kernel.ts';
+
+/** One tensor of the checkpoint inside a weight. */
+export interface WeightPart {
+  /** Its canonical name; the checkpoint may know it under another (see checkpoint/names). */
+  readonly tensor: string;
+  /** The shape that the checkpoint must have: [rows, columns], or [rows] for a vector. */
+  readonly shape: readonly number[];
+  /** Where its first row goes. */
+  readonly rowOffset: number;
+}
+
+/**
+ * One buffer of weights as the kernels read it: float32 rows of `stride` floats, made of one or more tensors one below the
+ * other. A vector is a matrix of one column with stride 1. Rows, and columns, come in groups of `size` that are padded with
+ * zeros to `padded`: heads, whose size may be no multiple of four.
+ */
+export interface Weight {
+  readonly name: string;
+  readonly parts: readonly WeightPart[];
+  /** The rows of the tensors that it takes: all, or a slice of a table that is too large for one binding. */
+  readonly first: number;
+  readonly count: number;
+  readonly columns: number;
+  readonly rowGroup: Group;
+  readonly columnGroup: Group;
+  /** Destination: `height` rows of `stride` floats. */
+  readonly stride: number;
+  readonly height: number;
+}
+
+export interface Group {
+  readonly size: number;
+  readonly padded: number;
+}
+
+/** What tells one weight from another: equal weights are one buffer, whichever plan they come from. */
+export const weightKey = (weight: Weight): string => JSON.stringify(weight);
+
+export const weightBytes = ({ stride, height }: Weight): number => padded(stride * height) * 4;
+
+/** Whether a float32 tensor lies in the file as it will lie in the buffer, so that its bytes can be written as they are. */
+export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
+  columns === stride && rowGroup.size === rowGroup.padded && columnGroup.size === columnGroup.padded;
+
+const groupOf = (size: number): Group => ({ size, padded: padded(size) });
+/** The extent of `n` things that stand in groups. */
+const extent = (n: number, group: Group): number => (n / group.size) * group.padded;
+
+/** [rows, columns] matrices of the same shape, joined by rows; heads padded where a head size is given. */
+export function matrix(
+  tensors: readonly string[],
+  rows: number,
+  columns: number,
+  { rowHead, columnHead }: { rowHead?: number; columnHead?: number } = {},
+): Weight {
+  const rowGroup = rowHead === undefined ? { size: rows, padded: rows } : groupOf(rowHead);
+  const columnGroup = groupOf(columnHead ?? columns);
+  const height = extent(rows, rowGroup);
+  return {
+    name: tensors.join('+'),
+    parts: tensors.map((tensor, i) => ({ tensor, shape: [rows, columns], rowOffset: i * height })),
+    first: 0,
+    count: rows,
+    columns,
+    rowGroup,
+    columnGroup,
+    stride: extent(columns, columnGroup),
+    // A matrix of weights has a row for every float of its padded output, so that no kernel looks past the end.
+    height: padded(tensors.length * height),
+  };
+}
+
+/** Vectors of the same length, joined. */
+export function vector(tensors: readonly string[], length: number, head?: number): Weight {
+  const rowGroup = head === undefined ? { size: length, padded: length } : groupOf(head);
+  const height = extent(length, rowGroup);
+  return {
+    name: tensors.join('+'),
+    parts: tensors.map((tensor, i) => ({ tensor, shape: [length], rowOffset: i * height })),
+    first: 0,
+    count: length,
+    columns: 1,
+    rowGroup,
+    columnGroup: { size: 1, padded: 1 },
+    stride: 1,
+    height: padded(tensors.length * height),
+  };
+}
+
+/** A table [rows, columns] in as many slices as the size of a binding asks for. */
+export function table(tensor: string, rows: number, columns: number, maxBindingBytes: number): Weight[] {
+  const stride = padded(columns);
+  const most = Math.max(1, Math.floor(maxBindingBytes / (stride * 4)));
+  const slices: Weight[] = [];
+  for (let first = 0; first < rows; first += most) {
+    const count = Math.min(most, rows - first);
+    const whole = count === rows;
+    slices.push({
+      name: whole ? tensor : `${tensor}[${first}..${first + count}]`,
+      parts: [{ tensor, shape: [rows, columns], rowOffset: 0 }],
+      first,
+      count,
+      columns,
+      rowGroup: { size: rows, padded: rows },
+      columnGroup: groupOf(columns),
+      stride,
+      height: count,
+    });
+  }
+  return slices;
+}

@@ -1,0 +1,144 @@
+/**
+ * The CPU twin of every kernel: the obvious loops, in float64, on plain unpadded arrays. Nothing here is fast, and nothing is
+ * shared with the code that it checks.
+ *
+ * T tokens, B sequences, L tokens of one sequence, C hidden size, H heads, D head size, K inner dimension, N outputs.
+ */
+
+export type Numbers = ArrayLike<number>;
+
+/** Gauss's error function: Maclaurin series near zero, continued fraction (Lentz) further out. Good to 1e-15. */
+export function erf(x: number): number {
+  const z = Math.abs(x);
+  if (z < 2.5) {
+    let term = z;
+    let sum = z;
+    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+      term *= (-z * z) / n;
+      sum += term / (2 * n + 1);
+      if (n > 200) break;
+    }
+    return (Math.sign(x) * 2 * sum) / Math.sqrt(Math.PI);
+  }
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (z + fraction);
+  return Math.sign(x) * (1 - Math.exp(-z * z) / ((z + fraction) * Math.sqrt(Math.PI)));
+}
+
+export const activations: Record<string, (x: number) => number> = {
+  gelu: x => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  gelu_tanh: x => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  relu: x => Math.max(0, x),
+  silu: x => x / (1 + Math.exp(-x)),
+  tanh: Math.tanh,
+};
+
+/** x [T, K], weight [N, K], bias [N], residual [T, N] -> [T, N] */
+export function linear(
+  x: Numbers,
+  weight: Numbers,
+  {
+    K,
+    N,
+    bias,
+    residual,
+    activation,
+  }: { K: number; N: number; bias?: Numbers; residual?: Numbers; activation?: string },
+): Float64Array {
+  const T = x.length / K;
+  const y = new Float64Array(T * N);
+  const activate = activation === undefined ? (v: number) => v : activations[activation]!;
+  for (let t = 0; t < T; t++) {
+    for (let n = 0; n < N; n++) {
+      let sum = bias?.[n] ?? 0;
+      for (let k = 0; k < K; k++) sum += x[t * K + k]! * weight[n * K + k]!;
+      y[t * N + n] = activate(sum) + (residual?.[t * N + n] ?? 0);
+    }
+  }
+  return y;
+}
+
+/** x [T, C] -> [T, C] */
+export function layerNorm(x: Numbers, gamma: Numbers, beta: Numbers, eps: number, residual?: Numbers): Float64Array {
+  const C = gamma.length;
+  const y = new Float64Array(x.length);
+  for (let t = 0; t < x.length / C; t++) {
+    const row = Array.from({ length: C }, (_, c) => x[t * C + c]! + (residual?.[t * C + c] ?? 0));
+    const mean = row.reduce((a, b) => a + b) / C;
+    const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / C;
+    for (let c = 0; c < C; c++) y[t * C + c] = ((row[c]! - mean) / Math.sqrt(variance + eps)) * gamma[c]! + beta[c]!;
+  }
+  return y;
+}
+
+/** Sum of the rows of tables [., C] -> [T, C] */
+export function embed(
+  rows: readonly (readonly [table: Numbers, indices: readonly number[]])[],
+  C: number,
+): Float64Array {
+  const T = rows[0]![1].length;
+  const y = new Float64Array(T * C);
+  for (const [table, indices] of rows) {
+    for (let t = 0; t < T; t++) for (let c = 0; c < C; c++) y[t * C + c]! += table[indices[t]! * C + c]!;
+  }
+  return y;
+}
+
+/** qkv [T, 3, H, D] -> context [T, H D] and probabilities: for every sequence [H, L, L], one behind the other. */
+export function attention(
+  qkv: Numbers,
+  lengths: readonly number[],
+  { H, D, scale = 1 / Math.sqrt(D) }: { H: number; D: number; scale?: number },
+): { context: Float64Array; probabilities: Float64Array } {
+  const T = lengths.reduce((a, b) => a + b, 0);
+  const context = new Float64Array(T * H * D);
+  const probabilities: number[] = [];
+  const at = (t: number, which: number, h: number, d: number) => qkv[((t * 3 + which) * H + h) * D + d]!;
+  let start = 0;
+  for (const L of lengths) {
+    for (let h = 0; h < H; h++) {
+      for (let i = start; i < start + L; i++) {
+        const scores: number[] = [];
+        for (let j = start; j < start + L; j++) {
+          let score = 0;
+          for (let d = 0; d < D; d++) score += at(i, 0, h, d) * at(j, 1, h, d);
+          scores.push(score * scale);
+        }
+        const top = Math.max(...scores);
+        const weights = scores.map(score => Math.exp(score - top));
+        const sum = weights.reduce((a, b) => a + b);
+        weights.forEach((weight, j) => {
+          probabilities.push(weight / sum);
+          for (let d = 0; d < D; d++) context[(i * H + h) * D + d]! += (weight / sum) * at(start + j, 2, h, d);
+        });
+      }
+    }
+    start += L;
+  }
+  return { context, probabilities: Float64Array.from(probabilities) };
+}
+
+/** x [T, C] -> [B, kept] */
+export function pool(
+  x: Numbers,
+  lengths: readonly number[],
+  { C, kept = C, pooling, normalize }: { C: number; kept?: number; pooling: string; normalize: boolean },
+): Float64Array {
+  const y = new Float64Array(lengths.length * kept);
+  let start = 0;
+  lengths.forEach((L, b) => {
+    const row = Array.from({ length: kept }, (_, c) => {
+      const column = Array.from({ length: L }, (_, i) => x[(start + i) * C + c]!);
+      if (pooling === 'cls') return column[0]!;
+      if (pooling === 'last') return column[L - 1]!;
+      if (pooling === 'max') return Math.max(...column);
+      return column.reduce((a, v) => a + v) / L;
+    });
+    const norm = normalize ? Math.max(1e-12, Math.sqrt(row.reduce((a, v) => a + v * v, 0))) : 1;
+    row.forEach((v, c) => {
+      y[b * kept + c] = v / norm;
+    });
+    start += L;
+  });
+  return y;
+}
