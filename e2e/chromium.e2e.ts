@@ -1,0 +1,4 @@
+import { openChromium } from './browsers.mjs';
+import { testSuites } from './page-tests.ts';
+
+await testSuites('chromium', openChromium);

@@ -1,0 +1,118 @@
+/**
+ * Tests that run in the page. A suite (e2e/suites/<name>.ts) calls `check` for each of its cases; the page lists them
+ * and runs them one at a time when it is told to.
+ */
+
+/** Adds a line to what is shown beside the case's result. */
+export type Log = (note: string) => void;
+type Body = (log: Log) => Promise<void> | void;
+
+export interface Outcome {
+  ok: boolean;
+  /** The error's stack or message where it failed. */
+  error?: string;
+  elapsedMs: number;
+  notes: string[];
+}
+
+export interface CaseInfo {
+  name: string;
+  limitMs: number;
+}
+
+const registered = new Map<string, { body: Body; limitMs: number }>();
+
+/** Registers one case. `limitMs`: after that time the page counts as lost. */
+export function check(name: string, body: Body, { limitMs = 120_000 }: { limitMs?: number } = {}): void {
+  if (registered.has(name)) throw new Error(`Two cases are named "${name}"; a name must be the case's own.`);
+  registered.set(name, { body, limitMs });
+}
+
+export const cases = (): CaseInfo[] => [...registered].map(([name, { limitMs }]) => ({ name, limitMs }));
+
+export async function run(name: string): Promise<Outcome> {
+  const found = registered.get(name);
+  const notes: string[] = [];
+  const began = performance.now();
+  try {
+    if (!found) throw new Error(`There is no case "${name}".`);
+    await found.body(note => notes.push(note));
+    return { ok: true, elapsedMs: performance.now() - began, notes };
+  } catch (error) {
+    return { ok: false, error: words(error), elapsedMs: performance.now() - began, notes };
+  }
+}
+
+/** Firefox's stack does not begin with the message, Chromium's does. */
+function words(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const first = `${error.name}: ${error.message}`;
+  const { stack = '' } = error;
+  return stack.startsWith(first) ? stack : `${first}\n${stack}`;
+}
+
+export function expect(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(message);
+}
+
+export function expectEqual(actual: unknown, expected: unknown, label: string): void {
+  const [got, wanted] = [JSON.stringify(actual), JSON.stringify(expected)];
+  if (got !== wanted) throw new Error(`${label}: got ${got}, expected ${wanted}`);
+}
+
+/** Runs `body`, which must throw, and returns the error for a closer look. */
+export async function expectThrows(body: () => unknown, label: string): Promise<unknown> {
+  try {
+    await body();
+  } catch (error) {
+    return error;
+  }
+  throw new Error(`${label}: nothing was thrown`);
+}
+
+export interface Tolerance {
+  /** Named in the message: the op and its shape. */
+  label: string;
+  absolute?: number;
+  /** Of the expected value's magnitude; added to `absolute`. */
+  relative?: number;
+}
+
+/**
+ * Every |actual - expected| within absolute + relative * |expected|; a number that is not finite is no match, unless it
+ * is expected. Returns the largest difference, for a note.
+ */
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  { label, absolute = 0, relative = 0 }: Tolerance,
+): number {
+  if (actual.length !== expected.length) {
+    throw new Error(`${label}: got ${actual.length} values, expected ${expected.length}`);
+  }
+  let [worst, worstAt, wrong, firstWrong] = [0, 0, 0, -1];
+  for (let i = 0; i < expected.length; i++) {
+    const [a, e] = [actual[i]!, expected[i]!];
+    if (Object.is(a, e) || a === e) continue;
+    const difference = Number.isFinite(a - e) ? Math.abs(a - e) : Number.POSITIVE_INFINITY;
+    if (difference > worst) [worst, worstAt] = [difference, i];
+    if (difference <= absolute + relative * Math.abs(e)) continue;
+    wrong++;
+    if (firstWrong < 0) firstWrong = i;
+  }
+  if (wrong === 0) return worst;
+  const from = Math.max(0, firstWrong - 2);
+  throw new Error(
+    [
+      `${label}: ${wrong} of ${expected.length} values are off (absolute ${absolute}, relative ${relative})`,
+      `  first values     got ${list(actual, 0)}`,
+      `              expected ${list(expected, 0)}`,
+      `  first wrong at ${firstWrong}, from ${from}  got ${list(actual, from)}`,
+      `              expected ${list(expected, from)}`,
+      `  largest difference ${worst} at ${worstAt}: got ${actual[worstAt]}, expected ${expected[worstAt]}`,
+    ].join('\n'),
+  );
+}
+
+const list = (values: ArrayLike<number>, from: number): string =>
+  Array.from({ length: Math.min(8, values.length - from) }, (_, i) => values[from + i]!.toPrecision(7)).join(' ');

@@ -1,0 +1,130 @@
+import { readdirSync } from 'node:fs';
+import { afterAll, test } from 'vitest';
+import { at } from '../scripts/root.mjs';
+import type { Browser, Page } from './browsers.mjs';
+import type { CaseInfo, Outcome } from './harness.ts';
+import { serveTests } from './server.ts';
+
+const loadLimitMs = 60_000;
+
+/** One browser with one page for the suite at hand. A page that is lost is opened anew for the next case. */
+class SuiteRunner {
+  private browser: Browser | undefined;
+  private page: Page | undefined;
+  private suite: string | undefined;
+  private messages: string[] = [];
+
+  constructor(
+    private readonly open: () => Promise<Browser>,
+    private readonly origin: string,
+  ) {}
+
+  /** Opens the suite's page where it is not open, and lists its cases. Throws where the suite does not load. */
+  async load(suite: string): Promise<CaseInfo[]> {
+    if (this.suite !== suite || !this.page || !this.browser?.isOpen()) {
+      await this.drop();
+      if (!this.browser?.isOpen()) this.browser = await this.open();
+      const page = await this.browser.newPage();
+      this.page = page;
+      page.onMessage((line, kind) => this.messages.push(`${kind}: ${line}`));
+      await page.goto(`${this.origin}/suite?suite=${suite}`);
+      await page.evaluate(waitForSuite, loadLimitMs);
+      this.suite = suite;
+    }
+    return this.page!.evaluate(() => globalThis.suite!.cases());
+  }
+
+  /** Runs one case; what went wrong in it or around it is an error with the page's messages. */
+  async run(suite: string, { name, limitMs }: CaseInfo): Promise<Outcome> {
+    this.messages = [];
+    try {
+      await this.load(suite);
+      const outcome = await within(
+        limitMs,
+        this.page!.evaluate((wanted: string) => globalThis.suite!.run(wanted), name),
+      );
+      if (outcome.ok) return outcome;
+      throw new CaseFailure(outcome.error ?? 'failed without a word');
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof CaseFailure)) await this.drop();
+      const notes = this.messages.length > 0 ? `\n--- the page said\n${this.messages.join('\n')}` : '';
+      throw new CaseFailure(`${text}${notes}`);
+    }
+  }
+
+  /** A page that hangs may also hang its own closing. */
+  private async drop(): Promise<void> {
+    const { page } = this;
+    this.page = this.suite = undefined;
+    await within(10_000, page?.close() ?? Promise.resolve()).catch(() => this.close());
+  }
+
+  async close(): Promise<void> {
+    const { browser } = this;
+    this.browser = this.page = this.suite = undefined;
+    await within(10_000, browser?.close() ?? Promise.resolve()).catch(() => undefined);
+  }
+}
+
+/** The stack of the Node side says nothing about a failure in the page. */
+class CaseFailure extends Error {
+  override readonly name = 'CaseFailure';
+  override stack = undefined;
+}
+
+async function waitForSuite(limitMs: number): Promise<void> {
+  const began = Date.now();
+  while (!globalThis.suite) {
+    if (globalThis.suiteError) throw new Error(globalThis.suiteError);
+    if (Date.now() - began > limitMs) throw new Error('the suite has not loaded in time');
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
+
+async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer from the page in ${limitMs / 1000} s`)), limitMs);
+  });
+  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * Makes one vitest test of every case of every suite in e2e/suites, run in one browser:
+ * "chromium › kernels › linear 65x384x1536". A suite that does not load is a failed test of its own.
+ * WEBGPU_BERT_SUITES names the suites wanted, with commas; without it, all are run.
+ */
+export async function testSuites(browserName: Browser['name'], open: () => Promise<Browser>): Promise<void> {
+  const server = await serveTests();
+  const runner = new SuiteRunner(open, server.origin);
+  afterAll(async () => {
+    await runner.close();
+    await server.close();
+  });
+  const wanted = process.env.WEBGPU_BERT_SUITES?.split(',');
+  const suites = readdirSync(at('e2e', 'suites'))
+    .filter(file => file.endsWith('.ts'))
+    .map(file => file.slice(0, -3))
+    .filter(suite => wanted?.includes(suite) ?? true);
+
+  for (const suite of suites) {
+    const title = `${browserName} › ${suite}`;
+    let infos: CaseInfo[];
+    try {
+      infos = await within(loadLimitMs + 30_000, runner.load(suite));
+      if (infos.length === 0) throw new Error(`e2e/suites/${suite}.ts registers no case`);
+    } catch (error) {
+      test(`${title} › loads`, () => {
+        throw error;
+      });
+      continue;
+    }
+    for (const info of infos) {
+      test(`${title} › ${info.name}`, { timeout: info.limitMs + loadLimitMs + 60_000 }, async ({ annotate }) => {
+        const { notes } = await runner.run(suite, info);
+        for (const note of notes) await annotate(note);
+      });
+    }
+  }
+}

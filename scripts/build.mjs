@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { at, root } from './root.mjs';
+import { run } from './run.mjs';
+import { command, Stop, say } from './step.mjs';
+
+const bundle = at('dist', 'webgpu-bert.js');
+const entryTypes = at('dist', 'webgpu-bert.d.ts');
+const stamp = at('.cache', 'build-inputs');
+
+/** Everything that the result depends on. */
+const inputs = [
+  'src',
+  'shaders',
+  'vite.config.ts',
+  'tsconfig.json',
+  'package-lock.json',
+  'scripts/build.mjs',
+  'scripts/compact-wgsl.mjs',
+  'scripts/declarations.tsconfig.json',
+];
+
+/** @param {string} path @returns {string[]} Every file below a folder, in a fixed order; a file is itself. */
+function filesBelow(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path)
+    .sort()
+    .flatMap(name => filesBelow(join(path, name)));
+}
+
+function inputsHash() {
+  const hash = createHash('sha256');
+  for (const path of inputs.flatMap(name => filesBelow(at(name)))) {
+    hash.update(`${relative(root, path).replaceAll('\\', '/')}\0`).update(readFileSync(path));
+  }
+  return hash.digest('hex');
+}
+
+function isFresh() {
+  const outputs = [bundle, entryTypes, stamp].every(existsSync);
+  return outputs && readFileSync(stamp, 'utf8') === inputsHash();
+}
+
+/** The size as a browser downloads it, in words. */
+function size() {
+  const bytes = readFileSync(bundle);
+  const kilobytes = (/** @type {number} */ count) => `${(count / 1000).toFixed(1)} kB`;
+  return `dist/webgpu-bert.js ${kilobytes(bytes.length)}, gzipped ${kilobytes(gzipSync(bytes, { level: 9 }).length)}`;
+}
+
+async function buildBundle() {
+  const { build } = await import('vite');
+  /** @type {unknown} */
+  let result;
+  try {
+    result = await build({ root, configFile: at('vite.config.ts'), logLevel: 'warn' });
+  } catch (error) {
+    throw new Stop(`the bundle: ${error instanceof Error ? error.message : error}`, 'mend the source named above.');
+  }
+  const [{ output }] = /** @type {[import('vite').Rolldown.RolldownOutput]} */ ([result].flat());
+  const chunks = output.filter(file => file.type === 'chunk');
+  const outside = chunks.flatMap(chunk => [...chunk.imports, ...chunk.dynamicImports.filter(name => !isNodes(name))]);
+  if (chunks.length !== 1 || outside.length > 0) {
+    throw new Stop(
+      `the bundle is ${chunks.length} files and imports ${outside.join(', ') || 'nothing'}`,
+      'it must be one file that a page can load alone: take out of src/ what splits it.',
+    );
+  }
+}
+
+/** Behind a guarded dynamic import, Node's own modules are no burden for a page. @param {string} name */
+const isNodes = name => name.startsWith('node:');
+
+/** A declaration file is read with the imports of a page that has no .ts files, so './x.ts' becomes './x.js'. */
+async function buildTypes() {
+  const compiler = at('node_modules', 'typescript', 'bin', 'tsc');
+  const result = await run(process.execPath, [compiler, '-p', at('scripts', 'declarations.tsconfig.json')]);
+  if (!result.ok) throw new Stop(`the types:\n${result.output.trim()}`, 'mend the errors above (npm run types).');
+  for (const path of filesBelow(at('dist', 'types'))) {
+    const text = readFileSync(path, 'utf8');
+    const specifier = /(\bfrom\s*|\bimport\s*\(\s*|\bimport\s+)(['"])([^'"]+)\2/g;
+    const rewritten = text.replace(specifier, (_, before, quote, name) => {
+      if (!name.startsWith('.')) {
+        throw new Stop(
+          `the types of ${relative(root, path)} import ${name}`,
+          'a person who installs the package has no such package: keep it out of the exported types.',
+        );
+      }
+      return before + quote + name.replace(/(?<!\.d)\.ts$/, '.js') + quote;
+    });
+    if (rewritten !== text) writeFileSync(path, rewritten);
+  }
+  const from = `./${relative(dirname(entryTypes), at('dist', 'types', 'src', 'index.js')).replaceAll('\\', '/')}`;
+  writeFileSync(entryTypes, `export * from '${from}';\n`);
+}
+
+/** Builds dist/ where its sources have changed since. @returns {Promise<string>} What was done, in words. */
+export async function build() {
+  if (isFresh()) return `up to date, ${size()}`;
+  const hash = inputsHash();
+  await buildBundle();
+  await buildTypes();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, hash);
+  return size();
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await command(async () => say(await build()));
+}

@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs';
+import { modelsFolder } from '../weights/fetch.mjs';
+import { at } from './root.mjs';
+import { serve } from './serve.mjs';
+import { setup } from './setup.mjs';
+import { command, progressBar, Stop, say, seconds, steps } from './step.mjs';
+
+/**
+ * @typedef {object} Findings What the page (scripts/demo/page.js) answers.
+ * @property {number[]} scores The cosine between the question and each line.
+ * @property {number} tokens In all lines together.
+ * @property {number} firstMs From the call of pipeline() to the first embedding.
+ * @property {number} warmMs All lines once more.
+ * @property {string} adapter
+ *
+ * @typedef {{ question: string, lines: { text: string, number: number }[], isOwn: boolean }} Job
+ */
+
+const shownOfOwnFile = 10;
+
+/** @returns {Job} */
+function job() {
+  const [question = 'How do animals navigate?', file] = process.argv.slice(2);
+  if (question.trim() === '') throw new Stop('the question is empty', 'npm run demo -- "my question" file.txt');
+  let text = '';
+  try {
+    text = readFileSync(file ?? at('scripts', 'demo', 'corpus.txt'), 'utf8');
+  } catch (error) {
+    throw new Stop(
+      `${file} cannot be read: ${error instanceof Error ? error.message : error}`,
+      'name a text file with one sentence on each line: npm run demo -- "my question" file.txt',
+    );
+  }
+  const lines = text
+    .replace(/^\uFEFF/, '')
+    .split(/\r\n|[\r\n]/)
+    .map((line, index) => ({ text: line.trim(), number: index + 1 }))
+    .filter(line => line.text !== '');
+  if (lines.length === 0) throw new Stop(`${file} has no line with text`, 'write one sentence on each line.');
+  return { question, lines, isOwn: file !== undefined };
+}
+
+/** The longest lines would break the table. @param {string} text @param {number} width */
+const cut = (text, width) => (text.length <= width ? text : `${text.slice(0, width - 1).trimEnd()}…`);
+
+/** @param {Job} job @param {Findings} findings */
+function table({ question, lines, isOwn }, { scores }) {
+  const ranked = lines.map((line, index) => ({ ...line, score: scores[index] ?? Number.NaN }));
+  ranked.sort((a, b) => b.score - a.score);
+  const digits = String(lines.length > 0 ? Math.max(...lines.map(line => line.number)) : 0).length;
+  const width = Math.max(40, (process.stdout.columns || 110) - 14 - digits);
+  console.log(`\n  ${question}\n`);
+  for (const { score, number, text } of isOwn ? ranked.slice(0, shownOfOwnFile) : ranked) {
+    const bar = '▪'.repeat(Math.max(0, Math.round(score * 5))).padEnd(5);
+    const where = isOwn ? `${String(number).padStart(digits)}  ` : '';
+    console.log(`  ${score.toFixed(3).padStart(6)}  ${bar}  ${where}${cut(text, width)}`);
+  }
+  if (isOwn && ranked.length > shownOfOwnFile) console.log(`\n  the best ${shownOfOwnFile} of ${ranked.length} lines`);
+}
+
+/** @param {Job} job @returns {Promise<Findings & { browser: string }>} */
+async function search({ question, lines }) {
+  // These come with the packages, which the first step has only just installed.
+  const { openChromium } = await import('../e2e/browsers.mjs');
+  const server = await serve({
+    '/': at('scripts', 'demo', 'index.html'),
+    '/page.js': at('scripts', 'demo', 'page.js'),
+    '/dist/': at('dist'),
+    '/models/': modelsFolder,
+  });
+  const browser = await openChromium({ adapter: 'auto' });
+  /** @type {string[]} */
+  const messages = [];
+  try {
+    const page = await browser.newPage();
+    const bar = progressBar('model.safetensors');
+    page.onMessage((line, kind) => {
+      if (!line.startsWith('progress ')) return messages.push(`${kind}: ${line}`);
+      const { status, file, loaded, total } = JSON.parse(line.slice('progress '.length));
+      if (status === 'progress' && file === 'model.safetensors') bar(loaded, total);
+    });
+    await page.goto(`${server.origin}/`);
+    const texts = lines.map(line => line.text);
+    const call = `globalThis.search(${JSON.stringify(question)}, ${JSON.stringify(texts)})`;
+    const findings = /** @type {Findings} */ (await page.evaluate(call));
+    return { ...findings, browser: `Chromium ${browser.version}` };
+  } catch (error) {
+    const said = messages.length > 0 ? `\nthe page said:\n${messages.join('\n')}` : '';
+    throw new Stop(
+      `the page: ${error instanceof Error ? error.message : error}${said}`,
+      'if there is no adapter, try WEBGPU_BERT_ADAPTER=swiftshader npm run demo, or another browser with WEBGPU_BERT_CHROME.',
+    );
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+}
+
+await command(async () => {
+  const wanted = job();
+  const step = steps(5);
+  await step(...setup.packages);
+  await step(...setup.chromium);
+  await step(...setup.model);
+  await step('build', 'dist/webgpu-bert.js', async () => (await import('./build.mjs')).build());
+  const count = wanted.lines.length;
+  const findings = await step('search', `the question and ${count} lines, in a headless browser`, async () => {
+    const found = await search(wanted);
+    say(`${found.browser}, ${found.adapter}`);
+    return found;
+  });
+  table(wanted, findings);
+  const { firstMs, warmMs, tokens, adapter } = findings;
+  const rate = Math.round((tokens / warmMs) * 1000).toLocaleString('en');
+  console.log(`\n  adapter  ${adapter || 'the browser does not name it'}`);
+  console.log(`  load     ${seconds(firstMs)} from nothing to the first embedding`);
+  console.log(`  warm     ${seconds(warmMs)} for ${count} lines, ${tokens} tokens: ${rate} tokens per second`);
+});
