@@ -38,6 +38,24 @@ export type ProgressInfo =
   | { status: 'initiate' | 'download'; name: string; file: string }
   | { status: 'progress'; name: string; file: string; progress: number; loaded: number; total: number }
   | { status: 'done'; name: string; file: string }
+  | {
+      /** All files of one model together, those that have been opened so far; comes before each 'progress'. */
+      status: 'progress_total';
+      name: string;
+      progress: number;
+      loaded: number;
+      total: number;
+      files: Record<string, { loaded: number; total: number }>;
+    }
+  | {
+      /** All files of one model together, those that have been opened so far; comes before each 'progress'. */
+      status: 'progress_total';
+      name: string;
+      progress: number;
+      loaded: number;
+      total: number;
+      files: Record<string, { loaded: number; total: number }>;
+    }
   | { status: 'compile' | 'upload'; name: string; file: string; progress: number; loaded: number; total: number }
   | { status: 'ready'; task: string; model: string };
 

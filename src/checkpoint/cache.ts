@@ -1,0 +1,65 @@
+import { InputError } from '../errors.ts';
+import type { Environment, ModelCache } from './environment.ts';
+
+/** Undefined where there is no cache, or none may be used (a page without a secure context, private browsing). */
+export async function openCache(env: Environment): Promise<ModelCache | undefined> {
+  if (env.useCustomCache) {
+    const cache = env.customCache;
+    if (typeof cache?.match === 'function' && typeof cache.put === 'function') return cache;
+    throw new InputError({
+      what: 'env.useCustomCache is true, but env.customCache is no cache',
+      expected: 'an object with match(url) and put(url, response)',
+    });
+  }
+  if (!env.useBrowserCache || !('caches' in globalThis)) return undefined;
+  return caches.open(env.cacheKey).catch(() => undefined);
+}
+
+/**
+ * Hands `bytes` on and gives them to `keep` at the same time, at the pace of the slower of the two, so that the file
+ * never stands in memory (ReadableStream.tee would buffer what the slower branch has not read). The copy is complete
+ * only when `bytes` ended well; otherwise its stream ends in an error and the cache keeps nothing. A cache that fails
+ * (its quota is used up) does not fail the load.
+ */
+export async function* kept(
+  bytes: AsyncGenerator<Uint8Array>,
+  keep: (body: ReadableStream<Uint8Array>) => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let complete = false;
+  let wake: () => void = () => undefined;
+  const abandon = () => {
+    sink = undefined;
+    wake();
+  };
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      sink = controller;
+    },
+    pull: () => wake(),
+    cancel: abandon,
+  });
+  const keeping = keep(body)
+    .catch(() => undefined)
+    .then(() => {
+      // Settled before the end: it failed, or never read the body; either way nobody takes the pieces.
+      if (!complete) sink?.error(new Error('The copy was not read to its end.'));
+      abandon();
+    });
+  try {
+    for await (const piece of bytes) {
+      sink?.enqueue(piece);
+      yield piece;
+      while (sink !== undefined && (sink.desiredSize ?? 1) <= 0) {
+        await new Promise<void>(resolve => {
+          wake = resolve;
+        });
+      }
+    }
+    complete = true;
+    sink?.close();
+    await keeping;
+  } finally {
+    if (!complete) sink?.error(new Error('The download ended early.'));
+  }
+}

@@ -1,0 +1,202 @@
+import { CheckpointError, SourceError } from '../errors.ts';
+import { ByteReader } from './byte-reader.ts';
+import { headerLength, parseHeader, wrongLength } from './safetensors.ts';
+import { checkShards, parseShardIndex, type ShardIndex } from './shard-index.ts';
+import type { Checkpoint, ModelFile, ModelSource, TensorChunk, TensorInfo } from './types.ts';
+
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+
+/** 4 MiB: large enough that the cost of a GPU write vanishes, small against every model. */
+const MAX_CHUNK_BYTES = 4 << 20;
+/** No element of the format is larger, so a chunk that begins and ends at multiples of it splits none. */
+const ALIGNMENT = 8;
+/** Browsers open at most 6 connections to a server (HTTP/1.1); the tokenizer and the config need some at the same time. */
+const HELD_STREAMS = 4;
+
+export interface CheckpointOptions {
+  /** Aborts the reading: whatever is pending rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** The safetensors files to read, in this order, instead of model.safetensors or the shards of its index. */
+  files?: readonly string[];
+}
+
+interface Shard {
+  file: string;
+  /** Undefined where the stream was closed after the header and is opened again when its turn comes. */
+  reader: ByteReader | undefined;
+  header: Uint8Array;
+  /** In file order. */
+  tensors: TensorInfo[];
+  /** Of the whole file. */
+  byteLength: number;
+}
+
+/**
+ * Reads and validates the headers of a checkpoint's files and leaves their data unread.
+ * @throws CheckpointError where a header or the index is malformed, SourceError where a file cannot be had
+ */
+export async function openCheckpoint(
+  source: ModelSource,
+  { signal, files }: CheckpointOptions = {},
+): Promise<Checkpoint> {
+  const shards: Shard[] = [];
+  let cancelled = false;
+  let started = false;
+
+  async function cancel(): Promise<void> {
+    cancelled = true;
+    signal?.removeEventListener('abort', onAbort);
+    await Promise.all(shards.map(shard => shard.reader?.cancel(signal?.reason)));
+  }
+  const onAbort = () => void cancel();
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', onAbort);
+
+  async function readShard(file: string, opened: ModelFile): Promise<void> {
+    const shard: Shard = {
+      file,
+      reader: new ByteReader(opened.stream),
+      header: new Uint8Array(),
+      tensors: [],
+      byteLength: 0,
+    };
+    shards.push(shard);
+    const { header, json } = await readHeader(shard.reader!, file, opened.size, signal);
+    const { tensors, dataLength } = parseHeader(json, file, opened.size);
+    Object.assign(shard, { header, tensors, byteLength: header.length + dataLength });
+    if (shards.length > HELD_STREAMS) {
+      await shard.reader!.cancel();
+      shard.reader = undefined;
+    }
+  }
+
+  async function* chunks(): AsyncGenerator<TensorChunk> {
+    if (started)
+      throw new CheckpointError({ what: `the data of ${source.name} were read before`, next: 'Open it again.' });
+    started = true;
+    try {
+      for (const shard of shards) {
+        if (shard.reader === undefined) await reopen(source, shard, signal);
+        if (cancelled) {
+          signal?.throwIfAborted();
+          throw new CheckpointError({ what: `the reading of ${source.name} was cancelled`, next: 'Open it again.' });
+        }
+        yield* readTensors(shard, () => cancelled, signal);
+        shard.reader = undefined;
+      }
+    } finally {
+      await cancel();
+    }
+  }
+
+  try {
+    let index: ShardIndex | undefined;
+    let names = files;
+    if (names === undefined) {
+      const single = await source.open(SINGLE, { optional: true });
+      if (single !== undefined) await readShard(SINGLE, single);
+      else {
+        index = parseShardIndex(await requireIndex(source), INDEX);
+        names = index.files;
+      }
+    }
+    for (const file of names ?? []) {
+      signal?.throwIfAborted();
+      await readShard(file, (await source.open(file))!);
+    }
+    const tensors = new Map<string, TensorInfo>();
+    for (const tensor of shards.flatMap(shard => shard.tensors)) {
+      const other = tensors.get(tensor.name);
+      if (other !== undefined) {
+        throw new CheckpointError({
+          file: tensor.file,
+          tensor: tensor.name,
+          what: `tensor "${tensor.name}" stands in both ${other.file} and ${tensor.file}`,
+          next: 'Save the checkpoint again.',
+        });
+      }
+      tensors.set(tensor.name, tensor);
+    }
+    if (index !== undefined) checkShards(index, tensors, INDEX);
+    signal?.throwIfAborted();
+    return { tensors, byteLength: shards.reduce((sum, shard) => sum + shard.byteLength, 0), chunks, cancel };
+  } catch (error) {
+    await cancel();
+    signal?.throwIfAborted();
+    throw error;
+  }
+}
+
+async function requireIndex(source: ModelSource): Promise<unknown> {
+  const index = await source.json(INDEX, { optional: true });
+  if (index !== undefined) return index;
+  throw new SourceError({
+    file: SINGLE,
+    what: `${source.name} has no weights that can be read`,
+    actual: `neither ${SINGLE} nor ${INDEX}`,
+    expected: 'one of them',
+    next: 'PyTorch, TensorFlow, ONNX and GGUF files are not read; save the model with save_pretrained(safe_serialization=True).',
+  });
+}
+
+/** `header` holds the 8 bytes of the length, too; `json` does not. */
+async function readHeader(reader: ByteReader, file: string, size: number | undefined, signal?: AbortSignal) {
+  const prefix = await reader.exactly(8);
+  signal?.throwIfAborted();
+  const length = headerLength(prefix, file, size);
+  const header = new Uint8Array(8 + length);
+  header.set(prefix);
+  const json = await reader.exactly(length);
+  signal?.throwIfAborted();
+  if (json.length < length) throw wrongLength(file, reader.received, 8 + length);
+  header.set(json, 8);
+  return { header, json };
+}
+
+async function reopen(source: ModelSource, shard: Shard, signal?: AbortSignal): Promise<void> {
+  const opened = (await source.open(shard.file))!;
+  shard.reader = new ByteReader(opened.stream);
+  const { header } = await readHeader(shard.reader, shard.file, opened.size, signal);
+  if (header.length === shard.header.length && header.every((byte, i) => byte === shard.header[i])) return;
+  throw new CheckpointError({
+    file: shard.file,
+    what: `${shard.file} changed while the model was being loaded`,
+    next: 'Load the model again.',
+  });
+}
+
+async function* readTensors(
+  { file, tensors, byteLength, reader: open }: Shard,
+  cancelled: () => boolean,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TensorChunk> {
+  const reader = open!;
+  const check = () => {
+    signal?.throwIfAborted();
+    if (cancelled())
+      throw new CheckpointError({ file, what: `the reading of ${file} was cancelled`, next: 'Open it again.' });
+  };
+  for (const tensor of tensors) {
+    for (let begin = 0; begin < tensor.byteLength; ) {
+      const left = tensor.byteLength - begin;
+      let bytes = await reader.take(Math.min(left, MAX_CHUNK_BYTES));
+      const aligned = bytes === undefined || bytes.length === left ? undefined : bytes.length & -ALIGNMENT;
+      if (bytes !== undefined && aligned !== undefined) {
+        if (aligned < bytes.length) reader.unread(bytes.subarray(aligned));
+        // An element that lies in two pieces of the stream is the only thing that is copied.
+        bytes = aligned > 0 ? bytes.subarray(0, aligned) : await reader.exactly(Math.min(left, ALIGNMENT));
+      }
+      check();
+      if (bytes === undefined || (bytes.length < left && bytes.length % ALIGNMENT !== 0)) {
+        throw wrongLength(file, reader.received, byteLength);
+      }
+      yield { tensor, begin, bytes };
+      begin += bytes.length;
+    }
+  }
+  // Reading to the end also lets the source compare its checksum and keep the file.
+  const more = await reader.take(1);
+  check();
+  if (more !== undefined) throw wrongLength(file, `more than ${byteLength}`, byteLength);
+}

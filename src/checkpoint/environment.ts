@@ -1,0 +1,40 @@
+/** What the library needs of a cache: the Cache API's `match` and `put`, and `delete` where it can. */
+export interface ModelCache {
+  match(url: string): Promise<Response | undefined>;
+  /** Must reject, and keep nothing, when the response's body ends in an error. */
+  put(url: string, response: Response): Promise<void>;
+  delete?(url: string): Promise<boolean>;
+}
+
+/** Settings of the public `env` object, named as in transformers.js. */
+export interface Environment {
+  /** Whether a model id is looked for under `localModelPath` first. Default: true in Node and Deno, false on a page. */
+  allowLocalModels: boolean;
+  /** A URL or path that stands before the ids of local models; in Node and Deno a directory. Default: '/models/'. */
+  localModelPath: string;
+  /** Whether anything may be loaded from `remoteHost` or another absolute URL. Default: true. */
+  allowRemoteModels: boolean;
+  /** Default: 'https://huggingface.co/'. */
+  remoteHost: string;
+  /** Follows `remoteHost`; `{model}` and `{revision}` are filled in. Default: '{model}/resolve/{revision}/'. */
+  remotePathTemplate: string;
+  /** Whether files are kept in the Cache API. Default: true where there is one. */
+  useBrowserCache: boolean;
+  /**
+   * The name of the cache in the Cache API. Default: 'webgpu-bert-cache', not the one of transformers.js: that library
+   * reads the same URLs, trusts every entry as it stands, and its pages clear the cache by its name.
+   */
+  cacheKey: string;
+  /** Whether `customCache` is used instead of the Cache API. Default: false. */
+  useCustomCache: boolean;
+  customCache: ModelCache | null;
+  /** Fetches everything; replace it to add an Authorization header or a proxy. Default: the global fetch. */
+  fetch: (input: string, init?: RequestInit) => Promise<Response>;
+}
+
+/** Node, Deno and Bun; not a page or its workers, which have a `location`, even where a bundler brings a `process`. */
+export function hasFileSystem(): boolean {
+  return (
+    'Deno' in globalThis || (typeof process === 'object' && !!process.versions?.node && !('location' in globalThis))
+  );
+}

@@ -1,0 +1,147 @@
+import { InputError } from '../errors.ts';
+import { type Environment, hasFileSystem } from './environment.ts';
+
+/** A file given from memory or from an <input type="file">. */
+export type LocalFile = File | { name: string; blob: Blob };
+
+/**
+ * Where a model's files are:
+ * - a hub id, 'org/name': looked for under env.localModelPath where env.allowLocalModels, then at env.remoteHost;
+ * - a base URL: 'https://host/path/', a URL object, or './path/' and '/path/' beside the page;
+ * - in Node and Deno a directory, './path' or absolute, or a file: URL;
+ * - a FileList or an array of files, found by their names;
+ * - an object from file names to their bytes or blobs.
+ */
+export type ModelLocation =
+  | string
+  | URL
+  | FileList
+  | readonly LocalFile[]
+  | Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>;
+
+/** A place to look in, in the order of trying. */
+export type Place =
+  /** `fixed`: a kept copy is used without asking the server, as for a revision of the hub; else its ETag is compared. */
+  | { kind: 'web'; base: string; fixed: boolean }
+  | { kind: 'directory'; path: string }
+  | { kind: 'memory'; files: ReadonlyMap<string, Blob | Uint8Array> };
+
+export interface LocationOptions {
+  /** A branch, tag or commit of a hub model. Default: 'main'. */
+  revision?: string;
+  /** The folder of the model that holds its files. */
+  subfolder?: string;
+  /** Nothing is loaded from env.remoteHost. Default: false. */
+  local_files_only?: boolean;
+}
+
+/** @throws InputError where the location is none of the kinds, or the settings of `env` leave no place to look in */
+export function resolveLocation(
+  where: ModelLocation,
+  { revision = 'main', subfolder = '', local_files_only = false }: LocationOptions,
+  env: Environment,
+): { name: string; places: Place[] } {
+  if (typeof where !== 'string' && !(where instanceof URL)) {
+    return { name: 'files', places: [{ kind: 'memory', files: inMemory(where) }] };
+  }
+  const name = String(where);
+  const remote = env.allowRemoteModels && !local_files_only;
+  // Two letters at least: 'C:\models' is a path.
+  if (/^[a-z][a-z\d+.-]+:/i.test(name)) {
+    if (/^file:/i.test(name) && hasFileSystem()) return { name, places: [path(new URL(name), subfolder)] };
+    if (!remote) {
+      throw new InputError({
+        what: `${name} may not be loaded`,
+        actual: local_files_only ? 'local_files_only: true' : 'env.allowRemoteModels = false',
+        expected: 'a local path or files',
+      });
+    }
+    return { name, places: [web(name, subfolder, false)] };
+  }
+  if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) return { name, places: [path(name, subfolder)] };
+  if (!isHubId(name)) {
+    throw new InputError({
+      what: 'this is not a place of a model',
+      actual: JSON.stringify(name),
+      expected:
+        "a hub id ('org/name'), a URL, a path that starts with './' or '/', a list of files, or an object of bytes",
+    });
+  }
+  const places: Place[] = [];
+  if (env.allowLocalModels) places.push(path(`${env.localModelPath.replace(/\/*$/, '/')}${name}`, subfolder));
+  if (remote) {
+    const folder = env.remotePathTemplate
+      .replaceAll('{model}', name)
+      .replaceAll('{revision}', encodeURIComponent(revision));
+    places.push(web(`${env.remoteHost.replace(/\/*$/, '/')}${folder.replace(/^\/+/, '')}`, subfolder, true));
+  }
+  if (places.length > 0) return { name, places };
+  throw new InputError({
+    what: `there is nowhere to load ${name} from`,
+    actual: `env.allowLocalModels = false and ${local_files_only ? 'local_files_only: true' : 'env.allowRemoteModels = false'}`,
+    expected: 'one of the two allowed',
+  });
+}
+
+/** The rule of the hub for repository names (huggingface_hub, utils/_validators.py). */
+function isHubId(id: string): boolean {
+  return /^(\b[\w.-]+\b\/)?\b[\w.-]{1,96}\b$/.test(id) && !/\.\.|--|\.git$|\.ipynb$/.test(id);
+}
+
+/** A path or page-relative URL: a directory where there is a file system, a URL on a page. */
+function path(where: string | URL, subfolder: string): Place {
+  if (typeof where === 'string' && (/^https?:/i.test(where) || !hasFileSystem())) return web(where, subfolder, false);
+  const directory = where instanceof URL ? decodeURIComponent(where.pathname).replace(/^\/(?=[a-z]:)/i, '') : where;
+  return { kind: 'directory', path: joinPath(directory, subfolder) };
+}
+
+function web(where: string, subfolder: string, fixed: boolean): Place {
+  const page = typeof document === 'object' ? document.baseURI : globalThis.location?.href;
+  let base: URL;
+  try {
+    base = new URL(where, page);
+  } catch (cause) {
+    throw new InputError({ what: 'this URL is not valid', actual: JSON.stringify(where), cause });
+  }
+  base.search = base.hash = '';
+  base.pathname = joinPath(base.pathname, encodeURI(subfolder));
+  return { kind: 'web', base: base.href, fixed };
+}
+
+/** Ends in a slash. */
+function joinPath(folder: string, subfolder: string): string {
+  return `${folder}/${subfolder}/`.replace(/[\\/]+$/, '/').replace(/([^:])\/{2,}/g, '$1/');
+}
+
+function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
+  const files = new Map<string, Blob | Uint8Array>();
+  const depths = new Map<string, number>();
+  const fail = (actual: unknown): never => {
+    throw new InputError({
+      what: 'this is not a list of the files of a model',
+      actual: Object.prototype.toString.call(actual),
+      expected:
+        'File objects, { name, blob } objects, or one object from file names to Uint8Array, ArrayBuffer or Blob',
+    });
+  };
+  if (typeof where !== 'object' || where === null || where instanceof Blob) fail(where);
+  if ('length' in where && typeof where.length === 'number') {
+    for (const file of Array.from(where as ArrayLike<LocalFile>)) {
+      const blob = file instanceof Blob ? file : file?.blob;
+      if (!(blob instanceof Blob) || typeof file.name !== 'string') fail(file);
+      const parts = (('webkitRelativePath' in file && file.webkitRelativePath) || file.name).split('/');
+      const name = parts.at(-1)!;
+      // Of a chosen folder, the files nearest to its top: 'model/config.json', not 'model/onnx/config.json'.
+      if (parts.length >= (depths.get(name) ?? Number.POSITIVE_INFINITY)) continue;
+      depths.set(name, parts.length);
+      files.set(name, blob);
+    }
+  } else {
+    for (const [name, value] of Object.entries(where as Record<string, unknown>)) {
+      if (value instanceof ArrayBuffer) files.set(name, new Uint8Array(value));
+      else if (value instanceof Uint8Array || value instanceof Blob) files.set(name, value);
+      else fail(value);
+    }
+  }
+  return files;
+}

@@ -1,0 +1,214 @@
+import { InputError, SourceError } from '../errors.ts';
+import { joined, streamOf } from './byte-reader.ts';
+import { kept } from './cache.ts';
+import type { Environment } from './environment.ts';
+import { type LocationOptions, type ModelLocation, type Place, resolveLocation } from './location.ts';
+import { progressReporter } from './progress.ts';
+import { sha256 } from './sha256.ts';
+import { isSafePath } from './shard-index.ts';
+import { directoryStore, type FileStore, memoryStore, type StoredFile } from './store.ts';
+import type { ModelSource, ProgressCallback } from './types.ts';
+import { webStore } from './web-store.ts';
+
+export interface SourceOptions extends LocationOptions {
+  /** Called with transformers.js's events for every file. */
+  progress_callback?: ProgressCallback | null;
+  /** Aborts everything that the source has under way; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** The SHA-256 of files by their names, in hex; a file with another one is refused before a model is handed out. */
+  integrity?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The files of one model. Nothing is requested before a file is opened.
+ * @throws InputError where the location or an option is malformed
+ */
+export function openSource(where: ModelLocation, options: SourceOptions, env: Environment): ModelSource {
+  const { name, places } = resolveLocation(where, options, env);
+  const { signal, integrity = {} } = options;
+  for (const [file, digest] of Object.entries(integrity)) {
+    if (/^[\da-f]{64}$/i.test(digest)) continue;
+    throw new InputError({ what: `integrity["${file}"] is no SHA-256`, actual: digest, expected: '64 hex digits' });
+  }
+  const stores = places.map(place => storeOf(place, env));
+  const report = progressReporter(name, options.progress_callback);
+
+  /** The file with everything about it checked that can be before its end; the rest is checked by its `bytes`. */
+  async function acquire(file: string, optional: boolean, own: AbortSignal): Promise<StoredFile | undefined> {
+    own.throwIfAborted();
+    if (!isSafePath(file)) {
+      throw new SourceError({ file, what: 'a file of a model has an unsafe name', actual: JSON.stringify(file) });
+    }
+    report.initiate(file);
+    let obstacle: SourceError | undefined;
+    for (const [i, store] of stores.entries()) {
+      let stored: StoredFile | undefined;
+      try {
+        stored = await store.open(file, own);
+      } catch (error) {
+        own.throwIfAborted();
+        // A local server that does not answer is no reason not to ask the hub.
+        if (error instanceof SourceError && error.status === undefined && i < stores.length - 1) continue;
+        throw error;
+      }
+      if (stored === undefined) continue;
+      const head = await firstBytes(stored.bytes);
+      const wrong = foreign(file, head, stored.where);
+      if (wrong === undefined) return { ...stored, bytes: checked(file, head, stored, own) };
+      await stored.bytes.return(undefined);
+      await stored.discard?.();
+      await stored.absent?.();
+      obstacle ??= wrong;
+    }
+    if (optional) return undefined;
+    throw obstacle ?? missing(file, name, stores);
+  }
+
+  async function* checked(
+    file: string,
+    head: Uint8Array,
+    { bytes, size, where, discard }: StoredFile,
+    own: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const expected = integrity[file]?.toLowerCase();
+    const hash = expected === undefined ? undefined : sha256();
+    const progress = report.download(file, size);
+    async function* pieces() {
+      if (head.length > 0) yield head;
+      yield* bytes;
+    }
+    for await (const piece of pieces()) {
+      own.throwIfAborted();
+      hash?.update(piece);
+      progress(piece.length);
+      yield piece;
+    }
+    const actual = hash?.hex();
+    if (actual === expected) return;
+    await discard?.();
+    throw new SourceError({
+      file,
+      url: where,
+      what: `${file} is not the file it should be: its SHA-256 differs`,
+      actual,
+      expected,
+      next: 'It was changed at its source or damaged on the way; correct the digest if the change is wanted.',
+    });
+  }
+
+  async function open(file: string, { optional = false } = {}) {
+    const stop = new AbortController();
+    const own = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+    const stored = await acquire(file, optional, own);
+    if (stored === undefined) return undefined;
+    const { size, keep } = stored;
+    const bytes = keep === undefined ? stored.bytes : kept(stored.bytes, body => keep(body, size));
+    return { size, stream: streamOf(finished(file, bytes), reason => stop.abort(reason)) };
+  }
+
+  /** 'done' is reported after the file has been kept, so that whoever waits for it may go offline. */
+  async function* finished(file: string, bytes: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+    yield* bytes;
+    report.done(file);
+  }
+
+  async function json(file: string, { optional = false } = {}): Promise<unknown> {
+    for (let attempt = 0; ; attempt++) {
+      const stored = await acquire(file, optional, signal ?? new AbortController().signal);
+      if (stored === undefined) return undefined;
+      const pieces: Uint8Array[] = [];
+      for await (const piece of stored.bytes) pieces.push(piece);
+      const bytes = joined(pieces);
+      let value: unknown;
+      try {
+        value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+      } catch (cause) {
+        if (stored.discard !== undefined && attempt === 0) {
+          // The kept copy was damaged: once more, from where it came from.
+          await stored.discard();
+          continue;
+        }
+        throw new SourceError({
+          file,
+          url: stored.where,
+          what: `${file} is not valid JSON`,
+          actual: excerpt(bytes),
+          next: `See what ${stored.where} gives.`,
+          cause,
+        });
+      }
+      // A full cache does not fail the load.
+      await stored.keep?.(new Uint8Array(bytes), bytes.length).catch(() => undefined);
+      report.done(file);
+      return value;
+    }
+  }
+
+  return { name, open, json };
+}
+
+function storeOf(place: Place, env: Environment): FileStore {
+  switch (place.kind) {
+    case 'web':
+      return webStore(place, env);
+    case 'directory':
+      return directoryStore(place);
+    case 'memory':
+      return memoryStore(place);
+    default:
+      return place satisfies never;
+  }
+}
+
+/** Enough to tell what kind of file it is; fewer bytes only where there are no more. */
+async function firstBytes(bytes: AsyncGenerator<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for (let length = 0; length < 32; ) {
+    const { done, value } = await bytes.next();
+    if (done) break;
+    pieces.push(value);
+    length += value.length;
+  }
+  return joined(pieces);
+}
+
+/** A page or pointer that a server gives in place of the file. A safetensors header has zeros in its first 8 bytes. */
+function foreign(file: string, head: Uint8Array, where: string): SourceError | undefined {
+  if (head.subarray(0, 8).includes(0)) return undefined;
+  const start = new TextDecoder().decode(head.subarray(0, 32)).trimStart();
+  if (/^<[!?a-z]/i.test(start)) {
+    return new SourceError({
+      file,
+      url: where,
+      what: `${file} could not be loaded: ${where} gives a web page`,
+      actual: excerpt(head),
+      expected: file.endsWith('.json') ? 'JSON' : 'the file itself',
+      next: 'The server probably has no such file and answers with its start page; check the path of the model.',
+    });
+  }
+  if (start.startsWith('version https://git-lfs')) {
+    return new SourceError({
+      file,
+      url: where,
+      what: `${file} is a pointer of Git LFS, not the file itself`,
+      next: 'Run "git lfs pull" where the model was cloned.',
+    });
+  }
+  return undefined;
+}
+
+function missing(file: string, name: string, stores: readonly FileStore[]): SourceError {
+  const places = stores.map(store => store.where(file));
+  return new SourceError({
+    file,
+    url: places.at(-1)!,
+    status: 404,
+    what: `${name} has no file ${file}`,
+    actual: `nothing at ${places.join(' or ')}`,
+    next: 'Check the name of the model, its revision and subfolder, and env.localModelPath, env.allowRemoteModels.',
+  });
+}
+
+function excerpt(bytes: Uint8Array): string {
+  return JSON.stringify(new TextDecoder().decode(bytes.subarray(0, 60)));
+}

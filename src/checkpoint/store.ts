@@ -1,0 +1,82 @@
+import { SourceError } from '../errors.ts';
+import type { Place } from './location.ts';
+
+/** The bytes of one file, opened. */
+export interface StoredFile {
+  /** Undefined where the server does not say. */
+  size: number | undefined;
+  bytes: AsyncGenerator<Uint8Array>;
+  /** The URL or path, for messages. */
+  where: string;
+  /** Keeps the file for the next time; absent where it is not worth keeping, or kept already. */
+  keep?: (body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>, size: number | undefined) => Promise<void>;
+  /** Remembers, for when there is no connection, that there is no such file: what came is something else. */
+  absent?: () => Promise<void>;
+  /** Removes the kept copy that these bytes come from. */
+  discard?: () => Promise<void>;
+}
+
+/** A place that files are opened in. */
+export interface FileStore {
+  /** The URL or path that a file has here. */
+  where(file: string): string;
+  /** Undefined where the file does not exist. Throws SourceError. */
+  open(file: string, signal: AbortSignal): Promise<StoredFile | undefined>;
+}
+
+const PIECE_BYTES = 1 << 20;
+
+/** Files that are in memory or chosen by the user. */
+export function memoryStore({ files }: Place & { kind: 'memory' }): FileStore {
+  async function* pieces(file: Blob | Uint8Array): AsyncGenerator<Uint8Array> {
+    const size = file instanceof Blob ? file.size : file.length;
+    for (let at = 0; at < size; at += PIECE_BYTES) {
+      yield file instanceof Blob
+        ? new Uint8Array(await file.slice(at, at + PIECE_BYTES).arrayBuffer())
+        : file.subarray(at, at + PIECE_BYTES);
+    }
+  }
+  return {
+    where: file => `${file} (of ${[...files.keys()].join(', ') || 'no files'})`,
+    async open(file) {
+      const found = files.get(file);
+      if (found === undefined) return undefined;
+      return { size: found instanceof Blob ? found.size : found.length, bytes: pieces(found), where: file };
+    },
+  };
+}
+
+/** A directory in Node, Deno or Bun. */
+export function directoryStore({ path }: Place & { kind: 'directory' }): FileStore {
+  // Not an import: a bundler for the web would try to resolve it, and a page has no such module.
+  const fs = process.getBuiltinModule('node:fs').promises;
+  return {
+    where: file => path + file,
+    async open(file) {
+      const where = path + file;
+      const handle = await fs.open(where).catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
+        throw new SourceError({ file, url: where, what: `${where} could not be opened`, actual: cause.message, cause });
+      });
+      if (handle === undefined) return undefined;
+      async function* pieces(): AsyncGenerator<Uint8Array> {
+        try {
+          for (;;) {
+            const { bytesRead, buffer } = await handle!.read(new Uint8Array(PIECE_BYTES));
+            if (bytesRead === 0) return;
+            yield buffer.subarray(0, bytesRead);
+          }
+        } finally {
+          await handle!.close();
+        }
+      }
+      try {
+        const { size } = await handle.stat();
+        return { size, bytes: pieces(), where };
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,102 @@
+import { SourceError } from '../errors.ts';
+import { openCache } from './cache.ts';
+import { type Connection, download, request, sizeOf, validatorOf } from './download.ts';
+import type { Environment } from './environment.ts';
+import type { Place } from './location.ts';
+import type { FileStore } from './store.ts';
+
+const MEANING: Record<number, string> = {
+  400: 'the server finds the request malformed',
+  401: 'there is no such model, or it is private or gated',
+  403: 'access is forbidden',
+  408: 'the server waited too long',
+  429: 'too many requests',
+};
+
+const ABSENT = [403, 404, 410];
+
+/** Files under a base URL, kept in the cache by their URLs. */
+export function webStore({ base, fixed }: Place & { kind: 'web' }, env: Environment): FileStore {
+  const where = (file: string) => base + encodeURI(file);
+  return {
+    where,
+    async open(file, signal) {
+      const url = where(file);
+      const connection: Connection = { url, file, fetch: env.fetch, signal };
+      const cache = await openCache(env);
+      const discard = async () => {
+        await cache?.delete?.(url).catch(() => false);
+      };
+      const absent = async () => {
+        await cache?.put(url, new Response(null, { status: 404 })).catch(() => undefined);
+      };
+      const found = await cache?.match(url).catch(() => undefined);
+      signal.throwIfAborted();
+      if (found?.ok && (fixed || !(await isOutdated(found, connection)))) {
+        return { size: sizeOf(found), bytes: download(found, connection, discard), where: url, discard };
+      }
+      let response: Response;
+      try {
+        response = await request(connection);
+      } catch (error) {
+        // What is remembered as absent is asked for again each time, so that a file may still be added.
+        if (found?.status === 404 && !signal.aborted) return undefined;
+        throw error;
+      }
+      if (!response.ok) {
+        await response.body?.cancel();
+        // An object store without the right to list says 403 for what does not exist.
+        if (!ABSENT.includes(response.status) || (response.status === 403 && fixed)) throw refused(file, url, response);
+        await absent();
+        return undefined;
+      }
+      if (found !== undefined) await discard();
+      const headers = new Headers();
+      for (const name of ['content-type', 'etag', 'last-modified']) {
+        const value = response.headers.get(name);
+        if (value !== null) headers.set(name, value);
+      }
+      return {
+        size: sizeOf(response),
+        bytes: download(response, connection),
+        where: url,
+        absent,
+        keep:
+          cache &&
+          (async (body, size) => {
+            if (size !== undefined) headers.set('content-length', String(size));
+            await cache.put(url, new Response(body, { headers }));
+          }),
+      };
+    },
+  };
+}
+
+/** Whether the server has another version, or none, of what is in the cache. Without a connection: no. */
+async function isOutdated(cached: Response, { url, fetch, signal }: Connection): Promise<boolean> {
+  const response = await fetch(url, { method: 'HEAD', signal }).catch(() => undefined);
+  signal.throwIfAborted();
+  if (response === undefined) return false;
+  if (!response.ok) return response.status === 404 || response.status === 410;
+  const [now, then] = [validatorOf(response), validatorOf(cached)];
+  return now !== undefined && then !== undefined && now !== then;
+}
+
+function refused(file: string, url: string, response: Response): SourceError {
+  const { status, statusText, headers } = response;
+  const meaning = MEANING[status] ?? (status >= 500 ? 'the server failed' : statusText);
+  const detail = headers.get('x-error-message') ?? headers.get('x-error-code');
+  return new SourceError({
+    file,
+    url,
+    status,
+    what: `${file} could not be loaded from ${url}`,
+    actual: `status ${status}${meaning && `, ${meaning}`}${detail ? ` (${detail})` : ''}`,
+    next:
+      status === 401 || status === 403
+        ? 'Check the id of the model. For a private or gated model, set env.fetch to one that sends an Authorization header.'
+        : status >= 500 || status === 408 || status === 429
+          ? 'Try again later, or load the model from another place.'
+          : 'Check the id of the model, its revision and env.remoteHost.',
+  });
+}

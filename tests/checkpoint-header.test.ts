@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest';
+import { headerLength, parseHeader } from '../src/checkpoint/safetensors.ts';
+import { CheckpointError } from '../src/errors.ts';
+import { safetensors, withHeader } from './checkpoint-bytes.ts';
+
+function parse(file: Uint8Array, size: number | undefined = file.length) {
+  const length = headerLength(file.subarray(0, 8), 'a.safetensors', size);
+  return parseHeader(file.subarray(8, 8 + length), 'a.safetensors', size);
+}
+
+function failure(file: Uint8Array, size?: number): CheckpointError {
+  try {
+    parse(file, size);
+  } catch (error) {
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect((error as CheckpointError).file).toBe('a.safetensors');
+    return error as CheckpointError;
+  }
+  throw new Error('It was accepted.');
+}
+
+const entry = (dtype: string, shape: unknown, span: unknown) => JSON.stringify({ dtype, shape, data_offsets: span });
+const one = (text: string, bytes = 16) => withHeader(`{"a":${text}}`, new Uint8Array(bytes));
+
+describe('a valid header', () => {
+  test('the example of the reference implementation', () => {
+    const header = '{"attn.0":{"dtype":"F32","shape":[1,2,3],"data_offsets":[0,24]}}';
+    expect(parse(withHeader(header, new Uint8Array(24)))).toEqual({
+      tensors: [
+        { name: 'attn.0', dtype: 'F32', shape: [1, 2, 3], byteOffset: 0, byteLength: 24, file: 'a.safetensors' },
+      ],
+      dataLength: 24,
+    });
+  });
+
+  test('no tensors, padding, metadata', () => {
+    expect(parse(withHeader('{}      ')).tensors).toEqual([]);
+    expect(parse(withHeader('{"__metadata__":{"framework":"pt"}}     ')).tensors).toEqual([]);
+  });
+
+  test('tensors in any order come in file order; scalars and empty tensors', () => {
+    const header = `{"b":${entry('F16', [2], [4, 8])},"e":${entry('F32', [0, 7], [4, 4])},"a":${entry('F32', [], [0, 4])}}`;
+    expect(parse(withHeader(header, new Uint8Array(8))).tensors.map(({ name }) => name)).toEqual(['a', 'e', 'b']);
+  });
+
+  test.each([
+    ['F4', 2, 1],
+    ['F6_E2M3', 4, 3],
+    ['F6_E3M2', 4, 3],
+    ['BOOL', 1, 1],
+    ['U8', 1, 1],
+    ['I8', 1, 1],
+    ['F8_E5M2', 1, 1],
+    ['F8_E4M3', 1, 1],
+    ['F8_E8M0', 1, 1],
+    ['F8_E4M3FNUZ', 1, 1],
+    ['F8_E5M2FNUZ', 1, 1],
+    ['I16', 1, 2],
+    ['U16', 1, 2],
+    ['F16', 1, 2],
+    ['BF16', 1, 2],
+    ['I32', 1, 4],
+    ['U32', 1, 4],
+    ['F32', 1, 4],
+    ['F64', 1, 8],
+    ['I64', 1, 8],
+    ['U64', 1, 8],
+    ['C64', 1, 8],
+  ])('%s', (dtype, elements, bytes) => {
+    expect(parse(one(entry(dtype, [elements], [0, bytes]), bytes)).tensors[0]?.byteLength).toBe(bytes);
+    expect(failure(one(entry(dtype, [elements], [0, bytes + 1]), bytes + 1)).message).toContain(
+      'does not fit its data',
+    );
+  });
+
+  test('names that JSON can write, also __proto__ and equal ones in different objects', () => {
+    const header = `{"__proto__":${entry('U8', [1], [0, 1])},"shape":${entry('U8', [1], [1, 2])},"a\\"{b":${entry('U8', [1], [2, 3])}}`;
+    expect(parse(withHeader(header, new Uint8Array(3))).tensors.map(({ name }) => name)).toEqual([
+      '__proto__',
+      'shape',
+      'a"{b',
+    ]);
+  });
+});
+
+describe('everything that can be wrong', () => {
+  const huge = withHeader('{}');
+  new DataView(huge.buffer).setBigUint64(0, 2n ** 63n, true);
+  const justTooLong = withHeader('{}');
+  new DataView(justTooLong.buffer).setBigUint64(0, 100_000_001n, true);
+  const pastEnd = withHeader('{}');
+  new DataView(pastEnd.buffer).setBigUint64(0, 3n, true);
+  const valid = safetensors({ a: { dtype: 'F32', shape: [4], bytes: new Uint8Array(16) } });
+
+  test.each<[string, Uint8Array, string]>([
+    ['shorter than 8 bytes', new Uint8Array(7), 'too short'],
+    ['empty', new Uint8Array(0), 'too short'],
+    ['header length of 2^63', huge, 'too long'],
+    ['header length over 100 MB', justTooLong, 'too long'],
+    ['header past the end of the file', pastEnd, 'past the end'],
+    ['invalid UTF-8', withHeader(Uint8Array.of(0x7b, 0xff, 0x7d)), 'not valid UTF-8'],
+    ['a byte order mark', withHeader('\ufeff{}'), 'does not start with "{"'],
+    ['leading space', withHeader(' {}'), 'does not start with "{"'],
+    ['an array', withHeader('[]'), 'does not start with "{"'],
+    ['an empty header', withHeader(''), 'does not start with "{"'],
+    ['cut JSON', withHeader('{"a":'), 'not valid JSON'],
+    ['two values', withHeader('{}{}'), 'not valid JSON'],
+    [
+      'a tensor twice',
+      withHeader(`{"a":${entry('U8', [0], [0, 0])},"a":${entry('U8', [0], [0, 0])}}`),
+      'key "a" twice',
+    ],
+    ['the same key in another spelling', withHeader(`{"a":${entry('U8', [0], [0, 0])}, "\\u0061" :{}}`), 'twice'],
+    ['a field twice', one('{"dtype":"U8","dtype":"F32","shape":[4],"data_offsets":[0,16]}'), 'key "dtype" twice'],
+    ['metadata twice', withHeader('{"__metadata__":{"a":"1","a":"2"}}'), 'key "a" twice'],
+    ['metadata no object', withHeader('{"__metadata__":"pt"}'), '__metadata__'],
+    ['metadata null', withHeader('{"__metadata__":null}'), '__metadata__'],
+    ['metadata with a number', withHeader('{"__metadata__":{"a":1}}'), '__metadata__'],
+    ['entry no object', one('5'), 'is malformed'],
+    ['entry null', one('null'), 'is malformed'],
+    ['entry an array', one('[]'), 'is malformed'],
+    ['no dtype', one('{"shape":[4],"data_offsets":[0,16]}'), 'has no dtype'],
+    ['no shape', one('{"dtype":"F32","data_offsets":[0,16]}'), 'has no shape'],
+    ['no data_offsets', one('{"dtype":"F32","shape":[4]}'), 'has no data_offsets'],
+    ['unknown dtype', one(entry('F33', [4], [0, 16])), 'unknown dtype'],
+    ['dtype a number', one('{"dtype":32,"shape":[4],"data_offsets":[0,16]}'), 'unknown dtype'],
+    ['dtype of a prototype', one(entry('constructor', [4], [0, 16])), 'unknown dtype'],
+    ['shape no array', one(entry('F32', 4, [0, 16])), 'malformed shape'],
+    ['shape negative', one(entry('F32', [-4], [0, 16])), 'malformed shape'],
+    ['shape a fraction', one(entry('F32', [4.5], [0, 16])), 'malformed shape'],
+    ['shape a string', one(entry('F32', ['4'], [0, 16])), 'malformed shape'],
+    ['shape unsafe', one(entry('F32', [2 ** 53], [0, 16])), 'malformed shape'],
+    ['product overflow', one(entry('F32', [2 ** 30, 2 ** 30], [0, 16])), 'overflowing shape'],
+    ['product overflow with a zero', one(entry('F32', [2 ** 30, 2 ** 30, 0], [0, 0])), 'overflowing shape'],
+    ['bits overflow', one(entry('F64', [2 ** 48], [0, 16])), 'overflowing shape'],
+    ['half a byte', one(entry('F4', [3], [0, 1])), 'whole bytes'],
+    ['offsets not two', one(entry('F32', [4], [0])), 'malformed data_offsets'],
+    ['offsets three', one(entry('F32', [4], [0, 8, 16])), 'malformed data_offsets'],
+    ['offsets negative', one(entry('F32', [4], [-16, 0])), 'malformed data_offsets'],
+    ['begin after end', one(entry('F32', [4], [16, 0])), 'ends before it begins'],
+    ['span too small', one(entry('F32', [4], [0, 12])), 'does not fit its data'],
+    ['a hole at the start', one(entry('F32', [2], [8, 16])), 'hole'],
+    [
+      'a hole',
+      withHeader(`{"a":${entry('U8', [1], [0, 1])},"b":${entry('U8', [1], [2, 3])}}`, new Uint8Array(3)),
+      'hole',
+    ],
+    [
+      'overlap',
+      withHeader(`{"a":${entry('U8', [2], [0, 2])},"b":${entry('U8', [2], [1, 3])}}`, new Uint8Array(3)),
+      'overlaps',
+    ],
+    [
+      'the same span',
+      withHeader(`{"a":${entry('U8', [2], [0, 2])},"b":${entry('U8', [2], [0, 2])}}`, new Uint8Array(2)),
+      'overlaps',
+    ],
+    ['truncated', valid.subarray(0, -1), 'is truncated'],
+    ['trailing bytes', Uint8Array.of(...valid, 0), 'goes on'],
+  ])('%s', (_, file, words) => {
+    expect(failure(file).message).toContain(words);
+  });
+
+  test('names the tensor and says what to do', () => {
+    const error = failure(one(entry('F32', [4], [0, 12])));
+    expect(error.tensor).toBe('a');
+    expect(error.message).toBe(
+      'tensor "a" of a.safetensors has a shape that does not fit its data: got 12 bytes, expected 16 for F32 [4]. ' +
+        'The file is damaged: download or save it again.',
+    );
+  });
+
+  test('a header of many tensors is checked in linear time', () => {
+    const entries = Array.from(
+      { length: 20_000 },
+      (_, i) => `"layer.${i}.${'x'.repeat(40)}":${entry('U8', [1], [i, i + 1])}`,
+    );
+    const start = performance.now();
+    expect(parse(withHeader(`{${entries}}`, new Uint8Array(20_000))).tensors).toHaveLength(20_000);
+    expect(performance.now() - start).toBeLessThan(2000);
+  });
+});
