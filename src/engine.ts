@@ -15,7 +15,7 @@ import { kernelsOf, type Plan, plan } from './plan/plan.ts';
 
 export interface EngineOptions {
   device?: GPUDevice | undefined;
-  /** What will be asked for: its kernels are compiled and its weights are loaded before the first call. */
+  /** What will be asked for first: its kernels are compiled while the weights arrive. Others are compiled when they are asked for. */
   request: (facts: { hasPooler: boolean }) => EncoderRequest;
   progress?: ProgressCallback | undefined;
   signal?: AbortSignal | undefined;
@@ -180,13 +180,14 @@ export class Engine {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { device } = this.#gpu;
-    const first = this.#plan(request);
+    // All weights, so that a later request finds them; only the kernels of the first.
+    const { weights } = this.#plan({ lastHiddenState: true, pooler: this.hasPooler });
     const canonical = matchTensors(
-      first.weights.flatMap(({ parts }) => parts),
+      weights.flatMap(({ parts }) => parts),
       find,
     );
     device.pushErrorScope('out-of-memory');
-    this.#weights.allocate(first.weights);
+    this.#weights.allocate(weights);
     const full = await device.popErrorScope();
     if (full) {
       throw new DeviceError({
@@ -195,7 +196,7 @@ export class Engine {
         next: 'Dispose other models, or use a smaller one.',
       });
     }
-    const kernels = kernelsOf(first.steps);
+    const kernels = kernelsOf(this.#plan(request).steps);
     let compiled = 0;
     const compiling = Promise.all(
       kernels.map(async kernel => {

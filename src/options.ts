@@ -1,0 +1,34 @@
+import type { LocationOptions } from './checkpoint/location.ts';
+import type { SourceOptions } from './checkpoint/source.ts';
+import { UnsupportedError } from './errors.ts';
+
+/** What `pipeline` and `from_pretrained` take: transformers.js's names, and `signal` and `integrity` beside them. */
+export interface PretrainedOptions extends LocationOptions, SourceOptions {
+  /** How the weights are kept on the GPU. Default: 'fp32', which is also what 'auto' means. */
+  dtype?: string | null;
+  /** 'webgpu', or a device of your own, which is never destroyed by this library. Default: 'webgpu'. */
+  device?: string | GPUDevice | null;
+}
+
+export const DTYPES = ['fp32', 'auto'] as const;
+export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
+
+/** Refuses what is not built, by name; gives back the caller's device where there is one. */
+export function checkOptions({ dtype, device }: PretrainedOptions): GPUDevice | undefined {
+  if (dtype && !(DTYPES as readonly string[]).includes(dtype)) {
+    throw new UnsupportedError({
+      what: 'this dtype is not supported',
+      actual: JSON.stringify(dtype),
+      supported: DTYPES,
+    });
+  }
+  if (typeof device === 'object' && device !== null) {
+    if ('createComputePipelineAsync' in device) return device;
+  } else if (!device || (DEVICES as readonly string[]).includes(device)) return undefined;
+  throw new UnsupportedError({
+    what: 'this device is not supported',
+    actual: typeof device === 'string' ? JSON.stringify(device) : 'an object that is no GPUDevice',
+    supported: DEVICES,
+    next: 'This library computes on the GPU only.',
+  });
+}
