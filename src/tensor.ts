@@ -1,0 +1,175 @@
+import { InputError } from './errors.ts';
+
+const arrays = {
+  float32: Float32Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+};
+
+export type TensorType = keyof typeof arrays;
+export type TensorData = InstanceType<(typeof arrays)[TensorType]>;
+/** A number, a bigint (int64), or lists of them, nested as deep as the tensor has dimensions. */
+export type NestedList = number | bigint | NestedList[];
+
+/** For one dimension: an index, [start, end) with null for open ends, or null for all of it. Negatives count from the end. */
+export type Slice = number | readonly [start: number | null, end: number | null] | null;
+
+/**
+ * An array of numbers with a shape, as transformers.js's Tensor: row-major, int64 as bigint, bool as 0 and 1.
+ * `tensor[i]` is the i-th subtensor along the first axis.
+ */
+export class Tensor implements Iterable<Tensor | number | bigint> {
+  readonly [index: number]: Tensor;
+  readonly type: TensorType;
+  readonly data: TensorData;
+  readonly dims: readonly number[];
+
+  /** @throws InputError where the data has not as many elements as the dims say. */
+  constructor(type: TensorType, data: TensorData | readonly (number | bigint)[], dims: readonly number[]) {
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    if (!Object.hasOwn(arrays, type)) {
+      throw new InputError({ what: 'unknown tensor type', actual: type, expected: Object.keys(arrays).join(', ') });
+    }
+    if (data.length !== size || !dims.every(Number.isSafeInteger)) {
+      const expected = `${size} for dims [${dims.join(', ')}]`;
+      throw new InputError({ what: 'the data does not fit the dims', actual: `${data.length} elements`, expected });
+    }
+    this.type = type;
+    this.data = data instanceof arrays[type] ? data : convert(type, data);
+    this.dims = [...dims];
+  }
+
+  get size(): number {
+    return this.data.length;
+  }
+
+  /** Subtensors along the first axis (views of the same data), or the numbers of a vector. */
+  *[Symbol.iterator](): Iterator<Tensor | number | bigint> {
+    if (this.dims.length < 2) yield* this.data;
+    else for (let i = 0; i < this.dims[0]!; i++) yield this._getitem(i);
+  }
+
+  /** The subtensor at `index` of the first axis, a view of the same data; negative from the end. */
+  _getitem(index: number): Tensor {
+    const [length = 0, ...dims] = this.dims;
+    const at = within(index, length);
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    return new Tensor(this.type, this.data.subarray(at * size, (at + 1) * size), dims);
+  }
+
+  /** The only number of a tensor of one element. */
+  item(): number | bigint {
+    if (this.size === 1) return this.data[0]!;
+    throw new InputError({ what: 'only a tensor of one element has an item', actual: `${this.size} elements` });
+  }
+
+  /** Nested arrays, one level for each dimension; a tensor without dimensions is its number. */
+  tolist(): NestedList[] {
+    let list: NestedList[] = Array.from<number | bigint>(this.data);
+    for (const dim of this.dims.slice(1).reverse()) {
+      const rows = dim === 0 ? this.dims[0]! : list.length / dim;
+      list = Array.from({ length: rows }, (_, i) => list.slice(i * dim, (i + 1) * dim));
+    }
+    return this.dims.length === 0 ? (list[0] as unknown as NestedList[]) : list;
+  }
+
+  /** The same data (not copied) in other dims, of which one may be -1: what is left. */
+  view(...dims: number[]): Tensor {
+    const known = dims.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
+    return new Tensor(
+      this.type,
+      this.data,
+      dims.map(dim => (dim === -1 ? this.size / known : dim)),
+    );
+  }
+
+  clone(): Tensor {
+    return new Tensor(this.type, this.data.slice(), this.dims);
+  }
+
+  /** A copy of a part: `tensor.slice(0, [1, 3])` is elements 1 and 2 of row 0; an index drops its dimension. */
+  slice(...slices: Slice[]): Tensor {
+    const ranges = this.dims.map((dim, axis) => range(slices[axis] ?? null, dim));
+    const permutation = this.dims.map((_, axis) => axis);
+    const kept = permutation.filter(axis => typeof slices[axis] !== 'number');
+    const data = this.gather(ranges, permutation);
+    return new Tensor(
+      this.type,
+      data,
+      kept.map(axis => ranges[axis]![1] - ranges[axis]![0]),
+    );
+  }
+
+  /** A copy with the dimensions in another order. */
+  permute(...axes: number[]): Tensor {
+    if (
+      axes.length !== this.dims.length ||
+      new Set(axes).size !== axes.length ||
+      axes.some(axis => !(axis in this.dims))
+    ) {
+      throw new InputError({
+        what: 'the axes are no order of the dims',
+        actual: `[${axes.join(', ')}]`,
+        expected: `each of 0 to ${this.dims.length - 1} once`,
+      });
+    }
+    const whole = this.dims.map((dim): [number, number] => [0, dim]);
+    return new Tensor(
+      this.type,
+      this.gather(whole, axes),
+      axes.map(axis => this.dims[axis]!),
+    );
+  }
+
+  transpose(...axes: number[]): Tensor {
+    return this.permute(...axes);
+  }
+
+  /** The elements of a block, its axes walked in the given order, the last the fastest. */
+  private gather(ranges: readonly (readonly [number, number])[], axes: readonly number[]): TensorData {
+    const strides = this.dims.map((_, axis) => this.dims.slice(axis + 1).reduce((product, dim) => product * dim, 1));
+    const size = ranges.reduce((product, [start, end]) => product * (end - start), 1);
+    const data = new arrays[this.type](size);
+    const place = axes.map(axis => ranges[axis]![0]);
+    for (let i = 0; i < size; i++) {
+      data[i] = this.data[axes.reduce((sum, axis, k) => sum + place[k]! * strides[axis]!, 0)]!;
+      for (let k = axes.length - 1; k >= 0 && ++place[k]! === ranges[axes[k]!]![1]; k--)
+        place[k] = ranges[axes[k]!]![0];
+    }
+    return data;
+  }
+}
+
+// `tensor[i]`: only what the instance and the class lack is looked for here, so all else is as fast as ever.
+Object.setPrototypeOf(
+  Tensor.prototype,
+  new Proxy(Object.prototype, {
+    get(target, key, receiver) {
+      const isIndex = typeof key === 'string' && /^-?\d+$/.test(key);
+      return isIndex ? (receiver as Tensor)._getitem(Number(key)) : Reflect.get(target, key, receiver);
+    },
+  }),
+);
+
+function convert(type: TensorType, data: ArrayLike<number | bigint>): TensorData {
+  if (type === 'int64') return BigInt64Array.from(Array.from(data, BigInt));
+  return arrays[type].from(Array.from(data, Number));
+}
+
+function within(index: number, length: number): number {
+  const at = index < 0 ? index + length : index;
+  if (Number.isInteger(at) && at >= 0 && at < length) return at;
+  throw new InputError({ what: 'the index is out of range', actual: String(index), expected: `below ${length}` });
+}
+
+function range(slice: Slice, dim: number): [number, number] {
+  if (slice === null) return [0, dim];
+  if (typeof slice === 'number') return [within(slice, dim), within(slice, dim) + 1];
+  const clamp = (value: number) => Math.min(Math.max(value < 0 ? value + dim : value, 0), dim);
+  const [start, end] = [clamp(slice[0] ?? 0), clamp(slice[1] ?? dim)];
+  if (start <= end) return [start, end];
+  throw new InputError({ what: 'the slice ends before it starts', actual: `[${start}, ${end})` });
+}

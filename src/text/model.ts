@@ -1,0 +1,34 @@
+import { buildBpe } from './bpe.ts';
+import { build, type Json, record } from './component.ts';
+import { buildUnigram } from './unigram.ts';
+import type { Model, Piece } from './vocabulary.ts';
+import { buildWordPiece } from './word-piece.ts';
+
+const kinds: Record<string, (config: Json) => Model> = {
+  WordPiece: buildWordPiece,
+  BPE: buildBpe,
+  Unigram: buildUnigram,
+};
+
+/** The `model` of a tokenizer.json; in old files the type is missing and shows in the fields. */
+export function buildModel(value: unknown): Model {
+  const config = record(value, 'model');
+  const inferred = Array.isArray(config.vocab) ? 'Unigram' : 'merges' in config ? 'BPE' : 'WordPiece';
+  return withCache(build({ ...config, type: config.type ?? inferred }, 'model', kinds));
+}
+
+/** Words seen before, within the bounds of the Rust tokenizers: 10,000 words of less than 256 units. */
+function withCache(model: Model): Model {
+  const cache = new Map<string, readonly Piece[]>();
+  const pieces = (word: string) => {
+    const known = cache.get(word);
+    if (known !== undefined) return known;
+    const found = model.pieces(word);
+    if (word.length < 256) {
+      if (cache.size >= 10_000) cache.clear();
+      cache.set(word, found);
+    }
+    return found;
+  };
+  return { ...model, pieces };
+}

@@ -1,0 +1,71 @@
+import { flag, integer, type Json, list, malformed } from './component.ts';
+import { byteTokens, longestToken, type Model, type Piece } from './vocabulary.ts';
+
+/** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
+const UNKNOWN_PENALTY = 10;
+
+/** Unigram (Kudo 2018): the pieces of the greatest summed log-probability; unknown characters in a row are one. */
+export function buildUnigram(config: Json): Model {
+  const ids = new Map<string, number>();
+  const scores: number[] = [];
+  list(config.vocab, 'model.vocab').forEach((entry, id) => {
+    const [token, score] = Array.isArray(entry) ? entry : [];
+    if (typeof token !== 'string' || typeof score !== 'number') {
+      throw malformed(`model.vocab[${id}]`, entry, '[token, score]');
+    }
+    ids.set(token, id);
+    scores.push(score);
+  });
+  const unknownId = config.unk_id === null || config.unk_id === undefined ? -1 : integer(config.unk_id, 'model.unk_id');
+  if (unknownId >= scores.length) throw malformed('model.unk_id', unknownId, `less than ${scores.length}`);
+  const unknownScore =
+    scores.reduce((worst, score) => Math.min(worst, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
+  const fallsBack = flag(config.byte_fallback, 'model.byte_fallback', false);
+  const longest = longestToken(ids);
+
+  /** For every place in the word, where the last piece of the best way there starts, and its id. */
+  const bestPath = (word: string) => {
+    const best = new Float64Array(word.length + 1);
+    const from = new Int32Array(word.length + 1).fill(-1);
+    const id = new Int32Array(word.length + 1);
+    const offer = (start: number, end: number, tokenId: number, score: number) => {
+      const total = best[start]! + score;
+      if (from[end]! >= 0 && total <= best[end]!) return;
+      best[end] = total;
+      from[end] = start;
+      id[end] = tokenId;
+    };
+    for (let start = 0; start < word.length; ) {
+      const next = start + (word.codePointAt(start)! > 0xffff ? 2 : 1);
+      const limit = Math.min(word.length, start + longest);
+      for (let end = next; end <= limit; end++) {
+        const tokenId = ids.get(word.slice(start, end));
+        if (tokenId !== undefined) offer(start, end, tokenId, scores[tokenId]!);
+      }
+      if (!ids.has(word.slice(start, next))) offer(start, next, unknownId, unknownScore);
+      start = next;
+    }
+    return { from, id };
+  };
+
+  const pieces = (word: string): Piece[] => {
+    const { from, id } = bestPath(word);
+    const spans: { start: number; end: number; isUnknown: boolean }[] = [];
+    for (let end = word.length; end > 0; end = from[end]!) {
+      const last = spans.at(-1);
+      const isUnknown = id[end] === unknownId;
+      if (isUnknown && last?.isUnknown) last.start = from[end]!;
+      else spans.push({ start: from[end]!, end, isUnknown });
+    }
+    return spans.reverse().flatMap(({ start, end }) => {
+      const token = word.slice(start, end);
+      const known = ids.get(token);
+      if (known !== undefined) return { id: known, token, start, end };
+      const bytes = fallsBack ? byteTokens(ids, token) : undefined;
+      if (bytes !== undefined) return bytes.map(byte => ({ id: ids.get(byte)!, token: byte, start, end }));
+      if (unknownId < 0) throw malformed('model.unk_id', config.unk_id, `an id for ${JSON.stringify(token)}`);
+      return { id: unknownId, token, start, end };
+    });
+  };
+  return { ids, pieces };
+}

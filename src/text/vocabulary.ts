@@ -1,0 +1,43 @@
+import { integer, type Json, malformed, record } from './component.ts';
+
+/** A token of a word, and the UTF-16 units of the word that it covers. */
+export interface Piece {
+  id: number;
+  token: string;
+  start: number;
+  end: number;
+}
+
+/** Cuts a word into the pieces of a vocabulary. */
+export interface Model {
+  readonly ids: ReadonlyMap<string, number>;
+  /** What marks a piece inside of a word ("##"), where the model has such a mark. */
+  readonly continuingSubwordPrefix?: string;
+  pieces(word: string): readonly Piece[];
+}
+
+/** `model.vocab` where it is an object from token to id. */
+export function vocabulary(config: Json): Map<string, number> {
+  const ids = new Map<string, number>();
+  for (const [token, id] of Object.entries(record(config.vocab, 'model.vocab'))) {
+    ids.set(token, integer(id, `model.vocab[${JSON.stringify(token)}]`));
+  }
+  if (ids.size === 0) throw malformed('model.vocab', config.vocab, 'at least one token');
+  return ids;
+}
+
+/** The length of the longest token, which bounds every search for one. */
+export function longestToken(ids: ReadonlyMap<string, number>): number {
+  let longest = 0;
+  for (const token of ids.keys()) longest = Math.max(longest, token.length);
+  return longest;
+}
+
+/** The tokens of the UTF-8 bytes of a character ("<0x0A>"), if the vocabulary has them all. */
+export function byteTokens(ids: ReadonlyMap<string, number>, text: string): string[] | undefined {
+  const tokens = Array.from(
+    new TextEncoder().encode(text),
+    byte => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
+  );
+  return tokens.every(token => ids.has(token)) ? tokens : undefined;
+}

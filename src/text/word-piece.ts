@@ -1,0 +1,32 @@
+import { integer, type Json, malformed, text } from './component.ts';
+import { longestToken, type Model, type Piece, vocabulary } from './vocabulary.ts';
+
+/** WordPiece (google-research/bert, tokenization.py): the longest token that fits, again and again, or unknown. */
+export function buildWordPiece(config: Json): Model {
+  const ids = vocabulary(config);
+  const prefix = text(config.continuing_subword_prefix ?? '##', 'model.continuing_subword_prefix');
+  const maxCharacters = integer(config.max_input_chars_per_word ?? 100, 'model.max_input_chars_per_word');
+  const unknown = text(config.unk_token, 'model.unk_token');
+  const unknownId = ids.get(unknown);
+  if (unknownId === undefined) throw malformed('model.vocab', 'a vocabulary without it', `the token ${unknown}`);
+  const longest = longestToken(ids);
+
+  const pieces = (word: string): Piece[] => {
+    const whole = [{ id: unknownId, token: unknown, start: 0, end: word.length }];
+    if (word.length > maxCharacters && [...word].length > maxCharacters) return whole;
+    const found: Piece[] = [];
+    for (let start = 0; start < word.length; start = found.at(-1)!.end) {
+      let end = Math.min(word.length, start + longest);
+      for (; end > start; end--) {
+        const token = (start > 0 ? prefix : '') + word.slice(start, end);
+        const id = ids.get(token);
+        if (id === undefined) continue;
+        found.push({ id, token, start, end });
+        break;
+      }
+      if (end === start) return whole;
+    }
+    return found;
+  };
+  return { ids, continuingSubwordPrefix: prefix, pieces };
+}

@@ -1,0 +1,284 @@
+import { Callable } from './callable.ts';
+import { InputError } from './errors.ts';
+import { Tensor } from './tensor.ts';
+import { describe } from './text/component.ts';
+import { cleanUp } from './text/decoder.ts';
+import type { Encoding } from './text/encoding.ts';
+import { TextTokenizer } from './text/tokenizer.ts';
+import type { TruncationStrategy } from './text/windows.ts';
+
+/** What a call of a tokenizer takes beside the text; names and defaults are transformers.js's, then Python's. */
+export interface TokenizerOptions {
+  text_pair?: string | readonly string[] | null;
+  /** true: to the longest of the batch; 'max_length': to max_length. */
+  padding?: boolean | 'max_length' | 'longest' | 'do_not_pad';
+  add_special_tokens?: boolean;
+  /** true is 'longest_first'. Special tokens stay, as in Python. */
+  truncation?: boolean | TruncationStrategy | 'do_not_truncate' | null;
+  /** model_max_length where it is not given. Given without `truncation` and `padding` it truncates. */
+  max_length?: number | null;
+  /** int64 tensors [B, T] unless false. */
+  return_tensor?: boolean;
+  return_token_type_ids?: boolean | null;
+  /** [start, end) of every token in UTF-16 units: [B, T, 2]. */
+  return_offsets_mapping?: boolean;
+  return_special_tokens_mask?: boolean;
+  /** Long texts become several rows, each overlapping the one before by `stride` tokens. */
+  return_overflowing_tokens?: boolean;
+  stride?: number;
+}
+
+interface BatchFields<Ids, Offsets> {
+  input_ids: Ids;
+  attention_mask: Ids;
+  token_type_ids?: Ids;
+  special_tokens_mask?: Ids;
+  offset_mapping?: Offsets;
+  /** [B]: which text a row is of; with return_overflowing_tokens. */
+  overflow_to_sample_mapping?: Ids extends Tensor ? Tensor : number[];
+}
+
+/** What a call returns: tensors [B, T], of one text too. */
+export type BatchEncoding = BatchFields<Tensor, Tensor>;
+/** What a call with `return_tensor: false` returns: lists [T] of one text, [B][T] of several. */
+export type ListEncoding<Ids> = BatchFields<Ids, Ids extends number[] ? [number, number][] : [number, number][][]>;
+
+interface TokenizeCall {
+  (text: string, options: TokenizerOptions & { return_tensor: false }): ListEncoding<number[]>;
+  (text: readonly string[], options: TokenizerOptions & { return_tensor: false }): ListEncoding<number[][]>;
+  (text: string | readonly string[], options?: TokenizerOptions): BatchEncoding;
+}
+
+/** Classes whose models have segments (transformers.js); a file of no particular class is taken at its word. */
+const classesWithTypeIds =
+  /^(|PreTrainedTokenizer|TokenizersBackend|(Albert|Bert|ConvBert|Deberta|DebertaV2|Electra|Herbert|MobileBert|RoFormer|SqueezeBert|XLM)Tokenizer)$/;
+
+/** transformers.js's PreTrainedTokenizer: `tokenizer(text, options)` gives what a model takes. */
+export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
+  /** Without transformers.js's names: offsets, sequence ids, windows. */
+  readonly text: TextTokenizer;
+  readonly config: Readonly<Record<string, unknown>>;
+  padding_side: 'left' | 'right';
+  return_token_type_ids: boolean;
+  readonly all_special_ids: readonly number[];
+  readonly all_special_tokens: readonly string[];
+
+  /** @param tokenizerJson tokenizer.json, @param tokenizerConfig tokenizer_config.json, both parsed. */
+  constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
+    super();
+    this.text = new TextTokenizer(tokenizerJson, tokenizerConfig);
+    this.config = (tokenizerConfig ?? {}) as Record<string, unknown>;
+    this.padding_side = this.config.padding_side === 'left' ? 'left' : 'right';
+    const { model_input_names: names, tokenizer_class: name } = this.config;
+    this.return_token_type_ids = Array.isArray(names)
+      ? names.includes('token_type_ids')
+      : classesWithTypeIds.test(String(name ?? '').replace(/Fast$/, ''));
+    this.all_special_ids = this.text.allSpecialIds;
+    this.all_special_tokens = this.all_special_ids.map(id => this.text.idToToken(id)!);
+  }
+
+  get model_max_length(): number {
+    return this.text.modelMaxLength;
+  }
+  get mask_token(): string | undefined {
+    return this.text.special.mask?.token;
+  }
+  get mask_token_id(): number | undefined {
+    return this.text.special.mask?.id;
+  }
+  get pad_token(): string | undefined {
+    return (this.text.special.pad ?? this.text.special.eos)?.token;
+  }
+  get pad_token_id(): number | undefined {
+    return (this.text.special.pad ?? this.text.special.eos)?.id;
+  }
+  get unk_token(): string | undefined {
+    return this.text.special.unk?.token;
+  }
+  get unk_token_id(): number | undefined {
+    return this.text.special.unk?.id;
+  }
+  get cls_token(): string | undefined {
+    return this.text.special.cls?.token;
+  }
+  get cls_token_id(): number | undefined {
+    return this.text.special.cls?.id;
+  }
+  get sep_token(): string | undefined {
+    return this.text.special.sep?.token;
+  }
+  get sep_token_id(): number | undefined {
+    return this.text.special.sep?.id;
+  }
+  get bos_token(): string | undefined {
+    return this.text.special.bos?.token;
+  }
+  get bos_token_id(): number | undefined {
+    return this.text.special.bos?.id;
+  }
+  get eos_token(): string | undefined {
+    return this.text.special.eos?.token;
+  }
+  get eos_token_id(): number | undefined {
+    return this.text.special.eos?.id;
+  }
+
+  _call(text: string | readonly string[], options: TokenizerOptions = {}) {
+    const isBatched = Array.isArray(text);
+    const texts = isBatched ? text : [text];
+    if (texts.length === 0) {
+      throw new InputError({ what: 'there is no text', actual: 'an empty list', expected: 'at least one text' });
+    }
+    const pairs = pairsOf(texts.length, isBatched, options.text_pair ?? null);
+    const { max_length, truncation, padding } = this.limits(options);
+    const rows: { encoding: Encoding; sample: number }[] = texts.flatMap((value: string, sample: number) => {
+      const encodeOptions = {
+        pair: pairs[sample],
+        addSpecialTokens: options.add_special_tokens ?? true,
+        ...(truncation === undefined ? {} : { maxLength: max_length, truncation }),
+      };
+      const windows = options.return_overflowing_tokens
+        ? this.text.encodeWindows(value, { ...encodeOptions, stride: options.stride ?? 0 })
+        : [this.text.encode(value, encodeOptions)];
+      return windows.map(encoding => ({ encoding, sample }));
+    });
+
+    const longest = rows.reduce((most, { encoding }) => Math.max(most, encoding.ids.length), 0);
+    const length = padding === 'max_length' ? Math.max(longest, max_length) : padding === 'longest' ? longest : 0;
+    const typeIds = options.return_token_type_ids ?? this.return_token_type_ids;
+    const fields: Record<string, (number | [number, number])[][]> = {};
+    const add = <T extends number | [number, number]>(name: string, filler: T, of: (encoding: Encoding) => T[]) => {
+      fields[name] = rows.map(({ encoding }) => this.padded(of(encoding), length, filler));
+    };
+    add('input_ids', this.pad_token_id ?? 0, ({ ids }) => ids);
+    add('attention_mask', 0, ({ ids }) => ids.map(() => 1));
+    if (typeIds) add('token_type_ids', 0, encoding => encoding.typeIds);
+    if (options.return_special_tokens_mask) add('special_tokens_mask', 1, encoding => encoding.specialTokensMask);
+    if (options.return_offsets_mapping) {
+      add<[number, number]>('offset_mapping', [0, 0], encoding => encoding.offsets);
+    }
+    const samples = options.return_overflowing_tokens ? rows.map(({ sample }) => sample) : undefined;
+    if (options.return_tensor ?? true) return toTensors(fields, samples);
+    const unwraps = !isBatched && samples === undefined;
+    const lists = Object.entries(fields).map(([name, list]) => [name, unwraps ? list[0] : list]);
+    return { ...Object.fromEntries(lists), ...(samples && { overflow_to_sample_mapping: samples }) };
+  }
+
+  /** The ids of one text, or of a text and its pair. */
+  encode(
+    text: string,
+    { text_pair = null, add_special_tokens = true }: Pick<TokenizerOptions, 'add_special_tokens'> & PairOption = {},
+  ): number[] {
+    return this.text.encode(text, { pair: text_pair ?? undefined, addSpecialTokens: add_special_tokens }).ids;
+  }
+
+  /** The tokens of one text, or of a text and its pair, as strings. */
+  tokenize(
+    text: string,
+    { pair = null, add_special_tokens = false }: { pair?: string | null; add_special_tokens?: boolean } = {},
+  ): string[] {
+    return this.text.encode(text, { pair: pair ?? undefined, addSpecialTokens: add_special_tokens }).tokens;
+  }
+
+  /** The text of a list of ids, or of a tensor [T] or [1, T]. */
+  decode(
+    token_ids: Tensor | readonly (number | bigint)[],
+    options: { skip_special_tokens?: boolean; clean_up_tokenization_spaces?: boolean | null } = {},
+  ): string {
+    const isTensor = token_ids instanceof Tensor;
+    const isList = Array.isArray(token_ids) && token_ids.every(id => Number.isInteger(Number(id)));
+    const isRow = isTensor && (token_ids.dims.length === 1 || (token_ids.dims.length === 2 && token_ids.dims[0] === 1));
+    if (!isList && !isRow) {
+      throw new InputError({
+        what: 'these are not the ids of one text',
+        actual: isTensor ? `a tensor [${token_ids.dims.join(', ')}]` : describe(token_ids),
+        expected: 'a list of whole numbers or a tensor [T] or [1, T]',
+        next: 'Use batch_decode for several texts.',
+      });
+    }
+    const ids = (isTensor ? token_ids.data : token_ids) as Iterable<number | bigint>;
+    const decoded = this.text.decode(ids, { skipSpecialTokens: options.skip_special_tokens ?? false });
+    const cleans = options.clean_up_tokenization_spaces ?? this.config.clean_up_tokenization_spaces ?? true;
+    return cleans ? cleanUp(decoded) : decoded;
+  }
+
+  /** The texts of several lists of ids, or of a tensor [B, T]. */
+  batch_decode(
+    batch: Tensor | readonly (readonly (number | bigint)[])[],
+    options: { skip_special_tokens?: boolean; clean_up_tokenization_spaces?: boolean | null } = {},
+  ): string[] {
+    return Array.from(batch as Iterable<Tensor | (number | bigint)[]>, ids => this.decode(ids, options));
+  }
+
+  convert_tokens_to_ids(tokens: string): number | undefined;
+  convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
+  convert_tokens_to_ids(tokens: string | readonly string[]) {
+    return typeof tokens === 'string' ? this.text.tokenToId(tokens) : tokens.map(token => this.text.tokenToId(token));
+  }
+
+  convert_ids_to_tokens(ids: number | bigint): string | undefined;
+  convert_ids_to_tokens(ids: readonly (number | bigint)[]): (string | undefined)[];
+  convert_ids_to_tokens(ids: number | bigint | readonly (number | bigint)[]) {
+    return typeof ids === 'object' ? ids.map(id => this.text.idToToken(Number(id))) : this.text.idToToken(Number(ids));
+  }
+
+  /** transformers.js's rules of what max_length means with which padding and truncation. */
+  private limits(options: TokenizerOptions) {
+    const { padding = false, truncation = null, max_length = null } = options;
+    const paddingKind =
+      padding === true ? 'longest' : padding === false || padding === 'do_not_pad' ? undefined : padding;
+    const truncates = truncation === null ? max_length !== null && paddingKind === undefined : truncation;
+    const strategy = truncates === true ? 'longest_first' : truncates;
+    const length = Math.min(max_length ?? Number.POSITIVE_INFINITY, this.model_max_length);
+    if (paddingKind === 'max_length' && !(length < 1e9)) {
+      throw new InputError({
+        what: "padding 'max_length' needs a length",
+        actual: 'no max_length, and a model without one',
+        next: 'Pass max_length, or padding: true for the longest of the batch.',
+      });
+    }
+    const hasStrategy = strategy !== false && strategy !== 'do_not_truncate';
+    return { max_length: length, truncation: hasStrategy ? strategy : undefined, padding: paddingKind };
+  }
+
+  private padded<T>(row: readonly T[], length: number, filler: T): T[] {
+    const filling = new Array<T>(Math.max(0, length - row.length)).fill(filler);
+    if (filling.length > 0 && this.pad_token_id === undefined) {
+      throw new InputError({ what: 'this tokenizer has no token to pad with', next: 'Encode the texts one by one.' });
+    }
+    return this.padding_side === 'left' ? [...filling, ...row] : [...row, ...filling];
+  }
+}
+
+interface PairOption {
+  text_pair?: string | null;
+}
+
+function pairsOf(count: number, isBatched: boolean, pair: TokenizerOptions['text_pair']): (string | undefined)[] {
+  if (pair === null || pair === undefined) return [];
+  const pairs = Array.isArray(pair) ? pair : [pair];
+  if (Array.isArray(pair) === isBatched && pairs.length === count) return pairs;
+  throw new InputError({
+    what: 'text_pair does not go with the text',
+    actual: describe(pair),
+    expected: isBatched ? `a list of ${count}` : 'a string, as the text is',
+  });
+}
+
+function toTensors(fields: Record<string, (number | [number, number])[][]>, samples?: readonly number[]) {
+  const rows = fields.input_ids!;
+  const length = rows[0]!.length;
+  if (rows.some(row => row.length !== length)) {
+    throw new InputError({
+      what: 'texts of several lengths make no tensor',
+      actual: `${rows.map(row => row.length).join(', ')} tokens`,
+      next: 'Use `padding: true` (and `truncation: true`), or `return_tensor: false`.',
+    });
+  }
+  const tensors = Object.entries(fields).map(([name, list]) => {
+    const dims = [rows.length, length, ...(name === 'offset_mapping' ? [2] : [])];
+    return [name, new Tensor('int64', list.flat(2), dims)];
+  });
+  const mapping = samples && { overflow_to_sample_mapping: new Tensor('int64', samples, [samples.length]) };
+  return { ...Object.fromEntries(tensors), ...mapping };
+}
