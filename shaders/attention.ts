@@ -22,9 +22,9 @@ export interface AttentionShape {
  * GPUs: one query per invocation, keys shared by the 64 of a workgroup.
  */
 export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
-  return caps.software
-    ? { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false }
-    : { lanes: 64, queries: 1, shared: true };
+  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: true };
+  if (caps.adapter === 'llvmpipe') return { lanes: 16, queries: 1, shared: false };
+  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false };
 }
 
 /**

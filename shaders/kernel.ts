@@ -40,8 +40,8 @@ export interface Kernel {
 
 /** The adapter, as far as a kernel's text may depend on it. Plain data. */
 export interface Caps {
-  /** A software adapter (SwiftShader, llvmpipe): barriers and loads are dear, invocations few. */
-  readonly software: boolean;
+  /** Software adapters (SwiftShader, Mesa's llvmpipe) run on the CPU: barriers and loads are dear, invocations few. */
+  readonly adapter: 'gpu' | 'swiftshader' | 'llvmpipe';
   /** Invocations per workgroup: 256, or 128 where the adapter says so. */
   readonly maxInvocations: number;
   readonly workgroupStorageBytes: number;

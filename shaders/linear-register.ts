@@ -2,25 +2,29 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, each, type Kernel } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 
+/** A tile: one invocation computes `rows` x `columns` outputs; `lanes` invocations stand side by side along N. */
+export interface RegisterTile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly lanes: number;
+}
+
 /**
- * The tiling for software adapters: one invocation computes ROWS x COLUMNS outputs in registers, LANES invocations stand
- * side by side along N, and nothing is shared, so there is no barrier. There a load costs as much as 10 to 20
- * multiply-adds and a barrier far more: 32 loads of vec4f feed 1,024 multiply-adds.
+ * The tiling for software adapters: one invocation computes a tile of outputs in registers, and nothing is shared, so there is
+ * no barrier. There a load costs as much as 10 to 20 multiply-adds and a barrier far more: with a tile of 16 x 16, 32 loads of
+ * vec4f feed 1,024 multiply-adds.
  *
- *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (COLUMNS * LANES), T / ROWS
+ *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / rows
  *
  * Rows and columns past the end are read at the last valid one and not stored.
  */
-const ROWS = 16;
-const COLUMNS = 16;
-const LANES = 4;
-
-export function linearRegister(variant: LinearVariant): Kernel {
+export function linearRegister(variant: LinearVariant, tile: RegisterTile): Kernel {
   const { name, K4, N4, bindings, epilogue } = linearBody(variant);
+  const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tile;
   const across = Math.ceil((N4 * 4) / (COLUMNS * LANES));
   const exact = N4 * 4 === across * COLUMNS * LANES;
   return {
-    name: `${name} register`,
+    name: `${name} register ${ROWS}x${COLUMNS}x${LANES}`,
     bindings,
     params: LINEAR_PARAMS,
     workgroups: ({ rows }) => [across, Math.ceil(rows! / ROWS), 1],

@@ -16,7 +16,7 @@ export const rowIndex = ({ lanes, rows }: RowShape): string => (lanes > 1 ? 'gro
  * invocations, so that neighbours read neighbouring vec4f.
  */
 export function rowShape(caps: Caps): RowShape {
-  return caps.software ? { lanes: 1, rows: 4 } : { lanes: 64, rows: 1 };
+  return caps.adapter === 'gpu' ? { lanes: 64, rows: 1 } : { lanes: 1, rows: caps.adapter === 'llvmpipe' ? 8 : 4 };
 }
 
 /**

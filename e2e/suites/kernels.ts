@@ -19,9 +19,10 @@ import { check, expect, expectClose } from '../harness.ts';
 const ROWS = [1, 7, 63, 65, 257];
 
 const TIERS: Record<string, (real: Caps) => Caps> = {
-  software: caps => ({ ...caps, software: true }),
-  gpu: caps => ({ ...caps, software: false, maxInvocations: 256 }),
-  'gpu of 128': caps => ({ ...caps, software: false, maxInvocations: 128 }),
+  swiftshader: caps => ({ ...caps, adapter: 'swiftshader' }),
+  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe' }),
+  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256 }),
+  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128 }),
 };
 
 async function capsOf(tier: string): Promise<Caps> {

@@ -35,6 +35,12 @@ export async function openGpu(given?: GPUDevice): Promise<Gpu> {
   }
 }
 
+/** Firefox names no adapter; its fallback on Linux, the only one it has, is llvmpipe. Windows' WARP is the nearest to it too. */
+function kindOf(name: string, fallback: boolean): Caps['adapter'] {
+  if (/swiftshader/i.test(name)) return 'swiftshader';
+  return fallback || /llvmpipe|lavapipe|basic render/i.test(name) ? 'llvmpipe' : 'gpu';
+}
+
 function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: boolean): Gpu {
   const words = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
   const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
@@ -44,7 +50,7 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: bo
     owned,
     adapterName,
     caps: {
-      software: info?.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(adapterName),
+      adapter: kindOf(adapterName, info?.isFallbackAdapter === true),
       maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
       workgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
       maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),

@@ -132,7 +132,10 @@ export class Executable {
     return result;
   }
 
-  async #reserve(sizes: Sizes): Promise<void> {
+  async #reserve(wanted: Sizes): Promise<void> {
+    // Pairs grow with the square of the length, and most plans keep none.
+    const holdsPairs = this.plan.slots.some(slot => slot.has('pairs'));
+    const sizes = holdsPairs ? wanted : { ...wanted, pairs: 0 };
     if (this.#room && fits(sizes, this.#room.capacity)) return;
     await Promise.all(this.#busy);
     const capacity = grown(sizes, this.#room?.capacity);

@@ -3,7 +3,7 @@ import { embed } from '../../shaders/embed.ts';
 import type { Caps, Kernel } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import type { LinearVariant } from '../../shaders/linear.ts';
-import { linearRegister } from '../../shaders/linear-register.ts';
+import { linearRegister, type RegisterTile } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { POOLINGS, pool } from '../../shaders/pool.ts';
@@ -18,9 +18,15 @@ const input = (name: InputName): Argument => ({ kind: 'input', input: name });
 const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): Argument[] =>
   operand === undefined ? [] : [argument(operand)];
 
+/** Measured, on the two software adapters that there are: docs/performance.md. */
+const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
+  swiftshader: { rows: 16, columns: 16, lanes: 4 },
+  llvmpipe: { rows: 8, columns: 8, lanes: 16 },
+};
+
 /** The tiling of a linear: the only place that decides it. */
 export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
-  caps.software ? linearRegister(variant) : linearWorkgroup(variant, caps);
+  caps.adapter === 'gpu' ? linearWorkgroup(variant, caps) : linearRegister(variant, REGISTER_TILES[caps.adapter]);
 
 const attentionVariant = ({ heads, headSize, probabilities }: AttentionOp): AttentionVariant => ({
   heads,

@@ -16,10 +16,9 @@ export type SequenceOutputs = ReadonlyMap<string, Float32Array>;
  */
 export function passRoom({ slots, outputs }: Plan, caps: Caps): (sequence: Sequence) => boolean {
   const widest = Math.max(...slots.map(slot => slot.get('tokens') ?? 1));
-  const budget = Math.min(
-    caps.software ? TOKENS.software : TOKENS.gpu,
-    Math.floor(caps.maxBindingBytes / (4 * widest)),
-  );
+  // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
+  const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
+  const budget = Math.min(caps.adapter === 'gpu' ? TOKENS.gpu : TOKENS.software, bindable);
   let tokens = 0;
   let bytes = 0;
   return ({ ids: { length } }) => {

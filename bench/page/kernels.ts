@@ -1,0 +1,126 @@
+import { packParams } from '../../shaders/kernel.ts';
+import { openGpu } from '../../src/gpu/device.ts';
+import { PipelineCache } from '../../src/gpu/pipelines.ts';
+import { type EncoderConfig, readConfig } from '../../src/model/config.ts';
+import { encoderGraph } from '../../src/model/encoder.ts';
+import { packBatch } from '../../src/plan/batch.ts';
+import type { Op } from '../../src/plan/op.ts';
+import { type Argument, kernelsOf, plan, type Step } from '../../src/plan/plan.ts';
+import { weightBytes } from '../../src/plan/weight.ts';
+import { multiplyAddPeak, timeOf } from './peak.ts';
+
+export interface KernelFigure {
+  kernel: string;
+  /** Times that one pass dispatches it. */
+  dispatches: number;
+  /** Of one dispatch: median of the runs. */
+  ms: number;
+  /** Multiply-adds count two; only for kernels that are mostly multiply-adds. */
+  gflops?: number;
+}
+
+export interface KernelReport {
+  peakGflops: number;
+  pipelines: number;
+  passes: { name: string; tokens: number; sequences: number; ms: number; kernels: KernelFigure[] }[];
+}
+
+const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
+
+/** Multiply-adds times two of one op, for sequences of these lengths. */
+function flop(op: Op, lengths: readonly number[]): number | undefined {
+  const tokens = lengths.reduce((a, b) => a + b);
+  if (op.op === 'linear') return 2 * tokens * op.x.columns * op.y.columns;
+  if (op.op === 'attention') return 4 * lengths.reduce((a, L) => a + L * L, 0) * op.heads * op.headSize;
+  return undefined;
+}
+
+/**
+ * Every kernel of a MiniLM pass, alone: enough dispatches in one submit that its floor vanishes, the median of several submits.
+ * The operands are zeros; no kernel's time depends on their values.
+ */
+export async function benchKernels(modelUrl: string, passes: Record<string, number[]>): Promise<KernelReport> {
+  const { device, caps } = await openGpu();
+  const config: EncoderConfig = readConfig(await (await fetch(`${modelUrl}config.json`)).json());
+  const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, caps);
+  const made = plan(graph, caps);
+  const pipelines = new PipelineCache(device);
+  await Promise.all(kernelsOf(made.steps).map(kernel => pipelines.get(kernel)));
+  const opOf = new Map<string, Op>(made.ops.map(op => [op.op === 'attention' ? op.context.name : op.y.name, op]));
+  const report: KernelReport = {
+    peakGflops: await multiplyAddPeak(device, caps.adapter),
+    pipelines: pipelines.size,
+    passes: [],
+  };
+  const empty = median(await repeat(9, () => timeOf(device, () => undefined)));
+
+  for (const [name, lengths] of Object.entries(passes)) {
+    const zeros = (length: number) => ({
+      ids: new Uint8Array(length),
+      types: new Uint8Array(length),
+      positions: new Uint8Array(length),
+    });
+    const batch = packBatch(lengths.map(zeros), made.queryTile);
+    const groups = new Map<string, { step: Step; dispatches: number }>();
+    for (const step of made.steps) {
+      const known = groups.get(step.kernel.code);
+      if (known) known.dispatches++;
+      else groups.set(step.kernel.code, { step, dispatches: 1 });
+    }
+    const kernels: KernelFigure[] = [];
+    for (const { step, dispatches } of groups.values()) {
+      const { kernel } = step;
+      const values = Object.fromEntries(
+        Object.entries(step.params).map(([key, v]) => [key, typeof v === 'number' ? v : batch.sizes[v]]),
+      );
+      const block = new DataView(new ArrayBuffer(256));
+      packParams(kernel, values, block, 0);
+      const make = (size: number, usage: number, data?: BufferSource) => {
+        const buffer = device.createBuffer({
+          size: Math.max(16, Math.ceil(size / 16) * 16),
+          usage: usage | GPUBufferUsage.COPY_DST,
+        });
+        if (data) device.queue.writeBuffer(buffer, 0, data);
+        return buffer;
+      };
+      const operand = (arg: Argument) => {
+        if (arg.kind === 'input') return make(batch[arg.input].byteLength, GPUBufferUsage.STORAGE, batch[arg.input]);
+        const bytes =
+          arg.kind === 'weight' ? weightBytes(arg.weight) : batch.sizes[arg.value.rows] * arg.value.stride * 4;
+        return make(bytes, GPUBufferUsage.STORAGE);
+      };
+      const buffers = [make(256, GPUBufferUsage.UNIFORM, block.buffer), ...step.args.map(operand)];
+      const { pipeline, layout } = await pipelines.get(kernel);
+      const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+      const group = device.createBindGroup({ layout, entries });
+      const submit = (times: number) =>
+        timeOf(device, pass => {
+          pass.setPipeline(pipeline);
+          pass.setBindGroup(0, group);
+          for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...kernel.workgroups(values));
+        });
+      const once = Math.max(0.05, (await submit(1)) - empty);
+      const times = Math.max(1, Math.min(50, Math.round(60 / once)));
+      const ms = Math.max(0, median(await repeat(5, () => submit(times))) - empty) / times;
+      const op = opOf.get(step.label);
+      const work = op && flop(op, lengths);
+      kernels.push({ kernel: kernel.name, dispatches, ms, ...(work && { gflops: work / ms / 1e6 }) });
+      for (const buffer of buffers) buffer.destroy();
+    }
+    report.passes.push({
+      name,
+      tokens: batch.sizes.tokens,
+      sequences: lengths.length,
+      ms: kernels.reduce((sum, k) => sum + k.ms * k.dispatches, 0),
+      kernels,
+    });
+  }
+  device.destroy();
+  return report;
+}
+
+async function repeat(times: number, body: () => Promise<number>): Promise<number[]> {
+  const values: number[] = [];
+  for (let i = 0; i < times; i++) values.push(await body());
+  return values;
+}

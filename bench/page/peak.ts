@@ -1,0 +1,62 @@
+import type { Caps } from '../../shaders/kernel.ts';
+
+/**
+ * The multiply-add peak of a device, measured: what any matmul on it is held against. Sixteen independent chains of vec4f per
+ * invocation, nothing loaded and nothing shared; both spellings are timed, because on some adapters `fma` is slower than `a * b + c`.
+ */
+const CHAINS = 16;
+const ROUNDS = 2048;
+
+function shader(spelling: 'fma' | 'mul-add', invocations: number): string {
+  const step = (i: number) => (spelling === 'fma' ? `a${i} = fma(a${i}, m, c);` : `a${i} = a${i} * m + c;`);
+  const lines = (text: (i: number) => string) => Array.from({ length: CHAINS }, (_, i) => text(i)).join('\n');
+  return `
+@group(0) @binding(0) var<storage, read_write> y: array<vec4f>;
+@compute @workgroup_size(${invocations})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let m = vec4f(0.999, 0.998, 0.997, 0.996) + y[0] * 1e-30;
+  let c = vec4f(0.001, 0.002, 0.003, 0.004) + y[1] * 1e-30;
+${lines(i => `  var a${i} = vec4f(f32(id.x) + ${i}.0);`)}
+  for (var k = 0u; k < ${ROUNDS}u; k++) {
+${lines(step)}
+  }
+  y[2u + id.x] = ${Array.from({ length: CHAINS }, (_, i) => `a${i}`).join(' + ')};
+}`;
+}
+
+/** GFLOP/s, a multiply-add being two; the best of several runs of the better spelling. */
+export async function multiplyAddPeak(device: GPUDevice, adapter: Caps['adapter']): Promise<number> {
+  const [invocations, groups] = adapter === 'gpu' ? [256, 4096] : [16, 64];
+  const buffer = device.createBuffer({ size: (invocations * groups + 2) * 16, usage: GPUBufferUsage.STORAGE });
+  let best = 0;
+  for (const spelling of ['fma', 'mul-add'] as const) {
+    const module = device.createShaderModule({ code: shader(spelling, invocations) });
+    const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
+    const layout = pipeline.getBindGroupLayout(0);
+    const group = device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer } }] });
+    const flop = 2 * 4 * CHAINS * ROUNDS * invocations * groups;
+    for (let run = 0; run < 6; run++) {
+      const ms = await timeOf(device, pass => {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(groups);
+      });
+      if (run > 0) best = Math.max(best, flop / ms / 1e6);
+    }
+  }
+  buffer.destroy();
+  return best;
+}
+
+/** Milliseconds from submit to done. */
+export async function timeOf(device: GPUDevice, encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  encode(pass);
+  pass.end();
+  const commands = encoder.finish();
+  const began = performance.now();
+  device.queue.submit([commands]);
+  await device.queue.onSubmittedWorkDone();
+  return performance.now() - began;
+}
