@@ -7,7 +7,12 @@ export interface AttentionVariant {
   readonly headSize: number;
   /** Also write softmax(q k^T): H blocks of L x L for every sequence, blocks of a sequence together. */
   readonly probabilities: boolean;
+  /** Adds bias[bucket(key - query)][head] to every scaled score. */
+  readonly relative: boolean;
 }
+
+/** Distances between tokens are told apart up to this one (MPNet's and T5's max_distance). */
+export const MAX_DISTANCE = 128;
 
 export interface AttentionShape {
   /** Queries of one workgroup: `lanes` invocations, each with `queries` neighbouring ones. */
@@ -35,16 +40,19 @@ export function attentionShape({ headSize }: AttentionVariant, caps: Caps): Atte
  * one sequence and one head: tiles[i] = (start, end, first query, start of the sequence's pairs), all but the last in tokens of
  * the pass. Keys are counted from the start of the sequence, so a sequence's result is the same bits anywhere in any batch.
  *
+ * A relative bias is a table bias[bucket][H] and the bucket of every distance from -128 to 128; further ones count as 128.
+ *
  * The head size is padded to a multiple of four by rows of zero weight.      grid: tiles, H
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape): Kernel {
-  const { heads, headSize, probabilities } = variant;
+  const { heads, headSize, probabilities, relative } = variant;
   const { lanes, queries, shared } = shape;
   const D4 = padded(headSize) / 4;
   const S4 = 3 * heads * D4;
   const bindings = [
     read('tiles', 'array<vec4u>'),
     read('qkv'),
+    ...(relative ? [read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
@@ -84,12 +92,19 @@ ${ofQuery(r => `    var s${r} = vec4f();`)}
       let at = ${at};
 ${ofQuery(r => `      var t${r} = 0.0;`)}
 ${ofColumn(d => `      { let k = ${key(d)}; ${ofQuery(r => `t${r} += dot(q${r}_${d}, k);`)} }`)}
-${ofQuery(r => `      s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`)}
+${ofQuery(
+  r => wgsl`
+      t${r} *= params.scale;
+#if ${relative}
+      t${r} += bias_of(first + ${r}u, key + j, head);
+#endif
+      s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`,
+)}
     }
-${ofQuery(r => `s${r} = select(vec4f(LOWEST), s${r} * params.scale, valid);`)}`;
+${ofQuery(r => `s${r} = select(vec4f(LOWEST), s${r}, valid);`)}`;
 
   return {
-    name: `attention ${heads}x${headSize}${probabilities ? ' probabilities' : ''}`,
+    name: `attention ${heads}x${headSize}${relative ? ' relative' : ''}${probabilities ? ' probabilities' : ''}`,
     bindings,
     params,
     workgroups: ({ tiles }) => [tiles!, heads, 1],
@@ -100,6 +115,13 @@ const LANE = vec4u(0u, 1u, 2u, 3u);
 #if ${shared}
 var<workgroup> k_tile: array<vec4f, ${tileKeys * D4}>;
 var<workgroup> v_tile: array<vec4f, ${tileKeys * D4}>;
+#endif
+
+#if ${relative}
+fn bias_of(query: u32, key: u32, head: u32) -> f32 {
+  let distance = clamp(i32(key) - i32(query), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
+  return bias[buckets[distance] * ${padded(heads)}u + head];
+}
 #endif
 
 @compute @workgroup_size(${lanes})

@@ -7,17 +7,19 @@ export interface EmbedVariant {
   readonly columns: number;
   readonly positions: boolean;
   readonly types: boolean;
+  /** A table whose row 0 is added to every token: ERNIE's tasks. */
+  readonly tasks: boolean;
   /** LayerNorm after the sum. */
   readonly norm: boolean;
 }
 
 /**
- * y[T, C] = LayerNorm(words[id] + positions[position] + types[type]) for tokens[T] = (id, position, type, sequence)
+ * y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) for tokens[T] = (id, position, type, sequence)
  *
  * The word table may be split by rows over several buffers, because a binding has a size limit: one dispatch per part, each
  * computing the tokens whose id lies in [first, first + count).      grid: T / rows
  */
-export function embed({ columns, positions, types, norm }: EmbedVariant, shape: RowShape): Kernel {
+export function embed({ columns, positions, types, tasks, norm }: EmbedVariant, shape: RowShape): Kernel {
   const C4 = Math.ceil(columns / 4);
   const { lanes, rows: height } = shape;
   const bindings = [
@@ -25,12 +27,13 @@ export function embed({ columns, positions, types, norm }: EmbedVariant, shape: 
     read('words'),
     ...(positions ? [read('positions')] : []),
     ...(types ? [read('types')] : []),
+    ...(tasks ? [read('tasks')] : []),
     ...(norm ? [read('gamma'), read('beta')] : []),
     write('y'),
   ];
   const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
   return {
-    name: `embed ${columns}${positions ? ' positions' : ''}${types ? ' types' : ''}${norm ? ' norm' : ''}`,
+    name: `embed ${columns}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${norm ? ' norm' : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -51,6 +54,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     var sum = words[id * ${C4}u + i];
 #if ${types}
     sum += types[token.z * ${C4}u + i];
+#endif
+#if ${tasks}
+    sum += tasks[i];
 #endif
 #if ${positions}
     sum += positions[token.y * ${C4}u + i];

@@ -4,13 +4,15 @@ import { openSource } from './checkpoint/source.ts';
 import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
+import { UnsupportedError } from './errors.ts';
 import type { EncoderConfig } from './model/config.ts';
 import type { EncoderRequest } from './model/encoder.ts';
+import type { HeadKind } from './model/heads.ts';
 import { checkSequence } from './model/input.ts';
-import { type ModelInputs, type UnpaddedRow, unpadInputs } from './model-inputs.ts';
+import { type ModelInputs, unpadInputs } from './model-inputs.ts';
+import { joinSlices, padPairs, padTokens, stack } from './model-outputs.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
-import type { SequenceOutputs } from './plan/passes.ts';
-import { Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 
 export interface ModelCallOptions {
@@ -21,20 +23,34 @@ export interface ModelCallOptions {
   signal?: AbortSignal;
 }
 
-/** Names and shapes of Python's BaseModelOutputWithPooling. Padding is zero in every tensor. */
+const CALL_OPTIONS = ['output_attentions', 'output_hidden_states', 'signal'];
+
+/** Names and shapes of Python's model outputs. Padding is zero in every tensor. */
 export interface ModelOutput {
-  /** [B, L, C] */
+  /** [B, L, C]; of models without a head. */
   last_hidden_state: Tensor;
-  /** [B, C]; only where the checkpoint has a pooler. */
+  /** [B, C]; of models without a head whose checkpoint has a pooler. */
   pooler_output?: Tensor;
   hidden_states?: Tensor[];
   attentions?: Tensor[];
+  /** Masked LM [B, L, V]; sequences [B, labels]; tokens [B, L, labels]; choices [B, choices]; replaced tokens [B, L]. */
+  logits: Tensor;
+  /** [B, L] */
+  start_logits: Tensor;
+  /** [B, L] */
+  end_logits: Tensor;
+  /** [B, L, V] */
+  prediction_logits: Tensor;
+  /** [B, 2] */
+  seq_relationship_logits: Tensor;
 }
 
-type ModelCall = (inputs: ModelInputs, options?: ModelCallOptions) => Promise<ModelOutput>;
+type OutputName = keyof ModelOutput;
+type Answer<Given extends OutputName> = Pick<ModelOutput, Given> & Pick<ModelOutput, 'hidden_states' | 'attentions'>;
+type ModelCall<Given extends OutputName> = (inputs: ModelInputs, options?: ModelCallOptions) => Promise<Answer<Given>>;
 
-/** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained. */
-export class PreTrainedModel extends (Callable as new () => ModelCall) {
+/** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained and its sisters. */
+export class PreTrainedModel extends (Callable as new () => object) {
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
@@ -57,29 +73,34 @@ export class PreTrainedModel extends (Callable as new () => ModelCall) {
   }
 
   /** What calling the model does. Throws InputError, DeviceError, or the signal's reason. */
-  async _call(inputs: ModelInputs, options: ModelCallOptions = {}): Promise<ModelOutput> {
+  async _call(inputs: ModelInputs, options: ModelCallOptions = {}): Promise<Partial<ModelOutput>> {
     const { output_attentions = false, output_hidden_states = false, signal } = options;
-    const { rows, width } = unpadInputs(inputs);
-    const sequences = rows.map(row => checkSequence(this.config, row));
+    for (const name of Object.keys(options)) {
+      if (CALL_OPTIONS.includes(name)) continue;
+      throw new UnsupportedError({ what: `a model has no option "${name}"`, supported: CALL_OPTIONS });
+    }
+    const { config, head, hasPooler } = this.#engine;
+    const { rows, width, choices } = unpadInputs(config, inputs);
+    const sequences = rows.map(row => checkSequence(config, row));
     const request: EncoderRequest = {
-      lastHiddenState: true,
-      pooler: this.#engine.hasPooler,
+      ...(head ? { head: { kind: head } } : { lastHiddenState: true, pooler: hasPooler }),
       ...(output_hidden_states && { hiddenStates: true }),
       ...(output_attentions && { attentions: true }),
     };
-    const outputs: SequenceOutputs[] = [];
+    const outputs: Map<string, Float32Array>[] = [];
     await this.#engine.run(sequences, request, {
       signal,
       each: (index, mine) => {
-        outputs[index] = mine;
+        outputs[index] = new Map(mine);
       },
     });
-    const { hiddenSize, heads, layers } = this.config;
-    const padded = (name: string) => padTokens(name, outputs, rows, width, hiddenSize);
+    const { hiddenSize, heads, layers } = config;
+    const padded = (name: string, columns = hiddenSize) => padTokens(name, outputs, rows, width, columns);
     const times = (n: number, tensor: (i: number) => Tensor) => Array.from({ length: n }, (_, i) => tensor(i));
     return {
-      last_hidden_state: padded('last_hidden_state'),
+      ...(request.lastHiddenState && { last_hidden_state: padded('last_hidden_state') }),
       ...(request.pooler && { pooler_output: stack('pooler_output', outputs, hiddenSize) }),
+      ...(head && headOutputs(head, config, outputs, padded, choices)),
       ...(output_hidden_states && { hidden_states: times(layers + 1, i => padded(`hidden_states.${i}`)) }),
       ...(output_attentions && {
         attentions: times(layers, i => padPairs(`attentions.${i}`, outputs, rows, width, heads)),
@@ -93,23 +114,85 @@ export class PreTrainedModel extends (Callable as new () => ModelCall) {
   }
 }
 
-/** Encoders without a head. */
-export const AutoModel = {
+/** A PreTrainedModel is a function too. */
+export type CallableModel<Given extends OutputName = OutputName> = PreTrainedModel & ModelCall<Given>;
+
+function headOutputs(
+  head: HeadKind,
+  config: EncoderConfig,
+  outputs: readonly Map<string, Float32Array>[],
+  padded: (name: string, columns: number) => Tensor,
+  choices: number | undefined,
+): Partial<ModelOutput> {
+  const { labels, vocabSize, modelType } = config;
+  const vocabulary = () => {
+    for (const out of outputs) joinSlices(out, vocabSize);
+    return padded('logits', vocabSize);
+  };
+  const perToken = (tensor: Tensor) => tensor.view(...tensor.dims.slice(0, 2));
+  switch (head) {
+    case 'MaskedLM':
+      return { logits: vocabulary() };
+    case 'PreTraining':
+      if (modelType === 'electra') return { logits: perToken(padded('logits', 1)) };
+      return {
+        prediction_logits: vocabulary(),
+        seq_relationship_logits: stack('seq_relationship_logits', outputs, 2),
+      };
+    case 'NextSentencePrediction':
+      return { logits: stack('logits', outputs, 2) };
+    case 'SequenceClassification':
+      return { logits: stack('logits', outputs, labels.length) };
+    case 'MultipleChoice':
+      return { logits: stack('logits', outputs, 1).view(-1, choices ?? outputs.length) };
+    case 'TokenClassification':
+      return { logits: padded('logits', labels.length) };
+    case 'QuestionAnswering': {
+      const both = padded('logits', 2);
+      return { start_logits: both.slice(null, null, 0), end_logits: both.slice(null, null, 1) };
+    }
+    default:
+      return head satisfies never;
+  }
+}
+
+export interface AutoClass<Given extends OutputName> {
   /**
    * Loads config.json and the weights of a model (see ModelLocation for where from) onto the GPU.
    * Throws SourceError, CheckpointError, UnsupportedError, DeviceError, or the signal's reason.
    */
-  async from_pretrained(model: ModelLocation, options: PretrainedOptions = {}): Promise<PreTrainedModel> {
-    const device = checkOptions(options);
-    const engine = await Engine.load(openSource(model, options, env), {
-      device,
-      progress: options.progress_callback ?? undefined,
-      signal: options.signal,
-      request: ({ hasPooler }) => ({ lastHiddenState: true, pooler: hasPooler }),
-    });
-    return new PreTrainedModel(engine);
-  },
-};
+  from_pretrained(model: ModelLocation, options?: PretrainedOptions): Promise<CallableModel<Given>>;
+}
+
+function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
+  return {
+    async from_pretrained(model, options = {}) {
+      const device = checkOptions(options);
+      const engine = await Engine.load(openSource(model, options, env), {
+        device,
+        head,
+        progress: options.progress_callback ?? undefined,
+        signal: options.signal,
+        request: ({ hasPooler }) => (head ? { head: { kind: head } } : { lastHiddenState: true, pooler: hasPooler }),
+      });
+      return new PreTrainedModel(engine) as CallableModel<Given>;
+    },
+  };
+}
+
+/** Encoders without a head. */
+export const AutoModel = autoClass<'last_hidden_state' | 'pooler_output'>();
+export const AutoModelForMaskedLM = autoClass<'logits'>('MaskedLM');
+/** Both heads of BERT's pre-training; of ELECTRA the discriminator. */
+export const AutoModelForPreTraining = autoClass<'logits' | 'prediction_logits' | 'seq_relationship_logits'>(
+  'PreTraining',
+);
+export const AutoModelForNextSentencePrediction = autoClass<'logits'>('NextSentencePrediction');
+export const AutoModelForSequenceClassification = autoClass<'logits'>('SequenceClassification');
+export const AutoModelForTokenClassification = autoClass<'logits'>('TokenClassification');
+export const AutoModelForQuestionAnswering = autoClass<'start_logits' | 'end_logits'>('QuestionAnswering');
+/** Takes input_ids [B, choices, L]. */
+export const AutoModelForMultipleChoice = autoClass<'logits'>('MultipleChoice');
 
 export type TokenizerOptions = Omit<PretrainedOptions, 'dtype' | 'device'>;
 
@@ -126,54 +209,4 @@ export async function loadTokenizer(source: ModelSource): Promise<PreTrainedToke
     source.json('tokenizer_config.json', { optional: true }),
   ]);
   return new PreTrainedTokenizer(json, config ?? {});
-}
-
-/** One row per sequence -> [B, columns] */
-export function stack(name: string, outputs: readonly SequenceOutputs[], columns: number): Tensor {
-  const data = new Float32Array(outputs.length * columns);
-  outputs.forEach((out, b) => {
-    data.set(out.get(name)!, b * columns);
-  });
-  return new Tensor('float32', data, [outputs.length, columns]);
-}
-
-/** One row per token -> [B, width, columns], every token at the place that it had in its padded row. */
-export function padTokens(
-  name: string,
-  outputs: readonly SequenceOutputs[],
-  rows: readonly Pick<UnpaddedRow, 'places'>[],
-  width: number,
-  columns: number,
-): Tensor {
-  const data = new Float32Array(outputs.length * width * columns);
-  outputs.forEach((out, b) => {
-    const from = out.get(name)!;
-    rows[b]!.places.forEach((place, i) => {
-      data.set(from.subarray(i * columns, (i + 1) * columns), (b * width + place) * columns);
-    });
-  });
-  return new Tensor('float32', data, [outputs.length, width, columns]);
-}
-
-/** [H, L, L] of every sequence -> [B, H, width, width] */
-function padPairs(
-  name: string,
-  outputs: readonly SequenceOutputs[],
-  rows: readonly UnpaddedRow[],
-  width: number,
-  heads: number,
-): Tensor {
-  const data = new Float32Array(outputs.length * heads * width * width);
-  outputs.forEach((out, b) => {
-    const from = out.get(name)!;
-    const { places } = rows[b]!;
-    const L = places.length;
-    for (let h = 0; h < heads; h++) {
-      for (let i = 0; i < L; i++) {
-        const to = ((b * heads + h) * width + places[i]!) * width;
-        for (let j = 0; j < L; j++) data[to + places[j]!] = from[(h * L + i) * L + j]!;
-      }
-    }
-  });
-  return new Tensor('float32', data, [outputs.length, heads, width, width]);
 }

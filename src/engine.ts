@@ -9,12 +9,15 @@ import { PipelineCache } from './gpu/pipelines.ts';
 import { WeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
 import { type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
+import type { HeadKind } from './model/heads.ts';
 import { packBatch, type Sequence } from './plan/batch.ts';
 import { passRoom, type SequenceOutputs, splitOutputs } from './plan/passes.ts';
 import { kernelsOf, type Plan, plan } from './plan/plan.ts';
 
 export interface EngineOptions {
   device?: GPUDevice | undefined;
+  /** What stands on the encoder: its weights are loaded too. */
+  head?: HeadKind | undefined;
   /** What will be asked for first: its kernels are compiled while the weights arrive. Others are compiled when they are asked for. */
   request: (facts: { hasPooler: boolean }) => EncoderRequest;
   progress?: ProgressCallback | undefined;
@@ -34,6 +37,7 @@ export interface RunOptions {
 export class Engine {
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
+  readonly head: HeadKind | undefined;
   readonly #gpu: Gpu;
   readonly #pipelines: PipelineCache;
   readonly #weights: WeightStore;
@@ -41,10 +45,11 @@ export class Engine {
   #fault: DeviceError | undefined;
   #disposed = false;
 
-  private constructor(gpu: Gpu, config: EncoderConfig, hasPooler: boolean) {
+  private constructor(gpu: Gpu, config: EncoderConfig, hasPooler: boolean, head: HeadKind | undefined) {
     this.#gpu = gpu;
     this.config = config;
     this.hasPooler = hasPooler;
+    this.head = head;
     this.#pipelines = new PipelineCache(gpu.device);
     this.#weights = new WeightStore(gpu.device, this.#pipelines);
     gpu.device.addEventListener('uncapturederror', this.#onError);
@@ -65,7 +70,7 @@ export class Engine {
    * Loads config.json and the weights of `source`. Throws UnsupportedError, CheckpointError, SourceError or DeviceError; after a
    * failure or an abort nothing is left on the device.
    */
-  static async load(source: ModelSource, { device, request, progress, signal }: EngineOptions): Promise<Engine> {
+  static async load(source: ModelSource, { device, head, request, progress, signal }: EngineOptions): Promise<Engine> {
     const gpuOpening = openGpu(device);
     // Whichever fails first is what the caller hears of; the others must not go unhandled.
     gpuOpening.catch(() => undefined);
@@ -78,8 +83,8 @@ export class Engine {
       const gpu = await gpuOpening;
       const config = await configuring;
       checkpoint = await openCheckpoint(source, { signal });
-      const find = tensorFinder(checkpoint.tensors, 'embeddings.word_embeddings.weight');
-      engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined);
+      const find = tensorFinder(checkpoint.tensors, config.modelType);
+      engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined, head);
       await engine.#fill(checkpoint, find, request({ hasPooler: engine.hasPooler }), source.name, progress, signal);
       return engine;
     } catch (error) {
@@ -97,6 +102,7 @@ export class Engine {
 
   /** Bytes held on the GPU now. */
   async bytes(): Promise<{ weights: number; activations: number }> {
+    if (this.#disposed) return { weights: 0, activations: 0 };
     const executables = await Promise.all(this.#executables.values());
     return { weights: this.#weights.bytes, activations: executables.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
@@ -138,7 +144,9 @@ export class Engine {
       }
       for (const told of underWay) await told;
     } catch (error) {
-      throw this.#fault ?? error;
+      // What the pass failed of, where that is known: its buffers just say that they are gone.
+      this.#check(signal);
+      throw error;
     }
   }
 
@@ -181,7 +189,11 @@ export class Engine {
   ): Promise<void> {
     const { device } = this.#gpu;
     // All weights, so that a later request finds them; only the kernels of the first.
-    const { weights } = this.#plan({ lastHiddenState: true, pooler: this.hasPooler });
+    const { weights } = this.#plan({
+      lastHiddenState: true,
+      pooler: this.hasPooler,
+      ...(this.head && { head: { kind: this.head } }),
+    });
     const canonical = matchTensors(
       weights.flatMap(({ parts }) => parts),
       find,
@@ -238,7 +250,13 @@ export class Engine {
     await compiling;
     const executable = await this.#executable(request);
     // The first call needs nothing new, unless it is long.
-    await executable.reserve({ tokens: 256, sequences: 16, tiles: 64, pairs: request.attentions ? 4096 : 16 });
+    await executable.reserve({
+      tokens: 256,
+      sequences: 16,
+      tiles: 64,
+      pairs: request.attentions ? 4096 : 16,
+      masked: 16,
+    });
     signal?.throwIfAborted();
   }
 

@@ -1,4 +1,4 @@
-import { loadTokenizer, PreTrainedModel, padTokens, stack } from './auto.ts';
+import { type CallableModel, loadTokenizer, PreTrainedModel } from './auto.ts';
 import { Callable } from './callable.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
@@ -6,6 +6,7 @@ import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { InputError, UnsupportedError } from './errors.ts';
 import { checkSequence } from './model/input.ts';
+import { padTokens, stack } from './model-outputs.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
 import type { Sequence } from './plan/batch.ts';
 import type { SequenceOutputs } from './plan/passes.ts';
@@ -36,14 +37,14 @@ type ExtractCall = (texts: string | readonly string[], options?: FeatureExtracti
 /** Texts -> vectors, as transformers.js's FeatureExtractionPipeline. */
 export class FeatureExtractionPipeline extends (Callable as new () => ExtractCall) {
   readonly task = 'feature-extraction';
-  readonly model: PreTrainedModel;
+  readonly model: CallableModel<'last_hidden_state' | 'pooler_output'>;
   readonly tokenizer: PreTrainedTokenizer;
   readonly #engine: Engine;
 
   constructor(engine: Engine, tokenizer: PreTrainedTokenizer) {
     super();
     this.#engine = engine;
-    this.model = new PreTrainedModel(engine);
+    this.model = new PreTrainedModel(engine) as CallableModel<'last_hidden_state' | 'pooler_output'>;
     this.tokenizer = tokenizer;
   }
 
@@ -123,16 +124,20 @@ export async function pipeline(
     signal,
     request: () => ({ pool: { pooling: 'mean', normalize: true } }),
   });
-  const tokenizer = await loadingTokenizer;
-  if (tokenizer.text.vocabSize > engine.config.vocabSize) {
+  try {
+    const tokenizer = await loadingTokenizer;
+    if (tokenizer.text.vocabSize > engine.config.vocabSize) {
+      throw new InputError({
+        what: 'the tokenizer has more tokens than the model has embeddings',
+        actual: `${tokenizer.text.vocabSize} tokens`,
+        expected: `at most ${engine.config.vocabSize}`,
+        next: 'Check that tokenizer.json and config.json belong together.',
+      });
+    }
+    progress?.({ status: 'ready', task, model: source.name });
+    return new FeatureExtractionPipeline(engine, tokenizer);
+  } catch (error) {
     engine.dispose();
-    throw new InputError({
-      what: 'the tokenizer has more tokens than the model has embeddings',
-      actual: `${tokenizer.text.vocabSize} tokens`,
-      expected: `at most ${engine.config.vocabSize}`,
-      next: 'Check that tokenizer.json and config.json belong together.',
-    });
+    throw error;
   }
-  progress?.({ status: 'ready', task, model: source.name });
-  return new FeatureExtractionPipeline(engine, tokenizer);
 }

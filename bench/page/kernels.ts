@@ -84,6 +84,7 @@ export async function benchKernels(modelUrl: string, passes: Record<string, numb
         return buffer;
       };
       const operand = (arg: Argument) => {
+        if (arg.kind === 'constant') return make(arg.constant.byteLength, GPUBufferUsage.STORAGE, arg.constant);
         if (arg.kind === 'input') return make(batch[arg.input].byteLength, GPUBufferUsage.STORAGE, batch[arg.input]);
         const bytes =
           arg.kind === 'weight' ? weightBytes(arg.weight) : batch.sizes[arg.value.rows] * arg.value.stride * 4;

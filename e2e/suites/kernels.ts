@@ -135,7 +135,7 @@ for (const tier of Object.keys(TIERS)) {
         const beta = make(C);
         const ids = Array.from({ length: T }, (_, t) => (t * 29 + 3) % V);
         const tokens = Uint32Array.from(ids.flatMap((id, t) => [id, t, t % 2, 0]));
-        const kernel = embed({ columns: C, positions: true, types: true, norm: true }, shape);
+        const kernel = embed({ columns: C, positions: true, types: true, tasks: false, norm: true }, shape);
         const operands = {
           tokens,
           positions: padRows(places, C),
@@ -183,7 +183,7 @@ for (const tier of Object.keys(TIERS)) {
     for (const probabilities of [false, true]) {
       if (probabilities && D > 32) continue;
       check(`attention ${H}x${D}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {
-        const variant = { heads: H, headSize: D, probabilities };
+        const variant = { heads: H, headSize: D, probabilities, relative: false };
         const shape = attentionShape(variant, await capsOf(tier));
         const make = random(H * D);
         const lengths = [1, 7, 65, 16, 3, 63];

@@ -20,7 +20,7 @@ interface Room {
   readonly bytes: number;
 }
 
-const INPUTS: Readonly<Record<InputName, keyof Sizes>> = { tokens: 'tokens', sequences: 'sequences', tiles: 'tiles' };
+const INPUTS: readonly InputName[] = ['tokens', 'sequences', 'tiles', 'masked'];
 /** Passes under way at once: the CPU prepares one while the GPU runs the other. */
 const IN_FLIGHT = 2;
 /** minUniformBufferOffsetAlignment of every adapter. */
@@ -33,7 +33,13 @@ const aligned = (bytes: number): number => Math.ceil(bytes / BLOCK) * BLOCK;
 function grown(sizes: Sizes, previous: Sizes | undefined): Sizes {
   const grow = (key: keyof Sizes) =>
     Math.max(previous?.[key] ?? 0, 2 ** Math.ceil(Math.log2(Math.max(sizes[key], 16))));
-  return { tokens: grow('tokens'), sequences: grow('sequences'), tiles: grow('tiles'), pairs: grow('pairs') };
+  return {
+    tokens: grow('tokens'),
+    sequences: grow('sequences'),
+    tiles: grow('tiles'),
+    pairs: grow('pairs'),
+    masked: grow('masked'),
+  };
 }
 
 const fits = (sizes: Sizes, capacity: Sizes): boolean =>
@@ -53,6 +59,7 @@ export class Executable {
   readonly #blockOf: number[];
   readonly #uniforms: GPUBuffer;
   readonly #uniformData: DataView<ArrayBuffer>;
+  readonly #constants = new Map<Uint32Array, GPUBuffer>();
   #room: Room | undefined;
   /** One entry per readback buffer: settles when that buffer may be used again. */
   readonly #busy: Promise<unknown>[] = Array.from({ length: IN_FLIGHT }, () => Promise.resolve());
@@ -81,6 +88,15 @@ export class Executable {
       size: this.#uniformData.byteLength,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
+    for (const { args, label } of plan.steps) {
+      for (const arg of args) {
+        if (arg.kind !== 'constant' || this.#constants.has(arg.constant)) continue;
+        const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+        const buffer = device.createBuffer({ label: `${label}.constant`, size: arg.constant.byteLength, usage });
+        device.queue.writeBuffer(buffer, 0, arg.constant);
+        this.#constants.set(arg.constant, buffer);
+      }
+    }
   }
 
   /** Waits for the pipelines of a plan. Its weights must have been allocated. */
@@ -96,7 +112,9 @@ export class Executable {
 
   /** Bytes of activations, inputs and readbacks held now. */
   get bytes(): number {
-    return (this.#room?.bytes ?? 0) + this.#uniformData.byteLength;
+    let bytes = (this.#room?.bytes ?? 0) + this.#uniformData.byteLength;
+    for (const { size } of this.#constants.values()) bytes += size;
+    return bytes;
   }
 
   /** Makes room for passes of this size ahead of the first one. */
@@ -123,6 +141,7 @@ export class Executable {
   destroy(): void {
     this.#release();
     this.#uniforms.destroy();
+    for (const buffer of this.#constants.values()) buffer.destroy();
   }
 
   /** One after the other: rooms, readbacks and the order of submits belong to whoever is inside. */
@@ -138,7 +157,10 @@ export class Executable {
     const sizes = holdsPairs ? wanted : { ...wanted, pairs: 0 };
     if (this.#room && fits(sizes, this.#room.capacity)) return;
     await Promise.all(this.#busy);
-    const capacity = grown(sizes, this.#room?.capacity);
+    // Doubling must not make a slot of logits larger than a binding may be when the pass itself is not.
+    const doubled = grown(sizes, this.#room?.capacity);
+    const { maxStorageBufferBindingSize: most } = this.#device.limits;
+    const capacity = this.plan.slots.some(slot => slotBytes(slot, doubled) > most) ? sizes : doubled;
     this.#release();
     this.#room = this.#build(capacity);
   }
@@ -158,8 +180,13 @@ export class Executable {
       return device.createBuffer({ label: `executable.${label}`, size, usage });
     };
     const input = (name: InputName) =>
-      make(name, capacity[INPUTS[name]] * 16, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
-    const inputs = { tokens: input('tokens'), sequences: input('sequences'), tiles: input('tiles') };
+      make(name, capacity[name] * 16, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+    const inputs = {
+      tokens: input('tokens'),
+      sequences: input('sequences'),
+      tiles: input('tiles'),
+      masked: input('masked'),
+    };
     const slots = this.plan.slots.map((slot, i) =>
       make(`slot${i}`, slotBytes(slot, capacity), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC),
     );
@@ -176,6 +203,8 @@ export class Executable {
           return this.#weights.buffer(arg.weight);
         case 'input':
           return inputs[arg.input];
+        case 'constant':
+          return this.#constants.get(arg.constant)!;
         default:
           return arg satisfies never;
       }
@@ -200,9 +229,7 @@ export class Executable {
       Object.fromEntries(Object.entries(params).map(([name, v]) => [name, typeof v === 'number' ? v : sizes[v]]));
     for (const { step, offset } of this.#blocks) packParams(step.kernel, known(step.params), this.#uniformData, offset);
     queue.writeBuffer(this.#uniforms, 0, this.#uniformData.buffer);
-    queue.writeBuffer(room.inputs.tokens, 0, batch.tokens);
-    queue.writeBuffer(room.inputs.sequences, 0, batch.sequences);
-    queue.writeBuffer(room.inputs.tiles, 0, batch.tiles);
+    for (const name of INPUTS) queue.writeBuffer(room.inputs[name], 0, batch[name]);
 
     const encoder = this.#device.createCommandEncoder({ label: 'executable.pass' });
     const pass = encoder.beginComputePass({ label: 'executable.pass' });

@@ -3,6 +3,7 @@ import type { Pooling } from '../../shaders/pool.ts';
 import { Builder, type Graph } from '../plan/builder.ts';
 import type { Value } from '../plan/op.ts';
 import type { EncoderConfig } from './config.ts';
+import { addHead, type HeadRequest } from './heads.ts';
 
 /** What a pass shall give back. A plan is made once for every distinct request. */
 export interface EncoderRequest {
@@ -16,14 +17,16 @@ export interface EncoderRequest {
   readonly hiddenStates?: boolean;
   /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`. */
   readonly attentions?: boolean;
+  /** What stands on top: see heads.ts for its outputs. */
+  readonly head?: HeadRequest;
 }
 
 /** The tensors that only the pooler needs: a checkpoint may lack them. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
 
 /**
- * The forward pass of BERT (Devlin et al., arXiv 1810.04805), as transformers' BertModel computes it. Weights go by the names
- * that they have in a BertModel checkpoint.
+ * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in what EncoderConfig says,
+ * as transformers' modeling_*.py compute it. Weights go by the names that they have in a BertModel checkpoint.
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest, caps: Caps): Graph {
   const { hiddenSize, heads, headSize, intermediateSize, activation, normEps } = config;
@@ -32,17 +35,20 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
     if (asked && value) b.output(name, value);
   };
 
+  const { typeVocabSize: types, taskVocabSize: tasks, relativeBuckets } = config;
   let x = b.embed({
     words: { table: 'embeddings.word_embeddings', rows: config.vocabSize },
-    positions: { table: 'embeddings.position_embeddings', rows: config.maxPositions },
-    types: { table: 'embeddings.token_type_embeddings', rows: config.typeVocabSize },
+    positions: { table: 'embeddings.position_embeddings', rows: config.maxPositions + config.positionOffset },
+    types: types ? { table: 'embeddings.token_type_embeddings', rows: types } : undefined,
+    tasks: tasks ? { table: 'embeddings.task_type_embeddings', rows: tasks } : undefined,
     norm: { from: 'embeddings.LayerNorm', eps: normEps },
-    columns: hiddenSize,
-  }); // [T, C]
+    columns: config.embeddingSize,
+  }); // [T, E]
+  if (config.projectsEmbedding) x = b.linear(x, { from: 'embeddings_project', outputs: hiddenSize }); // [T, C]
   give('hidden_states.0', x, request.hiddenStates);
 
-  for (let i = 0; i < config.layers; i++) {
-    const layer = `encoder.layer.${i}`;
+  for (const [i, weights] of config.layerWeights.entries()) {
+    const layer = `encoder.layer.${weights}`;
     const self = `${layer}.attention.self`;
     const qkv = b.linear(x, {
       from: [`${self}.query`, `${self}.key`, `${self}.value`],
@@ -54,6 +60,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
       headSize,
       name: self,
       probabilities: request.attentions === true,
+      relative: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
     }); // [T, H D]
     give(`attentions.${i}`, probabilities, request.attentions);
 
@@ -72,9 +79,16 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
 
   give('last_hidden_state', x, request.lastHiddenState);
   if (request.pool) b.output('embedding', b.pool(x, { ...request.pool, name: 'embedding' })); // [B, C]
-  if (request.pooler) {
-    const first = b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }); // [B, C]
-    b.output('pooler_output', b.linear(first, { from: 'pooler.dense', outputs: hiddenSize, activation: 'tanh' })); // [B, C]
-  }
+  const made: { first?: Value; pooled?: Value } = {};
+  const first = () => {
+    made.first ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' });
+    return made.first; // [B, C]
+  };
+  const pooled = () => {
+    made.pooled ??= b.linear(first(), { from: 'pooler.dense', outputs: hiddenSize, activation: 'tanh' });
+    return made.pooled; // [B, C]
+  };
+  if (request.pooler) b.output('pooler_output', pooled());
+  if (request.head) addHead(b, config, request.head, { hidden: x, first, pooled });
   return b.graph();
 }

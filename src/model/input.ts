@@ -7,15 +7,17 @@ export interface RawSequence {
   readonly ids: readonly number[];
   /** Segments; 0 for every token where missing. */
   readonly types?: readonly number[] | undefined;
-  /** Places in the sequence; 0, 1, 2, ... where missing. */
+  /** Rows of the position table; those of `positionsOf` where missing. */
   readonly positions?: readonly number[] | undefined;
+  /** Tokens that a head is wanted for alone, by their places in `ids`. */
+  readonly masked?: readonly number[] | undefined;
 }
 
 /**
  * A sequence that the kernels can take as it is: every number is an index into its table. Throws InputError otherwise, so that
  * nothing is ever read past the end of a table.
  */
-export function checkSequence(config: EncoderConfig, { ids, types, positions }: RawSequence): Sequence {
+export function checkSequence(config: EncoderConfig, { ids, types, positions, masked }: RawSequence): Sequence {
   if (ids.length === 0) {
     throw new InputError({
       what: 'a sequence has no tokens',
@@ -24,14 +26,16 @@ export function checkSequence(config: EncoderConfig, { ids, types, positions }: 
       next: 'Tokenise with special tokens, or leave the sequence out.',
     });
   }
-  const { vocabSize, typeVocabSize, maxPositions } = config;
-  const places = positions ?? Array.from(ids, (_, i) => i);
+  const { vocabSize, typeVocabSize, maxPositions, positionOffset } = config;
+  const places = positions ?? positionsOf(config, ids);
   const segments = types ?? new Uint8Array(ids.length);
   within(ids, vocabSize, 'token id', 'Use the tokenizer that belongs to this model.');
-  within(segments, typeVocabSize, 'token type id', 'Leave token_type_ids out if the model has none.');
+  // A model without segments ignores them, as Python's does not take them at all.
+  if (typeVocabSize > 0)
+    within(segments, typeVocabSize, 'token type id', 'Leave token_type_ids out if the model has none.');
   within(
     places,
-    maxPositions,
+    maxPositions + positionOffset,
     'position',
     `This model takes at most ${maxPositions} tokens: truncate the text, or split it.`,
   );
@@ -42,7 +46,17 @@ export function checkSequence(config: EncoderConfig, { ids, types, positions }: 
       expected: 'the same number of each',
     });
   }
-  return { ids, types: segments, positions: places };
+  return { ids, types: segments, positions: places, masked };
+}
+
+/**
+ * The rows of the position table that the tokens of one row take: 0, 1, 2, ...; in fairseq's models the count of tokens that are
+ * no padding, from the padding's id + 1 on, and the padding's id for padding (transformers' create_position_ids_from_input_ids).
+ */
+export function positionsOf({ positionOffset, padTokenId }: EncoderConfig, ids: readonly number[]): number[] {
+  if (positionOffset === 0) return Array.from(ids.keys());
+  let count = 0;
+  return ids.map(id => (id === padTokenId ? padTokenId : positionOffset + count++));
 }
 
 function within(values: ArrayLike<number>, limit: number, noun: string, next: string): void {

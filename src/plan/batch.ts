@@ -5,6 +5,8 @@ export interface Sequence {
   readonly ids: ArrayLike<number>;
   readonly positions: ArrayLike<number>;
   readonly types: ArrayLike<number>;
+  /** The tokens that a head is wanted for alone, by their places in the sequence. */
+  readonly masked?: readonly number[] | undefined;
 }
 
 /** The packed sequences of one pass, as the kernels read them. */
@@ -16,9 +18,11 @@ export interface Batch {
   readonly sequences: Uint32Array<ArrayBuffer>;
   /** tiles x (start, end, first query, start of its pairs) */
   readonly tiles: Uint32Array<ArrayBuffer>;
+  /** masked x (token of the pass, 0, 0, 0) */
+  readonly masked: Uint32Array<ArrayBuffer>;
 }
 
-export function sizesOf(lengths: readonly number[], queryTile: number): Sizes {
+export function sizesOf(lengths: readonly number[], queryTile: number, masked = 0): Sizes {
   let tokens = 0;
   let tiles = 0;
   let pairs = 0;
@@ -27,7 +31,7 @@ export function sizesOf(lengths: readonly number[], queryTile: number): Sizes {
     tiles += Math.ceil(length / queryTile);
     pairs += length * length;
   }
-  return { tokens, sequences: lengths.length, tiles, pairs };
+  return { tokens, sequences: lengths.length, tiles, pairs, masked };
 }
 
 /** Packs sequences one behind the other: no padding. */
@@ -35,20 +39,24 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   const sizes = sizesOf(
     list.map(({ ids }) => ids.length),
     queryTile,
+    list.reduce((sum, { masked }) => sum + (masked?.length ?? 0), 0),
   );
   const tokens = new Uint32Array(4 * sizes.tokens);
   const sequences = new Uint32Array(4 * sizes.sequences);
   const tiles = new Uint32Array(4 * sizes.tiles);
+  const masked = new Uint32Array(4 * sizes.masked);
   let start = 0;
   let tile = 0;
   let pairs = 0;
-  list.forEach(({ ids, positions, types }, b) => {
+  let picked = 0;
+  list.forEach(({ ids, positions, types, masked: places = [] }, b) => {
     const end = start + ids.length;
     for (let i = 0; i < ids.length; i++) tokens.set([ids[i]!, positions[i]!, types[i]!, b], 4 * (start + i));
     sequences.set([start, end, pairs, 0], 4 * b);
     for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
+    for (const place of places) masked[4 * picked++] = start + place;
     pairs += ids.length * ids.length;
     start = end;
   });
-  return { sizes, tokens, sequences, tiles };
+  return { sizes, tokens, sequences, tiles, masked };
 }

@@ -2,7 +2,8 @@ import type { Activation } from '../../shaders/activation.ts';
 import { type Caps, padded } from '../../shaders/kernel.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Norm, Op, Rows, Value } from './op.ts';
-import { matrix, table, vector, type Weight, weightKey } from './weight.ts';
+import { bucketTable } from './relative.ts';
+import { matrix, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
 
 /** The ops of one forward pass, in order, and what it gives. Pure data. */
 export interface Graph {
@@ -23,12 +24,22 @@ export interface LinearOptions {
   inputHead?: number;
 }
 
+export interface AttentionOptions {
+  heads: number;
+  headSize: number;
+  name: string;
+  probabilities: boolean;
+  /** `${table}.weight` [buckets, heads]: a bias by the distance of key and query. */
+  relative?: { table: string; buckets: number } | undefined;
+}
+
 /** Writes a graph: every method infers the shape of what it gives and refuses operands that do not fit. */
 export class Builder {
   readonly #ops: Op[] = [];
   readonly #outputs = new Map<string, Value>();
   /** Weights by what they are made of, so that shared layers and tied tables are one buffer. */
   readonly #weights = new Map<string, Weight>();
+  readonly #bucketTables = new Map<number, Uint32Array<ArrayBuffer>>();
   readonly #caps: Caps;
   #values = 0;
 
@@ -36,23 +47,25 @@ export class Builder {
     this.#caps = caps;
   }
 
-  /** LayerNorm(words[id] + positions[position] + types[type]) -> [T, columns]; prefixes are of tables and of the norm. */
+  /** LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) -> [T, columns]; prefixes are of tables and of the norm. */
   embed(from: {
     words: { table: string; rows: number };
-    positions?: { table: string; rows: number };
-    types?: { table: string; rows: number };
+    positions?: { table: string; rows: number } | undefined;
+    types?: { table: string; rows: number } | undefined;
+    tasks?: { table: string; rows: number } | undefined;
     norm?: { from: string; eps: number };
     columns: number;
   }): Value {
-    const { words, positions, types, norm, columns } = from;
+    const { words, positions, types, tasks, norm, columns } = from;
     const small = (t: { table: string; rows: number } | undefined) =>
       t && this.#weight(matrix([`${t.table}.weight`], t.rows, columns));
     const y = this.#value('embeddings', 'tokens', columns);
     this.#ops.push({
       op: 'embed',
-      words: table(`${words.table}.weight`, words.rows, columns, this.#caps.maxBindingBytes).map(w => this.#weight(w)),
+      words: this.#table(words.table, words.rows, columns),
       positions: small(positions),
       types: small(types),
+      tasks: small(tasks),
       norm: norm && this.#norm(norm.from, columns, norm.eps),
       y,
     });
@@ -90,7 +103,7 @@ export class Builder {
   /** qkv [T, 3 H D] -> context [T, H D], and [H, L, L] of every sequence where `probabilities` names them. */
   attention(
     qkv: Value,
-    { heads, headSize, name, probabilities }: { heads: number; headSize: number; name: string; probabilities: boolean },
+    { heads, headSize, name, probabilities, relative }: AttentionOptions,
   ): { context: Value; probabilities: Value | undefined } {
     const width = heads * padded(headSize);
     this.#must(qkv.columns === 3 * width, `${name}: ${qkv.columns} columns of q, k, v, not ${3 * width}`);
@@ -98,7 +111,18 @@ export class Builder {
       context: this.#value(`${name}.context`, 'tokens', width),
       probabilities: probabilities ? this.#value(`${name}.probabilities`, 'pairs', heads, heads) : undefined,
     };
-    this.#ops.push({ op: 'attention', qkv, heads, headSize, scale: 1 / Math.sqrt(headSize), ...out });
+    this.#ops.push({
+      op: 'attention',
+      qkv,
+      heads,
+      headSize,
+      scale: 1 / Math.sqrt(headSize),
+      relative: relative && {
+        bias: this.#weight(matrix([`${relative.table}.weight`], relative.buckets, heads)),
+        buckets: this.#buckets(relative.buckets),
+      },
+      ...out,
+    });
     return out;
   }
 
@@ -119,6 +143,31 @@ export class Builder {
     return y;
   }
 
+  /** The rows of x that each pass names -> [masked, C] */
+  gather(x: Value, rows: 'masked'): Value {
+    const y = this.#value(`${x.name}.${rows}`, rows, x.columns);
+    this.#ops.push({ op: 'gather', x, y });
+    return y;
+  }
+
+  /** x table^T + bias, one value per slice of the table -> [rows of x, rows of the slice] each */
+  vocabulary(x: Value, from: { table: string; bias: string; rows: number }): Value[] {
+    return this.#table(from.table, from.rows, x.columns).map((weight, i) => {
+      const y = this.#value(`vocabulary.${i}`, x.rows, weight.count);
+      const bias = this.#weight(vectorSlice(from.bias, from.rows, weight.first, weight.count));
+      this.#ops.push({ op: 'linear', x, weight, bias, activation: undefined, residual: undefined, y });
+      return y;
+    });
+  }
+
+  /** The best k of every row -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
+  topK(x: Value, most: number): Value {
+    const k = Math.min(most, x.columns);
+    const y = this.#value(`${x.name}.top`, x.rows, 2 * k + 2);
+    this.#ops.push({ op: 'topK', x, k, y });
+    return y;
+  }
+
   /** Names a value that the pass shall give back. */
   output(name: string, value: Value): void {
     this.#outputs.set(name, value);
@@ -126,6 +175,18 @@ export class Builder {
 
   graph(): Graph {
     return { ops: this.#ops, outputs: this.#outputs };
+  }
+
+  /** A table may be too large for one binding: then it is several slices. */
+  #table(name: string, rows: number, columns: number): Weight[] {
+    return table(`${name}.weight`, rows, columns, this.#caps.maxBindingBytes).map(weight => this.#weight(weight));
+  }
+
+  /** One array for all layers, so that it is one buffer. */
+  #buckets(count: number): Uint32Array<ArrayBuffer> {
+    const table = this.#bucketTables.get(count) ?? bucketTable(count);
+    this.#bucketTables.set(count, table);
+    return table;
   }
 
   #norm(from: string, columns: number, eps: number): Norm {

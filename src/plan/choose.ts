@@ -1,5 +1,6 @@
 import { type AttentionVariant, attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
+import { gather } from '../../shaders/gather.ts';
 import type { Caps, Kernel } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import type { LinearVariant } from '../../shaders/linear.ts';
@@ -7,6 +8,7 @@ import { linearRegister, type RegisterTile } from '../../shaders/linear-register
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { POOLINGS, pool } from '../../shaders/pool.ts';
+import { topK } from '../../shaders/top-k.ts';
 import type { AttentionOp, Op, Value } from './op.ts';
 import type { Argument, InputName, Step } from './plan.ts';
 import type { Weight } from './weight.ts';
@@ -28,10 +30,11 @@ const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
 export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
   caps.adapter === 'gpu' ? linearWorkgroup(variant, caps) : linearRegister(variant, REGISTER_TILES[caps.adapter]);
 
-const attentionVariant = ({ heads, headSize, probabilities }: AttentionOp): AttentionVariant => ({
+const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
   heads,
   headSize,
   probabilities: probabilities !== undefined,
+  relative: relative !== undefined,
 });
 
 /** Queries of one work item; the same for every attention of a plan, because the work list is one. */
@@ -49,12 +52,13 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
   const shape = rowShape(caps);
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, norm, y } = op;
+      const { words, positions, types, tasks, norm, y } = op;
       const kernel = embed(
         {
           columns: y.columns,
           positions: positions !== undefined,
           types: types !== undefined,
+          tasks: tasks !== undefined,
           norm: norm !== undefined,
         },
         shape,
@@ -67,6 +71,7 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
           weight(slice),
           ...maybe(positions, weight),
           ...maybe(types, weight),
+          ...maybe(tasks, weight),
           ...maybe(norm?.gamma, weight),
           ...maybe(norm?.beta, weight),
           value(y),
@@ -90,10 +95,13 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
       return [{ kernel, label: y.name, args, params: { rows: x.rows } }];
     }
     case 'attention': {
-      const { qkv, scale, context, probabilities } = op;
+      const { qkv, scale, context, probabilities, relative } = op;
       const variant = attentionVariant(op);
       const kernel = attention(variant, attentionShape(variant, caps));
-      const args = [input('tiles'), value(qkv), value(context), ...maybe(probabilities, value)];
+      const bias: Argument[] = relative
+        ? [{ kind: 'constant', constant: relative.buckets }, weight(relative.bias)]
+        : [];
+      const args = [input('tiles'), value(qkv), ...bias, value(context), ...maybe(probabilities, value)];
       return [{ kernel, label: context.name, args, params: { tiles: 'tiles', scale } }];
     }
     case 'layerNorm': {
@@ -112,6 +120,16 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
       } as const;
       const kernel = pool({ columns: x.columns, kept: y.columns });
       return [{ kernel, label: y.name, args: [input('sequences'), value(x), value(y)], params }];
+    }
+    case 'gather': {
+      const { x, y } = op;
+      const kernel = gather({ columns: x.columns });
+      return [{ kernel, label: y.name, args: [input('masked'), value(x), value(y)], params: { rows: 'masked' } }];
+    }
+    case 'topK': {
+      const { x, k, y } = op;
+      const kernel = topK({ columns: x.columns, k });
+      return [{ kernel, label: y.name, args: [value(x), value(y)], params: { rows: x.rows } }];
     }
     default:
       return op satisfies never;

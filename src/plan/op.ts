@@ -3,7 +3,7 @@ import type { Pooling } from '../../shaders/pool.ts';
 import type { Weight } from './weight.ts';
 
 /** What the rows of an activation are. Their number is known per pass: see `Sizes`. */
-export type Rows = 'tokens' | 'sequences' | 'pairs';
+export type Rows = 'tokens' | 'sequences' | 'pairs' | 'masked';
 
 /** An activation: rows x stride floats, of which the first `columns` of a row mean something and the rest is zero. */
 export interface Value {
@@ -20,13 +20,15 @@ export interface Norm {
   readonly eps: number;
 }
 
-/** y = LayerNorm(words[id] + positions[position] + types[type]) */
+/** y = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) */
 export interface EmbedOp {
   readonly op: 'embed';
   /** Slices of the word table, one below the other. */
   readonly words: readonly Weight[];
   readonly positions: Weight | undefined;
   readonly types: Weight | undefined;
+  /** Row 0 is added to every token. */
+  readonly tasks: Weight | undefined;
   readonly norm: Norm | undefined;
   readonly y: Value;
 }
@@ -50,6 +52,8 @@ export interface AttentionOp {
   readonly heads: number;
   readonly headSize: number;
   readonly scale: number;
+  /** A bias by distance: its table [buckets, H], and the bucket of every distance. */
+  readonly relative: { readonly bias: Weight; readonly buckets: Uint32Array<ArrayBuffer> } | undefined;
   readonly context: Value;
   readonly probabilities: Value | undefined;
 }
@@ -72,8 +76,23 @@ export interface PoolOp {
   readonly y: Value;
 }
 
+/** y = the rows of x that the pass names. */
+export interface GatherOp {
+  readonly op: 'gather';
+  readonly x: Value;
+  readonly y: Value;
+}
+
+/** y = (maximum, sum of exponentials, k pairs of value and index) of every row of x. */
+export interface TopKOp {
+  readonly op: 'topK';
+  readonly x: Value;
+  readonly k: number;
+  readonly y: Value;
+}
+
 /** Everything that a plan can do. Pure: every op reads its operands and writes values that no other op writes. */
-export type Op = EmbedOp | LinearOp | AttentionOp | LayerNormOp | PoolOp;
+export type Op = EmbedOp | LinearOp | AttentionOp | LayerNormOp | PoolOp | GatherOp | TopKOp;
 
 /** The values that an op reads, and those that it writes. */
 export function operands(op: Op): { reads: Value[]; writes: Value[] } {
@@ -87,6 +106,8 @@ export function operands(op: Op): { reads: Value[]; writes: Value[] } {
     case 'attention':
       return { reads: [op.qkv], writes: some(op.context, op.probabilities) };
     case 'pool':
+    case 'gather':
+    case 'topK':
       return { reads: [op.x], writes: [op.y] };
     default:
       return op satisfies never;

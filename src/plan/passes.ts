@@ -1,5 +1,6 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import type { Sequence } from './batch.ts';
+import type { Rows } from './op.ts';
 import type { Plan } from './plan.ts';
 
 /** Tokens of one pass. Large enough to fill a GPU; on a CPU a pass of a second or so, so that it can be aborted. */
@@ -9,6 +10,22 @@ const READBACK_BYTES = 64 << 20;
 
 /** The outputs of one sequence by name, each a view of [rows, columns] floats (attentions: [H, L, L]). */
 export type SequenceOutputs = ReadonlyMap<string, Float32Array>;
+
+/** How many rows of a kind one sequence has. */
+function rowsOf({ ids: { length }, masked }: Sequence, rows: Rows): number {
+  switch (rows) {
+    case 'tokens':
+      return length;
+    case 'sequences':
+      return 1;
+    case 'pairs':
+      return length * length;
+    case 'masked':
+      return masked?.length ?? 0;
+    default:
+      return rows satisfies never;
+  }
+}
 
 /**
  * A pass that is being filled: says of one sequence after another whether it still fits. The first always does, however long
@@ -21,11 +38,12 @@ export function passRoom({ slots, outputs }: Plan, caps: Caps): (sequence: Seque
   const budget = Math.min(caps.adapter === 'gpu' ? TOKENS.gpu : TOKENS.software, bindable);
   let tokens = 0;
   let bytes = 0;
-  return ({ ids: { length } }) => {
+  return sequence => {
+    const { length } = sequence.ids;
     const first = tokens === 0;
     tokens += length;
     for (const { rows, stride } of outputs.values()) {
-      bytes += 4 * stride * (rows === 'tokens' ? length : rows === 'pairs' ? length * length : 1);
+      bytes += 4 * stride * rowsOf(sequence, rows);
     }
     return first || (tokens <= budget && bytes <= READBACK_BYTES);
   };
@@ -37,16 +55,14 @@ export function splitOutputs(
   pass: readonly Sequence[],
   all: ReadonlyMap<string, Float32Array>,
 ): SequenceOutputs[] {
-  let tokens = 0;
-  let pairs = 0;
-  return pass.map(({ ids: { length } }, i) => {
+  const done: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
+  return pass.map(sequence => {
     const mine = new Map<string, Float32Array>();
     for (const [name, { rows, columns }] of outputs) {
-      const [from, count] = rows === 'tokens' ? [tokens, length] : rows === 'pairs' ? [pairs, length * length] : [i, 1];
-      mine.set(name, all.get(name)!.subarray(from * columns, (from + count) * columns));
+      const from = done[rows];
+      mine.set(name, all.get(name)!.subarray(from * columns, (from + rowsOf(sequence, rows)) * columns));
     }
-    tokens += length;
-    pairs += length * length;
+    for (const rows of Object.keys(done) as Rows[]) done[rows] += rowsOf(sequence, rows);
     return mine;
   });
 }

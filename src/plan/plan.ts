@@ -7,12 +7,13 @@ import type { Sizes } from './sizes.ts';
 import type { Weight } from './weight.ts';
 
 /** What the host writes per pass, each array<vec4u>: see batch.ts. */
-export type InputName = 'tokens' | 'sequences' | 'tiles';
+export type InputName = 'tokens' | 'sequences' | 'tiles' | 'masked';
 
 export type Argument =
   | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'weight'; readonly weight: Weight }
-  | { readonly kind: 'input'; readonly input: InputName };
+  | { readonly kind: 'input'; readonly input: InputName }
+  | { readonly kind: 'constant'; readonly constant: Uint32Array<ArrayBuffer> };
 
 /** One dispatch. */
 export interface Step {

@@ -8,4 +8,6 @@ export interface Sizes {
   readonly tiles: number;
   /** The sum of L^2 over the sequences. */
   readonly pairs: number;
+  /** Tokens that a head is wanted for alone. */
+  readonly masked: number;
 }

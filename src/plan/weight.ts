@@ -88,10 +88,20 @@ export function vector(tensors: readonly string[], length: number, head?: number
   };
 }
 
+/** A part of a vector: the bias of one slice of a table. */
+export const vectorSlice = (tensor: string, length: number, first: number, count: number): Weight => ({
+  ...vector([tensor], length),
+  name: count === length ? tensor : `${tensor}[${first}..${first + count}]`,
+  first,
+  count,
+  height: padded(count),
+});
+
 /** A table [rows, columns] in as many slices as the size of a binding asks for. */
 export function table(tensor: string, rows: number, columns: number, maxBindingBytes: number): Weight[] {
   const stride = padded(columns);
-  const most = Math.max(1, Math.floor(maxBindingBytes / (stride * 4)));
+  // A multiple of four, so that every slice but the last is free of padding.
+  const most = Math.max(4, 4 * Math.floor(maxBindingBytes / (stride * 16)));
   const slices: Weight[] = [];
   for (let first = 0; first < rows; first += most) {
     const count = Math.min(most, rows - first);
@@ -105,7 +115,8 @@ export function table(tensor: string, rows: number, columns: number, maxBindingB
       rowGroup: { size: rows, padded: rows },
       columnGroup: groupOf(columns),
       stride,
-      height: count,
+      // A decoder tied to the table reads a row for every float of its padded output.
+      height: padded(count),
     });
   }
   return slices;

@@ -1,0 +1,84 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { declarations, each, type Kernel, padded, read, u32, write } from './kernel.ts';
+
+const LANES = 64;
+
+/**
+ * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), best first)
+ *
+ * One workgroup takes a row. The first two numbers are the log-sum-exp in a form that several slices of one vocabulary can be
+ * joined by. The best are found one by one: the largest value that comes after the one before it, equal values in the order of
+ * their indices (as torch.topk on a stable sort). k passes over the row cost less than sorting it, for any k that a person reads;
+ * an index is exact as a float up to 2^24.      grid: rows
+ */
+export function topK({ columns, k }: { readonly columns: number; readonly k: number }): Kernel {
+  const stride = padded(columns);
+  const out = padded(2 * k + 2);
+  const bindings = [read('x', 'array<f32>'), write('y', 'array<f32>')];
+  const params = [u32('rows')];
+  /** Folds the 64 partial results into the first. */
+  const reduce = (combine: string) =>
+    each(
+      Math.log2(LANES),
+      i => `    workgroupBarrier();
+    if (lane < ${LANES >> (i + 1)}u) { let other = lane + ${LANES >> (i + 1)}u; ${combine} }`,
+    );
+  return {
+    name: `top ${k} of ${columns}`,
+    bindings,
+    params,
+    workgroups: ({ rows }) => [rows!, 1, 1],
+    code: wgsl`
+${declarations(bindings, params)}
+const LOWEST = -3.4e38;
+var<workgroup> values: array<f32, ${LANES}>;
+var<workgroup> places: array<u32, ${LANES}>;
+
+/** A lane that found nothing has place ${columns}, which beats nobody. */
+fn beats(a: u32, b: u32) -> bool {
+  if (places[a] == ${columns}u) { return false; }
+  return places[b] == ${columns}u || values[a] > values[b] || (values[a] == values[b] && places[a] < places[b]);
+}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let lane = local.x;
+  let row = group.x * ${stride}u;
+  let to = group.x * ${out}u;
+  var top = LOWEST;
+  for (var i = lane; i < ${columns}u; i += ${LANES}u) { top = max(top, x[row + i]); }
+  values[lane] = top;
+${reduce('values[lane] = max(values[lane], values[other]);')}
+  workgroupBarrier();
+  let maximum = values[0];
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = lane; i < ${columns}u; i += ${LANES}u) { sum += exp(x[row + i] - maximum); }
+  values[lane] = sum;
+${reduce('values[lane] += values[other];')}
+  workgroupBarrier();
+  if (lane == 0u) { y[to] = maximum; y[to + 1u] = values[0]; }
+  workgroupBarrier();
+
+  var last_value = 3.4e38;
+  var last_place = 0u;
+  for (var n = 0u; n < ${k}u; n++) {
+    var value = LOWEST;
+    var place = ${columns}u;
+    for (var i = lane; i < ${columns}u; i += ${LANES}u) {
+      let v = x[row + i];
+      let after = v < last_value || (v == last_value && i > last_place);
+      if (after && (v > value || place == ${columns}u)) { value = v; place = i; }
+    }
+    values[lane] = value;
+    places[lane] = place;
+${reduce('if (beats(other, lane)) { values[lane] = values[other]; places[lane] = places[other]; }')}
+    workgroupBarrier();
+    last_value = values[0];
+    last_place = places[0];
+    if (lane == 0u) { y[to + 2u + 2u * n] = last_value; y[to + 3u + 2u * n] = f32(last_place); }
+    workgroupBarrier();
+  }
+}`,
+  };
+}
