@@ -16,7 +16,10 @@ import { command, progressBar, Stop, say, seconds, steps } from './step.mjs';
  * @typedef {{ question: string, lines: { text: string, number: number }[], isOwn: boolean }} Job
  */
 
-const shownOfOwnFile = 10;
+const shown = 10;
+
+/** Adapters that compute on the CPU. */
+const isSoftware = (/** @type {string} */ adapter) => /swiftshader|llvmpipe|lavapipe|basic render/i.test(adapter);
 
 /** @returns {Job} */
 function job() {
@@ -31,6 +34,7 @@ function job() {
       'name a text file with one sentence on each line: npm run demo -- "my question" file.txt',
     );
   }
+  if (text.includes('\0')) throw new Stop(`${file} is not a text file`, 'save its words as plain text, in UTF-8.');
   const lines = text
     .replace(/^\uFEFF/, '')
     .split(/\r\n|[\r\n]/)
@@ -50,12 +54,12 @@ function table({ question, lines, isOwn }, { scores }) {
   const digits = String(lines.length > 0 ? Math.max(...lines.map(line => line.number)) : 0).length;
   const width = Math.max(40, (process.stdout.columns || 110) - 14 - digits);
   console.log(`\n  ${question}\n`);
-  for (const { score, number, text } of isOwn ? ranked.slice(0, shownOfOwnFile) : ranked) {
+  for (const { score, number, text } of ranked.slice(0, shown)) {
     const bar = '▪'.repeat(Math.max(0, Math.round(score * 5))).padEnd(5);
     const where = isOwn ? `${String(number).padStart(digits)}  ` : '';
     console.log(`  ${score.toFixed(3).padStart(6)}  ${bar}  ${where}${cut(text, width)}`);
   }
-  if (isOwn && ranked.length > shownOfOwnFile) console.log(`\n  the best ${shownOfOwnFile} of ${ranked.length} lines`);
+  if (ranked.length > shown) console.log(`\n  the best ${shown} of ${ranked.length} lines`);
 }
 
 /** @param {Job} job @returns {Promise<Findings & { browser: string }>} */
@@ -86,9 +90,13 @@ async function search({ question, lines }) {
     return { ...findings, browser: `Chromium ${browser.version}` };
   } catch (error) {
     const said = messages.length > 0 ? `\nthe page said:\n${messages.join('\n')}` : '';
+    // The stack of the page is of one minified line.
+    const [what = ''] = (error instanceof Error ? error.message : String(error)).split(/\n\s+at /);
     throw new Stop(
-      `the page: ${error instanceof Error ? error.message : error}${said}`,
-      'if there is no adapter, try WEBGPU_BERT_ADAPTER=swiftshader npm run demo, or another browser with WEBGPU_BERT_CHROME.',
+      `the page: ${what.replace(/^page\.evaluate: /, '')}${said}`,
+      what.includes('DeviceError')
+        ? 'WEBGPU_BERT_ADAPTER=swiftshader npm run demo, or another browser with WEBGPU_BERT_CHROME.'
+        : 'npm run setup looks after the browser and the model; then npm run demo again.',
     );
   } finally {
     await browser.close();
@@ -115,4 +123,9 @@ await command(async () => {
   console.log(`\n  adapter  ${adapter || 'the browser does not name it'}`);
   console.log(`  load     ${seconds(firstMs)} from nothing to the first embedding`);
   console.log(`  warm     ${seconds(warmMs)} for ${count} lines, ${tokens} tokens: ${rate} tokens per second`);
+  if (isSoftware(adapter)) {
+    console.log(
+      '\n  This adapter computes on the CPU: the headless browser reached no GPU. npm start opens the search in your own.',
+    );
+  }
 });
