@@ -19,8 +19,8 @@ export function gather({ columns }: { readonly columns: number }): Kernel {
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let from = masked[group.x].x;
-  for (var i = local.x; i < ${C4}u; i += ${LANES}u) { y[group.x * ${C4}u + i] = x[from * ${C4}u + i]; }
+  let token = masked[group.x].x;
+  for (var i = local.x; i < ${C4}u; i += ${LANES}u) { y[group.x * ${C4}u + i] = x[token * ${C4}u + i]; }
 }`,
   };
 }

@@ -45,7 +45,7 @@ export interface ModelOutput {
   seq_relationship_logits: Tensor;
 }
 
-type OutputName = keyof ModelOutput;
+export type OutputName = keyof ModelOutput;
 type Answer<Given extends OutputName> = Pick<ModelOutput, Given> & Pick<ModelOutput, 'hidden_states' | 'attentions'>;
 type ModelCall<Given extends OutputName> = (inputs: ModelInputs, options?: ModelCallOptions) => Promise<Answer<Given>>;
 
@@ -126,7 +126,7 @@ function headOutputs(
 ): Partial<ModelOutput> {
   const { labels, vocabSize, modelType } = config;
   const vocabulary = () => {
-    for (const out of outputs) joinSlices(out, vocabSize);
+    for (const out of outputs) out.set('logits', joinSlices(out, vocabSize));
     return padded('logits', vocabSize);
   };
   const perToken = (tensor: Tensor) => tensor.view(...tensor.dims.slice(0, 2));

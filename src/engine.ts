@@ -1,4 +1,5 @@
 import { openCheckpoint } from './checkpoint/checkpoint.ts';
+import { toFloats } from './checkpoint/floats.ts';
 import { matchTensors } from './checkpoint/match.ts';
 import { tensorFinder } from './checkpoint/names.ts';
 import type { Checkpoint, ModelSource, ProgressCallback, TensorDtype, TensorInfo } from './checkpoint/types.ts';
@@ -18,6 +19,8 @@ export interface EngineOptions {
   device?: GPUDevice | undefined;
   /** What stands on the encoder: its weights are loaded too. */
   head?: HeadKind | undefined;
+  /** Tensors to be kept on the CPU too, where the checkpoint has them. */
+  host?: readonly string[] | undefined;
   /** What will be asked for first: its kernels are compiled while the weights arrive. Others are compiled when they are asked for. */
   request: (facts: { hasPooler: boolean }) => EncoderRequest;
   progress?: ProgressCallback | undefined;
@@ -38,6 +41,8 @@ export class Engine {
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
   readonly head: HeadKind | undefined;
+  /** The tensors that were asked for on the CPU, by their canonical names. */
+  readonly host = new Map<string, Float32Array>();
   readonly #gpu: Gpu;
   readonly #pipelines: PipelineCache;
   readonly #weights: WeightStore;
@@ -70,7 +75,10 @@ export class Engine {
    * Loads config.json and the weights of `source`. Throws UnsupportedError, CheckpointError, SourceError or DeviceError; after a
    * failure or an abort nothing is left on the device.
    */
-  static async load(source: ModelSource, { device, head, request, progress, signal }: EngineOptions): Promise<Engine> {
+  static async load(
+    source: ModelSource,
+    { device, head, host = [], request, progress, signal }: EngineOptions,
+  ): Promise<Engine> {
     const gpuOpening = openGpu(device);
     // Whichever fails first is what the caller hears of; the others must not go unhandled.
     gpuOpening.catch(() => undefined);
@@ -85,7 +93,8 @@ export class Engine {
       checkpoint = await openCheckpoint(source, { signal });
       const find = tensorFinder(checkpoint.tensors, config.modelType);
       engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined, head);
-      await engine.#fill(checkpoint, find, request({ hasPooler: engine.hasPooler }), source.name, progress, signal);
+      const wanted = request({ hasPooler: engine.hasPooler });
+      await engine.#fill(checkpoint, find, host, wanted, source.name, progress, signal);
       return engine;
     } catch (error) {
       await checkpoint?.cancel();
@@ -182,6 +191,7 @@ export class Engine {
   async #fill(
     checkpoint: Checkpoint,
     find: (canonical: string) => TensorInfo | undefined,
+    host: readonly string[],
     request: EncoderRequest,
     name: string,
     progress: ProgressCallback | undefined,
@@ -229,11 +239,18 @@ export class Engine {
       (sum, tensor) => sum + (checkpoint.tensors.get(tensor)?.byteLength ?? 0),
       0,
     );
+    const kept = new Map(
+      host.flatMap(wanted => {
+        const info = find(wanted);
+        return info ? [[info.name, { wanted, bytes: new Uint8Array(info.byteLength) }]] : [];
+      }),
+    );
     let loaded = 0;
     let percent = -1;
     for await (const { tensor, begin, bytes } of checkpoint.chunks()) {
       signal?.throwIfAborted();
       if (this.#fault) throw this.#fault;
+      kept.get(tensor.name)?.bytes.set(bytes, begin);
       const names = canonical.get(tensor.name);
       if (!names) continue;
       const stored = tensor.dtype as TensorDtype;
@@ -247,6 +264,9 @@ export class Engine {
       progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
     }
     this.#weights.finish();
+    for (const [tensor, { wanted, bytes }] of kept) {
+      this.host.set(wanted, toFloats(bytes, checkpoint.tensors.get(tensor)!.dtype as TensorDtype));
+    }
     await compiling;
     const executable = await this.#executable(request);
     // The first call needs nothing new, unless it is long.

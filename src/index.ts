@@ -30,12 +30,29 @@ export {
 export type { EncoderConfig } from './model/config.ts';
 export type { ModelInputs } from './model-inputs.ts';
 export type { PretrainedOptions } from './options.ts';
+export { type Pipeline, pipeline, type Task } from './pipeline.ts';
+export { type FeatureExtractionOptions, FeatureExtractionPipeline } from './pipelines/feature-extraction.ts';
+export { FillMaskPipeline } from './pipelines/fill-mask.ts';
 export {
-  type FeatureExtractionOptions,
-  FeatureExtractionPipeline,
-  pipeline,
-  type Task,
-} from './pipeline.ts';
+  MultipleChoicePipeline,
+  NextSentencePredictionPipeline,
+  SentenceSimilarityPipeline,
+} from './pipelines/pairs.ts';
+export { QuestionAnsweringPipeline } from './pipelines/question-answering.ts';
+export type { OverflowOptions, RunOptions } from './pipelines/session.ts';
+export {
+  type ClassificationInput,
+  TextClassificationPipeline,
+  TextRankingPipeline,
+  ZeroShotClassificationPipeline,
+} from './pipelines/text-classification.ts';
+export { TokenClassificationPipeline } from './pipelines/token-classification.ts';
 export type { PoolingName } from './tasks/feature-extraction.ts';
+export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';
+export type { Answer, QuestionAnsweringOptions } from './tasks/question-answering.ts';
+export type { Classification, TextClassificationOptions } from './tasks/text-classification.ts';
+export type { RankedDocument, TextRankingOptions } from './tasks/text-ranking.ts';
+export type { Entity, TokenClassificationOptions } from './tasks/token-classification.ts';
+export type { ZeroShotOptions, ZeroShotResult } from './tasks/zero-shot-classification.ts';
 export { Tensor } from './tensor.ts';
 export { PreTrainedTokenizer } from './tokenizer.ts';

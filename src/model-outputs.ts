@@ -52,23 +52,25 @@ export function padPairs(
   return new Tensor('float32', data, [outputs.length, heads, width, width]);
 }
 
-/** The slices `logits.{i}` [L, V_i] of a vocabulary, joined to `logits` [L, V]. */
-export function joinSlices(out: Map<string, Float32Array>, vocabSize: number): void {
-  const slices: Float32Array[] = [];
-  for (let slice = out.get('logits.0'); slice; slice = out.get(`logits.${slices.length}`)) slices.push(slice);
-  const [only] = slices;
-  if (only && slices.length === 1) {
-    out.set('logits', only);
-    return;
-  }
-  const rows = slices.reduce((sum, { length }) => sum + length, 0) / vocabSize;
+/** The outputs named `{name}.{first}`: what each slice of a vocabulary gave, with the first token of the slice. */
+export function slicesOf(out: SequenceOutputs, name: string): { first: number; data: Float32Array }[] {
+  return [...out].flatMap(([key, data]) => {
+    const [, own, first] = /^(.*)\.(\d+)$/.exec(key) ?? [];
+    return own === name ? [{ first: Number(first), data }] : [];
+  });
+}
+
+/** The slices `logits.{first}` [rows, V_i] of a vocabulary, joined: [rows, V]. */
+export function joinSlices(out: SequenceOutputs, vocabSize: number): Float32Array {
+  const slices = slicesOf(out, 'logits');
+  if (slices.length === 1) return slices[0]!.data;
+  const rows = slices.reduce((sum, { data }) => sum + data.length, 0) / vocabSize;
   const joined = new Float32Array(rows * vocabSize);
-  let column = 0;
-  for (const slice of slices) {
-    const columns = slice.length / rows;
-    for (let row = 0; row < rows; row++)
-      joined.set(slice.subarray(row * columns, (row + 1) * columns), row * vocabSize + column);
-    column += columns;
+  for (const { first, data } of slices) {
+    const columns = data.length / rows;
+    for (let row = 0; row < rows; row++) {
+      joined.set(data.subarray(row * columns, (row + 1) * columns), row * vocabSize + first);
+    }
   }
-  out.set('logits', joined);
+  return joined;
 }

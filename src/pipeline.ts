@@ -1,100 +1,102 @@
-import { type CallableModel, loadTokenizer, PreTrainedModel } from './auto.ts';
-import { Callable } from './callable.ts';
+import { type CallableModel, loadTokenizer, type OutputName, PreTrainedModel } from './auto.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { InputError, UnsupportedError } from './errors.ts';
-import { checkSequence } from './model/input.ts';
-import { padTokens, stack } from './model-outputs.ts';
+import type { EncoderRequest } from './model/encoder.ts';
+import type { HeadKind } from './model/heads.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
-import type { Sequence } from './plan/batch.ts';
-import type { SequenceOutputs } from './plan/passes.ts';
-import { normalizeRows, type PoolingName, poolingOf, textList } from './tasks/feature-extraction.ts';
-import type { Tensor } from './tensor.ts';
+import { FeatureExtractionPipeline } from './pipelines/feature-extraction.ts';
+import { FillMaskPipeline } from './pipelines/fill-mask.ts';
+import {
+  MultipleChoicePipeline,
+  NextSentencePredictionPipeline,
+  SentenceSimilarityPipeline,
+} from './pipelines/pairs.ts';
+import { QuestionAnsweringPipeline } from './pipelines/question-answering.ts';
+import type { Session } from './pipelines/session.ts';
+import {
+  TextClassificationPipeline,
+  TextRankingPipeline,
+  ZeroShotClassificationPipeline,
+} from './pipelines/text-classification.ts';
+import { CRF_TENSORS, TokenClassificationPipeline } from './pipelines/token-classification.ts';
 import type { PreTrainedTokenizer } from './tokenizer.ts';
 
-export const TASKS = ['feature-extraction'] as const;
-export type Task = (typeof TASKS)[number];
+type SessionClass<P> = new (
+  task: string,
+  engine: Engine,
+  model: CallableModel<OutputName>,
+  tokenizer: PreTrainedTokenizer,
+) => P;
 
-const DEFAULT_MODELS: Readonly<Record<Task, string>> = {
-  'feature-extraction': 'sentence-transformers/all-MiniLM-L6-v2',
-};
-
-export interface FeatureExtractionOptions {
-  /** Default: 'none', one row per token. */
-  pooling?: PoolingName;
-  /** Scale every row to length 1. Default: false. */
-  normalize?: boolean;
-  /** Aborts between passes; the call rejects with the signal's reason. */
-  signal?: AbortSignal;
+interface TaskInfo<P> {
+  readonly pipeline: SessionClass<P>;
+  readonly head?: HeadKind;
+  /** What is asked for first: its kernels are compiled while the weights arrive. */
+  readonly request: EncoderRequest;
+  /** Of transformers.js, where it names a BERT-shaped one. */
+  readonly model?: string;
+  /** Tensors that the CPU needs, where the checkpoint has them. */
+  readonly host?: readonly string[];
 }
 
-const OPTION_NAMES = ['pooling', 'normalize', 'signal'];
+const withHead = <P>(pipeline: SessionClass<P>, head: HeadKind, model?: string): TaskInfo<P> => ({
+  pipeline,
+  head,
+  request: { head: { kind: head } },
+  model,
+});
+const MEAN: EncoderRequest = { pool: { pooling: 'mean', normalize: true } };
+const SENTENCES = 'sentence-transformers/all-MiniLM-L6-v2';
 
-type ExtractCall = (texts: string | readonly string[], options?: FeatureExtractionOptions) => Promise<Tensor>;
+const TASKS = {
+  'feature-extraction': { pipeline: FeatureExtractionPipeline, request: MEAN, model: SENTENCES },
+  'sentence-similarity': { pipeline: SentenceSimilarityPipeline, request: MEAN, model: SENTENCES },
+  'fill-mask': {
+    pipeline: FillMaskPipeline,
+    head: 'MaskedLM',
+    request: { head: { kind: 'MaskedLM', picked: true, topK: 5 } },
+    model: 'google-bert/bert-base-uncased',
+  },
+  'text-classification': withHead(
+    TextClassificationPipeline,
+    'SequenceClassification',
+    'distilbert/distilbert-base-uncased-finetuned-sst-2-english',
+  ),
+  'zero-shot-classification': withHead(ZeroShotClassificationPipeline, 'SequenceClassification'),
+  'text-ranking': withHead(TextRankingPipeline, 'SequenceClassification', 'cross-encoder/ms-marco-MiniLM-L6-v2'),
+  'token-classification': {
+    ...withHead(TokenClassificationPipeline, 'TokenClassification', 'dslim/bert-base-NER'),
+    host: CRF_TENSORS,
+  },
+  'question-answering': withHead(
+    QuestionAnsweringPipeline,
+    'QuestionAnswering',
+    'distilbert/distilbert-base-cased-distilled-squad',
+  ),
+  'next-sentence-prediction': withHead(
+    NextSentencePredictionPipeline,
+    'NextSentencePrediction',
+    'google-bert/bert-base-uncased',
+  ),
+  'multiple-choice': withHead(MultipleChoicePipeline, 'MultipleChoice'),
+} as const;
 
-/** Texts -> vectors, as transformers.js's FeatureExtractionPipeline. */
-export class FeatureExtractionPipeline extends (Callable as new () => ExtractCall) {
-  readonly task = 'feature-extraction';
-  readonly model: CallableModel<'last_hidden_state' | 'pooler_output'>;
-  readonly tokenizer: PreTrainedTokenizer;
-  readonly #engine: Engine;
+/** transformers.js's other names of tasks. */
+const ALIASES = {
+  'sentiment-analysis': 'text-classification',
+  ner: 'token-classification',
+  embeddings: 'feature-extraction',
+} as const;
 
-  constructor(engine: Engine, tokenizer: PreTrainedTokenizer) {
-    super();
-    this.#engine = engine;
-    this.model = new PreTrainedModel(engine) as CallableModel<'last_hidden_state' | 'pooler_output'>;
-    this.tokenizer = tokenizer;
-  }
-
-  /**
-   * What calling the pipeline does: [texts, C] with a pooling, [texts, longest, C] without, rows past a text's end zero. Texts
-   * longer than the model takes are cut, as in transformers.js.
-   * Throws InputError, UnsupportedError, DeviceError, or the signal's reason.
-   *
-   *   const out = await extractor(['a', 'b'], { pooling: 'mean', normalize: true }); // out.dims: [2, 384]
-   */
-  async _call(texts: string | readonly string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
-    const { pooling = 'none', normalize = false, signal } = options;
-    for (const name of Object.keys(options)) {
-      if (OPTION_NAMES.includes(name)) continue;
-      throw new UnsupportedError({ what: `feature-extraction has no option "${name}"`, supported: OPTION_NAMES });
-    }
-    const list = textList(texts);
-    const pool = poolingOf(pooling);
-    const { config } = this.#engine;
-    const encoder = this.tokenizer.text;
-    const maxLength = Math.min(encoder.modelMaxLength, config.maxPositions);
-    const lengths: number[] = [];
-    // Taken one by one by the engine: the texts of the next pass are tokenised while the GPU computes this one.
-    function* sequences(): Generator<Sequence> {
-      for (const text of list) {
-        const { ids, typeIds } = encoder.encode(text, { maxLength });
-        lengths.push(ids.length);
-        yield checkSequence(config, { ids, types: typeIds });
-      }
-    }
-    const outputs: SequenceOutputs[] = [];
-    const request = pool ? { pool: { pooling: pool, normalize } } : { lastHiddenState: true };
-    await this.#engine.run(sequences(), request, {
-      signal,
-      each: (index, mine) => {
-        outputs[index] = mine;
-      },
-    });
-    if (pool) return stack('embedding', outputs, config.hiddenSize);
-    const rows = lengths.map(length => ({ places: Array.from({ length }, (_, i) => i) }));
-    const tokens = padTokens('last_hidden_state', outputs, rows, Math.max(...lengths), config.hiddenSize);
-    if (normalize) normalizeRows(tokens.data as Float32Array, config.hiddenSize);
-    return tokens;
-  }
-
-  /** Gives back everything it holds on the GPU. */
-  async dispose(): Promise<void> {
-    await this.model.dispose();
-  }
-}
+export type Task = keyof typeof TASKS | keyof typeof ALIASES;
+type TaskName<T extends Task> = T extends keyof typeof ALIASES ? (typeof ALIASES)[T] : T;
+type PipelineOf<T extends Task> =
+  TaskName<T> extends infer Name extends keyof typeof TASKS ? InstanceType<(typeof TASKS)[Name]['pipeline']> : never;
+/** What `pipeline` gives: an object that can be called as its `_call` says. */
+export type Pipeline<T extends Task> = PipelineOf<T> & PipelineOf<T>['_call'];
 
 /**
  * Loads a model and its tokenizer for a task: transformers.js's `pipeline`.
@@ -102,28 +104,31 @@ export class FeatureExtractionPipeline extends (Callable as new () => ExtractCal
  *
  *   const extractor = await pipeline('feature-extraction', 'sentence-transformers/all-MiniLM-L6-v2');
  */
-export async function pipeline(
-  task: Task,
+export async function pipeline<T extends Task>(
+  task: T,
   model?: ModelLocation | null,
   options: PretrainedOptions = {},
-): Promise<FeatureExtractionPipeline> {
-  if (!TASKS.includes(task)) {
-    throw new UnsupportedError({ what: 'this task is not supported', actual: JSON.stringify(task), supported: TASKS });
+): Promise<Pipeline<T>> {
+  const name: string = Object.hasOwn(ALIASES, task) ? ALIASES[task as keyof typeof ALIASES] : task;
+  if (!Object.hasOwn(TASKS, name)) {
+    const supported = [...Object.keys(TASKS), ...Object.keys(ALIASES)];
+    throw new UnsupportedError({ what: 'this task is not supported', actual: JSON.stringify(task), supported });
   }
+  const info = TASKS[name as keyof typeof TASKS] as unknown as TaskInfo<Session>;
   const device = checkOptions(options);
-  const source = openSource(model ?? DEFAULT_MODELS[task], options, env);
+  const where = model ?? info.model;
+  if (where === undefined) {
+    throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
+  }
+  const source = openSource(where, options, env);
   // One fails, the other is told to stop.
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   const loadingTokenizer = loadTokenizer(source);
   loadingTokenizer.catch(error => stop.abort(error));
   const progress = options.progress_callback ?? undefined;
-  const engine = await Engine.load(source, {
-    device,
-    progress,
-    signal,
-    request: () => ({ pool: { pooling: 'mean', normalize: true } }),
-  });
+  const { head, host, request } = info;
+  const engine = await Engine.load(source, { device, head, host, progress, signal, request: () => request });
   try {
     const tokenizer = await loadingTokenizer;
     if (tokenizer.text.vocabSize > engine.config.vocabSize) {
@@ -134,8 +139,9 @@ export async function pipeline(
         next: 'Check that tokenizer.json and config.json belong together.',
       });
     }
-    progress?.({ status: 'ready', task, model: source.name });
-    return new FeatureExtractionPipeline(engine, tokenizer);
+    progress?.({ status: 'ready', task: name, model: source.name });
+    const callable = new PreTrainedModel(engine) as CallableModel<OutputName>;
+    return new info.pipeline(name, engine, callable, tokenizer) as Pipeline<T>;
   } catch (error) {
     engine.dispose();
     throw error;

@@ -88,7 +88,18 @@ export function embed(
 export function attention(
   qkv: Numbers,
   lengths: readonly number[],
-  { H, D, scale = 1 / Math.sqrt(D) }: { H: number; D: number; scale?: number },
+  {
+    H,
+    D,
+    scale = 1 / Math.sqrt(D),
+    bias = () => 0,
+  }: {
+    H: number;
+    D: number;
+    scale?: number;
+    /** Added to a scaled score: of the distance key - query, and the head. */
+    bias?: (distance: number, head: number) => number;
+  },
 ): { context: Float64Array; probabilities: Float64Array } {
   const T = lengths.reduce((a, b) => a + b, 0);
   const context = new Float64Array(T * H * D);
@@ -102,7 +113,7 @@ export function attention(
         for (let j = start; j < start + L; j++) {
           let score = 0;
           for (let d = 0; d < D; d++) score += at(i, 0, h, d) * at(j, 1, h, d);
-          scores.push(score * scale);
+          scores.push(score * scale + bias(j - i, h));
         }
         const top = Math.max(...scores);
         const weights = scores.map(score => Math.exp(score - top));
@@ -141,4 +152,17 @@ export function pool(
     start += L;
   });
   return y;
+}
+
+/** x [R, V] -> for every row the k largest, ties in the order of their indices, and the log of the sum of exponentials. */
+export function topK(
+  x: Numbers,
+  { V, k }: { V: number; k: number },
+): { logSumExp: number; best: { value: number; index: number }[] }[] {
+  return Array.from({ length: x.length / V }, (_, r) => {
+    const row = Array.from({ length: V }, (_, index) => ({ value: x[r * V + index]!, index }));
+    const top = Math.max(...row.map(({ value }) => value));
+    const logSumExp = top + Math.log(row.reduce((sum, { value }) => sum + Math.exp(value - top), 0));
+    return { logSumExp, best: row.sort((a, b) => b.value - a.value || a.index - b.index).slice(0, k) };
+  });
 }

@@ -1,13 +1,16 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
+import { gather } from '../../shaders/gather.ts';
 import { type Caps, padded } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, pool } from '../../shaders/pool.ts';
+import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
 import { linearKernel } from '../../src/plan/choose.ts';
+import { bucketTable } from '../../src/plan/relative.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose } from '../harness.ts';
@@ -210,6 +213,89 @@ for (const tier of Object.keys(TIERS)) {
       });
     }
   }
+}
+
+check('attention with a relative bias', async () => {
+  const [H, D] = [3, 8];
+  const variant = { heads: H, headSize: D, probabilities: true, relative: true };
+  for (const tier of ['swiftshader', 'gpu']) {
+    const shape = attentionShape(variant, await capsOf(tier));
+    const make = random(5);
+    // Longer than the largest distance that is told apart.
+    const lengths = [1, 150, 9];
+    const T = lengths.reduce((a, b) => a + b);
+    const qkv = make(T * 3 * H * D);
+    const bias = make(32 * H, 2);
+    const buckets = bucketTable(32);
+    const rows = lengths.map(L => new Array<number>(L).fill(0));
+    const batch = packBatch(
+      rows.map(ids => ({ ids, positions: ids, types: ids })),
+      shape.lanes * shape.queries,
+    );
+    const { context, probabilities } = await dispatch(
+      attention(variant, shape),
+      {
+        tiles: batch.tiles,
+        qkv,
+        buckets,
+        bias: padRows(bias, H),
+        context: { floats: T * H * D },
+        probabilities: { floats: H * batch.sizes.pairs },
+      },
+      { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D) },
+    );
+    const expected = reference.attention(qkv, lengths, {
+      H,
+      D,
+      bias: (distance, head) => bias[buckets[Math.max(-128, Math.min(128, distance)) + 128]! * H + head]!,
+    });
+    expectClose(context!, expected.context, { label: `context (${tier})`, absolute: 1e-5 });
+    expectClose(probabilities!, expected.probabilities, { label: `probabilities (${tier})`, absolute: 2e-6 });
+  }
+});
+
+check('gather', async () => {
+  for (const C of [384, 37]) {
+    const x = random(C)(65 * C);
+    const picked = [64, 0, 7, 7, 33];
+    const masked = Uint32Array.from(picked.flatMap(row => [row, 0, 0, 0]));
+    const { y } = await dispatch(
+      gather({ columns: C }),
+      { masked, x: padRows(x, C), y: { floats: picked.length * padded(C) } },
+      { rows: picked.length },
+    );
+    const expected = picked.flatMap(row => [...x.subarray(row * C, (row + 1) * C)]);
+    expectClose(unpadRows(y!, C), expected, { label: `C = ${C}` });
+  }
+});
+
+for (const [V, k] of [
+  [640, 5],
+  [3, 3],
+  [1001, 70],
+] as const) {
+  check(`top ${k} of ${V}, with ties`, async () => {
+    const R = 7;
+    // Rounded to quarters: many values are equal, and their order must be that of their indices.
+    const x = random(V)(R * V, 3).map(v => Math.round(v * 4) / 4);
+    const { y } = await dispatch(
+      topK({ columns: V, k }),
+      { x: padRows(x, V), y: { floats: R * padded(2 * k + 2) } },
+      { rows: R },
+      { fill: 0 },
+    );
+    const rows = unpadRows(y!, 2 * k + 2);
+    reference.topK(x, { V, k }).forEach(({ logSumExp, best }, r) => {
+      const [top, sum, ...pairs] = rows.subarray(r * (2 * k + 2), (r + 1) * (2 * k + 2));
+      // The sum of up to 1,001 exponentials: 1,001^0.5 2^-24 of it.
+      expectClose([top! + Math.log(sum!)], [logSumExp], { label: 'log-sum-exp', absolute: 4e-6 });
+      expectClose(
+        pairs,
+        best.flatMap(({ value, index }) => [value, index]),
+        { label: `row ${r}` },
+      );
+    });
+  });
 }
 
 for (const pooling of Object.keys(POOLINGS) as Pooling[]) {

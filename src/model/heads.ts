@@ -58,8 +58,8 @@ export const needsPooler = ({ modelType }: EncoderConfig, kind: HeadKind): boole
 
 /**
  * Adds a head to a graph. Outputs, by name: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
- * `seq_relationship_logits` [B, 2]; masked LM: `logits.{i}` [T or picked, V_i], one per slice of the vocabulary, or with topK
- * `top.{i}` [picked, 2 k + 2].
+ * `seq_relationship_logits` [B, 2]; masked LM: `logits.{first}` [T or picked, V_i], one per slice of the vocabulary by its first
+ * token, or with topK `top.{first}` [picked, 2 k + 2].
  * Names and formulas: transformers' modeling_*.py of each family; tensors by the names that checkpoint/names.ts translates.
  */
 export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, built: Built): void {
@@ -114,13 +114,13 @@ function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: H
     activation: MASKED_ACTIVATION[modelType] ?? activation,
   }); // [., E]
   const normed = b.layerNorm(inner, `${from}.LayerNorm`, normEps); // [., E]
-  const logits = b.vocabulary(normed, {
+  const slices = b.vocabulary(normed, {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
     bias: 'cls.predictions.bias',
     rows: vocabSize,
-  }); // slices [., V_i]
-  logits.forEach((slice, i) => {
-    if (topK === undefined) b.output(`logits.${i}`, slice);
-    else b.output(`top.${i}`, b.topK(slice, topK)); // [picked, 2 k + 2]
-  });
+  }); // [., V_i] each
+  for (const { first, logits } of slices) {
+    if (topK === undefined) b.output(`logits.${first}`, logits);
+    else b.output(`top.${first}`, b.topK(logits, topK)); // [picked, 2 k + 2]
+  }
 }

@@ -150,13 +150,13 @@ export class Builder {
     return y;
   }
 
-  /** x table^T + bias, one value per slice of the table -> [rows of x, rows of the slice] each */
-  vocabulary(x: Value, from: { table: string; bias: string; rows: number }): Value[] {
-    return this.#table(from.table, from.rows, x.columns).map((weight, i) => {
-      const y = this.#value(`vocabulary.${i}`, x.rows, weight.count);
+  /** x table^T + bias, one value per slice of the table, which begins at row `first` -> [rows of x, rows of the slice] each */
+  vocabulary(x: Value, from: { table: string; bias: string; rows: number }): { first: number; logits: Value }[] {
+    return this.#table(from.table, from.rows, x.columns).map(weight => {
+      const y = this.#value(`vocabulary.${weight.first}`, x.rows, weight.count);
       const bias = this.#weight(vectorSlice(from.bias, from.rows, weight.first, weight.count));
       this.#ops.push({ op: 'linear', x, weight, bias, activation: undefined, residual: undefined, y });
-      return y;
+      return { first: weight.first, logits: y };
     });
   }
 

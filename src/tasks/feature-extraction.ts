@@ -1,4 +1,5 @@
 import { InputError, UnsupportedError } from '../errors.ts';
+import { count } from './arguments.ts';
 
 /** How the rows of a text's tokens become one: the names of transformers.js, and `max`. */
 export const POOLING_NAMES = ['none', 'mean', 'cls', 'first_token', 'max', 'last_token', 'eos'] as const;
@@ -47,4 +48,14 @@ export function normalizeRows(data: Float32Array, columns: number): void {
     const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
     for (let i = 0; i < columns; i++) row[i]! *= scale;
   }
+}
+
+/**
+ * The first `dimensions` columns of [rows, columns], for models trained so that these are embeddings of their own
+ * (Matryoshka, arXiv:2205.13147). Normalise after this, not before. Throws InputError where there are not as many.
+ */
+export function truncateRows(data: Float32Array, columns: number, dimensions: number): Float32Array {
+  if (dimensions === columns) return data;
+  const kept = count('truncate_dim', dimensions, columns, 1, columns);
+  return data.filter((_, i) => i % columns < kept);
 }

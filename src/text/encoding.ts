@@ -12,6 +12,8 @@ export interface Encoding {
   specialTokensMask: number[];
   /** 0 for a token of the text, 1 for one of its pair, null for an added special token. */
   sequenceIds: (0 | 1 | null)[];
+  /** Which word of its own text a token is of, as the pre-tokenizer parts words; null for an added special token. */
+  wordIds: (number | null)[];
   /** Whether tokens were cut off to fit `maxLength`. */
   truncated: boolean;
 }

@@ -8,6 +8,7 @@ export interface Part {
   ids: readonly number[];
   tokens: readonly string[];
   offsets: readonly (readonly [number, number])[];
+  words: readonly number[];
 }
 
 /** What stands at a place of the finished sequence: added special tokens, or all tokens of a text. */
@@ -49,6 +50,7 @@ export class PostProcessor {
       offsets: [],
       specialTokensMask: [],
       sequenceIds: [],
+      wordIds: [],
       truncated,
     };
     for (const slot of this.slots(parts.length)) {
@@ -61,6 +63,7 @@ export class PostProcessor {
         encoding.typeIds.push(slot.typeId);
         encoding.specialTokensMask.push(isSpecial ? 1 : 0);
         encoding.sequenceIds.push(isSpecial ? null : slot.sequence);
+        encoding.wordIds.push(isSpecial ? null : parts[slot.sequence]!.words[i]!);
         encoding.offsets.push(isSpecial ? [0, 0] : this.offset(parts[slot.sequence]!, i));
       }
     }

@@ -119,6 +119,11 @@ export class TextTokenizer {
     return this.decoder(tokens).join('');
   }
 
+  /** The text of some tokens, as the Rust tokenizers' decoder joins them. */
+  joinTokens(tokens: readonly string[]): string {
+    return this.decoder([...tokens]).join('');
+  }
+
   tokenToId(token: string): number | undefined {
     return this.ids.get(token);
   }
@@ -161,11 +166,14 @@ export class TextTokenizer {
     const ids: number[] = [];
     const tokens: string[] = [];
     const offsets: [number, number][] = [];
+    const words: number[] = [];
+    let count = 0;
     for (const section of this.sections(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
       if (section.token !== undefined) {
         ids.push(section.token.id);
         tokens.push(section.text.text);
         offsets.push(extent(section.text, 0, section.text.text.length));
+        words.push(count++);
         continue;
       }
       for (const word of this.words(section.text)) {
@@ -173,10 +181,12 @@ export class TextTokenizer {
           ids.push(id);
           tokens.push(token);
           offsets.push(extent(word, start, end));
+          words.push(count);
         }
+        count++;
       }
     }
-    return { text, ids, tokens, offsets };
+    return { text, ids, tokens, offsets, words };
   }
 }
 
@@ -191,6 +201,7 @@ function cut(part: Part, start: number, end: number): Part {
     ids: part.ids.slice(start, end),
     tokens: part.tokens.slice(start, end),
     offsets: part.offsets.slice(start, end),
+    words: part.words.slice(start, end),
   };
 }
 

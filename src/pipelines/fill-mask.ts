@@ -1,0 +1,80 @@
+import { joinSlices, slicesOf } from '../model-outputs.ts';
+import type { SequenceOutputs } from '../plan/passes.ts';
+import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
+import {
+  candidates,
+  type FilledMask,
+  type FillMaskOptions,
+  fillMask,
+  fillMaskOptions,
+  type MaskCandidates,
+  maskPlaces,
+} from '../tasks/fill-mask.ts';
+import { type RunOptions, Session, saying, tokensOf } from './session.ts';
+
+/** Texts with masks -> the likeliest tokens, as transformers.js's FillMaskPipeline; several masks as Python's. */
+export class FillMaskPipeline extends Session<'logits'> {
+  /**
+   * [{ score, token, token_str, sequence }] of a text with one mask, a list of such lists for several masks; a list of either
+   * for a list of texts. The vocabulary is computed for the masks alone, and the best are found on the GPU.
+   *
+   *   await unmasker('Paris is the [MASK] of France.', { top_k: 3 });
+   */
+  async _call(
+    texts: string | readonly string[],
+    options: FillMaskOptions & RunOptions = {},
+  ): Promise<FilledMask[] | FilledMask[][] | FilledMask[][][]> {
+    checkNames(this.task, options, ['top_k', 'targets', 'signal']);
+    const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
+    const { special } = this.tokenizer.text;
+    const mask = special.mask ?? { id: -1, token: 'none in this vocabulary' };
+    const { vocabSize } = this.engine.config;
+    const chosen = fillMaskOptions(
+      options,
+      token => this.tokenizer.text.tokenToId(token),
+      text => this.tokenizer.encode(text, { add_special_tokens: false }),
+    );
+    const topK = Math.min(chosen.topK, vocabSize);
+    // All texts first: one without a mask is an error before anything runs.
+    const encodings = list.map(text => {
+      const encoding = this.encode(text);
+      return { encoding, places: maskPlaces(encoding.ids, mask) };
+    });
+    const head = { kind: 'MaskedLM', picked: true } as const;
+    const outputs = await this.forward(
+      encodings.map(({ encoding, places }) => tokensOf(encoding, places)),
+      // The logits of targets need not be among the best, so then all of a mask's are read.
+      { head: chosen.targets ? head : { ...head, topK } },
+      options.signal,
+    );
+    // Python's default where the file is silent; transformers.js's would take spaces from the sequences.
+    const clean_up_tokenization_spaces = this.tokenizer.config.clean_up_tokenization_spaces === true;
+    const decode: Parameters<typeof fillMask>[3] = (ids, { skip_special_tokens }) =>
+      this.tokenizer.decode(ids, { skip_special_tokens, clean_up_tokenization_spaces });
+    const answers = encodings.map(({ encoding, places }, i) => {
+      const found = places.map((_, m) =>
+        chosen.targets
+          ? candidates(joinSlices(outputs[i]!, vocabSize).subarray(m * vocabSize, (m + 1) * vocabSize), chosen)
+          : best(outputs[i]!, m, places.length, topK),
+      );
+      return saying(fillMask(encoding.ids, places, found, decode, special.pad?.id), encoding.truncated);
+    });
+    return Array.isArray(texts) ? (answers as FilledMask[][]) : answers[0]!;
+  }
+}
+
+/** Joins the slices of the vocabulary: each gave (maximum, sum of exponentials, pairs of value and place); see shaders/top-k.ts. */
+function best(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
+  const slices = slicesOf(out, 'top').map(({ first, data }) => {
+    const width = data.length / masks;
+    return { first, row: data.subarray(mask * width, (mask + 1) * width) };
+  });
+  const top = Math.max(...slices.map(({ row }) => row[0]!));
+  const sum = slices.reduce((total, { row }) => total + row[1]! * Math.exp(row[0]! - top), 0);
+  const all = slices.flatMap(({ first, row }) =>
+    Array.from({ length: (row.length - 2) / 2 }, (_, i) => ({ value: row[2 + 2 * i]!, id: first + row[3 + 2 * i]! })),
+  );
+  all.sort((a, b) => b.value - a.value || a.id - b.id);
+  const kept = all.slice(0, topK);
+  return { ids: kept.map(({ id }) => id), scores: kept.map(({ value }) => Math.exp(value - top) / sum) };
+}

@@ -1,0 +1,60 @@
+import { checkNames, text as string } from '../tasks/arguments.ts';
+import {
+  type Answer,
+  answerOptions,
+  answerQuestion,
+  type QuestionAnsweringOptions,
+} from '../tasks/question-answering.ts';
+import { type RunOptions, Session, tokensOf } from './session.ts';
+
+const NAMES = [
+  'top_k',
+  'doc_stride',
+  'max_seq_len',
+  'max_answer_len',
+  'handle_impossible_answer',
+  'align_to_words',
+  'signal',
+];
+
+/** Question and context -> the span of the context that answers, as transformers.js's QuestionAnsweringPipeline and Python's. */
+export class QuestionAnsweringPipeline extends Session<'start_logits' | 'end_logits'> {
+  /**
+   * { score, start, end, answer } with top_k 1 (the default), else a list of them. A long context runs in windows, so it is never
+   * cut; `context.slice(start, end) === answer`.
+   *
+   *   await answerer('Who wrote it?', 'It was written by José.');
+   */
+  async _call(
+    question: string,
+    context: string,
+    options: QuestionAnsweringOptions & RunOptions = {},
+  ): Promise<Answer | Answer[]> {
+    checkNames(this.task, options, NAMES);
+    const { maxLength, stride, ...chosen } = answerOptions(options, this.longest);
+    const text = string('context', context);
+    const tokenizer = this.tokenizer.text;
+    const encodings = tokenizer.encodeWindows(string('question', question), {
+      pair: text,
+      maxLength,
+      stride,
+      truncation: 'only_second',
+    });
+    const request = { head: { kind: 'QuestionAnswering' } } as const;
+    const outputs = await this.forward(
+      encodings.map(encoding => tokensOf(encoding)),
+      request,
+      options.signal,
+    );
+    const windows = encodings.map((encoding, i) => {
+      const both = outputs[i]!.get('logits')!;
+      return {
+        encoding,
+        startLogits: both.filter((_, j) => j % 2 === 0),
+        endLogits: both.filter((_, j) => j % 2 === 1),
+      };
+    });
+    const answers = answerQuestion(text, windows, tokenizer.special.cls?.id, chosen);
+    return chosen.topK === 1 ? answers[0]! : answers;
+  }
+}

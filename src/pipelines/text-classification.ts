@@ -1,0 +1,126 @@
+import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
+import {
+  type Classification,
+  classificationOptions,
+  classify,
+  shaped,
+  type TextClassificationOptions,
+  textInputs,
+} from '../tasks/text-classification.ts';
+import { type RankedDocument, rank, rankingOptions, type TextRankingOptions } from '../tasks/text-ranking.ts';
+import {
+  candidateLabels,
+  entailmentIds,
+  type ZeroShotOptions,
+  type ZeroShotResult,
+  zeroShot,
+  zeroShotOptions,
+} from '../tasks/zero-shot-classification.ts';
+import type { Encoding } from '../text/encoding.ts';
+import { OVERFLOW_NAMES, type OverflowOptions, type RunOptions, Session, saying, tokensOf } from './session.ts';
+
+const REQUEST = { head: { kind: 'SequenceClassification' } } as const;
+
+/** A text, or a text and its pair. */
+export type ClassificationInput = string | { text: string; text_pair?: string | null };
+
+/** Texts or pairs -> labels, as transformers.js's TextClassificationPipeline; pairs as Python's. */
+export class TextClassificationPipeline extends Session<'logits'> {
+  /**
+   * [{ label, score }] of one text with top_k 1 (the default); a list of lists for several texts and another top_k.
+   * With overflow 'window' a long text's logits are the means of its windows' logits.
+   *
+   *   await classifier('I like this!'); // [{ label: 'POSITIVE', score: 0.9998 }]
+   *   await classifier({ text: 'a premise', text_pair: 'a hypothesis' }, { top_k: null });
+   */
+  async _call(
+    inputs: ClassificationInput | readonly ClassificationInput[],
+    options: TextClassificationOptions & RunOptions & OverflowOptions = {},
+  ): Promise<Classification[] | Classification[][]> {
+    checkNames(this.task, options, ['top_k', 'function_to_apply', 'signal', ...OVERFLOW_NAMES]);
+    const { labels, problemType } = this.engine.config;
+    const chosen = classificationOptions(options, problemType, labels.length);
+    const list = textInputs(inputs);
+    const windows: { text: number; encoding: Encoding }[] = [];
+    const encodeAll = (text: string, pair: string | undefined) => this.encodeAll(text, pair, options);
+    function* sequences() {
+      for (const [text, { text: value, pair }] of list.entries()) {
+        for (const encoding of encodeAll(value, pair)) {
+          windows.push({ text, encoding });
+          yield tokensOf(encoding);
+        }
+      }
+    }
+    const outputs = await this.forward(sequences(), REQUEST, options.signal);
+    const lists = list.map((_, text) => {
+      const mine = outputs.filter((_, i) => windows[i]!.text === text).map(out => out.get('logits')!);
+      const logits = labels.map((_, i) => mine.reduce((sum, row) => sum + row[i]!, 0) / mine.length);
+      return classify(logits, labels, chosen);
+    });
+    const cut = list.map((_, text) => options.overflow !== 'window' && windows[text]!.encoding.truncated);
+    return saying(shaped(lists, Array.isArray(inputs), chosen.topK), cut);
+  }
+}
+
+/** Texts and labels -> which label fits, by a model of natural language inference; transformers.js's ZeroShotClassificationPipeline. */
+export class ZeroShotClassificationPipeline extends Session<'logits'> {
+  /** All pairs of texts and labels run together. Result: { sequence, labels, scores }, likeliest first; a list for a list. */
+  async _call(
+    texts: string | readonly string[],
+    candidate_labels: string | readonly string[],
+    options: ZeroShotOptions & RunOptions = {},
+  ): Promise<ZeroShotResult | ZeroShotResult[]> {
+    checkNames(this.task, options, ['hypothesis_template', 'multi_label', 'signal']);
+    const labels = candidateLabels(candidate_labels);
+    const { hypotheses, multiLabel } = zeroShotOptions(labels, options);
+    const { config } = this.engine;
+    const ids = entailmentIds(config.raw.label2id, config.labels.length);
+    const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
+    const cut: boolean[] = list.map(() => false);
+    // The premise gives way, the hypothesis stays whole: Python's only_first.
+    const encode = (text: string, pair: string) => this.encode(text, { pair, truncation: 'only_first' });
+    function* sequences() {
+      for (const [i, text] of list.entries()) {
+        for (const hypothesis of hypotheses) {
+          const encoding = encode(text, hypothesis);
+          cut[i] ||= encoding.truncated;
+          yield tokensOf(encoding);
+        }
+      }
+    }
+    const rows = (await this.forward(sequences(), REQUEST, options.signal)).map(out => out.get('logits')!);
+    const results = list.map((text, i) => {
+      const mine = rows.slice(i * labels.length, (i + 1) * labels.length);
+      return saying(zeroShot(text, labels, mine, ids, multiLabel), cut[i]!);
+    });
+    return Array.isArray(texts) ? results : results[0]!;
+  }
+}
+
+/** A query and documents -> the documents by score, as sentence-transformers' CrossEncoder.rank. */
+export class TextRankingPipeline extends Session<'logits'> {
+  /** [{ corpus_id, score, text? }], best first. */
+  async _call(
+    query: string,
+    documents: readonly string[],
+    options: TextRankingOptions & RunOptions = {},
+  ): Promise<RankedDocument[]> {
+    checkNames(this.task, options, ['top_k', 'return_documents', 'activation', 'signal']);
+    const list = listOf('documents', documents, string);
+    const question = string('query', query);
+    const { raw, labels } = this.engine.config;
+    const chosen = rankingOptions(options, raw, labels.length, list.length);
+    const cut: boolean[] = [];
+    const encode = (pair: string) => this.encode(question, { pair });
+    function* sequences() {
+      for (const document of list) {
+        const encoding = encode(document);
+        cut.push(encoding.truncated);
+        yield tokensOf(encoding);
+      }
+    }
+    const outputs = await this.forward(sequences(), REQUEST, options.signal);
+    const logits = outputs.map(out => out.get('logits')![0]!);
+    return saying(rank(logits, list, chosen), cut);
+  }
+}

@@ -1,0 +1,59 @@
+import { InputError, UnsupportedError } from '../errors.ts';
+
+/** What a value is, in a few words, for an error. */
+export function kindOf(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' && value ? 'an object' : String(value);
+}
+
+/** The error for an argument that is not what it should be. */
+export function wrong(name: string, value: unknown, expected: string): InputError {
+  return new InputError({ what: `${name} is wrong`, actual: kindOf(value), expected });
+}
+
+/** Throws UnsupportedError for an option that a task does not have: a misspelt option would be ignored otherwise. */
+export function checkNames(task: string, options: object, names: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue;
+    throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
+  }
+}
+
+/** A whole number of at least `least`, and of `most` at most; the fallback where it is undefined. */
+export function count(name: string, value: unknown, fallback: number, least = 1, most = Number.MAX_SAFE_INTEGER) {
+  const number = value ?? fallback;
+  if (typeof number === 'number' && Number.isSafeInteger(number) && number >= least && number <= most) return number;
+  const expected = `a whole number of at least ${least}`;
+  throw wrong(name, value, most < Number.MAX_SAFE_INTEGER ? `${expected} and at most ${most}` : expected);
+}
+
+/** true or false; the fallback where it is undefined. */
+export function flag(name: string, value: unknown, fallback: boolean): boolean {
+  const on = value ?? fallback;
+  if (typeof on === 'boolean') return on;
+  throw wrong(name, value, 'true or false');
+}
+
+/** One of some names; the fallback where it is undefined or null. */
+export function choice<Name extends string>(
+  name: string,
+  value: unknown,
+  names: readonly Name[],
+  fallback: Name,
+): Name {
+  const chosen = (value ?? fallback) as Name;
+  if (names.includes(chosen)) return chosen;
+  throw new UnsupportedError({ what: `${name} is wrong`, actual: kindOf(value), supported: names });
+}
+
+export function text(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw wrong(name, value, 'a string');
+}
+
+/** A list that is not empty, every item checked by `item`. */
+export function listOf<T>(name: string, value: unknown, item: (name: string, value: unknown) => T): T[] {
+  if (Array.isArray(value) && value.length > 0) return value.map((each, i) => item(`${name}[${i}]`, each));
+  throw wrong(name, value, 'a list that is not empty');
+}

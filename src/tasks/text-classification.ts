@@ -1,0 +1,78 @@
+import { choice, count, text, wrong } from './arguments.ts';
+import { FUNCTION_NAMES, ranked, type ScoreFunction, toScores } from './scores.ts';
+
+export interface TextClassificationOptions {
+  /** How many labels to report, the likeliest first; null for all. Default: 1. */
+  top_k?: number | null;
+  /** What makes scores of logits. Default: what the checkpoint's problem type and number of labels ask for. */
+  function_to_apply?: ScoreFunction | null;
+}
+
+export interface Classification {
+  label: string;
+  score: number;
+}
+
+/** A text, with its pair where it has one. */
+export interface TextInput {
+  text: string;
+  pair?: string;
+}
+
+/** Strings and `{text, text_pair}`, one or a list, as a list. Throws InputError. */
+export function textInputs(inputs: unknown): TextInput[] {
+  const list: unknown[] = Array.isArray(inputs) ? inputs : [inputs];
+  if (list.length === 0) throw wrong('the list of texts', inputs, 'at least one text');
+  return list.map((input, i) => {
+    const name = Array.isArray(inputs) ? `text ${i} of ${list.length}` : 'the text';
+    if (typeof input === 'string') return { text: input };
+    if (typeof input !== 'object' || input === null || !('text' in input)) {
+      throw wrong(name, input, 'a string or { text, text_pair }');
+    }
+    const own = text(`"text" of ${name}`, input.text);
+    const pair = 'text_pair' in input ? (input.text_pair ?? undefined) : undefined;
+    return pair === undefined ? { text: own } : { text: own, pair: text(`"text_pair" of ${name}`, pair) };
+  });
+}
+
+/** The labels of a config's `id2label`, in order; "LABEL_3" where it names none. */
+export function labelNames(id2label: unknown, labels: number): string[] {
+  const names = (id2label ?? {}) as Record<number, unknown>;
+  return Array.from({ length: labels }, (_, i) => String(names[i] ?? `LABEL_${i}`));
+}
+
+/**
+ * Options checked. The function is chosen as in Python's pipeline: none for a regression, sigmoid for several labels at
+ * once and for a single logit, else softmax. Throws InputError, UnsupportedError.
+ */
+export function classificationOptions(
+  { top_k = 1, function_to_apply }: TextClassificationOptions,
+  problemType: string | null | undefined,
+  labels: number,
+): { topK: number; apply: ScoreFunction } {
+  const independent = problemType === 'multi_label_classification' || labels === 1;
+  const usual = problemType === 'regression' ? 'none' : independent ? 'sigmoid' : 'softmax';
+  return {
+    topK: top_k === null ? labels : count('top_k', top_k, 1),
+    apply: choice('function_to_apply', function_to_apply, FUNCTION_NAMES, usual),
+  };
+}
+
+/** The likeliest labels of a text, likeliest first. */
+export function classify(
+  logits: ArrayLike<number>,
+  labels: readonly string[],
+  { topK, apply }: { topK: number; apply: ScoreFunction },
+): Classification[] {
+  const scores = toScores(logits, apply);
+  return ranked(scores, topK).map(i => ({ label: labels[i]!, score: scores[i]! }));
+}
+
+/** One list for each text, as transformers.js hands them out: flat with a top_k of 1, the list itself for a single text. */
+export function shaped(
+  lists: readonly Classification[][],
+  isBatched: boolean,
+  topK: number,
+): Classification[] | Classification[][] {
+  return topK === 1 ? lists.flat() : isBatched ? [...lists] : lists[0]!;
+}

@@ -1,0 +1,186 @@
+import type { Encoding } from '../text/encoding.ts';
+import { choice, listOf, text as string } from './arguments.ts';
+import { type Crf, marginals, viterbi } from './crf.ts';
+import { argmax, softmax } from './scores.ts';
+
+export const AGGREGATION_NAMES = ['none', 'simple', 'first', 'average', 'max'] as const;
+export type AggregationStrategy = (typeof AGGREGATION_NAMES)[number];
+
+export interface TokenClassificationOptions {
+  /** Default: 'none', one entity for each token. */
+  aggregation_strategy?: AggregationStrategy;
+  /** Labels that are left out. Default: ['O']. */
+  ignore_labels?: readonly string[];
+}
+
+/** With the strategy 'none' a token and its `entity`; else a group and its `entity_group`. */
+export interface Entity {
+  entity?: string;
+  entity_group?: string;
+  score: number;
+  /** The token's place among all of its text's tokens; only with 'none'. */
+  index?: number;
+  word: string;
+  /** [start, end) in UTF-16 units, so that `text.slice(start, end)` works. */
+  start: number;
+  end: number;
+}
+
+/** What the post-processing must know of a model and its tokenizer. */
+export interface TokenLabels {
+  /** [n] */
+  labels: readonly string[];
+  unkId: number | undefined;
+  /** Whether the vocabulary marks what goes on inside of a word ("##"). */
+  marksSubwords: boolean;
+  /** Tokens -> text, by the tokenizer's decoder. */
+  join: (tokens: readonly string[]) => string;
+  /** Where the model ends in a CRF: labels are those of its best path, scores its marginal probabilities. */
+  crf?: Crf;
+}
+
+interface Piece {
+  label: number;
+  /** [n] */
+  scores: Float64Array;
+  score: number;
+  index: number;
+  word: string;
+  start: number;
+  end: number;
+  isSubword: boolean;
+}
+
+type Labelled = Required<Pick<Entity, 'entity' | 'score' | 'word' | 'start' | 'end'>>;
+
+/** Options checked. Throws InputError, UnsupportedError. */
+export function tokenClassificationOptions({ aggregation_strategy, ignore_labels }: TokenClassificationOptions) {
+  const ignored = ignore_labels ?? ['O'];
+  return {
+    strategy: choice('aggregation_strategy', aggregation_strategy, AGGREGATION_NAMES, 'none'),
+    ignored: ignored.length === 0 ? [] : listOf('ignore_labels', ignored, string),
+  };
+}
+
+/**
+ * The entities of a text (or of one window of it) from logits [L, n], as Python's TokenClassificationPipeline finds them.
+ * Ignored labels are left out last, so they part groups.
+ */
+export function classifyTokens(
+  text: string,
+  encoding: Pick<Encoding, 'ids' | 'tokens' | 'offsets' | 'specialTokensMask'>,
+  logits: Float32Array | Float64Array,
+  model: TokenLabels,
+  { strategy, ignored }: { strategy: AggregationStrategy; ignored: readonly string[] },
+): Entity[] {
+  const pieces = toPieces(text, encoding, logits, model);
+  const label = ({ label, score, word, start, end }: Omit<Piece, 'index' | 'scores' | 'isSubword'>): Labelled => ({
+    entity: model.labels[label]!,
+    score,
+    word,
+    start,
+    end,
+  });
+  if (strategy === 'none') {
+    return pieces
+      .map(piece => ({ ...label(piece), index: piece.index }))
+      .filter(({ entity }) => !ignored.includes(entity));
+  }
+  const labelled =
+    strategy === 'simple' ? pieces.map(label) : toWords(pieces).map(word => label(toWord(word, strategy, model.join)));
+  return grouped(labelled)
+    .map(group => toGroup(group, model.join))
+    .filter(({ entity_group }) => !ignored.includes(entity_group));
+}
+
+function toPieces(
+  text: string,
+  { ids, tokens, offsets, specialTokensMask }: Pick<Encoding, 'ids' | 'tokens' | 'offsets' | 'specialTokensMask'>,
+  logits: Float32Array | Float64Array,
+  { labels, unkId, marksSubwords, crf }: TokenLabels,
+): Piece[] {
+  const n = labels.length;
+  const path = crf && viterbi(logits, crf);
+  const probabilities = crf && marginals(logits, crf);
+  return ids.flatMap((id, index) => {
+    if (specialTokensMask[index]) return [];
+    const [at, to] = [index * n, (index + 1) * n];
+    const scores = probabilities?.subarray(at, to) ?? softmax(logits.subarray(at, to));
+    const label = path?.[index] ?? argmax(scores);
+    const [start, end] = offsets[index]!;
+    const own = text.slice(start, end);
+    const isUnknown = id === unkId;
+    const word = isUnknown ? own : tokens[index]!;
+    // In code points, as Python counts: "##ing" is longer than "ing". Without marks: nothing but a space parts words.
+    const isSubword = marksSubwords
+      ? [...word].length !== [...own].length
+      : start > 0 && !text.slice(start - 1, start + 1).includes(' ');
+    return [{ label, scores, score: scores[label]!, index, word, start, end, isSubword: isSubword && !isUnknown }];
+  });
+}
+
+/** Runs of pieces of one word. */
+function toWords(pieces: readonly Piece[]): Piece[][] {
+  const words: Piece[][] = [];
+  for (const piece of pieces) {
+    if (piece.isSubword && words.length > 0) words.at(-1)!.push(piece);
+    else words.push([piece]);
+  }
+  return words;
+}
+
+/** One label for a word: that of its first piece, of its surest piece, or the best on average. */
+function toWord(pieces: readonly Piece[], strategy: AggregationStrategy, join: TokenLabels['join']) {
+  let { label, score } = pieces[0]!;
+  if (strategy === 'max')
+    ({ label, score } = pieces.reduce((best, piece) => (piece.score > best.score ? piece : best)));
+  if (strategy === 'average') {
+    const means = pieces[0]!.scores.map(
+      (_, i) => pieces.reduce((sum, { scores }) => sum + scores[i]!, 0) / pieces.length,
+    );
+    label = argmax(means);
+    score = means[label]!;
+  }
+  const word = join(pieces.map(piece => piece.word));
+  return { label, score, word, start: pieces[0]!.start, end: pieces.at(-1)!.end };
+}
+
+/** "B-LOC" -> "LOC"; a label without "B-" goes on with a group of its own name. */
+const tagOf = (label: string) => label.replace(/^[BI]-/, '');
+
+function grouped(entities: readonly Labelled[]): Labelled[][] {
+  const groups: Labelled[][] = [];
+  for (const entity of entities) {
+    const last = groups.at(-1)?.at(-1);
+    if (last && !entity.entity.startsWith('B-') && tagOf(entity.entity) === tagOf(last.entity)) {
+      groups.at(-1)!.push(entity);
+    } else groups.push([entity]);
+  }
+  return groups;
+}
+
+// Python joins words that were joined before, and cuts a group's label after the first dash, whatever stands before it.
+function toGroup(group: readonly Labelled[], join: TokenLabels['join']) {
+  const { entity, start } = group[0]!;
+  return {
+    entity_group: entity.slice(entity.indexOf('-') + 1),
+    score: group.reduce((sum, { score }) => sum + score, 0) / group.length,
+    word: join(group.map(({ word }) => word)),
+    start,
+    end: group.at(-1)!.end,
+  };
+}
+
+/** Entities of several windows of one text: of those that overlap the longest stays, of equals the surest. */
+export function mergeEntities(windows: readonly (readonly Entity[])[]): Entity[] {
+  const kept: Entity[] = [];
+  for (const entity of windows.flat().sort((a, b) => a.start - b.start)) {
+    const last = kept.at(-1);
+    if (!last || entity.start >= last.end) kept.push(entity);
+    else {
+      const longer = entity.end - entity.start - (last.end - last.start);
+      if (longer > 0 || (longer === 0 && entity.score > last.score)) kept[kept.length - 1] = entity;
+    }
+  }
+  return kept;
+}
