@@ -4,7 +4,7 @@ import { openSource } from './checkpoint/source.ts';
 import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
-import { UnsupportedError } from './errors.ts';
+import { InputError, UnsupportedError } from './errors.ts';
 import type { EncoderConfig } from './model/config.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
@@ -16,10 +16,10 @@ import type { Tensor } from './tensor.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 
 export interface ModelCallOptions {
-  /** Also give `attentions`: one tensor [B, H, L, L] per layer. */
-  output_attentions?: boolean;
-  /** Also give `hidden_states`: the embeddings, then one tensor [B, L, C] per layer. */
-  output_hidden_states?: boolean;
+  /** Also give `attentions`: one tensor [B, H, L, L] per layer; of a list of layers only those, in its order, to save memory. */
+  output_attentions?: boolean | readonly number[];
+  /** Also give `hidden_states`: the embeddings (0), then one tensor [B, L, C] per layer; of a list only those, in its order. */
+  output_hidden_states?: boolean | readonly number[];
   signal?: AbortSignal;
 }
 
@@ -74,7 +74,7 @@ export class PreTrainedModel extends (Callable as new () => object) {
 
   /** What calling the model does. Throws InputError, DeviceError, or the signal's reason. */
   async _call(inputs: ModelInputs, options: ModelCallOptions = {}): Promise<Partial<ModelOutput>> {
-    const { output_attentions = false, output_hidden_states = false, signal } = options;
+    const { signal } = options;
     for (const name of Object.keys(options)) {
       if (CALL_OPTIONS.includes(name)) continue;
       throw new UnsupportedError({ what: `a model has no option "${name}"`, supported: CALL_OPTIONS });
@@ -82,10 +82,12 @@ export class PreTrainedModel extends (Callable as new () => object) {
     const { config, head, hasPooler } = this.#engine;
     const { rows, width, choices } = unpadInputs(config, inputs);
     const sequences = rows.map(row => checkSequence(config, row));
+    const hiddenStates = layerList('output_hidden_states', options.output_hidden_states, config.layers + 1);
+    const attentions = layerList('output_attentions', options.output_attentions, config.layers);
     const request: EncoderRequest = {
       ...(head ? { head: { kind: head } } : { lastHiddenState: true, pooler: hasPooler }),
-      ...(output_hidden_states && { hiddenStates: true }),
-      ...(output_attentions && { attentions: true }),
+      ...(hiddenStates && { hiddenStates }),
+      ...(attentions && { attentions }),
     };
     const outputs: Map<string, Float32Array>[] = [];
     await this.#engine.run(sequences, request, {
@@ -94,16 +96,15 @@ export class PreTrainedModel extends (Callable as new () => object) {
         outputs[index] = new Map(mine);
       },
     });
-    const { hiddenSize, heads, layers } = config;
+    const { hiddenSize, heads } = config;
     const padded = (name: string, columns = hiddenSize) => padTokens(name, outputs, rows, width, columns);
-    const times = (n: number, tensor: (i: number) => Tensor) => Array.from({ length: n }, (_, i) => tensor(i));
     return {
       ...(request.lastHiddenState && { last_hidden_state: padded('last_hidden_state') }),
       ...(request.pooler && { pooler_output: stack('pooler_output', outputs, hiddenSize) }),
       ...(head && headOutputs(head, config, outputs, padded, choices)),
-      ...(output_hidden_states && { hidden_states: times(layers + 1, i => padded(`hidden_states.${i}`)) }),
-      ...(output_attentions && {
-        attentions: times(layers, i => padPairs(`attentions.${i}`, outputs, rows, width, heads)),
+      ...(hiddenStates && { hidden_states: hiddenStates.map(i => padded(`hidden_states.${i}`)) }),
+      ...(attentions && {
+        attentions: attentions.map(i => padPairs(`attentions.${i}`, outputs, rows, width, heads)),
       }),
     };
   }
@@ -116,6 +117,18 @@ export class PreTrainedModel extends (Callable as new () => object) {
 
 /** A PreTrainedModel is a function too. */
 export type CallableModel<Given extends OutputName = OutputName> = PreTrainedModel & ModelCall<Given>;
+
+/** The layers that are asked for: all, none, or those of a list. */
+function layerList(name: string, asked: boolean | readonly number[] | undefined, count: number): number[] | undefined {
+  if (asked === undefined || asked === false) return undefined;
+  if (asked === true) return Array.from({ length: count }, (_, i) => i);
+  if (Array.isArray(asked) && asked.every(i => Number.isInteger(i) && i >= 0 && i < count)) return [...asked];
+  throw new InputError({
+    what: `${name} is wrong`,
+    actual: JSON.stringify(asked),
+    expected: `true, false, or a list of whole numbers from 0 to ${count - 1}`,
+  });
+}
 
 function headOutputs(
   head: HeadKind,

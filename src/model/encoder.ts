@@ -13,10 +13,10 @@ export interface EncoderRequest {
   readonly pooler?: boolean;
   /** [B, C] as `embedding`. */
   readonly pool?: { readonly pooling: Pooling; readonly normalize: boolean };
-  /** [T, C] as `hidden_states.0` (the embeddings) to `hidden_states.{layers}`. */
-  readonly hiddenStates?: boolean;
-  /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`. */
-  readonly attentions?: boolean;
+  /** [T, C] as `hidden_states.0` (the embeddings) to `hidden_states.{layers}`, those that are listed. */
+  readonly hiddenStates?: readonly number[];
+  /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`, those that are listed. */
+  readonly attentions?: readonly number[];
   /** What stands on top: see heads.ts for its outputs. */
   readonly head?: HeadRequest;
 }
@@ -45,7 +45,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
     columns: config.embeddingSize,
   }); // [T, E]
   if (config.projectsEmbedding) x = b.linear(x, { from: 'embeddings_project', outputs: hiddenSize }); // [T, C]
-  give('hidden_states.0', x, request.hiddenStates);
+  give('hidden_states.0', x, request.hiddenStates?.includes(0));
 
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
@@ -59,10 +59,10 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
       heads,
       headSize,
       name: self,
-      probabilities: request.attentions === true,
+      probabilities: request.attentions?.includes(i) === true,
       relative: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
     }); // [T, H D]
-    give(`attentions.${i}`, probabilities, request.attentions);
+    give(`attentions.${i}`, probabilities, true);
 
     const attended = b.linear(context, {
       from: `${layer}.attention.output.dense`,
@@ -74,7 +74,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
     const inner = b.linear(normed, { from: `${layer}.intermediate.dense`, outputs: intermediateSize, activation }); // [T, F]
     const outer = b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize, residual: normed }); // [T, C]
     x = b.layerNorm(outer, `${layer}.output.LayerNorm`, normEps); // [T, C]
-    give(`hidden_states.${i + 1}`, x, request.hiddenStates);
+    give(`hidden_states.${i + 1}`, x, request.hiddenStates?.includes(i + 1));
   }
 
   give('last_hidden_state', x, request.lastHiddenState);
