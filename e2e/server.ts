@@ -1,12 +1,15 @@
 import { createServer } from 'vite';
 import { at, root } from '../scripts/root.mjs';
 import { files } from '../scripts/serve.mjs';
+import { startHub } from '../tests/hub.mjs';
 
 /**
  * The tests' server: sources as modules (vite, nothing bundled), the build under /dist/, the models under /models/, and
- * the fixtures under /fixtures/, the last three as they lie on the disk.
+ * the fixtures under /fixtures/, the last three as they lie on the disk. /hub tells the address of a second server, which
+ * gives the fixtures as the hub of Hugging Face would.
  */
 export async function serveTests(): Promise<{ origin: string; close(): Promise<void> }> {
+  const hub = await startHub({ root: at('tests', 'fixtures') });
   const server = await createServer({
     root,
     configFile: false,
@@ -20,10 +23,17 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
       {
         name: 'files',
         configureServer({ middlewares }) {
+          middlewares.use('/hub', (_, response) => void response.end(hub.url));
+          middlewares.use('/strict', (_, response, next) => {
+            response.setHeader('content-security-policy', "script-src 'self'");
+            next();
+          });
           middlewares.use(
             files({
-              // As it lies there, for vite would put its reloading client in.
+              // As they lie there, for vite would put its reloading client in.
               '/suite': at('e2e', 'site', 'index.html'),
+              '/strict': at('e2e', 'site', 'strict.html'),
+              '/site/': at('e2e', 'site'),
               '/dist/': at('dist'),
               '/models/': at('.cache', 'models'),
               '/fixtures/': at('tests', 'fixtures'),
@@ -36,5 +46,11 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
   await server.listen();
   const address = server.httpServer?.address();
   if (!address || typeof address === 'string') throw new Error('the test server has no port');
-  return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
+  return {
+    origin: `http://127.0.0.1:${address.port}`,
+    close: async () => {
+      await hub.stop();
+      await server.close();
+    },
+  };
 }

@@ -1,0 +1,176 @@
+import type { Tensor } from '../../src/index.ts';
+import { type EncoderRequest, encoderGraph } from '../../src/model/encoder.ts';
+import { arenaBytes } from '../../src/plan/arena.ts';
+import { sizesOf } from '../../src/plan/batch.ts';
+import { plan } from '../../src/plan/plan.ts';
+import type { Sizes } from '../../src/plan/sizes.ts';
+import { weightBytes } from '../../src/plan/weight.ts';
+import { testGpu } from '../dispatch.ts';
+import { liveBuffers, takeCounts } from '../gpu-watch.ts';
+import { check, expect, expectEqual } from '../harness.ts';
+import { BERT, library, once, ownDevice } from '../library.ts';
+
+/** What must not change anything, and what a call may cost. */
+
+const MEAN = { pooling: 'mean', normalize: true } as const;
+const WORDS = 'Paris is the capital of France and a tower stands there since the fair of eighteen eighty nine'.split(
+  ' ',
+);
+
+/** Texts of 3 to about 60 tokens, each its own. */
+const TEXTS = Array.from({ length: 20 }, (_, i) =>
+  Array.from({ length: 1 + ((7 * i) % 19) }, (_, j) => WORDS[(i + 5 * j) % WORDS.length]).join(' '),
+);
+
+const loaded = once(async () => {
+  const device = await ownDevice();
+  const extractor = await library.pipeline('feature-extraction', BERT, { device });
+  return { device, extractor };
+});
+
+type Extract = (texts: string[], options: typeof MEAN) => Promise<Tensor>;
+const rowsOf = async (extractor: Extract, texts: string[]) => (await extractor(texts, MEAN)).tolist() as number[][];
+
+/** Bit for bit; which text, where not. */
+function expectSame(rows: number[][], wanted: number[][], label: string): void {
+  expectEqual(rows.length, wanted.length, `rows, ${label}`);
+  rows.forEach((row, i) => {
+    const off = row.findIndex((v, c) => !Object.is(v, wanted[i]![c]));
+    expect(off < 0, `${label}: text ${i} differs at ${off}: ${row[off]} and ${wanted[i]![off]}`);
+  });
+}
+
+check('the first call after loading creates nothing', async () => {
+  const { extractor } = await loaded();
+  takeCounts();
+  await extractor(['Paris is the capital of France.', 'a'], MEAN);
+  const counts = takeCounts();
+  const expected = { createBuffer: 0, createBindGroup: 0, createComputePipelineAsync: 0, createShaderModule: 0 };
+  expectEqual(counts, { ...expected, submit: 1, mapAsync: 1 }, 'calls');
+});
+
+check('a warm call: 0 buffers, 0 bind groups, 1 submit, 1 map', async () => {
+  const { extractor } = await loaded();
+  const none = { createBuffer: 0, createBindGroup: 0, createComputePipelineAsync: 0, createShaderModule: 0 };
+  await extractor(TEXTS, MEAN);
+  for (const texts of [TEXTS, TEXTS.slice(3, 9), TEXTS.slice(0, 1)]) {
+    takeCounts();
+    await extractor(texts, MEAN);
+    expectEqual(takeCounts(), { ...none, submit: 1, mapAsync: 1 }, `calls for ${texts.length} texts`);
+  }
+  const { model, tokenizer } = extractor;
+  const inputs = tokenizer(TEXTS, { padding: true });
+  const everything = { output_attentions: true, output_hidden_states: true };
+  await model(inputs, everything);
+  takeCounts();
+  await model(inputs, everything);
+  expectEqual(takeCounts(), { ...none, submit: 1, mapAsync: 1 }, 'calls for every output');
+});
+
+check('alone, in a batch, at any place in it: the same bits', async () => {
+  const { extractor } = await loaded();
+  const together = await rowsOf(extractor, TEXTS);
+  const alone: number[][] = [];
+  for (const text of TEXTS) alone.push((await rowsOf(extractor, [text]))[0]!);
+  expectSame(together, alone, 'together and alone');
+  for (const by of [1, 7, 13]) {
+    const turned = await rowsOf(extractor, [...TEXTS.slice(by), ...TEXTS.slice(0, by)]);
+    expectSame([...turned.slice(-by), ...turned.slice(0, -by)], alone, `turned by ${by}`);
+  }
+});
+
+check('several passes: in order, the same bits', async log => {
+  const { extractor } = await loaded();
+  const alone = await rowsOf(extractor, TEXTS);
+  const many = Array.from({ length: 260 }, (_, i) => TEXTS[(3 * i) % TEXTS.length]!);
+  takeCounts();
+  const rows = await rowsOf(extractor, many);
+  const { submit, mapAsync } = takeCounts();
+  expect(submit > 2, `${submit} passes: the list was to be longer than the token budget`);
+  expectEqual(mapAsync, submit, 'maps, one a pass');
+  expectSame(
+    rows,
+    many.map((_, i) => alone[(3 * i) % TEXTS.length]!),
+    'several passes and one',
+  );
+  log(`${submit} passes`);
+});
+
+check('the same with every output of a model', async () => {
+  const { extractor } = await loaded();
+  const { model, tokenizer } = extractor;
+  const everything = { output_attentions: true, output_hidden_states: true };
+  const ids = TEXTS.map(text => tokenizer.encode(text));
+  const together = await model({ input_ids: ids }, everything);
+  for (const b of [0, 7, 19]) {
+    const L = ids[b]!.length;
+    const alone = await model({ input_ids: [ids[b]!] }, everything);
+    const pairs = [
+      [together.last_hidden_state.slice(b, [0, L]), alone.last_hidden_state],
+      [together.pooler_output!.slice(b), alone.pooler_output!],
+      ...together.hidden_states!.map((t, i) => [t.slice(b, [0, L]), alone.hidden_states![i]!]),
+      ...together.attentions!.map((t, i) => [t.slice(b, null, [0, L], [0, L]), alone.attentions![i]!]),
+    ];
+    for (const [a, e] of pairs) expectEqual([...(a!.data as Float32Array)], [...(e!.data as Float32Array)], `row ${b}`);
+  }
+});
+
+check('calls at the same time give what they give one after the other', async () => {
+  const { extractor } = await loaded();
+  const [first, second] = [TEXTS.slice(0, 11), Array.from({ length: 130 }, (_, i) => TEXTS[(11 + i) % 20]!)];
+  const sequential = [await rowsOf(extractor, first), await rowsOf(extractor, second)];
+  const tokens = (await extractor(first)).tolist();
+  const [a, b, c, d] = await Promise.all([
+    rowsOf(extractor, first),
+    rowsOf(extractor, second),
+    extractor(first),
+    rowsOf(extractor, first),
+  ]);
+  expectSame(a, sequential[0]!, 'first');
+  expectSame(b, sequential[1]!, 'second');
+  expectSame(d, sequential[0]!, 'fourth');
+  expectEqual(c.tolist(), tokens, 'third, without pooling');
+});
+
+check('the bytes that a model reports are those that it holds and those that its plan foretold', async log => {
+  const { gpu } = await testGpu();
+  const { device } = await loaded();
+  const others = liveBuffers(device);
+  const model = await library.AutoModel.from_pretrained(BERT, { device });
+  const caps = { ...gpu.caps, maxBindingBytes: device.limits.maxStorageBufferBindingSize };
+  const request: EncoderRequest = { lastHiddenState: true, pooler: true };
+  const made = plan(encoderGraph(model.config, request, caps), caps);
+  /** Capacities are powers of two, and there are room for 256 tokens, 16 sequences and 64 tiles from the start. */
+  const foretell = (lengths: number[]) => {
+    const asked = sizesOf(lengths, made.queryTile);
+    const least: Record<string, number> = { tokens: 256, tiles: 64 };
+    const capacity = Object.fromEntries(
+      Object.entries(asked).map(([kind, n]) => [kind, 2 ** Math.ceil(Math.log2(Math.max(least[kind] ?? 16, n)))]),
+    ) as unknown as Sizes;
+    // What the host writes is a vec4u each; no output has pairs, so they take no room.
+    const inputs = Object.entries(capacity).reduce((sum, [kind, n]) => sum + (kind === 'pairs' ? 0 : 16 * n), 0);
+    const blocks = new Set(made.steps.map(step => JSON.stringify([step.kernel.params, step.params]))).size;
+    let readback = 0;
+    for (const { rows, stride } of made.outputs.values()) {
+      readback += Math.ceil((capacity[rows] * stride * 4) / 256) * 256;
+    }
+    return {
+      weights: made.weights.reduce((sum, weight) => sum + weightBytes(weight), 0),
+      activations: arenaBytes(made, capacity) + inputs + 256 * blocks + 2 * readback,
+    };
+  };
+  const compare = async (foretold: { weights: number; activations: number }, label: string) => {
+    const told = await model.bytes();
+    expectEqual(told, foretold, `bytes foretold, ${label}`);
+    expectEqual(told.weights + told.activations, liveBuffers(device).bytes - others.bytes, `bytes held, ${label}`);
+  };
+  await compare(foretell([1]), 'loaded');
+  await model({ input_ids: Array.from({ length: 9 }, () => Array(60).fill(5)) });
+  const after = foretell(Array(9).fill(60));
+  await compare(after, 'after 9 x 60 tokens');
+  await model({ input_ids: [[5, 6]] });
+  await compare(after, 'after a short call');
+  await model.dispose();
+  expectEqual(liveBuffers(device).labels, others.labels, 'buffers left after dispose()');
+  log(`${JSON.stringify(after)} bytes`);
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { InputError, UnsupportedError } from '../src/errors.ts';
+import { normalizeRows, POOLING_NAMES, poolingOf, textList } from '../src/tasks/feature-extraction.ts';
+
+describe('poolingOf', () => {
+  it.each([
+    ['none', undefined],
+    ['mean', 'mean'],
+    ['cls', 'cls'],
+    ['first_token', 'cls'],
+    ['max', 'max'],
+    ['last_token', 'last'],
+    ['eos', 'last'],
+  ])('%s is %s', (name, pooling) => {
+    expect(poolingOf(name)).toBe(pooling);
+  });
+
+  it.each(['sum', '', 'Mean', 'toString', '__proto__'])('refuses "%s" with the list', name => {
+    try {
+      poolingOf(name);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(UnsupportedError);
+      expect((error as UnsupportedError).supported).toEqual([...POOLING_NAMES]);
+      expect((error as Error).message).toContain(JSON.stringify(name));
+    }
+  });
+});
+
+describe('textList', () => {
+  it('takes a text and a list', () => {
+    expect(textList('a')).toEqual(['a']);
+    expect(textList('')).toEqual(['']);
+    expect(textList(['a', 'b'])).toEqual(['a', 'b']);
+  });
+
+  it.each([
+    [[], 'an empty list'],
+    [5, 'number'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+    [{ text: 'a' }, 'object'],
+    [['a', 5], 'text 1 of 2'],
+    [['a', ['b']], 'a list'],
+    [[undefined], 'text 0 of 1'],
+  ])('refuses %j', (texts, message) => {
+    expect(() => textList(texts)).toThrow(InputError);
+    expect(() => textList(texts)).toThrow(message);
+  });
+});
+
+describe('normalizeRows', () => {
+  it('scales every row to length 1, in place, and leaves zeros', () => {
+    const rows = Float32Array.of(3, 4, 0, 0, 0, 0, -5, 0, 12);
+    normalizeRows(rows, 3);
+    const expected = [0.6, 0.8, 0, 0, 0, 0, -5 / 13, 0, 12 / 13];
+    for (const [i, value] of rows.entries()) expect(value).toBeCloseTo(expected[i]!, 6);
+  });
+});

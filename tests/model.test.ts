@@ -1,0 +1,231 @@
+import { describe, expect, it } from 'vitest';
+import type { Caps } from '../shaders/kernel.ts';
+import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
+import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import { checkSequence } from '../src/model/input.ts';
+import { unpadInputs } from '../src/model-inputs.ts';
+import { plan } from '../src/plan/plan.ts';
+import { Tensor } from '../src/tensor.ts';
+
+const bert = {
+  model_type: 'bert',
+  vocab_size: 30,
+  hidden_size: 12,
+  num_hidden_layers: 2,
+  num_attention_heads: 3,
+  intermediate_size: 20,
+  max_position_embeddings: 16,
+  type_vocab_size: 2,
+};
+const caps: Caps = { adapter: 'gpu', maxInvocations: 256, workgroupStorageBytes: 16384, maxBindingBytes: 1 << 27 };
+
+function thrown(body: () => unknown): unknown {
+  try {
+    body();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('readConfig', () => {
+  it('reads BERT with its defaults', () => {
+    expect(readConfig(bert)).toMatchObject({
+      modelType: 'bert',
+      vocabSize: 30,
+      hiddenSize: 12,
+      layers: 2,
+      heads: 3,
+      headSize: 4,
+      intermediateSize: 20,
+      activation: 'gelu',
+      normEps: 1e-12,
+      maxPositions: 16,
+      typeVocabSize: 2,
+      padTokenId: 0,
+    });
+    const { type_vocab_size: _, ...rest } = bert;
+    expect(readConfig({ ...rest, layer_norm_eps: 1e-5, pad_token_id: null, is_decoder: false })).toMatchObject({
+      typeVocabSize: 2,
+      normEps: 1e-5,
+      padTokenId: 0,
+    });
+  });
+
+  it.each([
+    ['gelu', 'gelu'],
+    ['gelu_python', 'gelu'],
+    ['gelu_new', 'gelu_tanh'],
+    ['gelu_fast', 'gelu_tanh'],
+    ['gelu_pytorch_tanh', 'gelu_tanh'],
+    ['relu', 'relu'],
+    ['silu', 'silu'],
+    ['swish', 'silu'],
+    ['tanh', 'tanh'],
+  ])('hidden_act %s is %s', (hidden_act, activation) => {
+    expect(readConfig({ ...bert, hidden_act }).activation).toBe(activation);
+  });
+
+  it.each([['gpt2'], ['BERT'], ['toString'], [''], [5], [null], [undefined]])('refuses model_type %j', model_type => {
+    const error = thrown(() => readConfig({ ...bert, model_type })) as UnsupportedError;
+    expect(error).toBeInstanceOf(UnsupportedError);
+    expect(error.supported).toEqual([...MODEL_TYPES]);
+    expect(error.message).toContain('bert');
+  });
+
+  it.each([
+    ['hidden_act', 'mish'],
+    ['hidden_act', 'toString'],
+    ['hidden_act', 3],
+    ['is_decoder', true],
+    ['add_cross_attention', true],
+    ['position_embedding_type', 'relative_key'],
+    ['position_embedding_type', 'relative_key_query'],
+  ])('refuses %s %j, with the list of what there is', (name, value) => {
+    const error = thrown(() => readConfig({ ...bert, [name]: value })) as UnsupportedError;
+    expect(error).toBeInstanceOf(UnsupportedError);
+    expect(error.message).toContain(name);
+    expect(error.message).toContain(JSON.stringify(value));
+    expect(error.supported.length).toBeGreaterThan(0);
+  });
+
+  const counts = Object.keys(bert).filter(name => name !== 'model_type');
+  it.each(counts)('refuses a %s that is no count', name => {
+    const least = name === 'type_vocab_size' ? -1 : 0;
+    for (const value of [least, -1, 1.5, '12', Number.NaN, Number.POSITIVE_INFINITY, [12], true, 2 ** 60]) {
+      const error = thrown(() => readConfig({ ...bert, [name]: value }));
+      expect(error, `${name} ${String(value)}`).toBeInstanceOf(CheckpointError);
+      expect((error as Error).message).toContain(name);
+    }
+  });
+
+  it.each(counts.filter(name => name !== 'type_vocab_size'))('refuses a missing %s', name => {
+    for (const value of [undefined, null]) {
+      const error = thrown(() => readConfig({ ...bert, [name]: value })) as CheckpointError;
+      expect(error).toBeInstanceOf(CheckpointError);
+      expect(error.file).toBe('config.json');
+      expect(error.message).toContain(name);
+    }
+  });
+
+  it('refuses heads that do not divide the hidden size', () => {
+    const error = thrown(() => readConfig({ ...bert, num_attention_heads: 5 })) as CheckpointError;
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toMatch(/hidden_size 12.*num_attention_heads 5/);
+  });
+
+  it.each([[-1], [1], ['1e-12'], [Number.NaN]])('refuses layer_norm_eps %j', layer_norm_eps => {
+    expect(thrown(() => readConfig({ ...bert, layer_norm_eps }))).toBeInstanceOf(CheckpointError);
+  });
+
+  it.each([[null], [undefined], ['bert'], [5], [[bert]], [true]])('refuses %j, which is no object', raw => {
+    expect(thrown(() => readConfig(raw))).toBeInstanceOf(CheckpointError);
+  });
+});
+
+describe('checkSequence', () => {
+  const config = readConfig(bert);
+  it('fills in types and positions', () => {
+    const sequence = checkSequence(config, { ids: [1, 29, 0] });
+    expect([...Array.from(sequence.ids)]).toEqual([1, 29, 0]);
+    expect(Array.from(sequence.types)).toEqual([0, 0, 0]);
+    expect(Array.from(sequence.positions)).toEqual([0, 1, 2]);
+    const given = checkSequence(config, { ids: [1, 2], types: [1, 0], positions: [15, 3] });
+    expect([Array.from(given.types), Array.from(given.positions)]).toEqual([
+      [1, 0],
+      [15, 3],
+    ]);
+  });
+
+  it.each([
+    ['no tokens', { ids: [] }, 'no tokens'],
+    ['an id past the end', { ids: [1, 30] }, '30 (at 1 of 2)'],
+    ['a negative id', { ids: [-1] }, '-1'],
+    ['a fraction', { ids: [0.5] }, '0.5'],
+    ['not a number', { ids: [Number.NaN] }, 'NaN'],
+    ['a type past the end', { ids: [1], types: [2] }, 'token type'],
+    ['a position past the end', { ids: [1], positions: [16] }, 'position'],
+    ['too many tokens', { ids: Array(17).fill(1) }, 'at most 16'],
+    ['too few types', { ids: [1, 2], types: [0] }, 'differ in number'],
+    ['too many positions', { ids: [1], positions: [0, 1] }, 'differ in number'],
+  ])('refuses %s', (_, raw, message) => {
+    const error = thrown(() => checkSequence(config, raw)) as InputError;
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toContain(message);
+  });
+});
+
+describe('unpadInputs', () => {
+  const config = readConfig(bert);
+  it('takes padding and holes out, and keeps places', () => {
+    const { rows, width } = unpadInputs(config, {
+      input_ids: new Tensor('int64', [5, 6, 0, 7, 8, 9], [2, 3]),
+      attention_mask: [
+        [1, 1, 0],
+        [1, 0, 1],
+      ],
+      token_type_ids: [
+        [0, 1, 0],
+        [1, 1, 0],
+      ],
+    });
+    expect(width).toBe(3);
+    expect(rows).toEqual([
+      { places: [0, 1], ids: [5, 6], types: [0, 1], positions: [0, 1] },
+      { places: [0, 2], ids: [7, 9], types: [1, 0], positions: [0, 2] },
+    ]);
+  });
+
+  it('takes ragged lists and given positions', () => {
+    const { rows, width } = unpadInputs(config, { input_ids: [[1], [2n, 3n]], position_ids: [[4], [5, 6]] });
+    expect(width).toBe(2);
+    expect(rows.map(({ ids, positions }) => [ids, positions])).toEqual([
+      [[1], [4]],
+      [
+        [2, 3],
+        [5, 6],
+      ],
+    ]);
+  });
+});
+
+describe('encoderGraph', () => {
+  const names = (request: Parameters<typeof encoderGraph>[1]) => [
+    ...encoderGraph(readConfig(bert), request, caps).outputs.keys(),
+  ];
+
+  it('gives what is asked for, and nothing else', () => {
+    expect(names({ lastHiddenState: true })).toEqual(['last_hidden_state']);
+    expect(names({ lastHiddenState: true, pooler: true }).sort()).toEqual(['last_hidden_state', 'pooler_output']);
+    expect(names({ pool: { pooling: 'mean', normalize: true } })).toEqual(['embedding']);
+    expect(names({ hiddenStates: [0, 1, 2] })).toEqual(['hidden_states.0', 'hidden_states.1', 'hidden_states.2']);
+    expect(names({ attentions: [0, 1] })).toEqual(['attentions.0', 'attentions.1']);
+    expect(names({ hiddenStates: [2], attentions: [1] }).sort()).toEqual(['attentions.1', 'hidden_states.2']);
+  });
+
+  it('asks for the tensors of a BertModel, each once, in its shape', () => {
+    const { weights } = plan(encoderGraph(readConfig(bert), { lastHiddenState: true, pooler: true }, caps), caps);
+    const shapes = new Map(weights.flatMap(({ parts }) => parts.map(({ tensor, shape }) => [tensor, shape])));
+    const layer = (i: number) => [
+      ...['query', 'key', 'value'].map(part => `encoder.layer.${i}.attention.self.${part}`),
+      ...[
+        'attention.output.dense',
+        'attention.output.LayerNorm',
+        'intermediate.dense',
+        'output.dense',
+        'output.LayerNorm',
+      ].map(part => `encoder.layer.${i}.${part}`),
+    ];
+    const expected = [
+      ...['word', 'position', 'token_type'].map(table => `embeddings.${table}_embeddings.weight`),
+      ...['embeddings.LayerNorm', ...layer(0), ...layer(1), 'pooler.dense'].flatMap(p => [`${p}.weight`, `${p}.bias`]),
+    ];
+    expect([...shapes.keys()].sort()).toEqual(expected.sort());
+    expect(weights.flatMap(({ parts }) => parts)).toHaveLength(expected.length);
+    expect(shapes.get('embeddings.position_embeddings.weight')).toEqual([16, 12]);
+    expect(shapes.get('encoder.layer.1.intermediate.dense.weight')).toEqual([20, 12]);
+    expect(shapes.get('encoder.layer.1.output.dense.weight')).toEqual([12, 20]);
+    expect(shapes.get('encoder.layer.0.output.LayerNorm.bias')).toEqual([12]);
+  });
+});
