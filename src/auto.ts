@@ -58,8 +58,9 @@ export class PreTrainedModel extends (Callable as new () => object) {
     this.#engine = engine;
   }
 
-  get config(): EncoderConfig {
-    return this.#engine.config;
+  /** config.json, under its own names, as in transformers.js. */
+  get config(): Readonly<Record<string, unknown>> {
+    return this.#engine.config.raw;
   }
 
   /** The graphics adapter it runs on, for people. */

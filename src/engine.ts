@@ -1,8 +1,6 @@
 import { openCheckpoint } from './checkpoint/checkpoint.ts';
-import { toFloats } from './checkpoint/floats.ts';
-import { matchTensors } from './checkpoint/match.ts';
 import { tensorFinder } from './checkpoint/names.ts';
-import type { Checkpoint, ModelSource, ProgressCallback, TensorDtype, TensorInfo } from './checkpoint/types.ts';
+import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
 import { DeviceError } from './errors.ts';
 import { type Gpu, openGpu } from './gpu/device.ts';
 import { Executable } from './gpu/executable.ts';
@@ -14,6 +12,10 @@ import type { HeadKind } from './model/heads.ts';
 import { packBatch, type Sequence } from './plan/batch.ts';
 import { passRoom, type SequenceOutputs, splitOutputs } from './plan/passes.ts';
 import { kernelsOf, type Plan, plan } from './plan/plan.ts';
+import type { Sizes } from './plan/sizes.ts';
+import type { Weight } from './plan/weight.ts';
+import type { SentenceModules } from './sentence.ts';
+import { type CheckpointPart, matchParts, upload } from './upload.ts';
 
 export interface EngineOptions {
   device?: GPUDevice | undefined;
@@ -21,11 +23,18 @@ export interface EngineOptions {
   head?: HeadKind | undefined;
   /** Tensors to be kept on the CPU too, where the checkpoint has them. */
   host?: readonly string[] | undefined;
+  /** The modules of a sentence-transformers checkpoint, whose dense layers have files of their own. */
+  sentence?: Promise<SentenceModules | undefined> | undefined;
   /** What will be asked for first: its kernels are compiled while the weights arrive. Others are compiled when they are asked for. */
   request: (facts: { hasPooler: boolean }) => EncoderRequest;
   progress?: ProgressCallback | undefined;
   signal?: AbortSignal | undefined;
 }
+
+/** Where the weights of dense layers after the pooling are, by canonical names. */
+const DENSE = 'sentence.dense.';
+/** The first call makes no buffers, unless it is longer than this. */
+const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
 
 export interface RunOptions {
   signal?: AbortSignal | undefined;
@@ -42,7 +51,7 @@ export class Engine {
   readonly hasPooler: boolean;
   readonly head: HeadKind | undefined;
   /** The tensors that were asked for on the CPU, by their canonical names. */
-  readonly host = new Map<string, Float32Array>();
+  host: ReadonlyMap<string, Float32Array> = new Map();
   readonly #gpu: Gpu;
   readonly #pipelines: PipelineCache;
   readonly #weights: WeightStore;
@@ -55,9 +64,10 @@ export class Engine {
     this.config = config;
     this.hasPooler = hasPooler;
     this.head = head;
-    this.#pipelines = new PipelineCache(gpu.device);
+    this.#pipelines = PipelineCache.of(gpu.device);
     this.#weights = new WeightStore(gpu.device, this.#pipelines);
-    gpu.device.addEventListener('uncapturederror', this.#onError);
+    // On a device of the caller's, errors may be those of other code: there a pass watches its own (see Executable).
+    if (gpu.owned) gpu.device.addEventListener('uncapturederror', this.#onError);
     gpu.device.lost.then(
       ({ reason, message }) => {
         if (this.#disposed) return;
@@ -75,14 +85,12 @@ export class Engine {
    * Loads config.json and the weights of `source`. Throws UnsupportedError, CheckpointError, SourceError or DeviceError; after a
    * failure or an abort nothing is left on the device.
    */
-  static async load(
-    source: ModelSource,
-    { device, head, host = [], request, progress, signal }: EngineOptions,
-  ): Promise<Engine> {
+  static async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
+    const { device, head, request, signal } = options;
     const gpuOpening = openGpu(device);
     // Whichever fails first is what the caller hears of; the others must not go unhandled.
     gpuOpening.catch(() => undefined);
-    let checkpoint: Checkpoint | undefined;
+    const parts: CheckpointPart[] = [];
     let engine: Engine | undefined;
     try {
       const configuring = source.json('config.json').then(readConfig);
@@ -90,14 +98,24 @@ export class Engine {
       // A device that is not there, or a family that is not built, is known before 90 MB are asked for.
       const gpu = await gpuOpening;
       const config = await configuring;
-      checkpoint = await openCheckpoint(source, { signal });
+      const checkpoint = await openCheckpoint(source, { signal });
       const find = tensorFinder(checkpoint.tensors, config.modelType);
+      parts.push({ checkpoint, find, owns: canonical => !canonical.startsWith(DENSE) });
+      const sentence = await options.sentence;
+      for (const [i, file] of (sentence?.files ?? []).entries()) {
+        const own = `${DENSE}${i}.`;
+        const { tensors, ...rest } = await openCheckpoint(source, { signal, files: [file] });
+        parts.push({
+          checkpoint: { tensors, ...rest },
+          find: canonical => tensors.get(canonical.replace(own, 'linear.')),
+          owns: canonical => canonical.startsWith(own),
+        });
+      }
       engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined, head);
-      const wanted = request({ hasPooler: engine.hasPooler });
-      await engine.#fill(checkpoint, find, host, wanted, source.name, progress, signal);
+      await engine.#fill(parts, options, sentence, request({ hasPooler: engine.hasPooler }), source.name);
       return engine;
     } catch (error) {
-      await checkpoint?.cancel();
+      await Promise.all(parts.map(({ checkpoint }) => checkpoint.cancel()));
       if (engine) engine.dispose();
       else void gpuOpening.then(({ device, owned }) => owned && device.destroy()).catch(() => undefined);
       signal?.throwIfAborted();
@@ -189,95 +207,60 @@ export class Engine {
   }
 
   async #fill(
-    checkpoint: Checkpoint,
-    find: (canonical: string) => TensorInfo | undefined,
-    host: readonly string[],
+    parts: readonly CheckpointPart[],
+    { head, host = [], progress, signal }: EngineOptions,
+    sentence: SentenceModules | undefined,
     request: EncoderRequest,
     name: string,
-    progress: ProgressCallback | undefined,
-    signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { device } = this.#gpu;
     // All weights, so that a later request finds them; only the kernels of the first.
     const { weights } = this.#plan({
       lastHiddenState: true,
       pooler: this.hasPooler,
-      ...(this.head && { head: { kind: this.head } }),
+      ...(head && { head: { kind: head } }),
+      ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
     });
-    const canonical = matchTensors(
+    const matched = matchParts(
+      parts,
       weights.flatMap(({ parts }) => parts),
-      find,
     );
-    device.pushErrorScope('out-of-memory');
-    this.#weights.allocate(weights);
-    const full = await device.popErrorScope();
-    if (full) {
-      throw new DeviceError({
-        what: 'the weights do not fit into the memory of the GPU',
-        actual: `${this.#weights.bytes} bytes asked for (${full.message})`,
-        next: 'Dispose other models, or use a smaller one.',
-      });
-    }
+    await this.#allocate(weights);
     const kernels = kernelsOf(this.#plan(request).steps);
     let compiled = 0;
     const compiling = Promise.all(
       kernels.map(async kernel => {
         await this.#pipelines.get(kernel);
         compiled++;
+        const { length: total } = kernels;
         progress?.({
           status: 'compile',
           name,
           file: kernel.name,
-          progress: (100 * compiled) / kernels.length,
+          progress: (100 * compiled) / total,
           loaded: compiled,
-          total: kernels.length,
+          total,
         });
       }),
     );
     compiling.catch(() => undefined);
-    const total = [...canonical.keys()].reduce(
-      (sum, tensor) => sum + (checkpoint.tensors.get(tensor)?.byteLength ?? 0),
-      0,
-    );
-    const kept = new Map(
-      host.flatMap(wanted => {
-        const info = find(wanted);
-        return info ? [[info.name, { wanted, bytes: new Uint8Array(info.byteLength) }]] : [];
-      }),
-    );
-    let loaded = 0;
-    let percent = -1;
-    for await (const { tensor, begin, bytes } of checkpoint.chunks()) {
-      signal?.throwIfAborted();
-      if (this.#fault) throw this.#fault;
-      kept.get(tensor.name)?.bytes.set(bytes, begin);
-      const names = canonical.get(tensor.name);
-      if (!names) continue;
-      const stored = tensor.dtype as TensorDtype;
-      for (const to of names) {
-        await this.#weights.write({ tensor: to, stored, begin, bytes: bytes as Uint8Array<ArrayBuffer> });
-      }
-      loaded += bytes.length;
-      const now = Math.floor((100 * loaded) / total);
-      if (now === percent) continue;
-      percent = now;
-      progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
-    }
-    this.#weights.finish();
-    for (const [tensor, { wanted, bytes }] of kept) {
-      this.host.set(wanted, toFloats(bytes, checkpoint.tensors.get(tensor)!.dtype as TensorDtype));
-    }
+    this.host = await upload(matched, this.#weights, { name, host, progress, check: () => this.#check(signal) });
     await compiling;
     const executable = await this.#executable(request);
-    // The first call needs nothing new, unless it is long.
-    await executable.reserve({
-      tokens: 256,
-      sequences: 16,
-      tiles: 64,
-      pairs: request.attentions ? 4096 : 16,
-      masked: 16,
-    });
+    await executable.reserve(FIRST_ROOM);
     signal?.throwIfAborted();
+  }
+
+  async #allocate(weights: readonly Weight[]): Promise<void> {
+    const { device } = this.#gpu;
+    device.pushErrorScope('out-of-memory');
+    this.#weights.allocate(weights);
+    const full = await device.popErrorScope();
+    if (!full) return;
+    throw new DeviceError({
+      what: 'the weights do not fit into the memory of the GPU',
+      actual: `${this.#weights.bytes} bytes asked for (${full.message})`,
+      next: 'Dispose other models, or use a smaller one.',
+    });
   }
 
   #plan(request: EncoderRequest): Plan {

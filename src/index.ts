@@ -27,7 +27,6 @@ export {
   UnsupportedError,
   WebGPUBertError,
 } from './errors.ts';
-export type { EncoderConfig } from './model/config.ts';
 export type { ModelInputs } from './model-inputs.ts';
 export type { PretrainedOptions } from './options.ts';
 export { type Pipeline, pipeline, type Task } from './pipeline.ts';

@@ -22,6 +22,7 @@ import {
   ZeroShotClassificationPipeline,
 } from './pipelines/text-classification.ts';
 import { CRF_TENSORS, TokenClassificationPipeline } from './pipelines/token-classification.ts';
+import { readModules, type SentenceModules } from './sentence.ts';
 import type { PreTrainedTokenizer } from './tokenizer.ts';
 
 type SessionClass<P> = new (
@@ -29,6 +30,7 @@ type SessionClass<P> = new (
   engine: Engine,
   model: CallableModel<OutputName>,
   tokenizer: PreTrainedTokenizer,
+  sentence?: SentenceModules | UnsupportedError,
 ) => P;
 
 interface TaskInfo<P> {
@@ -40,6 +42,8 @@ interface TaskInfo<P> {
   readonly model?: string;
   /** Tensors that the CPU needs, where the checkpoint has them. */
   readonly host?: readonly string[];
+  /** Whether the modules of sentence-transformers are asked for. */
+  readonly modules?: true;
 }
 
 const withHead = <P>(pipeline: SessionClass<P>, head: HeadKind, model?: string): TaskInfo<P> => ({
@@ -52,8 +56,8 @@ const MEAN: EncoderRequest = { pool: { pooling: 'mean', normalize: true } };
 const SENTENCES = 'sentence-transformers/all-MiniLM-L6-v2';
 
 const TASKS = {
-  'feature-extraction': { pipeline: FeatureExtractionPipeline, request: MEAN, model: SENTENCES },
-  'sentence-similarity': { pipeline: SentenceSimilarityPipeline, request: MEAN, model: SENTENCES },
+  'feature-extraction': { pipeline: FeatureExtractionPipeline, request: MEAN, model: SENTENCES, modules: true },
+  'sentence-similarity': { pipeline: SentenceSimilarityPipeline, request: MEAN, model: SENTENCES, modules: true },
   'fill-mask': {
     pipeline: FillMaskPipeline,
     head: 'MaskedLM',
@@ -127,8 +131,20 @@ export async function pipeline<T extends Task>(
   const loadingTokenizer = loadTokenizer(source);
   loadingTokenizer.catch(error => stop.abort(error));
   const progress = options.progress_callback ?? undefined;
-  const { head, host, request } = info;
-  const engine = await Engine.load(source, { device, head, host, progress, signal, request: () => request });
+  const { head, host, request, modules } = info;
+  const readingModules = modules ? readModules(source) : Promise.resolve(undefined);
+  // Modules that are not built are an error when they are asked for: with a pooling of the caller's they do not matter.
+  const usable = readingModules.catch(error => (error instanceof UnsupportedError ? undefined : Promise.reject(error)));
+  usable.catch(error => stop.abort(error));
+  const engine = await Engine.load(source, {
+    device,
+    head,
+    host,
+    sentence: usable,
+    progress,
+    signal,
+    request: () => request,
+  });
   try {
     const tokenizer = await loadingTokenizer;
     if (tokenizer.text.vocabSize > engine.config.vocabSize) {
@@ -141,7 +157,8 @@ export async function pipeline<T extends Task>(
     }
     progress?.({ status: 'ready', task: name, model: source.name });
     const callable = new PreTrainedModel(engine) as CallableModel<OutputName>;
-    return new info.pipeline(name, engine, callable, tokenizer) as Pipeline<T>;
+    const sentence = await readingModules.catch((error: UnsupportedError) => error);
+    return new info.pipeline(name, engine, callable, tokenizer, sentence) as Pipeline<T>;
   } catch (error) {
     engine.dispose();
     throw error;

@@ -36,7 +36,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/options.ts': { imports: [ERRORS], types: ['src/checkpoint/'] },
   'src/model-inputs.ts': { imports: ['src/model/', ERRORS, TENSOR] },
   'src/tokenizer.ts': { imports: ['src/text/', 'src/callable.ts', ERRORS, TENSOR] },
-  'src/engine.ts': { imports: ['src/checkpoint/', 'src/gpu/', 'src/model/', 'src/plan/', ERRORS] },
+  'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
+  'src/sentence.ts': { imports: [ERRORS], types: ['src/checkpoint/', 'src/model/'] },
+  'src/engine.ts': {
+    imports: ['src/checkpoint/', 'src/gpu/', 'src/model/', 'src/plan/', 'src/upload.ts', ERRORS],
+    types: ['src/sentence.ts'],
+  },
   // What is left in src/ is the public surface, which knows every folder.
   'src/': { imports: ['src/'], types: ['shaders/'] },
 };

@@ -53,7 +53,7 @@ check('a module worker', async () => {
 
 check('a text and a list: dims, data, tolist', async () => {
   const extract = await extractor();
-  const C = extract.model.config.hiddenSize;
+  const C = Number(extract.model.config.hidden_size);
   const lengths = TEXTS.map(text => extract.tokenizer.encode(text).length);
   const L = Math.max(...lengths);
   const one = await extract(TEXTS[0]!);

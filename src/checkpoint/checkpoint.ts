@@ -131,6 +131,13 @@ export async function openCheckpoint(
 async function requireIndex(source: ModelSource): Promise<unknown> {
   const index = await source.json(INDEX, { optional: true });
   if (index !== undefined) return index;
+  // What stands in the place of the weights, if anything: a web page or a Git LFS pointer is worth naming.
+  await source.open(SINGLE).then(
+    file => file?.stream.cancel(),
+    error => {
+      if (error instanceof SourceError && error.status !== 404) throw error;
+    },
+  );
   throw new SourceError({
     file: SINGLE,
     what: `${source.name} has no weights that can be read`,

@@ -1,4 +1,5 @@
 import { packParams } from '../../shaders/kernel.ts';
+import { DeviceError } from '../errors.ts';
 import { slotBytes } from '../plan/arena.ts';
 import type { Batch } from '../plan/batch.ts';
 import type { Value } from '../plan/op.ts';
@@ -231,6 +232,7 @@ export class Executable {
     queue.writeBuffer(this.#uniforms, 0, this.#uniformData.buffer);
     for (const name of INPUTS) queue.writeBuffer(room.inputs[name], 0, batch[name]);
 
+    this.#device.pushErrorScope('validation');
     const encoder = this.#device.createCommandEncoder({ label: 'executable.pass' });
     const pass = encoder.beginComputePass({ label: 'executable.pass' });
     this.plan.steps.forEach(({ kernel, params }, i) => {
@@ -249,16 +251,26 @@ export class Executable {
       end += aligned(size);
     }
     queue.submit([encoder.finish()]);
-    return this.#read(readback, end, places, sizes);
+    const refusing = this.#device.popErrorScope();
+    return this.#read(refusing, readback, end, places, sizes);
   }
 
   async #read(
+    refusing: Promise<GPUError | null>,
     readback: GPUBuffer,
     end: number,
     places: readonly { name: string; value: Value; offset: number }[],
     sizes: Sizes,
   ): Promise<Outputs> {
-    await readback.mapAsync(GPUMapMode.READ, 0, end);
+    const [refused] = await Promise.all([refusing, readback.mapAsync(GPUMapMode.READ, 0, end)]);
+    if (refused) {
+      readback.unmap();
+      throw new DeviceError({
+        what: 'the GPU refused a pass',
+        actual: refused.message,
+        next: 'Please report this with the name of the browser and of the graphics adapter.',
+      });
+    }
     const bytes = readback.getMappedRange(0, end);
     const outputs = new Map(
       places.map(({ name, value, offset }) => {

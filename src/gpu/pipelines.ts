@@ -6,6 +6,8 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
 }
 
+const caches = new WeakMap<GPUDevice, PipelineCache>();
+
 /** Compiles kernels, each source once, all in parallel and off the page's thread. */
 export class PipelineCache {
   readonly #device: GPUDevice;
@@ -13,6 +15,13 @@ export class PipelineCache {
 
   constructor(device: GPUDevice) {
     this.#device = device;
+  }
+
+  /** The one of a device, so that a second model on it compiles nothing that the first has. */
+  static of(device: GPUDevice): PipelineCache {
+    const cache = caches.get(device) ?? new PipelineCache(device);
+    caches.set(device, cache);
+    return cache;
   }
 
   get size(): number {

@@ -1,3 +1,4 @@
+import type { Activation } from '../../shaders/activation.ts';
 import type { Caps } from '../../shaders/kernel.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import { Builder, type Graph } from '../plan/builder.ts';
@@ -5,14 +6,21 @@ import type { Value } from '../plan/op.ts';
 import type { EncoderConfig } from './config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
 
+/** A linear layer on the pooled row: sentence-transformers' Dense. */
+export interface DenseLayer {
+  readonly outputs: number;
+  readonly bias: boolean;
+  readonly activation: Activation | undefined;
+}
+
 /** What a pass shall give back. A plan is made once for every distinct request. */
 export interface EncoderRequest {
   /** [T, C] as `last_hidden_state`. */
   readonly lastHiddenState?: boolean;
   /** [B, C] as `pooler_output`: tanh of a linear on the first token. */
   readonly pooler?: boolean;
-  /** [B, C] as `embedding`. */
-  readonly pool?: { readonly pooling: Pooling; readonly normalize: boolean };
+  /** [B, C] as `embedding`, or [B, outputs of the last dense layer]. */
+  readonly pool?: { readonly pooling: Pooling; readonly normalize: boolean; readonly dense?: readonly DenseLayer[] };
   /** [T, C] as `hidden_states.0` (the embeddings) to `hidden_states.{layers}`, those that are listed. */
   readonly hiddenStates?: readonly number[];
   /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`, those that are listed. */
@@ -78,7 +86,13 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
   }
 
   give('last_hidden_state', x, request.lastHiddenState);
-  if (request.pool) b.output('embedding', b.pool(x, { ...request.pool, name: 'embedding' })); // [B, C]
+  if (request.pool) {
+    let row = b.pool(x, { ...request.pool, name: 'embedding' }); // [B, C]
+    for (const [i, { outputs, bias, activation: after }] of (request.pool.dense ?? []).entries()) {
+      row = b.linear(row, { from: `sentence.dense.${i}`, outputs, bias, activation: after }); // [B, outputs]
+    }
+    b.output('embedding', row);
+  }
   const made: { first?: Value; pooled?: Value } = {};
   const first = () => {
     made.first ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' });

@@ -2,21 +2,38 @@ import type { EncoderRequest } from '../model/encoder.ts';
 import { padTokens, stack } from '../model-outputs.ts';
 import { checkNames } from '../tasks/arguments.ts';
 import { normalizeRows, type PoolingName, poolingOf, textList, truncateRows } from '../tasks/feature-extraction.ts';
-import { type PrecisionOptions, precisionOf, quantizeEmbeddings, type Ranges } from '../tasks/precision.ts';
+import {
+  type Precision,
+  type PrecisionOptions,
+  precisionOf,
+  quantizeEmbeddings,
+  type Ranges,
+} from '../tasks/precision.ts';
 import { Tensor, type TensorData } from '../tensor.ts';
 import type { Encoding } from '../text/encoding.ts';
-import { OVERFLOW_NAMES, type OverflowOptions, type RunOptions, Session, saying, tokensOf } from './session.ts';
+import {
+  OVERFLOW_NAMES,
+  type OverflowOptions,
+  type RunOptions,
+  Session,
+  saying,
+  tokensOf,
+  windowsOf,
+} from './session.ts';
 
 export interface FeatureExtractionOptions extends RunOptions, OverflowOptions, PrecisionOptions {
-  /** Default: 'none', one row per token. */
+  /** Default: 'none', one row per token. 'model' is what the checkpoint's modules.json says: pooling, dense layers, normalisation. */
   pooling?: PoolingName;
-  /** Scale every row to length 1. Default: false. */
+  /** Scale every row to length 1. Default: false, or with pooling 'model' what the checkpoint says. */
   normalize?: boolean;
   /** Keep the first so many columns (Matryoshka embeddings), before they are normalised. Default: all. */
   truncate_dim?: number;
   /** Of every column, for precision 'int8' and 'uint8'. Default: those of the texts of the call. */
   ranges?: Ranges;
 }
+
+/** What `pooling: 'model'` is where the checkpoint has no modules: the usual. */
+const MEAN = { pooling: 'mean', dense: [], normalize: false, maxLength: undefined } as const;
 
 const NAMES = ['pooling', 'normalize', 'truncate_dim', 'precision', 'quantize', 'ranges', 'signal', ...OVERFLOW_NAMES];
 
@@ -31,17 +48,21 @@ export class FeatureExtractionPipeline extends Session<'last_hidden_state' | 'po
    */
   async _call(texts: string | readonly string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
     checkNames(this.task, options, NAMES);
-    const { pooling = 'none', normalize = false, truncate_dim, signal } = options;
+    const { pooling = 'none', truncate_dim, signal } = options;
     const list = textList(texts);
-    const pool = poolingOf(pooling);
+    const modules = pooling === 'model' ? (this.sentence ?? MEAN) : undefined;
+    const pool = modules?.pooling ?? poolingOf(pooling);
     const precision = precisionOf(options);
-    const { hiddenSize } = this.engine.config;
-    const kept = truncate_dim ?? hiddenSize;
+    const normalize = options.normalize ?? modules?.normalize ?? false;
+    const columns = modules?.dense.at(-1)?.outputs ?? this.engine.config.hiddenSize;
+    const kept = truncate_dim ?? columns;
     // Checked before anything runs.
-    truncateRows(new Float32Array(hiddenSize), hiddenSize, kept);
+    truncateRows(new Float32Array(columns), columns, kept);
 
     const windows: { text: number; encoding: Encoding }[] = [];
-    const encodeAll = (text: string) => this.encodeAll(text, undefined, pool ? options : { ...options, stride: 0 });
+    const maxLength = Math.min(this.longest, modules?.maxLength ?? this.longest);
+    const rows = pool ? options : { ...options, stride: 0 };
+    const encodeAll = (text: string) => this.encodeAll(text, undefined, rows, maxLength);
     function* sequences() {
       for (const [text, value] of list.entries()) {
         for (const encoding of encodeAll(value)) {
@@ -53,62 +74,57 @@ export class FeatureExtractionPipeline extends Session<'last_hidden_state' | 'po
     const whole = options.overflow !== 'window';
     // What the GPU can do whole: with windows the mean of a text is that of its windows, and is normalised after.
     const request: EncoderRequest = pool
-      ? { pool: { pooling: pool, normalize: normalize && whole && kept === hiddenSize } }
+      ? {
+          pool: {
+            pooling: pool,
+            normalize: normalize && whole && kept === columns && !modules?.dense.length,
+            ...(modules?.dense.length && { dense: modules.dense }),
+          },
+        }
       : { lastHiddenState: true };
     const outputs = await this.forward(sequences(), request, signal);
-    const cut = list.map((_, i) => whole && windows[i]!.encoding.truncated);
+    const ofText = windowsOf(list.length, windows);
+    const cut = ofText.map(([first]) => whole && windows[first!]!.encoding.truncated);
     if (!pool) {
-      const rows = joinWindows(
-        list.length,
-        windows,
-        outputs.map(out => out.get('last_hidden_state')!),
-        hiddenSize,
-      );
-      const longest = Math.max(...rows.map(({ length }) => length / hiddenSize));
-      const places = rows.map(({ length }) => ({ places: Array.from({ length: length / hiddenSize }, (_, i) => i) }));
+      const rows = ofText.map(mine => joined(mine.map(i => outputs[i]!.get('last_hidden_state')!)));
+      const longest = Math.max(...rows.map(({ length }) => length / columns));
+      const places = rows.map(({ length }) => ({ places: Array.from({ length: length / columns }, (_, i) => i) }));
       const named = rows.map(row => new Map([['tokens', row]]));
-      const data = padTokens('tokens', named, places, longest, hiddenSize).data as Float32Array;
-      return saying(this.#finished(data, [list.length, longest], kept, normalize, precision, options.ranges), cut);
+      const data = padTokens('tokens', named, places, longest, columns).data as Float32Array;
+      return saying(finished(data, [list.length, longest, columns], kept, normalize, precision, options.ranges), cut);
     }
-    let data = stack('embedding', outputs, hiddenSize).data as Float32Array;
-    if (!whole) data = poolWindows(list.length, windows, data, hiddenSize, pool);
+    let data = stack('embedding', outputs, columns).data as Float32Array;
+    if (!whole) data = poolWindows(list.length, windows, data, columns, pool);
     const rest = normalize && !request.pool?.normalize;
-    return saying(this.#finished(data, [list.length], kept, rest, precision, options.ranges), cut);
-  }
-
-  #finished(
-    data: Float32Array,
-    dims: readonly number[],
-    kept: number,
-    normalize: boolean,
-    precision: ReturnType<typeof precisionOf>,
-    ranges: Ranges | undefined,
-  ): Tensor {
-    const rows = truncateRows(data, this.engine.config.hiddenSize, kept);
-    if (normalize) normalizeRows(rows, kept);
-    const { type, data: out, columns } = quantizeEmbeddings(rows, kept, precision, ranges);
-    return new Tensor(type, out as TensorData, [...dims, columns]);
+    return saying(finished(data, [list.length, columns], kept, rest, precision, options.ranges), cut);
   }
 }
 
-/** The rows of a text's windows, one behind the other. */
-function joinWindows(
-  texts: number,
-  windows: readonly { text: number }[],
-  outputs: readonly Float32Array[],
-  columns: number,
-): Float32Array[] {
-  return Array.from({ length: texts }, (_, text) => {
-    const mine = outputs.filter((_, i) => windows[i]!.text === text);
-    if (mine.length === 1) return mine[0]!;
-    const joined = new Float32Array(mine.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const rows of mine) {
-      joined.set(rows, at);
-      at += rows.length;
-    }
-    return joined.subarray(0, Math.floor(joined.length / columns) * columns);
-  });
+/** Rows [..., C] truncated, normalised and quantised, in this order. */
+function finished(
+  data: Float32Array,
+  dims: readonly number[],
+  kept: number,
+  normalize: boolean,
+  precision: Precision,
+  ranges: Ranges | undefined,
+): Tensor {
+  const rows = truncateRows(data, dims.at(-1)!, kept);
+  if (normalize) normalizeRows(rows, kept);
+  const { type, data: out, columns } = quantizeEmbeddings(rows, kept, precision, ranges);
+  return new Tensor(type, out as TensorData, [...dims.slice(0, -1), columns]);
+}
+
+/** Arrays one behind the other. */
+function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
 
 /** Windows -> texts: the mean by tokens for 'mean', the greatest for 'max', the first or last window for the others. */

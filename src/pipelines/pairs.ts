@@ -37,7 +37,7 @@ export class MultipleChoicePipeline extends Session<'logits'> {
   }
 }
 
-/** A sentence and others -> the cosines of their embeddings (mean pooling), as the hub's sentence-similarity task. */
+/** A sentence and others -> the cosines of their embeddings (as the checkpoint's modules.json pools, else by the mean), as the hub's sentence-similarity task. */
 export class SentenceSimilarityPipeline extends Session<'last_hidden_state' | 'pooler_output'> {
   /** One score for each of `sentences`. */
   async _call(
@@ -47,14 +47,15 @@ export class SentenceSimilarityPipeline extends Session<'last_hidden_state' | 'p
     checkNames(this.task, options, ['signal']);
     const source = string('source_sentence', inputs?.source_sentence);
     const list = listOf('sentences', inputs.sentences, string);
-    const encode = (text: string) => tokensOf(this.encode(text));
+    const { pooling = 'mean', dense = [], maxLength = this.longest } = this.sentence ?? {};
+    const encode = (text: string) => tokensOf(this.encode(text, { maxLength: Math.min(maxLength, this.longest) }));
     function* sequences() {
       for (const text of [source, ...list]) yield encode(text);
     }
-    const { hiddenSize } = this.engine.config;
-    const request = { pool: { pooling: 'mean', normalize: false } } as const;
+    const columns = dense.at(-1)?.outputs ?? this.engine.config.hiddenSize;
+    const request = { pool: { pooling, normalize: false, ...(dense.length > 0 && { dense }) } };
     const outputs = await this.forward(sequences(), request, options.signal);
-    const data = stack('embedding', outputs, hiddenSize).data as Float32Array;
-    return cosineScores(data.subarray(0, hiddenSize), data.subarray(hiddenSize));
+    const data = stack('embedding', outputs, columns).data as Float32Array;
+    return cosineScores(data.subarray(0, columns), data.subarray(columns));
   }
 }

@@ -1,11 +1,12 @@
 import type { CallableModel, OutputName } from '../auto.ts';
 import { Callable } from '../callable.ts';
 import type { Engine } from '../engine.ts';
-import { InputError } from '../errors.ts';
+import { InputError, UnsupportedError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { checkSequence, type RawSequence } from '../model/input.ts';
 import type { Sequence } from '../plan/batch.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
+import type { SentenceModules } from '../sentence.ts';
 import { choice, count } from '../tasks/arguments.ts';
 import type { Encoding } from '../text/encoding.ts';
 import type { EncodeOptions } from '../text/tokenizer.ts';
@@ -33,9 +34,17 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   readonly model: CallableModel<Given>;
   readonly tokenizer: PreTrainedTokenizer;
   protected readonly engine: Engine;
+  readonly #sentence: SentenceModules | UnsupportedError | undefined;
 
-  constructor(task: string, engine: Engine, model: CallableModel<Given>, tokenizer: PreTrainedTokenizer) {
+  constructor(
+    task: string,
+    engine: Engine,
+    model: CallableModel<Given>,
+    tokenizer: PreTrainedTokenizer,
+    sentence?: SentenceModules | UnsupportedError,
+  ) {
     super();
+    this.#sentence = sentence;
     this.task = task;
     this.engine = engine;
     this.model = model;
@@ -45,6 +54,12 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   /** Gives back everything it holds on the GPU. */
   async dispose(): Promise<void> {
     await this.model.dispose();
+  }
+
+  /** The modules of a sentence-transformers checkpoint. Throws UnsupportedError where one of them is not built. */
+  protected get sentence(): SentenceModules | undefined {
+    if (this.#sentence instanceof UnsupportedError) throw this.#sentence;
+    return this.#sentence;
   }
 
   /** The most tokens a sequence may have. */
@@ -57,17 +72,22 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   }
 
   /** One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. */
-  protected encodeAll(text: string, pair: string | undefined, options: OverflowOptions): Encoding[] {
+  protected encodeAll(
+    text: string,
+    pair: string | undefined,
+    options: OverflowOptions,
+    maxLength = this.longest,
+  ): Encoding[] {
     const how = choice('overflow', options.overflow, ['truncate', 'error', 'window'] as const, 'truncate');
     const stride = count('stride', options.stride, 0, 0);
-    const encodeOptions = { maxLength: this.longest, ...(pair !== undefined && { pair }) };
+    const encodeOptions = { maxLength, ...(pair !== undefined && { pair }) };
     if (how === 'window') return this.tokenizer.text.encodeWindows(text, { ...encodeOptions, stride });
     const encoding = this.tokenizer.text.encode(text, encodeOptions);
     if (how === 'truncate' || !encoding.truncated) return [encoding];
     throw new InputError({
       what: 'a text is longer than the model takes',
       actual: JSON.stringify(`${text.slice(0, 40)}…`),
-      expected: `at most ${this.longest} tokens`,
+      expected: `at most ${maxLength} tokens`,
       next: "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.",
     });
   }
@@ -102,6 +122,15 @@ export const tokensOf = ({ ids, typeIds }: Encoding, masked?: readonly number[])
   types: typeIds,
   masked,
 });
+
+/** Of every text the places of its windows, in order. */
+export function windowsOf(texts: number, windows: readonly { readonly text: number }[]): number[][] {
+  const places = Array.from({ length: texts }, (): number[] => []);
+  windows.forEach(({ text }, i) => {
+    places[text]!.push(i);
+  });
+  return places;
+}
 
 /**
  * Says of an answer whether its text was cut, without changing its shape: `truncated` is no enumerable property, so a copy, a

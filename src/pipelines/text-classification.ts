@@ -17,7 +17,15 @@ import {
   zeroShotOptions,
 } from '../tasks/zero-shot-classification.ts';
 import type { Encoding } from '../text/encoding.ts';
-import { OVERFLOW_NAMES, type OverflowOptions, type RunOptions, Session, saying, tokensOf } from './session.ts';
+import {
+  OVERFLOW_NAMES,
+  type OverflowOptions,
+  type RunOptions,
+  Session,
+  saying,
+  tokensOf,
+  windowsOf,
+} from './session.ts';
 
 const REQUEST = { head: { kind: 'SequenceClassification' } } as const;
 
@@ -52,12 +60,13 @@ export class TextClassificationPipeline extends Session<'logits'> {
       }
     }
     const outputs = await this.forward(sequences(), REQUEST, options.signal);
-    const lists = list.map((_, text) => {
-      const mine = outputs.filter((_, i) => windows[i]!.text === text).map(out => out.get('logits')!);
+    const ofText = windowsOf(list.length, windows);
+    const lists = ofText.map(places => {
+      const mine = places.map(i => outputs[i]!.get('logits')!);
       const logits = labels.map((_, i) => mine.reduce((sum, row) => sum + row[i]!, 0) / mine.length);
       return classify(logits, labels, chosen);
     });
-    const cut = list.map((_, text) => options.overflow !== 'window' && windows[text]!.encoding.truncated);
+    const cut = ofText.map(([first]) => options.overflow !== 'window' && windows[first!]!.encoding.truncated);
     return saying(shaped(lists, Array.isArray(inputs), chosen.topK), cut);
   }
 }

@@ -9,7 +9,15 @@ import {
   tokenClassificationOptions,
 } from '../tasks/token-classification.ts';
 import type { Encoding } from '../text/encoding.ts';
-import { OVERFLOW_NAMES, type OverflowOptions, type RunOptions, Session, saying, tokensOf } from './session.ts';
+import {
+  OVERFLOW_NAMES,
+  type OverflowOptions,
+  type RunOptions,
+  Session,
+  saying,
+  tokensOf,
+  windowsOf,
+} from './session.ts';
 
 /** Read to the CPU at load: see Engine.host. */
 export const CRF_TENSORS = ['crf.transitions', 'crf.start_transitions', 'crf.end_transitions'] as const;
@@ -50,10 +58,9 @@ export class TokenClassificationPipeline extends Session<'logits'> {
       join: tokens => tokenizer.joinTokens(tokens),
       crf: this.#crf(),
     };
+    const ofText = windowsOf(list.length, windows);
     const results = list.map((value, text) => {
-      const mine = windows.flatMap(({ text: own, encoding }, i) =>
-        own === text ? [{ encoding, out: outputs[i]! }] : [],
-      );
+      const mine = ofText[text]!.map(i => ({ encoding: windows[i]!.encoding, out: outputs[i]! }));
       const found = mine.map(({ encoding, out }) => classifyTokens(value, encoding, out.get('logits')!, model, chosen));
       const cut = options.overflow !== 'window' && mine.some(({ encoding }) => encoding.truncated);
       return saying(found.length === 1 ? found[0]! : mergeEntities(found), cut);

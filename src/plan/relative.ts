@@ -5,8 +5,8 @@ import { MAX_DISTANCE } from '../../shaders/attention.ts';
  * distances and half for ranges that grow as the logarithm (T5, arXiv 1910.10683; transformers' MPNetEncoder).
  */
 export function bucketTable(buckets: number): Uint32Array<ArrayBuffer> {
-  const half = buckets / 2;
-  const exact = half / 2;
+  const half = Math.floor(buckets / 2);
+  const exact = Math.floor(half / 2);
   return Uint32Array.from({ length: 2 * MAX_DISTANCE + 1 }, (_, i) => {
     const distance = Math.abs(i - MAX_DISTANCE);
     // The hair's breadth keeps powers of two, where the logarithm is whole, from falling below.

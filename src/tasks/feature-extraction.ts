@@ -1,15 +1,15 @@
 import { InputError, UnsupportedError } from '../errors.ts';
 import { count } from './arguments.ts';
 
-/** How the rows of a text's tokens become one: the names of transformers.js, and `max`. */
-export const POOLING_NAMES = ['none', 'mean', 'cls', 'first_token', 'max', 'last_token', 'eos'] as const;
+/** How the rows of a text's tokens become one: the names of transformers.js, `max`, and `model`: what the checkpoint's modules say. */
+export const POOLING_NAMES = ['none', 'mean', 'cls', 'first_token', 'max', 'last_token', 'eos', 'model'] as const;
 export type PoolingName = (typeof POOLING_NAMES)[number];
 
 const ON_GPU = { mean: 'mean', cls: 'cls', first_token: 'cls', max: 'max', last_token: 'last', eos: 'last' } as const;
 
 /** The pooling as the kernel calls it; undefined for `none`. Throws UnsupportedError with the list. */
 export function poolingOf(name: string): (typeof ON_GPU)[keyof typeof ON_GPU] | undefined {
-  if (name === 'none') return undefined;
+  if (name === 'none' || name === 'model') return undefined;
   if (Object.hasOwn(ON_GPU, name)) return ON_GPU[name as keyof typeof ON_GPU];
   throw new UnsupportedError({
     what: 'this pooling is not supported',

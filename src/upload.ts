@@ -1,0 +1,79 @@
+import { toFloats } from './checkpoint/floats.ts';
+import { matchTensors, type WantedTensor } from './checkpoint/match.ts';
+import type { Checkpoint, ProgressCallback, TensorDtype, TensorInfo } from './checkpoint/types.ts';
+import type { WeightStore } from './gpu/weights.ts';
+
+/** A checkpoint file (or its shards), and which tensors of the model are in it. */
+export interface CheckpointPart {
+  readonly checkpoint: Checkpoint;
+  /** The tensor of the file that has this canonical name. */
+  readonly find: (canonical: string) => TensorInfo | undefined;
+  /** Whether a tensor of the model is looked for here. */
+  readonly owns: (canonical: string) => boolean;
+}
+
+/** A part whose tensors have been matched: for every tensor of the file the canonical names it serves. */
+export interface MatchedPart extends CheckpointPart {
+  readonly names: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** Matches all tensors of a model by name and shape, before any byte of them is read. Throws CheckpointError. */
+export const matchParts = (parts: readonly CheckpointPart[], wanted: readonly WantedTensor[]): MatchedPart[] =>
+  parts.map(part => ({
+    ...part,
+    names: matchTensors(
+      wanted.filter(({ tensor }) => part.owns(tensor)),
+      part.find,
+    ),
+  }));
+
+export interface UploadOptions {
+  name: string;
+  /** Canonical names of tensors that the CPU needs too, where they are there. */
+  host: readonly string[];
+  progress: ProgressCallback | undefined;
+  /** Throws where the load shall stop. */
+  check: () => void;
+}
+
+/** Streams the parts to the GPU, every piece as it arrives. Gives the tensors that were asked for on the CPU. */
+export async function upload(
+  parts: readonly MatchedPart[],
+  store: WeightStore,
+  { name, host, progress, check }: UploadOptions,
+): Promise<Map<string, Float32Array>> {
+  let total = 0;
+  for (const { checkpoint, names } of parts) {
+    for (const tensor of names.keys()) total += checkpoint.tensors.get(tensor)!.byteLength;
+  }
+  const floats = new Map<string, Float32Array>();
+  let loaded = 0;
+  let percent = -1;
+  for (const { checkpoint, find, owns, names } of parts) {
+    const kept = new Map<string, { canonical: string; bytes: Uint8Array }>();
+    for (const canonical of host) {
+      const info = owns(canonical) ? find(canonical) : undefined;
+      if (info) kept.set(info.name, { canonical, bytes: new Uint8Array(info.byteLength) });
+    }
+    for await (const { tensor, begin, bytes } of checkpoint.chunks()) {
+      check();
+      kept.get(tensor.name)?.bytes.set(bytes, begin);
+      const served = names.get(tensor.name);
+      if (!served) continue;
+      const stored = tensor.dtype as TensorDtype;
+      for (const canonical of served) {
+        await store.write({ tensor: canonical, stored, begin, bytes: bytes as Uint8Array<ArrayBuffer> });
+      }
+      loaded += bytes.length;
+      const now = Math.floor((100 * loaded) / total);
+      if (now === percent) continue;
+      percent = now;
+      progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
+    }
+    for (const [tensor, { canonical, bytes }] of kept) {
+      floats.set(canonical, toFloats(bytes, checkpoint.tensors.get(tensor)!.dtype as TensorDtype));
+    }
+  }
+  store.finish();
+  return floats;
+}
