@@ -29,23 +29,24 @@ export {
 } from './errors.ts';
 export type { ModelInputs } from './model-inputs.ts';
 export type { PretrainedOptions } from './options.ts';
-export { type Pipeline, pipeline, type Task } from './pipeline.ts';
-export { type FeatureExtractionOptions, FeatureExtractionPipeline } from './pipelines/feature-extraction.ts';
-export { FillMaskPipeline } from './pipelines/fill-mask.ts';
 export {
-  MultipleChoicePipeline,
-  NextSentencePredictionPipeline,
-  SentenceSimilarityPipeline,
-} from './pipelines/pairs.ts';
-export { QuestionAnsweringPipeline } from './pipelines/question-answering.ts';
+  type FeatureExtractionPipeline,
+  type FillMaskPipeline,
+  type MultipleChoicePipeline,
+  type NextSentencePredictionPipeline,
+  type Pipeline,
+  pipeline,
+  type QuestionAnsweringPipeline,
+  type SentenceSimilarityPipeline,
+  type Task,
+  type TextClassificationPipeline,
+  type TextRankingPipeline,
+  type TokenClassificationPipeline,
+  type ZeroShotClassificationPipeline,
+} from './pipeline.ts';
+export type { FeatureExtractionOptions } from './pipelines/feature-extraction.ts';
 export type { OverflowOptions, RunOptions } from './pipelines/session.ts';
-export {
-  type ClassificationInput,
-  TextClassificationPipeline,
-  TextRankingPipeline,
-  ZeroShotClassificationPipeline,
-} from './pipelines/text-classification.ts';
-export { TokenClassificationPipeline } from './pipelines/token-classification.ts';
+export type { ClassificationInput } from './pipelines/text-classification.ts';
 export type { PoolingName } from './tasks/feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';
 export type { Answer, QuestionAnsweringOptions } from './tasks/question-answering.ts';

@@ -7,21 +7,13 @@ import { InputError, UnsupportedError } from './errors.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
-import { FeatureExtractionPipeline } from './pipelines/feature-extraction.ts';
-import { FillMaskPipeline } from './pipelines/fill-mask.ts';
-import {
-  MultipleChoicePipeline,
-  NextSentencePredictionPipeline,
-  SentenceSimilarityPipeline,
-} from './pipelines/pairs.ts';
-import { QuestionAnsweringPipeline } from './pipelines/question-answering.ts';
+import { FeatureExtraction } from './pipelines/feature-extraction.ts';
+import { FillMask } from './pipelines/fill-mask.ts';
+import { MultipleChoice, NextSentencePrediction, SentenceSimilarity } from './pipelines/pairs.ts';
+import { QuestionAnswering } from './pipelines/question-answering.ts';
 import type { Session } from './pipelines/session.ts';
-import {
-  TextClassificationPipeline,
-  TextRankingPipeline,
-  ZeroShotClassificationPipeline,
-} from './pipelines/text-classification.ts';
-import { CRF_TENSORS, TokenClassificationPipeline } from './pipelines/token-classification.ts';
+import { TextClassification, TextRanking, ZeroShotClassification } from './pipelines/text-classification.ts';
+import { CRF_TENSORS, TokenClassification } from './pipelines/token-classification.ts';
 import { readModules, type SentenceModules } from './sentence.ts';
 import type { PreTrainedTokenizer } from './tokenizer.ts';
 
@@ -56,36 +48,36 @@ const MEAN: EncoderRequest = { pool: { pooling: 'mean', normalize: true } };
 const SENTENCES = 'sentence-transformers/all-MiniLM-L6-v2';
 
 const TASKS = {
-  'feature-extraction': { pipeline: FeatureExtractionPipeline, request: MEAN, model: SENTENCES, modules: true },
-  'sentence-similarity': { pipeline: SentenceSimilarityPipeline, request: MEAN, model: SENTENCES, modules: true },
+  'feature-extraction': { pipeline: FeatureExtraction, request: MEAN, model: SENTENCES, modules: true },
+  'sentence-similarity': { pipeline: SentenceSimilarity, request: MEAN, model: SENTENCES, modules: true },
   'fill-mask': {
-    pipeline: FillMaskPipeline,
+    pipeline: FillMask,
     head: 'MaskedLM',
     request: { head: { kind: 'MaskedLM', picked: true, topK: 5 } },
     model: 'google-bert/bert-base-uncased',
   },
   'text-classification': withHead(
-    TextClassificationPipeline,
+    TextClassification,
     'SequenceClassification',
     'distilbert/distilbert-base-uncased-finetuned-sst-2-english',
   ),
-  'zero-shot-classification': withHead(ZeroShotClassificationPipeline, 'SequenceClassification'),
-  'text-ranking': withHead(TextRankingPipeline, 'SequenceClassification', 'cross-encoder/ms-marco-MiniLM-L6-v2'),
+  'zero-shot-classification': withHead(ZeroShotClassification, 'SequenceClassification'),
+  'text-ranking': withHead(TextRanking, 'SequenceClassification', 'cross-encoder/ms-marco-MiniLM-L6-v2'),
   'token-classification': {
-    ...withHead(TokenClassificationPipeline, 'TokenClassification', 'dslim/bert-base-NER'),
+    ...withHead(TokenClassification, 'TokenClassification', 'dslim/bert-base-NER'),
     host: CRF_TENSORS,
   },
   'question-answering': withHead(
-    QuestionAnsweringPipeline,
+    QuestionAnswering,
     'QuestionAnswering',
     'distilbert/distilbert-base-cased-distilled-squad',
   ),
   'next-sentence-prediction': withHead(
-    NextSentencePredictionPipeline,
+    NextSentencePrediction,
     'NextSentencePrediction',
     'google-bert/bert-base-uncased',
   ),
-  'multiple-choice': withHead(MultipleChoicePipeline, 'MultipleChoice'),
+  'multiple-choice': withHead(MultipleChoice, 'MultipleChoice'),
 } as const;
 
 /** transformers.js's other names of tasks. */
@@ -101,6 +93,17 @@ type PipelineOf<T extends Task> =
   TaskName<T> extends infer Name extends keyof typeof TASKS ? InstanceType<(typeof TASKS)[Name]['pipeline']> : never;
 /** What `pipeline` gives: an object that can be called as its `_call` says. */
 export type Pipeline<T extends Task> = PipelineOf<T> & PipelineOf<T>['_call'];
+
+export type FeatureExtractionPipeline = Pipeline<'feature-extraction'>;
+export type FillMaskPipeline = Pipeline<'fill-mask'>;
+export type MultipleChoicePipeline = Pipeline<'multiple-choice'>;
+export type NextSentencePredictionPipeline = Pipeline<'next-sentence-prediction'>;
+export type QuestionAnsweringPipeline = Pipeline<'question-answering'>;
+export type SentenceSimilarityPipeline = Pipeline<'sentence-similarity'>;
+export type TextClassificationPipeline = Pipeline<'text-classification'>;
+export type TextRankingPipeline = Pipeline<'text-ranking'>;
+export type TokenClassificationPipeline = Pipeline<'token-classification'>;
+export type ZeroShotClassificationPipeline = Pipeline<'zero-shot-classification'>;
 
 /**
  * Loads a model and its tokenizer for a task: transformers.js's `pipeline`.

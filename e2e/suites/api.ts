@@ -118,7 +118,9 @@ check('AutoModel: names and dims of what it gives', async () => {
   const { model, tokenizer } = await extractor();
   const inputs = tokenizer(TEXTS, { padding: true });
   const [, L] = inputs.input_ids.dims;
-  const { hiddenSize: C, heads: H, layers } = model.config;
+  const [C, H, layers] = ['hidden_size', 'num_attention_heads', 'num_hidden_layers'].map(name =>
+    Number(model.config[name]),
+  ) as [number, number, number];
   const plain = await model(inputs);
   expectEqual(Object.keys(plain), ['last_hidden_state', 'pooler_output'], 'names');
   expectEqual(plain.last_hidden_state.dims, [2, L, C], 'last_hidden_state');

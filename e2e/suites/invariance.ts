@@ -1,4 +1,5 @@
 import type { Tensor } from '../../src/index.ts';
+import { readConfig } from '../../src/model/config.ts';
 import { type EncoderRequest, encoderGraph } from '../../src/model/encoder.ts';
 import { arenaBytes } from '../../src/plan/arena.ts';
 import { sizesOf } from '../../src/plan/batch.ts';
@@ -139,7 +140,7 @@ check('the bytes that a model reports are those that it holds and those that its
   const model = await library.AutoModel.from_pretrained(BERT, { device });
   const caps = { ...gpu.caps, maxBindingBytes: device.limits.maxStorageBufferBindingSize };
   const request: EncoderRequest = { lastHiddenState: true, pooler: true };
-  const made = plan(encoderGraph(model.config, request, caps), caps);
+  const made = plan(encoderGraph(readConfig(model.config), request, caps), caps);
   /** Capacities are powers of two, and there are room for 256 tokens, 16 sequences and 64 tiles from the start. */
   const foretell = (lengths: number[]) => {
     const asked = sizesOf(lengths, made.queryTile);

@@ -38,7 +38,7 @@ const MEAN = { pooling: 'mean', dense: [], normalize: false, maxLength: undefine
 const NAMES = ['pooling', 'normalize', 'truncate_dim', 'precision', 'quantize', 'ranges', 'signal', ...OVERFLOW_NAMES];
 
 /** Texts -> vectors, as transformers.js's FeatureExtractionPipeline. */
-export class FeatureExtractionPipeline extends Session<'last_hidden_state' | 'pooler_output'> {
+export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_output'> {
   /**
    * What calling the pipeline does: [texts, C] with a pooling, [texts, longest, C] without, rows past a text's end zero.
    * Throws InputError, UnsupportedError, DeviceError, or the signal's reason.

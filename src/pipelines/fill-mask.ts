@@ -13,7 +13,7 @@ import {
 import { type RunOptions, Session, saying, tokensOf } from './session.ts';
 
 /** Texts with masks -> the likeliest tokens, as transformers.js's FillMaskPipeline; several masks as Python's. */
-export class FillMaskPipeline extends Session<'logits'> {
+export class FillMask extends Session<'logits'> {
   /**
    * [{ score, token, token_str, sequence }] of a text with one mask, a list of such lists for several masks; a list of either
    * for a list of texts. The vocabulary is computed for the masks alone, and the best are found on the GPU.

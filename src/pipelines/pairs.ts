@@ -6,7 +6,7 @@ import { cosineScores } from '../tasks/sentence-similarity.ts';
 import { type RunOptions, Session, tokensOf } from './session.ts';
 
 /** Whether the second text follows the first, by BERT's pre-training head. */
-export class NextSentencePredictionPipeline extends Session<'logits'> {
+export class NextSentencePrediction extends Session<'logits'> {
   /** { label: 'IsNext' | 'NotNext', score } */
   async _call(text: string, next: string, options: RunOptions = {}): Promise<NextSentence> {
     checkNames(this.task, options, ['signal']);
@@ -18,7 +18,7 @@ export class NextSentencePredictionPipeline extends Session<'logits'> {
 }
 
 /** Which of several continuations fits a text, by a multiple-choice head. */
-export class MultipleChoicePipeline extends Session<'logits'> {
+export class MultipleChoice extends Session<'logits'> {
   /** [{ index, label, score }], likeliest first. */
   async _call(text: string, choices: readonly string[], options: RunOptions = {}): Promise<Choice[]> {
     checkNames(this.task, options, ['signal']);
@@ -38,7 +38,7 @@ export class MultipleChoicePipeline extends Session<'logits'> {
 }
 
 /** A sentence and others -> the cosines of their embeddings (as the checkpoint's modules.json pools, else by the mean), as the hub's sentence-similarity task. */
-export class SentenceSimilarityPipeline extends Session<'last_hidden_state' | 'pooler_output'> {
+export class SentenceSimilarity extends Session<'last_hidden_state' | 'pooler_output'> {
   /** One score for each of `sentences`. */
   async _call(
     inputs: { source_sentence: string; sentences: readonly string[] },

@@ -18,7 +18,7 @@ const NAMES = [
 ];
 
 /** Question and context -> the span of the context that answers, as transformers.js's QuestionAnsweringPipeline and Python's. */
-export class QuestionAnsweringPipeline extends Session<'start_logits' | 'end_logits'> {
+export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
   /**
    * { score, start, end, answer } with top_k 1 (the default), else a list of them. A long context runs in windows, so it is never
    * cut; `context.slice(start, end) === answer`.

@@ -33,7 +33,7 @@ const REQUEST = { head: { kind: 'SequenceClassification' } } as const;
 export type ClassificationInput = string | { text: string; text_pair?: string | null };
 
 /** Texts or pairs -> labels, as transformers.js's TextClassificationPipeline; pairs as Python's. */
-export class TextClassificationPipeline extends Session<'logits'> {
+export class TextClassification extends Session<'logits'> {
   /**
    * [{ label, score }] of one text with top_k 1 (the default); a list of lists for several texts and another top_k.
    * With overflow 'window' a long text's logits are the means of its windows' logits.
@@ -72,7 +72,7 @@ export class TextClassificationPipeline extends Session<'logits'> {
 }
 
 /** Texts and labels -> which label fits, by a model of natural language inference; transformers.js's ZeroShotClassificationPipeline. */
-export class ZeroShotClassificationPipeline extends Session<'logits'> {
+export class ZeroShotClassification extends Session<'logits'> {
   /** All pairs of texts and labels run together. Result: { sequence, labels, scores }, likeliest first; a list for a list. */
   async _call(
     texts: string | readonly string[],
@@ -107,7 +107,7 @@ export class ZeroShotClassificationPipeline extends Session<'logits'> {
 }
 
 /** A query and documents -> the documents by score, as sentence-transformers' CrossEncoder.rank. */
-export class TextRankingPipeline extends Session<'logits'> {
+export class TextRanking extends Session<'logits'> {
   /** [{ corpus_id, score, text? }], best first. */
   async _call(
     query: string,

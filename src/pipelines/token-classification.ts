@@ -23,7 +23,7 @@ import {
 export const CRF_TENSORS = ['crf.transitions', 'crf.start_transitions', 'crf.end_transitions'] as const;
 
 /** Texts -> entities, as transformers.js's TokenClassificationPipeline, with Python's strategies and character offsets. */
-export class TokenClassificationPipeline extends Session<'logits'> {
+export class TokenClassification extends Session<'logits'> {
   /**
    * [{ entity, score, index, word, start, end }], or groups with an aggregation_strategy; a list of lists for several texts.
    * `text.slice(start, end)` is what an entity stands for.
