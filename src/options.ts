@@ -13,8 +13,25 @@ export interface PretrainedOptions extends LocationOptions, SourceOptions {
 export const DTYPES = ['fp32', 'auto'] as const;
 export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
 
+const NAMES: readonly string[] = [
+  'dtype',
+  'device',
+  'revision',
+  'subfolder',
+  'local_files_only',
+  'progress_callback',
+  'signal',
+  'integrity',
+];
+
 /** Refuses what is not built, by name; gives back the caller's device where there is one. */
-export function checkOptions({ dtype, device }: PretrainedOptions): GPUDevice | undefined {
+export function checkOptions(options: PretrainedOptions): GPUDevice | undefined {
+  const { dtype, device } = options;
+  for (const [name, value] of Object.entries(options)) {
+    // An option of transformers.js that is switched off asks for nothing.
+    if (NAMES.includes(name) || value === undefined || value === null || value === false) continue;
+    throw new UnsupportedError({ what: `there is no option "${name}"`, supported: NAMES });
+  }
   if (dtype && !(DTYPES as readonly string[]).includes(dtype)) {
     throw new UnsupportedError({
       what: 'this dtype is not supported',
