@@ -1,12 +1,37 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { createServer } from 'vite';
 import { at, root } from '../scripts/root.mjs';
 import { files } from '../scripts/serve.mjs';
 import { startHub } from '../tests/hub.mjs';
 
+/** Where models with expected outputs lie: those of the checkout, and what WEBGPU_BERT_FIXTURES names, by their addresses. */
+const fixtureMounts: Record<string, string> = {
+  '/fixtures/random/': at('tests', 'fixtures', 'random'),
+  ...(process.env.WEBGPU_BERT_FIXTURES && { '/more-fixtures/': process.env.WEBGPU_BERT_FIXTURES }),
+};
+
+/** Models that are too large for the checkout, each named by a variable of its own; tests of those that are not there skip. */
+const modelMounts: Record<string, string> = Object.fromEntries(
+  Object.entries({ '/bge-small-zh/': process.env.WEBGPU_BERT_ZH, '/e5-small-v2/': process.env.WEBGPU_BERT_E5 }).flatMap(
+    ([mount, folder]) => (folder ? [[mount, folder]] : []),
+  ),
+);
+
+/** Every address under which a fixture lies, and the large models that are there. */
+function listing(): { fixtures: string[]; models: string[] } {
+  const fixtures = Object.entries(fixtureMounts).flatMap(([mount, folder]) =>
+    readdirSync(folder)
+      .filter(name => existsSync(join(folder, name, 'expected.json')))
+      .map(name => `${mount}${name}/`),
+  );
+  return { fixtures, models: Object.keys(modelMounts) };
+}
+
 /**
  * The tests' server: sources as modules (vite, nothing bundled), the build under /dist/, the models under /models/, and
  * the fixtures under /fixtures/, the last three as they lie on the disk. /hub tells the address of a second server, which
- * gives the fixtures as the hub of Hugging Face would.
+ * gives the fixtures as the hub of Hugging Face would; /listing tells what lies under the mounts above.
  */
 export async function serveTests(): Promise<{ origin: string; close(): Promise<void> }> {
   const hub = await startHub({ root: at('tests', 'fixtures') });
@@ -24,6 +49,7 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
         name: 'files',
         configureServer({ middlewares }) {
           middlewares.use('/hub', (_, response) => void response.end(hub.url));
+          middlewares.use('/listing', (_, response) => void response.end(JSON.stringify(listing())));
           middlewares.use('/strict', (_, response, next) => {
             response.setHeader('content-security-policy', "script-src 'self'");
             next();
@@ -37,6 +63,8 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
               '/dist/': at('dist'),
               '/models/': at('.cache', 'models'),
               '/fixtures/': at('tests', 'fixtures'),
+              ...fixtureMounts,
+              ...modelMounts,
             }),
           );
         },

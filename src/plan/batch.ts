@@ -51,7 +51,12 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   let picked = 0;
   list.forEach(({ ids, positions, types, masked: places = [] }, b) => {
     const end = start + ids.length;
-    for (let i = 0; i < ids.length; i++) tokens.set([ids[i]!, positions[i]!, types[i]!, b], 4 * (start + i));
+    for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
+      tokens[at] = ids[i]!;
+      tokens[at + 1] = positions[i]!;
+      tokens[at + 2] = types[i]!;
+      tokens[at + 3] = b;
+    }
     sequences.set([start, end, pairs, 0], 4 * b);
     for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
     for (const place of places) masked[4 * picked++] = start + place;
