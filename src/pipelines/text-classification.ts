@@ -7,7 +7,13 @@ import {
   type TextClassificationOptions,
   textInputs,
 } from '../tasks/text-classification.ts';
-import { type RankedDocument, rank, rankingOptions, type TextRankingOptions } from '../tasks/text-ranking.ts';
+import {
+  configuredActivation,
+  type RankedDocument,
+  rank,
+  rankingOptions,
+  type TextRankingOptions,
+} from '../tasks/text-ranking.ts';
 import {
   candidateLabels,
   entailmentIds,
@@ -46,8 +52,14 @@ export class TextClassification extends Session<'logits'> {
     options: TextClassificationOptions & RunOptions & OverflowOptions = {},
   ): Promise<Classification[] | Classification[][]> {
     checkNames(this.task, options, ['top_k', 'function_to_apply', 'signal', ...OVERFLOW_NAMES]);
-    const { labels, problemType } = this.engine.config;
-    const chosen = classificationOptions(options, problemType, labels.length);
+    const { labels, problemType, raw } = this.engine.config;
+    // A reranker's config may name the activation of its one logit.
+    const named = labels.length === 1 ? configuredActivation(raw) : undefined;
+    const chosen = classificationOptions(
+      { ...options, function_to_apply: options.function_to_apply ?? named },
+      problemType,
+      labels.length,
+    );
     const list = textInputs(inputs);
     const windows: { text: number; encoding: Encoding }[] = [];
     const encodeAll = (text: string, pair: string | undefined) => this.encodeAll(text, pair, options);
