@@ -1,6 +1,6 @@
 import type { EncoderRequest } from '../model/encoder.ts';
 import { padTokens, stack } from '../model-outputs.ts';
-import { checkNames } from '../tasks/arguments.ts';
+import { checkNames, wrong } from '../tasks/arguments.ts';
 import { normalizeRows, type PoolingName, poolingOf, textList, truncateRows } from '../tasks/feature-extraction.ts';
 import {
   type Precision,
@@ -61,8 +61,8 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
 
     const windows: { text: number; encoding: Encoding }[] = [];
     const maxLength = Math.min(this.longest, modules?.maxLength ?? this.longest);
-    const rows = pool ? options : { ...options, stride: 0 };
-    const encodeAll = (text: string) => this.encodeAll(text, undefined, rows, maxLength);
+    if (!pool && options.stride) throw wrong('stride', options.stride, '0 without a pooling: a token has one row');
+    const encodeAll = (text: string) => this.encodeAll(text, undefined, options, maxLength);
     function* sequences() {
       for (const [text, value] of list.entries()) {
         for (const encoding of encodeAll(value)) {
