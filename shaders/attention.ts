@@ -40,7 +40,8 @@ export function attentionShape({ headSize }: AttentionVariant, caps: Caps): Atte
  * one sequence and one head: tiles[i] = (start, end, first query, start of the sequence's pairs), all but the last in tokens of
  * the pass. Keys are counted from the start of the sequence, so a sequence's result is the same bits anywhere in any batch.
  *
- * A relative bias is a table bias[bucket][H] and the bucket of every distance from -128 to 128; further ones count as 128.
+ * A relative bias is a table bias[bucket][H] and the bucket of every distance from -128 to 128; further ones count as 128. Distances
+ * are between the places that tokens (id, position, type, place) had in their row.
  *
  * The head size is padded to a multiple of four by rows of zero weight.      grid: tiles, H
  */
@@ -52,7 +53,7 @@ export function attention(variant: AttentionVariant, shape: AttentionShape): Ker
   const bindings = [
     read('tiles', 'array<vec4u>'),
     read('qkv'),
-    ...(relative ? [read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
+    ...(relative ? [read('tokens', 'array<vec4u>'), read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
@@ -96,7 +97,7 @@ ${ofQuery(
   r => wgsl`
       t${r} *= params.scale;
 #if ${relative}
-      t${r} += bias_of(first + ${r}u, key + j, head);
+      t${r} += bias_of(min(first + ${r}u, end - 1u), min(key + j, end - 1u), head);
 #endif
       s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`,
 )}
@@ -119,7 +120,7 @@ var<workgroup> v_tile: array<vec4f, ${tileKeys * D4}>;
 
 #if ${relative}
 fn bias_of(query: u32, key: u32, head: u32) -> f32 {
-  let distance = clamp(i32(key) - i32(query), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
+  let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
   return bias[buckets[distance] * ${padded(heads)}u + head];
 }
 #endif

@@ -14,7 +14,7 @@ export interface EmbedVariant {
 }
 
 /**
- * y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) for tokens[T] = (id, position, type, sequence)
+ * y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) for tokens[T] = (id, position, type, place)
  *
  * The word table may be split by rows over several buffers, because a binding has a size limit: one dispatch per part, each
  * computing the tokens whose id lies in [first, first + count).      grid: T / rows

@@ -197,10 +197,12 @@ describe('packBatch', () => {
 
   it('packs without padding', () => {
     expect(rows(batch.tokens)).toEqual([
-      ...[0, 1, 2, 3, 4].map(i => [10 + i, i, 1, 0]),
-      [40, 0, 1, 1],
-      ...[0, 1, 2, 3, 4, 5, 6, 7, 8].map(i => [50 + i, i, 1, 2]),
+      ...[0, 1, 2, 3, 4].map(i => [10 + i, i, 1, i]),
+      [40, 0, 1, 0],
+      ...[0, 1, 2, 3, 4, 5, 6, 7, 8].map(i => [50 + i, i, 1, i]),
     ]);
+    const places = [0, 3, 4, 5, 9];
+    expect(rows(packBatch([{ ...sequence(5), places }], 4).tokens).map(row => row[3])).toEqual(places);
     expect(rows(batch.sequences)).toEqual([
       [0, 5, 0, 0],
       [5, 6, 25, 0],

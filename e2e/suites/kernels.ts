@@ -229,7 +229,8 @@ check('attention with a relative bias', async () => {
     const buckets = bucketTable(32);
     const rows = lengths.map(L => new Array<number>(L).fill(0));
     const batch = packBatch(
-      rows.map(ids => ({ ids, positions: ids, types: ids })),
+      // Every other place of the row was padding: distances are twice what they look.
+      rows.map(ids => ({ ids, positions: ids, types: ids, places: ids.map((_, i) => 2 * i) })),
       shape.lanes * shape.queries,
     );
     const { context, probabilities } = await dispatch(
@@ -237,6 +238,7 @@ check('attention with a relative bias', async () => {
       {
         tiles: batch.tiles,
         qkv,
+        tokens: batch.tokens,
         buckets,
         bias: padRows(bias, H),
         context: { floats: T * H * D },
@@ -247,7 +249,7 @@ check('attention with a relative bias', async () => {
     const expected = reference.attention(qkv, lengths, {
       H,
       D,
-      bias: (distance, head) => bias[buckets[Math.max(-128, Math.min(128, distance)) + 128]! * H + head]!,
+      bias: (distance, head) => bias[buckets[Math.max(-128, Math.min(128, 2 * distance)) + 128]! * H + head]!,
     });
     expectClose(context!, expected.context, { label: `context (${tier})`, absolute: 1e-5 });
     expectClose(probabilities!, expected.probabilities, { label: `probabilities (${tier})`, absolute: 2e-6 });

@@ -205,11 +205,13 @@ check('a model of the hub: redirects, the cache, then offline', async log => {
     const second = await pipeline('feature-extraction', ID, { device });
     expectEqual((await second('Paris is the capital of France.', { pooling: 'mean' })).tolist(), wanted, 'offline');
     await second.dispose();
-    expectEqual(requests, [], 'requests when everything is in the cache');
+    // A file that the model lacks may be added one day: it is asked for again, and taken for missing when nothing answers.
+    const asked = requests.map(url => url.split('/').at(-1));
+    expectEqual(asked, ['modules.json'], 'requests when everything is in the cache');
     await caches.delete(cacheKey);
     const error = await expectThrows(() => AutoModel.from_pretrained(ID, { device }), 'offline without a cache');
     expect(error instanceof SourceError, `offline without a cache: ${error}`);
-    log(`${online} requests, then none`);
+    log(`${online} requests, then none but for what the model lacks`);
   });
   await caches.delete(cacheKey);
 });

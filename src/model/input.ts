@@ -9,6 +9,8 @@ export interface RawSequence {
   readonly types?: readonly number[] | undefined;
   /** Rows of the position table; those of `positionsOf` where missing. */
   readonly positions?: readonly number[] | undefined;
+  /** Where the tokens stood in their padded row; 0, 1, 2, ... where missing. */
+  readonly places?: readonly number[] | undefined;
   /** Tokens that a head is wanted for alone, by their places in `ids`. */
   readonly masked?: readonly number[] | undefined;
 }
@@ -17,7 +19,10 @@ export interface RawSequence {
  * A sequence that the kernels can take as it is: every number is an index into its table. Throws InputError otherwise, so that
  * nothing is ever read past the end of a table.
  */
-export function checkSequence(config: EncoderConfig, { ids, types, positions, masked }: RawSequence): Sequence {
+export function checkSequence(
+  config: EncoderConfig,
+  { ids, types, positions, places: rows, masked }: RawSequence,
+): Sequence {
   if (ids.length === 0) {
     throw new InputError({
       what: 'a sequence has no tokens',
@@ -46,7 +51,7 @@ export function checkSequence(config: EncoderConfig, { ids, types, positions, ma
       expected: 'the same number of each',
     });
   }
-  return { ids, types: segments, positions: places, masked };
+  return { ids, types: segments, positions: places, places: rows, masked };
 }
 
 /**

@@ -5,6 +5,8 @@ export interface Sequence {
   readonly ids: ArrayLike<number>;
   readonly positions: ArrayLike<number>;
   readonly types: ArrayLike<number>;
+  /** Where the tokens stood in their row before padding was taken out, which is what distances count; 0, 1, 2, ... where missing. */
+  readonly places?: readonly number[] | undefined;
   /** The tokens that a head is wanted for alone, by their places in the sequence. */
   readonly masked?: readonly number[] | undefined;
 }
@@ -12,7 +14,7 @@ export interface Sequence {
 /** The packed sequences of one pass, as the kernels read them. */
 export interface Batch {
   readonly sizes: Sizes;
-  /** T x (id, position, type, sequence) */
+  /** T x (id, position, type, place) */
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** B x (start, end, start of its pairs, 0) */
   readonly sequences: Uint32Array<ArrayBuffer>;
@@ -49,17 +51,17 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   let tile = 0;
   let pairs = 0;
   let picked = 0;
-  list.forEach(({ ids, positions, types, masked: places = [] }, b) => {
+  list.forEach(({ ids, positions, types, places, masked: wanted = [] }, b) => {
     const end = start + ids.length;
     for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
       tokens[at] = ids[i]!;
       tokens[at + 1] = positions[i]!;
       tokens[at + 2] = types[i]!;
-      tokens[at + 3] = b;
+      tokens[at + 3] = places?.[i] ?? i;
     }
     sequences.set([start, end, pairs, 0], 4 * b);
     for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
-    for (const place of places) masked[4 * picked++] = start + place;
+    for (const place of wanted) masked[4 * picked++] = start + place;
     pairs += ids.length * ids.length;
     start = end;
   });

@@ -99,7 +99,7 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
       const variant = attentionVariant(op);
       const kernel = attention(variant, attentionShape(variant, caps));
       const bias: Argument[] = relative
-        ? [{ kind: 'constant', constant: relative.buckets }, weight(relative.bias)]
+        ? [input('tokens'), { kind: 'constant', constant: relative.buckets }, weight(relative.bias)]
         : [];
       const args = [input('tiles'), value(qkv), ...bias, value(context), ...maybe(probabilities, value)];
       return [{ kernel, label: context.name, args, params: { tiles: 'tiles', scale } }];
