@@ -27,7 +27,8 @@ export interface AttentionShape {
  * GPUs: one query per invocation, keys shared by the 64 of a workgroup.
  */
 export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
-  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: true };
+  // Four keys and values of more than 512 floats would not fit into workgroup memory.
+  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256 };
   if (caps.adapter === 'llvmpipe') return { lanes: 16, queries: 1, shared: false };
   return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false };
 }

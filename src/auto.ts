@@ -74,14 +74,15 @@ export class PreTrainedModel extends (Callable as new () => object) {
   }
 
   /** What calling the model does. Throws InputError, DeviceError, or the signal's reason. */
-  async _call(inputs: ModelInputs, options: ModelCallOptions = {}): Promise<Partial<ModelOutput>> {
+  async _call(inputs: ModelInputs, given?: ModelCallOptions | null): Promise<Partial<ModelOutput>> {
+    const options = given ?? {};
     const { signal } = options;
     for (const name of Object.keys(options)) {
       if (CALL_OPTIONS.includes(name)) continue;
       throw new UnsupportedError({ what: `a model has no option "${name}"`, supported: CALL_OPTIONS });
     }
     const { config, head, hasPooler } = this.#engine;
-    const { rows, width, choices } = unpadInputs(config, inputs);
+    const { rows, width, choices } = unpadInputs(config, inputs, head === 'MultipleChoice');
     const sequences = rows.map(row => checkSequence(config, row));
     const hiddenStates = layerList('output_hidden_states', options.output_hidden_states, config.layers + 1);
     const attentions = layerList('output_attentions', options.output_attentions, config.layers);

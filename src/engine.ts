@@ -7,7 +7,7 @@ import { Executable } from './gpu/executable.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
 import { WeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
-import { type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
+import { canonicalRequest, type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { packBatch, type Sequence } from './plan/batch.ts';
 import { passRoom, type SequenceOutputs, splitOutputs } from './plan/passes.ts';
@@ -33,6 +33,8 @@ export interface EngineOptions {
 
 /** Where the weights of dense layers after the pooling are, by canonical names. */
 const DENSE = 'sentence.dense.';
+/** Requests whose plans and buffers are kept: a page rarely makes more. */
+const KEPT_PLANS = 6;
 /** The first call makes no buffers, unless it is longer than this. */
 const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
 
@@ -56,6 +58,7 @@ export class Engine {
   readonly #pipelines: PipelineCache;
   readonly #weights: WeightStore;
   readonly #executables = new Map<string, Promise<Executable>>();
+  #running = 0;
   #fault: DeviceError | undefined;
   #disposed = false;
 
@@ -140,41 +143,47 @@ export class Engine {
    */
   async run(sequences: Iterable<Sequence>, request: EncoderRequest, { signal, each }: RunOptions): Promise<void> {
     this.#check(signal);
-    const executable = await this.#executable(request);
-    const source = sequences[Symbol.iterator]();
-    let pending = source.next();
-    let index = 0;
-    const underWay: Promise<void>[] = [];
+    this.#running++;
     try {
-      while (!pending.done) {
-        const pass: Sequence[] = [];
-        const room = passRoom(executable.plan, this.#gpu.caps);
-        while (!pending.done && room(pending.value)) {
-          pass.push(pending.value);
-          pending = source.next();
-        }
-        this.#check(signal);
-        const first = index;
-        index += pass.length;
-        const { submitted, outputs } = executable.run(packBatch(pass, executable.plan.queryTile));
-        const told = outputs.then(all => {
-          this.#check(signal);
-          splitOutputs(executable.plan, pass, all).forEach((mine, i) => {
-            each(first + i, mine);
-          });
-        });
-        told.catch(() => undefined);
-        underWay.push(told);
-        await submitted;
-        // Two at once: one computes, the other waits its turn; then the oldest is awaited, so that no queue builds up.
-        if (underWay.length > 1) await underWay.shift();
-      }
-      for (const told of underWay) await told;
+      await this.#passes(await this.#executable(request), sequences, { signal, each });
     } catch (error) {
       // What the pass failed of, where that is known: its buffers just say that they are gone.
       this.#check(signal);
       throw error;
+    } finally {
+      if (--this.#running === 0) this.#trim();
     }
+  }
+
+  async #passes(executable: Executable, sequences: Iterable<Sequence>, { signal, each }: RunOptions): Promise<void> {
+    const source = sequences[Symbol.iterator]();
+    let pending = source.next();
+    let index = 0;
+    const underWay: Promise<void>[] = [];
+    while (!pending.done) {
+      const pass: Sequence[] = [];
+      const room = passRoom(executable.plan, this.#gpu.caps);
+      while (!pending.done && room(pending.value)) {
+        pass.push(pending.value);
+        pending = source.next();
+      }
+      this.#check(signal);
+      const first = index;
+      index += pass.length;
+      const { submitted, outputs } = executable.run(packBatch(pass, executable.plan.queryTile));
+      const told = outputs.then(all => {
+        this.#check(signal);
+        splitOutputs(executable.plan, pass, all).forEach((mine, i) => {
+          each(first + i, mine);
+        });
+      });
+      told.catch(() => undefined);
+      underWay.push(told);
+      await submitted;
+      // Two at once: one computes, the other waits its turn; then the oldest is awaited, so that no queue builds up.
+      if (underWay.length > 1) await underWay.shift();
+    }
+    for (const told of underWay) await told;
   }
 
   /** Gives back everything on the GPU; the device too, unless it was the caller's. Idempotent. */
@@ -225,7 +234,7 @@ export class Engine {
       weights.flatMap(({ parts }) => parts),
     );
     await this.#allocate(weights);
-    const kernels = kernelsOf(this.#plan(request).steps);
+    const kernels = kernelsOf(this.#plan(canonicalRequest(request)).steps);
     let compiled = 0;
     const compiling = Promise.all(
       kernels.map(async kernel => {
@@ -268,14 +277,28 @@ export class Engine {
     return plan(encoderGraph(this.config, request, caps), caps);
   }
 
-  #executable(request: EncoderRequest): Promise<Executable> {
+  #executable(asked: EncoderRequest): Promise<Executable> {
+    const request = canonicalRequest(asked);
     const key = JSON.stringify(request);
-    let executable = this.#executables.get(key);
-    if (!executable) {
-      executable = Executable.create(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
-      this.#executables.set(key, executable);
-      executable.catch(() => this.#executables.delete(key));
-    }
+    const known = this.#executables.get(key);
+    const executable =
+      known ?? Executable.create(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
+    // Set again where it is known: the map is in the order of use.
+    this.#executables.delete(key);
+    this.#executables.set(key, executable);
+    if (!known) executable.catch(() => this.#executables.delete(key));
     return executable;
+  }
+
+  /** Forgets the plans that were used longest ago, while none is in use. */
+  #trim(): void {
+    const old = [...this.#executables].slice(0, Math.max(0, this.#executables.size - KEPT_PLANS));
+    for (const [key, executable] of old) {
+      this.#executables.delete(key);
+      executable.then(
+        each => each.destroy(),
+        () => undefined,
+      );
+    }
   }
 }

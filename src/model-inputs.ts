@@ -1,9 +1,9 @@
-import { InputError } from './errors.ts';
+import { InputError, UnsupportedError } from './errors.ts';
 import type { EncoderConfig } from './model/config.ts';
 import { positionsOf, type RawSequence } from './model/input.ts';
 import { Tensor } from './tensor.ts';
 
-type Rows = readonly (readonly (number | bigint)[])[];
+type Rows = readonly ArrayLike<number | bigint | boolean>[];
 /** [B, choices, L], for multiple choice. */
 type Blocks = readonly Rows[];
 
@@ -31,8 +31,15 @@ export interface UnpaddedInputs {
   choices: number | undefined;
 }
 
-/** Takes the padding out. Throws InputError where the inputs are no rows, or of different shapes. */
-export function unpadInputs(config: EncoderConfig, inputs: ModelInputs): UnpaddedInputs {
+/** What a model reads; and what a tokenizer gives beside it, which is let pass. */
+const NAMES = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'];
+const TOKENIZER_NAMES = ['offset_mapping', 'special_tokens_mask', 'overflow_to_sample_mapping'];
+
+/**
+ * Takes the padding out. `blocks`: whether the model takes [B, choices, L].
+ * Throws InputError where the inputs are no rows of numbers, or of different shapes; UnsupportedError for an input by another name.
+ */
+export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: boolean): UnpaddedInputs {
   if (typeof inputs !== 'object' || inputs === null || inputs.input_ids === undefined) {
     throw new InputError({
       what: 'a model was called without input_ids',
@@ -41,12 +48,16 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs): Unpadde
       next: 'Pass what the tokenizer returns.',
     });
   }
-  const { rows: ids, choices } = rowsOf('input_ids', inputs.input_ids);
+  for (const [name, value] of Object.entries(inputs)) {
+    if (NAMES.includes(name) || TOKENIZER_NAMES.includes(name) || value === undefined || value === null) continue;
+    throw new UnsupportedError({ what: `a model has no input "${name}"`, supported: NAMES });
+  }
+  const { rows: ids, choices } = rowsOf('input_ids', inputs.input_ids, blocks);
   if (ids.length === 0) throw new InputError({ what: 'input_ids has no rows', actual: '0', expected: 'at least 1' });
   const optional = (name: 'attention_mask' | 'token_type_ids' | 'position_ids') => {
     const given = inputs[name];
     if (given === undefined || given === null) return undefined;
-    const { rows } = rowsOf(name, given);
+    const { rows } = rowsOf(name, given, blocks);
     if (rows.length === ids.length && rows.every((row, b) => row.length === ids[b]!.length)) return rows;
     throw new InputError({
       what: `${name} has another shape than input_ids`,
@@ -55,6 +66,10 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs): Unpadde
     });
   };
   const mask = optional('attention_mask');
+  const odd = mask?.flat().find(value => value !== 0 && value !== 1);
+  if (odd !== undefined) {
+    throw new InputError({ what: 'attention_mask has a wrong value', actual: String(odd), expected: '0 or 1' });
+  }
   const types = optional('token_type_ids');
   const positions = optional('position_ids');
   const rows = ids.map((row, b) => {
@@ -70,19 +85,39 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs): Unpadde
   return { rows, width: Math.max(...ids.map(row => row.length)), choices };
 }
 
-function rowsOf(name: string, given: Tensor | Rows | Blocks): { rows: number[][]; choices: number | undefined } {
+const isRow = (value: unknown): value is ArrayLike<unknown> =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+
+function rowsOf(
+  name: string,
+  given: Tensor | Rows | Blocks,
+  blocks: boolean,
+): { rows: number[][]; choices: number | undefined } {
   const nested: unknown = given instanceof Tensor ? given.tolist() : given;
-  const flat = Array.isArray(nested) && nested.length > 0 && !Array.isArray(nested[0]);
-  if (!Array.isArray(nested) || flat || !nested.every(Array.isArray)) {
-    throw new InputError({
+  const wrong = (actual: string, next?: string) =>
+    new InputError({
       what: `${name} is not a batch of rows`,
-      actual:
-        given instanceof Tensor ? `a tensor of dims [${given.dims.join(', ')}]` : flat ? 'one flat list' : typeof given,
-      expected: 'a Tensor of dims [B, L], or a list of lists of numbers ([B, choices, L] for multiple choice)',
-      next: flat ? 'For a single sequence pass [ids].' : '',
+      actual,
+      expected: blocks ? 'numbers of dims [B, choices, L]' : 'a Tensor of dims [B, L], or a list of lists of numbers',
+      next,
     });
+  if (!Array.isArray(nested)) throw wrong(given instanceof Tensor ? 'a tensor without dims' : typeof given);
+  if (nested.length > 0 && !isRow(nested[0])) throw wrong('one flat list', 'For a single sequence pass [ids].');
+  const isBlock = (value: unknown) => isRow(value) && value.length > 0 && isRow(value[0]);
+  const choices = nested.some(isBlock) ? (nested[0] as unknown[]).length : undefined;
+  if (choices !== undefined && !blocks) throw wrong('three dims', 'Only models for multiple choice take choices.');
+  if (choices !== undefined && !nested.every(block => isBlock(block) && block.length === choices)) {
+    throw wrong('blocks of different numbers of choices');
   }
-  const isBlocks = nested.length > 0 && nested.every(block => block.length > 0 && block.every(Array.isArray));
-  const rows: (number | bigint)[][] = isBlocks ? nested.flat() : nested;
-  return { rows: rows.map(row => row.map(Number)), choices: isBlocks ? nested[0]?.length : undefined };
+  const rows: unknown[] = choices === undefined ? nested : nested.flat();
+  return {
+    choices,
+    rows: rows.map(row => {
+      if (!isRow(row)) throw wrong(`a row that is ${row === null ? 'null' : typeof row}`);
+      return Array.from(row, value => {
+        if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
+        throw wrong(`${JSON.stringify(value) ?? 'undefined'} in a row`);
+      });
+    }),
+  };
 }

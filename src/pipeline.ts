@@ -114,8 +114,9 @@ export type ZeroShotClassificationPipeline = Pipeline<'zero-shot-classification'
 export async function pipeline<T extends Task>(
   task: T,
   model?: ModelLocation | null,
-  options: PretrainedOptions = {},
+  given?: PretrainedOptions | null,
 ): Promise<Pipeline<T>> {
+  const options = given ?? {};
   const name: string = Object.hasOwn(ALIASES, task) ? ALIASES[task as keyof typeof ALIASES] : task;
   if (!Object.hasOwn(TASKS, name)) {
     const supported = [...Object.keys(TASKS), ...Object.keys(ALIASES)];

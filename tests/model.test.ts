@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Caps } from '../shaders/kernel.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
 import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
-import { encoderGraph } from '../src/model/encoder.ts';
+import { canonicalRequest, encoderGraph } from '../src/model/encoder.ts';
 import { checkSequence } from '../src/model/input.ts';
-import { unpadInputs } from '../src/model-inputs.ts';
+import { type ModelInputs, unpadInputs } from '../src/model-inputs.ts';
 import { plan } from '../src/plan/plan.ts';
 import { Tensor } from '../src/tensor.ts';
 
@@ -158,8 +158,10 @@ describe('checkSequence', () => {
 
 describe('unpadInputs', () => {
   const config = readConfig(bert);
+  const unpad = (inputs: object, blocks = false) => unpadInputs(config, inputs as ModelInputs, blocks);
+
   it('takes padding and holes out, and keeps places', () => {
-    const { rows, width } = unpadInputs(config, {
+    const { rows, width } = unpad({
       input_ids: new Tensor('int64', [5, 6, 0, 7, 8, 9], [2, 3]),
       attention_mask: [
         [1, 1, 0],
@@ -178,7 +180,7 @@ describe('unpadInputs', () => {
   });
 
   it('takes ragged lists and given positions', () => {
-    const { rows, width } = unpadInputs(config, { input_ids: [[1], [2n, 3n]], position_ids: [[4], [5, 6]] });
+    const { rows, width } = unpad({ input_ids: [[1], [2n, 3n]], position_ids: [[4], [5, 6]] });
     expect(width).toBe(2);
     expect(rows.map(({ ids, positions }) => [ids, positions])).toEqual([
       [[1], [4]],
@@ -187,6 +189,44 @@ describe('unpadInputs', () => {
         [5, 6],
       ],
     ]);
+  });
+
+  it('takes typed rows and masks of booleans', () => {
+    const { rows } = unpad({ input_ids: [new Int32Array([2, 5, 3])], attention_mask: [[true, true, false]] });
+    expect(rows[0]!.ids).toEqual([2, 5]);
+  });
+
+  it('takes blocks of choices where the model does', () => {
+    const { rows, choices } = unpad({ input_ids: [[[1], [2]]] }, true);
+    expect([rows.length, choices]).toEqual([2, 2]);
+    expect(() => unpad({ input_ids: [[[1], [2]]] })).toThrow(/three dims/);
+    expect(() => unpad({ input_ids: [[[1], [2]], [[3]]] }, true)).toThrow(/different numbers of choices/);
+  });
+
+  it.each([
+    [{ input_ids: [[2, null]] }, /null in a row/],
+    [{ input_ids: [['2', '5']] }, /"2" in a row/],
+    [{ input_ids: [2, 5] }, /one flat list/],
+    [{ input_ids: [[2]], attention_mask: [[-10000]] }, /attention_mask has a wrong value/],
+    [{ input_ids: [[2]], attention_masks: [[1]] }, /no input "attention_masks"/],
+    [{ input_ids: [[2]], task_type_ids: [[1]] }, /no input "task_type_ids"/],
+  ])('refuses %j', (inputs, message) => {
+    expect(() => unpad(inputs)).toThrow(message);
+  });
+});
+
+describe('canonicalRequest', () => {
+  it('makes one of equal requests', () => {
+    expect(canonicalRequest({ attentions: [1, 0, 1] })).toEqual({ attentions: [0, 1] });
+    const head = { kind: 'MaskedLM', picked: true } as const;
+    expect(canonicalRequest({ head: { ...head, topK: 5 } })).toEqual({ head: { ...head, topK: 8 } });
+  });
+});
+
+describe("ALBERT's groups of layers", () => {
+  it('are those of the Python code, which divides floats', () => {
+    const config = readConfig({ ...bert, model_type: 'albert', num_hidden_layers: 18, num_hidden_groups: 14 });
+    expect(config.layerWeights[9]).toBe(Math.floor(9 / (18 / 14)));
   });
 });
 

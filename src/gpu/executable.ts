@@ -65,6 +65,7 @@ export class Executable {
   /** One entry per readback buffer: settles when that buffer may be used again. */
   readonly #busy: Promise<unknown>[] = Array.from({ length: IN_FLIGHT }, () => Promise.resolve());
   #turn = 0;
+  #destroyed = false;
   #entry: Promise<unknown> = Promise.resolve();
 
   private constructor(device: GPUDevice, plan: Plan, weights: WeightStore, kernels: readonly CompiledKernel[]) {
@@ -140,6 +141,7 @@ export class Executable {
   }
 
   destroy(): void {
+    this.#destroyed = true;
     this.#release();
     this.#uniforms.destroy();
     for (const buffer of this.#constants.values()) buffer.destroy();
@@ -147,7 +149,10 @@ export class Executable {
 
   /** One after the other: rooms, readbacks and the order of submits belong to whoever is inside. */
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const result = this.#entry.then(action);
+    const result = this.#entry.then(() => {
+      if (this.#destroyed) throw new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });
+      return action();
+    });
     this.#entry = result.catch(() => undefined);
     return result;
   }
@@ -160,10 +165,48 @@ export class Executable {
     await Promise.all(this.#busy);
     // Doubling must not make a slot of logits larger than a binding may be when the pass itself is not.
     const doubled = grown(sizes, this.#room?.capacity);
-    const { maxStorageBufferBindingSize: most } = this.#device.limits;
-    const capacity = this.plan.slots.some(slot => slotBytes(slot, doubled) > most) ? sizes : doubled;
+    const capacity = this.#excess(doubled) === undefined ? doubled : sizes;
+    const excess = this.#excess(capacity);
+    if (excess) {
+      throw new DeviceError({
+        what: 'a pass needs a buffer larger than this device allows',
+        actual: `${excess.bytes} bytes`,
+        expected: `at most ${excess.most}`,
+        next: 'Ask for fewer layers at a time, or give shorter texts.',
+      });
+    }
     this.#release();
+    this.#device.pushErrorScope('out-of-memory');
+    this.#device.pushErrorScope('validation');
     this.#room = this.#build(capacity);
+    // Both are popped, whatever the first one says.
+    const scopes = [this.#device.popErrorScope(), this.#device.popErrorScope()];
+    const [invalid, full] = await Promise.all(scopes);
+    const refused = invalid ?? full;
+    if (!refused) return;
+    this.#release();
+    throw new DeviceError({
+      what: 'the GPU has no room for a pass',
+      actual: refused.message,
+      next: 'Give fewer or shorter texts, or dispose other models.',
+    });
+  }
+
+  /** The first buffer of a room of this capacity that the device could not have. */
+  #excess(capacity: Sizes): { bytes: number; most: number } | undefined {
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
+    const slot = this.plan.slots
+      .map(each => slotBytes(each, capacity))
+      .find(bytes => bytes > maxStorageBufferBindingSize);
+    if (slot !== undefined) return { bytes: slot, most: maxStorageBufferBindingSize };
+    const readback = this.#readbackBytes(capacity);
+    return readback > maxBufferSize ? { bytes: readback, most: maxBufferSize } : undefined;
+  }
+
+  #readbackBytes(capacity: Sizes): number {
+    let bytes = BLOCK;
+    for (const value of this.plan.outputs.values()) bytes += aligned(capacity[value.rows] * rowBytes(value));
+    return bytes;
   }
 
   #release(): void {
@@ -181,7 +224,7 @@ export class Executable {
       return device.createBuffer({ label: `executable.${label}`, size, usage });
     };
     const input = (name: InputName) =>
-      make(name, capacity[name] * 16, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+      make(name, Math.max(1, capacity[name]) * 16, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
     const inputs = {
       tokens: input('tokens'),
       sequences: input('sequences'),
@@ -191,10 +234,9 @@ export class Executable {
     const slots = this.plan.slots.map((slot, i) =>
       make(`slot${i}`, slotBytes(slot, capacity), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC),
     );
-    let readback = 0;
-    for (const value of this.plan.outputs.values()) readback += aligned(capacity[value.rows] * rowBytes(value));
+    const readback = this.#readbackBytes(capacity);
     const readbacks = this.#busy.map((_, i) =>
-      make(`readback${i}`, Math.max(readback, BLOCK), GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
+      make(`readback${i}`, readback, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
     );
     const buffer = (arg: Argument): GPUBuffer => {
       switch (arg.kind) {

@@ -203,7 +203,7 @@ export function readConfig(raw: unknown): EncoderConfig {
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
     taskVocabSize:
       family.tasks && fields.get('use_task_id') === true ? fields.count('task_type_vocab_size', { fallback: 3 }) : 0,
-    layerWeights: Array.from({ length: layers }, (_, i) => Math.floor((i * groups) / layers)),
+    layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
     relativeBuckets: family.relativeBias ? fields.count('relative_attention_num_buckets', { fallback: 32 }) : 0,
     tiedDecoder: fields.get('tie_word_embeddings') !== false,
     labels: labelsOf(fields),

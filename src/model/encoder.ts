@@ -29,6 +29,21 @@ export interface EncoderRequest {
   readonly head?: HeadRequest;
 }
 
+/**
+ * A request in the form that equal ones share: layers in order and each once, and a top-k of a power of two, of which the caller
+ * takes the first. So that a person's many wishes make few plans and pipelines.
+ */
+export function canonicalRequest(request: EncoderRequest): EncoderRequest {
+  const { hiddenStates, attentions, head } = request;
+  const ordered = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
+  return {
+    ...request,
+    ...(hiddenStates && { hiddenStates: ordered(hiddenStates) }),
+    ...(attentions && { attentions: ordered(attentions) }),
+    ...(head?.topK && { head: { ...head, topK: 2 ** Math.ceil(Math.log2(head.topK)) } }),
+  };
+}
+
 /** The tensors that only the pooler needs: a checkpoint may lack them. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
 

@@ -50,11 +50,8 @@ const MASKED_ACTIVATION: Readonly<Record<string, Activation>> = {
   electra: 'gelu',
 };
 
-/** Whether the head stands on the pooler: then its weights must be there. */
-export const needsPooler = ({ modelType }: EncoderConfig, kind: HeadKind): boolean =>
-  kind === 'NextSentencePrediction' ||
-  (kind === 'PreTraining' && modelType !== 'electra') ||
-  ((kind === 'SequenceClassification' || kind === 'MultipleChoice') && !Object.hasOwn(SEQUENCE_DENSE, modelType));
+/** The families whose choices are judged by the first token through their dense layer; all others but ELECTRA use the pooler. */
+const CHOICE_DENSE = ['distilbert'];
 
 /**
  * Adds a head to a graph. Outputs, by name: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
@@ -84,9 +81,19 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
     case 'NextSentencePrediction':
       b.output('logits', b.linear(pooled(), { from: 'cls.seq_relationship', outputs: 2 })); // [B, 2]
       return;
-    case 'SequenceClassification':
     case 'MultipleChoice': {
-      const outputs = kind === 'MultipleChoice' ? 1 : labels.length;
+      if (modelType === 'electra') {
+        const x = dense(first(), 'sequence_summary.summary', 'gelu'); // [B, C]
+        b.output('logits', b.linear(x, { from: 'classifier', outputs: 1 })); // [B, 1]
+        return;
+      }
+      const own = CHOICE_DENSE.includes(modelType);
+      const x = own ? dense(first(), 'classifier.dense', SEQUENCE_DENSE[modelType]!) : pooled(); // [B, C]
+      b.output('logits', b.linear(x, { from: own ? 'classifier.out_proj' : 'classifier', outputs: 1 })); // [B, 1]
+      return;
+    }
+    case 'SequenceClassification': {
+      const outputs = labels.length;
       const activation = SEQUENCE_DENSE[modelType];
       const x = activation ? dense(first(), 'classifier.dense', activation) : pooled(); // [B, C]
       b.output('logits', b.linear(x, { from: activation ? 'classifier.out_proj' : 'classifier', outputs })); // [B, labels]
