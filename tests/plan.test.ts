@@ -248,6 +248,12 @@ describe('passes', () => {
       expect(slotBytes(slot, sizesOf(Array(64).fill(1), 1))).toBeLessThanOrEqual(caps.maxBindingBytes);
   });
 
+  it('end where attention maps would not fit into a binding', () => {
+    const made = plan(encoderGraph(config, { attentions: [0] }, gpu), gpu);
+    const each = 4 * config.heads * 64 * 64;
+    expect(fill(Array(9).fill(64), made, { ...gpu, maxBindingBytes: 2 * each + 4 })).toBe(2);
+  });
+
   it('end where too many bytes would be read back', () => {
     const wide = { ...config, heads: 9, headSize: 3, maxPositions: 512 };
     const made = plan(encoderGraph(wide, { attentions: [0, 1, 2] }, gpu), gpu);

@@ -11,7 +11,7 @@ export interface Gpu {
 }
 
 const NEXT =
-  'Use Chrome or Edge 113+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
+  'Use Chrome or Edge 116+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
 
 /** Limits worth having beyond the defaults: tables of embeddings are larger than 128 MiB in some models. */
 const WANTED = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;

@@ -119,9 +119,11 @@ export class Executable {
     return bytes;
   }
 
-  /** Makes room for passes of this size ahead of the first one. */
+  /** Makes room for passes of this size ahead of the first one, where the device allows it. */
   async reserve(sizes: Sizes): Promise<void> {
-    await this.#inTurn(() => this.#reserve(sizes));
+    await this.#inTurn(async () => {
+      if (!this.#excess(sizes)) await this.#reserve(sizes);
+    });
   }
 
   /**
@@ -204,9 +206,9 @@ export class Executable {
   }
 
   #readbackBytes(capacity: Sizes): number {
-    let bytes = BLOCK;
+    let bytes = 0;
     for (const value of this.plan.outputs.values()) bytes += aligned(capacity[value.rows] * rowBytes(value));
-    return bytes;
+    return Math.max(bytes, BLOCK);
   }
 
   #release(): void {

@@ -1,4 +1,5 @@
 import type { Caps } from '../../shaders/kernel.ts';
+import { slotBytes } from './arena.ts';
 import type { Sequence } from './batch.ts';
 import type { Rows } from './op.ts';
 import type { Plan } from './plan.ts';
@@ -36,16 +37,14 @@ export function passRoom({ slots, outputs }: Plan, caps: Caps): (sequence: Seque
   // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
   const budget = Math.min(caps.adapter === 'gpu' ? TOKENS.gpu : TOKENS.software, bindable);
-  let tokens = 0;
+  const filled: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
   let bytes = 0;
   return sequence => {
-    const { length } = sequence.ids;
-    const first = tokens === 0;
-    tokens += length;
-    for (const { rows, stride } of outputs.values()) {
-      bytes += 4 * stride * rowsOf(sequence, rows);
-    }
-    return first || (tokens <= budget && bytes <= READBACK_BYTES);
+    const first = filled.sequences === 0;
+    for (const rows of Object.keys(filled) as Rows[]) filled[rows] += rowsOf(sequence, rows);
+    for (const { rows, stride } of outputs.values()) bytes += 4 * stride * rowsOf(sequence, rows);
+    const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
+    return first || (filled.tokens <= budget && binds && bytes <= READBACK_BYTES);
   };
 }
 
