@@ -3,7 +3,7 @@ import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
-import { InputError, UnsupportedError } from './errors.ts';
+import { InputError, UnsupportedError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
@@ -22,7 +22,7 @@ type SessionClass<P> = new (
   engine: Engine,
   model: CallableModel<OutputName>,
   tokenizer: PreTrainedTokenizer,
-  sentence?: SentenceModules | UnsupportedError,
+  sentence?: SentenceModules | WebGPUBertError,
 ) => P;
 
 interface TaskInfo<P> {
@@ -137,8 +137,9 @@ export async function pipeline<T extends Task>(
   const progress = options.progress_callback ?? undefined;
   const { head, host, request, modules } = info;
   const readingModules = modules ? readModules(source) : Promise.resolve(undefined);
-  // Modules that are not built are an error when they are asked for: with a pooling of the caller's they do not matter.
-  const usable = readingModules.catch(error => (error instanceof UnsupportedError ? undefined : Promise.reject(error)));
+  // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
+  // not matter.
+  const usable = readingModules.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
   usable.catch(error => stop.abort(error));
   const engine = await Engine.load(source, {
     device,
@@ -161,7 +162,7 @@ export async function pipeline<T extends Task>(
     }
     progress?.({ status: 'ready', task: name, model: source.name });
     const callable = new PreTrainedModel(engine) as CallableModel<OutputName>;
-    const sentence = await readingModules.catch((error: UnsupportedError) => error);
+    const sentence = await readingModules.catch((error: WebGPUBertError) => error);
     return new info.pipeline(name, engine, callable, tokenizer, sentence) as Pipeline<T>;
   } catch (error) {
     engine.dispose();

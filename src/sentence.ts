@@ -13,12 +13,7 @@ export interface SentenceModules {
   readonly maxLength: number | undefined;
 }
 
-const POOLINGS = {
-  pooling_mode_mean_tokens: 'mean',
-  pooling_mode_cls_token: 'cls',
-  pooling_mode_max_tokens: 'max',
-  pooling_mode_lasttoken: 'last',
-} as const;
+const POOLINGS = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' } as const;
 
 const ACTIVATIONS: Readonly<Record<string, DenseLayer['activation']>> = {
   Identity: undefined,
@@ -30,57 +25,110 @@ const ACTIVATIONS: Readonly<Record<string, DenseLayer['activation']>> = {
 
 /**
  * Reads modules.json and what it names; undefined where the checkpoint has none, as one that is not of sentence-transformers.
- * Throws UnsupportedError for a module or pooling that is not built.
- * Source: sentence-transformers, models/Pooling.py and models/Dense.py.
+ * Throws UnsupportedError for a module, an order of modules or a pooling that is not built, SourceError for a file that is
+ * missing or malformed.
+ * Source: sentence-transformers, base/modules and sentence_transformer/modules (up to 5.x: models).
  */
 export async function readModules(source: ModelSource): Promise<SentenceModules | undefined> {
   const modules = await source.json('modules.json', { optional: true });
-  if (!Array.isArray(modules)) return undefined;
-  const own = await source.json('sentence_bert_config.json', { optional: true });
-  const maxLength = (own as { max_seq_length?: unknown } | undefined)?.max_seq_length;
-  let pooling: SentenceModules['pooling'] | undefined;
-  let normalize = false;
+  if (modules === undefined) return undefined;
+  const { max_seq_length: maxLength, do_lower_case: lower } = object(
+    (await source.json('sentence_bert_config.json', { optional: true })) ?? {},
+    'sentence_bert_config.json',
+  );
+  if (lower === true) {
+    throw new UnsupportedError({
+      what: 'sentence_bert_config.json lowercases the text before the tokenizer, which is not built',
+      actual: 'do_lower_case: true',
+      supported: ['do_lower_case: false'],
+    });
+  }
+  const [, first, ...rest] = chainOf(modules);
+  const config = async ({ path }: Module) => object(await source.json(`${path}/config.json`), `${path}/config.json`);
+  const pooling = poolingOf(await config(first!));
   const dense: DenseLayer[] = [];
   const files: string[] = [];
-  for (const { type, path = '' } of modules as { type?: string; path?: string }[]) {
-    const kind = String(type).split('.').at(-1);
-    const config = async () => (await source.json(`${path}/config.json`)) as Record<string, unknown>;
-    if (kind === 'Transformer') continue;
-    else if (kind === 'Pooling') pooling = poolingOf(await config());
-    else if (kind === 'Normalize') normalize = true;
-    else if (kind === 'Dense') {
-      dense.push(denseOf(await config(), `${path}/config.json`));
-      files.push(`${path}/model.safetensors`);
-    } else {
-      throw new UnsupportedError({
-        what: 'modules.json names a module that is not built',
-        actual: String(type),
-        supported: ['Transformer', 'Pooling', 'Dense', 'Normalize'],
-      });
-    }
+  for (const module of rest) {
+    if (module.kind !== 'Dense') continue;
+    dense.push(denseOf(await config(module), `${module.path}/config.json`));
+    const file = `${module.path}/model.safetensors`;
+    // That it is there is known before the model is loaded with it.
+    await (await source.open(file))!.stream.cancel();
+    files.push(file);
   }
   return {
-    pooling: pooling ?? 'mean',
+    pooling,
     dense,
     files,
-    normalize,
+    normalize: rest.at(-1)?.kind === 'Normalize',
     maxLength: typeof maxLength === 'number' ? maxLength : undefined,
   };
 }
 
+interface Module {
+  readonly kind: string;
+  readonly path: string;
+}
+
+/** The modules of modules.json in their order: a transformer, a pooling, dense layers, and a normalisation or none. */
+function chainOf(modules: unknown): readonly Module[] {
+  const file = 'modules.json';
+  if (!Array.isArray(modules)) throw malformed(file, modules, 'a list of modules');
+  const chain = modules.map(module => {
+    const { type, path } = object(module, file);
+    if (typeof type !== 'string' || typeof path !== 'string')
+      throw malformed(file, module, 'modules of a type and a path');
+    // A class of the repository's own may have any name; it is told whole.
+    return { kind: type.replace(/^sentence_transformers\.(\w+\.)*/, ''), path };
+  });
+  const kinds = chain.map(({ kind }) => kind).join(', ');
+  if (/^Transformer, Pooling(, Dense)*(, Normalize)?$/.test(kinds)) return chain;
+  throw new UnsupportedError({
+    what: 'the modules of modules.json are not built in this order, or one of them is not built at all',
+    actual: kinds || 'none',
+    expected: 'Transformer, Pooling, any number of Dense, and at most one Normalize',
+    supported: ['Transformer', 'Pooling', 'Dense', 'Normalize'],
+  });
+}
+
+/** From 6.x on `pooling_mode` names it, or several in a list; before, it was the one of several booleans that was true. */
 function poolingOf(config: Record<string, unknown>): SentenceModules['pooling'] {
-  const on = Object.keys(config).filter(key => key.startsWith('pooling_mode_') && config[key] === true);
-  const [name] = on;
-  if (on.length === 1 && name && Object.hasOwn(POOLINGS, name)) return POOLINGS[name as keyof typeof POOLINGS];
+  const modes =
+    config.pooling_mode === undefined
+      ? Object.keys(config).flatMap(
+          key => (config[key] === true && /^pooling_mode_(.+?)(_tokens?)?$/.exec(key)?.[1]) || [],
+        )
+      : [config.pooling_mode].flat().map(String);
+  const [name] = modes;
+  if (modes.length === 1 && Object.hasOwn(POOLINGS, name!)) return POOLINGS[name as keyof typeof POOLINGS];
   throw new UnsupportedError({
     what: 'the pooling of this checkpoint is not built',
-    actual: on.join(' and ') || 'none',
+    actual: modes.join(' and ') || 'none',
     supported: Object.keys(POOLINGS),
   });
 }
 
+function object(value: unknown, file: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(file, value, 'an object');
+  return value as Record<string, unknown>;
+}
+
+function malformed(file: string, value: unknown, expected: string): SourceError {
+  return new SourceError({ file, what: `${file} is malformed`, actual: JSON.stringify(value), expected });
+}
+
 function denseOf(config: Record<string, unknown>, file: string): DenseLayer {
   const { in_features: inputs, out_features: outputs, bias = true, activation_function: name = 'Tanh' } = config;
+  const elsewhere = ['module_input_name', 'module_output_name', 'use_residual'].find(
+    key => ![undefined, null, false, 'sentence_embedding'].includes(config[key] as null),
+  );
+  if (elsewhere) {
+    throw new UnsupportedError({
+      what: `${file} asks for what is not built`,
+      actual: `${elsewhere}: ${config[elsewhere]}`,
+      supported: ["module_input_name: 'sentence_embedding'", 'use_residual: false'],
+    });
+  }
   const activation = String(name).split('.').at(-1)!;
   if (!Object.hasOwn(ACTIVATIONS, activation)) {
     throw new UnsupportedError({

@@ -237,6 +237,41 @@ describe('files and bytes', () => {
     expect(await open(fileList).json('config.json')).toEqual(CONFIG);
   });
 
+  const chosen = (...paths: string[]) => paths.map(path => file(path.split('/').at(-1)!, JSON.stringify(path), path));
+  const named = (...paths: string[]) => paths.map(name => ({ name, blob: new Blob([JSON.stringify(name)]) }));
+
+  test('a chosen folder: files by their paths in it', async () => {
+    const source = open(chosen('name/1_Pooling/config.json', 'name/config.json', 'name/modules.json'));
+    expect(await source.json('config.json')).toBe('name/config.json');
+    expect(await source.json('1_Pooling/config.json')).toBe('name/1_Pooling/config.json');
+    expect(await source.json('modules.json')).toBe('name/modules.json');
+  });
+
+  test('a chosen folder that holds the folder of the model', async () => {
+    const source = open(chosen('hub/README.json', 'hub/a/b/1_Pooling/config.json', 'hub/a/b/config.json'));
+    expect(await source.json('config.json')).toBe('hub/a/b/config.json');
+    expect(await source.json('1_Pooling/config.json')).toBe('hub/a/b/1_Pooling/config.json');
+  });
+
+  test('a file of a subfolder does not stand in for one that is not in the folder', async () => {
+    const source = open(chosen('name/config.json', 'name/2_Dense/model.safetensors'));
+    expect(await source.open('model.safetensors', { optional: true })).toBeUndefined();
+  });
+
+  test('names with slashes', async () => {
+    const source = open(named('1_Pooling/config.json', 'config.json'));
+    expect(await source.json('config.json')).toBe('config.json');
+    expect(await source.json('1_Pooling/config.json')).toBe('1_Pooling/config.json');
+    expect(await open(named('name/vocab.json', 'name/config.json')).json('vocab.json')).toBe('name/vocab.json');
+    expect(await open(named('name/tokenizer.json')).json('tokenizer.json')).toBe('name/tokenizer.json');
+    const bytes = new TextEncoder().encode(text);
+    expect(await open({ '1_Pooling/config.json': bytes }).json('1_Pooling/config.json')).toEqual(CONFIG);
+  });
+
+  test('two files of one name', () => {
+    expect(() => open([file('config.json', text), file('config.json', '{}')])).toThrow(InputError);
+  });
+
   test('named blobs, bytes, a buffer', async () => {
     expect(await open([{ name: 'config.json', blob: new Blob([text]) }]).json('config.json')).toEqual(CONFIG);
     const source = open({

@@ -162,6 +162,34 @@ check("sentence-transformers' modules: pooling, a dense layer, normalised", asyn
   await model.dispose();
 });
 
+check(
+  'a folder of sentence-transformers; modules that are not whole matter only where they are asked for',
+  async () => {
+    const own = await fetchFiles(url('bert-base'));
+    const file = (path: string, body: BlobPart) =>
+      Object.defineProperty(new File([body], path.split('/').at(-1)!), 'webkitRelativePath', { value: `name/${path}` });
+    const types = ['Transformer', 'Pooling'].map(name => `sentence_transformers.models.${name}`);
+    const modules = types.map((type, idx) => ({ idx, name: `${idx}`, path: idx ? '1_Pooling' : '', type }));
+    const files = [
+      ...Object.entries(own).map(([name, body]) => file(name, body as BlobPart)),
+      file('modules.json', JSON.stringify(modules)),
+    ];
+    const whole = [file('1_Pooling/config.json', '{"embedding_dimension": 48, "pooling_mode": "max"}'), ...files];
+    const pipe = await load('feature-extraction', whole);
+    const wanted = await pipe(TEXTS, { pooling: 'max' });
+    expectEqual((await pipe(TEXTS, { pooling: 'model' })).tolist(), wanted.tolist(), 'what the modules say');
+    await pipe.dispose();
+    const lacking = await load('feature-extraction', files);
+    expectEqual((await lacking(TEXTS, { pooling: 'max' })).tolist(), wanted.tolist(), 'without the file of a module');
+    const error = await expectThrows(
+      () => lacking(TEXTS, { pooling: 'model' }),
+      'the modules of a file that is not there',
+    );
+    expect(error instanceof library.SourceError && error.file === '1_Pooling/config.json', `${error}`);
+    await lacking.dispose();
+  },
+);
+
 check('models on one device: each kernel compiled once, and none lost with the first model', async () => {
   const device = await ownDevice();
   const first = await library.pipeline('text-classification', url('bert-sequence'), { device });

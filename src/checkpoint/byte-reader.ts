@@ -58,10 +58,10 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** A stream that asks the generator for a piece only when a reader wants one; `stop` ends a pending wait on cancel. */
+/** A stream that asks the generator for a piece only when a reader wants one; `stop` ends a pending wait on cancel, and what a generator that never began would leave open. */
 export function streamOf(
   pieces: AsyncGenerator<Uint8Array>,
-  stop: (reason: unknown) => void = () => undefined,
+  stop: (reason: unknown) => Promise<void> = async () => undefined,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
@@ -71,7 +71,7 @@ export function streamOf(
         else controller.enqueue(value);
       },
       async cancel(reason) {
-        stop(reason);
+        await stop(reason).catch(() => undefined);
         await pieces.return(undefined).catch(() => undefined);
       },
     },

@@ -1,7 +1,7 @@
 import { InputError } from '../errors.ts';
 import { type Environment, hasFileSystem } from './environment.ts';
 
-/** A file given from memory or from an <input type="file">. */
+/** A file given from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
 export type LocalFile = File | { name: string; blob: Blob };
 
 /**
@@ -9,7 +9,7 @@ export type LocalFile = File | { name: string; blob: Blob };
  * - a hub id, 'org/name': looked for under env.localModelPath where env.allowLocalModels, then at env.remoteHost;
  * - a base URL: 'https://host/path/', a URL object, or './path/' and '/path/' beside the page;
  * - in Node and Deno a directory, './path' or absolute, or a file: URL;
- * - a FileList or an array of files, found by their names;
+ * - a FileList or an array of files, found by their paths below the folder of config.json;
  * - an object from file names to their bytes or blobs.
  */
 export type ModelLocation =
@@ -115,7 +115,6 @@ function joinPath(folder: string, subfolder: string): string {
 
 function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
   const files = new Map<string, Blob | Uint8Array>();
-  const depths = new Map<string, number>();
   const fail = (actual: unknown): never => {
     throw new InputError({
       what: 'this is not a list of the files of a model',
@@ -129,12 +128,23 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
     for (const file of Array.from(where as ArrayLike<LocalFile>)) {
       const blob = file instanceof Blob ? file : file?.blob;
       if (!(blob instanceof Blob) || typeof file.name !== 'string') fail(file);
-      const parts = (('webkitRelativePath' in file && file.webkitRelativePath) || file.name).split('/');
-      const name = parts.at(-1)!;
-      // Of a chosen folder, the files nearest to its top: 'model/config.json', not 'model/onnx/config.json'.
-      if (parts.length >= (depths.get(name) ?? Number.POSITIVE_INFINITY)) continue;
-      depths.set(name, parts.length);
-      files.set(name, blob);
+      // Of a chosen folder, what is below it; a selection of files has names only.
+      const chosen = 'webkitRelativePath' in file && file.webkitRelativePath;
+      const path = chosen ? chosen.slice(chosen.indexOf('/') + 1) : file.name;
+      if (files.has(path)) {
+        throw new InputError({
+          what: 'two of the files of a model have the same name',
+          actual: path,
+          next: 'Choose the folder, or give { name, blob } objects whose names are the paths in it.',
+        });
+      }
+      files.set(path, blob);
+    }
+    const root = rootOf([...files.keys()]);
+    // A file directly in the folder of the model is the one of its name: 'config.json', not 'onnx/config.json'.
+    for (const [path, file] of [...files]) {
+      const name = path.slice(root.length);
+      if (path.startsWith(root) && !files.has(name)) files.set(name, file);
     }
   } else {
     for (const [name, value] of Object.entries(where as Record<string, unknown>)) {
@@ -144,4 +154,12 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
     }
   }
   return files;
+}
+
+/** The folder of the model, with its slash: the one nearest to the top that has a config.json, or else any file. */
+function rootOf(paths: readonly string[]): string {
+  const configs = paths.filter(path => /(^|\/)config\.json$/.test(path));
+  const folders = (configs.length > 0 ? configs : paths).map(path => path.slice(0, path.lastIndexOf('/') + 1));
+  const depth = (folder: string) => folder.split('/').length;
+  return folders.length === 0 ? '' : folders.reduce((a, b) => (depth(b) < depth(a) ? b : a));
 }

@@ -19,6 +19,11 @@ export interface SourceOptions extends LocationOptions {
   integrity?: Readonly<Record<string, string>>;
 }
 
+interface OpenedFile extends StoredFile {
+  /** Ends the reading at the store. Idempotent. */
+  close(): Promise<unknown>;
+}
+
 /**
  * The files of one model. Nothing is requested before a file is opened.
  * @throws InputError where the location or an option is malformed
@@ -34,7 +39,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   const report = progressReporter(name, options.progress_callback);
 
   /** The file with everything about it checked that can be before its end; the rest is checked by its `bytes`. */
-  async function acquire(file: string, optional: boolean, own: AbortSignal): Promise<StoredFile | undefined> {
+  async function acquire(file: string, optional: boolean, own: AbortSignal): Promise<OpenedFile | undefined> {
     own.throwIfAborted();
     if (!isSafePath(file)) {
       throw new SourceError({ file, what: 'a file of a model has an unsafe name', actual: JSON.stringify(file) });
@@ -52,10 +57,15 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
         throw error;
       }
       if (stored === undefined) continue;
-      const head = await firstBytes(stored.bytes);
+      const { bytes } = stored;
+      const head = await firstBytes(bytes);
       const wrong = foreign(file, head, stored.where);
-      if (wrong === undefined) return { ...stored, bytes: checked(file, head, stored, own) };
-      await stored.bytes.return(undefined);
+      if (wrong === undefined) {
+        if (own.aborted) await bytes.return(undefined);
+        own.throwIfAborted();
+        return { ...stored, bytes: checked(file, head, stored, own), close: () => bytes.return(undefined) };
+      }
+      await bytes.return(undefined);
       await stored.discard?.();
       await stored.absent?.();
       obstacle ??= wrong;
@@ -72,16 +82,23 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   ): AsyncGenerator<Uint8Array> {
     const expected = integrity[file]?.toLowerCase();
     const hash = expected === undefined ? undefined : sha256();
-    const progress = report.download(file, size);
     async function* pieces() {
       if (head.length > 0) yield head;
       yield* bytes;
     }
-    for await (const piece of pieces()) {
+    try {
+      const progress = report.download(file, size);
+      for await (const piece of pieces()) {
+        own.throwIfAborted();
+        hash?.update(piece);
+        progress(piece.length);
+        yield piece;
+      }
+      // Bytes that an abort has closed end early.
       own.throwIfAborted();
-      hash?.update(piece);
-      progress(piece.length);
-      yield piece;
+    } finally {
+      // `pieces` may stand at its head, and does not end what it has not come to.
+      await bytes.return(undefined);
     }
     const actual = hash?.hex();
     if (actual === expected) return;
@@ -101,9 +118,15 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
     const own = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     const stored = await acquire(file, optional, own);
     if (stored === undefined) return undefined;
-    const { size, keep } = stored;
+    const { size, keep, close } = stored;
     const bytes = keep === undefined ? stored.bytes : kept(stored.bytes, body => keep(body, size));
-    return { size, stream: streamOf(finished(file, bytes), reason => stop.abort(reason)) };
+    // Before the first read the generators around the file have not begun, and to end them would not close it.
+    own.addEventListener('abort', () => void close().catch(() => undefined));
+    const cancel = async (reason: unknown) => {
+      stop.abort(reason);
+      await close();
+    };
+    return { size, stream: streamOf(finished(file, bytes), cancel) };
   }
 
   /** 'done' is reported after the file has been kept, so that whoever waits for it may go offline. */

@@ -31,8 +31,10 @@ export function webStore({ base, fixed }: Place & { kind: 'web' }, env: Environm
         await cache?.put(url, new Response(null, { status: 404 })).catch(() => undefined);
       };
       const found = await cache?.match(url).catch(() => undefined);
+      const current = found?.ok && !signal.aborted && (fixed || !(await isOutdated(found, connection)));
+      if (!current || signal.aborted) await found?.body?.cancel().catch(() => undefined);
       signal.throwIfAborted();
-      if (found?.ok && (fixed || !(await isOutdated(found, connection)))) {
+      if (current) {
         return { size: sizeOf(found), bytes: download(found, connection, discard), where: url, discard };
       }
       let response: Response;
@@ -72,10 +74,9 @@ export function webStore({ base, fixed }: Place & { kind: 'web' }, env: Environm
   };
 }
 
-/** Whether the server has another version, or none, of what is in the cache. Without a connection: no. */
+/** Whether the server has another version, or none, of what is in the cache. Without a connection, or after an abort: no. */
 async function isOutdated(cached: Response, { url, fetch, signal }: Connection): Promise<boolean> {
   const response = await fetch(url, { method: 'HEAD', signal }).catch(() => undefined);
-  signal.throwIfAborted();
   if (response === undefined) return false;
   if (!response.ok) return response.status === 404 || response.status === 410;
   const [now, then] = [validatorOf(response), validatorOf(cached)];
