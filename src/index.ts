@@ -45,7 +45,7 @@ export {
   type ZeroShotClassificationPipeline,
 } from './pipeline.ts';
 export type { FeatureExtractionOptions } from './pipelines/feature-extraction.ts';
-export type { OverflowOptions, RunOptions } from './pipelines/session.ts';
+export type { OverflowOptions, RunOptions, Said } from './pipelines/session.ts';
 export type { ClassificationInput } from './pipelines/text-classification.ts';
 export type { PoolingName } from './tasks/feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';

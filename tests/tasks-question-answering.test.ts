@@ -112,6 +112,15 @@ describe('question-answering', () => {
     expect(both.map(({ answer }) => answer.toLowerCase()).sort()).toEqual(['xy', 'xyxy']);
   });
 
+  test('the usual stride gives way to a long question, a stride that was asked for does not', () => {
+    expect(answerOptions({}, 64, 31)).toMatchObject({ maxLength: 64, stride: 32 });
+    expect(answerOptions({}, 64, 32)).toMatchObject({ stride: 16 });
+    expect(answerOptions({}, 512, 300)).toMatchObject({ maxLength: 384, stride: 42 });
+    expect(answerOptions({}, 64, 63)).toMatchObject({ stride: 0 });
+    expect(answerOptions({}, 64, 90)).toMatchObject({ stride: 0 });
+    expect(answerOptions({ doc_stride: 32 }, 64, 50)).toMatchObject({ stride: 32 });
+  });
+
   test('defaults and limits of the options', () => {
     expect(answerOptions({}, 512)).toMatchObject({ maxLength: 384, stride: 128, topK: 1, maxAnswerLength: 15 });
     expect(answerOptions({}, 65)).toMatchObject({ maxLength: 65, stride: 32, alignToWords: true });

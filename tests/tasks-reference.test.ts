@@ -170,7 +170,7 @@ test.each(fixture<ZeroShotCase>('zero-shot-classification').cases)('zero-shot-cl
   const labels = candidateLabels(found.labels);
   const { hypotheses, multiLabel } = zeroShotOptions(labels, found.options);
   expect(hypotheses).toHaveLength(found.logits.length);
-  const ids = entailmentIds(found.label2id, 3);
+  const ids = entailmentIds(found.label2id, ['LABEL_0', 'LABEL_1', 'LABEL_2']);
   expectSame(zeroShot(found.text, labels, found.logits, ids, multiLabel), found.answer, 'answer');
 });
 

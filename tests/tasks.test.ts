@@ -50,6 +50,13 @@ describe('arguments', () => {
     expect(() => choice('precision', 'int4', ['int8'], 'int8')).toThrow(UnsupportedError);
     expect(count('top_k', undefined, 5)).toBe(5);
   });
+
+  test('options that are null are none, and what is no object is refused', () => {
+    expect(checkNames('fill-mask', null, ['top_k'])).toEqual({});
+    expect(checkNames('fill-mask', undefined, ['top_k'])).toEqual({});
+    expect(checkNames('fill-mask', { top_k: 3 }, ['top_k'])).toEqual({ top_k: 3 });
+    expect(() => checkNames('fill-mask', 5 as unknown as object, ['top_k'])).toThrow('the options of fill-mask');
+  });
 });
 
 describe('text-classification', () => {
@@ -82,6 +89,17 @@ describe('text-classification', () => {
     expect(shaped([a!, b!], true, 1)).toEqual([...a!, ...b!]);
     expect(shaped([a!], false, 2)).toEqual(a);
     expect(shaped([a!, b!], true, 2)).toEqual([a, b]);
+  });
+
+  test.each([
+    [undefined, false],
+    [1, false],
+    [null, true],
+    [3, true],
+  ])('one label, a list of texts, top_k %j: lists %j', (top_k, lists) => {
+    const chosen = classificationOptions({ top_k }, undefined, 1);
+    const [a, b] = [0, 1].map(logit => classify([logit], ['A'], chosen));
+    expect(shaped([a!, b!], true, chosen.topK)).toEqual(lists ? [a, b] : [...a!, ...b!]);
   });
 
   test('texts and pairs', () => {
@@ -198,12 +216,19 @@ describe('zero-shot-classification', () => {
       { entailment: 1, contradiction: 0 },
     ],
   ])('%j', (label2id, ids) => {
-    expect(entailmentIds(label2id, Object.keys(label2id).length)).toEqual(ids);
+    expect(entailmentIds(label2id, Object.keys(label2id))).toEqual(ids);
   });
 
   test('a model that does not judge hypotheses', () => {
-    expect(() => entailmentIds({ NEG: 0, POS: 1 }, 2)).toThrow('no label "entailment"');
-    expect(() => entailmentIds(undefined, 2)).toThrow(UnsupportedError);
+    expect(() => entailmentIds({ NEG: 0, POS: 1 }, ['NEG', 'POS'])).toThrow('no label "entailment"');
+    expect(() => entailmentIds(undefined, ['LABEL_0', 'LABEL_1'])).toThrow(UnsupportedError);
+    expect(() => entailmentIds(undefined, ['LABEL_0', 'LABEL_1'])).toThrow('LABEL_0, LABEL_1');
+  });
+
+  test.each([undefined, null, {}])('without label2id (%j) the names are those of id2label', label2id => {
+    const labels = ['neutral', 'Entailment', 'contradiction'];
+    expect(entailmentIds(label2id, labels)).toEqual({ entailment: 1, contradiction: 2 });
+    expect(entailmentIds(label2id, ['entailment', 'not'])).toEqual({ entailment: 0, contradiction: 1 });
   });
 
   test('labels together, and each alone', () => {

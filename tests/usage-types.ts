@@ -1,4 +1,5 @@
 import {
+  type Answer,
   AutoModelForMaskedLM,
   AutoModelForQuestionAnswering,
   AutoTokenizer,
@@ -14,47 +15,50 @@ import {
 // Nothing here runs: the compiler says whether a program written like this gets the types that it should.
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Cut<T> = T & { readonly truncated: boolean };
+type Cuts<T> = T & { readonly truncated: readonly boolean[] };
 const is = <_ extends true>(): void => undefined;
 
 export async function pipelines(id: string): Promise<void> {
   const extractor = await pipeline('feature-extraction', id, { device: 'webgpu', dtype: 'fp32' });
   const embeddings = await extractor(['a', 'b'], { pooling: 'mean', normalize: true, truncate_dim: 64 });
-  is<Same<typeof embeddings, Tensor>>();
+  is<Same<typeof embeddings, Cuts<Tensor>>>();
+  await extractor('a', null);
 
   const classifier = await pipeline('text-classification', id);
   const classified = await classifier('a', { top_k: null, overflow: 'window' });
-  is<Same<typeof classified, Classification[] | Classification[][]>>();
+  is<Same<typeof classified, Cuts<Classification[]>>>();
   await classifier({ text: 'a', text_pair: 'b' });
   const sentiment = await pipeline('sentiment-analysis');
   is<Same<typeof sentiment, typeof classifier>>();
 
   const ner = await pipeline('ner', id);
   const entities = await ner('a', { aggregation_strategy: 'simple', ignore_labels: [] });
-  is<Same<typeof entities, Entity[] | Entity[][]>>();
+  is<Same<typeof entities, Cut<Entity[]>>>();
 
   const unmasker = await pipeline('fill-mask', id);
   const filled = await unmasker('the [MASK]', { top_k: 3, targets: ['a'] });
-  is<Same<typeof filled, FilledMask[] | FilledMask[][] | FilledMask[][][]>>();
+  is<Same<typeof filled, Cut<FilledMask[]>>>();
 
   const answerer = await pipeline('question-answering', id);
   const answer = await answerer('a?', 'b', { top_k: 1, doc_stride: 3 });
-  const first = Array.isArray(answer) ? answer[0] : answer;
-  is<Same<NonNullable<typeof first>['start'], number>>();
+  is<Same<typeof answer, Cut<Answer>>>();
 
   const judge = await pipeline('zero-shot-classification', id);
   const judged = await judge('a', ['b', 'c'], { multi_label: true });
-  is<Same<typeof judged, ZeroShotResult | ZeroShotResult[]>>();
+  is<Same<typeof judged, Cut<ZeroShotResult>>>();
 
   const ranker = await pipeline('text-ranking', id);
   const ranked = await ranker('a', ['b'], { return_documents: true, top_k: 1 });
-  is<Same<typeof ranked, RankedDocument[]>>();
+  is<Same<typeof ranked, Cuts<RankedDocument[]>>>();
 
   const next = await (await pipeline('next-sentence-prediction'))('a', 'b');
   is<Same<typeof next.label, 'IsNext' | 'NotNext'>>();
+  is<Same<typeof next.truncated, boolean>>();
   const [choice] = await (await pipeline('multiple-choice', id))('a', ['b', 'c']);
   is<Same<NonNullable<typeof choice>['index'], number>>();
   const scores = await (await pipeline('sentence-similarity'))({ source_sentence: 'a', sentences: ['b'] });
-  is<Same<typeof scores, number[]>>();
+  is<Same<typeof scores, Cuts<number[]>>>();
 
   // @ts-expect-error: there is no such task
   await pipeline('text-generation', id);
@@ -63,6 +67,64 @@ export async function pipelines(id: string): Promise<void> {
   // @ts-expect-error: a context is missing
   await answerer('a?');
   await extractor.dispose();
+}
+
+/** The shape of an answer follows from the arguments: nothing has to be narrowed or cast. */
+export async function shapes(id: string, some: string | readonly string[], k: number): Promise<void> {
+  const extractor = await pipeline('feature-extraction', id);
+  const out = await extractor('x');
+  is<Same<typeof out.truncated, readonly boolean[]>>();
+
+  const qa = await pipeline('question-answering', id);
+  const [q, c] = ['a?', 'b'] as const;
+  (await qa(q, c)).answer satisfies string;
+  (await qa(q, c, null)).truncated satisfies boolean;
+  (await qa(q, c, { top_k: 3 })).map(({ answer }) => answer) satisfies string[];
+  const maybe = await qa(q, c, { top_k: k });
+  is<Same<typeof maybe, Cut<Answer> | Cut<Answer[]>>>();
+
+  const classify = await pipeline('text-classification', id);
+  (await classify('x'))[0]!.label satisfies string;
+  (await classify('x', { top_k: null }))[0]!.label satisfies string;
+  (await classify(['x', 'y']))[0]!.label satisfies string;
+  (await classify(['x', 'y'], { top_k: 1 }))[0]!.label satisfies string;
+  (await classify(['x', 'y'], { top_k: null }))[0]![0]!.label satisfies string;
+  (await classify([{ text: 'x', text_pair: 'y' }], { top_k: 2 }))[0]![0]!.label satisfies string;
+  const labels = await classify(['x'], { top_k: k });
+  is<Same<typeof labels, Cuts<Classification[]> | Cuts<Classification[][]>>>();
+  const either = await classify(some);
+  is<Same<typeof either, typeof labels>>();
+
+  const ner = await pipeline('ner', id);
+  (await ner('x'))[0]!.start satisfies number;
+  (await ner('x')).truncated satisfies boolean;
+  (await ner(['x', 'y']))[0]![0]!.start satisfies number;
+  (await ner(['x', 'y']))[0]!.truncated satisfies boolean;
+  const groups = await ner(some);
+  is<Same<typeof groups, Cut<Entity[]> | Cut<Entity[]>[]>>();
+
+  const fill = await pipeline('fill-mask', id);
+  (await fill('x'))[0]!.token_str satisfies string;
+  (await fill(['x', 'y']))[0]![0]!.token_str satisfies string;
+  (await fill<FilledMask[][]>('x'))[0]![0]!.token_str satisfies string;
+  const masks: FilledMask[][] = await fill('x');
+  masks[0]![0]!.sequence satisfies string;
+
+  const zs = await pipeline('zero-shot-classification', id);
+  (await zs('x', ['a'])).labels satisfies string[];
+  (await zs(['x'], 'a, b'))[0]!.labels satisfies string[];
+
+  const choose = await pipeline('multiple-choice', id);
+  (await choose('x', ['a'], null)).truncated satisfies readonly boolean[];
+
+  // @ts-expect-error: one answer is no list
+  (await qa(q, c)).map(String);
+  // @ts-expect-error: top_k of 3 is a list
+  (await qa(q, c, { top_k: 3 })).answer;
+  // @ts-expect-error: a list for each text
+  (await classify(['x'], { top_k: null }))[0]!.label;
+  // @ts-expect-error: there is no such option
+  await classify(['x'], { topk: 3 });
 }
 
 export async function models(id: string): Promise<void> {

@@ -84,6 +84,25 @@ check('arguments that make no sense are refused by name', async log => {
     bad.push(`${label} ${error}`);
   }
   expectEqual(bad, [], 'not refused as it should be');
+  // No options at all: what JavaScript's callers write where they have none.
+  const plain: [keyof typeof pipes, ...unknown[]][] = [
+    ['features', 'a'],
+    ['mask', 'the [MASK]'],
+    ['text', 'a'],
+    ['token', 'a'],
+    ['qa', 'question', 'context'],
+    ['rank', 'query', ['document']],
+    ['choice', 'text', ['a', 'b']],
+    ['next', 'text', 'next'],
+    ['similar', { source_sentence: 'a', sentences: ['b'] }],
+    ['zero', 'text', ['a', 'b']],
+  ];
+  expectEqual(plain.length, Object.keys(pipes).length, 'calls with null');
+  for (const [name, ...values] of plain) {
+    expectEqual(await untyped[name](...values, null), await untyped[name](...values), `${name} with null as options`);
+    const error = await expectThrows(() => untyped[name](...values, 5), `${name} with 5 as options`);
+    expect(error instanceof InputError && /options/.test(error.message), `${error}`);
+  }
   const wrongHead = await expectThrows(() => load('question-answering', url('bert-token')), 'a head that is not there');
   expect(wrongHead instanceof library.CheckpointError && /qa_outputs/.test(wrongHead.message), `${wrongHead}`);
   const noNli = await load('zero-shot-classification', url('bert-sequence'));

@@ -98,3 +98,29 @@ check('overflow of text-classification and token-classification', async log => {
   await ner.dispose();
   log(`${whole.length} tokens, ${groups.length} groups`);
 });
+
+check('pairs, similarity and answers say what was cut', async () => {
+  const next = await load('next-sentence-prediction', url('bert-pretraining'));
+  expectEqual(
+    [(await next('a', 'b')).truncated, (await next('a', LONG)).truncated, (await next(LONG, 'b')).truncated],
+    [false, true, true],
+    'next-sentence-prediction',
+  );
+  expectEqual(Object.keys(await next('a', LONG)), ['label', 'score'], 'names');
+  await next.dispose();
+  const choose = await load('multiple-choice', url('bert-choice'));
+  const choices = await choose('a', ['b', LONG, 'c']);
+  expectEqual([choices.length, choices.truncated], [3, [false, true, false]], 'multiple-choice');
+  expectEqual((await choose(LONG, ['b', 'c'])).truncated, [true, true], 'a text that is cut for every choice');
+  await choose.dispose();
+  const similar = await load('sentence-similarity', url('bert-base'));
+  const cosines = await similar({ source_sentence: 'a', sentences: ['b', LONG] });
+  expectEqual([cosines.length, cosines.truncated], [2, [false, true]], 'sentence-similarity');
+  const all = await similar({ source_sentence: LONG, sentences: ['b', 'c'] });
+  expectEqual(all.truncated, [true, true], 'a source that is cut for every score');
+  await similar.dispose();
+  const answer = await load('question-answering', url('bert-qa'));
+  expectEqual((await answer('a?', LONG)).truncated, false, 'question-answering runs windows');
+  expectEqual((await answer('a?', LONG, { top_k: 2 })).truncated, false, 'a list of answers');
+  await answer.dispose();
+});

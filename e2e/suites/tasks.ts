@@ -62,6 +62,35 @@ check('zero-shot-classification: every pair in one pass, one label or several', 
   log(`9 pairs in one pass; ${same.length} answers of Python`);
 });
 
+check('zero-shot-classification: without label2id the labels are those of id2label', async () => {
+  const names = ['contradiction', 'neutral', 'entailment'];
+  const label2id = Object.fromEntries(names.map((name, i) => [name, i]));
+  const from = async (config: object) =>
+    load('zero-shot-classification', await edited(url('bert-sequence'), { config }));
+  const plain = await from({ id2label: names, label2id: undefined });
+  const both = await from({ id2label: names, label2id });
+  expectEqual(await plain(TEXTS, ['history', 'food']), await both(TEXTS, ['history', 'food']), 'answers');
+  await plain.dispose();
+  await both.dispose();
+});
+
+check('text-classification with one label: the shape is that of the top_k that was asked for', async () => {
+  const pipe = await load('text-classification', url('bert-rerank'));
+  const flat = await pipe(TEXTS);
+  const lists = flat.map(one => [one]);
+  for (const [label, got, wanted] of [
+    ['no top_k', flat.map(({ label }) => label), TEXTS.map(() => 'LABEL_0')],
+    ['top_k 1', await pipe(TEXTS, { top_k: 1 }), flat],
+    ['top_k null', await pipe(TEXTS, { top_k: null }), lists],
+    ['top_k 2', await pipe(TEXTS, { top_k: 2 }), lists],
+  ] as const) {
+    expectEqual(got, wanted, label);
+  }
+  const [one, ...more] = await pipe(TEXTS[0]!, { top_k: null });
+  expectEqual([one!.label, more], ['LABEL_0', []], 'one text, top_k null');
+  await pipe.dispose();
+});
+
 check('text-ranking as CrossEncoder.rank', async () => {
   const pipe = await load('text-ranking', url('bert-rerank'));
   const query = 'Where is the tower?';

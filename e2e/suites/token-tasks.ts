@@ -1,8 +1,8 @@
 import { load, logitsOf, softmax, url } from '../answers.ts';
 import { edited, floats } from '../checkpoint-edit.ts';
 import { random } from '../dispatch.ts';
-import { check, expect, expectClose, expectEqual } from '../harness.ts';
-import { fetchJson } from '../library.ts';
+import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
+import { fetchJson, library } from '../library.ts';
 
 /** The tasks on tokens, against all paths and all spans, one by one. */
 
@@ -117,6 +117,26 @@ check('question-answering: a context of many windows, spans weighed one by one',
     );
     expectClose([got.score], [wanted!.score], { label: 'score', absolute: 1e-6 });
     log(`${encodings.length} windows of ${max_seq_len}: ${JSON.stringify(got.answer)}`);
+  }
+  await pipe.dispose();
+});
+
+check('question-answering: a long question and no doc_stride', async log => {
+  const pipe = await load('question-answering', url('bert-qa'));
+  const lengthOf = (question: string) => pipe.tokenizer.text.encode(question, { pair: '' }).ids.length;
+  let question = 'Who built it';
+  // The usual stride of 32 does not fit any more; then only few tokens are left for the context.
+  for (const taken of [32, 45, 58]) {
+    while (lengthOf(question) < taken) question += ' a';
+    const room = 64 - lengthOf(question);
+    expect(room > 0 && room <= 32, `room for ${room} tokens`);
+    const got = await pipe(question, CONTEXT);
+    expectEqual(got.answer, CONTEXT.slice(got.start, got.end), `answer with room for ${room}`);
+    const same = await pipe(question, CONTEXT, { doc_stride: room >> 1 });
+    expectEqual(got, same, `as with half of the room, ${room}, as the stride`);
+    const error = await expectThrows(() => pipe(question, CONTEXT, { doc_stride: 32 }), 'a stride that was asked for');
+    expect(error instanceof library.InputError && /stride/.test(error.message), `${error}`);
+    log(`room for ${room} tokens: ${JSON.stringify(got.answer)}`);
   }
   await pipe.dispose();
 });

@@ -15,6 +15,7 @@ import {
   OVERFLOW_NAMES,
   type OverflowOptions,
   type RunOptions,
+  type Said,
   Session,
   saying,
   tokensOf,
@@ -46,8 +47,11 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
    *   const out = await extractor(['a', 'b'], { pooling: 'mean', normalize: true }); // out.dims: [2, 384]
    *   out.truncated; // [false, false]: whether a text was longer than the model takes
    */
-  async _call(texts: string | readonly string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
-    checkNames(this.task, options, NAMES);
+  async _call(
+    texts: string | readonly string[],
+    given?: FeatureExtractionOptions | null,
+  ): Promise<Said<Tensor, readonly boolean[]>> {
+    const options = checkNames(this.task, given, NAMES);
     const { pooling = 'none', truncate_dim, signal } = options;
     const list = textList(texts);
     const modules = pooling === 'model' ? (this.sentence ?? MEAN) : undefined;

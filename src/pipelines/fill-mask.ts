@@ -10,21 +10,36 @@ import {
   type MaskCandidates,
   maskPlaces,
 } from '../tasks/fill-mask.ts';
-import { type RunOptions, Session, saying, tokensOf } from './session.ts';
+import { type RunOptions, type Said, Session, saying, tokensOf } from './session.ts';
+
+type Options = FillMaskOptions & RunOptions;
+/** The answers for a text with one mask, or with several. */
+type Masks = FilledMask[] | FilledMask[][];
 
 /** Texts with masks -> the likeliest tokens, as transformers.js's FillMaskPipeline; several masks as Python's. */
 export class FillMask extends Session<'logits'> {
   /**
    * [{ score, token, token_str, sequence }] of a text with one mask, a list of such lists for several masks; a list of either
-   * for a list of texts. The vocabulary is computed for the masks alone, and the best are found on the GPU.
+   * for a list of texts. The vocabulary is computed for the masks alone, and the best are found on the GPU. No type can count
+   * masks: `Found` is one mask's, and named where there are several.
    *
    *   await unmasker('Paris is the [MASK] of France.', { top_k: 3 });
+   *   await unmasker<FilledMask[][]>('[MASK] is the [MASK] of France.');
    */
+  _call<Found extends Masks = FilledMask[]>(text: string, options?: Options | null): Promise<Said<Found, boolean>>;
+  _call<Found extends Masks = FilledMask[]>(
+    texts: readonly string[],
+    options?: Options | null,
+  ): Promise<Said<Found, boolean>[]>;
+  _call<Found extends Masks = FilledMask[]>(
+    texts: string | readonly string[],
+    options?: Options | null,
+  ): Promise<Said<Found, boolean> | Said<Found, boolean>[]>;
   async _call(
     texts: string | readonly string[],
-    options: FillMaskOptions & RunOptions = {},
-  ): Promise<FilledMask[] | FilledMask[][] | FilledMask[][][]> {
-    checkNames(this.task, options, ['top_k', 'targets', 'signal']);
+    given?: Options | null,
+  ): Promise<Said<Masks, boolean> | Said<Masks, boolean>[]> {
+    const options = checkNames(this.task, given, ['top_k', 'targets', 'signal']);
     const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
     const { special } = this.tokenizer.text;
     const mask = special.mask ?? { id: -1, token: 'none in this vocabulary' };
@@ -59,7 +74,7 @@ export class FillMask extends Session<'logits'> {
       );
       return saying(fillMask(encoding.ids, places, found, decode, special.pad?.id), encoding.truncated);
     });
-    return Array.isArray(texts) ? (answers as FilledMask[][]) : answers[0]!;
+    return Array.isArray(texts) ? answers : answers[0]!;
   }
 }
 

@@ -5,7 +5,9 @@ import {
   answerQuestion,
   type QuestionAnsweringOptions,
 } from '../tasks/question-answering.ts';
-import { type RunOptions, Session, tokensOf } from './session.ts';
+import { type ByTopK, type RunOptions, type Said, Session, saying, tokensOf } from './session.ts';
+
+type Options = QuestionAnsweringOptions & RunOptions;
 
 const NAMES = [
   'top_k',
@@ -25,16 +27,22 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
    *
    *   await answerer('Who wrote it?', 'It was written by José.');
    */
+  _call<K extends number | undefined = undefined>(
+    question: string,
+    context: string,
+    options?: (Options & { top_k?: K }) | null,
+  ): Promise<Said<ByTopK<K, Answer, Answer[]>, boolean>>;
   async _call(
     question: string,
     context: string,
-    options: QuestionAnsweringOptions & RunOptions = {},
-  ): Promise<Answer | Answer[]> {
-    checkNames(this.task, options, NAMES);
-    const { maxLength, stride, ...chosen } = answerOptions(options, this.longest);
-    const text = string('context', context);
+    given?: Options | null,
+  ): Promise<Said<Answer, boolean> | Said<Answer[], boolean>> {
+    const options = checkNames(this.task, given, NAMES);
+    const [own, text] = [string('question', question), string('context', context)];
     const tokenizer = this.tokenizer.text;
-    const encodings = tokenizer.encodeWindows(string('question', question), {
+    const taken = tokenizer.encode(own, { pair: '' }).ids.length;
+    const { maxLength, stride, ...chosen } = answerOptions(options, this.longest, taken);
+    const encodings = tokenizer.encodeWindows(own, {
       pair: text,
       maxLength,
       stride,
@@ -55,6 +63,6 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
       };
     });
     const answers = answerQuestion(text, windows, tokenizer.special.cls?.id, chosen);
-    return chosen.topK === 1 ? answers[0]! : answers;
+    return chosen.topK === 1 ? saying(answers[0]!, false) : saying(answers, false);
   }
 }

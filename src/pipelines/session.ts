@@ -1,7 +1,7 @@
 import type { CallableModel, OutputName } from '../auto.ts';
 import { Callable } from '../callable.ts';
 import type { Engine } from '../engine.ts';
-import { InputError, UnsupportedError } from '../errors.ts';
+import { InputError, WebGPUBertError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { checkSequence, type RawSequence } from '../model/input.ts';
 import type { Sequence } from '../plan/batch.ts';
@@ -34,14 +34,14 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   readonly model: CallableModel<Given>;
   readonly tokenizer: PreTrainedTokenizer;
   protected readonly engine: Engine;
-  readonly #sentence: SentenceModules | UnsupportedError | undefined;
+  readonly #sentence: SentenceModules | WebGPUBertError | undefined;
 
   constructor(
     task: string,
     engine: Engine,
     model: CallableModel<Given>,
     tokenizer: PreTrainedTokenizer,
-    sentence?: SentenceModules | UnsupportedError,
+    sentence?: SentenceModules | WebGPUBertError,
   ) {
     super();
     this.#sentence = sentence;
@@ -56,9 +56,9 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     await this.model.dispose();
   }
 
-  /** The modules of a sentence-transformers checkpoint. Throws UnsupportedError where one of them is not built. */
+  /** The modules of a sentence-transformers checkpoint. Throws UnsupportedError or SourceError where one of them is not built, or a file of it is missing or malformed. */
   protected get sentence(): SentenceModules | undefined {
-    if (this.#sentence instanceof UnsupportedError) throw this.#sentence;
+    if (this.#sentence instanceof WebGPUBertError) throw this.#sentence;
     return this.#sentence;
   }
 
@@ -132,11 +132,19 @@ export function windowsOf(texts: number, windows: readonly { readonly text: numb
   return places;
 }
 
+/** An answer that says whether its text was cut: of an answer for several texts, one value for each. */
+export type Said<T, Cut extends boolean | readonly boolean[]> = T & { readonly truncated: Cut };
+
+/** What a `top_k` of the type K gives: `One` with 1 or none, `Many` with another, either where only running it tells. */
+export type ByTopK<K, One, Many> = K extends 1 | undefined ? One : number extends K ? One | Many : Many;
+
 /**
  * Says of an answer whether its text was cut, without changing its shape: `truncated` is no enumerable property, so a copy, a
  * loop or JSON.stringify sees what transformers.js gives.
  */
-export function saying<T extends object>(answer: T, truncated: boolean | readonly boolean[]): T {
-  Object.defineProperty(answer, 'truncated', { value: truncated, enumerable: false });
-  return answer;
+export function saying<T extends object, Cut extends boolean | readonly boolean[]>(
+  answer: T,
+  truncated: Cut,
+): Said<T, Cut> {
+  return Object.defineProperty(answer, 'truncated', { value: truncated, enumerable: false }) as Said<T, Cut>;
 }

@@ -24,9 +24,11 @@ import {
 } from '../tasks/zero-shot-classification.ts';
 import type { Encoding } from '../text/encoding.ts';
 import {
+  type ByTopK,
   OVERFLOW_NAMES,
   type OverflowOptions,
   type RunOptions,
+  type Said,
   Session,
   saying,
   tokensOf,
@@ -38,20 +40,32 @@ const REQUEST = { head: { kind: 'SequenceClassification' } } as const;
 /** A text, or a text and its pair. */
 export type ClassificationInput = string | { text: string; text_pair?: string | null };
 
+type Options = TextClassificationOptions & RunOptions & OverflowOptions;
+
 /** Texts or pairs -> labels, as transformers.js's TextClassificationPipeline; pairs as Python's. */
 export class TextClassification extends Session<'logits'> {
   /**
-   * [{ label, score }] of one text with top_k 1 (the default); a list of lists for several texts and another top_k.
+   * [{ label, score }] of one text, or of each of several with top_k 1 (the default); a list of lists for several texts and
+   * another top_k.
    * With overflow 'window' a long text's logits are the means of its windows' logits.
    *
    *   await classifier('I like this!'); // [{ label: 'POSITIVE', score: 0.9998 }]
    *   await classifier({ text: 'a premise', text_pair: 'a hypothesis' }, { top_k: null });
    */
+  _call(input: ClassificationInput, options?: Options | null): Promise<Said<Classification[], readonly boolean[]>>;
+  _call<K extends number | null | undefined = undefined>(
+    inputs: readonly ClassificationInput[],
+    options?: (Options & { top_k?: K }) | null,
+  ): Promise<Said<ByTopK<K, Classification[], Classification[][]>, readonly boolean[]>>;
+  _call(
+    inputs: ClassificationInput | readonly ClassificationInput[],
+    options?: Options | null,
+  ): Promise<Said<Classification[] | Classification[][], readonly boolean[]>>;
   async _call(
     inputs: ClassificationInput | readonly ClassificationInput[],
-    options: TextClassificationOptions & RunOptions & OverflowOptions = {},
-  ): Promise<Classification[] | Classification[][]> {
-    checkNames(this.task, options, ['top_k', 'function_to_apply', 'signal', ...OVERFLOW_NAMES]);
+    given?: Options | null,
+  ): Promise<Said<Classification[] | Classification[][], readonly boolean[]>> {
+    const options = checkNames(this.task, given, ['top_k', 'function_to_apply', 'signal', ...OVERFLOW_NAMES]);
     const { labels, problemType, raw } = this.engine.config;
     // A reranker's config may name the activation of its one logit.
     const named = labels.length === 1 ? configuredActivation(raw) : undefined;
@@ -86,16 +100,31 @@ export class TextClassification extends Session<'logits'> {
 /** Texts and labels -> which label fits, by a model of natural language inference; transformers.js's ZeroShotClassificationPipeline. */
 export class ZeroShotClassification extends Session<'logits'> {
   /** All pairs of texts and labels run together. Result: { sequence, labels, scores }, likeliest first; a list for a list. */
+  _call(
+    text: string,
+    candidate_labels: string | readonly string[],
+    options?: (ZeroShotOptions & RunOptions) | null,
+  ): Promise<Said<ZeroShotResult, boolean>>;
+  _call(
+    texts: readonly string[],
+    candidate_labels: string | readonly string[],
+    options?: (ZeroShotOptions & RunOptions) | null,
+  ): Promise<Said<ZeroShotResult, boolean>[]>;
+  _call(
+    texts: string | readonly string[],
+    candidate_labels: string | readonly string[],
+    options?: (ZeroShotOptions & RunOptions) | null,
+  ): Promise<Said<ZeroShotResult, boolean> | Said<ZeroShotResult, boolean>[]>;
   async _call(
     texts: string | readonly string[],
     candidate_labels: string | readonly string[],
-    options: ZeroShotOptions & RunOptions = {},
-  ): Promise<ZeroShotResult | ZeroShotResult[]> {
-    checkNames(this.task, options, ['hypothesis_template', 'multi_label', 'signal']);
+    given?: (ZeroShotOptions & RunOptions) | null,
+  ): Promise<Said<ZeroShotResult, boolean> | Said<ZeroShotResult, boolean>[]> {
+    const options = checkNames(this.task, given, ['hypothesis_template', 'multi_label', 'signal']);
     const labels = candidateLabels(candidate_labels);
     const { hypotheses, multiLabel } = zeroShotOptions(labels, options);
     const { config } = this.engine;
-    const ids = entailmentIds(config.raw.label2id, config.labels.length);
+    const ids = entailmentIds(config.raw.label2id, config.labels);
     const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
     const cut: boolean[] = list.map(() => false);
     // The premise gives way, the hypothesis stays whole: Python's only_first.
@@ -120,13 +149,13 @@ export class ZeroShotClassification extends Session<'logits'> {
 
 /** A query and documents -> the documents by score, as sentence-transformers' CrossEncoder.rank. */
 export class TextRanking extends Session<'logits'> {
-  /** [{ corpus_id, score, text? }], best first. */
+  /** [{ corpus_id, score, text? }], best first. `truncated` is in the order of `documents`: of each with the query. */
   async _call(
     query: string,
     documents: readonly string[],
-    options: TextRankingOptions & RunOptions = {},
-  ): Promise<RankedDocument[]> {
-    checkNames(this.task, options, ['top_k', 'return_documents', 'activation', 'signal']);
+    given?: (TextRankingOptions & RunOptions) | null,
+  ): Promise<Said<RankedDocument[], readonly boolean[]>> {
+    const options = checkNames(this.task, given, ['top_k', 'return_documents', 'activation', 'signal']);
     const list = listOf('documents', documents, string);
     const question = string('query', query);
     const { raw, labels } = this.engine.config;

@@ -13,6 +13,7 @@ import {
   OVERFLOW_NAMES,
   type OverflowOptions,
   type RunOptions,
+  type Said,
   Session,
   saying,
   tokensOf,
@@ -21,6 +22,8 @@ import {
 
 /** Read to the CPU at load: see Engine.host. */
 export const CRF_TENSORS = ['crf.transitions', 'crf.start_transitions', 'crf.end_transitions'] as const;
+
+type Options = TokenClassificationOptions & RunOptions & OverflowOptions;
 
 /** Texts -> entities, as transformers.js's TokenClassificationPipeline, with Python's strategies and character offsets. */
 export class TokenClassification extends Session<'logits'> {
@@ -31,11 +34,22 @@ export class TokenClassification extends Session<'logits'> {
    *   await ner('Anna lives in Rome.', { aggregation_strategy: 'simple' });
    *   // [{ entity_group: 'PER', score: 0.99, word: 'Anna', start: 0, end: 4 }, ...]
    */
+  _call(text: string, options?: Options | null): Promise<Said<Entity[], boolean>>;
+  _call(texts: readonly string[], options?: Options | null): Promise<Said<Entity[], boolean>[]>;
+  _call(
+    texts: string | readonly string[],
+    options?: Options | null,
+  ): Promise<Said<Entity[], boolean> | Said<Entity[], boolean>[]>;
   async _call(
     texts: string | readonly string[],
-    options: TokenClassificationOptions & RunOptions & OverflowOptions = {},
-  ): Promise<Entity[] | Entity[][]> {
-    checkNames(this.task, options, ['aggregation_strategy', 'ignore_labels', 'signal', ...OVERFLOW_NAMES]);
+    given?: Options | null,
+  ): Promise<Said<Entity[], boolean> | Said<Entity[], boolean>[]> {
+    const options = checkNames(this.task, given, [
+      'aggregation_strategy',
+      'ignore_labels',
+      'signal',
+      ...OVERFLOW_NAMES,
+    ]);
     const chosen = tokenClassificationOptions(options);
     const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
     const windows: { text: number; encoding: Encoding }[] = [];

@@ -12,12 +12,22 @@ export function wrong(name: string, value: unknown, expected: string): InputErro
   return new InputError({ what: `${name} is wrong`, actual: kindOf(value), expected });
 }
 
-/** Throws UnsupportedError for an option that a task does not have: a misspelt option would be ignored otherwise. */
-export function checkNames(task: string, options: object, names: readonly string[]): void {
-  for (const name of Object.keys(options)) {
+/**
+ * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
+ * option would be ignored otherwise. Throws InputError for what is no object.
+ */
+export function checkNames<Options extends object>(
+  task: string,
+  options: Options | null | undefined,
+  names: readonly string[],
+): Options {
+  const given = options ?? ({} as Options);
+  if (typeof given !== 'object') throw wrong(`the options of ${task}`, given, 'an object');
+  for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
     throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
   }
+  return given;
 }
 
 /** A whole number of at least `least`, and of `most` at most; the fallback where it is undefined. */

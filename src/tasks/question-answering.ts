@@ -5,7 +5,7 @@ import { Ranking, softmax } from './scores.ts';
 export interface QuestionAnsweringOptions {
   /** How many answers to report. Default: 1. */
   top_k?: number;
-  /** By how many tokens the windows of a long context overlap. Default: half of max_seq_len, at most 128. */
+  /** By how many tokens the windows of a long context overlap. Default: half of max_seq_len, at most 128; half of what a long question leaves. */
   doc_stride?: number;
   /** Tokens of a window, question and special tokens included. Default: what the model takes, at most 384. */
   max_seq_len?: number;
@@ -39,12 +39,17 @@ export interface AnswerWindow {
   endLogits: ArrayLike<number>;
 }
 
-/** Options checked, with Python's defaults; `longest` is how many tokens the model takes. Throws InputError. */
-export function answerOptions(options: QuestionAnsweringOptions, longest: number) {
+/**
+ * Options checked, with Python's defaults; `longest` is how many tokens the model takes, `taken` how many of a window the
+ * question and the special tokens are: where they leave no room for the usual stride it is half of the room. Throws InputError.
+ */
+export function answerOptions(options: QuestionAnsweringOptions, longest: number, taken = 0) {
   const maxLength = count('max_seq_len', options.max_seq_len, Math.min(longest, 384), 1, longest);
+  const room = Math.max(maxLength - taken, 0);
+  const usual = Math.min(maxLength >> 1, 128);
   return {
     maxLength,
-    stride: count('doc_stride', options.doc_stride, Math.min(maxLength >> 1, 128), 0, maxLength),
+    stride: count('doc_stride', options.doc_stride, usual < room ? usual : room >> 1, 0, maxLength),
     topK: count('top_k', options.top_k, 1),
     maxAnswerLength: count('max_answer_len', options.max_answer_len, 15),
     mayBeImpossible: flag('handle_impossible_answer', options.handle_impossible_answer, false),

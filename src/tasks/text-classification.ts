@@ -50,10 +50,11 @@ export function classificationOptions(
   problemType: string | null | undefined,
   labels: number,
 ): { topK: number; apply: ScoreFunction } {
+  // All labels are no number: a model may have one, and the shape of the answer is that of all nevertheless.
   const independent = problemType === 'multi_label_classification' || labels === 1;
   const usual = problemType === 'regression' ? 'none' : independent ? 'sigmoid' : 'softmax';
   return {
-    topK: top_k === null ? labels : count('top_k', top_k, 1),
+    topK: top_k === null ? Number.POSITIVE_INFINITY : count('top_k', top_k, 1),
     apply: choice('function_to_apply', function_to_apply, FUNCTION_NAMES, usual),
   };
 }
@@ -68,7 +69,7 @@ export function classify(
   return ranked(scores, topK).map(i => ({ label: labels[i]!, score: scores[i]! }));
 }
 
-/** One list for each text, as transformers.js hands them out: flat with a top_k of 1, the list itself for a single text. */
+/** One list for each text, as transformers.js hands them out: flat where a top_k of 1 was asked for, the list itself for a single text. */
 export function shaped(
   lists: readonly Classification[][],
   isBatched: boolean,

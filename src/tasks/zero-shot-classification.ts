@@ -35,22 +35,27 @@ export function zeroShotOptions(labels: readonly string[], options: ZeroShotOpti
 }
 
 /**
- * Which logit says that the hypothesis holds, and which that it does not: by the names in the config's `label2id`.
+ * Which logit says that the hypothesis holds, and which that it does not: by the names in the config's `label2id`, or where it
+ * has none by those of its `id2label`, in order.
  * Without a name for the second it is Python's: the first logit, or the last where the first is the entailment.
  */
-export function entailmentIds(label2id: unknown, labels: number): { entailment: number; contradiction: number } {
-  const entries = Object.entries((label2id ?? {}) as Record<string, number>);
-  const find = (name: RegExp) => entries.find(([label, id]) => name.test(label) && id >= 0 && id < labels)?.[1];
+export function entailmentIds(
+  label2id: unknown,
+  labels: readonly string[],
+): { entailment: number; contradiction: number } {
+  const named = Object.entries((label2id ?? {}) as Record<string, number>);
+  const entries = named.length > 0 ? named : labels.map((label, id): [string, number] => [label, id]);
+  const find = (name: RegExp) => entries.find(([label, id]) => name.test(label) && id >= 0 && id < labels.length)?.[1];
   const entailment = find(/^entail/i);
   if (entailment === undefined) {
     throw new UnsupportedError({
       what: 'the model has no label "entailment", so it cannot judge hypotheses',
-      actual: entries.map(([label]) => label).join(', ') || 'no label2id in config.json',
+      actual: entries.map(([label]) => label).join(', '),
       supported: ['entailment', 'contradiction', 'neutral'],
       next: 'Take a checkpoint that was trained for natural language inference (MNLI, XNLI).',
     });
   }
-  return { entailment, contradiction: find(/^(contradict|not_entail)/i) ?? (entailment === 0 ? labels - 1 : 0) };
+  return { entailment, contradiction: find(/^(contradict|not_entail)/i) ?? (entailment === 0 ? labels.length - 1 : 0) };
 }
 
 /** The labels of one text, likeliest first, from one row of logits for each. */
