@@ -1,171 +1,225 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildPages } from '../bench/build-pages.mjs';
+import { benchPackages, inBench } from '../bench/packages.mjs';
+import { peerModel } from '../bench/peer-model.mjs';
+import { peers } from '../bench/report.mjs';
+import { serveBench } from '../bench/serve.mjs';
+import { lists } from '../bench/work.mjs';
+import { writeResult } from '../bench/write.mjs';
 import { build } from './build.mjs';
-import { at, root } from './root.mjs';
-import { files } from './serve.mjs';
+import { at } from './root.mjs';
 import { setup } from './setup.mjs';
 import { command, Stop, say, steps } from './step.mjs';
 
 const help = `npm run bench [-- options]
   --browser chromium|firefox   where to measure; chromium unless told
-  --runs N                     counted runs of every warm call; 9 unless told`;
+  --part NAME[,NAME]           only these of load, warm, sweep, kernels
+  --work NAME[,NAME]           only these of ${Object.keys(lists).join(', ')}
+  --ours                       without transformers.js
+  --runs N                     counted runs of every warm call; 9 unless told
+  --seconds N                  fewer runs (but three) of calls that would take longer together; 60 unless told
+  --loads N                    loads of either kind, cold and cached; 3 unless told
+  --most-tokens N              where the sweep of list lengths ends; 8192 unless told
+  --quick                      2 runs, 1 load, 10 seconds, up to 512 tokens: to see that it works
+  --compare                    no times: are the results the same? (npm run compare)`;
 
-const model = '/models/sentence-transformers/all-MiniLM-L6-v2/';
-/** Twelve texts of 5 to 64 tokens, in no order. */
-const ragged = [37, 5, 64, 12, 23, 9, 51, 16, 30, 7, 44, 19];
-const lists = { '1x16': [16], '8x32': Array(8).fill(32), 'ragged 12': ragged };
-
-/** @returns {Promise<{ origin: string, close(): Promise<void> }>} The sources as modules, the build, and the model. */
-async function serveBench() {
-  const { createServer } = await import('vite');
-  const server = await createServer({
-    root,
-    configFile: false,
-    logLevel: 'warn',
-    appType: 'mpa',
-    cacheDir: at('.cache', 'vite-bench'),
-    optimizeDeps: { noDiscovery: true, include: [] },
-    server: { host: '127.0.0.1', port: 0, hmr: false, ws: false, watch: null, fs: { strict: true, allow: [root] } },
-    plugins: [
-      {
-        name: 'files',
-        configureServer({ middlewares }) {
-          middlewares.use(
-            files({
-              '/dist/': at('dist'),
-              '/models/': at('.cache', 'models'),
-            }),
-          );
-        },
-      },
-    ],
-  });
-  await server.listen();
-  const address = server.httpServer?.address();
-  if (!address || typeof address === 'string') throw new Error('the benchmark server has no port');
-  return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
+/** @param {string} name @param {string} text */
+function count(name, text) {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new Stop(`--${name} is "${text}"`, 'give a whole number of at least 1.');
 }
 
-/** @param {number} value @param {number} [digits] */
-const round = (value, digits = 1) => Number(value.toFixed(digits));
+const parts = ['load', 'warm', 'sweep', 'kernels'];
 
-await command(async () => {
+function options() {
   const { values } = parseArgs({
     options: {
       browser: { type: 'string', default: 'chromium' },
-      runs: { type: 'string', default: '9' },
-      help: { type: 'boolean' },
+      part: { type: 'string', default: parts.join() },
+      work: { type: 'string', default: Object.keys(lists).join() },
+      ours: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+      compare: { type: 'boolean', default: false },
+      runs: { type: 'string' },
+      loads: { type: 'string' },
+      seconds: { type: 'string' },
+      'most-tokens': { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) return console.log(help);
-  if (values.browser !== 'chromium' && values.browser !== 'firefox')
-    throw new Stop(`no browser "${values.browser}"`, help);
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1)
-    throw new Stop(`--runs is "${values.runs}"`, 'give a whole number of at least 1.');
+  const { browser, quick } = values;
+  if (browser !== 'chromium' && browser !== 'firefox') throw new Stop(`no browser "${browser}"`, help);
+  const wanted = values.part.split(',');
+  const unknown = wanted.find(part => !parts.includes(part));
+  if (unknown !== undefined) throw new Stop(`no part "${unknown}"`, help);
+  const works = values.work.split(',');
+  const chosen = Object.fromEntries(Object.entries(lists).filter(([name]) => works.includes(name)));
+  if (Object.keys(chosen).length !== works.length) throw new Stop(`--work is "${values.work}"`, help);
+  return {
+    ...values,
+    works: chosen,
+    browser: /** @type {'chromium' | 'firefox'} */ (browser),
+    wants: (/** @type {string} */ part) => wanted.includes(part),
+    runs: count('runs', values.runs ?? (quick ? '2' : '9')),
+    loads: count('loads', values.loads ?? (quick ? '1' : '3')),
+    leastRuns: quick ? 1 : 3,
+    budgetMs: 1000 * count('seconds', values.seconds ?? (quick ? '10' : '60')),
+    mostTokens: count('most-tokens', values['most-tokens'] ?? (quick ? '512' : '8192')),
+  };
+}
 
-  const step = steps(6);
+/** @typedef {import('../bench/page/result.ts').BenchResult} Result */
+/** @typedef {import('../bench/page/sides.ts').Side} Side */
+
+/** A browser with a profile of its own, which `close` removes. @param {'chromium' | 'firefox'} name */
+async function openFresh(name) {
+  const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
+  // Without a folder Chromium keeps its HTTP cache in memory, where 90 MB do not fit. Firefox's driver makes a profile itself.
+  const userDataDir = name === 'chromium' ? mkdtempSync(join(tmpdir(), 'webgpu-bert-bench-')) : undefined;
+  const browser = await (userDataDir === undefined ? openFirefox() : openChromium({ userDataDir }));
+  return {
+    ...browser,
+    async close() {
+      await browser.close();
+      if (userDataDir !== undefined) rmSync(userDataDir, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/**
+ * Evaluates a call of globalThis.bench in a page that has loaded nothing else.
+ * @param {import('../e2e/browsers.mjs').Browser} browser @param {string} origin @param {string} call @param {unknown[]} args
+ */
+async function inFreshPage(browser, origin, call, ...args) {
+  const page = await browser.newPage();
+  page.onMessage((line, kind) => kind === 'error' && say(`the page: ${line}`));
+  await page.goto(`${origin}/`);
+  const given = args.map(value => JSON.stringify(value)).join(', ');
+  const result = await page.evaluate(`(async () => {
+    for (let began = Date.now(); !globalThis.bench; await new Promise(resolve => setTimeout(resolve, 20)))
+      if (Date.now() - began > 60000) throw new Error('the page did not load');
+    return bench.${call}(${given});
+  })()`);
+  await page.close();
+  return /** @type {any} */ (result);
+}
+
+/** @param {ReturnType<typeof options>} chosen */
+async function measure(chosen) {
+  const { browser: browserName, wants, runs, loads, leastRuns, budgetMs, mostTokens, works } = chosen;
+  const step = steps(7 + parts.filter(wants).length - (chosen.ours ? 2 : 0));
   await step(...setup.packages);
-  await (values.browser === 'firefox' ? step(...setup.firefox) : step(...setup.chromium));
+  await (browserName === 'chromium' ? step(...setup.chromium) : step(...setup.firefox));
   await step(...setup.model);
   await step('build', 'dist/webgpu-bert.js', build);
-  const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
-  const browser = await (values.browser === 'chromium' ? openChromium() : openFirefox());
+  let hasPeer = false;
+  if (!chosen.ours) {
+    await step('peer', 'transformers.js with onnxruntime-web, into bench/node_modules', benchPackages);
+    const { why } = await step("peer's model", 'the same weights as ONNX, attention and norms fused', async () => {
+      const made = await peerModel();
+      say(made.words);
+      return made;
+    });
+    hasPeer = why === undefined;
+    if (!hasPeer) say('transformers.js is not measured.');
+  }
+  await step('pages', 'what the browser runs', buildPages);
+
   const server = await serveBench();
-  /** @type {import('../bench/page/ours.ts').OursReport | undefined} */
-  let ours;
-  /** @type {import('../bench/page/kernels.ts').KernelReport | undefined} */
-  let kernels;
+  const against = hasPeer ? peers : [];
+  /** @type {Result} */
+  const result = {
+    date: new Date().toISOString().slice(0, 10),
+    version: JSON.parse(readFileSync(at('package.json'), 'utf8')).version,
+    browser: browserName,
+    adapter: '',
+    processor: `${cpus()[0]?.model} x ${cpus().length}`,
+    model: 'all-MiniLM-L6-v2 in fp32',
+    peer: hasPeer ? peerName() : 'nothing',
+    floorMs: 0,
+    polls: false,
+    load: [],
+    warm: [],
+    sweep: [],
+  };
+  let browser = await openFresh(browserName);
   try {
-    /** @template R @param {string} expression @returns {Promise<R>} */
-    const inPage = async expression => {
-      const page = await browser.newPage();
-      page.onMessage((line, kind) => kind === 'error' && say(`the page: ${line}`));
-      await page.goto(`${server.origin}/bench/page/index.html`);
-      await page.evaluate(
-        'new Promise((resolve, reject) => { const began = Date.now(); (function wait() { if (globalThis.bench) return resolve(); if (Date.now() - began > 60000) return reject(new Error("the page did not load")); setTimeout(wait, 20); })(); })',
-      );
-      const result = /** @type {R} */ (await page.evaluate(expression));
-      await page.close();
-      return result;
-    };
-    await step('calls', 'a blank page to the first embedding, then warm calls', async () => {
-      ours = await inPage(
-        `bench.benchOurs(location.origin + ${JSON.stringify(model)}, ${JSON.stringify(lists)}, ${runs})`,
-      );
-    });
-    await step('kernels', 'each alone, beside the multiply-add peak', async () => {
-      kernels = await inPage(
-        `bench.benchKernels(location.origin + ${JSON.stringify(model)}, ${JSON.stringify(lists)})`,
-      );
-    });
+    result.browser = `${browser.name} ${browser.version}`;
+    const facts = await inFreshPage(browser, server.origin, 'facts');
+    Object.assign(result, facts, { polls: facts.floorMs > 20 });
+    say(`${result.adapter}; a submit of nothing takes ${facts.floorMs.toFixed(1)} ms`);
+
+    if (wants('load')) {
+      await step('load', `a blank page to the first embedding, ${loads} x cold and cached`, async () => {
+        result.load = /** @type {Side[]} */ (['ours', ...against]).map(side => ({ side, cold: [], cached: [] }));
+        for (let run = 0; run < loads; run++) {
+          for (const { side, cold, cached } of result.load) {
+            await browser.close();
+            browser = await openFresh(browserName);
+            for (const list of [cold, cached]) {
+              server.taken();
+              const figure = await inFreshPage(browser, server.origin, 'benchLoad', side);
+              list.push({ ...figure, bytes: server.taken().bytes });
+            }
+            say(
+              `${side}: ${[cold, cached].map(list => `${Math.round(list.at(-1)?.firstEmbeddingMs ?? 0)} ms`).join(', cached ')}`,
+            );
+          }
+        }
+      });
+    }
+    if (wants('warm')) {
+      await step('warm', 'calls in turns, one page for each pair', async () => {
+        const pairs = against.length > 0 ? against.map(side => ['ours', side]) : [['ours']];
+        for (const pair of pairs) {
+          say(pair.join(' and '));
+          // Where the browser polls, one call's time says little: there eight are under way at once, too.
+          for (const inFlight of result.polls ? [1, 8] : [1]) {
+            result.warm.push(
+              ...(await inFreshPage(
+                browser,
+                server.origin,
+                'benchWarm',
+                pair,
+                works,
+                { runs, leastRuns, budgetMs },
+                inFlight,
+              )),
+            );
+          }
+        }
+      });
+    }
+    if (wants('sweep')) {
+      await step('sweep', `lists of 16 to ${mostTokens} tokens`, async () => {
+        result.sweep = await inFreshPage(browser, server.origin, 'benchSweep', mostTokens, Math.min(runs, 5));
+      });
+    }
+    if (wants('kernels')) {
+      await step('kernels', 'each alone, beside the multiply-add peak', async () => {
+        result.kernels = await inFreshPage(browser, server.origin, 'benchKernels', works);
+      });
+    }
   } finally {
     await browser.close();
     await server.close();
   }
-  if (!ours || !kernels) throw new Error('the benchmark gave nothing');
+  writeResult(result, browserName);
+}
 
-  const { warm } = ours;
-  const result = {
-    date: new Date().toISOString().slice(0, 10),
-    version: JSON.parse(readFileSync(at('package.json'), 'utf8')).version,
-    browser: `${browser.name} ${browser.version}`,
-    adapter: ours.adapter,
-    processor: `${cpus()[0]?.model} x ${cpus().length}`,
-    model: 'sentence-transformers/all-MiniLM-L6-v2, fp32',
-    firstEmbeddingMs: round(ours.firstEmbeddingMs),
-    loadMs: round(ours.loadMs),
-    gpuBytes: ours.gpuBytes,
-    pipelines: kernels.pipelines,
-    warm: warm.map(figure => {
-      const pass = kernels?.passes.find(({ name }) => name === figure.name);
-      return {
-        ...figure,
-        medianMs: round(figure.medianMs),
-        minMs: round(figure.minMs),
-        maxMs: round(figure.maxMs),
-        tokensPerSecond: round(figure.tokensPerSecond),
-        // Kernels measured alone can come out a little slower than in their pass: then the share is 100 %.
-        kernelShare: pass && round(Math.min(1, pass.ms / figure.medianMs), 3),
-      };
-    }),
-    peakGflops: round(kernels.peakGflops, 2),
-    kernels: kernels.passes.map(pass => ({
-      ...pass,
-      ms: round(pass.ms, 2),
-      kernels: pass.kernels.map(k => ({ ...k, ms: round(k.ms, 3), ...(k.gflops && { gflops: round(k.gflops, 2) }) })),
-    })),
-  };
-  mkdirSync(at('bench', 'results'), { recursive: true });
-  const slug = ours.adapter
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 40)
-    .replace(/-$/, '');
-  const file = at('bench', 'results', `${browser.name}-${slug}.json`);
-  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+function peerName() {
+  const version = (/** @type {string[]} */ ...path) =>
+    JSON.parse(readFileSync(inBench('node_modules', ...path, 'package.json'), 'utf8')).version;
+  return `transformers.js ${version('@huggingface', 'transformers')}, onnxruntime-web ${version('onnxruntime-web')}`;
+}
 
-  console.log(`\n${result.browser}, ${result.adapter}, ${result.processor}`);
-  console.log(
-    `blank page to first embedding ${result.firstEmbeddingMs} ms, of which loading ${result.loadMs} ms; ${result.pipelines} pipelines`,
-  );
-  for (const w of result.warm) {
-    console.log(
-      `${w.name.padEnd(10)} ${String(w.medianMs).padStart(8)} ms (${w.minMs} to ${w.maxMs})  ${w.tokensPerSecond} tokens/s  kernels ${round(100 * (w.kernelShare ?? 0))} %`,
-    );
-  }
-  console.log(`multiply-add peak ${result.peakGflops} GFLOP/s`);
-  for (const pass of result.kernels) {
-    console.log(`\n${pass.name}: ${pass.tokens} tokens, ${pass.ms} ms of kernels`);
-    for (const k of pass.kernels) {
-      const rate = k.gflops
-        ? `${k.gflops.toFixed(2)} GFLOP/s  ${Math.round((100 * k.gflops) / result.peakGflops)} % of peak`
-        : '';
-      console.log(
-        `  ${k.kernel.padEnd(44)} ${String(k.dispatches).padStart(2)} x ${k.ms.toFixed(3).padStart(9)} ms  ${rate}`,
-      );
-    }
-  }
-  console.log(`\nwritten to ${file}`);
+await command(async () => {
+  const chosen = options();
+  if (chosen.help) return console.log(help);
+  if (chosen.compare) return (await import('./compare.mjs')).compare(chosen.browser);
+  await measure(chosen);
 });

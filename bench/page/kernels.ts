@@ -1,13 +1,14 @@
 import { packParams } from '../../shaders/kernel.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
-import { type EncoderConfig, readConfig } from '../../src/model/config.ts';
+import type { EncoderConfig } from '../../src/model/config.ts';
 import { encoderGraph } from '../../src/model/encoder.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Op } from '../../src/plan/op.ts';
 import { type Argument, kernelsOf, plan, type Step } from '../../src/plan/plan.ts';
 import { weightBytes } from '../../src/plan/weight.ts';
-import { multiplyAddPeak, timeOf } from './peak.ts';
+import { median } from './median.ts';
+import { multiplyAddPeak, repetitions, spanFor, submitFloor, timeOf } from './peak.ts';
 
 export interface KernelFigure {
   kernel: string;
@@ -25,8 +26,6 @@ export interface KernelReport {
   passes: { name: string; tokens: number; sequences: number; ms: number; kernels: KernelFigure[] }[];
 }
 
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
-
 /** Multiply-adds times two of one op, for sequences of these lengths. */
 function flop(op: Op, lengths: readonly number[]): number | undefined {
   const tokens = lengths.reduce((a, b) => a + b);
@@ -39,20 +38,20 @@ function flop(op: Op, lengths: readonly number[]): number | undefined {
  * Every kernel of a MiniLM pass, alone: enough dispatches in one submit that its floor vanishes, the median of several submits.
  * The operands are zeros; no kernel's time depends on their values.
  */
-export async function benchKernels(modelUrl: string, passes: Record<string, number[]>): Promise<KernelReport> {
+export async function benchKernels(config: EncoderConfig, passes: Record<string, number[]>): Promise<KernelReport> {
   const { device, caps } = await openGpu();
-  const config: EncoderConfig = readConfig(await (await fetch(`${modelUrl}config.json`)).json());
   const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, caps);
   const made = plan(graph, caps);
   const pipelines = new PipelineCache(device);
   await Promise.all(kernelsOf(made.steps).map(kernel => pipelines.get(kernel)));
   const opOf = new Map<string, Op>(made.ops.map(op => [op.op === 'attention' ? op.context.name : op.y.name, op]));
+  const empty = await submitFloor(device);
+  const spanMs = spanFor(empty);
   const report: KernelReport = {
-    peakGflops: await multiplyAddPeak(device, caps.adapter),
+    peakGflops: await multiplyAddPeak(device, caps.adapter, spanMs),
     pipelines: pipelines.size,
     passes: [],
   };
-  const empty = median(await repeat(9, () => timeOf(device, () => undefined)));
 
   for (const [name, lengths] of Object.entries(passes)) {
     const zeros = (length: number) => ({
@@ -100,9 +99,9 @@ export async function benchKernels(modelUrl: string, passes: Record<string, numb
           pass.setBindGroup(0, group);
           for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...kernel.workgroups(values));
         });
-      const once = Math.max(0.05, (await submit(1)) - empty);
-      const times = Math.max(1, Math.min(50, Math.round(60 / once)));
-      const ms = Math.max(0, median(await repeat(5, () => submit(times))) - empty) / times;
+      await submit(1);
+      const times = await repetitions(submit, spanMs);
+      const ms = Math.max(0, median(await repeat(spanMs > 1000 ? 2 : 5, () => submit(times))) - empty) / times;
       const op = opOf.get(step.label);
       const work = op && flop(op, lengths);
       kernels.push({ kernel: kernel.name, dispatches, ms, ...(work && { gflops: work / ms / 1e6 }) });

@@ -1,8 +1,26 @@
+import { openGpu } from '../../src/gpu/device.ts';
+import { readConfig } from '../../src/model/config.ts';
 import { benchKernels } from './kernels.ts';
-import { benchOurs } from './ours.ts';
+import { benchLoad } from './load.ts';
+import { submitFloor } from './peak.ts';
+import { MODEL } from './sides.ts';
+import { benchSweep } from './sweep.ts';
+import { benchWarm } from './warm.ts';
 
-/** What scripts/bench.mjs calls. */
-const calls = { benchKernels, benchOurs };
+/** What scripts/bench.mjs calls, each in a page of its own. */
+const calls = {
+  benchKernels: async (passes: Record<string, number[]>) =>
+    benchKernels(readConfig(await (await fetch(`/models/${MODEL}/config.json`)).json()), passes),
+  benchLoad,
+  benchSweep,
+  benchWarm,
+  async facts(): Promise<{ adapter: string; floorMs: number }> {
+    const { device, adapterName } = await openGpu();
+    const floorMs = await submitFloor(device);
+    device.destroy();
+    return { adapter: adapterName, floorMs };
+  },
+};
 
 declare global {
   var bench: typeof calls;

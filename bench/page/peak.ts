@@ -1,4 +1,5 @@
 import type { Caps } from '../../shaders/kernel.ts';
+import { median } from './median.ts';
 
 /**
  * The multiply-add peak of a device, measured: what any matmul on it is held against. Sixteen independent chains of vec4f per
@@ -24,8 +25,11 @@ ${lines(step)}
 }`;
 }
 
-/** GFLOP/s, a multiply-add being two; the best of several runs of the better spelling. */
-export async function multiplyAddPeak(device: GPUDevice, adapter: Caps['adapter']): Promise<number> {
+/**
+ * GFLOP/s, a multiply-add being two; the best of several runs of the better spelling. Dispatches are repeated in a submit until it
+ * takes `spanMs`: a browser that polls for the end of a submit makes anything shorter look longer.
+ */
+export async function multiplyAddPeak(device: GPUDevice, adapter: Caps['adapter'], spanMs: number): Promise<number> {
   const [invocations, groups] = adapter === 'gpu' ? [256, 4096] : [16, 64];
   const buffer = device.createBuffer({ size: (invocations * groups + 2) * 16, usage: GPUBufferUsage.STORAGE });
   let best = 0;
@@ -35,14 +39,15 @@ export async function multiplyAddPeak(device: GPUDevice, adapter: Caps['adapter'
     const layout = pipeline.getBindGroupLayout(0);
     const group = device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer } }] });
     const flop = 2 * 4 * CHAINS * ROUNDS * invocations * groups;
-    for (let run = 0; run < 6; run++) {
-      const ms = await timeOf(device, pass => {
+    const submit = (times: number) =>
+      timeOf(device, pass => {
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, group);
-        pass.dispatchWorkgroups(groups);
+        for (let i = 0; i < times; i++) pass.dispatchWorkgroups(groups);
       });
-      if (run > 0) best = Math.max(best, flop / ms / 1e6);
-    }
+    await submit(1);
+    const times = await repetitions(submit, spanMs);
+    for (let run = 0; run < 5; run++) best = Math.max(best, (times * flop) / (await submit(times)) / 1e6);
   }
   buffer.destroy();
   return best;
@@ -60,3 +65,24 @@ export async function timeOf(device: GPUDevice, encode: (pass: GPUComputePassEnc
   await device.queue.onSubmittedWorkDone();
   return performance.now() - began;
 }
+
+/** How often a dispatch is to be repeated in a submit for it to take about `spanMs`. */
+export async function repetitions(submit: (times: number) => Promise<number>, spanMs: number): Promise<number> {
+  let times = 1;
+  while (times < 65536) {
+    const ms = await submit(times);
+    if (ms >= spanMs / 2) return Math.max(1, Math.ceil((times * spanMs) / ms));
+    times = Math.min(65536, times * Math.max(2, Math.min(16, Math.floor(spanMs / Math.max(ms, 0.1)))));
+  }
+  return times;
+}
+
+/** Milliseconds of a submit of nothing: the median of nine. Near 100 where the browser polls. */
+export async function submitFloor(device: GPUDevice): Promise<number> {
+  const values: number[] = [];
+  for (let i = 0; i < 9; i++) values.push(await timeOf(device, () => undefined));
+  return median(values);
+}
+
+/** Long enough that the floor is less than a tenth of it. */
+export const spanFor = (floorMs: number): number => (floorMs > 20 ? 1200 : 60);

@@ -111,7 +111,10 @@ check('a call that is too large for the device is refused, and the next one work
     (await model({ input_ids: [ids] }, { output_attentions: [0] })) as { attentions?: Tensor[] };
   const before = await call(short.input_ids);
   const error = await expectThrows(() => call(Array<number>(64).fill(7)), '64 tokens');
-  expect(error instanceof Error && /larger than this device allows: got 36864 bytes/.test(error.message), String(error));
+  expect(
+    error instanceof Error && /larger than this device allows: got 36864 bytes/.test(error.message),
+    String(error),
+  );
   const after = await call(short.input_ids);
   expectEqual(after.attentions?.[0]?.tolist(), before.attentions?.[0]?.tolist(), 'the same call again');
   await model.dispose();

@@ -1,0 +1,83 @@
+import { type Library, open, type Side } from '../sides.ts';
+import { type Answer, type Call, callsFor, openSession, type Session } from './calls.ts';
+import { difference } from './difference.ts';
+
+/** Both compute in float32, in another order. */
+const TOLERANCE = 1e-5;
+
+export interface ComparedCall {
+  call: string;
+  dims: string;
+  most: number;
+  outcome: 'same' | 'different' | 'by design';
+  note: string;
+}
+
+const dimsOf = (answer: Answer) => (answer.dims ? `[${answer.dims.join(', ')}]` : '');
+
+async function compareCall(call: Call, ours: Session, theirs: Session): Promise<ComparedCall> {
+  const [a, b] = [await attempt(call, ours), await attempt(call, theirs)];
+  const dims = dimsOf(a) === dimsOf(b) ? dimsOf(a) : `${dimsOf(a) || 'none'} and ${dimsOf(b) || 'none'}`;
+  const { most, kind } = difference(a.value, b.value);
+  const isSame = kind === undefined && most <= TOLERANCE && dimsOf(a) === dimsOf(b);
+  const outcome = isSame ? 'same' : call.byDesign && dimsOf(a) === dimsOf(b) ? 'by design' : 'different';
+  const note = isSame ? '' : [outcome === 'by design' ? call.byDesign : kind].filter(Boolean).join('; ');
+  return { call: call.name, dims, most, outcome, note };
+}
+
+/** A call that throws differs, unless both do. */
+async function attempt(call: Call, session: Session): Promise<Answer> {
+  try {
+    return await call.run(session);
+  } catch (error) {
+    return { value: { thrown: String(error).slice(0, 200) } };
+  }
+}
+
+function show({ call, dims, most, outcome, note }: ComparedCall): void {
+  const row = document.createElement('tr');
+  const cell = (text: string, className = '') => {
+    const made = row.insertCell();
+    made.className = className;
+    made.textContent = text;
+    return made;
+  };
+  const code = document.createElement('code');
+  code.textContent = call;
+  cell('').append(code);
+  cell(dims);
+  cell(most === 0 ? '0' : most.toExponential(1), 'number');
+  const last = cell(outcome, outcome.replace(' ', '-'));
+  if (note) {
+    const small = document.createElement('small');
+    small.textContent = note;
+    last.append(small);
+  }
+  document.querySelector('#rows')!.append(row);
+}
+
+/** Runs every call through both, shows and returns what came of it. `models` are fixtures with tokenizers, by name. */
+async function compare(models: readonly string[], peerSide: Side): Promise<ComparedCall[]> {
+  const about = document.querySelector('#about')!;
+  const [ours, theirs]: [Library, Library] = [await open('ours'), await open(peerSide)];
+  for (const { env } of [ours, theirs]) env.localModelPath = '/models/';
+  const device = peerSide === 'transformers.js wasm' ? 'wasm' : 'webgpu';
+  const mine = await openSession(ours, 'webgpu');
+  const peer = await openSession(theirs, device);
+  const results: ComparedCall[] = [];
+  for (const call of callsFor(models)) {
+    const result = await compareCall(call, mine, peer);
+    results.push(result);
+    show(result);
+  }
+  const count = (outcome: ComparedCall['outcome']) => results.filter(result => result.outcome === outcome).length;
+  about.textContent =
+    `${results.length} calls through ${peerSide} and through webgpu-bert, all-MiniLM-L6-v2 in fp32: ${count('same')} same to ${TOLERANCE}, ` +
+    `${count('by design')} different by design, ${count('different')} different.`;
+  return results;
+}
+
+declare global {
+  var compareLibraries: typeof compare;
+}
+globalThis.compareLibraries = compare;

@@ -1,0 +1,79 @@
+/** What a library asks of WebGPU and of the JS heap, counted by wrapping the API before the library is imported. */
+export interface Meters {
+  pipelines: number;
+  submits: number;
+  /** Of createBuffer, less what was destroyed. */
+  gpuBytes: number;
+  gpuBytesPeak: number;
+  /** Growth of the JS heap, buffers outside of it included, at its highest; Chromium only. */
+  heapPeakBytes: number | undefined;
+}
+
+/** `performance.memory` is Chromium's; it is precise where the page is isolated or the browser was told to be. */
+const heapNow = (): number | undefined =>
+  (performance as Performance & { memory?: { usedJSHeapSize: number } }).memory?.usedJSHeapSize;
+
+/** Starts to count; `stop` gives the counts and leaves the API as it was. */
+export function startMeters(): { meters: Meters; stop(): Meters } {
+  const meters: Meters = {
+    pipelines: 0,
+    submits: 0,
+    gpuBytes: 0,
+    gpuBytesPeak: 0,
+    heapPeakBytes: undefined,
+  };
+  const undo: (() => void)[] = [];
+  const wrap = <K extends string, T extends Record<K, (...args: never[]) => unknown>>(
+    prototype: T,
+    name: K,
+    see: (self: T, result: unknown) => void,
+  ) => {
+    const original: T[K] = prototype[name];
+    const replacement = function (this: T, ...args: never[]) {
+      const result = original.apply(this, args);
+      see(this, result);
+      return result;
+    };
+    prototype[name] = replacement as T[K];
+    undo.push(() => {
+      prototype[name] = original;
+    });
+  };
+  const alive = new WeakMap<object, number>();
+  if ('GPUDevice' in globalThis) {
+    const pipeline = () => {
+      meters.pipelines += 1;
+    };
+    wrap(GPUDevice.prototype, 'createComputePipeline', pipeline);
+    wrap(GPUDevice.prototype, 'createComputePipelineAsync', pipeline);
+    wrap(GPUQueue.prototype, 'submit', () => {
+      meters.submits += 1;
+    });
+    wrap(GPUDevice.prototype, 'createBuffer', (_, buffer) => {
+      const { size } = buffer as GPUBuffer;
+      alive.set(buffer as GPUBuffer, size);
+      meters.gpuBytes += size;
+      meters.gpuBytesPeak = Math.max(meters.gpuBytesPeak, meters.gpuBytes);
+    });
+    wrap(GPUBuffer.prototype, 'destroy', self => {
+      meters.gpuBytes -= alive.get(self) ?? 0;
+      alive.delete(self);
+    });
+  }
+  const before = heapNow();
+  const poll = () => {
+    const now = heapNow();
+    if (before !== undefined && now !== undefined)
+      meters.heapPeakBytes = Math.max(meters.heapPeakBytes ?? 0, now - before);
+  };
+  const timer = setInterval(poll, 2);
+  return {
+    meters,
+    stop() {
+      poll();
+      clearInterval(timer);
+      for (const restore of undo) restore();
+      return { ...meters };
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type * as ours from '../../src/index.ts';
+
+/** What is measured against what. transformers.js is one module with two backends. */
+export type Side = 'ours' | 'transformers.js webgpu' | 'transformers.js wasm';
+
+/** The calls have the same names and shapes on both sides, so ours describe both. */
+export type Library = typeof ours;
+export type Extractor = ours.FeatureExtractionPipeline;
+
+/** Settings of transformers.js that we have not. */
+interface PeerEnvironment {
+  useWasmCache: boolean;
+  backends: { onnx: { wasm: { wasmPaths: Record<'mjs' | 'wasm', string>; numThreads: number } } };
+}
+
+export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
+
+/**
+ * Imports a library, as a person's page does, and points it at this server. Both fetch plainly, through the HTTP cache, and
+ * keep no copies of their own.
+ */
+export async function open(side: Side): Promise<Library> {
+  const { origin } = location;
+  const module = side === 'ours' ? '/dist/webgpu-bert.js' : '/transformers/transformers.min.js';
+  const library: Library = await import(/* @vite-ignore */ `${origin}${module}`);
+  const { env } = library;
+  env.allowLocalModels = true;
+  env.allowRemoteModels = false;
+  env.localModelPath = '/models/';
+  env.useBrowserCache = false;
+  if (side !== 'ours') {
+    const peer = env as unknown as PeerEnvironment;
+    const { wasm } = peer.backends.onnx;
+    const name = `${origin}/onnxruntime/ort-wasm-simd-threaded.asyncify`;
+    wasm.wasmPaths = { mjs: `${name}.mjs`, wasm: `${name}.wasm` };
+    // Else it reads all of the module before it compiles, instead of compiling what arrives.
+    peer.useWasmCache = false;
+    // By default it takes half of the cores, four at most.
+    if (side === 'transformers.js wasm') wasm.numThreads = navigator.hardwareConcurrency;
+  }
+  return library;
+}
+
+export const deviceOf = (side: Side): string => (side === 'transformers.js wasm' ? 'wasm' : 'webgpu');
+
+export async function loadExtractor(library: Library, side: Side): Promise<Extractor> {
+  return library.pipeline('feature-extraction', MODEL, { device: deviceOf(side), dtype: 'fp32' });
+}
+
+/** Every call of the benchmark is this one. */
+export const OPTIONS = { pooling: 'mean', normalize: true } as const;

@@ -1,0 +1,173 @@
+import { figure, round } from './work.mjs';
+
+/** @typedef {import('./page/result.ts').BenchResult} Result */
+/** @typedef {import('./page/sides.ts').Side} Side */
+
+/** @type {Side[]} */
+export const peers = ['transformers.js webgpu', 'transformers.js wasm'];
+
+/** @param {readonly number[]} values */
+const median = values => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+/** @param {number} bytes */
+const mb = bytes => `${figure(bytes / 1e6)} MB`;
+
+/**
+ * @typedef {{ work: string, ours: number, peer: number, side: Side, ratio: number, inFlight: number }} Comparison
+ * Milliseconds of both sides from one run, and how many times as long the peer takes.
+ */
+
+/** @param {Result} result @returns {Comparison[]} */
+export function comparisons({ warm, load }) {
+  /** @type {Comparison[]} */
+  const found = [];
+  for (const [name, when] of /** @type {const} */ ([
+    ['first embedding, cold', 'cold'],
+    ['first embedding, cached', 'cached'],
+  ])) {
+    const of = (/** @type {Side} */ side) =>
+      median((load.find(entry => entry.side === side)?.[when] ?? []).map(run => run.firstEmbeddingMs));
+    for (const side of peers) found.push(compare(name, of('ours'), of(side), side, 1));
+  }
+  for (const theirs of warm) {
+    if (theirs.side === 'ours') continue;
+    const ours = warm.find(
+      w => w.side === 'ours' && w.against === theirs.side && w.work === theirs.work && w.inFlight === theirs.inFlight,
+    );
+    if (ours) found.push(compare(theirs.work, ours.medianMs, theirs.medianMs, theirs.side, theirs.inFlight));
+  }
+  return found.filter(({ ratio }) => Number.isFinite(ratio));
+}
+
+/** @param {string} work @param {number} ours @param {number} peer @param {Side} side @param {number} inFlight @returns {Comparison} */
+const compare = (work, ours, peer, side, inFlight) => ({ work, ours, peer, side, ratio: peer / ours, inFlight });
+
+/**
+ * A markdown table, padded to be read as text too; the first column, or all of `left`, to the left.
+ * @param {readonly string[]} head @param {readonly (readonly string[])[]} rows @param {readonly number[]} [left]
+ */
+export function table(head, rows, left = [0]) {
+  const widths = head.map((title, i) => Math.max(3, title.length, ...rows.map(row => row[i]?.length ?? 0)));
+  const line = (/** @type {readonly string[]} */ cells) =>
+    `| ${cells.map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' | ')} |`;
+  const rule = `| ${widths.map((width, i) => (left.includes(i) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`;
+  return [line(head), rule, ...rows.map(line)].join('\n');
+}
+
+/** @param {Result} result @returns {string} */
+export function markdown(result) {
+  const { load, warm, sweep, kernels, polls, floorMs } = result;
+  const parts = [
+    `# ${result.browser}, ${result.adapter}`,
+    `${result.date}, webgpu-bert ${result.version} against ${result.peer}, ${result.model}, on ${result.processor}.`,
+  ];
+  if (polls) {
+    parts.push(
+      `This browser looks for finished GPU work only about every ${Math.round(floorMs)} ms: a submit of nothing takes that long. The times of ` +
+        'single WebGPU calls below are multiples of it rather than measurements, on both sides; calls in flight share the wait.',
+    );
+  }
+
+  const compared = comparisons(result);
+  if (compared.length > 0) {
+    const shown = (/** @type {number} */ ms, /** @type {boolean} */ isStepped) =>
+      `${isStepped ? '~' : ''}${figure(ms)} ms`;
+    parts.push(
+      '## Side by side\n',
+      table(
+        ['work', 'against', 'webgpu-bert', 'transformers.js', 'ratio'],
+        compared.map(({ work, side, ours, peer, ratio, inFlight }) => {
+          const isStepped = polls && inFlight === 1 && !work.startsWith('first');
+          return [
+            inFlight > 1 ? `${work}, ${inFlight} in flight, each` : work,
+            side.replace('transformers.js ', ''),
+            shown(ours, isStepped),
+            shown(peer, isStepped && !side.endsWith('wasm')),
+            `${isStepped ? '~' : ''}${figure(ratio)}x`,
+          ];
+        }),
+      ),
+    );
+  } else if (warm.length > 0) {
+    parts.push(
+      '## Warm calls\n',
+      table(
+        ['work', 'ms'],
+        warm.map(w => [w.work, figure(w.medianMs)]),
+      ),
+    );
+  }
+  if (load.length > 0) {
+    const rows = load.flatMap(({ side, cold, cached }) =>
+      /** @type {const} */ ([
+        ['cold', cold],
+        ['cached', cached],
+      ]).map(([name, runs]) => {
+        const of = (/** @type {(run: typeof runs[number]) => number} */ pick) => median(runs.map(pick));
+        const heap = runs.map(run => run.meters.heapPeakBytes ?? Number.NaN);
+        return [
+          `${side}, ${name}`,
+          ...[of(r => r.firstEmbeddingMs), of(r => r.moduleMs), of(r => r.loadMs), of(r => r.callMs)].map(figure),
+          mb(of(r => r.bytes)),
+          side.endsWith('wasm') ? '-' : String(of(r => r.meters.pipelines)),
+          side.endsWith('wasm') ? '-' : mb(of(r => r.meters.gpuBytes)),
+          side.endsWith('wasm') ? '-' : mb(of(r => r.meters.gpuBytesPeak)),
+          heap.some(Number.isNaN) ? '-' : mb(median(heap)),
+        ];
+      }),
+    );
+    parts.push(
+      '## Blank page to first embedding\n',
+      table(
+        ['side', 'ms', 'module', 'load', 'call', 'downloaded', 'pipelines', 'GPU', 'GPU peak', 'JS heap peak'],
+        rows,
+      ),
+    );
+    const reported = load.find(({ side }) => side === 'ours')?.cold[0];
+    if (reported?.reported) {
+      const { weights, activations } = reported.reported;
+      parts.push(
+        `Of the GPU bytes, webgpu-bert says of itself: weights ${mb(weights)}, activations ${mb(activations)}; together ${weights + activations} bytes, counted at createBuffer and destroy ${reported.meters.gpuBytes}.`,
+      );
+    }
+  }
+  if (sweep.length > 0) {
+    const [first] = sweep;
+    parts.push(
+      '## Time per token, lists of texts of 16 tokens\n',
+      table(
+        ['tokens', 'ms', 'ms per token', 'of the first', 'runs'],
+        sweep.map(s => [
+          String(s.tokens),
+          figure(s.medianMs),
+          figure(s.msPerToken),
+          `${round((100 * s.msPerToken) / (first?.msPerToken ?? 1), 0)} %`,
+          String(s.runs),
+        ]),
+      ),
+    );
+  }
+  if (kernels) {
+    parts.push(`## Kernels\n\nMultiply-add peak, measured in this run: ${figure(kernels.peakGflops)} GFLOP/s.`);
+    for (const pass of kernels.passes) {
+      const call = warm.find(w => w.work === pass.name && w.side === 'ours' && w.inFlight === 1);
+      // Kernels measured alone can come out a little slower than in their pass: then the share is 100 %.
+      const share =
+        call && !polls ? `, ${round(100 * Math.min(1, pass.ms / call.medianMs), 0)} % of the warm call` : '';
+      parts.push(
+        `### ${pass.name}: ${pass.tokens} tokens, ${figure(pass.ms)} ms of kernels${share}\n`,
+        table(
+          ['kernel', 'times', 'ms each', 'ms', 'GFLOP/s', 'of peak'],
+          pass.kernels.map(k => [
+            k.kernel,
+            String(k.dispatches),
+            figure(k.ms),
+            figure(k.ms * k.dispatches),
+            k.gflops ? figure(k.gflops) : '-',
+            k.gflops ? `${Math.round((100 * k.gflops) / kernels.peakGflops)} %` : '-',
+          ]),
+        ),
+      );
+    }
+  }
+  return `${parts.join('\n\n').replaceAll('\n\n\n', '\n\n')}\n`;
+}
