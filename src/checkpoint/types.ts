@@ -47,15 +47,6 @@ export type ProgressInfo =
       total: number;
       files: Record<string, { loaded: number; total: number }>;
     }
-  | {
-      /** All files of one model together, those that have been opened so far; comes before each 'progress'. */
-      status: 'progress_total';
-      name: string;
-      progress: number;
-      loaded: number;
-      total: number;
-      files: Record<string, { loaded: number; total: number }>;
-    }
   | { status: 'compile' | 'upload'; name: string; file: string; progress: number; loaded: number; total: number }
   | { status: 'ready'; task: string; model: string };
 

@@ -3,8 +3,9 @@ import { DeviceError } from '../errors.ts';
 import { slotBytes } from '../plan/arena.ts';
 import type { Batch } from '../plan/batch.ts';
 import type { Value } from '../plan/op.ts';
-import type { Argument, InputName, Plan, Step } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { Sizes } from '../plan/sizes.ts';
+import type { Argument, InputName, Step } from '../plan/step.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
 import type { WeightStore } from './weights.ts';
 

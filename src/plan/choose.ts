@@ -10,7 +10,7 @@ import { rowShape } from '../../shaders/norm.ts';
 import { POOLINGS, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import type { AttentionOp, Op, Value } from './op.ts';
-import type { Argument, InputName, Step } from './plan.ts';
+import type { Argument, InputName, Step } from './step.ts';
 import type { Weight } from './weight.ts';
 
 const value = (v: Value): Argument => ({ kind: 'value', value: v });

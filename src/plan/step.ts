@@ -1,0 +1,24 @@
+import type { Kernel } from '../../shaders/kernel.ts';
+import type { Value } from './op.ts';
+import type { Sizes } from './sizes.ts';
+import type { Weight } from './weight.ts';
+
+/** What the host writes per pass, each array<vec4u>: see batch.ts. */
+export type InputName = 'tokens' | 'sequences' | 'tiles' | 'masked';
+
+export type Argument =
+  | { readonly kind: 'value'; readonly value: Value }
+  | { readonly kind: 'weight'; readonly weight: Weight }
+  | { readonly kind: 'input'; readonly input: InputName }
+  | { readonly kind: 'constant'; readonly constant: Uint32Array<ArrayBuffer> };
+
+/** One dispatch. */
+export interface Step {
+  readonly kernel: Kernel;
+  /** What it computes, for the profiler: the name of the value it writes. */
+  readonly label: string;
+  /** One per binding of the kernel, in order. */
+  readonly args: readonly Argument[];
+  /** A number, or the size of the pass that it is. */
+  readonly params: Readonly<Record<string, number | keyof Sizes>>;
+}
