@@ -7,12 +7,21 @@ import { pagesFolder } from './build-pages.mjs';
 import { inBench } from './packages.mjs';
 import { peerModels } from './peer-model.mjs';
 
+const random = at('tests', 'fixtures', 'random');
+/** The ONNX files of the random checkpoints with heads, and what else transformers.js needs beside them. */
+const heads = inBench('page', 'compare', 'models');
+
 /** Folders by the beginnings of their addresses; the first that has the file gives it. */
 const mounts = /** @type {[string, string][]} */ ([
   ['/dist/', at('dist')],
   ['/models/', at('.cache', 'models')],
   ['/models/', peerModels],
-  ['/models/fixtures/', at('tests', 'fixtures', 'random')],
+  ['/models/fixtures/', random],
+  ['/models/heads/', heads],
+  ['/models/heads/', random],
+  // Of the weights of bert-sequence: its config.json alone is another.
+  ['/models/heads/bert-nli/', `${heads}/bert-sequence`],
+  ['/models/heads/bert-nli/', `${random}/bert-sequence`],
   ['/transformers/', inBench('node_modules', '@huggingface', 'transformers', 'dist')],
   ['/onnxruntime/', inBench('node_modules', 'onnxruntime-web', 'dist')],
   ['/', pagesFolder],

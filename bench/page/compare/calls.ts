@@ -1,33 +1,10 @@
-import { type Library, MODEL } from '../sides.ts';
-
-/** What one call gives, in plain lists; the same of either library. */
-export interface Answer {
-  dims?: readonly number[];
-  value: unknown;
-}
-
-export interface Call {
-  name: string;
-  /** Why the two may differ, where that is meant. */
-  byDesign?: string;
-  run: (session: Session) => Promise<Answer>;
-}
-
-/** One library, with its models as they were loaded. */
-export interface Session {
-  library: Library;
-  extractor: Awaited<ReturnType<Library['pipeline']>>;
-  tokenizers: Map<string, ReturnType<Library['AutoTokenizer']['from_pretrained']>>;
-}
+import { MODEL } from '../sides.ts';
+import { heads } from './heads.ts';
+import { type Answer, type Call, type Session, shownOptions } from './session.ts';
 
 interface AnyTensor {
   dims: readonly number[];
   tolist(): unknown;
-}
-
-export async function openSession(library: Library, device: string): Promise<Session> {
-  const extractor = await library.pipeline('feature-extraction', MODEL, { device, dtype: 'fp32' });
-  return { library, extractor, tokenizers: new Map() };
 }
 
 const answer = ({ dims, tolist }: AnyTensor, self: AnyTensor): Answer => ({ dims, value: tolist.call(self) });
@@ -42,11 +19,6 @@ const LIST = [
 ];
 const EVEN = ['the river runs past stone houses', 'people sit and talk about rain'];
 const LONG = Array.from({ length: 700 }, (_, i) => `word${i % 7}`).join(' ');
-
-const shownOptions = (options: object) =>
-  JSON.stringify(options, (_, value) => (Array.isArray(value) ? '…' : value))
-    .replaceAll('"', "'")
-    .replaceAll(/([:,])/g, '$1 ');
 
 const embed = (name: string, texts: string | string[], options: object, byDesign?: string): Call => ({
   name: `extractor(${name}, ${shownOptions(options)})`,
@@ -196,6 +168,7 @@ export const callsFor = (models: readonly string[]): Call[] => [
   ...embeddings,
   ...tokenizer,
   ...tensor,
+  ...heads,
   ...families(models),
   ...models
     .filter(model => model.includes('/bert-'))

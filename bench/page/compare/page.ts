@@ -1,6 +1,7 @@
 import { type Library, open, type Side } from '../sides.ts';
-import { type Answer, type Call, callsFor, openSession, type Session } from './calls.ts';
+import { callsFor } from './calls.ts';
 import { difference } from './difference.ts';
+import { type Answer, type Call, openSession, type Session } from './session.ts';
 
 /** Both compute in float32, in another order. */
 const TOLERANCE = 1e-5;
@@ -72,7 +73,7 @@ async function compare(models: readonly string[], peerSide: Side): Promise<Compa
   }
   const count = (outcome: ComparedCall['outcome']) => results.filter(result => result.outcome === outcome).length;
   about.textContent =
-    `${results.length} calls through ${peerSide} and through webgpu-bert, all-MiniLM-L6-v2 in fp32: ${count('same')} same to ${TOLERANCE}, ` +
+    `${results.length} calls through ${peerSide} and through webgpu-bert, all-MiniLM-L6-v2 and small models with heads in fp32: ${count('same')} same to ${TOLERANCE}, ` +
     `${count('by design')} different by design, ${count('different')} different.`;
   return results;
 }
