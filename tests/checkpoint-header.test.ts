@@ -170,13 +170,12 @@ describe('everything that can be wrong', () => {
     );
   });
 
-  test('a header of many tensors is checked in linear time', () => {
+  // Were every tensor held against every other, this would outlast the limit of a test.
+  test('a header of very many tensors is checked', () => {
     const entries = Array.from(
-      { length: 20_000 },
+      { length: 100_000 },
       (_, i) => `"layer.${i}.${'x'.repeat(40)}":${entry('U8', [1], [i, i + 1])}`,
     );
-    const start = performance.now();
-    expect(parse(withHeader(`{${entries}}`, new Uint8Array(20_000))).tensors).toHaveLength(20_000);
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(parse(withHeader(`{${entries}}`, new Uint8Array(100_000))).tensors).toHaveLength(100_000);
   });
 });
