@@ -73,7 +73,7 @@ export async function compare(browserName, wasm = false) {
       results.map(({ call, dims, most, outcome, note }) => [
         call,
         dims,
-        most === 0 ? '0' : most.toExponential(1),
+        most === null ? 'shape' : most === 0 ? '0' : most.toExponential(1),
         note ? `${outcome}: ${note}` : outcome,
       ]),
       [0, 1, 3],

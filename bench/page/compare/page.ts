@@ -9,7 +9,8 @@ const TOLERANCE = 1e-5;
 export interface ComparedCall {
   call: string;
   dims: string;
-  most: number;
+  /** The largest difference of numbers; null where the two differ in more than numbers. */
+  most: number | null;
   outcome: 'same' | 'different' | 'by design';
   note: string;
 }
@@ -21,10 +22,14 @@ async function compareCall(call: Call, ours: Session, theirs: Session): Promise<
   const dims = dimsOf(a) === dimsOf(b) ? dimsOf(a) : `${dimsOf(a) || 'none'} and ${dimsOf(b) || 'none'}`;
   const { most, kind } = difference(a.value, b.value);
   const isSame = kind === undefined && most <= TOLERANCE && dimsOf(a) === dimsOf(b);
-  const outcome = isSame ? 'same' : call.byDesign && dimsOf(a) === dimsOf(b) ? 'by design' : 'different';
+  // A call of ours that throws is never as designed.
+  const isMeant = call.byDesign !== undefined && dimsOf(a) === dimsOf(b) && !hasThrown(a);
+  const outcome = isSame ? 'same' : isMeant ? 'by design' : 'different';
   const note = isSame ? '' : [outcome === 'by design' ? call.byDesign : kind].filter(Boolean).join('; ');
-  return { call: call.name, dims, most, outcome, note };
+  return { call: call.name, dims, most: kind === undefined ? most : null, outcome, note };
 }
+
+const hasThrown = ({ value }: Answer): boolean => typeof value === 'object' && value !== null && 'thrown' in value;
 
 /** A call that throws differs, unless both do. */
 async function attempt(call: Call, session: Session): Promise<Answer> {
@@ -47,7 +52,7 @@ function show({ call, dims, most, outcome, note }: ComparedCall): void {
   code.textContent = call;
   cell('').append(code);
   cell(dims);
-  cell(most === 0 ? '0' : most.toExponential(1), 'number');
+  cell(most === null ? 'shape' : most === 0 ? '0' : most.toExponential(1), 'number');
   const last = cell(outcome, outcome.replace(' ', '-'));
   if (note) {
     const small = document.createElement('small');
