@@ -94,8 +94,8 @@ export class PreTrainedModel extends (Callable as new () => object) {
     const outputs: Map<string, Float32Array>[] = [];
     await this.#engine.run(sequences, request, {
       signal,
-      each: (index, mine) => {
-        outputs[index] = new Map(mine);
+      done: ran => {
+        for (const each of ran) outputs.push(new Map(each.outputs));
       },
     });
     const { hiddenSize, heads } = config;

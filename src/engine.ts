@@ -9,11 +9,11 @@ import { WeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
 import { canonicalRequest, type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
-import { packBatch, type Sequence } from './plan/batch.ts';
-import { passRoom, type SequenceOutputs, splitOutputs } from './plan/passes.ts';
+import type { Sequence } from './plan/batch.ts';
 import { kernelsOf, type Plan, plan } from './plan/plan.ts';
 import type { Sizes } from './plan/sizes.ts';
 import type { Weight } from './plan/weight.ts';
+import { type CallOptions, Scheduler } from './scheduler.ts';
 import type { SentenceModules } from './sentence.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 
@@ -38,15 +38,9 @@ const KEPT_PLANS = 6;
 /** The first call makes no buffers, unless it is longer than this. */
 const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
 
-export interface RunOptions {
-  signal?: AbortSignal | undefined;
-  /** Called for every sequence, in order, as soon as its pass is done. */
-  each: (index: number, outputs: SequenceOutputs) => void;
-}
-
 /**
- * A checkpoint on a device: text-free and task-free. Loads the weights while the kernels compile, then runs sequences in
- * passes under a token budget, preparing the next pass while the GPU runs this one.
+ * A checkpoint on a device: text-free and task-free. Loads the weights while the kernels compile, then runs sequences:
+ * calls that ask for the same share passes (see Scheduler).
  */
 export class Engine {
   readonly config: EncoderConfig;
@@ -57,7 +51,8 @@ export class Engine {
   readonly #gpu: Gpu;
   readonly #pipelines: PipelineCache;
   readonly #weights: WeightStore;
-  readonly #executables = new Map<string, Promise<Executable>>();
+  /** One for each request; in the order of use. */
+  readonly #schedulers = new Map<string, Scheduler>();
   #running = 0;
   #fault: DeviceError | undefined;
   #disposed = false;
@@ -133,57 +128,26 @@ export class Engine {
   /** Bytes held on the GPU now. */
   async bytes(): Promise<{ weights: number; activations: number }> {
     if (this.#disposed) return { weights: 0, activations: 0 };
-    const executables = await Promise.all(this.#executables.values());
+    const executables = await Promise.all([...this.#schedulers.values()].map(({ executable }) => executable));
     return { weights: this.#weights.bytes, activations: executables.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
 
   /**
-   * Runs sequences, taken from the iterable only as they are needed: while the GPU computes a pass, the next one is tokenised.
-   * Rejects with the signal's reason, DeviceError, or whatever the iterable throws; passes that are done have been reported.
+   * Runs sequences, taken from the iterable only as they are needed: see Scheduler. Rejects with the signal's reason, at once;
+   * with DeviceError; with whatever the iterable or `done` throws.
    */
-  async run(sequences: Iterable<Sequence>, request: EncoderRequest, { signal, each }: RunOptions): Promise<void> {
-    this.#check(signal);
+  async run<S extends Sequence>(
+    sequences: Iterable<S>,
+    request: EncoderRequest,
+    options: CallOptions<S>,
+  ): Promise<void> {
+    this.#check(options.signal);
     this.#running++;
     try {
-      await this.#passes(await this.#executable(request), sequences, { signal, each });
-    } catch (error) {
-      // What the pass failed of, where that is known: its buffers just say that they are gone.
-      this.#check(signal);
-      throw error;
+      await this.#scheduler(request).run(sequences, options);
     } finally {
       if (--this.#running === 0) this.#trim();
     }
-  }
-
-  async #passes(executable: Executable, sequences: Iterable<Sequence>, { signal, each }: RunOptions): Promise<void> {
-    const source = sequences[Symbol.iterator]();
-    let pending = source.next();
-    let index = 0;
-    const underWay: Promise<void>[] = [];
-    while (!pending.done) {
-      const pass: Sequence[] = [];
-      const room = passRoom(executable.plan, this.#gpu.caps);
-      while (!pending.done && room(pending.value)) {
-        pass.push(pending.value);
-        pending = source.next();
-      }
-      this.#check(signal);
-      const first = index;
-      index += pass.length;
-      const { submitted, outputs } = executable.run(packBatch(pass, executable.plan.queryTile));
-      const told = outputs.then(all => {
-        this.#check(signal);
-        splitOutputs(executable.plan, pass, all).forEach((mine, i) => {
-          each(first + i, mine);
-        });
-      });
-      told.catch(() => undefined);
-      underWay.push(told);
-      await submitted;
-      // Two at once: one computes, the other waits its turn; then the oldest is awaited, so that no queue builds up.
-      if (underWay.length > 1) await underWay.shift();
-    }
-    for (const told of underWay) await told;
   }
 
   /** Gives back everything on the GPU; the device too, unless it was the caller's. Idempotent. */
@@ -191,11 +155,13 @@ export class Engine {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#gpu.device.removeEventListener('uncapturederror', this.#onError);
-    for (const executable of this.#executables.values())
-      executable.then(
-        e => e.destroy(),
+    for (const scheduler of this.#schedulers.values()) {
+      scheduler.stop(disposed());
+      scheduler.executable.then(
+        executable => executable.destroy(),
         () => undefined,
       );
+    }
     this.#weights.destroy();
     if (this.#gpu.owned) this.#gpu.device.destroy();
   }
@@ -209,9 +175,9 @@ export class Engine {
     });
   };
 
-  #check(signal: AbortSignal | undefined): void {
+  #check(signal?: AbortSignal): void {
     signal?.throwIfAborted();
-    if (this.#disposed) throw new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });
+    if (this.#disposed) throw disposed();
     if (this.#fault) throw this.#fault;
   }
 
@@ -277,28 +243,34 @@ export class Engine {
     return plan(encoderGraph(this.config, request, caps), caps);
   }
 
-  #executable(asked: EncoderRequest): Promise<Executable> {
-    const request = canonicalRequest(asked);
-    const key = JSON.stringify(request);
-    const known = this.#executables.get(key);
-    const executable =
-      known ?? Executable.create(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
-    // Set again where it is known: the map is in the order of use.
-    this.#executables.delete(key);
-    this.#executables.set(key, executable);
-    if (!known) executable.catch(() => this.#executables.delete(key));
-    return executable;
+  #executable(request: EncoderRequest): Promise<Executable> {
+    return this.#scheduler(request).executable;
   }
 
-  /** Forgets the plans that were used longest ago, while none is in use. */
+  #scheduler(asked: EncoderRequest): Scheduler {
+    const request = canonicalRequest(asked);
+    const key = JSON.stringify(request);
+    const known = this.#schedulers.get(key);
+    const make = () => Executable.create(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
+    const scheduler = known ?? new Scheduler(make(), this.#gpu.caps, () => this.#check());
+    // Set again where it is known: the map is in the order of use.
+    this.#schedulers.delete(key);
+    this.#schedulers.set(key, scheduler);
+    if (!known) scheduler.executable.catch(() => this.#schedulers.delete(key));
+    return scheduler;
+  }
+
+  /** Forgets the plans that were used longest ago, while no call is in use of one; an aborted one's pass may still run. */
   #trim(): void {
-    const old = [...this.#executables].slice(0, Math.max(0, this.#executables.size - KEPT_PLANS));
-    for (const [key, executable] of old) {
-      this.#executables.delete(key);
-      executable.then(
-        each => each.destroy(),
+    const old = [...this.#schedulers].slice(0, Math.max(0, this.#schedulers.size - KEPT_PLANS));
+    for (const [key, scheduler] of old) {
+      this.#schedulers.delete(key);
+      Promise.all([scheduler.executable, scheduler.idle()]).then(
+        ([executable]) => executable.destroy(),
         () => undefined,
       );
     }
   }
 }
+
+const disposed = () => new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });

@@ -4,11 +4,18 @@ import { Tensor } from './tensor.ts';
 
 /** One row per sequence -> [B, columns] */
 export function stack(name: string, outputs: readonly SequenceOutputs[], columns: number): Tensor {
-  const data = new Float32Array(outputs.length * columns);
-  outputs.forEach((out, b) => {
-    data.set(out.get(name)!, b * columns);
-  });
-  return new Tensor('float32', data, [outputs.length, columns]);
+  return new Tensor('float32', joined(outputs.map(out => out.get(name)!)), [outputs.length, columns]);
+}
+
+/** Arrays one behind the other, copied. */
+export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const data = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return data;
 }
 
 /** One row per token -> [B, width, columns], every token at the place that it had in its padded row. */

@@ -33,7 +33,7 @@ export interface Checkpoint {
   cancel(): Promise<void>;
 }
 
-/** The shapes of transformers.js's progress events, and the two steps that only this library has (compile, upload). */
+/** The shapes of transformers.js's progress events, and the steps that only this library has: compile, upload, run. */
 export type ProgressInfo =
   | { status: 'initiate' | 'download'; name: string; file: string }
   | { status: 'progress'; name: string; file: string; progress: number; loaded: number; total: number }
@@ -48,7 +48,9 @@ export type ProgressInfo =
       files: Record<string, { loaded: number; total: number }>;
     }
   | { status: 'compile' | 'upload'; name: string; file: string; progress: number; loaded: number; total: number }
-  | { status: 'ready'; task: string; model: string };
+  | { status: 'ready'; task: string; model: string }
+  /** Of a call: how many of its texts are done. */
+  | { status: 'run'; task: string; progress: number; loaded: number; total: number };
 
 export type ProgressCallback = (info: ProgressInfo) => void;
 

@@ -1,5 +1,5 @@
 import type { EncoderRequest } from '../model/encoder.ts';
-import { padTokens, stack } from '../model-outputs.ts';
+import { joined, padTokens } from '../model-outputs.ts';
 import { checkNames, wrong } from '../tasks/arguments.ts';
 import { normalizeRows, type PoolingName, poolingOf, textList, truncateRows } from '../tasks/feature-extraction.ts';
 import {
@@ -10,16 +10,14 @@ import {
   type Ranges,
 } from '../tasks/precision.ts';
 import { Tensor, type TensorData } from '../tensor.ts';
-import type { Encoding } from '../text/encoding.ts';
 import {
   OVERFLOW_NAMES,
   type OverflowOptions,
+  RUN_NAMES,
   type RunOptions,
   type Said,
   Session,
   saying,
-  tokensOf,
-  windowsOf,
 } from './session.ts';
 
 export interface FeatureExtractionOptions extends RunOptions, OverflowOptions, PrecisionOptions {
@@ -33,10 +31,26 @@ export interface FeatureExtractionOptions extends RunOptions, OverflowOptions, P
   ranges?: Ranges;
 }
 
+/** A window of a text: its vector, or without a pooling the rows of its tokens. */
+interface PooledWindow {
+  readonly row: Float32Array;
+  readonly tokens: number;
+  readonly truncated: boolean;
+}
+
 /** What `pooling: 'model'` is where the checkpoint has no modules: the usual. */
 const MEAN = { pooling: 'mean', dense: [], normalize: false, maxLength: undefined } as const;
 
-const NAMES = ['pooling', 'normalize', 'truncate_dim', 'precision', 'quantize', 'ranges', 'signal', ...OVERFLOW_NAMES];
+const NAMES = [
+  'pooling',
+  'normalize',
+  'truncate_dim',
+  'precision',
+  'quantize',
+  'ranges',
+  ...RUN_NAMES,
+  ...OVERFLOW_NAMES,
+];
 
 /** Texts -> vectors, as transformers.js's FeatureExtractionPipeline. */
 export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_output'> {
@@ -52,8 +66,9 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
     given?: FeatureExtractionOptions | null,
   ): Promise<Said<Tensor, readonly boolean[]>> {
     const options = checkNames(this.task, given, NAMES);
-    const { pooling = 'none', truncate_dim, signal } = options;
-    const list = textList(texts);
+    const { pooling = 'none', truncate_dim } = options;
+    // A copy: the caller may change theirs while the call waits.
+    const list = [...textList(texts)];
     const modules = pooling === 'model' ? (this.sentence ?? MEAN) : undefined;
     const pool = modules?.pooling ?? poolingOf(pooling);
     const precision = precisionOf(options);
@@ -63,18 +78,8 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
     // Checked before anything runs.
     truncateRows(new Float32Array(columns), columns, kept);
 
-    const windows: { text: number; encoding: Encoding }[] = [];
     const maxLength = Math.min(this.longest, modules?.maxLength ?? this.longest);
     if (!pool && options.stride) throw wrong('stride', options.stride, '0 without a pooling: a token has one row');
-    const encodeAll = (text: string) => this.encodeAll(text, undefined, options, maxLength);
-    function* sequences() {
-      for (const [text, value] of list.entries()) {
-        for (const encoding of encodeAll(value)) {
-          windows.push({ text, encoding });
-          yield tokensOf(encoding);
-        }
-      }
-    }
     const whole = options.overflow !== 'window';
     // What the GPU can do whole: with windows the mean of a text is that of its windows, and is normalised after.
     const request: EncoderRequest = pool
@@ -86,19 +91,25 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
           },
         }
       : { lastHiddenState: true };
-    const outputs = await this.forward(sequences(), request, signal);
-    const ofText = windowsOf(list.length, windows);
-    const cut = ofText.map(([first]) => whole && windows[first!]!.encoding.truncated);
+    const output = pool ? 'embedding' : 'last_hidden_state';
+    const ran = await this.forward(
+      list,
+      text => this.encodeAll(text, undefined, options, maxLength),
+      (out, { ids, truncated }): PooledWindow => ({ row: out.get(output)!, tokens: ids.length, truncated }),
+      request,
+      options,
+    );
+    const cut = ran.map(([first]) => whole && first!.truncated);
     if (!pool) {
-      const rows = ofText.map(mine => joined(mine.map(i => outputs[i]!.get('last_hidden_state')!)));
-      const longest = Math.max(...rows.map(({ length }) => length / columns));
-      const places = rows.map(({ length }) => ({ places: Array.from({ length: length / columns }, (_, i) => i) }));
+      const rows = ran.map(windows => joined(windows.map(({ row }) => row)));
+      const lengths = rows.map(({ length }) => length / columns);
+      const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+      const places = lengths.map(length => ({ places: Array.from({ length }, (_, i) => i) }));
       const named = rows.map(row => new Map([['tokens', row]]));
       const data = padTokens('tokens', named, places, longest, columns).data as Float32Array;
       return saying(finished(data, [list.length, longest, columns], kept, normalize, precision, options.ranges), cut);
     }
-    let data = stack('embedding', outputs, columns).data as Float32Array;
-    if (!whole) data = poolWindows(list.length, windows, data, columns, pool);
+    const data = joined(ran.map(windows => poolWindows(windows, pool)));
     const rest = normalize && !request.pool?.normalize;
     return saying(finished(data, [list.length, columns], kept, rest, precision, options.ranges), cut);
   }
@@ -119,38 +130,19 @@ function finished(
   return new Tensor(type, out as TensorData, [...dims.slice(0, -1), columns]);
 }
 
-/** Arrays one behind the other. */
-function joined(parts: readonly Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0]!;
-  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
-/** Windows -> texts: the mean by tokens for 'mean', the greatest for 'max', the first or last window for the others. */
-function poolWindows(
-  texts: number,
-  windows: readonly { text: number; encoding: Encoding }[],
-  data: Float32Array,
-  columns: number,
-  pooling: 'mean' | 'cls' | 'max' | 'last',
-): Float32Array {
-  const out = new Float32Array(texts * columns);
-  const tokens = new Float64Array(texts);
-  windows.forEach(({ text, encoding: { ids } }, w) => {
-    const first = tokens[text] === 0;
-    tokens[text]! += ids.length;
-    for (let c = 0; c < columns; c++) {
-      const value = data[w * columns + c]!;
-      const at = text * columns + c;
-      if (first || pooling === 'last') out[at] = value;
-      else if (pooling === 'max') out[at] = Math.max(out[at]!, value);
-      else if (pooling === 'mean') out[at]! += ((value - out[at]!) * ids.length) / tokens[text]!;
+/** The windows of a text -> its row: the mean by tokens for 'mean', the greatest for 'max', the first or last for the others. */
+function poolWindows(windows: readonly PooledWindow[], pool: 'mean' | 'cls' | 'max' | 'last'): Float32Array {
+  const [first, ...others] = windows;
+  if (pool === 'last') return windows.at(-1)!.row;
+  if (pool === 'cls' || others.length === 0) return first!.row;
+  const out = first!.row.slice();
+  let sum = first!.tokens;
+  for (const { row, tokens } of others) {
+    sum += tokens;
+    for (let c = 0; c < out.length; c++) {
+      if (pool === 'max') out[c] = Math.max(out[c]!, row[c]!);
+      else out[c]! += ((row[c]! - out[c]!) * tokens) / sum;
     }
-  });
+  }
   return out;
 }

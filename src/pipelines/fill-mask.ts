@@ -10,7 +10,7 @@ import {
   type MaskCandidates,
   maskPlaces,
 } from '../tasks/fill-mask.ts';
-import { type RunOptions, type Said, Session, saying, tokensOf } from './session.ts';
+import { RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = FillMaskOptions & RunOptions;
 /** The answers for a text with one mask, or with several. */
@@ -39,7 +39,7 @@ export class FillMask extends Session<'logits'> {
     texts: string | readonly string[],
     given?: Options | null,
   ): Promise<Said<Masks, boolean> | Said<Masks, boolean>[]> {
-    const options = checkNames(this.task, given, ['top_k', 'targets', 'signal']);
+    const options = checkNames(this.task, given, ['top_k', 'targets', ...RUN_NAMES]);
     const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
     const { special } = this.tokenizer.text;
     const mask = special.mask ?? { id: -1, token: 'none in this vocabulary' };
@@ -53,28 +53,29 @@ export class FillMask extends Session<'logits'> {
     // All texts first: one without a mask is an error before anything runs.
     const encodings = list.map(text => {
       const encoding = this.encode(text);
-      return { encoding, places: maskPlaces(encoding.ids, mask) };
+      return { ...encoding, masked: maskPlaces(encoding.ids, mask) };
     });
     const head = { kind: 'MaskedLM', picked: true } as const;
-    const outputs = await this.forward(
-      encodings.map(({ encoding, places }) => tokensOf(encoding, places)),
-      // The logits of targets need not be among the best, so then all of a mask's are read.
-      { head: chosen.targets ? head : { ...head, topK } },
-      options.signal,
-    );
     // Python's default where the file is silent; transformers.js's would take spaces from the sequences.
     const clean_up_tokenization_spaces = this.tokenizer.config.clean_up_tokenization_spaces === true;
     const decode: Parameters<typeof fillMask>[3] = (ids, { skip_special_tokens }) =>
       this.tokenizer.decode(ids, { skip_special_tokens, clean_up_tokenization_spaces });
-    const answers = encodings.map(({ encoding, places }, i) => {
-      const found = places.map((_, m) =>
-        chosen.targets
-          ? candidates(joinSlices(outputs[i]!, vocabSize).subarray(m * vocabSize, (m + 1) * vocabSize), chosen)
-          : best(outputs[i]!, m, places.length, topK),
-      );
-      return saying(fillMask(encoding.ids, places, found, decode, special.pad?.id), encoding.truncated);
-    });
-    return Array.isArray(texts) ? answers : answers[0]!;
+    const answers = await this.forward(
+      encodings,
+      encoding => [encoding],
+      (out, { ids, masked, truncated }) => {
+        const found = masked.map((_, m) =>
+          chosen.targets
+            ? candidates(joinSlices(out, vocabSize).subarray(m * vocabSize, (m + 1) * vocabSize), chosen)
+            : best(out, m, masked.length, topK),
+        );
+        return saying(fillMask(ids, masked, found, decode, special.pad?.id), truncated);
+      },
+      // The logits of targets need not be among the best, so then all of a mask's are read.
+      { head: chosen.targets ? head : { ...head, topK } },
+      options,
+    );
+    return Array.isArray(texts) ? answers.flat(1) : answers[0]![0]!;
   }
 }
 

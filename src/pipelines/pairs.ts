@@ -1,19 +1,24 @@
-import { stack } from '../model-outputs.ts';
+import { joined } from '../model-outputs.ts';
 import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
 import { type Choice, chosen } from '../tasks/multiple-choice.ts';
 import { type NextSentence, nextSentence } from '../tasks/next-sentence-prediction.ts';
 import { cosineScores } from '../tasks/sentence-similarity.ts';
-import { type RunOptions, type Said, Session, saying, tokensOf } from './session.ts';
+import { RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
 
 /** Whether the second text follows the first, by BERT's pre-training head. */
 export class NextSentencePrediction extends Session<'logits'> {
   /** { label: 'IsNext' | 'NotNext', score } */
   async _call(text: string, next: string, given?: RunOptions | null): Promise<Said<NextSentence, boolean>> {
-    const options = checkNames(this.task, given, ['signal']);
+    const options = checkNames(this.task, given, RUN_NAMES);
     const encoding = this.encode(string('text', text), { pair: string('next', next) });
-    const request = { head: { kind: 'NextSentencePrediction' } } as const;
-    const [out] = await this.forward([tokensOf(encoding)], request, options.signal);
-    return saying(nextSentence(out!.get('logits')!), encoding.truncated);
+    const [answers] = await this.forward(
+      [encoding],
+      only => [only],
+      out => nextSentence(out.get('logits')!),
+      { head: { kind: 'NextSentencePrediction' } },
+      options,
+    );
+    return saying(answers![0]!, encoding.truncated);
   }
 }
 
@@ -25,18 +30,24 @@ export class MultipleChoice extends Session<'logits'> {
     choices: readonly string[],
     given?: RunOptions | null,
   ): Promise<Said<Choice[], readonly boolean[]>> {
-    const options = checkNames(this.task, given, ['signal']);
+    const options = checkNames(this.task, given, RUN_NAMES);
     const list = listOf('choices', choices, string);
     const own = string('text', text);
-    const encodings = list.map(pair => this.encode(own, { pair }));
-    const outputs = await this.forward(
-      encodings.map(encoding => tokensOf(encoding)),
+    const choicesRun = await this.forward(
+      list,
+      pair => [this.encode(own, { pair })],
+      (out, { truncated }) => ({ logit: out.get('logits')![0]!, truncated }),
       { head: { kind: 'MultipleChoice' } },
-      options.signal,
+      options,
     );
-    const logits = outputs.map(out => out.get('logits')![0]!);
-    const cut = encodings.map(({ truncated }) => truncated);
-    return saying(chosen(logits, list), cut);
+    const all = choicesRun.flat();
+    return saying(
+      chosen(
+        all.map(({ logit }) => logit),
+        list,
+      ),
+      all.map(({ truncated }) => truncated),
+    );
   }
 }
 
@@ -47,27 +58,21 @@ export class SentenceSimilarity extends Session<'last_hidden_state' | 'pooler_ou
     inputs: { source_sentence: string; sentences: readonly string[] },
     given?: RunOptions | null,
   ): Promise<Said<number[], readonly boolean[]>> {
-    const options = checkNames(this.task, given, ['signal']);
+    const options = checkNames(this.task, given, RUN_NAMES);
     const source = string('source_sentence', inputs?.source_sentence);
     const list = listOf('sentences', inputs.sentences, string);
     const { pooling = 'mean', dense = [], maxLength = this.longest } = this.sentence ?? {};
-    const encode = (text: string) => this.encode(text, { maxLength: Math.min(maxLength, this.longest) });
-    const cut: boolean[] = [];
-    function* sequences() {
-      for (const text of [source, ...list]) {
-        const encoding = encode(text);
-        cut.push(encoding.truncated);
-        yield tokensOf(encoding);
-      }
-    }
-    const columns = dense.at(-1)?.outputs ?? this.engine.config.hiddenSize;
-    const request = { pool: { pooling, normalize: false, ...(dense.length > 0 && { dense }) } };
-    const outputs = await this.forward(sequences(), request, options.signal);
-    const data = stack('embedding', outputs, columns).data as Float32Array;
-    const [sourceCut, ...others] = cut;
+    const texts = await this.forward(
+      [source, ...list],
+      text => [this.encode(text, { maxLength: Math.min(maxLength, this.longest) })],
+      (out, { truncated }) => ({ row: out.get('embedding')!, truncated }),
+      { pool: { pooling, normalize: false, ...(dense.length > 0 && { dense }) } },
+      options,
+    );
+    const [own, ...others] = texts.flat();
     return saying(
-      cosineScores(data.subarray(0, columns), data.subarray(columns)),
-      others.map(own => own || sourceCut!),
+      cosineScores(own!.row, joined(others.map(({ row }) => row))),
+      others.map(({ truncated }) => truncated || own!.truncated),
     );
   }
 }

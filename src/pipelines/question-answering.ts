@@ -5,7 +5,7 @@ import {
   answerQuestion,
   type QuestionAnsweringOptions,
 } from '../tasks/question-answering.ts';
-import { type ByTopK, type RunOptions, type Said, Session, saying, tokensOf } from './session.ts';
+import { type ByTopK, RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = QuestionAnsweringOptions & RunOptions;
 
@@ -16,7 +16,7 @@ const NAMES = [
   'max_answer_len',
   'handle_impossible_answer',
   'align_to_words',
-  'signal',
+  ...RUN_NAMES,
 ];
 
 /** Question and context -> the span of the context that answers, as transformers.js's QuestionAnsweringPipeline and Python's. */
@@ -42,27 +42,21 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
     const tokenizer = this.tokenizer.text;
     const taken = tokenizer.encode(own, { pair: '' }).ids.length;
     const { maxLength, stride, ...chosen } = answerOptions(options, this.longest, taken);
-    const encodings = tokenizer.encodeWindows(own, {
-      pair: text,
-      maxLength,
-      stride,
-      truncation: 'only_second',
-    });
-    const request = { head: { kind: 'QuestionAnswering' } } as const;
-    const outputs = await this.forward(
-      encodings.map(encoding => tokensOf(encoding)),
-      request,
-      options.signal,
+    const windows = await this.forward(
+      [text],
+      pair => tokenizer.encodeWindows(own, { pair, maxLength, stride, truncation: 'only_second' }),
+      (out, encoding) => {
+        const both = out.get('logits')!;
+        return {
+          encoding,
+          startLogits: both.filter((_, j) => j % 2 === 0),
+          endLogits: both.filter((_, j) => j % 2 === 1),
+        };
+      },
+      { head: { kind: 'QuestionAnswering' } },
+      options,
     );
-    const windows = encodings.map((encoding, i) => {
-      const both = outputs[i]!.get('logits')!;
-      return {
-        encoding,
-        startLogits: both.filter((_, j) => j % 2 === 0),
-        endLogits: both.filter((_, j) => j % 2 === 1),
-      };
-    });
-    const answers = answerQuestion(text, windows, tokenizer.special.cls?.id, chosen);
+    const answers = answerQuestion(text, windows.flat(), tokenizer.special.cls?.id, chosen);
     return chosen.topK === 1 ? saying(answers[0]!, false) : saying(answers, false);
   }
 }

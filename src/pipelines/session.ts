@@ -1,10 +1,10 @@
 import type { CallableModel, OutputName } from '../auto.ts';
 import { Callable } from '../callable.ts';
+import type { ProgressCallback } from '../checkpoint/types.ts';
 import type { Engine } from '../engine.ts';
 import { InputError, WebGPUBertError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
-import { checkSequence, type RawSequence } from '../model/input.ts';
-import type { Sequence } from '../plan/batch.ts';
+import { checkSequence } from '../model/input.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
 import type { SentenceModules } from '../sentence.ts';
 import { choice, count } from '../tasks/arguments.ts';
@@ -14,9 +14,16 @@ import type { PreTrainedTokenizer } from '../tokenizer.ts';
 
 /** What every call of every pipeline takes. */
 export interface RunOptions {
-  /** Aborts between passes; the call rejects with the signal's reason. */
+  /** Aborts the call: it rejects at once with the signal's reason. */
   signal?: AbortSignal;
+  /**
+   * Gets { status: 'run', task, progress, loaded, total } whenever texts are done: `loaded` of `total`, `progress` in per cent.
+   * The last says 100. What it throws rejects the call.
+   */
+  progress_callback?: ProgressCallback | null;
 }
+
+export const RUN_NAMES = ['signal', 'progress_callback'] as const;
 
 /** What to do with a text that is longer than the model takes. */
 export interface OverflowOptions {
@@ -27,6 +34,12 @@ export interface OverflowOptions {
 }
 
 export const OVERFLOW_NAMES = ['overflow', 'stride'] as const;
+
+/** A sequence of a text: all of it, or a part. */
+type Window = Encoding & {
+  /** The tokens that a head is wanted for alone, by their places. */
+  readonly masked?: readonly number[];
+};
 
 /** A pipeline at rest: a model on a device and its tokenizer, under transformers.js's names. */
 export class Session<Given extends OutputName = OutputName> extends (Callable as new () => object) {
@@ -93,43 +106,44 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   }
 
   /**
-   * Runs sequences, which are taken one by one: those of the next pass are made while the GPU computes this one.
-   * Outputs come in the order of the sequences.
+   * Runs texts, each in as many windows as `encode` gives; those of the next pass are made while the GPU computes this one.
+   * What `read` makes of every window as soon as its pass is done, text by text: windows and outputs are not kept.
    */
-  protected async forward(
-    raw: Iterable<RawSequence>,
+  protected async forward<Text, Own extends Window, Read>(
+    texts: readonly Text[],
+    encode: (text: Text) => readonly Own[],
+    read: (outputs: SequenceOutputs, window: Own, text: Text) => Read,
     request: EncoderRequest,
-    signal: AbortSignal | undefined,
-  ): Promise<SequenceOutputs[]> {
+    { signal, progress_callback }: RunOptions,
+  ): Promise<Read[][]> {
     const { config } = this.engine;
-    function* checked(): Generator<Sequence> {
-      for (const sequence of raw) yield checkSequence(config, sequence);
+    function* sequences() {
+      for (const [place, text] of texts.entries()) {
+        const windows = encode(text);
+        for (const [i, window] of windows.entries()) {
+          const { ids, typeIds: types, masked } = window;
+          yield { ...checkSequence(config, { ids, types, masked }), window, place, isLast: i === windows.length - 1 };
+        }
+      }
     }
-    const outputs: SequenceOutputs[] = [];
-    await this.engine.run(checked(), request, {
+    const results = texts.map((): Read[] => []);
+    const { length: total } = texts;
+    let loaded = 0;
+    await this.engine.run(sequences(), request, {
       signal,
-      each: (index, mine) => {
-        outputs[index] = mine;
+      done: ran => {
+        const before = loaded;
+        for (const { sequence, outputs } of ran) {
+          const { window, place, isLast } = sequence;
+          results[place]!.push(read(outputs, window, texts[place]!));
+          if (isLast) loaded++;
+        }
+        if (loaded === before) return;
+        progress_callback?.({ status: 'run', task: this.task, progress: (100 * loaded) / total, loaded, total });
       },
     });
-    return outputs;
+    return results;
   }
-}
-
-/** The tokens of an encoding, as a model takes them. */
-export const tokensOf = ({ ids, typeIds }: Encoding, masked?: readonly number[]): RawSequence => ({
-  ids,
-  types: typeIds,
-  masked,
-});
-
-/** Of every text the places of its windows, in order. */
-export function windowsOf(texts: number, windows: readonly { readonly text: number }[]): number[][] {
-  const places = Array.from({ length: texts }, (): number[] => []);
-  windows.forEach(({ text }, i) => {
-    places[text]!.push(i);
-  });
-  return places;
 }
 
 /** An answer that says whether its text was cut: of an answer for several texts, one value for each. */

@@ -1,3 +1,4 @@
+import type { SequenceOutputs } from '../plan/passes.ts';
 import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
 import {
   type Classification,
@@ -22,20 +23,23 @@ import {
   zeroShot,
   zeroShotOptions,
 } from '../tasks/zero-shot-classification.ts';
-import type { Encoding } from '../text/encoding.ts';
 import {
   type ByTopK,
   OVERFLOW_NAMES,
   type OverflowOptions,
+  RUN_NAMES,
   type RunOptions,
   type Said,
   Session,
   saying,
-  tokensOf,
-  windowsOf,
 } from './session.ts';
 
 const REQUEST = { head: { kind: 'SequenceClassification' } } as const;
+
+const logitsOf = (out: SequenceOutputs, { truncated }: { truncated: boolean }) => ({
+  logits: out.get('logits')!,
+  truncated,
+});
 
 /** A text, or a text and its pair. */
 export type ClassificationInput = string | { text: string; text_pair?: string | null };
@@ -65,7 +69,7 @@ export class TextClassification extends Session<'logits'> {
     inputs: ClassificationInput | readonly ClassificationInput[],
     given?: Options | null,
   ): Promise<Said<Classification[] | Classification[][], readonly boolean[]>> {
-    const options = checkNames(this.task, given, ['top_k', 'function_to_apply', 'signal', ...OVERFLOW_NAMES]);
+    const options = checkNames(this.task, given, ['top_k', 'function_to_apply', ...RUN_NAMES, ...OVERFLOW_NAMES]);
     const { labels, problemType, raw } = this.engine.config;
     // A reranker's config may name the activation of its one logit.
     const named = labels.length === 1 ? configuredActivation(raw) : undefined;
@@ -75,24 +79,18 @@ export class TextClassification extends Session<'logits'> {
       labels.length,
     );
     const list = textInputs(inputs);
-    const windows: { text: number; encoding: Encoding }[] = [];
-    const encodeAll = (text: string, pair: string | undefined) => this.encodeAll(text, pair, options);
-    function* sequences() {
-      for (const [text, { text: value, pair }] of list.entries()) {
-        for (const encoding of encodeAll(value, pair)) {
-          windows.push({ text, encoding });
-          yield tokensOf(encoding);
-        }
-      }
-    }
-    const outputs = await this.forward(sequences(), REQUEST, options.signal);
-    const ofText = windowsOf(list.length, windows);
-    const lists = ofText.map(places => {
-      const mine = places.map(i => outputs[i]!.get('logits')!);
-      const logits = labels.map((_, i) => mine.reduce((sum, row) => sum + row[i]!, 0) / mine.length);
+    const texts = await this.forward(
+      list,
+      ({ text, pair }) => this.encodeAll(text, pair, options),
+      logitsOf,
+      REQUEST,
+      options,
+    );
+    const lists = texts.map(windows => {
+      const logits = labels.map((_, i) => windows.reduce((sum, own) => sum + own.logits[i]!, 0) / windows.length);
       return classify(logits, labels, chosen);
     });
-    const cut = ofText.map(([first]) => options.overflow !== 'window' && windows[first!]!.encoding.truncated);
+    const cut = texts.map(([first]) => options.overflow !== 'window' && first!.truncated);
     return saying(shaped(lists, Array.isArray(inputs), chosen.topK), cut);
   }
 }
@@ -120,28 +118,24 @@ export class ZeroShotClassification extends Session<'logits'> {
     candidate_labels: string | readonly string[],
     given?: (ZeroShotOptions & RunOptions) | null,
   ): Promise<Said<ZeroShotResult, boolean> | Said<ZeroShotResult, boolean>[]> {
-    const options = checkNames(this.task, given, ['hypothesis_template', 'multi_label', 'signal']);
+    const options = checkNames(this.task, given, ['hypothesis_template', 'multi_label', ...RUN_NAMES]);
     const labels = candidateLabels(candidate_labels);
     const { hypotheses, multiLabel } = zeroShotOptions(labels, options);
     const { config } = this.engine;
     const ids = entailmentIds(config.raw.label2id, config.labels);
     const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
-    const cut: boolean[] = list.map(() => false);
-    // The premise gives way, the hypothesis stays whole: Python's only_first.
-    const encode = (text: string, pair: string) => this.encode(text, { pair, truncation: 'only_first' });
-    function* sequences() {
-      for (const [i, text] of list.entries()) {
-        for (const hypothesis of hypotheses) {
-          const encoding = encode(text, hypothesis);
-          cut[i] ||= encoding.truncated;
-          yield tokensOf(encoding);
-        }
-      }
-    }
-    const rows = (await this.forward(sequences(), REQUEST, options.signal)).map(out => out.get('logits')!);
+    const pairs = await this.forward(
+      list,
+      // The premise gives way, the hypothesis stays whole: Python's only_first.
+      text => hypotheses.map(pair => this.encode(text, { pair, truncation: 'only_first' })),
+      logitsOf,
+      REQUEST,
+      options,
+    );
     const results = list.map((text, i) => {
-      const mine = rows.slice(i * labels.length, (i + 1) * labels.length);
-      return saying(zeroShot(text, labels, mine, ids, multiLabel), cut[i]!);
+      const rows = pairs[i]!.map(({ logits }) => logits);
+      const cut = pairs[i]!.some(({ truncated }) => truncated);
+      return saying(zeroShot(text, labels, rows, ids, multiLabel), cut);
     });
     return Array.isArray(texts) ? results : results[0]!;
   }
@@ -155,22 +149,20 @@ export class TextRanking extends Session<'logits'> {
     documents: readonly string[],
     given?: (TextRankingOptions & RunOptions) | null,
   ): Promise<Said<RankedDocument[], readonly boolean[]>> {
-    const options = checkNames(this.task, given, ['top_k', 'return_documents', 'activation', 'signal']);
+    const options = checkNames(this.task, given, ['top_k', 'return_documents', 'activation', ...RUN_NAMES]);
     const list = listOf('documents', documents, string);
     const question = string('query', query);
     const { raw, labels } = this.engine.config;
     const chosen = rankingOptions(options, raw, labels.length, list.length);
-    const cut: boolean[] = [];
-    const encode = (pair: string) => this.encode(question, { pair });
-    function* sequences() {
-      for (const document of list) {
-        const encoding = encode(document);
-        cut.push(encoding.truncated);
-        yield tokensOf(encoding);
-      }
-    }
-    const outputs = await this.forward(sequences(), REQUEST, options.signal);
-    const logits = outputs.map(out => out.get('logits')![0]!);
-    return saying(rank(logits, list, chosen), cut);
+    const pairs = await this.forward(list, pair => [this.encode(question, { pair })], logitsOf, REQUEST, options);
+    const all = pairs.flat();
+    return saying(
+      rank(
+        all.map(({ logits }) => logits[0]!),
+        list,
+        chosen,
+      ),
+      all.map(({ truncated }) => truncated),
+    );
   }
 }

@@ -8,16 +8,14 @@ import {
   type TokenLabels,
   tokenClassificationOptions,
 } from '../tasks/token-classification.ts';
-import type { Encoding } from '../text/encoding.ts';
 import {
   OVERFLOW_NAMES,
   type OverflowOptions,
+  RUN_NAMES,
   type RunOptions,
   type Said,
   Session,
   saying,
-  tokensOf,
-  windowsOf,
 } from './session.ts';
 
 /** Read to the CPU at load: see Engine.host. */
@@ -47,23 +45,11 @@ export class TokenClassification extends Session<'logits'> {
     const options = checkNames(this.task, given, [
       'aggregation_strategy',
       'ignore_labels',
-      'signal',
+      ...RUN_NAMES,
       ...OVERFLOW_NAMES,
     ]);
     const chosen = tokenClassificationOptions(options);
     const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
-    const windows: { text: number; encoding: Encoding }[] = [];
-    const encodeAll = (text: string) => this.encodeAll(text, undefined, options);
-    function* sequences() {
-      for (const [text, value] of list.entries()) {
-        for (const encoding of encodeAll(value)) {
-          windows.push({ text, encoding });
-          yield tokensOf(encoding);
-        }
-      }
-    }
-    const request = { head: { kind: 'TokenClassification' } } as const;
-    const outputs = await this.forward(sequences(), request, options.signal);
     const { text: tokenizer } = this.tokenizer;
     const model: TokenLabels = {
       labels: this.engine.config.labels,
@@ -72,12 +58,19 @@ export class TokenClassification extends Session<'logits'> {
       join: tokens => tokenizer.joinTokens(tokens),
       crf: this.#crf(),
     };
-    const ofText = windowsOf(list.length, windows);
-    const results = list.map((value, text) => {
-      const mine = ofText[text]!.map(i => ({ encoding: windows[i]!.encoding, out: outputs[i]! }));
-      const found = mine.map(({ encoding, out }) => classifyTokens(value, encoding, out.get('logits')!, model, chosen));
-      const cut = options.overflow !== 'window' && mine.some(({ encoding }) => encoding.truncated);
-      return saying(found.length === 1 ? found[0]! : mergeEntities(found), cut);
+    const windows = await this.forward(
+      list,
+      text => this.encodeAll(text, undefined, options),
+      (out, encoding, text) => ({
+        found: classifyTokens(text, encoding, out.get('logits')!, model, chosen),
+        truncated: encoding.truncated,
+      }),
+      { head: { kind: 'TokenClassification' } },
+      options,
+    );
+    const results = windows.map(([first, ...others]) => {
+      const found = others.length === 0 ? first!.found : mergeEntities([first!, ...others].map(own => own.found));
+      return saying(found, options.overflow !== 'window' && first!.truncated);
     });
     return Array.isArray(texts) ? results : results[0]!;
   }

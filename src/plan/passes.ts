@@ -1,11 +1,16 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import { slotBytes } from './arena.ts';
 import type { Sequence } from './batch.ts';
-import type { Rows } from './op.ts';
+import type { Op, Rows } from './op.ts';
 import type { Plan } from './plan.ts';
 
-/** Tokens of one pass. Large enough to fill a GPU; on a CPU a pass of a second or so, so that it can be aborted. */
+/** Tokens of one pass: enough to fill a GPU. */
 const TOKENS = { gpu: 8192, software: 1024 };
+/**
+ * Multiply-adds of one pass, which bound the time that a call waits for those under way: on a CPU (1 to 8 GFLOP/s) a few
+ * seconds, on a GPU from 10 ms to, on the slowest, as many. Of BERT-base it is 3,000 tokens, of MiniLM on a CPU 400.
+ */
+const WORK = { gpu: 2 ** 38, software: 2 ** 32 };
 /** Outputs read back by one pass, unless a single sequence has more. */
 const READBACK_BYTES = 64 << 20;
 
@@ -28,23 +33,40 @@ function rowsOf({ ids: { length }, masked }: Sequence, rows: Rows): number {
   }
 }
 
+/** Multiply-adds for one row of a kind. */
+function workOf(ops: readonly Op[]): Record<Rows, number> {
+  const work: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
+  for (const op of ops) {
+    if (op.op === 'linear') work[op.y.rows] += op.x.columns * op.y.columns;
+    else if (op.op === 'attention') work.pairs += 2 * op.context.columns;
+  }
+  return work;
+}
+
 /**
  * A pass that is being filled: says of one sequence after another whether it still fits. The first always does, however long
- * it is; then the budget counts tokens and the bytes to be read back.
+ * it is; then the budgets count tokens, multiply-adds, and the bytes to be read back.
  */
-export function passRoom({ slots, outputs }: Plan, caps: Caps): (sequence: Sequence) => boolean {
+export function passRoom({ ops, slots, outputs }: Plan, caps: Caps): (sequence: Sequence) => boolean {
+  const kind = caps.adapter === 'gpu' ? 'gpu' : 'software';
+  const work = workOf(ops);
   const widest = Math.max(...slots.map(slot => slot.get('tokens') ?? 1));
   // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
-  const budget = Math.min(caps.adapter === 'gpu' ? TOKENS.gpu : TOKENS.software, bindable);
+  const budget = Math.min(TOKENS[kind], bindable);
   const filled: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
   let bytes = 0;
+  let macs = 0;
   return sequence => {
     const first = filled.sequences === 0;
-    for (const rows of Object.keys(filled) as Rows[]) filled[rows] += rowsOf(sequence, rows);
+    for (const rows of Object.keys(filled) as Rows[]) {
+      const more = rowsOf(sequence, rows);
+      filled[rows] += more;
+      macs += more * work[rows];
+    }
     for (const { rows, stride } of outputs.values()) bytes += 4 * stride * rowsOf(sequence, rows);
     const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
-    return first || (filled.tokens <= budget && binds && bytes <= READBACK_BYTES);
+    return first || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES);
   };
 }
 
