@@ -170,12 +170,47 @@ describe('everything that can be wrong', () => {
     );
   });
 
-  // Many enough that holding every tensor against every other (5e9 pairs) would be noticed; no time is asserted.
-  test('a header of very many tensors is checked', () => {
-    const entries = Array.from(
-      { length: 100_000 },
-      (_, i) => `"layer.${i}.${'x'.repeat(40)}":${entry('U8', [1], [i, i + 1])}`,
-    );
-    expect(parse(withHeader(`{${entries}}`, new Uint8Array(100_000))).tensors).toHaveLength(100_000);
+  test('looks at names and places as often as there are tensors, not as often as their square', () => {
+    const looks = (count: number) => {
+      const entries = Array.from({ length: count }, (_, i) => `"layer.${i}":${entry('U8', [1], [i, i + 1])}`);
+      // In another order than that of the file.
+      const header = `{${entries.filter((_, i) => i % 2)},${entries.filter((_, i) => i % 2 === 0)}}`;
+      const file = withHeader(header, new Uint8Array(count));
+      let looked = 0;
+      const { has } = Set.prototype;
+      const { sort } = Array.prototype;
+      const walks = (['every', 'some', 'find', 'findIndex', 'filter', 'includes', 'indexOf'] as const).map(
+        name => [name, Array.prototype[name] as (...values: unknown[]) => unknown] as const,
+      );
+      const patch = (name: string, walk: unknown) => Object.assign(Array.prototype, { [name]: walk });
+      Set.prototype.has = function (this: Set<unknown>, value: unknown) {
+        looked++;
+        return has.call(this, value);
+      };
+      for (const [name, walk] of walks) {
+        patch(name, function (this: unknown[], ...values: unknown[]) {
+          looked += this.length;
+          return walk.apply(this, values);
+        });
+      }
+      patch('sort', function (this: unknown[], compare: (a: unknown, b: unknown) => number) {
+        return sort.call(this, (a, b) => {
+          looked++;
+          return compare(a, b);
+        });
+      });
+      try {
+        parse(file);
+      } finally {
+        Set.prototype.has = has;
+        for (const [name, walk] of [...walks, ['sort', sort] as const]) patch(name, walk);
+      }
+      return looked;
+    };
+    const few = looks(1000);
+    // Names, numbers of shapes and spans, and the order.
+    expect(few).toBeGreaterThan(5000);
+    // n log n: of sixteen times as many no more than 16 log(16,000) / log(1,000) times.
+    expect(looks(16_000)).toBeLessThan(25 * few);
   });
 });

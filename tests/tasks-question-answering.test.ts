@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../src/errors.ts';
 import { type AnswerWindow, answerOptions, answerQuestion } from '../src/tasks/question-answering.ts';
+import { Ranking } from '../src/tasks/scores.ts';
 import { random } from './checkpoint-bytes.ts';
 
 describe('question-answering', () => {
@@ -81,11 +82,42 @@ describe('question-answering', () => {
     },
   );
 
-  // Far more spans (4 million) than should ever be held at once; no time is asserted.
-  test('4096 tokens and long answers', () => {
-    const wide = windowOf(4, 0, 4096, 2);
+  test('4096 tokens: looks at as many spans as may answer, and holds few of them', () => {
     const long = Array.from({ length: 2048 }, (_, i) => String(i).padStart(4, '0')).join('');
-    expect(answerQuestion(long, [wide], 1, answerOptions({ max_answer_len: 1000, top_k: 5 }, 8192))).toHaveLength(5);
+    const { takes } = Ranking.prototype;
+    const { sort } = Array.prototype;
+    const count = (tokens: number, longest: number) => {
+      const wide = windowOf(4, 0, tokens, 2);
+      let looked = 0;
+      let held = 0;
+      Ranking.prototype.takes = function (this: Ranking<unknown>, score: number) {
+        looked++;
+        return takes.call(this, score);
+      };
+      // What is held is sorted whenever it is twice what is wanted.
+      Array.prototype.sort = function (this: unknown[], compare?: (a: unknown, b: unknown) => number) {
+        held = Math.max(held, this.length);
+        return sort.call(this, compare);
+      };
+      try {
+        const options = answerOptions({ max_answer_len: longest, top_k: 5 }, 8192);
+        expect(answerQuestion(long, [wide], 1, options)).toHaveLength(5);
+      } finally {
+        Ranking.prototype.takes = takes;
+        Array.prototype.sort = sort;
+      }
+      return { looked, held };
+    };
+    const short = count(1024, 15);
+    const wide = count(4096, 15);
+    // Every token with the 15 that may end an answer, and again what is kept.
+    expect(short.looked).toBeGreaterThanOrEqual(15 * 1000);
+    expect(wide.looked).toBeLessThan(4.4 * short.looked);
+    expect(wide.looked).toBeLessThan(2 * 15 * 4096);
+    // Four million spans: of them never more than twice the 2 top_k + 10 best.
+    const all = count(4096, 1000);
+    expect(all.looked).toBeGreaterThan(3_000_000);
+    expect([short.held, wide.held, all.held].every(held => held > 0 && held <= 2 * (2 * 5 + 10))).toBe(true);
   });
 
   test('"no answer" wins where [CLS] does', () => {

@@ -5,7 +5,7 @@ import { BERT, fetchFiles, library, once, ownDevice } from '../library.ts';
 
 /** The public surface of the built module: names, shapes, sources, places it runs in, and what it gives back. */
 
-const { AutoModel, AutoTokenizer, DeviceError, env, pipeline, Tensor } = library;
+const { AutoModel, AutoTokenizer, DeviceError, env, InputError, pipeline, Tensor } = library;
 
 const TEXTS = ['Paris is the capital of France.', 'a'];
 const extractor = once(() => pipeline('feature-extraction', BERT));
@@ -321,6 +321,98 @@ check('progress_callback: transformers.js events, in order', async () => {
   }
   expectEqual(events.at(-1), { status: 'ready', task: 'feature-extraction', model: BERT }, 'the last event');
   expectEqual(events.filter(({ status }) => status === 'ready').length, 1, 'ready');
+});
+
+check('progress_callback of a call: texts that are done, up to all of them', async log => {
+  const extract = await extractor();
+  const texts = Array.from(
+    { length: 150 },
+    (_, i) => `The tower number ${i} stands in the old town, and a train leaves.`,
+  );
+  const wanted = await extract(texts, { pooling: 'mean' });
+  const events: ProgressInfo[] = [];
+  const progress_callback = (info: ProgressInfo) => void events.push(info);
+  const got = await extract(texts, { pooling: 'mean', progress_callback });
+  expectEqual([...(got.data as Float32Array)], [...(wanted.data as Float32Array)], 'embeddings');
+  expect(events.length > 1, `${events.length} events of several passes`);
+  let before = 0;
+  for (const info of events) {
+    expect(info.status === 'run', `an event of ${info.status}`);
+    expectEqual(Object.keys(info).sort(), ['loaded', 'progress', 'status', 'task', 'total'], 'fields');
+    expectEqual([info.task, info.total], ['feature-extraction', 150], 'task, total');
+    expectClose([info.progress], [(100 * info.loaded) / 150], { label: 'progress', absolute: 1e-9 });
+    expect(info.loaded > before, `${info.loaded} after ${before}`);
+    before = info.loaded;
+  }
+  expectEqual(before, 150, 'texts at the end');
+  log(`${events.length} events`);
+  // Calls that share passes count their own texts.
+  const counts = await Promise.all(
+    [1, 2, 3].map(async length => {
+      const own: unknown[] = [];
+      await extract(texts.slice(0, length), { progress_callback: info => own.push(info) });
+      return own;
+    }),
+  );
+  const whole = (total: number) => [{ status: 'run', task: 'feature-extraction', progress: 100, loaded: total, total }];
+  expectEqual(counts, [whole(1), whole(2), whole(3)], 'three calls at once');
+  await extract('a', { progress_callback: null });
+});
+
+check('a progress_callback that throws rejects its call, with what it threw, and no other', async () => {
+  const extract = await extractor();
+  const wanted = (await extract(TEXTS, { pooling: 'mean' })).tolist();
+  const thrown = new Error('from the callback');
+  const progress_callback = () => {
+    throw thrown;
+  };
+  const [first, second, third] = await Promise.all([
+    extract(TEXTS, { pooling: 'mean' }),
+    expectThrows(() => extract(TEXTS, { pooling: 'mean', progress_callback }), 'the call'),
+    extract(TEXTS, { pooling: 'mean' }),
+  ]);
+  expect(second === thrown, `${second}`);
+  expectEqual([first.tolist(), third.tolist()], [wanted, wanted], 'its neighbours');
+  expectEqual((await extract(TEXTS, { pooling: 'mean' })).tolist(), wanted, 'the call after it');
+});
+
+check('of calls at once one is aborted, and one is refused: the others get what they asked for', async () => {
+  const extract = await extractor();
+  const wanted = (await extract(TEXTS, { pooling: 'mean' })).tolist();
+  const many = Array.from({ length: 200 }, () => TEXTS[0]!);
+  const stop = new AbortController();
+  const reason = new Error('enough');
+  const [first, aborted, refused, last] = await Promise.all([
+    extract(TEXTS, { pooling: 'mean' }),
+    expectThrows(() => {
+      const call = extract(many, { pooling: 'mean', signal: stop.signal });
+      setTimeout(() => stop.abort(reason));
+      return call;
+    }, 'the aborted call'),
+    // Found when it is tokenised, in the midst of the pass.
+    expectThrows(
+      () => extract(['a', Array(99).fill('tower').join(' ')], { pooling: 'mean', overflow: 'error' }),
+      'a text that is too long',
+    ),
+    extract(TEXTS, { pooling: 'mean' }),
+  ]);
+  expect(aborted === reason, `aborted: ${aborted}`);
+  expect(refused instanceof InputError, `refused: ${refused}`);
+  expectEqual([first.tolist(), last.tolist()], [wanted, wanted], 'the others');
+});
+
+check('dispose rejects the calls that wait for their turn', async () => {
+  const device = await shared();
+  const before = liveBuffers(device).count;
+  const model = await AutoModel.from_pretrained(BERT, { device });
+  const calls = Array.from({ length: 6 }, () =>
+    model({ input_ids: Array.from({ length: 48 }, () => Array(64).fill(7)) }),
+  );
+  const errors = Promise.all(calls.map(call => expectThrows(() => call, 'a call')));
+  await model.dispose();
+  for (const error of await errors) expect(error instanceof DeviceError && /dispos/.test(error.message), `${error}`);
+  await new Promise(resolve => setTimeout(resolve, 50));
+  expectEqual(liveBuffers(device).count, before, 'buffers left');
 });
 
 check('several models at the same time', async () => {

@@ -133,6 +133,77 @@ check('calls at the same time give what they give one after the other', async ()
   expectEqual(c.tolist(), tokens, 'third, without pooling');
 });
 
+check('eight calls at once: one pass, nothing is made, the same bits as alone', async () => {
+  const { extractor } = await loaded();
+  const texts = TEXTS.slice(4, 12);
+  const alone: number[][] = [];
+  for (const text of texts) alone.push((await rowsOf(extractor, [text]))[0]!);
+  const together = async () => (await Promise.all(texts.map(text => rowsOf(extractor, [text])))).flat();
+  expectSame(await together(), alone, 'eight calls');
+  takeCounts();
+  expectSame(await together(), alone, 'eight calls, warm');
+  const none = { createBuffer: 0, createBindGroup: 0, createComputePipelineAsync: 0, createShaderModule: 0 };
+  expectEqual(takeCounts(), { ...none, submit: 1, mapAsync: 1 }, 'calls to the GPU');
+});
+
+check(
+  'calls that arrive one by one beside a long list: few passes, the same bits, the list does not hold them up',
+  async log => {
+    const { extractor } = await loaded();
+    const alone = await rowsOf(extractor, TEXTS);
+    const many = Array.from({ length: 400 }, (_, i) => TEXTS[(3 * i) % TEXTS.length]!);
+    await rowsOf(extractor, many);
+    takeCounts();
+    await rowsOf(extractor, many);
+    const { submit: least } = takeCounts();
+    const ended: string[] = [];
+    const long = rowsOf(extractor, many).finally(() => ended.push('long'));
+    const stop = new AbortController();
+    const aborted = extractor(many, { ...MEAN, signal: stop.signal }).catch((error: unknown) => error);
+    const short: Promise<number[][]>[] = [];
+    for (let i = 0; i < 8; i++) {
+      short.push(rowsOf(extractor, TEXTS.slice(i, i + 2)).finally(() => ended.push('short')));
+      await new Promise(resolve => setTimeout(resolve));
+      if (i === 4) stop.abort();
+    }
+    expectSame(
+      await long,
+      many.map((_, i) => alone[(3 * i) % TEXTS.length]!),
+      'the long list',
+    );
+    for (const [i, rows] of (await Promise.all(short)).entries()) expectSame(rows, alone.slice(i, i + 2), `call ${i}`);
+    expectEqual(((await aborted) as Error).name, 'AbortError', 'the aborted call');
+    expectEqual(ended, [...Array(8).fill('short'), 'long'], 'who ended first');
+    const { submit, mapAsync } = takeCounts();
+    expectEqual(mapAsync, submit, 'maps, one a pass');
+    // The aborted call was in a few passes before it went; each of the short ones alone would be eight more.
+    expect(submit < least + 8, `${submit} passes, the list alone has ${least}`);
+    log(`${submit} passes, of the list alone ${least}`);
+  },
+);
+
+check('different requests at once, through a model and a pipeline: each gets its own, the same bits', async () => {
+  const { extractor } = await loaded();
+  const { model, tokenizer } = extractor;
+  const ids = TEXTS.slice(0, 6).map(text => tokenizer.encode(text));
+  const everything = { output_attentions: true, output_hidden_states: true };
+  const calls: (() => Promise<unknown>)[] = [
+    ...ids.map(row => async () => {
+      const { last_hidden_state, hidden_states, attentions } = await model({ input_ids: [row] }, everything);
+      return [last_hidden_state, ...hidden_states!, ...attentions!].map(tensor => tensor.tolist());
+    }),
+    ...ids.map(row => async () => (await model({ input_ids: [row] })).pooler_output!.tolist()),
+    ...(['mean', 'cls', 'max'] as const).map(pooling => async () => (await extractor(TEXTS, { pooling })).tolist()),
+    async () => (await extractor(TEXTS.slice(3, 9))).tolist(),
+  ];
+  const alone: unknown[] = [];
+  for (const call of calls) alone.push(await call());
+  const together = await Promise.all(calls.map(call => call()));
+  together.forEach((given, i) => {
+    expectEqual(given, alone[i], `call ${i}`);
+  });
+});
+
 check('the bytes that a model reports are those that it holds and those that its plan foretold', async log => {
   const { gpu } = await testGpu();
   const { device } = await loaded();

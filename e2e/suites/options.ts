@@ -1,8 +1,8 @@
-import type { FeatureExtractionOptions, Tensor } from '../../src/index.ts';
+import type { FeatureExtractionOptions, ProgressInfo, Tensor } from '../../src/index.ts';
 import { safetensors } from '../../tests/checkpoint-bytes.ts';
 import * as reference from '../../tests/reference.ts';
 import { hidden, load, TEXTS, unit, url } from '../answers.ts';
-import { floats } from '../checkpoint-edit.ts';
+import { edited, floats } from '../checkpoint-edit.ts';
 import { random } from '../dispatch.ts';
 import { type Expected, sharedDevice } from '../fixtures.ts';
 import { liveBuffers, takeCounts } from '../gpu-watch.ts';
@@ -75,6 +75,62 @@ check('feature-extraction: pooling, normalize, truncate_dim, precision', async (
   const binary = await call({ pooling: 'mean', normalize: true, precision: 'binary' });
   expectEqual([quantized.type, rowsOf(quantized)], [binary.type, rowsOf(binary)], 'quantize: true');
   await pipe.dispose();
+});
+
+check('progress_callback of every task: what it counts, and a text when all its windows are done', async () => {
+  const long = 'The old tower is in the north of the town. '.repeat(60);
+  const events: { loaded: number; total: number }[] = [];
+  const counted = { progress_callback: (info: ProgressInfo) => void (info.status === 'run' && events.push(info)) };
+  const expectCounts = (total: number, label: string) => {
+    const loaded = events.splice(0).map(info => [info.loaded, info.total]);
+    expectEqual(loaded.at(-1), [total, total], `${label}: the last`);
+    loaded.forEach(([count], i) => {
+      expect(count! > (loaded[i - 1]?.[0] ?? 0), `${label}: ${JSON.stringify(loaded)}`);
+    });
+    return loaded.length;
+  };
+  const features = await load('feature-extraction', url('bert-base'));
+  await features([long, 'a', long], { ...counted, pooling: 'mean', overflow: 'window' });
+  // Two passes and more: the first ends in the midst of the first text.
+  expectCounts(3, 'feature-extraction');
+  await features.dispose();
+  const text = await load('text-classification', url('bert-sequence'));
+  await text([...TEXTS, long], { ...counted, overflow: 'window' });
+  expectCounts(TEXTS.length + 1, 'text-classification');
+  await text.dispose();
+  const token = await load('token-classification', url('bert-token'));
+  await token(long, { ...counted, overflow: 'window' });
+  expectEqual(expectCounts(1, 'token-classification'), 1, 'events of one text');
+  await token.dispose();
+  const config = { label2id: { contradiction: 0, neutral: 1, entailment: 2 } };
+  const nli = await load('zero-shot-classification', await edited(url('bert-sequence'), { config }));
+  await nli(TEXTS, ['a', 'b', 'c'], counted);
+  expectCounts(TEXTS.length, 'zero-shot-classification');
+  await nli.dispose();
+  const rank = await load('text-ranking', url('bert-rerank'));
+  await rank('a', TEXTS, counted);
+  expectCounts(TEXTS.length, 'text-ranking');
+  await rank.dispose();
+  const mask = await load('fill-mask', url('bert-masked-lm'));
+  await mask(['the [MASK]', 'a [MASK]'], counted);
+  expectCounts(2, 'fill-mask');
+  await mask.dispose();
+  const answer = await load('question-answering', url('bert-qa'));
+  await answer('Where is it?', long, counted);
+  expectCounts(1, 'question-answering');
+  await answer.dispose();
+  const choose = await load('multiple-choice', url('bert-choice'));
+  await choose('a', ['b', 'c', 'd'], counted);
+  expectCounts(3, 'multiple-choice');
+  await choose.dispose();
+  const next = await load('next-sentence-prediction', url('bert-pretraining'));
+  await next('a', 'b', counted);
+  expectCounts(1, 'next-sentence-prediction');
+  await next.dispose();
+  const similar = await load('sentence-similarity', url('bert-base'));
+  await similar({ source_sentence: 'a', sentences: TEXTS }, counted);
+  expectCounts(TEXTS.length + 1, 'sentence-similarity');
+  await similar.dispose();
 });
 
 check('attention maps and hidden states: from a head, and of single layers', async () => {
