@@ -68,11 +68,13 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
 
   /** Nested arrays, one level for each dimension; a tensor without dimensions is its number. */
   tolist(): NestedList[] {
-    let list: NestedList[] = Array.from<number | bigint>(this.data);
-    for (const dim of this.dims.slice(1).reverse()) {
-      const rows = dim === 0 ? this.dims[0]! : list.length / dim;
-      list = Array.from({ length: rows }, (_, i) => list.slice(i * dim, (i + 1) * dim));
-    }
+    // Row by row: one list of all the numbers in between would cost as much again.
+    const nest = (axis: number, start: number, size: number): NestedList[] => {
+      if (axis >= this.dims.length - 1) return Array.from<number | bigint>(this.data.subarray(start, start + size));
+      const each = size / (this.dims[axis]! || 1);
+      return Array.from({ length: this.dims[axis]! }, (_, i) => nest(axis + 1, start + i * each, each));
+    };
+    const list = nest(0, 0, this.size);
     return this.dims.length === 0 ? (list[0] as unknown as NestedList[]) : list;
   }
 

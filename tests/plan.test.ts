@@ -238,6 +238,43 @@ describe('passes', () => {
     expect(fill([1, 1023, 1], made, software)).toBe(2);
   });
 
+  it('end at so much work, on a CPU sooner; the more of it a token is, the fewer there are', () => {
+    // Of every layer Q, K, V and the output [C, C], and two of [C, 4 C]; and 2 C for each pair of tokens.
+    const most = (layers: number, C: number, length: number, work: number) =>
+      Math.floor(work / (layers * (12 * C * C * length + 2 * C * length * length)));
+    const fields = { num_attention_heads: 12, max_position_embeddings: 512, type_vocab_size: 2, vocab_size: 101 };
+    const shaped = (layers: number, C: number) =>
+      readConfig({
+        model_type: 'bert',
+        ...fields,
+        num_hidden_layers: layers,
+        hidden_size: C,
+        intermediate_size: 4 * C,
+      });
+    const software: Caps = { ...gpu, adapter: 'llvmpipe' };
+    for (const [layers, C] of [
+      [6, 384],
+      [12, 768],
+    ] as const) {
+      for (const length of [16, 128, 512]) {
+        const wide = shaped(layers, C);
+        const own = (caps: Caps) =>
+          fill(Array(600).fill(length), plan(encoderGraph(wide, { lastHiddenState: true }, caps), caps), caps);
+        expect(own(software)).toBe(Math.max(1, most(layers, C, length, 2 ** 32)));
+        const readback = Math.floor((64 << 20) / (4 * C * length));
+        const onGpu = Math.min(most(layers, C, length, 2 ** 38), 8192 / length, readback);
+        expect(own({ ...gpu, maxBindingBytes: 1 << 30 })).toBe(onGpu);
+      }
+    }
+    // A masked-LM head: C^2 and the vocabulary for each mask.
+    const masks = { ...shaped(6, 384), vocabSize: 30_000 };
+    const made = plan(encoderGraph(masks, { head: { kind: 'MaskedLM', picked: true } }, software), software);
+    const room = passRoom(made, software);
+    const each = { ...sequence(16), masked: [...Array(16).keys()] };
+    const own = 6 * (12 * 384 ** 2 * 16 + 2 * 384 * 16 ** 2) + 16 * (384 ** 2 + 384 * 30_000);
+    expect(Array.from({ length: 600 }, () => room(each)).indexOf(false)).toBe(Math.floor(2 ** 32 / own));
+  });
+
   it('end where a binding would be too small, also for the power of two that room is made for', () => {
     const made = planOf({ lastHiddenState: true });
     const widest = Math.max(...made.slots.map(slot => slot.get('tokens') ?? 0));

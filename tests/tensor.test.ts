@@ -23,6 +23,18 @@ describe('Tensor', () => {
     ]);
     expect(new Tensor('int64', [7, 8], [1, 1, 2]).tolist()).toEqual([[[7n, 8n]]]);
     expect(new Tensor('float32', [], [2, 0]).tolist()).toEqual([[], []]);
+    expect(new Tensor('float32', [], [2, 0, 3]).tolist()).toEqual([[], []]);
+    expect(new Tensor('float32', [], [2, 3, 0]).tolist()).toEqual(Array(2).fill([[], [], []]));
+    expect(new Tensor('float32', [1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 2]).tolist()).toEqual([
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      [
+        [5, 6],
+        [7, 8],
+      ],
+    ]);
     expect(new Tensor('float32', [3], []).tolist()).toBe(3);
   });
 
