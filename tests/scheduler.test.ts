@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { Caps } from '../shaders/kernel.ts';
 import { readConfig } from '../src/model/config.ts';
@@ -63,8 +64,8 @@ class FakeGpu {
   }
 
   /** Ends the oldest pass under way, and lets everything that waits for it happen. */
-  async end(error?: Error): Promise<boolean> {
-    const pass = this.#waiting.shift();
+  async end(error?: Error, which = 0): Promise<boolean> {
+    const [pass] = this.#waiting.splice(which, 1);
     if (error) pass?.fail(error);
     else pass?.settle();
     await settled();
@@ -214,6 +215,18 @@ describe('calls share passes', () => {
     expect(taken).toBe(1000);
   });
 
+  test('a pass that ends before the one before it is told after it', async () => {
+    const { gpu, call, all } = start();
+    const long = call(list('l', 1, 40, 64));
+    const short = call(list('s', 100, 20, 64));
+    await settled();
+    await gpu.end(undefined, 1);
+    expect([long.names, short.names]).toEqual([[], []]);
+    await all();
+    expect(long).toEqual({ names: namesOf(list('l', 1, 40, 64)), ended: 'done' });
+    expect(short).toEqual({ names: namesOf(list('s', 100, 20, 64)), ended: 'done' });
+  });
+
   test('an empty list is done without a pass', async () => {
     const { gpu, call } = start();
     const nothing = call([]);
@@ -263,11 +276,13 @@ describe('a call that fails', () => {
     const { call, all } = start();
     const stop = new AbortController();
     const first = call([named('a', 1, 16)], { signal: stop.signal });
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
     await all();
     const second = call([named('b', 2, 16)]);
     stop.abort();
     await all();
     expect([first.ended, second.ended]).toEqual(['done', 'done']);
+    expect(getEventListeners(stop.signal, 'abort')).toEqual([]);
   });
 
   test.each([0, 1, 5, 30])('by its list, at %i: it alone', async at => {

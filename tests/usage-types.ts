@@ -24,6 +24,8 @@ export async function pipelines(id: string): Promise<void> {
   const embeddings = await extractor(['a', 'b'], { pooling: 'mean', normalize: true, truncate_dim: 64 });
   is<Same<typeof embeddings, Cuts<Tensor>>>();
   await extractor('a', null);
+  const { signal } = new AbortController();
+  await extractor(['a'], { signal, progress_callback: info => info.status === 'run' && info.loaded / info.total });
 
   const classifier = await pipeline('text-classification', id);
   const classified = await classifier('a', { top_k: null, overflow: 'window' });
