@@ -401,6 +401,24 @@ check('of calls at once one is aborted, and one is refused: the others get what 
   expectEqual([first.tolist(), last.tolist()], [wanted, wanted], 'the others');
 });
 
+check(
+  'a device that is lost while calls are under way: all of them, waiting ones too, are a DeviceError',
+  async log => {
+    const device = await ownDevice();
+    const model = await AutoModel.from_pretrained(BERT, { device });
+    const rows = Array.from({ length: 48 }, () => Array(64).fill(7));
+    const calls = Array.from({ length: 4 }, () => model({ input_ids: rows }));
+    const errors = Promise.all(calls.map(call => expectThrows(() => call, 'a call')));
+    await new Promise(resolve => setTimeout(resolve));
+    device.destroy();
+    for (const error of await errors) {
+      expect(error instanceof DeviceError && /lost/.test(error.message), `${error}`);
+      log((error as Error).message);
+    }
+    await model.dispose();
+  },
+);
+
 check('dispose rejects the calls that wait for their turn', async () => {
   const device = await shared();
   const before = liveBuffers(device).count;
