@@ -1,10 +1,11 @@
 import { defineConfig } from 'vite';
 import { compactWgsl } from './scripts/compact-wgsl.mjs';
+import { minifyFirst } from './scripts/minify-first.mjs';
 
 /** The library: one ES module that holds everything, for a plain `<script type="module">`. */
 export default defineConfig({
   publicDir: false,
-  plugins: [compactWgsl()],
+  plugins: [compactWgsl(), minifyFirst()],
   build: {
     target: 'es2022',
     sourcemap: true,
