@@ -29,7 +29,7 @@ describe('regular expressions of tokenizer.json', () => {
     expect(parts('a?+a', 'aaa')).toEqual(['aa']);
     expect(parts('(?>a+|ab)c', 'abc aac')).toEqual(['aac']);
     expect(parts('[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+', ' ab12345')).toEqual([' ab', '12345']);
-    expect(() => translate('(a)b++\\1')).toThrow('atomic');
+    expect(() => translate('(a)b++\\1')).toThrow('no translation');
   });
 
   it('properties are negated inside of the braces too', () => {

@@ -49,6 +49,9 @@ export function translate(source: string): string {
   let folds = false;
   let atomics = 0;
 
+  const fail = (): never => {
+    throw new SyntaxError(`no translation at character ${at}`);
+  };
   const take = (expected: RegExp) => {
     expected.lastIndex = at;
     const match = expected.exec(source);
@@ -58,13 +61,13 @@ export function translate(source: string): string {
 
   /** A character or a set of them, the same inside of a class and outside. */
   const member = (): string => {
-    const [text, p, not, name, ...codes] = take(token) ?? fail('ends too early');
+    const [text, p, not, name, ...codes] = take(token) ?? fail();
     if (p !== undefined) return set(name!, (p === 'P') !== (not !== ''));
     const code = codes.find(digits => digits !== undefined);
     if (code !== undefined) return literal(String.fromCodePoint(Number.parseInt(code, 16)));
     if (text[0] !== '\\') return literal(text);
     const key = text.slice(1);
-    if (key === '') fail('ends in a backslash');
+    if (key === '') fail();
     const shorthand = shorthands[key.toLowerCase()];
     if (shorthand !== undefined) return set(shorthand, key !== key.toLowerCase());
     if (key === 'a') return '\\x07';
@@ -86,14 +89,14 @@ export function translate(source: string): string {
       const isRange: boolean = isOpen && take(/-(?!\]|&&)/y) !== null;
       const [named, not, name] = take(/\[:(\^?)([a-z]+):\]/y) ?? [];
       let next: string;
-      if (named !== undefined) next = Object.hasOwn(posix, name!) ? set(name!, not !== '') : fail(`has ${named}`);
-      else if (take(/\[([.=])[^\]]*\1\]/y)) next = fail('has a collating element');
+      if (named !== undefined) next = Object.hasOwn(posix, name!) ? set(name!, not !== '') : fail();
+      else if (take(/\[([.=])[^\]]*\1\]/y)) next = fail();
       else if (take(/\[/y)) next = characterClass(false);
       else next = member();
       operands.push(operands.pop()! + (isRange ? '-' : '') + next);
       isOpen = !isRange;
     }
-    if (operands.includes('')) fail('has an empty class');
+    if (operands.includes('')) fail();
     const positive = operands.length > 1 ? operands.map(operand => `[${operand}]`).join('&&') : operands[0]!;
     return `[${negation}${isOuter && folds ? `[${positive}]${otherCase(`[${positive}]`)}` : positive}]`;
   };
@@ -124,13 +127,13 @@ export function translate(source: string): string {
       }
     } else if (group !== null) {
       const [open] = group;
-      if (open === '(' && source[at] === '?') fail(`has a group (${source.slice(at, at + 3)}`);
+      if (open === '(' && source[at] === '?') fail();
       groups.push({ start: result.length, folds, isAtomic: open === '(?>' });
       folds ||= open === '(?i:';
       result += open === '(?i:' || open === '(?>' ? '(?:' : open;
       start = -1;
     } else if (take(/\)/y)) {
-      const closed = groups.pop() ?? fail('has a ) too many');
+      const closed = groups.pop() ?? fail();
       ({ start, folds } = closed);
       result += ')';
       if (closed.isAtomic) result = result.slice(0, start) + atomic(result.slice(start));
@@ -138,19 +141,15 @@ export function translate(source: string): string {
       result += '|';
       start = -1;
     } else if (take(/[*+?]/y)) {
-      fail('has nothing to repeat');
+      fail();
     } else if (!take(/\\G/y)) {
       start = result.length;
       const known = take(/\\(?:[AzZbBwW]|[pP]\{Word\})|[.^$]/y);
       result += known ? atoms[known[0]] : take(/\[/y) ? characterClass(true) : folded(member(), folds);
     }
   }
-  if (atomics > 0 && /\\[1-9]/.test(source)) fail('has both numbered references and atomic groups');
+  if (atomics > 0 && /\\[1-9]/.test(source)) fail();
   return result;
-}
-
-function fail(what: string): never {
-  throw new SyntaxError(`the regular expression ${what}`);
 }
 
 /** Every mark as a code point: which ones need an escape differs from place to place. */
