@@ -15,6 +15,8 @@ export default defineConfig({
     rolldownOptions: {
       // Node's own modules are reached by guarded dynamic imports, which a page never runs.
       external: [/^node:/],
+      // Terser takes seconds, once a build.
+      checks: { pluginTimings: false },
       // Vite keeps the white space of an ES library for the bundlers after it; this file is the end product.
       output: { codeSplitting: false, minify: true },
     },
