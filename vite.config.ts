@@ -1,10 +1,11 @@
 import { defineConfig } from 'vite';
 import { compactWgsl } from './scripts/compact-wgsl.mjs';
+import { minifyFirst } from './scripts/minify-first.mjs';
 
 /** The library: one ES module that holds everything, for a plain `<script type="module">`. */
 export default defineConfig({
   publicDir: false,
-  plugins: [compactWgsl()],
+  plugins: [compactWgsl(), minifyFirst()],
   build: {
     target: 'es2022',
     sourcemap: true,
@@ -14,6 +15,8 @@ export default defineConfig({
     rolldownOptions: {
       // Node's own modules are reached by guarded dynamic imports, which a page never runs.
       external: [/^node:/],
+      // Terser takes seconds, once a build.
+      checks: { pluginTimings: false },
       // Vite keeps the white space of an ES library for the bundlers after it; this file is the end product.
       output: { codeSplitting: false, minify: true },
     },

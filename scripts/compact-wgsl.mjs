@@ -39,10 +39,10 @@ function visit(value, see) {
 
 /**
  * One piece of a template, between two `${}`. Only what lies whole inside it is changed: a last line without its line
- * break goes on behind the `${}`.
+ * break goes on behind the `${}`. Line breaks become escapes: terser loses count of its lines in a template of several.
  * @param {string} text @param {boolean} isFirst
  */
 export function compact(text, isFirst) {
   const whole = text.replace(/[ \t]*\/\/[^\n#`]*(?=\n)/g, '').replace(/[ \t]*\n\s*/g, '\n');
-  return isFirst ? whole.replace(/^\s+/, '') : whole;
+  return (isFirst ? whole.replace(/^\s+/, '') : whole).replaceAll('\n', '\\n');
 }

@@ -4,6 +4,7 @@ import { Tensor } from './tensor.ts';
 import { describe } from './text/component.ts';
 import { cleanUp } from './text/decoder.ts';
 import type { Encoding } from './text/encoding.ts';
+import { ROLES } from './text/special-tokens.ts';
 import { TextTokenizer } from './text/tokenizer.ts';
 import type { TruncationStrategy } from './text/windows.ts';
 
@@ -62,6 +63,20 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   return_token_type_ids: boolean;
   readonly all_special_ids: readonly number[];
   readonly all_special_tokens: readonly string[];
+  declare readonly mask_token: string | undefined;
+  declare readonly mask_token_id: number | undefined;
+  declare readonly pad_token: string | undefined;
+  declare readonly pad_token_id: number | undefined;
+  declare readonly unk_token: string | undefined;
+  declare readonly unk_token_id: number | undefined;
+  declare readonly cls_token: string | undefined;
+  declare readonly cls_token_id: number | undefined;
+  declare readonly sep_token: string | undefined;
+  declare readonly sep_token_id: number | undefined;
+  declare readonly bos_token: string | undefined;
+  declare readonly bos_token_id: number | undefined;
+  declare readonly eos_token: string | undefined;
+  declare readonly eos_token_id: number | undefined;
 
   /** @param tokenizerJson tokenizer.json, @param tokenizerConfig tokenizer_config.json, both parsed. */
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
@@ -75,54 +90,16 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
       : classesWithTypeIds.test(String(name ?? '').replace(/Fast$/, ''));
     this.all_special_ids = this.text.allSpecialIds;
     this.all_special_tokens = this.all_special_ids.map(id => this.text.idToToken(id)!);
+    const { special } = this.text;
+    for (const role of ROLES) {
+      const { token, id } = special[role] ?? (role === 'pad' ? special.eos : undefined) ?? {};
+      Object.assign(this, { [`${role}_token`]: token, [`${role}_token_id`]: id });
+    }
   }
 
   get model_max_length(): number {
     return this.text.modelMaxLength;
   }
-  get mask_token(): string | undefined {
-    return this.text.special.mask?.token;
-  }
-  get mask_token_id(): number | undefined {
-    return this.text.special.mask?.id;
-  }
-  get pad_token(): string | undefined {
-    return (this.text.special.pad ?? this.text.special.eos)?.token;
-  }
-  get pad_token_id(): number | undefined {
-    return (this.text.special.pad ?? this.text.special.eos)?.id;
-  }
-  get unk_token(): string | undefined {
-    return this.text.special.unk?.token;
-  }
-  get unk_token_id(): number | undefined {
-    return this.text.special.unk?.id;
-  }
-  get cls_token(): string | undefined {
-    return this.text.special.cls?.token;
-  }
-  get cls_token_id(): number | undefined {
-    return this.text.special.cls?.id;
-  }
-  get sep_token(): string | undefined {
-    return this.text.special.sep?.token;
-  }
-  get sep_token_id(): number | undefined {
-    return this.text.special.sep?.id;
-  }
-  get bos_token(): string | undefined {
-    return this.text.special.bos?.token;
-  }
-  get bos_token_id(): number | undefined {
-    return this.text.special.bos?.id;
-  }
-  get eos_token(): string | undefined {
-    return this.text.special.eos?.token;
-  }
-  get eos_token_id(): number | undefined {
-    return this.text.special.eos?.id;
-  }
-
   _call(text: string | readonly string[], options: TokenizerOptions = {}) {
     const isBatched = Array.isArray(text);
     const texts = isBatched ? text : [text];

@@ -22,7 +22,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/errors.ts': { imports: [] },
   'src/callable.ts': { imports: [] },
   'src/tensor.ts': { imports: [ERRORS] },
-  'src/text/': { imports: ['src/text/', ERRORS], packages: ['@huggingface/tokenizers'] },
+  'src/text/': { imports: ['src/text/', ERRORS] },
   'src/checkpoint/': { imports: ['src/checkpoint/', ERRORS] },
   'src/plan/': { imports: ['src/plan/', 'shaders/', ERRORS] },
   'src/model/': { imports: ['src/model/', 'src/plan/', ERRORS], types: ['shaders/'] },

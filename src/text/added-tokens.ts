@@ -1,6 +1,6 @@
 import type { AlignedText } from './aligned-text.ts';
 import { WHITESPACE, WORD } from './characters.ts';
-import { flag, integer, list, malformed, record, text } from './component.ts';
+import { Component, list, malformed } from './component.ts';
 import type { Normalizer } from './normalizer.ts';
 
 /** A token that is looked for in the text before the model sees it, as "[MASK]" is. */
@@ -25,18 +25,18 @@ export interface Section {
 export function readAddedTokens(value: unknown): AddedToken[] {
   return list(value ?? [], 'added_tokens').map((entry, i) => {
     const where = `added_tokens[${i}]`;
-    const config = record(entry, where);
-    const content = text(config.content, `${where}.content`);
+    const config = new Component(entry, where);
+    const content = config.text('content');
     if (content === '') throw malformed(`${where}.content`, content, 'some text');
-    const special = flag(config.special, `${where}.special`, false);
+    const special = config.flag('special', false);
     return {
-      id: integer(config.id, `${where}.id`),
+      id: config.integer('id'),
       content,
       special,
-      normalized: flag(config.normalized, `${where}.normalized`, !special),
-      singleWord: flag(config.single_word, `${where}.single_word`, false),
-      lstrip: flag(config.lstrip, `${where}.lstrip`, false),
-      rstrip: flag(config.rstrip, `${where}.rstrip`, false),
+      normalized: config.flag('normalized', !special),
+      singleWord: config.flag('single_word', false),
+      lstrip: config.flag('lstrip', false),
+      rstrip: config.flag('rstrip', false),
     };
   });
 }

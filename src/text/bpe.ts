@@ -1,24 +1,23 @@
 import { UnsupportedError } from '../errors.ts';
-import { flag, type Json, list, malformed, text } from './component.ts';
+import { type Component, malformed } from './component.ts';
 import { byteTokens, type Model, type Piece, vocabulary } from './vocabulary.ts';
 
 /** Byte-pair encoding (Sennrich et al. 2016): characters, merged pair by pair in the order the merges were learnt. */
-export function buildBpe(config: Json): Model {
-  if (typeof config.dropout === 'number' && config.dropout > 0) {
+export function buildBpe(config: Component): Model {
+  if (typeof config.json.dropout === 'number' && config.json.dropout > 0) {
     throw new UnsupportedError({
       what: 'BPE with dropout gives other tokens at every call',
-      actual: `dropout ${config.dropout}`,
+      actual: `dropout ${config.json.dropout}`,
       supported: ['dropout null'],
     });
   }
   const ids = vocabulary(config);
-  const optional = (key: string) => (config[key] === null ? '' : text(config[key] ?? '', `model.${key}`));
-  const prefix = optional('continuing_subword_prefix');
-  const suffix = optional('end_of_word_suffix');
-  const unknown = config.unk_token === null || config.unk_token === undefined ? undefined : optional('unk_token');
-  const fusesUnknown = flag(config.fuse_unk, 'model.fuse_unk', false);
-  const fallsBack = flag(config.byte_fallback, 'model.byte_fallback', false);
-  const ignoresMerges = flag(config.ignore_merges, 'model.ignore_merges', false);
+  const prefix = config.text('continuing_subword_prefix', '');
+  const suffix = config.text('end_of_word_suffix', '');
+  const unknown = config.has('unk_token') ? config.text('unk_token') : undefined;
+  const fusesUnknown = config.flag('fuse_unk', false);
+  const fallsBack = config.flag('byte_fallback', false);
+  const ignoresMerges = config.flag('ignore_merges', false);
   const merges = readMerges(config, ids, prefix);
   if (unknown !== undefined && !ids.has(unknown)) {
     throw malformed('model.vocab', 'a vocabulary without it', `the token ${unknown}`);
@@ -67,10 +66,10 @@ interface Merge {
 }
 
 /** Pairs of ids and what they become; the Map's key is left * span + right. */
-function readMerges(config: Json, ids: ReadonlyMap<string, number>, prefix: string) {
+function readMerges(config: Component, ids: ReadonlyMap<string, number>, prefix: string) {
   const span = [...ids.values()].reduce((greatest, id) => Math.max(greatest, id), 0) + 1;
   const byPair = new Map<number, Merge>();
-  list(config.merges, 'model.merges').forEach((entry, rank) => {
+  config.list('merges').forEach((entry, rank) => {
     const pair: unknown = typeof entry === 'string' ? entry.split(' ') : entry;
     const [left, right] = Array.isArray(pair) && pair.length === 2 ? pair : [];
     const where = `model.merges[${rank}]`;

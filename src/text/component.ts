@@ -41,17 +41,44 @@ export function integer(value: unknown, where: string): number {
   return value as number;
 }
 
-/** A yes or no that may be missing. */
-export function flag(value: unknown, where: string, missing: boolean): boolean {
-  if (value === undefined || value === null) return missing;
-  if (typeof value !== 'boolean') throw malformed(where, value, 'true or false');
-  return value;
+/** An object of tokenizer.json whose fields are read one by one; `missing` stands for one that is missing or null. */
+export class Component {
+  readonly json: Json;
+  /** Its place in the file, which the errors name. */
+  readonly where: string;
+
+  constructor(value: unknown, where: string) {
+    this.json = record(value, where);
+    this.where = where;
+  }
+
+  has(key: string): boolean {
+    return (this.json[key] ?? null) !== null;
+  }
+
+  text(key: string, missing?: string): string {
+    return text(this.json[key] ?? missing ?? this.json[key], `${this.where}.${key}`);
+  }
+
+  integer(key: string, missing?: number): number {
+    return integer(this.json[key] ?? missing ?? this.json[key], `${this.where}.${key}`);
+  }
+
+  list(key: string): readonly unknown[] {
+    return list(this.json[key], `${this.where}.${key}`);
+  }
+
+  flag(key: string, missing: boolean): boolean {
+    const value = this.json[key] ?? missing;
+    if (typeof value !== 'boolean') throw malformed(`${this.where}.${key}`, value, 'true or false');
+    return value;
+  }
 }
 
 /** Builds one component by its `type` from the kinds that are supported. */
-export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Json) => T>): T {
-  const config = record(value, where);
-  const type = text(config.type, `${where}.type`);
+export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Component) => T>): T {
+  const config = new Component(value, where);
+  const type = config.text('type');
   const make = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
   if (make === undefined) {
     throw new UnsupportedError({

@@ -1,5 +1,5 @@
 import { BYTE_CHARACTERS } from './characters.ts';
-import { build, flag, integer, type Json, list, text } from './component.ts';
+import { build, type Component } from './component.ts';
 import { pattern } from './pattern.ts';
 
 /** Turns tokens back into parts of a text, which are then joined. */
@@ -15,10 +15,10 @@ export function cleanUp(value: string): string {
   return value.replace(/ ([.?!,]|n't|'m|'s|'ve|'re)/g, '$1').replaceAll(" ' ", "'");
 }
 
-const kinds: Record<string, (config: Json) => Decoder> = {
+const kinds: Record<string, (config: Component) => Decoder> = {
   WordPiece: config => {
-    const prefix = text(config.prefix ?? '##', 'decoder.prefix');
-    const clean = flag(config.cleanup, 'decoder.cleanup', true) ? cleanUp : (value: string) => value;
+    const prefix = config.text('prefix', '##');
+    const clean = config.flag('cleanup', true) ? cleanUp : (value: string) => value;
     return tokens =>
       tokens.map((token, i) => {
         if (i === 0) return clean(token);
@@ -27,19 +27,19 @@ const kinds: Record<string, (config: Json) => Decoder> = {
   },
   ByteLevel: () => decodeByteLevel,
   Metaspace: config => {
-    const replacement = text(config.replacement ?? '\u2581', 'decoder.replacement');
-    const atStart = config.prepend_scheme === 'never' || config.add_prefix_space === false ? ' ' : '';
+    const replacement = config.text('replacement', '\u2581');
+    const atStart = config.json.prepend_scheme === 'never' || config.json.add_prefix_space === false ? ' ' : '';
     return tokens => tokens.map((token, i) => token.replaceAll(replacement, i === 0 ? atStart : ' '));
   },
   BPEDecoder: config => {
-    const suffix = text(config.suffix ?? '</w>', 'decoder.suffix');
+    const suffix = config.text('suffix', '</w>');
     return tokens => tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? '' : ' '));
   },
   ByteFallback: () => decodeByteFallback,
   Fuse: () => tokens => [tokens.join('')],
   Strip: config => {
-    const content = text(config.content, 'decoder.content');
-    const [start, stop] = [integer(config.start, 'decoder.start'), integer(config.stop, 'decoder.stop')];
+    const content = config.text('content');
+    const [start, stop] = [config.integer('start'), config.integer('stop')];
     return tokens =>
       tokens.map(token => {
         const characters = [...token];
@@ -50,12 +50,12 @@ const kinds: Record<string, (config: Json) => Decoder> = {
       });
   },
   Replace: config => {
-    const from = pattern(config.pattern, 'decoder.pattern');
-    const content = text(config.content, 'decoder.content');
+    const from = pattern(config.json.pattern, 'decoder.pattern');
+    const content = config.text('content');
     return tokens => tokens.map(token => token.replace(from, () => content));
   },
   Sequence: config => {
-    const parts = list(config.decoders, 'decoder.decoders').map(buildDecoder);
+    const parts = config.list('decoders').map(buildDecoder);
     return tokens => parts.reduce((decoded, decode) => decode(decoded), tokens);
   },
 };

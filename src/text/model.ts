@@ -1,10 +1,10 @@
 import { buildBpe } from './bpe.ts';
-import { build, type Json, record } from './component.ts';
+import { build, type Component, record } from './component.ts';
 import { buildUnigram } from './unigram.ts';
 import type { Model, Piece } from './vocabulary.ts';
 import { buildWordPiece } from './word-piece.ts';
 
-const kinds: Record<string, (config: Json) => Model> = {
+const kinds: Record<string, (config: Component) => Model> = {
   WordPiece: buildWordPiece,
   BPE: buildBpe,
   Unigram: buildUnigram,

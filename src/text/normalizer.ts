@@ -1,7 +1,7 @@
 import type { AlignedText } from './aligned-text.ts';
 import { byteLevel, WHITESPACE } from './characters.ts';
 import { Charsmap } from './charsmap.ts';
-import { build, flag, type Json, list, text } from './component.ts';
+import { build, type Component } from './component.ts';
 import { pattern } from './pattern.ts';
 import { normalizeForm, type UnicodeForm } from './unicode-form.ts';
 
@@ -15,7 +15,7 @@ export function buildNormalizer(config: unknown, where = 'normalizer'): Normaliz
 const form = (name: UnicodeForm) => () => (source: AlignedText) => normalizeForm(source, name);
 const keepUnless = (unwanted: RegExp) => (character: string) => (unwanted.test(character) ? '' : character);
 
-const kinds: Record<string, (config: Json) => Normalizer> = {
+const kinds: Record<string, (config: Component) => Normalizer> = {
   BertNormalizer: bertNormalizer,
   NFC: form('NFC'),
   NFD: form('NFD'),
@@ -24,28 +24,28 @@ const kinds: Record<string, (config: Json) => Normalizer> = {
   Lowercase: () => lowercase,
   StripAccents: () => source => source.mapCharacters(keepUnless(/\p{M}/u)),
   Replace: config => {
-    const from = pattern(config.pattern, 'normalizer.pattern');
-    const content = text(config.content, 'normalizer.content');
+    const from = pattern(config.json.pattern, 'normalizer.pattern');
+    const content = config.text('content');
     return source => source.replace(from, content);
   },
   Strip: config => {
-    const left = flag(config.strip_left, 'normalizer.strip_left', false) ? `^${space}+` : '(?!)';
-    const right = flag(config.strip_right, 'normalizer.strip_right', false) ? `${space}+$` : '(?!)';
+    const left = config.flag('strip_left', false) ? `^${space}+` : '(?!)';
+    const right = config.flag('strip_right', false) ? `${space}+$` : '(?!)';
     const ends = new RegExp(`${left}|${right}`, 'gu');
     return source => source.replace(ends, '');
   },
   Prepend: config => {
-    const prefix = text(config.prepend, 'normalizer.prepend');
+    const prefix = config.text('prepend');
     return source => source.prepend(prefix);
   },
   Nmt: () => source => source.mapCharacters(nmtCharacter),
   Precompiled: config => {
-    const charsmap = new Charsmap(text(config.precompiled_charsmap, 'normalizer.precompiled_charsmap'));
+    const charsmap = new Charsmap(config.text('precompiled_charsmap'));
     return source => charsmap.normalize(source);
   },
   ByteLevel: () => source => source.mapCharacters(byteLevel),
   Sequence: config => {
-    const parts = list(config.normalizers, 'normalizer.normalizers').map(part => buildNormalizer(part));
+    const parts = config.list('normalizers').map(part => buildNormalizer(part));
     return source => parts.reduce((aligned, normalize) => normalize(aligned), source);
   },
 };
@@ -61,12 +61,11 @@ function lowercase(source: AlignedText): AlignedText {
 const isAscii = (value: string) => /^[ -~]*$/.test(value);
 
 /** google-research/bert, tokenization.py, BasicTokenizer; the code point ranges are the Rust tokenizers'. */
-function bertNormalizer(config: Json): Normalizer {
-  const where = 'normalizer';
-  const lower = flag(config.lowercase, `${where}.lowercase`, true);
-  const clean = flag(config.clean_text, `${where}.clean_text`, true);
-  const spaceChinese = flag(config.handle_chinese_chars, `${where}.handle_chinese_chars`, true);
-  const stripAccents = flag(config.strip_accents, `${where}.strip_accents`, lower);
+function bertNormalizer(config: Component): Normalizer {
+  const lower = config.flag('lowercase', true);
+  const clean = config.flag('clean_text', true);
+  const spaceChinese = config.flag('handle_chinese_chars', true);
+  const stripAccents = config.flag('strip_accents', lower);
   const cleanCharacter = (character: string) => {
     if (clean && control.test(character)) return '';
     if (clean && whitespace.test(character)) return ' ';

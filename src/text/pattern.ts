@@ -1,6 +1,6 @@
-import { ReplaceNormalizer } from '@huggingface/tokenizers';
 import type { AlignedText } from './aligned-text.ts';
 import { malformed, record } from './component.ts';
+import { translate } from './oniguruma.ts';
 
 /** `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }` as a global JavaScript regular expression. */
 export function pattern(value: unknown, where: string): RegExp {
@@ -10,9 +10,7 @@ export function pattern(value: unknown, where: string): RegExp {
   }
   if (typeof Regex !== 'string') return new RegExp((literal as string).replace(/[$()*+.?[\\\]^{|}/]/g, '\\$&'), 'gu');
   try {
-    const config = { type: 'Replace', pattern: { Regex }, content: '' } as const;
-    const { pattern: compiled } = new ReplaceNormalizer(config) as unknown as { pattern: RegExp };
-    return compiled;
+    return new RegExp(translate(Regex), 'gv');
   } catch (cause) {
     throw Object.assign(malformed(where, Regex, 'a regular expression that JavaScript can run'), { cause });
   }

@@ -1,5 +1,5 @@
 import { sizeAt } from './aligned-text.ts';
-import { build, flag, integer, type Json, list, malformed, record, text } from './component.ts';
+import { build, type Component, integer, type Json, list, malformed, record, text } from './component.ts';
 import type { Encoding } from './encoding.ts';
 
 /** Tokens of one text, before special tokens are put around them. */
@@ -92,34 +92,35 @@ export class PostProcessor {
 /** The white space at both ends of a token; all of a token that is nothing else stands at both. */
 const spaces = /^(?=([\u0120\p{White_Space}]*)).*?([\u0120\p{White_Space}]*)$/su;
 
-const kinds: Record<string, (config: Json) => Partial<Layout>> = {
+const kinds: Record<string, (config: Component) => Partial<Layout>> = {
   TemplateProcessing: config => {
-    const special = record(config.special_tokens, 'post_processor.special_tokens');
-    return { single: readTemplate(config.single, special, 'single'), pair: readTemplate(config.pair, special, 'pair') };
+    const special = record(config.json.special_tokens, 'post_processor.special_tokens');
+    return {
+      single: readTemplate(config.json.single, special, 'single'),
+      pair: readTemplate(config.json.pair, special, 'pair'),
+    };
   },
   BertProcessing: config => around(config, 1, false),
   RobertaProcessing: config => ({
     ...around(config, 0, true),
-    ...(flag(config.trim_offsets, 'post_processor.trim_offsets', true) ? { trim: readTrim(config) } : {}),
+    ...readTrim(config),
   }),
-  ByteLevel: config =>
-    flag(config.trim_offsets, 'post_processor.trim_offsets', true) ? { trim: readTrim(config) } : {},
-  Sequence: config =>
-    Object.assign({}, ...list(config.processors, 'post_processor.processors').map(readLayout)) as Partial<Layout>,
+  ByteLevel: readTrim,
+  Sequence: config => Object.assign({}, ...config.list('processors').map(readLayout)) as Partial<Layout>,
 };
 
 function readLayout(config: unknown): Partial<Layout> {
   return config === null || config === undefined ? {} : build(config, 'post_processor', kinds);
 }
 
-function readTrim(config: Json) {
-  return { addPrefixSpace: flag(config.add_prefix_space, 'post_processor.add_prefix_space', true) };
+function readTrim(config: Component): Partial<Layout> {
+  return config.flag('trim_offsets', true) ? { trim: { addPrefixSpace: config.flag('add_prefix_space', true) } } : {};
 }
 
 /** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa has a second separator between the two. */
-function around(config: Json, typeIdOfPair: number, twice: boolean): Layout {
+function around(config: Component, typeIdOfPair: number, twice: boolean): Layout {
   const special = (key: string, typeId: number): Slot => {
-    const [token, id] = list(config[key], `post_processor.${key}`);
+    const [token, id] = config.list(key);
     const where = `post_processor.${key}`;
     return { tokens: [text(token, where)], ids: [integer(id, where)], typeId };
   };

@@ -17,12 +17,13 @@ const usual = {
 } as const;
 
 type Role = keyof typeof usual;
+export const ROLES = Object.keys(usual) as Role[];
 export type SpecialTokens = Readonly<Partial<Record<Role, SpecialToken>>>;
 
 /** The special tokens of a tokenizer_config.json ("cls_token": a string, or an object with its content). */
 export function readSpecialTokens(config: Json, idOf: (token: string) => number | undefined): SpecialTokens {
   const tokens: Partial<Record<Role, SpecialToken>> = {};
-  for (const role of Object.keys(usual) as Role[]) {
+  for (const role of ROLES) {
     const value = config[`${role}_token`];
     if (value === null) continue;
     const content = typeof value === 'object' ? (value as Json).content : value;

@@ -1,14 +1,14 @@
-import { flag, integer, type Json, list, malformed } from './component.ts';
+import { type Component, malformed } from './component.ts';
 import { byteTokens, longestToken, type Model, type Piece } from './vocabulary.ts';
 
 /** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
 
 /** Unigram (Kudo 2018): the pieces of the greatest summed log-probability; unknown characters in a row are one. */
-export function buildUnigram(config: Json): Model {
+export function buildUnigram(config: Component): Model {
   const ids = new Map<string, number>();
   const scores: number[] = [];
-  list(config.vocab, 'model.vocab').forEach((entry, id) => {
+  config.list('vocab').forEach((entry, id) => {
     const [token, score] = Array.isArray(entry) ? entry : [];
     if (typeof token !== 'string' || typeof score !== 'number') {
       throw malformed(`model.vocab[${id}]`, entry, '[token, score]');
@@ -16,11 +16,11 @@ export function buildUnigram(config: Json): Model {
     ids.set(token, id);
     scores.push(score);
   });
-  const unknownId = config.unk_id === null || config.unk_id === undefined ? -1 : integer(config.unk_id, 'model.unk_id');
+  const unknownId = config.has('unk_id') ? config.integer('unk_id') : -1;
   if (unknownId >= scores.length) throw malformed('model.unk_id', unknownId, `less than ${scores.length}`);
   const unknownScore =
     scores.reduce((worst, score) => Math.min(worst, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
-  const fallsBack = flag(config.byte_fallback, 'model.byte_fallback', false);
+  const fallsBack = config.flag('byte_fallback', false);
   const longest = longestToken(ids);
 
   /** For every place in the word, where the last piece of the best way there starts, and its id. */
@@ -63,7 +63,7 @@ export function buildUnigram(config: Json): Model {
       if (known !== undefined) return { id: known, token, start, end };
       const bytes = fallsBack ? byteTokens(ids, token) : undefined;
       if (bytes !== undefined) return bytes.map(byte => ({ id: ids.get(byte)!, token: byte, start, end }));
-      if (unknownId < 0) throw malformed('model.unk_id', config.unk_id, `an id for ${JSON.stringify(token)}`);
+      if (unknownId < 0) throw malformed('model.unk_id', config.json.unk_id, `an id for ${JSON.stringify(token)}`);
       return { id: unknownId, token, start, end };
     });
   };

@@ -1,4 +1,4 @@
-import { integer, type Json, malformed, record } from './component.ts';
+import { type Component, integer, malformed, record } from './component.ts';
 
 /** A token of a word, and the UTF-16 units of the word that it covers. */
 export interface Piece {
@@ -17,12 +17,12 @@ export interface Model {
 }
 
 /** `model.vocab` where it is an object from token to id. */
-export function vocabulary(config: Json): Map<string, number> {
+export function vocabulary(config: Component): Map<string, number> {
   const ids = new Map<string, number>();
-  for (const [token, id] of Object.entries(record(config.vocab, 'model.vocab'))) {
+  for (const [token, id] of Object.entries(record(config.json.vocab, 'model.vocab'))) {
     ids.set(token, integer(id, `model.vocab[${JSON.stringify(token)}]`));
   }
-  if (ids.size === 0) throw malformed('model.vocab', config.vocab, 'at least one token');
+  if (ids.size === 0) throw malformed('model.vocab', config.json.vocab, 'at least one token');
   return ids;
 }
 

@@ -1,12 +1,12 @@
-import { integer, type Json, malformed, text } from './component.ts';
+import { type Component, malformed } from './component.ts';
 import { longestToken, type Model, type Piece, vocabulary } from './vocabulary.ts';
 
 /** WordPiece (google-research/bert, tokenization.py): the longest token that fits, again and again, or unknown. */
-export function buildWordPiece(config: Json): Model {
+export function buildWordPiece(config: Component): Model {
   const ids = vocabulary(config);
-  const prefix = text(config.continuing_subword_prefix ?? '##', 'model.continuing_subword_prefix');
-  const maxCharacters = integer(config.max_input_chars_per_word ?? 100, 'model.max_input_chars_per_word');
-  const unknown = text(config.unk_token, 'model.unk_token');
+  const prefix = config.text('continuing_subword_prefix', '##');
+  const maxCharacters = config.integer('max_input_chars_per_word', 100);
+  const unknown = config.text('unk_token');
   const unknownId = ids.get(unknown);
   if (unknownId === undefined) throw malformed('model.vocab', 'a vocabulary without it', `the token ${unknown}`);
   const longest = longestToken(ids);
