@@ -16,29 +16,42 @@ export async function openCache(env: Environment): Promise<ModelCache | undefine
 }
 
 /**
- * Hands `bytes` on and gives them to `keep` at the same time, at the pace of the slower of the two, so that the file
+ * Hands `bytes` on and gives a copy to `keep` at the same time, at the pace of the slower of the two, so that the file
  * never stands in memory (ReadableStream.tee would buffer what the slower branch has not read). The copy is complete
  * only when `bytes` ended well; otherwise its stream ends in an error and the cache keeps nothing. A cache that fails
  * (its quota is used up) does not fail the load.
+ * @param lends `keep` is done with a piece when it asks for the next, as the browser's own cache is: then the memory of
+ *   the copy is given back at once. If it were not done, the entry would be too short, which is seen when it is read.
  */
 export async function* kept(
   bytes: AsyncGenerator<Uint8Array>,
   keep: (body: ReadableStream<Uint8Array>) => Promise<void>,
+  lends = false,
 ): AsyncGenerator<Uint8Array> {
   let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
   let complete = false;
+  let wanted = false;
+  let copy = new Uint8Array();
   let wake: () => void = () => undefined;
   const abandon = () => {
     sink = undefined;
     wake();
   };
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      sink = controller;
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        sink = controller;
+      },
+      pull() {
+        // ES2024, which every browser with WebGPU has; elsewhere the copy is garbage like any other.
+        if (lends) (copy.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer }).transfer?.(0);
+        wanted = true;
+        wake();
+      },
+      cancel: abandon,
     },
-    pull: () => wake(),
-    cancel: abandon,
-  });
+    { highWaterMark: 0 },
+  );
   const keeping = keep(body)
     .catch(() => undefined)
     .then(() => {
@@ -48,13 +61,15 @@ export async function* kept(
     });
   try {
     for await (const piece of bytes) {
-      sink?.enqueue(piece);
-      yield piece;
-      while (sink !== undefined && (sink.desiredSize ?? 1) <= 0) {
+      while (sink !== undefined && !wanted) {
         await new Promise<void>(resolve => {
           wake = resolve;
         });
       }
+      wanted = false;
+      if (sink !== undefined) copy = piece.slice();
+      sink?.enqueue(copy);
+      yield piece;
     }
     complete = true;
     sink?.close();
