@@ -1,4 +1,5 @@
 import { InputError } from '../errors.ts';
+import { release } from './byte-reader.ts';
 import type { Environment, ModelCache } from './environment.ts';
 
 /** Undefined where there is no cache, or none may be used (a page without a secure context, private browsing). */
@@ -43,8 +44,7 @@ export async function* kept(
         sink = controller;
       },
       pull() {
-        // ES2024, which every browser with WebGPU has; elsewhere the copy is garbage like any other.
-        if (lends) (copy.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer }).transfer?.(0);
+        if (lends) release(copy);
         wanted = true;
         wake();
       },
