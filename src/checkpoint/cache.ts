@@ -31,7 +31,8 @@ export async function* kept(
 ): AsyncGenerator<Uint8Array> {
   let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
   let complete = false;
-  let wanted = false;
+  /** Called when what was asked for has come; undefined while nothing is asked for. */
+  let supplied: (() => void) | undefined;
   let copy = new Uint8Array();
   let wake: () => void = () => undefined;
   const abandon = () => {
@@ -45,8 +46,10 @@ export async function* kept(
       },
       pull() {
         if (lends) release(copy);
-        wanted = true;
-        wake();
+        return new Promise<void>(resolve => {
+          supplied = resolve;
+          wake();
+        });
       },
       cancel: abandon,
     },
@@ -61,14 +64,17 @@ export async function* kept(
     });
   try {
     for await (const piece of bytes) {
-      while (sink !== undefined && !wanted) {
+      while (sink !== undefined && supplied === undefined) {
         await new Promise<void>(resolve => {
           wake = resolve;
         });
       }
-      wanted = false;
-      if (sink !== undefined) copy = piece.slice();
-      sink?.enqueue(copy);
+      if (sink !== undefined) {
+        copy = piece.slice();
+        sink.enqueue(copy);
+      }
+      supplied?.();
+      supplied = undefined;
       yield piece;
     }
     complete = true;
