@@ -38,6 +38,9 @@ const KEPT_PLANS = 6;
 /** The first call makes no buffers, unless it is longer than this. */
 const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
 
+const planOf = ({ caps }: Gpu, config: EncoderConfig, request: EncoderRequest): Plan =>
+  plan(encoderGraph(config, request, caps), caps);
+
 /**
  * A checkpoint on a device: text-free and task-free. Loads the weights while the kernels compile, then runs sequences:
  * calls that ask for the same share passes (see Scheduler).
@@ -85,18 +88,24 @@ export class Engine {
    */
   static async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
     const { device, head, request, signal } = options;
+    // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
     const gpuOpening = openGpu(device);
+    const configuring = source.json('config.json').then(readConfig);
+    const checking = openCheckpoint(source, { signal });
     // Whichever fails first is what the caller hears of; the others must not go unhandled.
-    gpuOpening.catch(() => undefined);
+    for (const opening of [gpuOpening, configuring, checking]) opening.catch(() => undefined);
     const parts: CheckpointPart[] = [];
     let engine: Engine | undefined;
     try {
-      const configuring = source.json('config.json').then(readConfig);
-      configuring.catch(() => undefined);
-      // A device that is not there, or a family that is not built, is known before 90 MB are asked for.
       const gpu = await gpuOpening;
       const config = await configuring;
-      const checkpoint = await openCheckpoint(source, { signal });
+      // To compile takes longest: all but what a pooler adds is known without the weights.
+      for (const kernel of kernelsOf(planOf(gpu, config, canonicalRequest(request({ hasPooler: false }))).steps)) {
+        PipelineCache.of(gpu.device)
+          .get(kernel)
+          .catch(() => undefined);
+      }
+      const checkpoint = await checking;
       const find = tensorFinder(checkpoint.tensors, config.modelType);
       parts.push({ checkpoint, find, owns: canonical => !canonical.startsWith(DENSE) });
       const sentence = await options.sentence;
@@ -113,6 +122,10 @@ export class Engine {
       await engine.#fill(parts, options, sentence, request({ hasPooler: engine.hasPooler }), source.name);
       return engine;
     } catch (error) {
+      checking.then(
+        checkpoint => checkpoint.cancel(),
+        () => undefined,
+      );
       await Promise.all(parts.map(({ checkpoint }) => checkpoint.cancel()));
       if (engine) engine.dispose();
       else void gpuOpening.then(({ device, owned }) => owned && device.destroy()).catch(() => undefined);
@@ -239,8 +252,7 @@ export class Engine {
   }
 
   #plan(request: EncoderRequest): Plan {
-    const { caps } = this.#gpu;
-    return plan(encoderGraph(this.config, request, caps), caps);
+    return planOf(this.#gpu, this.config, request);
   }
 
   #executable(request: EncoderRequest): Promise<Executable> {

@@ -132,8 +132,6 @@ export async function pipeline<T extends Task>(
   // One fails, the other is told to stop.
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
-  const loadingTokenizer = loadTokenizer(source);
-  loadingTokenizer.catch(error => stop.abort(error));
   const progress = options.progress_callback ?? undefined;
   const { head, host, request, modules } = info;
   const readingModules = modules ? readModules(source) : Promise.resolve(undefined);
@@ -141,7 +139,8 @@ export async function pipeline<T extends Task>(
   // not matter.
   const usable = readingModules.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
   usable.catch(error => stop.abort(error));
-  const engine = await Engine.load(source, {
+  // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
+  const loadingEngine = Engine.load(source, {
     device,
     head,
     host,
@@ -150,6 +149,9 @@ export async function pipeline<T extends Task>(
     signal,
     request: () => request,
   });
+  const loadingTokenizer = loadTokenizer(source);
+  loadingTokenizer.catch(error => stop.abort(error));
+  const engine = await loadingEngine;
   try {
     const tokenizer = await loadingTokenizer;
     if (tokenizer.text.vocabSize > engine.config.vocabSize) {

@@ -1,7 +1,48 @@
+/** Gives memory back before the garbage collector comes to it. ES2024, which every browser with WebGPU has; elsewhere it waits. */
+export function release({ buffer }: Uint8Array): void {
+  (buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer }).transfer?.(0);
+}
+
+/**
+ * The pieces of a body, each valid until the next is asked for. What a byte stream (of fetch, the Cache API, a Blob) has
+ * handed out is ours alone, so its memory is given back at once: a browser collects such garbage only when most of the
+ * file lies in it. An abort ends the wait for the next piece, whatever the body's own source does.
+ */
+export async function* piecesOf(body: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  const owned = isByteStream(body);
+  const reader = body.getReader();
+  const stop = () => void reader.cancel(signal?.reason).catch(() => undefined);
+  signal?.addEventListener('abort', stop);
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { done, value } = await reader.read();
+      signal?.throwIfAborted();
+      if (done) return;
+      yield value;
+      if (owned) release(value);
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+/** Other streams hand out what their maker may still hold. */
+function isByteStream(body: ReadableStream): boolean {
+  try {
+    body.getReader({ mode: 'byob' }).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Reads a stream in pieces of chosen sizes, without copying what already lies in one piece. */
 export class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #rest: Uint8Array | undefined;
+  #piece = new Uint8Array();
+  #at = 0;
   /** Bytes that have come from the stream, those handed back included. */
   received = 0;
 
@@ -9,38 +50,39 @@ export class ByteReader {
     this.#reader = stream.getReader();
   }
 
-  /** The next 1 to `max` bytes, a view of what the stream gave; undefined at the end. */
+  /** The next 1 to `max` bytes, a view of what the stream gave, valid until more is taken; undefined at the end. */
   async take(max: number): Promise<Uint8Array | undefined> {
-    while (this.#rest === undefined || this.#rest.length === 0) {
+    while (this.#at === this.#piece.length) {
       const { done, value } = await this.#reader.read();
       if (done) return undefined;
       this.received += value.length;
-      this.#rest = value;
+      this.#piece = value as Uint8Array<ArrayBuffer>;
+      this.#at = 0;
     }
-    const bytes = this.#rest.subarray(0, max);
-    this.#rest = this.#rest.subarray(bytes.length);
+    const bytes = this.#piece.subarray(this.#at, this.#at + max);
+    this.#at += bytes.length;
     return bytes;
   }
 
-  /** Hands back the tail of what `take` gave last. */
-  unread(bytes: Uint8Array): void {
-    this.#rest = this.#rest?.length ? joined([bytes, this.#rest]) : bytes;
+  /** Hands back the last bytes of what `take` gave last. */
+  unread(count: number): void {
+    this.#at -= count;
   }
 
-  /** The next `count` bytes; fewer only where the stream ends. Copies only what lies in several pieces. */
+  /** A copy of the next `count` bytes; fewer only where the stream ends. */
   async exactly(count: number): Promise<Uint8Array> {
     const pieces: Uint8Array[] = [];
     for (let left = count; left > 0; left -= pieces.at(-1)!.length) {
       const bytes = await this.take(left);
       if (bytes === undefined) break;
-      pieces.push(bytes);
+      pieces.push(bytes.slice());
     }
     return joined(pieces);
   }
 
   /** Idempotent; a pending read ends as if the stream had ended. */
   async cancel(reason?: unknown): Promise<void> {
-    this.#rest = undefined;
+    this.#at = this.#piece.length;
     // A stream that has failed already rejects here with its own error, which its reader has seen.
     await this.#reader.cancel(reason).catch(() => undefined);
   }
@@ -61,7 +103,7 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
 /** A stream that asks the generator for a piece only when a reader wants one; `stop` ends a pending wait on cancel, and what a generator that never began would leave open. */
 export function streamOf(
   pieces: AsyncGenerator<Uint8Array>,
-  stop: (reason: unknown) => Promise<void> = async () => undefined,
+  stop: (reason: unknown) => Promise<void>,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {

@@ -190,7 +190,7 @@ async function* readTensors(
       let bytes = await reader.take(Math.min(left, MAX_CHUNK_BYTES));
       const aligned = bytes === undefined || bytes.length === left ? undefined : bytes.length & -ALIGNMENT;
       if (bytes !== undefined && aligned !== undefined) {
-        if (aligned < bytes.length) reader.unread(bytes.subarray(aligned));
+        reader.unread(bytes.length - aligned);
         // An element that lies in two pieces of the stream is the only thing that is copied.
         bytes = aligned > 0 ? bytes.subarray(0, aligned) : await reader.exactly(Math.min(left, ALIGNMENT));
       }

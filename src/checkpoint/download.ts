@@ -1,4 +1,5 @@
 import { SourceError } from '../errors.ts';
+import { piecesOf } from './byte-reader.ts';
 
 /** What all requests for one file share. */
 export interface Connection {
@@ -42,7 +43,7 @@ export async function request({ url, file, fetch, signal }: Connection, headers?
 }
 
 /**
- * The body of `response` from its first byte to its last. Where it breaks off, the rest is asked for again, up to three
+ * The body of `response` from its first byte to its last, in pieces as `piecesOf` gives them. Where it breaks off, the rest is asked for again, up to three
  * times, and taken only if the server proves by ETag or Last-Modified that the file is still the same.
  *
  * The requests carry no If-Range, which would cost a preflight at another origin: the answer's own ETag is compared.
@@ -73,7 +74,7 @@ export async function* download(
   for (let retry = 0; ; retry++) {
     let failure = rest.failure;
     if (rest.body !== null) {
-      const pieces = read(rest.body, signal);
+      const pieces = piecesOf(rest.body, signal);
       try {
         for (;;) {
           const next = await pieces.next().catch((error: unknown) => {
@@ -137,25 +138,6 @@ async function continued(
   return changed
     ? 'changed'
     : { body: null, skip: 0, failure: new Error(`The server answered with status ${status}.`) };
-}
-
-/** The pieces of a body. An abort ends the wait for the next one, whatever the body's own source does. */
-async function* read(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  const stop = () => void reader.cancel(signal.reason).catch(() => undefined);
-  signal.addEventListener('abort', stop);
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const { done, value } = await reader.read();
-      signal.throwIfAborted();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    signal.removeEventListener('abort', stop);
-    stop();
-  }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

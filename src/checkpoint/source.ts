@@ -118,8 +118,8 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
     const own = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     const stored = await acquire(file, optional, own);
     if (stored === undefined) return undefined;
-    const { size, keep, close } = stored;
-    const bytes = keep === undefined ? stored.bytes : kept(stored.bytes, body => keep(body, size));
+    const { size, keep, lends, close } = stored;
+    const bytes = keep === undefined ? stored.bytes : kept(stored.bytes, body => keep(body, size), lends);
     // Before the first read the generators around the file have not begun, and to end them would not close it.
     own.addEventListener('abort', () => void close().catch(() => undefined));
     const cancel = async (reason: unknown) => {
@@ -140,7 +140,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
       const stored = await acquire(file, optional, signal ?? new AbortController().signal);
       if (stored === undefined) return undefined;
       const pieces: Uint8Array[] = [];
-      for await (const piece of stored.bytes) pieces.push(piece);
+      for await (const piece of stored.bytes) pieces.push(piece.slice());
       const bytes = joined(pieces);
       let value: unknown;
       try {
@@ -189,7 +189,7 @@ async function firstBytes(bytes: AsyncGenerator<Uint8Array>): Promise<Uint8Array
   for (let length = 0; length < 32; ) {
     const { done, value } = await bytes.next();
     if (done) break;
-    pieces.push(value);
+    pieces.push(value.slice());
     length += value.length;
   }
   return joined(pieces);

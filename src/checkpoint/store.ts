@@ -1,15 +1,19 @@
 import { SourceError } from '../errors.ts';
+import { piecesOf } from './byte-reader.ts';
 import type { Place } from './location.ts';
 
 /** The bytes of one file, opened. */
 export interface StoredFile {
   /** Undefined where the server does not say. */
   size: number | undefined;
+  /** A piece is valid until the next is asked for. */
   bytes: AsyncGenerator<Uint8Array>;
   /** The URL or path, for messages. */
   where: string;
   /** Keeps the file for the next time; absent where it is not worth keeping, or kept already. */
   keep?: (body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>, size: number | undefined) => Promise<void>;
+  /** Whether `keep` is done with a piece when it asks for the next one. */
+  lends?: boolean;
   /** Remembers, for when there is no connection, that there is no such file: what came is something else. */
   absent?: () => Promise<void>;
   /** Removes the kept copy that these bytes come from. */
@@ -28,20 +32,17 @@ const PIECE_BYTES = 1 << 20;
 
 /** Files that are in memory or chosen by the user. */
 export function memoryStore({ files }: Place & { kind: 'memory' }): FileStore {
-  async function* pieces(file: Blob | Uint8Array): AsyncGenerator<Uint8Array> {
-    const size = file instanceof Blob ? file.size : file.length;
-    for (let at = 0; at < size; at += PIECE_BYTES) {
-      yield file instanceof Blob
-        ? new Uint8Array(await file.slice(at, at + PIECE_BYTES).arrayBuffer())
-        : file.subarray(at, at + PIECE_BYTES);
-    }
+  async function* pieces(file: Uint8Array): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < file.length; at += PIECE_BYTES) yield file.subarray(at, at + PIECE_BYTES);
   }
   return {
     where: file => `${file} (of ${[...files.keys()].join(', ') || 'no files'})`,
-    async open(file) {
+    async open(file, signal) {
       const found = files.get(file);
       if (found === undefined) return undefined;
-      return { size: found instanceof Blob ? found.size : found.length, bytes: pieces(found), where: file };
+      return found instanceof Blob
+        ? { size: found.size, bytes: piecesOf(found.stream(), signal), where: file }
+        : { size: found.length, bytes: pieces(found), where: file };
     },
   };
 }
@@ -60,9 +61,10 @@ export function directoryStore({ path }: Place & { kind: 'directory' }): FileSto
       });
       if (handle === undefined) return undefined;
       async function* pieces(): AsyncGenerator<Uint8Array> {
+        const room = new Uint8Array(PIECE_BYTES);
         try {
           for (;;) {
-            const { bytesRead, buffer } = await handle!.read(new Uint8Array(PIECE_BYTES));
+            const { bytesRead, buffer } = await handle!.read(room, 0, PIECE_BYTES);
             if (bytesRead === 0) return;
             yield buffer.subarray(0, bytesRead);
           }

@@ -57,6 +57,7 @@ export type ProgressCallback = (info: ProgressInfo) => void;
 /** An opened file of a model: its size where it is known, and its bytes. */
 export interface ModelFile {
   readonly size: number | undefined;
+  /** A piece is valid until the next is asked for: its memory is given back. */
   readonly stream: ReadableStream<Uint8Array>;
 }
 

@@ -63,6 +63,7 @@ export function webStore({ base, fixed }: Place & { kind: 'web' }, env: Environm
         bytes: download(response, connection),
         where: url,
         absent,
+        lends: cache !== env.customCache,
         keep:
           cache &&
           (async (body, size) => {

@@ -22,12 +22,17 @@ interface Stager {
   readonly layout: GPUBindGroupLayout;
 }
 
+/** Of what is written, at most twice this much waits for the browser's GPU process: the network waits then, not the memory. */
+const WAITING_BYTES = 16 << 20;
+
 /** The weights of a model on the GPU: one buffer each, filled piece by piece while the file arrives. */
 export class WeightStore {
   readonly #device: GPUDevice;
   readonly #pipelines: PipelineCache;
   readonly #buffers = new Map<string, GPUBuffer>();
   #bytes = 0;
+  #written = 0;
+  #taken: Promise<undefined> = Promise.resolve(undefined);
   readonly #users = new Map<string, { weight: Weight; part: WeightPart }[]>();
   readonly #stagers = new Map<StoredType, Stager>();
 
@@ -83,7 +88,13 @@ export class WeightStore {
       } else {
         await this.#place(weight, part, stored, first, to - from, slice);
       }
+      this.#written += slice.length;
     }
+    if (this.#written < WAITING_BYTES) return;
+    this.#written = 0;
+    await this.#taken;
+    // Of a device that is lost, whoever runs the load hears otherwise.
+    this.#taken = this.#device.queue.onSubmittedWorkDone().catch(() => undefined);
   }
 
   async #place(
