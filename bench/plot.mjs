@@ -3,7 +3,12 @@ import { figure } from './work.mjs';
 
 /** @typedef {import('./page/result.ts').BenchResult} Result */
 
-const colours = { ours: '#0f766e', 'transformers.js webgpu': '#c2410c', 'transformers.js wasm': '#7c8594' };
+const colours = {
+  ours: '#0f766e',
+  'transformers.js webgpu': '#c2410c',
+  'transformers.js webgpu fused': '#e2a07a',
+  'transformers.js wasm': '#7c8594',
+};
 const ink = '#1f2937';
 const faint = '#d8dde3';
 const left = 190;

@@ -4,7 +4,15 @@ import { figure, round } from './work.mjs';
 /** @typedef {import('./page/sides.ts').Side} Side */
 
 /** @type {Side[]} */
-export const peers = ['transformers.js webgpu', 'transformers.js wasm'];
+export const peers = ['transformers.js webgpu', 'transformers.js webgpu fused', 'transformers.js wasm'];
+
+/** The model file of every side of transformers.js, in words. @type {Record<string, string>} */
+const fileWords = {
+  'transformers.js webgpu': 'model_webgpu.onnx: fused, the mask as a bias, so that attention is computed on the GPU',
+  'transformers.js webgpu fused':
+    "model.onnx: as onnxruntime's optimizer fuses it; its attention is computed on the CPU",
+  'transformers.js wasm': "model.onnx: as onnxruntime's optimizer fuses it",
+};
 
 /** @param {readonly number[]} values */
 const median = values => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -93,6 +101,22 @@ export function markdown(result) {
       table(
         ['work', 'ms'],
         warm.map(w => [w.work, figure(w.medianMs)]),
+      ),
+    );
+  }
+  const asked = warm.filter(w => w.gpu && w.inFlight === 1 && w.work === warm[0]?.work);
+  const seen = [...new Map(asked.map(w => [w.side, w])).values()].filter(w => !w.side.endsWith('wasm'));
+  if (seen.some(w => w.side !== 'ours')) {
+    parts.push(
+      `## What a warm call of ${seen[0]?.work} asks of the GPU\n`,
+      table(
+        ['side', 'dispatches', 'submits', 'mapAsync', 'model file'],
+        seen.map(({ side, gpu }) => [
+          side,
+          ...[gpu?.dispatches, gpu?.submits, gpu?.maps].map(String),
+          fileWords[side] ?? 'model.safetensors',
+        ]),
+        [0, 4],
       ),
     );
   }
