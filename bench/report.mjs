@@ -4,13 +4,13 @@ import { figure, round } from './work.mjs';
 /** @typedef {import('./page/sides.ts').Side} Side */
 
 /** @type {Side[]} */
-export const peers = ['transformers.js webgpu', 'transformers.js webgpu fused', 'transformers.js wasm'];
+export const peers = ['transformers.js webgpu', 'transformers.js webgpu all on GPU', 'transformers.js wasm'];
 
 /** The model file of every side of transformers.js, in words. @type {Record<string, string>} */
 const fileWords = {
-  'transformers.js webgpu': 'model_webgpu.onnx: fused, the mask as a bias, so that attention is computed on the GPU',
-  'transformers.js webgpu fused':
-    "model.onnx: as onnxruntime's optimizer fuses it; its attention is computed on the CPU",
+  'transformers.js webgpu': "model.onnx: as onnxruntime's optimizer fuses it; its attention is computed on the CPU",
+  'transformers.js webgpu all on GPU':
+    'model_webgpu.onnx: the same, the mask as a bias, so that attention is computed on the GPU',
   'transformers.js wasm': "model.onnx: as onnxruntime's optimizer fuses it",
 };
 
@@ -48,6 +48,16 @@ export function comparisons({ warm, load }) {
 
 /** @param {string} work @param {number} ours @param {number} peer @param {Side} side @param {number} inFlight @returns {Comparison} */
 const compare = (work, ours, peer, side, inFlight) => ({ work, ours, peer, side, ratio: peer / ours, inFlight });
+
+/** Of every work that both WebGPU files did, the smaller ratio. @param {readonly Comparison[]} compared @returns {string[]} */
+function strongestOf(compared) {
+  const onGpu = compared.filter(({ side }) => !side.endsWith('wasm'));
+  const workOf = (/** @type {Comparison} */ c) => (c.inFlight > 1 ? `${c.work}, ${c.inFlight} in flight` : c.work);
+  return [...new Set(onGpu.map(workOf))].flatMap(work => {
+    const [least, other] = onGpu.filter(c => workOf(c) === work).toSorted((x, y) => x.ratio - y.ratio);
+    return least && other ? [`${work} ${figure(least.ratio)}x`] : [];
+  });
+}
 
 /**
  * A markdown table, padded to be read as text too; the first column, or all of `left`, to the left.
@@ -93,8 +103,11 @@ export function markdown(result) {
             `${isStepped ? '~' : ''}${figure(ratio)}x`,
           ];
         }),
+        [0, 1],
       ),
     );
+    const strongest = strongestOf(compared);
+    if (strongest.length > 0) parts.push(`Against the faster of its two WebGPU files: ${strongest.join('; ')}.`);
   } else if (warm.length > 0) {
     parts.push(
       '## Warm calls\n',

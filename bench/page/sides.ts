@@ -1,10 +1,11 @@
 import type * as ours from '../../src/index.ts';
 
 /**
- * What is measured against what. transformers.js is one module with two backends. `webgpu` has the model file that its provider can
- * compute on the GPU, `webgpu fused` the one that onnxruntime's optimizer makes, with attention that falls to the CPU (bench/peer_model.py).
+ * What is measured against what. transformers.js is one module with two backends, and WebGPU has two model files
+ * (bench/peer_model.py): plain `webgpu` the one that onnxruntime's optimizer makes, whose attention falls to the CPU,
+ * `all on GPU` the one whose attention does not. Which is faster depends on the adapter and the browser.
  */
-export type Side = 'ours' | 'transformers.js webgpu' | 'transformers.js webgpu fused' | 'transformers.js wasm';
+export type Side = 'ours' | 'transformers.js webgpu' | 'transformers.js webgpu all on GPU' | 'transformers.js wasm';
 
 /** The calls have the same names and shapes on both sides, so ours describe both. */
 export type Library = typeof ours;
@@ -45,7 +46,9 @@ export async function open(side: Side): Promise<Library> {
 }
 
 /** The file of the folder onnx/, as transformers.js is told of it: without its ending. */
-const fileOf = (side: Side) => ({ model_file_name: side === 'transformers.js webgpu' ? 'model_webgpu' : 'model' });
+const fileOf = (side: Side) => ({
+  model_file_name: side === 'transformers.js webgpu all on GPU' ? 'model_webgpu' : 'model',
+});
 
 export const deviceOf = (side: Side): string => (side === 'transformers.js wasm' ? 'wasm' : 'webgpu');
 
