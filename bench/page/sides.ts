@@ -3,7 +3,7 @@ import type * as ours from '../../src/index.ts';
 /**
  * What is measured against what. transformers.js is one module with two backends, and WebGPU has two model files
  * (bench/peer_model.py): plain `webgpu` the one that onnxruntime's optimizer makes, whose attention falls to the CPU,
- * `all on GPU` the one whose attention does not. Which is faster depends on the adapter and the browser.
+ * `all on GPU` the one whose attention does not. Which is faster is for each adapter to show.
  */
 export type Side = 'ours' | 'transformers.js webgpu' | 'transformers.js webgpu all on GPU' | 'transformers.js wasm';
 
