@@ -113,7 +113,7 @@ export function markdown(result) {
       '## Warm calls\n',
       table(
         ['work', 'ms'],
-        warm.map(w => [w.work, figure(w.medianMs)]),
+        warm.map(w => [w.inFlight > 1 ? `${w.work}, ${w.inFlight} in flight, each` : w.work, figure(w.medianMs)]),
       ),
     );
   }
