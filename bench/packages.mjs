@@ -41,6 +41,6 @@ export async function benchPackages() {
   if (install.ok) return 'installed';
   throw new Stop(
     install.missing ? 'npm is not on the PATH' : `npm ci in bench/ failed:\n${tail(install.output, 12)}`,
-    'the side-by-side needs transformers.js: mend what npm says above, then run the command again; `--only ours` measures without it.',
+    'the side-by-side needs transformers.js: mend what npm says above, then run the command again; `--ours` measures without it.',
   );
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { at } from '../scripts/root.mjs';
 import { run, tail } from '../scripts/run.mjs';
 import { megabytes, say } from '../scripts/step.mjs';
@@ -10,7 +10,9 @@ const exportedName = 'all-minilm-l6-v2.onnx';
 
 /** Where the page looks for what transformers.js needs beside the files of .cache/models. */
 export const peerModels = at('.cache', 'peer', 'models');
-const file = join(peerModels, 'sentence-transformers', 'all-MiniLM-L6-v2', 'onnx', 'model.onnx');
+const folderOfFiles = join(peerModels, 'sentence-transformers', 'all-MiniLM-L6-v2', 'onnx');
+/** What peer_model.py makes, in its order: the fused file, and the same with attention that WebGPU can compute. */
+const files = ['model.onnx', 'model_webgpu.onnx'].map(name => join(folderOfFiles, name));
 
 /** @param {string} program @param {string[]} args @returns {Promise<string | undefined>} Why it failed. */
 async function attempt(program, args) {
@@ -35,13 +37,13 @@ async function fuser() {
 }
 
 /**
- * Builds the model file that transformers.js is measured with, the strongest there is: real weights, attention and norms
- * fused. Where it cannot be had there is no side-by-side; a slower, unfused file is no substitute.
+ * Builds the model files that transformers.js is measured with: real weights, attention and norms fused, for WASM and for WebGPU
+ * (peer_model.py says how they differ). Where they cannot be had there is no side-by-side; a slower, unfused file is no substitute.
  * @returns {Promise<{ words: string, why?: string }>} `why` where there is none.
  */
 export async function peerModel() {
-  if (existsSync(file)) return { words: `cached, ${megabytes(statSync(file).size)}` };
-  mkdirSync(dirname(file), { recursive: true });
+  if (files.every(file => existsSync(file))) return { words: `cached, ${sizes()}` };
+  mkdirSync(folderOfFiles, { recursive: true });
   const folder = mkdtempSync(at('.cache', 'peer', 'build-'));
   try {
     say(`${artifact}, by Maven`);
@@ -51,21 +53,23 @@ export async function peerModel() {
     if (absent !== undefined) return none(absent);
     const { python, why } = await fuser();
     if (python === undefined) return none(why ?? 'there is no Python');
-    const made = join(folder, 'model.onnx');
-    const failed = await attempt(python, [at('bench', 'peer_model.py'), join(folder, exportedName), made]);
+    const made = files.map(file => join(folder, basename(file)));
+    const failed = await attempt(python, [at('bench', 'peer_model.py'), join(folder, exportedName), ...made]);
     if (failed !== undefined) return none(failed);
-    renameSync(made, file);
-    return { words: `built, ${megabytes(statSync(file).size)}` };
+    for (const [i, file] of files.entries()) renameSync(made[i] ?? '', file);
+    return { words: `built, ${sizes()}` };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+const sizes = () => files.map(file => `${basename(file)} ${megabytes(statSync(file).size)}`).join(', ');
 
 /** @param {string} folder */
 const jarsIn = folder => readdirSync(folder).flatMap(name => (name.endsWith('.jar') ? [join(folder, name)] : []));
 
 /** @param {string} why */
 const none = why => ({
-  words: `none: ${why}. It needs mvn, unzip, and python3 with venv; or put a fused model.onnx at ${file}`,
+  words: `none: ${why}. They need mvn, unzip, and python3 with venv (onnx, onnxruntime and sympy go into .cache/peer/venv); or put ${files.map(file => basename(file)).join(' and ')} into ${folderOfFiles}`,
   why,
 });

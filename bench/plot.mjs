@@ -3,7 +3,12 @@ import { figure } from './work.mjs';
 
 /** @typedef {import('./page/result.ts').BenchResult} Result */
 
-const colours = { ours: '#0f766e', 'transformers.js webgpu': '#c2410c', 'transformers.js wasm': '#7c8594' };
+const colours = {
+  ours: '#0f766e',
+  'transformers.js webgpu': '#c2410c',
+  'transformers.js webgpu all on GPU': '#e2a07a',
+  'transformers.js wasm': '#7c8594',
+};
 const ink = '#1f2937';
 const faint = '#d8dde3';
 const left = 190;
@@ -100,7 +105,7 @@ export function plot(result) {
   const height = top + 20 + upper.height + 26 + lower.height;
   const shown = peers.filter(side => result.load.some(l => l.side === side) || result.warm.some(w => w.side === side));
   const legend = /** @type {(keyof typeof colours)[]} */ (['ours', ...shown]).map((side, i) => {
-    const x = 24 + i * 190;
+    const x = 24 + i * 225;
     return `<rect x="${x}" y="56" width="12" height="12" rx="2" fill="${colours[side]}"/>${text(x + 18, 66, side === 'ours' ? 'webgpu-bert' : side)}`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${Math.ceil(height)}" width="${width}" height="${Math.ceil(height)}" font-family="system-ui, sans-serif" font-size="13" fill="${ink}">

@@ -4,7 +4,15 @@ import { figure, round } from './work.mjs';
 /** @typedef {import('./page/sides.ts').Side} Side */
 
 /** @type {Side[]} */
-export const peers = ['transformers.js webgpu', 'transformers.js wasm'];
+export const peers = ['transformers.js webgpu', 'transformers.js webgpu all on GPU', 'transformers.js wasm'];
+
+/** The model file of every side of transformers.js, in words. @type {Record<string, string>} */
+const fileWords = {
+  'transformers.js webgpu': "model.onnx: as onnxruntime's optimizer fuses it; its attention is computed on the CPU",
+  'transformers.js webgpu all on GPU':
+    'model_webgpu.onnx: the same, the mask as a bias, so that attention is computed on the GPU',
+  'transformers.js wasm': "model.onnx: as onnxruntime's optimizer fuses it",
+};
 
 /** @param {readonly number[]} values */
 const median = values => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -40,6 +48,16 @@ export function comparisons({ warm, load }) {
 
 /** @param {string} work @param {number} ours @param {number} peer @param {Side} side @param {number} inFlight @returns {Comparison} */
 const compare = (work, ours, peer, side, inFlight) => ({ work, ours, peer, side, ratio: peer / ours, inFlight });
+
+/** Of every work that both WebGPU files did, the smaller ratio. @param {readonly Comparison[]} compared @returns {string[]} */
+function strongestOf(compared) {
+  const onGpu = compared.filter(({ side }) => !side.endsWith('wasm'));
+  const workOf = (/** @type {Comparison} */ c) => (c.inFlight > 1 ? `${c.work}, ${c.inFlight} in flight` : c.work);
+  return [...new Set(onGpu.map(workOf))].flatMap(work => {
+    const [least, other] = onGpu.filter(c => workOf(c) === work).toSorted((x, y) => x.ratio - y.ratio);
+    return least && other ? [`${work} ${figure(least.ratio)}x`] : [];
+  });
+}
 
 /**
  * A markdown table, padded to be read as text too; the first column, or all of `left`, to the left.
@@ -85,14 +103,33 @@ export function markdown(result) {
             `${isStepped ? '~' : ''}${figure(ratio)}x`,
           ];
         }),
+        [0, 1],
       ),
     );
+    const strongest = strongestOf(compared);
+    if (strongest.length > 0) parts.push(`Against the faster of its two WebGPU files: ${strongest.join('; ')}.`);
   } else if (warm.length > 0) {
     parts.push(
       '## Warm calls\n',
       table(
         ['work', 'ms'],
-        warm.map(w => [w.work, figure(w.medianMs)]),
+        warm.map(w => [w.inFlight > 1 ? `${w.work}, ${w.inFlight} in flight, each` : w.work, figure(w.medianMs)]),
+      ),
+    );
+  }
+  const asked = warm.filter(w => w.gpu && w.inFlight === 1 && w.work === warm[0]?.work);
+  const seen = [...new Map(asked.map(w => [w.side, w])).values()].filter(w => !w.side.endsWith('wasm'));
+  if (seen.some(w => w.side !== 'ours')) {
+    parts.push(
+      `## What a warm call of ${seen[0]?.work} asks of the GPU\n`,
+      table(
+        ['side', 'dispatches', 'submits', 'mapAsync', 'model file'],
+        seen.map(({ side, gpu }) => [
+          side,
+          ...[gpu?.dispatches, gpu?.submits, gpu?.maps].map(String),
+          fileWords[side] ?? 'model.safetensors',
+        ]),
+        [0, 4],
       ),
     );
   }

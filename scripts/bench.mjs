@@ -119,13 +119,17 @@ async function measure(chosen) {
   let hasPeer = false;
   if (!chosen.ours) {
     await step('peer', 'transformers.js with onnxruntime-web, into bench/node_modules', benchPackages);
-    const { why } = await step("peer's model", 'the same weights as ONNX, attention and norms fused', async () => {
-      const made = await peerModel();
-      say(made.words);
-      return made;
-    });
+    const { why } = await step(
+      "peer's model",
+      'the same weights as ONNX, fused: one file for WASM, one for WebGPU',
+      async () => {
+        const made = await peerModel();
+        say(made.words);
+        return made;
+      },
+    );
     hasPeer = why === undefined;
-    if (!hasPeer) say('transformers.js is not measured.');
+    if (!hasPeer) say('transformers.js is not measured: what follows has no ratios.');
   }
   await step('pages', 'what the browser runs', buildPages);
 

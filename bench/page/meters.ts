@@ -2,6 +2,9 @@
 export interface Meters {
   pipelines: number;
   submits: number;
+  dispatches: number;
+  /** Calls of mapAsync: of a staging buffer, too. */
+  maps: number;
   /** Of createBuffer, less what was destroyed. */
   gpuBytes: number;
   gpuBytesPeak: number;
@@ -18,6 +21,8 @@ export function startMeters(): { meters: Meters; stop(): Meters } {
   const meters: Meters = {
     pipelines: 0,
     submits: 0,
+    dispatches: 0,
+    maps: 0,
     gpuBytes: 0,
     gpuBytesPeak: 0,
     heapPeakBytes: undefined,
@@ -48,6 +53,14 @@ export function startMeters(): { meters: Meters; stop(): Meters } {
     wrap(GPUDevice.prototype, 'createComputePipelineAsync', pipeline);
     wrap(GPUQueue.prototype, 'submit', () => {
       meters.submits += 1;
+    });
+    const dispatch = () => {
+      meters.dispatches += 1;
+    };
+    wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroups', dispatch);
+    wrap(GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect', dispatch);
+    wrap(GPUBuffer.prototype, 'mapAsync', () => {
+      meters.maps += 1;
     });
     wrap(GPUDevice.prototype, 'createBuffer', (_, buffer) => {
       const { size } = buffer as GPUBuffer;

@@ -1,4 +1,5 @@
 import { median } from './median.ts';
+import { startMeters } from './meters.ts';
 import { sentence } from './sentence.ts';
 import { type Extractor, loadExtractor, OPTIONS, open, type Side } from './sides.ts';
 
@@ -14,6 +15,8 @@ export interface WarmFigure {
   minMs: number;
   maxMs: number;
   runs: number;
+  /** What one call, apart from those that are timed, asked of the GPU. */
+  gpu?: { dispatches: number; submits: number; maps: number };
 }
 
 const rest = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
@@ -27,8 +30,8 @@ function checkSame(work: string, [first, ...others]: readonly Float32Array[]): v
 }
 
 /**
- * The sides in one page, call by call in turns (A B A B …), after one call each that does not count,
- * and two more where they are short. `runs` rounds, fewer (but `leastRuns`) where they would take longer than `budgetMs`. Between calls there is a short rest: a WASM
+ * The sides in one page, call by call in turns (A B A B …), after two calls each that do not count (the first is
+ * compared, the second counted for what it asks of the GPU), and one more where they are short. `runs` rounds, fewer (but `leastRuns`) where they would take longer than `budgetMs`. Between calls there is a short rest: a WASM
  * thread pool spins on for a while after its work, and would spoil the other side's turn. The embeddings are compared first: a fast wrong answer is no result.
  */
 export async function benchWarm(
@@ -50,9 +53,16 @@ export async function benchWarm(
       firstMs.push(performance.now() - began);
     }
     checkSame(work, answers);
+    const asked: WarmFigure['gpu'][] = [];
+    for (const extractor of extractors) {
+      const { stop } = startMeters();
+      await extractor(texts, OPTIONS);
+      const { dispatches, submits, maps } = stop();
+      asked.push({ dispatches, submits, maps });
+    }
     const roundMs = firstMs.reduce((sum, ms) => sum + ms) * inFlight;
     const counted = Math.max(leastRuns, Math.min(runs, Math.floor(budgetMs / roundMs)));
-    const warmUps = roundMs < budgetMs / 10 ? 2 : 0;
+    const warmUps = roundMs < budgetMs / 10 ? 1 : 0;
     const tokens = lengths.reduce((sum, length) => sum + length);
     const times = sides.map((): number[] => []);
     for (let run = -warmUps; run < counted; run++) {
@@ -75,6 +85,7 @@ export async function benchWarm(
         minMs: Math.min(...mine),
         maxMs: Math.max(...mine),
         runs: counted,
+        ...(asked[i] && { gpu: asked[i] }),
       });
     }
   }
