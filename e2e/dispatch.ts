@@ -1,7 +1,8 @@
 import type { Kernel } from '../shaders/kernel.ts';
-import { packParams, padded } from '../shaders/kernel.ts';
+import { packParams, padded, type TexelFormat } from '../shaders/kernel.ts';
 import { type Gpu, openGpu } from '../src/gpu/device.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
+import { copyToTexels, createTexels } from '../src/gpu/texels.ts';
 
 let opened: Promise<{ gpu: Gpu; pipelines: PipelineCache }> | undefined;
 
@@ -48,8 +49,19 @@ export async function dispatch(
     device.queue.writeBuffer(buffer, 0, bytes);
     return buffer;
   });
-  const entries = [uniform, ...buffers].map((buffer, binding) => ({ binding, resource: { buffer } }));
   const encoder = device.createCommandEncoder();
+  const textures: GPUTexture[] = [];
+  const resources: GPUBindingResource[] = kernel.bindings.map(({ name, access, type }, i) => {
+    const buffer = buffers[i]!;
+    if (access !== 'texel') return { buffer };
+    const format = type as TexelFormat;
+    const elements = buffer.size / { rgba32float: 16, rgba16float: 8, r32uint: 4 }[format];
+    const texture = createTexels(device, name, format, elements);
+    copyToTexels(encoder, buffer, texture, elements);
+    textures.push(texture);
+    return texture.createView();
+  });
+  const entries = [{ buffer: uniform }, ...resources].map((resource, binding) => ({ binding, resource }));
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
@@ -58,7 +70,7 @@ export async function dispatch(
   const results: [string, GPUBuffer, number][] = [];
   kernel.bindings.forEach(({ name, access }, i) => {
     const operand = operands[name]!;
-    if (access === 'read') return;
+    if (access !== 'write') return;
     const size = 'floats' in operand ? operand.floats * 4 : operand.byteLength;
     const result = make(size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     encoder.copyBufferToBuffer(buffers[i]!, 0, result, 0, result.size);
@@ -73,7 +85,7 @@ export async function dispatch(
     out[name] = new Float32Array(result.getMappedRange().slice(0, size));
     result.destroy();
   }
-  for (const buffer of [uniform, ...buffers]) buffer.destroy();
+  for (const each of [uniform, ...buffers, ...textures]) each.destroy();
   return out;
 }
 

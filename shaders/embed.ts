@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { type Caps, declarations, element, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { enables, type Format, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 import { normalise, type RowShape, rowIndex } from './norm.ts';
 
 export interface EmbedVariant {
@@ -11,6 +12,8 @@ export interface EmbedVariant {
   readonly tasks: boolean;
   /** LayerNorm after the sum. */
   readonly norm: boolean;
+  /** How the words are kept. Default: 'f32'. */
+  readonly format?: Format | undefined;
 }
 
 /**
@@ -19,12 +22,15 @@ export interface EmbedVariant {
  * The word table may be split by rows over several buffers, because a binding has a size limit: one dispatch per part, each
  * computing the tokens whose id lies in [first, first + count).      grid: T / rows
  */
-export function embed({ columns, positions, types, tasks, norm }: EmbedVariant, shape: RowShape): Kernel {
+export function embed(variant: EmbedVariant, shape: RowShape, caps: Caps): Kernel {
+  const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
+  const words = matrix('words', format, caps);
+  const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
   const { lanes, rows: height } = shape;
   const bindings = [
     read('tokens', 'array<vec4u>'),
-    read('words'),
+    words,
     ...(positions ? [read('positions')] : []),
     ...(types ? [read('types')] : []),
     ...(tasks ? [read('tasks')] : []),
@@ -33,12 +39,14 @@ export function embed({ columns, positions, types, tasks, norm }: EmbedVariant, 
   ];
   const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
   return {
-    name: `embed ${columns}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${norm ? ' norm' : ''}`,
+    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${norm ? ' norm' : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
     code: wgsl`
+${enables(bindings)}
 ${declarations(bindings, params)}
+${matrixFunctions(format, bindings, caps)}
 #if ${norm}
 ${norm ? normalise(columns, shape) : ''}
 #endif
@@ -51,7 +59,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let id = token.x - params.first;
   if (id >= params.count) { return; }
   for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
-    var sum = words[id * ${C4}u + i];
+#if ${format === 'i8'}
+    var sum = vec4f(signed4(${element(words, `id * ${stride}u + i`)})) * bitcast<f32>(${element(words, `id * ${stride}u + ${C4}u`)});
+#else
+    var sum = ${load(words, `id * ${stride}u + i`)};
+#endif
 #if ${types}
     sum += types[token.z * ${C4}u + i];
 #endif

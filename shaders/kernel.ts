@@ -11,13 +11,21 @@
  * A row of any matrix is padded to a multiple of four floats, so that it can be read as vec4f; the padding is always zero.
  */
 
-/** One storage buffer. Its place in the list is its @binding, after the uniform `params` at 0. */
+/** How an array of matrix elements lies in a texture, where texel loads are cheaper than loads from a storage buffer. */
+export type TexelFormat = 'rgba32float' | 'rgba16float' | 'r32uint';
+
+/** One storage buffer or texture. Its place in the list is its @binding, after the uniform `params` at 0. */
 export interface Binding {
   readonly name: string;
-  readonly access: 'read' | 'write';
-  /** WGSL type: `array<vec4f>`. */
+  /** 'texel': an array all the same, but read through `${name}_at(i)`: see `element`. */
+  readonly access: 'read' | 'write' | 'texel';
+  /** WGSL type: `array<vec4f>`; or the format of a texture. */
   readonly type: string;
 }
+
+/** Texels of one line of a texture that stands for an array; with the 8192 lines that every device has, 2^24 elements. */
+export const TEXELS = 2048;
+export const MOST_TEXELS = TEXELS * 8192;
 
 export interface Param {
   readonly name: string;
@@ -46,17 +54,32 @@ export interface Caps {
   readonly maxInvocations: number;
   readonly workgroupStorageBytes: number;
   readonly maxBindingBytes: number;
+  /** The operands of a linear are read as textures: on llvmpipe a texel costs an eighth of a load from a storage buffer. */
+  readonly textures: boolean;
+  /** Invocations of a subgroup, where they are the same number in every kernel; else 0. */
+  readonly subgroup: number;
+  /** The feature shader-f16. */
+  readonly f16: boolean;
+  /** The language feature packed_4x8_integer_dot_product. */
+  readonly dot4I8: boolean;
 }
 
 /** The WGSL of a list of bindings and params: the only place where either is spelled out. */
 export function declarations(bindings: readonly Binding[], params: readonly Param[]): string {
   const fields = params.map(({ name, type }) => `${name}: ${type},`).join(' ');
-  const buffers = bindings.map(
-    ({ name, access, type }, i) =>
-      `@group(0) @binding(${i + 1}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: ${type};`,
-  );
-  return [`struct Params { ${fields} }`, '@group(0) @binding(0) var<uniform> params: Params;', ...buffers].join('\n');
+  const operands = bindings.map(({ name, access, type }, i) => {
+    const at = `@group(0) @binding(${i + 1}) var`;
+    if (access !== 'texel') return `${at}<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: ${type};`;
+    const [texel, given, swizzle] = type === 'r32uint' ? ['u32', 'u32', '.x'] : ['f32', 'vec4f', ''];
+    return `${at} ${name}: texture_2d<${texel}>;
+fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i % ${TEXELS}u, i / ${TEXELS}u), 0)${swizzle}; }`;
+  });
+  return [`struct Params { ${fields} }`, '@group(0) @binding(0) var<uniform> params: Params;', ...operands].join('\n');
 }
+
+/** The WGSL that reads element `index` of an operand. */
+export const element = ({ name, access }: Binding, index: string): string =>
+  access === 'texel' ? `${name}_at(${index})` : `${name}[${index}]`;
 
 /** Writes the uniform struct of `kernel` at `byteOffset`. */
 export function packParams(

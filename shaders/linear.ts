@@ -1,12 +1,13 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation } from './activation.ts';
-import { type Binding, padded, read, u32, write } from './kernel.ts';
+import { type Binding, type Caps, element, padded, read, u32, write } from './kernel.ts';
+import { enables, type Format, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
  * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) + residual[T, N]
  *
  * The weight keeps the checkpoint's own layout (one row per output), so both operands are read along K as vec4f and the
- * inner loop is a dot product. Every tiling adds the products of one output in its own fixed order that does not depend on T
+ * inner loop is a dot product. Where the weight is kept as i8, so is x (see pack.ts), and whole numbers are summed. Every tiling adds the products of one output in its own fixed order that does not depend on T
  * or on the row's place: a row's result is the same bits in any batch.
  */
 export interface LinearVariant {
@@ -16,40 +17,69 @@ export interface LinearVariant {
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation?: Activation | undefined;
+  /** How the weight is kept. Default: 'f32'. */
+  readonly format?: Format | undefined;
 }
 
-/** What a tiling needs to know beside its own tile. K4 and N4 are vec4f per row. */
+/** What a tiling needs to know beside its own tile. */
 export interface LinearBody {
   readonly name: string;
+  /** Steps along K: four numbers each. */
   readonly K4: number;
+  /** vec4f of a row of y. */
   readonly N4: number;
+  /** Elements from one row to the next, of x and of the weight alike. */
+  readonly stride: number;
   readonly bindings: readonly Binding[];
+  /** WGSL of one step of a row, and its type: vec4f, or u32 with four bytes. */
+  readonly loadX: (index: string) => string;
+  readonly loadWeight: (index: string) => string;
+  readonly step: 'vec4f' | 'u32';
+  /** The sums of four outputs, and what a step adds to one of them. */
+  readonly sum: 'vec4f' | 'vec4i';
+  readonly product: (x: string, weight: string) => string;
+  readonly enables: string;
   /** `fn store(row, column4, sum)`: the epilogue, for four neighbouring outputs of one row that exist. */
   readonly epilogue: string;
 }
 
 export const LINEAR_PARAMS = [u32('rows')] as const;
 
-export function linearBody(variant: LinearVariant): LinearBody {
-  const { inner, outputs, bias, residual, activation: kind } = variant;
+export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' | 'f16' | 'dot4I8'>): LinearBody {
+  const { inner, outputs, bias, residual, activation: kind, format = 'f32' } = variant;
+  const K4 = padded(inner) / 4;
   const N4 = padded(outputs) / 4;
+  const stride = rowElements(format, inner);
+  const x = matrix('x', format === 'i8' ? 'i8' : 'f32', caps);
+  const weight = matrix('weight', format, caps);
+  const whole = format === 'i8';
+  const scale = (row: string) => `bitcast<f32>(${element(weight, `(${row}) * ${stride}u + ${K4}u`)})`;
+  const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
+  const stored = format === 'f32' ? '' : ` ${format}`;
   return {
-    name: `linear ${inner}>${outputs}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${residual ? ' residual' : ''}`,
-    K4: padded(inner) / 4,
+    name: `linear ${inner}>${outputs}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${residual ? ' residual' : ''}`,
+    K4,
     N4,
-    bindings: [
-      read('x'),
-      read('weight'),
-      ...(bias ? [read('bias')] : []),
-      ...(residual ? [read('residual')] : []),
-      write('y'),
-    ],
+    stride,
+    bindings,
+    loadX: index => load(x, index),
+    loadWeight: index => load(weight, index),
+    step: whole ? 'u32' : 'vec4f',
+    sum: whole ? 'vec4i' : 'vec4f',
+    product: (a, b) => (whole ? `dot4(${a}, ${b})` : `dot(${a}, ${b})`),
+    enables: enables(bindings),
     epilogue: wgsl`
+${matrixFunctions(format, bindings, caps)}
 #if ${kind}
 ${kind && activation(kind)}
 #endif
-fn store(row: u32, column4: u32, sum: vec4f) {
+fn store(row: u32, column4: u32, sum: ${whole ? 'vec4i' : 'vec4f'}) {
+#if ${whole}
+  let scales = vec4f(${[0, 1, 2, 3].map(i => scale(`4u * column4 + ${i}u`)).join(', ')});
+  var out = vec4f(sum) * (bitcast<f32>(${element(x, `row * ${stride}u + ${K4}u`)}) * scales);
+#else
   var out = sum;
+#endif
 #if ${bias}
   out += bias[column4];
 #endif

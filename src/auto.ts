@@ -182,9 +182,10 @@ export interface AutoClass<Given extends OutputName> {
 function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
   return {
     async from_pretrained(model, options = {}) {
-      const device = checkOptions(options);
+      const { device, format } = checkOptions(options);
       const engine = await Engine.load(openSource(model, options, env), {
         device,
+        format,
         head,
         progress: options.progress_callback ?? undefined,
         signal: options.signal,

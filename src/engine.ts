@@ -1,3 +1,4 @@
+import type { Format } from '../shaders/matrix.ts';
 import { openCheckpoint } from './checkpoint/checkpoint.ts';
 import { tensorFinder } from './checkpoint/names.ts';
 import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
@@ -19,6 +20,8 @@ import { type CheckpointPart, matchParts, upload } from './upload.ts';
 
 export interface EngineOptions {
   device?: GPUDevice | undefined;
+  /** How the weights are kept. Default: 'f32'. */
+  format?: Format | undefined;
   /** What stands on the encoder: its weights are loaded too. */
   head?: HeadKind | undefined;
   /** Tensors to be kept on the CPU too, where the checkpoint has them. */
@@ -38,8 +41,8 @@ const KEPT_PLANS = 6;
 /** The first call makes no buffers, unless it is longer than this. */
 const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
 
-const planOf = ({ caps }: Gpu, config: EncoderConfig, request: EncoderRequest): Plan =>
-  plan(encoderGraph(config, request, caps), caps);
+const planOf = ({ caps }: Gpu, config: EncoderConfig, request: EncoderRequest, format?: Format): Plan =>
+  plan(encoderGraph(config, request, caps, format), caps);
 
 /**
  * A checkpoint on a device: text-free and task-free. Loads the weights while the kernels compile, then runs sequences:
@@ -52,6 +55,7 @@ export class Engine {
   /** The tensors that were asked for on the CPU, by their canonical names. */
   host: ReadonlyMap<string, Float32Array> = new Map();
   readonly #gpu: Gpu;
+  readonly #format: Format | undefined;
   readonly #pipelines: PipelineCache;
   readonly #weights: WeightStore;
   /** One for each request; in the order of use. */
@@ -60,8 +64,9 @@ export class Engine {
   #fault: DeviceError | undefined;
   #disposed = false;
 
-  private constructor(gpu: Gpu, config: EncoderConfig, hasPooler: boolean, head: HeadKind | undefined) {
+  private constructor(gpu: Gpu, config: EncoderConfig, hasPooler: boolean, { head, format }: EngineOptions) {
     this.#gpu = gpu;
+    this.#format = format;
     this.config = config;
     this.hasPooler = hasPooler;
     this.head = head;
@@ -87,7 +92,7 @@ export class Engine {
    * failure or an abort nothing is left on the device.
    */
   static async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
-    const { device, head, request, signal } = options;
+    const { device, format, request, signal } = options;
     // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
     const gpuOpening = openGpu(device);
     const configuring = source.json('config.json').then(readConfig);
@@ -100,7 +105,8 @@ export class Engine {
       const gpu = await gpuOpening;
       const config = await configuring;
       // To compile takes longest: all but what a pooler adds is known without the weights.
-      for (const kernel of kernelsOf(planOf(gpu, config, canonicalRequest(request({ hasPooler: false }))).steps)) {
+      const foreseen = planOf(gpu, config, canonicalRequest(request({ hasPooler: false })), format);
+      for (const kernel of kernelsOf(foreseen.steps)) {
         PipelineCache.of(gpu.device)
           .get(kernel)
           .catch(() => undefined);
@@ -118,7 +124,7 @@ export class Engine {
           owns: canonical => canonical.startsWith(own),
         });
       }
-      engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined, head);
+      engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined, options);
       await engine.#fill(parts, options, sentence, request({ hasPooler: engine.hasPooler }), source.name);
       return engine;
     } catch (error) {
@@ -252,7 +258,7 @@ export class Engine {
   }
 
   #plan(request: EncoderRequest): Plan {
-    return planOf(this.#gpu, this.config, request);
+    return planOf(this.#gpu, this.config, request, this.#format);
   }
 
   #executable(request: EncoderRequest): Promise<Executable> {

@@ -1,16 +1,21 @@
+import type { Format } from '../shaders/matrix.ts';
 import type { LocationOptions } from './checkpoint/location.ts';
 import type { SourceOptions } from './checkpoint/source.ts';
 import { UnsupportedError } from './errors.ts';
 
 /** What `pipeline` and `from_pretrained` take: transformers.js's names, and `signal` and `integrity` beside them. */
 export interface PretrainedOptions extends LocationOptions, SourceOptions {
-  /** How the weights are kept on the GPU. Default: 'fp32', which is also what 'auto' means. */
+  /**
+   * How the weights are kept on the GPU, whatever the file has: 'fp32'; 'fp16', half as large; 'q8', bytes with a scale per output
+   * channel, a quarter. Sums are float32 (of q8 whole numbers) in each. Default: 'fp32', which is also what 'auto' means.
+   */
   dtype?: string | null;
   /** 'webgpu', or a device of your own, which is never destroyed by this library. Default: 'webgpu'. */
   device?: string | GPUDevice | null;
 }
 
-export const DTYPES = ['fp32', 'auto'] as const;
+const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
+export const DTYPES: readonly string[] = Object.keys(FORMATS);
 export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
 
 const NAMES: readonly string[] = [
@@ -24,24 +29,25 @@ const NAMES: readonly string[] = [
   'integrity',
 ];
 
-/** Refuses what is not built, by name; gives back the caller's device where there is one. */
-export function checkOptions(options: PretrainedOptions): GPUDevice | undefined {
+/** Refuses what is not built, by name; gives back the caller's device where there is one, and the format of the weights. */
+export function checkOptions(options: PretrainedOptions): { device: GPUDevice | undefined; format: Format } {
   const { dtype, device } = options;
   for (const [name, value] of Object.entries(options)) {
     // An option of transformers.js that is switched off asks for nothing.
     if (NAMES.includes(name) || value === undefined || value === null || value === false) continue;
     throw new UnsupportedError({ what: `there is no option "${name}"`, supported: NAMES });
   }
-  if (dtype && !(DTYPES as readonly string[]).includes(dtype)) {
+  if (dtype && !DTYPES.includes(dtype)) {
     throw new UnsupportedError({
       what: 'this dtype is not supported',
       actual: JSON.stringify(dtype),
       supported: DTYPES,
     });
   }
+  const format = FORMATS[dtype || 'auto']!;
   if (typeof device === 'object' && device !== null) {
-    if ('createComputePipelineAsync' in device) return device;
-  } else if (!device || (DEVICES as readonly string[]).includes(device)) return undefined;
+    if ('createComputePipelineAsync' in device) return { device, format };
+  } else if (!device || (DEVICES as readonly string[]).includes(device)) return { device: undefined, format };
   throw new UnsupportedError({
     what: 'this device is not supported',
     actual: typeof device === 'string' ? JSON.stringify(device) : 'an object that is no GPUDevice',

@@ -123,7 +123,7 @@ export async function pipeline<T extends Task>(
     throw new UnsupportedError({ what: 'this task is not supported', actual: JSON.stringify(task), supported });
   }
   const info = TASKS[name as keyof typeof TASKS] as unknown as TaskInfo<Session>;
-  const device = checkOptions(options);
+  const { device, format } = checkOptions(options);
   const where = model ?? info.model;
   if (where === undefined) {
     throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
@@ -142,6 +142,7 @@ export async function pipeline<T extends Task>(
   // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
   const loadingEngine = Engine.load(source, {
     device,
+    format,
     head,
     host,
     sentence: usable,

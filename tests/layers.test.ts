@@ -26,14 +26,22 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/checkpoint/': { imports: ['src/checkpoint/', ERRORS] },
   'src/plan/': { imports: ['src/plan/', 'shaders/', ERRORS] },
   'src/model/': { imports: ['src/model/', 'src/plan/', ERRORS], types: ['shaders/'] },
-  // Of the kernels only the one that places weights is not in a plan.
+  // Of the kernels only those that place and pack weights are not in a plan.
   'src/gpu/': {
-    imports: ['src/gpu/', 'src/plan/', 'shaders/kernel.ts', 'shaders/place.ts', ERRORS],
+    imports: [
+      'src/gpu/',
+      'src/plan/',
+      'shaders/kernel.ts',
+      'shaders/matrix.ts',
+      'shaders/pack.ts',
+      'shaders/place.ts',
+      ERRORS,
+    ],
     types: ['shaders/'],
   },
   'src/tasks/': { imports: ['src/tasks/', ERRORS, TENSOR], types: ['src/text/'] },
   'src/env.ts': { imports: ['src/checkpoint/environment.ts'] },
-  'src/options.ts': { imports: [ERRORS], types: ['src/checkpoint/'] },
+  'src/options.ts': { imports: [ERRORS], types: ['src/checkpoint/', 'shaders/'] },
   'src/model-inputs.ts': { imports: ['src/model/', ERRORS, TENSOR] },
   'src/tokenizer.ts': { imports: ['src/text/', 'src/callable.ts', ERRORS, TENSOR] },
   'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
@@ -41,7 +49,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
   'src/engine.ts': {
     imports: ['src/checkpoint/', 'src/gpu/', 'src/model/', 'src/plan/', 'src/scheduler.ts', 'src/upload.ts', ERRORS],
-    types: ['src/sentence.ts'],
+    types: ['src/sentence.ts', 'shaders/'],
   },
   // What is left in src/ is the public surface, which knows every folder.
   'src/': { imports: ['src/'], types: ['shaders/'] },

@@ -18,7 +18,16 @@ const bert = {
   max_position_embeddings: 16,
   type_vocab_size: 2,
 };
-const caps: Caps = { adapter: 'gpu', maxInvocations: 256, workgroupStorageBytes: 16384, maxBindingBytes: 1 << 27 };
+const caps: Caps = {
+  adapter: 'gpu',
+  maxInvocations: 256,
+  workgroupStorageBytes: 16384,
+  maxBindingBytes: 1 << 27,
+  textures: false,
+  subgroup: 0,
+  f16: false,
+  dot4I8: false,
+};
 
 function thrown(body: () => unknown): unknown {
   try {

@@ -10,7 +10,16 @@ import { passRoom, splitOutputs } from '../src/plan/passes.ts';
 import { kernelsOf, type Plan, plan } from '../src/plan/plan.ts';
 import { random } from './checkpoint-bytes.ts';
 
-const gpu: Caps = { adapter: 'gpu', maxInvocations: 256, workgroupStorageBytes: 16384, maxBindingBytes: 1 << 27 };
+const gpu: Caps = {
+  adapter: 'gpu',
+  maxInvocations: 256,
+  workgroupStorageBytes: 16384,
+  maxBindingBytes: 1 << 27,
+  textures: false,
+  subgroup: 0,
+  f16: false,
+  dot4I8: false,
+};
 const ADAPTERS: Caps[] = [
   gpu,
   { ...gpu, maxInvocations: 128 },

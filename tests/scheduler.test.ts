@@ -12,6 +12,10 @@ const caps: Caps = {
   maxInvocations: 256,
   workgroupStorageBytes: 16384,
   maxBindingBytes: 1 << 27,
+  textures: false,
+  subgroup: 0,
+  f16: false,
+  dot4I8: false,
 };
 /** Passes of this plan hold 1,024 tokens. */
 const tiny = readConfig({

@@ -1,13 +1,14 @@
-import { packParams } from '../../shaders/kernel.ts';
+import { packParams, type TexelFormat } from '../../shaders/kernel.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
+import { createTexels } from '../../src/gpu/texels.ts';
 import type { EncoderConfig } from '../../src/model/config.ts';
 import { encoderGraph } from '../../src/model/encoder.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Op } from '../../src/plan/op.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
 import type { Argument, Step } from '../../src/plan/step.ts';
-import { weightBytes } from '../../src/plan/weight.ts';
+import { weightBytes, weightElements } from '../../src/plan/weight.ts';
 import { median } from './median.ts';
 import { multiplyAddPeak, repetitions, spanFor, submitFloor, timeOf } from './peak.ts';
 
@@ -30,7 +31,7 @@ export interface KernelReport {
 /** Multiply-adds times two of one op, for sequences of these lengths. */
 function flop(op: Op, lengths: readonly number[]): number | undefined {
   const tokens = lengths.reduce((a, b) => a + b);
-  if (op.op === 'linear') return 2 * tokens * op.x.columns * op.y.columns;
+  if (op.op === 'linear') return 2 * tokens * op.weight.stride * op.y.columns;
   if (op.op === 'attention') return 4 * lengths.reduce((a, L) => a + L * L, 0) * op.heads * op.headSize;
   return undefined;
 }
@@ -90,9 +91,21 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
           arg.kind === 'weight' ? weightBytes(arg.weight) : batch.sizes[arg.value.rows] * arg.value.stride * 4;
         return make(bytes, GPUBufferUsage.STORAGE);
       };
-      const buffers = [make(256, GPUBufferUsage.UNIFORM, block.buffer), ...step.args.map(operand)];
+      const uniform = make(256, GPUBufferUsage.UNIFORM, block.buffer);
+      const operands = step.args.map((arg, i) => {
+        const { access, type } = kernel.bindings[i]!;
+        if (access !== 'texel') return operand(arg);
+        const elements =
+          arg.kind === 'weight'
+            ? weightElements(arg.weight)
+            : arg.kind === 'value'
+              ? batch.sizes[arg.value.rows] * arg.value.stride
+              : 0;
+        return createTexels(device, kernel.name, type as TexelFormat, elements);
+      });
       const { pipeline, layout } = await pipelines.get(kernel);
-      const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+      const resources = operands.map(each => ('size' in each ? { buffer: each } : each.createView()));
+      const entries = [{ buffer: uniform }, ...resources].map((resource, binding) => ({ binding, resource }));
       const group = device.createBindGroup({ layout, entries });
       const submit = (times: number) =>
         timeOf(device, pass => {
@@ -106,7 +119,7 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
       const op = opOf.get(step.label);
       const work = op && flop(op, lengths);
       kernels.push({ kernel: kernel.name, dispatches, ms, ...(work && { gflops: work / ms / 1e6 }) });
-      for (const buffer of buffers) buffer.destroy();
+      for (const each of [uniform, ...operands]) each.destroy();
     }
     report.passes.push({
       name,

@@ -22,10 +22,10 @@ import { check, expect, expectClose } from '../harness.ts';
 const ROWS = [1, 7, 63, 65, 257];
 
 const TIERS: Record<string, (real: Caps) => Caps> = {
-  swiftshader: caps => ({ ...caps, adapter: 'swiftshader' }),
-  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe' }),
-  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256 }),
-  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128 }),
+  swiftshader: caps => ({ ...caps, adapter: 'swiftshader', textures: false }),
+  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', textures: true, subgroup: 0 }),
+  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: false }),
+  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128, textures: false }),
 };
 
 async function capsOf(tier: string): Promise<Caps> {
@@ -127,7 +127,8 @@ for (const tier of Object.keys(TIERS)) {
 
   for (const C of [32, 30, 7]) {
     check(`embed ${C}, table in two slices (${tier})`, async () => {
-      const shape = rowShape(await capsOf(tier));
+      const caps = await capsOf(tier);
+      const shape = rowShape(caps);
       const make = random(C);
       for (const T of ROWS) {
         const [V, P] = [50, 300];
@@ -138,7 +139,7 @@ for (const tier of Object.keys(TIERS)) {
         const beta = make(C);
         const ids = Array.from({ length: T }, (_, t) => (t * 29 + 3) % V);
         const tokens = Uint32Array.from(ids.flatMap((id, t) => [id, t, t % 2, 0]));
-        const kernel = embed({ columns: C, positions: true, types: true, tasks: false, norm: true }, shape);
+        const kernel = embed({ columns: C, positions: true, types: true, tasks: false, norm: true }, shape, caps);
         const operands = {
           tokens,
           positions: padRows(places, C),

@@ -16,6 +16,9 @@ const NEXT =
 /** Limits worth having beyond the defaults: tables of embeddings are larger than 128 MiB in some models. */
 const WANTED = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
 
+/** Features that some kernels have a faster text for. */
+const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups'];
+
 /**
  * The person's own device, which is never destroyed here, or a new one on the best adapter there is.
  * Throws DeviceError where there is no WebGPU, no adapter, or no device.
@@ -28,7 +31,8 @@ export async function openGpu(given?: GPUDevice): Promise<Gpu> {
   if (!adapter) throw new DeviceError({ what: 'WebGPU found no usable graphics adapter', next: NEXT });
   const requiredLimits = Object.fromEntries(WANTED.map(limit => [limit, adapter.limits[limit]]));
   try {
-    const device = await adapter.requestDevice({ label: 'webgpu-bert', requiredLimits });
+    const requiredFeatures = FEATURES.filter(feature => adapter.features.has(feature));
+    const device = await adapter.requestDevice({ label: 'webgpu-bert', requiredLimits, requiredFeatures });
     return describe(device, adapter.info, true);
   } catch (cause) {
     throw new DeviceError({ what: 'the graphics adapter gave no device', actual: String(cause), next: NEXT, cause });
@@ -44,13 +48,19 @@ function kindOf(name: string, fallback: boolean): Caps['adapter'] {
 function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: boolean): Gpu {
   const words = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
   const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
-  const { limits } = device;
+  const { limits, features } = device;
+  const adapter = kindOf(adapterName, info?.isFallbackAdapter === true);
+  const { subgroupMinSize: least, subgroupMaxSize: most } = info ?? {};
   return {
     device,
     owned,
     adapterName,
     caps: {
-      adapter: kindOf(adapterName, info?.isFallbackAdapter === true),
+      adapter,
+      textures: adapter === 'llvmpipe',
+      subgroup: features.has('subgroups') && least !== undefined && least === most ? least : 0,
+      f16: features.has('shader-f16'),
+      dot4I8: navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
       maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
       workgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
       maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),

@@ -1,4 +1,4 @@
-import { packParams } from '../../shaders/kernel.ts';
+import { type Binding, MOST_TEXELS, packParams, type TexelFormat } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
 import { slotBytes } from '../plan/arena.ts';
 import type { Batch } from '../plan/batch.ts';
@@ -7,6 +7,7 @@ import type { Plan } from '../plan/plan.ts';
 import type { Sizes } from '../plan/sizes.ts';
 import type { Argument, InputName, Step } from '../plan/step.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
+import { copyToTexels, createTexels, texelsBytes } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 
 /** The outputs of a pass by name: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
@@ -17,6 +18,8 @@ interface Room {
   readonly capacity: Sizes;
   readonly inputs: Readonly<Record<InputName, GPUBuffer>>;
   readonly slots: readonly GPUBuffer[];
+  /** The values that a step reads as textures are copied into these right before it. */
+  readonly textures: ReadonlyMap<TexelFormat, GPUTexture>;
   readonly bindGroups: readonly GPUBindGroup[];
   readonly readbacks: readonly GPUBuffer[];
   readonly bytes: number;
@@ -27,6 +30,22 @@ const INPUTS: readonly InputName[] = ['tokens', 'sequences', 'tiles', 'masked'];
 const IN_FLIGHT = 2;
 /** minUniformBufferOffsetAlignment of every adapter. */
 const BLOCK = 256;
+
+/** A value that a step reads as a texture. */
+interface TexelOperand {
+  readonly value: Value;
+  readonly format: TexelFormat;
+}
+
+const texelOperands = ({ kernel, args }: Step): TexelOperand[] =>
+  kernel.bindings.flatMap(({ access, type }, i) => {
+    const arg = args[i]!;
+    return access === 'texel' && arg.kind === 'value' ? [{ value: arg.value, format: type as TexelFormat }] : [];
+  });
+
+/** A texel of bytes holds one number of a row's stride, one of floats four. */
+const texelsOf = ({ value, format }: TexelOperand, sizes: Sizes): number =>
+  (sizes[value.rows] * value.stride) / (format === 'r32uint' ? 1 : 4);
 
 const rowBytes = ({ stride }: Value): number => stride * 4;
 const aligned = (bytes: number): number => Math.ceil(bytes / BLOCK) * BLOCK;
@@ -59,6 +78,8 @@ export class Executable {
   /** One uniform block per distinct list of params: most steps of an encoder share one. */
   readonly #blocks: { step: Step; offset: number }[] = [];
   readonly #blockOf: number[];
+  /** Of every step. */
+  readonly #texels: readonly (readonly TexelOperand[])[];
   readonly #uniforms: GPUBuffer;
   readonly #uniformData: DataView<ArrayBuffer>;
   readonly #constants = new Map<Uint32Array, GPUBuffer>();
@@ -74,6 +95,7 @@ export class Executable {
     this.plan = plan;
     this.#weights = weights;
     this.#kernels = kernels;
+    this.#texels = plan.steps.map(texelOperands);
     const blocks = new Map<string, number>();
     this.#blockOf = plan.steps.map(step => {
       const key = JSON.stringify([step.kernel.params, step.params]);
@@ -202,6 +224,8 @@ export class Executable {
       .map(each => slotBytes(each, capacity))
       .find(bytes => bytes > maxStorageBufferBindingSize);
     if (slot !== undefined) return { bytes: slot, most: maxStorageBufferBindingSize };
+    const texels = Math.max(0, ...this.#texels.flat().map(each => texelsOf(each, capacity)));
+    if (texels > MOST_TEXELS) return { bytes: texels * 16, most: MOST_TEXELS * 16 };
     const readback = this.#readbackBytes(capacity);
     return readback > maxBufferSize ? { bytes: readback, most: maxBufferSize } : undefined;
   }
@@ -215,7 +239,8 @@ export class Executable {
   #release(): void {
     const room = this.#room;
     if (!room) return;
-    for (const buffer of [...Object.values(room.inputs), ...room.slots, ...room.readbacks]) buffer.destroy();
+    const { inputs, slots, textures, readbacks } = room;
+    for (const each of [...Object.values(inputs), ...slots, ...textures.values(), ...readbacks]) each.destroy();
     this.#room = undefined;
   }
 
@@ -237,16 +262,24 @@ export class Executable {
     const slots = this.plan.slots.map((slot, i) =>
       make(`slot${i}`, slotBytes(slot, capacity), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC),
     );
+    const most = new Map<TexelFormat, number>();
+    for (const each of this.#texels.flat()) {
+      most.set(each.format, Math.max(most.get(each.format) ?? 0, texelsOf(each, capacity)));
+    }
+    const textures = new Map<TexelFormat, GPUTexture>();
+    for (const [format, elements] of most) {
+      const texture = createTexels(device, `executable.${format}`, format, elements);
+      bytes += texelsBytes(texture);
+      textures.set(format, texture);
+    }
     const readback = this.#readbackBytes(capacity);
     const readbacks = this.#busy.map((_, i) =>
       make(`readback${i}`, readback, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
     );
-    const buffer = (arg: Argument): GPUBuffer => {
+    const buffer = (arg: Exclude<Argument, { kind: 'weight' }>): GPUBuffer => {
       switch (arg.kind) {
         case 'value':
           return slots[this.plan.slotOf.get(arg.value.id)!]!;
-        case 'weight':
-          return this.#weights.buffer(arg.weight);
         case 'input':
           return inputs[arg.input];
         case 'constant':
@@ -255,17 +288,21 @@ export class Executable {
           return arg satisfies never;
       }
     };
+    const resource = (arg: Argument, { access, type }: Binding): GPUBindingResource => {
+      if (arg.kind === 'weight') return this.#weights.resource(arg.weight);
+      return access === 'texel' ? textures.get(type as TexelFormat)!.createView() : { buffer: buffer(arg) };
+    };
     const bindGroups = this.plan.steps.map((step, i) =>
       device.createBindGroup({
         label: step.label,
         layout: this.#kernels[i]!.layout,
         entries: [
           { binding: 0, resource: { buffer: this.#uniforms, offset: this.#blockOf[i]!, size: BLOCK } },
-          ...step.args.map((arg, j) => ({ binding: j + 1, resource: { buffer: buffer(arg) } })),
+          ...step.args.map((arg, j) => ({ binding: j + 1, resource: resource(arg, step.kernel.bindings[j]!) })),
         ],
       }),
     );
-    return { capacity, inputs, slots, bindGroups, readbacks, bytes };
+    return { capacity, inputs, slots, textures, bindGroups, readbacks, bytes };
   }
 
   #submit(room: Room, batch: Batch, turn: number): Promise<Outputs> {
@@ -279,8 +316,19 @@ export class Executable {
 
     this.#device.pushErrorScope('validation');
     const encoder = this.#device.createCommandEncoder({ label: 'executable.pass' });
-    const pass = encoder.beginComputePass({ label: 'executable.pass' });
+    const begin = () => encoder.beginComputePass({ label: 'executable.pass' });
+    let pass = begin();
     this.plan.steps.forEach(({ kernel, params }, i) => {
+      const texels = this.#texels[i]!;
+      if (texels.length) {
+        // A copy stands between passes.
+        pass.end();
+        for (const each of texels) {
+          const slot = room.slots[this.plan.slotOf.get(each.value.id)!]!;
+          copyToTexels(encoder, slot, room.textures.get(each.format)!, texelsOf(each, sizes));
+        }
+        pass = begin();
+      }
       pass.setPipeline(this.#kernels[i]!.pipeline);
       pass.setBindGroup(0, room.bindGroups[i]!);
       pass.dispatchWorkgroups(...kernel.workgroups(known(params)));

@@ -1,5 +1,6 @@
 import type { Kernel } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
+import { layoutEntry } from './texels.ts';
 
 export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
@@ -46,11 +47,7 @@ export class PipelineCache {
       label: name,
       entries: [
         { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } },
-        ...bindings.map(({ access }, i) => ({
-          binding: i + 1,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
-        })),
+        ...bindings.map((binding, i) => layoutEntry(binding, i + 1)),
       ],
     });
     const module = device.createShaderModule({ label: name, code });

@@ -1,7 +1,18 @@
 import { type Kernel, packParams } from '../../shaders/kernel.ts';
+import { TEXEL_FORMATS } from '../../shaders/matrix.ts';
+import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
-import { isVerbatim, type Weight, type WeightPart, weightBytes, weightKey } from '../plan/weight.ts';
+import {
+  isVerbatim,
+  plainBytes,
+  type Weight,
+  type WeightPart,
+  weightBytes,
+  weightElements,
+  weightKey,
+} from '../plan/weight.ts';
 import type { PipelineCache } from './pipelines.ts';
+import { copyToTexels, createTexels } from './texels.ts';
 
 /** A piece of a tensor on its way to the GPU. */
 export interface Piece {
@@ -25,15 +36,28 @@ interface Stager {
 /** Of what is written, at most twice this much waits for the browser's GPU process: the network waits then, not the memory. */
 const WAITING_BYTES = 16 << 20;
 
-/** The weights of a model on the GPU: one buffer each, filled piece by piece while the file arrives. */
+/** One weight on the GPU. */
+interface Held {
+  readonly weight: Weight;
+  /** What the kernels bind. */
+  readonly kept: GPUBuffer | GPUTexture;
+  /** Float32 rows, while they arrive: `kept` itself, where it holds just these. */
+  rows: GPUBuffer | undefined;
+  /** Numbers that have not arrived. */
+  missing: number;
+}
+
+const isPlain = ({ storage }: Weight): boolean => storage.format === 'f32' && !storage.texels;
+
+/** The weights of a model on the GPU: one buffer or texture each, filled piece by piece while the file arrives. */
 export class WeightStore {
   readonly #device: GPUDevice;
   readonly #pipelines: PipelineCache;
-  readonly #buffers = new Map<string, GPUBuffer>();
+  readonly #held = new Map<string, Held>();
   #bytes = 0;
   #written = 0;
   #taken: Promise<undefined> = Promise.resolve(undefined);
-  readonly #users = new Map<string, { weight: Weight; part: WeightPart }[]>();
+  readonly #users = new Map<string, { held: Held; part: WeightPart }[]>();
   readonly #stagers = new Map<StoredType, Stager>();
 
   constructor(device: GPUDevice, pipelines: PipelineCache) {
@@ -45,26 +69,33 @@ export class WeightStore {
   allocate(weights: readonly Weight[]): void {
     for (const weight of weights) {
       const key = weightKey(weight);
-      if (this.#buffers.has(key)) continue;
-      const buffer = this.#device.createBuffer({
-        label: `weight.${weight.name}`,
-        size: weightBytes(weight),
-        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
-      });
-      this.#buffers.set(key, buffer);
-      this.#bytes += buffer.size;
+      if (this.#held.has(key)) continue;
+      const label = `weight.${weight.name}`;
+      const { format, texels } = weight.storage;
+      const kept = texels
+        ? createTexels(this.#device, label, TEXEL_FORMATS[format], weightElements(weight))
+        : this.#device.createBuffer({
+            label,
+            size: Math.ceil(weightBytes(weight) / 4) * 4,
+            usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+          });
+      const missing = weight.parts.length * weight.count * weight.columns;
+      const held: Held = { weight, kept, rows: 'size' in kept && isPlain(weight) ? kept : undefined, missing };
+      this.#held.set(key, held);
+      this.#bytes += weightBytes(weight);
       for (const part of weight.parts) {
         const users = this.#users.get(part.tensor) ?? [];
-        users.push({ weight, part });
+        users.push({ held, part });
         this.#users.set(part.tensor, users);
       }
     }
   }
 
-  buffer(weight: Weight): GPUBuffer {
-    const buffer = this.#buffers.get(weightKey(weight));
-    if (!buffer) throw new Error(`weight ${weight.name} was never allocated`);
-    return buffer;
+  /** What a kernel binds of a weight. */
+  resource(weight: Weight): GPUBindingResource {
+    const held = this.#held.get(weightKey(weight));
+    if (!held) throw new Error(`weight ${weight.name} was never allocated`);
+    return 'size' in held.kept ? { buffer: held.kept } : held.kept.createView();
   }
 
   get bytes(): number {
@@ -74,21 +105,29 @@ export class WeightStore {
   /** Puts a piece where it belongs, in every weight that has it. The bytes may be reused when it resolves. */
   async write({ tensor, stored, begin, bytes }: Piece): Promise<void> {
     const size = ELEMENT_BYTES[stored];
-    for (const { weight, part } of this.#users.get(tensor) ?? []) {
+    for (const { held, part } of this.#users.get(tensor) ?? []) {
+      const { weight } = held;
       // The elements of the piece that fall into this weight's slice of the tensor's rows.
       const firstOfSlice = weight.first * weight.columns;
       const from = Math.max(begin / size, firstOfSlice);
       const to = Math.min((begin + bytes.length) / size, firstOfSlice + weight.count * weight.columns);
       if (from >= to) continue;
+      held.rows ??= this.#device.createBuffer({
+        label: `rows.${weight.name}`,
+        size: plainBytes(weight),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+      });
       const slice = bytes.subarray(from * size - begin, to * size - begin);
       const first = from - firstOfSlice;
       if (stored === 'F32' && isVerbatim(weight)) {
         const target = (part.rowOffset * weight.stride + first) * 4;
-        this.#device.queue.writeBuffer(this.buffer(weight), target, slice);
+        this.#device.queue.writeBuffer(held.rows, target, slice);
       } else {
-        await this.#place(weight, part, stored, first, to - from, slice);
+        await this.#place(weight, part, held.rows, stored, first, to - from, slice);
       }
       this.#written += slice.length;
+      held.missing -= to - from;
+      if (held.missing === 0 && held.rows !== held.kept) await this.#pack(held, held.rows);
     }
     if (this.#written < WAITING_BYTES) return;
     this.#written = 0;
@@ -100,6 +139,7 @@ export class WeightStore {
   async #place(
     weight: Weight,
     part: WeightPart,
+    rows: GPUBuffer,
     stored: StoredType,
     first: number,
     count: number,
@@ -131,13 +171,52 @@ export class WeightStore {
       queue.writeBuffer(piece, even, rest);
     }
     const encoder = this.#device.createCommandEncoder({ label: `place.${part.tensor}` });
+    this.#dispatch(encoder, { kernel, pipeline, layout }, [params, piece, rows], values);
+    queue.submit([encoder.finish()]);
+  }
+
+  /** All float32 rows of a weight are there: brings them into the form in which it is kept. */
+  async #pack(held: Held, rows: GPUBuffer): Promise<void> {
+    const { weight, kept } = held;
+    const { format } = weight.storage;
+    const device = this.#device;
+    const encoder = device.createCommandEncoder({ label: `pack.${weight.name}` });
+    const spent = [rows];
+    let packed = rows;
+    if (format !== 'f32') {
+      const values = { count: plainBytes(weight) / 16, rows: weight.height };
+      const kernel = format === 'f16' ? halve() : quantize({ columns: weight.stride }, { lanes: 1, rows: 64 });
+      const { pipeline, layout } = await this.#pipelines.get(kernel);
+      const make = (size: number, usage: number) => {
+        const buffer = device.createBuffer({ label: `pack.${weight.name}`, size, usage });
+        spent.push(buffer);
+        return buffer;
+      };
+      const params = make(4, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+      const block = new DataView(new ArrayBuffer(4));
+      packParams(kernel, values, block, 0);
+      device.queue.writeBuffer(params, 0, block.buffer);
+      packed = 'size' in kept ? kept : make(weightBytes(weight), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
+      this.#dispatch(encoder, { kernel, pipeline, layout }, [params, rows, packed], values);
+    }
+    if (!('size' in kept)) copyToTexels(encoder, packed, kept, weightElements(weight));
+    device.queue.submit([encoder.finish()]);
+    for (const buffer of spent) buffer.destroy();
+    held.rows = undefined;
+  }
+
+  #dispatch(
+    encoder: GPUCommandEncoder,
+    { kernel, pipeline, layout }: Pick<Stager, 'kernel' | 'pipeline' | 'layout'>,
+    buffers: readonly GPUBuffer[],
+    values: Readonly<Record<string, number>>,
+  ): void {
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
-    const entries = [params, piece, this.buffer(weight)].map((buffer, binding) => ({ binding, resource: { buffer } }));
-    pass.setBindGroup(0, this.#device.createBindGroup({ label: `place.${weight.name}`, layout, entries }));
+    const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+    pass.setBindGroup(0, this.#device.createBindGroup({ label: kernel.name, layout, entries }));
     pass.dispatchWorkgroups(...kernel.workgroups(values));
     pass.end();
-    queue.submit([encoder.finish()]);
   }
 
   async #stager(stored: StoredType, bytes: number): Promise<Stager> {
@@ -171,8 +250,11 @@ export class WeightStore {
 
   destroy(): void {
     this.finish();
-    for (const buffer of this.#buffers.values()) buffer.destroy();
-    this.#buffers.clear();
+    for (const { kept, rows } of this.#held.values()) {
+      kept.destroy();
+      rows?.destroy();
+    }
+    this.#held.clear();
     this.#users.clear();
   }
 }

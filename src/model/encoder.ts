@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { Caps } from '../../shaders/kernel.ts';
+import type { Format } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import { Builder, type Graph } from '../plan/builder.ts';
 import type { Value } from '../plan/op.ts';
@@ -51,9 +52,9 @@ export const POOLER_TENSOR = 'pooler.dense.weight';
  * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in what EncoderConfig says,
  * as transformers' modeling_*.py compute it. Weights go by the names that they have in a BertModel checkpoint.
  */
-export function encoderGraph(config: EncoderConfig, request: EncoderRequest, caps: Caps): Graph {
+export function encoderGraph(config: EncoderConfig, request: EncoderRequest, caps: Caps, format?: Format): Graph {
   const { hiddenSize, heads, headSize, intermediateSize, activation, normEps } = config;
-  const b = new Builder(caps);
+  const b = new Builder(caps, format);
   const give = (name: string, value: Value | undefined, asked: boolean | undefined) => {
     if (asked && value) b.output(name, value);
   };

@@ -1,9 +1,10 @@
 import type { Activation } from '../../shaders/activation.ts';
-import { type Caps, padded } from '../../shaders/kernel.ts';
+import { type Caps, MOST_TEXELS, padded } from '../../shaders/kernel.ts';
+import { ELEMENT_BYTES, type Format, rowElements } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Norm, Op, Rows, Value } from './op.ts';
 import { bucketTable } from './relative.ts';
-import { matrix, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
+import { matrix, type Storage, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
 
 /** The ops of one forward pass, in order, and what it gives. Pure data. */
 export interface Graph {
@@ -40,11 +41,15 @@ export class Builder {
   /** Weights by what they are made of, so that shared layers and tied tables are one buffer. */
   readonly #weights = new Map<string, Weight>();
   readonly #bucketTables = new Map<number, Uint32Array<ArrayBuffer>>();
+  readonly #quantized = new Map<number, Value>();
   readonly #caps: Caps;
+  /** Of the weights of linears and of the word table, which are nearly all there is; the rest is kept in float32. */
+  readonly #storage: Storage;
   #values = 0;
 
-  constructor(caps: Caps) {
+  constructor(caps: Caps, format: Format = 'f32') {
     this.#caps = caps;
+    this.#storage = { format, texels: caps.textures };
   }
 
   /** LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) -> [T, columns]; prefixes are of tables and of the norm. */
@@ -79,7 +84,11 @@ export class Builder {
     const inner = inputHead === undefined ? x.columns : (x.columns / padded(inputHead)) * inputHead;
     const names = (suffix: string) => from.map(prefix => `${prefix}.${suffix}`);
     const weight = this.#weight(
-      matrix(names('weight'), outputs, inner, { rowHead: outputHead, columnHead: inputHead }),
+      matrix(names('weight'), outputs, inner, {
+        rowHead: outputHead,
+        columnHead: inputHead,
+        storage: this.#storage,
+      }),
     );
     const each = outputHead === undefined ? outputs : (outputs / outputHead) * padded(outputHead);
     const y = this.#value(from.join('+'), x.rows, each * from.length);
@@ -90,7 +99,7 @@ export class Builder {
     if (residual) this.#same(y, residual);
     this.#ops.push({
       op: 'linear',
-      x,
+      x: this.#operand(x),
       weight,
       bias: bias ? this.#weight(vector(names('bias'), outputs, outputHead)) : undefined,
       activation,
@@ -155,7 +164,15 @@ export class Builder {
     return this.#table(from.table, from.rows, x.columns).map(weight => {
       const y = this.#value(`vocabulary.${weight.first}`, x.rows, weight.count);
       const bias = this.#weight(vectorSlice(from.bias, from.rows, weight.first, weight.count));
-      this.#ops.push({ op: 'linear', x, weight, bias, activation: undefined, residual: undefined, y });
+      this.#ops.push({
+        op: 'linear',
+        x: this.#operand(x),
+        weight,
+        bias,
+        activation: undefined,
+        residual: undefined,
+        y,
+      });
       return { first: weight.first, logits: y };
     });
   }
@@ -179,7 +196,25 @@ export class Builder {
 
   /** A table may be too large for one binding: then it is several slices. */
   #table(name: string, rows: number, columns: number): Weight[] {
-    return table(`${name}.weight`, rows, columns, this.#caps.maxBindingBytes).map(weight => this.#weight(weight));
+    const { format, texels } = this.#storage;
+    const elements = Math.min(
+      this.#caps.maxBindingBytes / ELEMENT_BYTES[format],
+      texels ? MOST_TEXELS : Number.POSITIVE_INFINITY,
+    );
+    const most = Math.floor(elements / rowElements(format, columns));
+    return table(`${name}.weight`, rows, columns, most, this.#storage).map(weight => this.#weight(weight));
+  }
+
+  /** What a linear reads of x: x itself, or its bytes where the weights are bytes. Made once, for all linears that read x. */
+  #operand(x: Value): Value {
+    if (this.#storage.format !== 'i8') return x;
+    const known = this.#quantized.get(x.id);
+    if (known) return known;
+    const stride = rowElements('i8', x.columns);
+    const y = this.#value(`${x.name}.quantized`, x.rows, stride, stride);
+    this.#ops.push({ op: 'quantize', x, y });
+    this.#quantized.set(x.id, y);
+    return y;
   }
 
   /** One array for all layers, so that it is one buffer. */

@@ -7,6 +7,7 @@ import type { LinearVariant } from '../../shaders/linear.ts';
 import { linearRegister, type RegisterTile } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
+import { quantize } from '../../shaders/pack.ts';
 import { POOLINGS, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import type { AttentionOp, Op, Value } from './op.ts';
@@ -28,7 +29,7 @@ const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
 
 /** The tiling of a linear: the only place that decides it. */
 export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
-  caps.adapter === 'gpu' ? linearWorkgroup(variant, caps) : linearRegister(variant, REGISTER_TILES[caps.adapter]);
+  caps.adapter === 'gpu' ? linearWorkgroup(variant, caps) : linearRegister(variant, REGISTER_TILES[caps.adapter], caps);
 
 const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
   heads,
@@ -60,8 +61,10 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
           types: types !== undefined,
           tasks: tasks !== undefined,
           norm: norm !== undefined,
+          format: words[0]?.storage.format,
         },
         shape,
+        caps,
       );
       return words.map(slice => ({
         kernel,
@@ -83,8 +86,9 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
       const { x, bias, residual, activation, y } = op;
       const kernel = linearKernel(
         {
-          inner: x.columns,
+          inner: op.weight.stride,
           outputs: y.columns,
+          format: op.weight.storage.format,
           bias: bias !== undefined,
           residual: residual !== undefined,
           activation,
@@ -93,6 +97,11 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
       );
       const args = [value(x), weight(op.weight), ...maybe(bias, weight), ...maybe(residual, value), value(y)];
       return [{ kernel, label: y.name, args, params: { rows: x.rows } }];
+    }
+    case 'quantize': {
+      const { x, y } = op;
+      const args = [value(x), value(y)];
+      return [{ kernel: quantize({ columns: x.columns }, shape), label: y.name, args, params: { rows: x.rows } }];
     }
     case 'attention': {
       const { qkv, scale, context, probabilities, relative } = op;

@@ -44,6 +44,13 @@ export interface LinearOp {
   readonly y: Value;
 }
 
+/** y = x as bytes with a scale for every row: what a linear with a weight of bytes reads. */
+export interface QuantizeOp {
+  readonly op: 'quantize';
+  readonly x: Value;
+  readonly y: Value;
+}
+
 /** context = softmax(q k^T scale) v per sequence and head; `probabilities` only where they were asked for. */
 export interface AttentionOp {
   readonly op: 'attention';
@@ -92,7 +99,7 @@ export interface TopKOp {
 }
 
 /** Everything that a plan can do. Pure: every op reads its operands and writes values that no other op writes. */
-export type Op = EmbedOp | LinearOp | AttentionOp | LayerNormOp | PoolOp | GatherOp | TopKOp;
+export type Op = EmbedOp | LinearOp | QuantizeOp | AttentionOp | LayerNormOp | PoolOp | GatherOp | TopKOp;
 
 /** The values that an op reads, and those that it writes. */
 export function operands(op: Op): { reads: Value[]; writes: Value[] } {
@@ -105,6 +112,7 @@ export function operands(op: Op): { reads: Value[]; writes: Value[] } {
       return { reads: some(op.x, op.residual), writes: [op.y] };
     case 'attention':
       return { reads: [op.qkv], writes: some(op.context, op.probabilities) };
+    case 'quantize':
     case 'pool':
     case 'gather':
     case 'topK':

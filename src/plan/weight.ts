@@ -1,4 +1,5 @@
-import { padded } from '../../shaders/kernel.ts';
+import { padded, TEXELS } from '../../shaders/kernel.ts';
+import { ELEMENT_BYTES, type Format, rowElements } from '../../shaders/matrix.ts';
 
 /** One tensor of the checkpoint inside a weight. */
 export interface WeightPart {
@@ -11,7 +12,7 @@ export interface WeightPart {
 }
 
 /**
- * One buffer of weights as the kernels read it: float32 rows of `stride` floats, made of one or more tensors one below the
+ * One buffer or texture of weights as the kernels read it: rows of `stride` numbers, made of one or more tensors one below the
  * other. A vector is a matrix of one column with stride 1. Rows, and columns, come in groups of `size` that are padded with
  * zeros to `padded`: heads, whose size may be no multiple of four.
  */
@@ -24,10 +25,20 @@ export interface Weight {
   readonly columns: number;
   readonly rowGroup: Group;
   readonly columnGroup: Group;
-  /** Destination: `height` rows of `stride` floats. */
+  /** Destination: `height` rows of `stride` numbers. */
   readonly stride: number;
   readonly height: number;
+  readonly storage: Storage;
 }
+
+/** How a weight is kept. */
+export interface Storage {
+  readonly format: Format;
+  /** In a texture. */
+  readonly texels: boolean;
+}
+
+const PLAIN: Storage = { format: 'f32', texels: false };
 
 export interface Group {
   readonly size: number;
@@ -37,7 +48,19 @@ export interface Group {
 /** What tells one weight from another: equal weights are one buffer, whichever plan they come from. */
 export const weightKey = (weight: Weight): string => JSON.stringify(weight);
 
-export const weightBytes = ({ stride, height }: Weight): number => padded(stride * height) * 4;
+/** The elements of a weight, as its kernels load them. */
+export const weightElements = ({ stride, height, storage }: Weight): number =>
+  storage.format === 'f32' ? padded(stride * height) / 4 : height * rowElements(storage.format, stride);
+
+/** The bytes that a weight takes on the GPU: what it is made of, and for a texture the rest of its last line. */
+export function weightBytes(weight: Weight): number {
+  const { format, texels } = weight.storage;
+  const elements = weightElements(weight);
+  return (texels ? Math.ceil(elements / TEXELS) * TEXELS : elements) * ELEMENT_BYTES[format];
+}
+
+/** The bytes of its float32 rows: what it is made of while it arrives. */
+export const plainBytes = ({ stride, height }: Weight): number => padded(stride * height) * 4;
 
 /** Whether a float32 tensor lies in the file as it will lie in the buffer, so that its bytes can be written as they are. */
 export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
@@ -52,7 +75,7 @@ export function matrix(
   tensors: readonly string[],
   rows: number,
   columns: number,
-  { rowHead, columnHead }: { rowHead?: number; columnHead?: number } = {},
+  { rowHead, columnHead, storage = PLAIN }: { rowHead?: number; columnHead?: number; storage?: Storage } = {},
 ): Weight {
   const rowGroup = rowHead === undefined ? { size: rows, padded: rows } : groupOf(rowHead);
   const columnGroup = groupOf(columnHead ?? columns);
@@ -68,6 +91,7 @@ export function matrix(
     stride: extent(columns, columnGroup),
     // A matrix of weights has a row for every float of its padded output, so that no kernel looks past the end.
     height: padded(tensors.length * height),
+    storage,
   };
 }
 
@@ -85,6 +109,7 @@ export function vector(tensors: readonly string[], length: number, head?: number
     columnGroup: { size: 1, padded: 1 },
     stride: 1,
     height: padded(tensors.length * height),
+    storage: PLAIN,
   };
 }
 
@@ -97,14 +122,14 @@ export const vectorSlice = (tensor: string, length: number, first: number, count
   height: padded(count),
 });
 
-/** A table [rows, columns] in as many slices as the size of a binding asks for. */
-export function table(tensor: string, rows: number, columns: number, maxBindingBytes: number): Weight[] {
+/** A table [rows, columns] in slices of at most so many rows: a binding, or a texture, holds no more. */
+export function table(tensor: string, rows: number, columns: number, most: number, storage = PLAIN): Weight[] {
   const stride = padded(columns);
   // A multiple of four, so that every slice but the last is free of padding.
-  const most = Math.max(4, 4 * Math.floor(maxBindingBytes / (stride * 16)));
+  const together = Math.max(4, 4 * Math.floor(most / 4));
   const slices: Weight[] = [];
-  for (let first = 0; first < rows; first += most) {
-    const count = Math.min(most, rows - first);
+  for (let first = 0; first < rows; first += together) {
+    const count = Math.min(together, rows - first);
     const whole = count === rows;
     slices.push({
       name: whole ? tensor : `${tensor}[${first}..${first + count}]`,
@@ -117,6 +142,7 @@ export function table(tensor: string, rows: number, columns: number, maxBindingB
       stride,
       // A decoder tied to the table reads a row for every float of its padded output.
       height: padded(count),
+      storage,
     });
   }
   return slices;

@@ -1,0 +1,45 @@
+import { type Binding, type Caps, element, padded, read, type TexelFormat } from './kernel.ts';
+
+/**
+ * How the rows of a matrix of weights are kept. An element is what is loaded at once: four neighbouring numbers of a row.
+ *   f32  vec4f                     f16  four halves          i8  four signed bytes in a u32
+ * A row of i8 ends in one more element: the bits of its float32 scale, number = byte * scale (symmetric, one scale per
+ * output channel of a linear, or per token: Jacob et al., arXiv 1712.05877). So a matrix is one binding in every format.
+ */
+export type Format = 'f32' | 'f16' | 'i8';
+
+/** Elements of a row of so many numbers. */
+export const rowElements = (format: Format, columns: number): number => padded(columns) / 4 + (format === 'i8' ? 1 : 0);
+
+export const ELEMENT_BYTES: Record<Format, number> = { f32: 16, f16: 8, i8: 4 };
+
+export const TEXEL_FORMATS: Record<Format, TexelFormat> = { f32: 'rgba32float', f16: 'rgba16float', i8: 'r32uint' };
+
+/** The operand that reads a matrix of this format. */
+export function matrix(name: string, format: Format, caps: Pick<Caps, 'textures' | 'f16'>): Binding {
+  if (caps.textures) return { name, access: 'texel', type: TEXEL_FORMATS[format] };
+  if (format === 'f16') return read(name, caps.f16 ? 'array<vec4<f16>>' : 'array<vec2u>');
+  return read(name, format === 'f32' ? 'array<vec4f>' : 'array<u32>');
+}
+
+/** What has to stand before everything else in a kernel with these operands. */
+export const enables = (bindings: readonly Binding[]): string =>
+  bindings.some(({ type }) => type.includes('<f16>')) ? 'enable f16;' : '';
+
+/** An element of f32 or f16 as vec4f; of i8 as it is. */
+export function load(binding: Binding, index: string): string {
+  const raw = element(binding, index);
+  if (binding.type.includes('<f16>')) return `vec4f(${raw})`;
+  return binding.type === 'array<vec2u>' ? `halves(${raw})` : raw;
+}
+
+/** The functions that `load` and the arithmetic of i8 call. WGSL has no name for them without language features. */
+export function matrixFunctions(format: Format, bindings: readonly Binding[], caps: Pick<Caps, 'dot4I8'>): string {
+  if (format === 'i8') {
+    return `fn signed4(word: u32) -> vec4i { return bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u); }
+fn dot4(a: u32, b: u32) -> i32 { return ${caps.dot4I8 ? 'dot4I8Packed(a, b)' : 'dot(signed4(a), signed4(b))'}; }`;
+  }
+  return bindings.some(({ type }) => type === 'array<vec2u>')
+    ? 'fn halves(pair: vec2u) -> vec4f { return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y)); }'
+    : '';
+}

@@ -1,0 +1,40 @@
+import { type Binding, TEXELS, type TexelFormat } from '../../shaders/kernel.ts';
+
+const BYTES: Record<TexelFormat, number> = { rgba32float: 16, rgba16float: 8, r32uint: 4 };
+
+/** A texture that stands for an array of elements: see shaders/kernel.ts. */
+export function createTexels(device: GPUDevice, label: string, format: TexelFormat, elements: number): GPUTexture {
+  const size = [TEXELS, Math.max(1, Math.ceil(elements / TEXELS))];
+  return device.createTexture({
+    label,
+    format,
+    size,
+    usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+  });
+}
+
+export const texelsBytes = ({ width, height, format }: GPUTexture): number =>
+  width * height * BYTES[format as TexelFormat];
+
+/** Copies the first `elements` of a buffer: all whole lines, then the rest of the last one. */
+export function copyToTexels(encoder: GPUCommandEncoder, buffer: GPUBuffer, texture: GPUTexture, elements: number) {
+  const bytesPerRow = TEXELS * BYTES[texture.format as TexelFormat];
+  const lines = Math.floor(elements / TEXELS);
+  const rest = elements % TEXELS;
+  if (lines) encoder.copyBufferToTexture({ buffer, bytesPerRow }, { texture }, [TEXELS, lines]);
+  if (rest) {
+    encoder.copyBufferToTexture({ buffer, bytesPerRow, offset: lines * bytesPerRow }, { texture, origin: [0, lines] }, [
+      rest,
+      1,
+    ]);
+  }
+}
+
+/** The entry of a bind group layout for an operand of a kernel. */
+export function layoutEntry({ access, type }: Binding, binding: number): GPUBindGroupLayoutEntry {
+  const visibility = GPUShaderStage.COMPUTE;
+  if (access === 'texel') {
+    return { binding, visibility, texture: { sampleType: type === 'r32uint' ? 'uint' : 'unfilterable-float' } };
+  }
+  return { binding, visibility, buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } };
+}
