@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Caps, declarations, element, f32, type Kernel, read, u32, write } from './kernel.ts';
-import { enables, type Format, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
+import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements, scaleAt } from './matrix.ts';
 import { normalise, type RowShape, rowIndex } from './norm.ts';
 
 export interface EmbedVariant {
@@ -60,7 +60,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   if (id >= params.count) { return; }
   for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
 #if ${format === 'i8'}
-    var sum = vec4f(signed4(${element(words, `id * ${stride}u + i`)})) * bitcast<f32>(${element(words, `id * ${stride}u + ${C4}u`)});
+    let scale = bitcast<f32>(${element(words, `id * ${stride}u + ${scaleAt(C4, `i / ${GROUP}u`)}`)});
+    var sum = vec4f(signed4(${element(words, `id * ${stride}u + i + i / ${GROUP}u`)})) * scale;
 #else
     var sum = ${load(words, `id * ${stride}u + i`)};
 #endif

@@ -1,6 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Caps, declarations, each, type Kernel } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
+import { GROUP, scaleAt } from './matrix.ts';
 
 /** A tile: one invocation computes `rows` x `columns` outputs; `lanes` invocations stand side by side along N. */
 export interface RegisterTile {
@@ -21,7 +22,7 @@ export interface RegisterTile {
  */
 export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps: Caps): Kernel {
   const body = linearBody(variant, caps);
-  const { name, K4, N4, stride, bindings, sum, product, loadX, loadWeight } = body;
+  const { name, K4, N4, stride, bindings, whole, product, loadX, loadWeight } = body;
   const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tile;
   const across = Math.ceil((N4 * 4) / (COLUMNS * LANES));
   const exact = N4 * 4 === across * COLUMNS * LANES;
@@ -29,6 +30,23 @@ export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps:
   /** Rows of x that an invocation loads. */
   const own = shared ? ROWS / LANES : ROWS;
   const rowOf = (i: number) => (shared ? `row + ${i * LANES}u + lane` : `row + ${i}u`);
+  const sum = whole ? 'vec4i' : 'vec4f';
+  const ofSum = (text: (i: number, j: number) => string) => each(ROWS, i => each(COLUMNS / 4, j => text(i, j)));
+  /** x0, x1, …: element `at` of every row. */
+  const loadRows = (name: string, at: string, as: (element: string) => string) =>
+    shared
+      ? `${each(own, i => `let ${name}_part${i} = ${as(loadX(`x${i}_at + ${at}`))};`)}
+${each(ROWS, i => `let ${name}${i} = subgroupBroadcast(${name}_part${Math.floor(i / LANES)}, ${i % LANES}u);`)}`
+      : each(ROWS, i => `let ${name}${i} = ${as(loadX(`x${i}_at + ${at}`))};`);
+  const same = (element: string) => element;
+  const scale = (element: string) => `bitcast<f32>(${element})`;
+  /** One step along K, from element k of every row, added to `into`{i}_{j}. */
+  const step = (into: string) => `${loadRows('x', 'k', same)}
+${each(
+  COLUMNS / 4,
+  j => `${each(4, q => `let w${4 * j + q} = ${loadWeight(`w${4 * j + q}_at + k`)};`)}
+${each(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x${i}`, `w${4 * j + q}`)).join(', ')});`)}`,
+)}`;
   return {
     name: `${name} register ${ROWS}x${COLUMNS}x${LANES}${shared ? ' subgroup' : ''}`,
     bindings,
@@ -52,22 +70,25 @@ fn main(@builtin(global_invocation_id) id: vec3u${shared ? ', @builtin(subgroup_
   let last = params.rows - 1u;
 ${each(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * STRIDE;`)}
 ${each(COLUMNS, j => `  let w${j}_at = ${exact ? `(column + ${j}u)` : `min(column + ${j}u, N - 1u)`} * STRIDE;`)}
-${each(ROWS, i => each(COLUMNS / 4, j => `  var sum${i}_${j} = ${sum}();`))}
-  for (var k = 0u; k < K4; k++) {
-#if ${shared}
-${each(own, i => `    let part${i} = ${loadX(`x${i}_at + k`)};`)}
-${each(ROWS, i => `    let x${i} = subgroupBroadcast(part${Math.floor(i / LANES)}, ${i % LANES}u);`)}
-#else
-${each(ROWS, i => `    let x${i} = ${loadX(`x${i}_at + k`)};`)}
-#endif
-${each(
-  COLUMNS / 4,
-  j => `${each(4, q => `    let w${4 * j + q} = ${loadWeight(`w${4 * j + q}_at + k`)};`)}
-${each(ROWS, i => `    sum${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x${i}`, `w${4 * j + q}`)).join(', ')});`)}`,
-)}
+${ofSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
+#if ${whole}
+  for (var group = 0u; group < ${Math.ceil(K4 / GROUP)}u; group++) {
+    let scale_at = ${scaleAt(K4, 'group')};
+${ofSum((i, j) => `    var whole${i}_${j} = vec4i();`)}
+    for (var k = group * ${GROUP + 1}u; k < scale_at; k++) {
+${step('whole')}
+    }
+${loadRows('scale', 'scale_at', scale)}
+${each(COLUMNS / 4, j => `    let scales${j} = vec4f(${[0, 1, 2, 3].map(q => scale(loadWeight(`w${4 * j + q}_at + scale_at`))).join(', ')});`)}
+${ofSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * scales${j});`)}
   }
+#else
+  for (var k = 0u; k < K4; k++) {
+${step('sum')}
+  }
+#endif
   // Through an array, so that the epilogue stands in the program once and not ${(ROWS * COLUMNS) / 4} times: compilers inline it.
-  var sums = array<${sum}, ${(ROWS * COLUMNS) / 4}>(${Array.from({ length: (ROWS * COLUMNS) / 4 }, (_, i) => `sum${Math.floor(i / (COLUMNS / 4))}_${i % (COLUMNS / 4)}`).join(', ')});
+  var sums = array<vec4f, ${(ROWS * COLUMNS) / 4}>(${Array.from({ length: (ROWS * COLUMNS) / 4 }, (_, i) => `sum${Math.floor(i / (COLUMNS / 4))}_${i % (COLUMNS / 4)}`).join(', ')});
   for (var i = 0u; i < ${ROWS}u && row + i < params.rows; i++) {
     for (var j = 0u; j < ${COLUMNS / 4}u && column + 4u * j < N; j++) {
       store(row + i, column / 4u + j, sums[i * ${COLUMNS / 4}u + j]);

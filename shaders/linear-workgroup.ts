@@ -1,6 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Caps, declarations, each, type Kernel } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
+import { GROUP, scaleAt } from './matrix.ts';
 
 /**
  * The tiling for real GPUs: a workgroup of 16 x Y invocations computes a tile of 4Y rows by 64 columns, each invocation
@@ -13,15 +14,29 @@ import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
  */
 const WIDE = 16;
 const COLUMNS = 4 * WIDE;
-const STEP4 = 4;
 
 export function linearWorkgroup(variant: LinearVariant, caps: Caps): Kernel {
   const body = linearBody(variant, caps);
-  const { name, K4, N4, stride, bindings, step, sum, product, loadX, loadWeight } = body;
-  const zero = step === 'u32' ? '0u' : 'vec4f()';
+  const { name, K4, N4, stride, bindings, step, whole, product, loadX, loadWeight } = body;
+  // 64 bytes of every line: of i8 a group.
+  const STEP = whole ? GROUP : 4;
+  const zero = whole ? '0u' : 'vec4f()';
   const high = caps.maxInvocations >= 256 ? 16 : 8;
   const ROWS = 4 * high;
   const invocations = WIDE * high;
+  const rowOf = (i: string) => `min(first_row + ${i}, params.rows - 1u) * STRIDE`;
+  const columnOf = (i: string) => `min(first_column + ${i}, N4 * 4u - 1u) * STRIDE`;
+  /** Where in its tile a column stands. */
+  const place = (column: string) => `(${column} % 4u) * ${WIDE}u + ${column} / 4u`;
+  /** Fills a tile: every invocation some elements. */
+  const fill = (tile: string, lines: number, from: (line: string) => string, at: string) => `
+    for (var i = index; i < ${lines * STEP}u; i += ${invocations}u) {
+      let line = i / ${STEP}u;
+      let k4 = k + i % ${STEP}u;
+      ${tile}[(i % ${STEP}u) * ${lines}u + ${at}] = select(${zero}, ${from('line')}, k4 < K4);
+    }`;
+  const element = `min(k4, K4 - 1u)${whole ? ' + group' : ''}`;
+  const scale = (loaded: string) => `bitcast<f32>(${loaded})`;
   return {
     name: `${name} workgroup`,
     bindings,
@@ -33,34 +48,41 @@ ${declarations(bindings, LINEAR_PARAMS)}
 const K4 = ${K4}u;
 const STRIDE = ${stride}u;
 const N4 = ${N4}u;
-var<workgroup> x_tile: array<${step}, ${ROWS * STEP4}>;
-var<workgroup> w_tile: array<${step}, ${COLUMNS * STEP4}>;
+var<workgroup> x_tile: array<${step}, ${ROWS * STEP}>;
+var<workgroup> w_tile: array<${step}, ${COLUMNS * STEP}>;
+#if ${whole}
+var<workgroup> x_scales: array<f32, ${ROWS}>;
+var<workgroup> w_scales: array<f32, ${COLUMNS}>;
+#endif
 ${body.epilogue}
 
 @compute @workgroup_size(${WIDE}, ${high})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
-  let first_row = group.y * ${ROWS}u;
-  let first_column = group.x * ${COLUMNS}u;
-${each(4, i => `  var sum${i} = ${sum}();`)}
-  for (var k = 0u; k < K4; k += ${STEP4}u) {
-    for (var i = index; i < ${ROWS * STEP4}u; i += ${invocations}u) {
-      let row = min(first_row + i / ${STEP4}u, params.rows - 1u);
-      let at = k + i % ${STEP4}u;
-      x_tile[(i % ${STEP4}u) * ${ROWS}u + i / ${STEP4}u] = select(${zero}, ${loadX('row * STRIDE + min(at, K4 - 1u)')}, at < K4);
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
+  let first_row = at.y * ${ROWS}u;
+  let first_column = at.x * ${COLUMNS}u;
+${each(4, i => `  var sum${i} = vec4f();`)}
+  for (var k = 0u; k < K4; k += ${STEP}u) {
+#if ${whole}
+    let group = k / ${GROUP}u;
+    let scale_at = ${scaleAt(K4, 'group')};
+    for (var i = index; i < ${ROWS}u; i += ${invocations}u) { x_scales[i] = ${scale(loadX(`${rowOf('i')} + scale_at`))}; }
+    for (var i = index; i < ${COLUMNS}u; i += ${invocations}u) {
+      w_scales[${place('i')}] = ${scale(loadWeight(`${columnOf('i')} + scale_at`))};
     }
-    for (var i = index; i < ${COLUMNS * STEP4}u; i += ${invocations}u) {
-      let column = i / ${STEP4}u;
-      let line = min(first_column + column, N4 * 4u - 1u);
-      let at = k + i % ${STEP4}u;
-      w_tile[(i % ${STEP4}u) * ${COLUMNS}u + (column % 4u) * ${WIDE}u + column / 4u] =
-        select(${zero}, ${loadWeight('line * STRIDE + min(at, K4 - 1u)')}, at < K4);
-    }
+${each(4, i => `    var whole${i} = vec4i();`)}
+#endif
+${fill('x_tile', ROWS, line => loadX(`${rowOf(line)} + ${element}`), 'line')}
+${fill('w_tile', COLUMNS, line => loadWeight(`${columnOf(line)} + ${element}`), place('line'))}
     workgroupBarrier();
-    for (var s = 0u; s < ${STEP4}u; s++) {
+    for (var s = 0u; s < ${STEP}u; s++) {
 ${each(4, i => `      let x${i} = x_tile[s * ${ROWS}u + local.y * 4u + ${i}u];`)}
 ${each(4, j => `      let w${j} = w_tile[s * ${COLUMNS}u + ${j * WIDE}u + local.x];`)}
-${each(4, i => `      sum${i} += ${sum}(${[0, 1, 2, 3].map(j => product(`x${i}`, `w${j}`)).join(', ')});`)}
+${each(4, i => `      ${whole ? 'whole' : 'sum'}${i} += ${whole ? 'vec4i' : 'vec4f'}(${[0, 1, 2, 3].map(j => product(`x${i}`, `w${j}`)).join(', ')});`)}
     }
+#if ${whole}
+    let scales = vec4f(${[0, 1, 2, 3].map(j => `w_scales[${j * WIDE}u + local.x]`).join(', ')});
+${each(4, i => `    sum${i} += vec4f(whole${i}) * (x_scales[local.y * 4u + ${i}u] * scales);`)}
+#endif
     workgroupBarrier();
   }
   let row = first_row + local.y * 4u;

@@ -1,13 +1,14 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation } from './activation.ts';
-import { type Binding, type Caps, element, padded, read, u32, write } from './kernel.ts';
+import { type Binding, type Caps, padded, read, u32, write } from './kernel.ts';
 import { enables, type Format, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
  * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) + residual[T, N]
  *
  * The weight keeps the checkpoint's own layout (one row per output), so both operands are read along K as vec4f and the
- * inner loop is a dot product. Where the weight is kept as i8, so is x (see pack.ts), and whole numbers are summed. Every tiling adds the products of one output in its own fixed order that does not depend on T
+ * inner loop is a dot product. Where the weight is kept as i8, so is x (see pack.ts), and the sums within a
+ * group of 64 are whole numbers. Every tiling adds the products of one output in its own fixed order that does not depend on T
  * or on the row's place: a row's result is the same bits in any batch.
  */
 export interface LinearVariant {
@@ -35,9 +36,10 @@ export interface LinearBody {
   readonly loadX: (index: string) => string;
   readonly loadWeight: (index: string) => string;
   readonly step: 'vec4f' | 'u32';
-  /** The sums of four outputs, and what a step adds to one of them. */
-  readonly sum: 'vec4f' | 'vec4i';
+  /** What a step adds to one sum. */
   readonly product: (x: string, weight: string) => string;
+  /** Bytes: whole numbers are summed over a group, then scaled. */
+  readonly whole: boolean;
   readonly enables: string;
   /** `fn store(row, column4, sum)`: the epilogue, for four neighbouring outputs of one row that exist. */
   readonly epilogue: string;
@@ -53,7 +55,6 @@ export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' |
   const x = matrix('x', format === 'i8' ? 'i8' : 'f32', caps);
   const weight = matrix('weight', format, caps);
   const whole = format === 'i8';
-  const scale = (row: string) => `bitcast<f32>(${element(weight, `(${row}) * ${stride}u + ${K4}u`)})`;
   const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {
@@ -65,7 +66,7 @@ export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' |
     loadX: index => load(x, index),
     loadWeight: index => load(weight, index),
     step: whole ? 'u32' : 'vec4f',
-    sum: whole ? 'vec4i' : 'vec4f',
+    whole,
     product: (a, b) => (whole ? `dot4(${a}, ${b})` : `dot(${a}, ${b})`),
     enables: enables(bindings),
     epilogue: wgsl`
@@ -73,13 +74,8 @@ ${matrixFunctions(format, bindings, caps)}
 #if ${kind}
 ${kind && activation(kind)}
 #endif
-fn store(row: u32, column4: u32, sum: ${whole ? 'vec4i' : 'vec4f'}) {
-#if ${whole}
-  let scales = vec4f(${[0, 1, 2, 3].map(i => scale(`4u * column4 + ${i}u`)).join(', ')});
-  var out = vec4f(sum) * (bitcast<f32>(${element(x, `row * ${stride}u + ${K4}u`)}) * scales);
-#else
+fn store(row: u32, column4: u32, sum: vec4f) {
   var out = sum;
-#endif
 #if ${bias}
   out += bias[column4];
 #endif

@@ -312,7 +312,8 @@ export class Executable {
       Object.fromEntries(Object.entries(params).map(([name, v]) => [name, typeof v === 'number' ? v : sizes[v]]));
     for (const { step, offset } of this.#blocks) packParams(step.kernel, known(step.params), this.#uniformData, offset);
     queue.writeBuffer(this.#uniforms, 0, this.#uniformData.buffer);
-    for (const name of INPUTS) queue.writeBuffer(room.inputs[name], 0, batch[name]);
+    // Deno does not survive a write of nothing.
+    for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(room.inputs[name], 0, batch[name]);
 
     this.#device.pushErrorScope('validation');
     const encoder = this.#device.createCommandEncoder({ label: 'executable.pass' });

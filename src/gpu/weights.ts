@@ -185,7 +185,7 @@ export class WeightStore {
     let packed = rows;
     if (format !== 'f32') {
       const values = { count: plainBytes(weight) / 16, rows: weight.height };
-      const kernel = format === 'f16' ? halve() : quantize({ columns: weight.stride }, { lanes: 1, rows: 64 });
+      const kernel = format === 'f16' ? halve() : quantize({ columns: weight.stride });
       const { pipeline, layout } = await this.#pipelines.get(kernel);
       const make = (size: number, usage: number) => {
         const buffer = device.createBuffer({ label: `pack.${weight.name}`, size, usage });

@@ -101,7 +101,7 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
     case 'quantize': {
       const { x, y } = op;
       const args = [value(x), value(y)];
-      return [{ kernel: quantize({ columns: x.columns }, shape), label: y.name, args, params: { rows: x.rows } }];
+      return [{ kernel: quantize({ columns: x.columns }), label: y.name, args, params: { rows: x.rows } }];
     }
     case 'attention': {
       const { qkv, scale, context, probabilities, relative } = op;
