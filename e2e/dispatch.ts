@@ -1,5 +1,5 @@
 import type { Kernel } from '../shaders/kernel.ts';
-import { packParams, padded, type TexelFormat } from '../shaders/kernel.ts';
+import { packParams, padded, TEXEL_BYTES, type TexelFormat } from '../shaders/kernel.ts';
 import { type Gpu, openGpu } from '../src/gpu/device.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { copyToTexels, createTexels } from '../src/gpu/texels.ts';
@@ -55,7 +55,7 @@ export async function dispatch(
     const buffer = buffers[i]!;
     if (access !== 'texel') return { buffer };
     const format = type as TexelFormat;
-    const elements = buffer.size / { rgba32float: 16, rgba16float: 8, r32uint: 4 }[format];
+    const elements = buffer.size / TEXEL_BYTES[format];
     const texture = createTexels(device, name, format, elements);
     copyToTexels(encoder, buffer, texture, elements);
     textures.push(texture);

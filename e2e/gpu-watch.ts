@@ -1,6 +1,9 @@
+import { TEXEL_BYTES, type TexelFormat } from '../shaders/kernel.ts';
+
 /** Counts of the calls that cost something, since the last `take`. */
 export interface GpuCounts {
   createBuffer: number;
+  createTexture: number;
   createBindGroup: number;
   createComputePipelineAsync: number;
   createShaderModule: number;
@@ -10,6 +13,7 @@ export interface GpuCounts {
 
 const zero = (): GpuCounts => ({
   createBuffer: 0,
+  createTexture: 0,
   createBindGroup: 0,
   createComputePipelineAsync: 0,
   createShaderModule: 0,
@@ -18,8 +22,8 @@ const zero = (): GpuCounts => ({
 });
 
 let counts = zero();
-/** The buffers that hold memory now, with the device of each. */
-const live = new Map<GPUBuffer, GPUDevice>();
+/** The buffers and textures that hold memory now, with the device of each. */
+const live = new Map<GPUBuffer | GPUTexture, GPUDevice>();
 
 /** Puts `note` before a method of every object of a class. */
 function before<T extends object, K extends keyof T>(prototype: T, name: K, note: (self: T) => void): void {
@@ -39,8 +43,9 @@ before(GPUDevice.prototype, 'createShaderModule', counted('createShaderModule'))
 before(GPUQueue.prototype, 'submit', counted('submit'));
 before(GPUBuffer.prototype, 'mapAsync', counted('mapAsync'));
 before(GPUBuffer.prototype, 'destroy', buffer => live.delete(buffer));
+before(GPUTexture.prototype, 'destroy', texture => live.delete(texture));
 before(GPUDevice.prototype, 'destroy', device => {
-  for (const [buffer, owner] of live) if (owner === device) live.delete(buffer);
+  for (const [each, owner] of live) if (owner === device) live.delete(each);
 });
 const { createBuffer } = GPUDevice.prototype;
 GPUDevice.prototype.createBuffer = function (this: GPUDevice, descriptor) {
@@ -50,6 +55,14 @@ GPUDevice.prototype.createBuffer = function (this: GPUDevice, descriptor) {
   return buffer;
 };
 
+const { createTexture } = GPUDevice.prototype;
+GPUDevice.prototype.createTexture = function (this: GPUDevice, descriptor) {
+  counts.createTexture++;
+  const texture = createTexture.call(this, descriptor);
+  live.set(texture, this);
+  return texture;
+};
+
 /** The counts since the last call. */
 export function takeCounts(): GpuCounts {
   const taken = counts;
@@ -57,12 +70,17 @@ export function takeCounts(): GpuCounts {
   return taken;
 }
 
-/** Buffers that hold memory now, of one device or of all, and their bytes. */
+const bytesOf = (each: GPUBuffer | GPUTexture): number =>
+  'size' in each ? each.size : each.width * each.height * TEXEL_BYTES[each.format as TexelFormat];
+
+/** Buffers and textures that hold memory now, of one device or of all, and their bytes. */
 export function liveBuffers(device?: GPUDevice): { count: number; bytes: number; labels: string[] } {
-  const buffers = [...live].filter(([, owner]) => device === undefined || owner === device).map(([buffer]) => buffer);
+  const mine = [...live].filter(([, owner]) => device === undefined || owner === device).map(([each]) => each);
   return {
-    count: buffers.length,
-    bytes: buffers.reduce((sum, { size }) => sum + size, 0),
-    labels: buffers.map(({ label }) => label),
+    count: mine.length,
+    bytes: mine.reduce((sum, each) => sum + bytesOf(each), 0),
+    labels: mine.map(({ label }) => label),
   };
 }
+
+export const liveBytes = (device: GPUDevice): number => liveBuffers(device).bytes;

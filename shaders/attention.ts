@@ -1,5 +1,17 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, each, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
+import {
+  type Binding,
+  type Caps,
+  declarations,
+  each,
+  element,
+  f32,
+  type Kernel,
+  padded,
+  read,
+  u32,
+  write,
+} from './kernel.ts';
 
 export interface AttentionVariant {
   /** H and D, unpadded. */
@@ -20,6 +32,8 @@ export interface AttentionShape {
   readonly queries: number;
   /** Keys and values pass through workgroup memory. */
   readonly shared: boolean;
+  /** q, k and v are read as a texture. */
+  readonly texels: boolean;
 }
 
 /**
@@ -28,9 +42,10 @@ export interface AttentionShape {
  */
 export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
   // Four keys and values of more than 512 floats would not fit into workgroup memory.
-  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256 };
-  if (caps.adapter === 'llvmpipe') return { lanes: 16, queries: 1, shared: false };
-  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false };
+  const texels = caps.textures;
+  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256, texels };
+  if (caps.adapter === 'llvmpipe') return { lanes: 8, queries: 2, shared: false, texels };
+  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false, texels };
 }
 
 /**
@@ -48,12 +63,14 @@ export function attentionShape({ headSize }: AttentionVariant, caps: Caps): Atte
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape): Kernel {
   const { heads, headSize, probabilities, relative } = variant;
-  const { lanes, queries, shared } = shape;
+  const { lanes, queries, shared, texels } = shape;
   const D4 = padded(headSize) / 4;
   const S4 = 3 * heads * D4;
+  const qkv: Binding = texels ? { name: 'qkv', access: 'texel', type: 'rgba32float' } : read('qkv');
+  const load = (index: string) => element(qkv, index);
   const bindings = [
     read('tiles', 'array<vec4u>'),
-    read('qkv'),
+    qkv,
     ...(relative ? [read('tokens', 'array<vec4u>'), read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
@@ -63,23 +80,23 @@ export function attention(variant: AttentionVariant, shape: AttentionShape): Ker
   const ofColumn = (text: (d: number) => string) => each(D4, text);
   // As many keys as the 16 KiB of workgroup memory that every adapter has take, 32 at most.
   const tileKeys = shared ? Math.min(32, 4 * Math.floor(16384 / (4 * 2 * D4 * 16))) : 4;
-  const key = (d: number) => (shared ? `k_tile[at + ${d}u]` : `qkv[at + ${d}u]`);
-  const value = (d: number) => (shared ? `v_tile[at + ${d}u]` : `qkv[at + ${heads * D4 + d}u]`);
+  const key = (d: number) => (shared ? `k_tile[at + ${d}u]` : load(`at + ${d}u`));
+  const value = (d: number) => (shared ? `v_tile[at + ${d}u]` : load(`at + ${heads * D4 + d}u`));
   /** Where key j of the four stands. A loop over the four, not four copies: a kernel's compile time grows with its text. */
   const at = shared
     ? `((key - start) % ${tileKeys}u + j) * ${D4}u`
     : `min(key + j, end - 1u) * ${S4}u + ${heads * D4}u + head * ${D4}u`;
 
-  /** The start of the loop over keys, four at a time; `load` fills the tile of workgroup memory that they are in. */
-  const load = (values: boolean) => wgsl`
+  /** The start of the loop over keys, four at a time; `fill` fills the tile of workgroup memory that they are in. */
+  const fill = (values: boolean) => wgsl`
 #if ${shared}
     if ((key - start) % ${tileKeys}u == 0u) {
       workgroupBarrier();
       for (var i = local.x; i < ${tileKeys * D4}u; i += ${lanes}u) {
         let at = min(key + i / ${D4}u, end - 1u) * ${S4}u + ${heads * D4}u + head * ${D4}u + i % ${D4}u;
-        k_tile[i] = qkv[at];
+        k_tile[i] = ${load('at')};
 #if ${values}
-        v_tile[i] = qkv[at + ${heads * D4}u];
+        v_tile[i] = ${load(`at + ${heads * D4}u`)};
 #endif
       }
       workgroupBarrier();
@@ -137,10 +154,10 @@ ${ofQuery(
   r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${S4}u + head * ${D4}u;
   var top${r} = LOWEST;
   var sum${r} = 0.0;
-${ofColumn(d => `  let q${r}_${d} = qkv[q${r}_at + ${d}u]; var a${r}_${d} = vec4f();`)}`,
+${ofColumn(d => `  let q${r}_${d} = ${load(`q${r}_at + ${d}u`)}; var a${r}_${d} = vec4f();`)}`,
 )}
   for (var key = start; key < end; key += 4u) {
-    ${load(true)}
+    ${fill(true)}
     ${scores}
 ${ofQuery(
   r => `    let next${r} = max(top${r}, max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w)));
@@ -164,7 +181,7 @@ ${ofColumn(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u + 
 #if ${probabilities}
   let L = end - start;
   for (var key = start; key < end; key += 4u) {
-    ${load(false)}
+    ${fill(false)}
     ${scores}
 ${ofQuery(
   r => `    if (first + ${r}u < end) {

@@ -46,7 +46,7 @@ export function embed(variant: EmbedVariant, shape: RowShape, caps: Caps): Kerne
     code: wgsl`
 ${enables(bindings)}
 ${declarations(bindings, params)}
-${matrixFunctions(format, bindings, caps)}
+${matrixFunctions(format, bindings)}
 #if ${norm}
 ${norm ? normalise(columns, shape) : ''}
 #endif

@@ -27,6 +27,12 @@ export interface Binding {
 export const TEXELS = 2048;
 export const MOST_TEXELS = TEXELS * 8192;
 
+export const TEXEL_BYTES: Readonly<Record<TexelFormat, number>> = { rgba32float: 16, rgba16float: 8, r32uint: 4 };
+
+/** The bytes of a texture for so many elements: whole lines. */
+export const textureBytes = (format: TexelFormat, elements: number): number =>
+  Math.max(1, Math.ceil(elements / TEXELS)) * TEXELS * TEXEL_BYTES[format];
+
 export interface Param {
   readonly name: string;
   readonly type: 'u32' | 'f32';
@@ -60,7 +66,7 @@ export interface Caps {
   readonly subgroup: number;
   /** The feature shader-f16. */
   readonly f16: boolean;
-  /** The language feature packed_4x8_integer_dot_product. */
+  /** The language feature packed_4x8_integer_dot_product, where it is faster than to take the bytes apart. */
   readonly dot4I8: boolean;
 }
 
@@ -72,7 +78,7 @@ export function declarations(bindings: readonly Binding[], params: readonly Para
     if (access !== 'texel') return `${at}<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: ${type};`;
     const [texel, given, swizzle] = type === 'r32uint' ? ['u32', 'u32', '.x'] : ['f32', 'vec4f', ''];
     return `${at} ${name}: texture_2d<${texel}>;
-fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i % ${TEXELS}u, i / ${TEXELS}u), 0)${swizzle}; }`;
+fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u), 0)${swizzle}; }`;
   });
   return [`struct Params { ${fields} }`, '@group(0) @binding(0) var<uniform> params: Params;', ...operands].join('\n');
 }

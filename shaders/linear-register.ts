@@ -22,7 +22,7 @@ export interface RegisterTile {
  */
 export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps: Caps): Kernel {
   const body = linearBody(variant, caps);
-  const { name, K4, N4, stride, bindings, whole, product, loadX, loadWeight } = body;
+  const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
   const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tile;
   const across = Math.ceil((N4 * 4) / (COLUMNS * LANES));
   const exact = N4 * 4 === across * COLUMNS * LANES;
@@ -30,21 +30,19 @@ export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps:
   /** Rows of x that an invocation loads. */
   const own = shared ? ROWS / LANES : ROWS;
   const rowOf = (i: number) => (shared ? `row + ${i * LANES}u + lane` : `row + ${i}u`);
-  const sum = whole ? 'vec4i' : 'vec4f';
   const ofSum = (text: (i: number, j: number) => string) => each(ROWS, i => each(COLUMNS / 4, j => text(i, j)));
   /** x0, x1, …: element `at` of every row. */
-  const loadRows = (name: string, at: string, as: (element: string) => string) =>
+  const loadRows = (name: string, at: string, as = (element: string) => element) =>
     shared
       ? `${each(own, i => `let ${name}_part${i} = ${as(loadX(`x${i}_at + ${at}`))};`)}
 ${each(ROWS, i => `let ${name}${i} = subgroupBroadcast(${name}_part${Math.floor(i / LANES)}, ${i % LANES}u);`)}`
       : each(ROWS, i => `let ${name}${i} = ${as(loadX(`x${i}_at + ${at}`))};`);
-  const same = (element: string) => element;
   const scale = (element: string) => `bitcast<f32>(${element})`;
   /** One step along K, from element k of every row, added to `into`{i}_{j}. */
-  const step = (into: string) => `${loadRows('x', 'k', same)}
+  const step = (into: string) => `${loadRows('x', 'k', operand)}
 ${each(
   COLUMNS / 4,
-  j => `${each(4, q => `let w${4 * j + q} = ${loadWeight(`w${4 * j + q}_at + k`)};`)}
+  j => `${each(4, q => `let w${4 * j + q} = ${operand(loadWeight(`w${4 * j + q}_at + k`))};`)}
 ${each(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x${i}`, `w${4 * j + q}`)).join(', ')});`)}`,
 )}`;
   return {
@@ -74,7 +72,7 @@ ${ofSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
 #if ${whole}
   for (var group = 0u; group < ${Math.ceil(K4 / GROUP)}u; group++) {
     let scale_at = ${scaleAt(K4, 'group')};
-${ofSum((i, j) => `    var whole${i}_${j} = vec4i();`)}
+${ofSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
     for (var k = group * ${GROUP + 1}u; k < scale_at; k++) {
 ${step('whole')}
     }
@@ -87,12 +85,17 @@ ${ofSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * scal
 ${step('sum')}
   }
 #endif
-  // Through an array, so that the epilogue stands in the program once and not ${(ROWS * COLUMNS) / 4} times: compilers inline it.
-  var sums = array<vec4f, ${(ROWS * COLUMNS) / 4}>(${Array.from({ length: (ROWS * COLUMNS) / 4 }, (_, i) => `sum${Math.floor(i / (COLUMNS / 4))}_${i % (COLUMNS / 4)}`).join(', ')});
-  for (var i = 0u; i < ${ROWS}u && row + i < params.rows; i++) {
-    for (var j = 0u; j < ${COLUMNS / 4}u && column + 4u * j < N; j++) {
-      store(row + i, column / 4u + j, sums[i * ${COLUMNS / 4}u + j]);
-    }
+${each(
+  ROWS,
+  i => `  if (row + ${i}u < params.rows) {
+${each(COLUMNS / 4, j => `    ${exact ? '' : `if (column + ${4 * j}u < N) `}{ y[(row + ${i}u) * ${N4}u + column / 4u + ${j}u] = sum${i}_${j}; }`)}
+  }`,
+)}
+  let count = min(${ROWS}u, params.rows - row) * ${COLUMNS / 4}u;
+  for (var i = 0u; i < count; i++) {
+    let column4 = column / 4u + i % ${COLUMNS / 4}u;
+    let at = row + i / ${COLUMNS / 4}u;
+    if (column4 < ${N4}u) { store(at, column4, y[at * ${N4}u + column4]); }
   }
 }`,
   };

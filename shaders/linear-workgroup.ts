@@ -17,7 +17,8 @@ const COLUMNS = 4 * WIDE;
 
 export function linearWorkgroup(variant: LinearVariant, caps: Caps): Kernel {
   const body = linearBody(variant, caps);
-  const { name, K4, N4, stride, bindings, step, whole, product, loadX, loadWeight } = body;
+  const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
+  const step = whole ? 'u32' : 'vec4f';
   // 64 bytes of every line: of i8 a group.
   const STEP = whole ? GROUP : 4;
   const zero = whole ? '0u' : 'vec4f()';
@@ -69,15 +70,15 @@ ${each(4, i => `  var sum${i} = vec4f();`)}
     for (var i = index; i < ${COLUMNS}u; i += ${invocations}u) {
       w_scales[${place('i')}] = ${scale(loadWeight(`${columnOf('i')} + scale_at`))};
     }
-${each(4, i => `    var whole${i} = vec4i();`)}
+${each(4, i => `    var whole${i} = ${sum}();`)}
 #endif
 ${fill('x_tile', ROWS, line => loadX(`${rowOf(line)} + ${element}`), 'line')}
 ${fill('w_tile', COLUMNS, line => loadWeight(`${columnOf(line)} + ${element}`), place('line'))}
     workgroupBarrier();
     for (var s = 0u; s < ${STEP}u; s++) {
-${each(4, i => `      let x${i} = x_tile[s * ${ROWS}u + local.y * 4u + ${i}u];`)}
-${each(4, j => `      let w${j} = w_tile[s * ${COLUMNS}u + ${j * WIDE}u + local.x];`)}
-${each(4, i => `      ${whole ? 'whole' : 'sum'}${i} += ${whole ? 'vec4i' : 'vec4f'}(${[0, 1, 2, 3].map(j => product(`x${i}`, `w${j}`)).join(', ')});`)}
+${each(4, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + local.y * 4u + ${i}u]`)};`)}
+${each(4, j => `      let w${j} = ${operand(`w_tile[s * ${COLUMNS}u + ${j * WIDE}u + local.x]`)};`)}
+${each(4, i => `      ${whole ? 'whole' : 'sum'}${i} += ${sum}(${[0, 1, 2, 3].map(j => product(`x${i}`, `w${j}`)).join(', ')});`)}
     }
 #if ${whole}
     let scales = vec4f(${[0, 1, 2, 3].map(j => `w_scales[${j * WIDE}u + local.x]`).join(', ')});

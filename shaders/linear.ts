@@ -7,8 +7,7 @@ import { enables, type Format, load, matrix, matrixFunctions, rowElements } from
  * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) + residual[T, N]
  *
  * The weight keeps the checkpoint's own layout (one row per output), so both operands are read along K as vec4f and the
- * inner loop is a dot product. Where the weight is kept as i8, so is x (see pack.ts), and the sums within a
- * group of 64 are whole numbers. Every tiling adds the products of one output in its own fixed order that does not depend on T
+ * inner loop is a dot product. Where the weight is kept as i8, so is x (see pack.ts). Every tiling adds the products of one output in its own fixed order that does not depend on T
  * or on the row's place: a row's result is the same bits in any batch.
  */
 export interface LinearVariant {
@@ -32,14 +31,17 @@ export interface LinearBody {
   /** Elements from one row to the next, of x and of the weight alike. */
   readonly stride: number;
   readonly bindings: readonly Binding[];
-  /** WGSL of one step of a row, and its type: vec4f, or u32 with four bytes. */
+  /** WGSL of one step of a row: vec4f, or u32 with four bytes. */
   readonly loadX: (index: string) => string;
   readonly loadWeight: (index: string) => string;
-  readonly step: 'vec4f' | 'u32';
+  /** A step as `product` takes it: bytes are taken apart where there is no product of them. */
+  readonly operand: (step: string) => string;
   /** What a step adds to one sum. */
   readonly product: (x: string, weight: string) => string;
-  /** Bytes: whole numbers are summed over a group, then scaled. */
+  /** Bytes: their products are summed over a group, exactly in either type, and then scaled. */
   readonly whole: boolean;
+  /** Four of these sums. */
+  readonly sum: 'vec4f' | 'vec4i';
   readonly enables: string;
   /** `fn store(row, column4, sum)`: the epilogue, for four neighbouring outputs of one row that exist. */
   readonly epilogue: string;
@@ -55,6 +57,8 @@ export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' |
   const x = matrix('x', format === 'i8' ? 'i8' : 'f32', caps);
   const weight = matrix('weight', format, caps);
   const whole = format === 'i8';
+  // Without them floats: 64 products of two bytes stay below 2^24.
+  const integers = whole && caps.dot4I8;
   const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {
@@ -65,12 +69,13 @@ export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' |
     bindings,
     loadX: index => load(x, index),
     loadWeight: index => load(weight, index),
-    step: whole ? 'u32' : 'vec4f',
     whole,
-    product: (a, b) => (whole ? `dot4(${a}, ${b})` : `dot(${a}, ${b})`),
+    sum: integers ? 'vec4i' : 'vec4f',
+    operand: step => (whole && !integers ? `vec4f(signed4(${step}))` : step),
+    product: (a, b) => `${integers ? 'dot4I8Packed' : 'dot'}(${a}, ${b})`,
     enables: enables(bindings),
     epilogue: wgsl`
-${matrixFunctions(format, bindings, caps)}
+${matrixFunctions(format, bindings)}
 #if ${kind}
 ${kind && activation(kind)}
 #endif

@@ -1,4 +1,4 @@
-import { type Binding, type Caps, element, padded, read, type TexelFormat } from './kernel.ts';
+import { type Binding, type Caps, element, padded, read, TEXEL_BYTES, type TexelFormat } from './kernel.ts';
 
 /**
  * How the rows of a matrix are kept. An element is what is loaded at once: four neighbouring numbers of a row.
@@ -26,9 +26,9 @@ export const scaleAt = (columns4: number, group: string): string =>
     ? `(min(${GROUP}u * (${group}) + ${GROUP}u, ${columns4}u) + (${group}))`
     : `(${GROUP + 1}u * (${group}) + ${GROUP}u)`;
 
-export const ELEMENT_BYTES: Record<Format, number> = { f32: 16, f16: 8, i8: 4 };
-
 export const TEXEL_FORMATS: Record<Format, TexelFormat> = { f32: 'rgba32float', f16: 'rgba16float', i8: 'r32uint' };
+
+export const elementBytes = (format: Format): number => TEXEL_BYTES[TEXEL_FORMATS[format]];
 
 /** The operand that reads a matrix of this format. */
 export function matrix(name: string, format: Format, caps: Pick<Caps, 'textures' | 'f16'>): Binding {
@@ -48,11 +48,10 @@ export function load(binding: Binding, index: string): string {
   return binding.type === 'array<vec2u>' ? `halves(${raw})` : raw;
 }
 
-/** The functions that `load` and the arithmetic of i8 call. WGSL has no name for them without language features. */
-export function matrixFunctions(format: Format, bindings: readonly Binding[], caps: Pick<Caps, 'dot4I8'>): string {
+/** The functions that `load` calls, and what takes an element of i8 apart. */
+export function matrixFunctions(format: Format, bindings: readonly Binding[]): string {
   if (format === 'i8') {
-    return `fn signed4(word: u32) -> vec4i { return bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u); }
-fn dot4(a: u32, b: u32) -> i32 { return ${caps.dot4I8 ? 'dot4I8Packed(a, b)' : 'dot(signed4(a), signed4(b))'}; }`;
+    return 'fn signed4(word: u32) -> vec4i { return bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u); }';
   }
   return bindings.some(({ type }) => type === 'array<vec2u>')
     ? 'fn halves(pair: vec2u) -> vec4f { return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y)); }'

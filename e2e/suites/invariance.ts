@@ -1,3 +1,4 @@
+import { textureBytes } from '../../shaders/kernel.ts';
 import type { Tensor } from '../../src/index.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { type EncoderRequest, encoderGraph } from '../../src/model/encoder.ts';
@@ -5,6 +6,7 @@ import { arenaBytes } from '../../src/plan/arena.ts';
 import { sizesOf } from '../../src/plan/batch.ts';
 import { plan } from '../../src/plan/plan.ts';
 import type { Sizes } from '../../src/plan/sizes.ts';
+import { mostTexels } from '../../src/plan/texels.ts';
 import { weightBytes } from '../../src/plan/weight.ts';
 import { testGpu } from '../dispatch.ts';
 import { liveBuffers, takeCounts } from '../gpu-watch.ts';
@@ -46,13 +48,25 @@ check('the first call after loading creates nothing', async () => {
   takeCounts();
   await extractor(['Paris is the capital of France.', 'a'], MEAN);
   const counts = takeCounts();
-  const expected = { createBuffer: 0, createBindGroup: 0, createComputePipelineAsync: 0, createShaderModule: 0 };
+  const expected = {
+    createBuffer: 0,
+    createTexture: 0,
+    createBindGroup: 0,
+    createComputePipelineAsync: 0,
+    createShaderModule: 0,
+  };
   expectEqual(counts, { ...expected, submit: 1, mapAsync: 1 }, 'calls');
 });
 
 check('a warm call: 0 buffers, 0 bind groups, 1 submit, 1 map', async () => {
   const { extractor } = await loaded();
-  const none = { createBuffer: 0, createBindGroup: 0, createComputePipelineAsync: 0, createShaderModule: 0 };
+  const none = {
+    createBuffer: 0,
+    createTexture: 0,
+    createBindGroup: 0,
+    createComputePipelineAsync: 0,
+    createShaderModule: 0,
+  };
   await extractor(TEXTS, MEAN);
   for (const texts of [TEXTS, TEXTS.slice(3, 9), TEXTS.slice(0, 1)]) {
     takeCounts();
@@ -142,7 +156,13 @@ check('eight calls at once: one pass, nothing is made, the same bits as alone', 
   expectSame(await together(), alone, 'eight calls');
   takeCounts();
   expectSame(await together(), alone, 'eight calls, warm');
-  const none = { createBuffer: 0, createBindGroup: 0, createComputePipelineAsync: 0, createShaderModule: 0 };
+  const none = {
+    createBuffer: 0,
+    createTexture: 0,
+    createBindGroup: 0,
+    createComputePipelineAsync: 0,
+    createShaderModule: 0,
+  };
   expectEqual(takeCounts(), { ...none, submit: 1, mapAsync: 1 }, 'calls to the GPU');
 });
 
@@ -226,9 +246,11 @@ check('the bytes that a model reports are those that it holds and those that its
     for (const { rows, stride } of made.outputs.values()) {
       readback += Math.ceil((capacity[rows] * stride * 4) / 256) * 256;
     }
+    let textures = 0;
+    for (const [format, elements] of mostTexels(made.steps, capacity)) textures += textureBytes(format, elements);
     return {
       weights: made.weights.reduce((sum, weight) => sum + weightBytes(weight), 0),
-      activations: arenaBytes(made, capacity) + inputs + 256 * blocks + 2 * readback,
+      activations: arenaBytes(made, capacity) + textures + inputs + 256 * blocks + 2 * readback,
     };
   };
   const compare = async (foretold: { weights: number; activations: number }, label: string) => {

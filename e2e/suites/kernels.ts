@@ -4,7 +4,9 @@ import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Caps, padded } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
+import { type Format, rowElements } from '../../shaders/matrix.ts';
 import { rowShape } from '../../shaders/norm.ts';
+import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
@@ -14,6 +16,7 @@ import { bucketTable } from '../../src/plan/relative.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose } from '../harness.ts';
+import { packRows } from '../packed.ts';
 
 /**
  * Every kernel, in every shape that the plan may choose for any adapter, against its float64 twin. A float32 sum of n products
@@ -42,47 +45,65 @@ const LINEARS: [K: number, N: number, activation: Activation | undefined, residu
   [130, 18, 'silu', false, true],
 ];
 
+async function checkLinear(
+  [K, N, activation, residual, bias]: (typeof LINEARS)[number],
+  format: Format,
+  caps: Caps,
+  log: (text: string) => void,
+): Promise<void> {
+  const kernel = linearKernel({ inner: K, outputs: N, bias, residual, activation, format }, caps);
+  const make = random(K * N);
+  let worst = 0;
+  for (const T of ROWS) {
+    // Where the weight is bytes, so is x.
+    const x = packRows(make(T * K), K, format === 'i8' ? 'i8' : 'f32');
+    // The weight has a row, of zeros, for every float of a padded output.
+    const weight = packRows(make(N * K, 1.5 / Math.sqrt(K)), K, format, padded(N));
+    const b = make(N);
+    const r = make(T * N);
+    const { y } = await dispatch(
+      kernel,
+      {
+        x: x.operand,
+        weight: weight.operand,
+        y: { floats: T * padded(N) },
+        ...(bias && { bias: padRows(b, N) }),
+        ...(residual && { residual: padRows(r, N) }),
+      },
+      { rows: T },
+    );
+    const expected = reference.linear(x.values, weight.values, {
+      K,
+      N,
+      ...(bias && { bias: b }),
+      ...(residual && { residual: r }),
+      ...(activation && { activation }),
+    });
+    worst = Math.max(
+      worst,
+      expectClose(unpadRows(y!, N), expected, { label: `T = ${T}`, absolute: 4e-6, relative: 2e-6 }),
+    );
+  }
+  log(`largest difference ${worst.toExponential(1)}`);
+}
+
+// The reference computes with the very halves and bytes, so that the tolerances are those of float32.
 for (const tier of Object.keys(TIERS)) {
-  for (const [K, N, activation, residual, bias] of tier === 'gpu of 128' ? LINEARS.slice(2, 3) : LINEARS) {
-    const name = `linear ${K}>${N} ${activation ?? 'plain'}${residual ? ' + residual' : ''}`;
-    // Sums of up to 1,536 products of size 1/K^0.5: 4e-6 of the largest terms.
-    check(`${name} (${tier})`, async log => {
-      const kernel = linearKernel({ inner: K, outputs: N, bias, residual, activation }, await capsOf(tier));
-      const make = random(K * N);
-      let worst = 0;
-      for (const T of ROWS) {
-        const x = make(T * K);
-        const weight = make(N * K, 1.5 / Math.sqrt(K));
-        const b = make(N);
-        const r = make(T * N);
-        // The weight has a row, of zeros, for every float of a padded output.
-        const rows = new Float32Array(padded(N) * padded(K));
-        rows.set(padRows(weight, K));
-        const { y } = await dispatch(
-          kernel,
-          {
-            x: padRows(x, K),
-            weight: rows,
-            y: { floats: T * padded(N) },
-            ...(bias && { bias: padRows(b, N) }),
-            ...(residual && { residual: padRows(r, N) }),
-          },
-          { rows: T },
-        );
-        const expected = reference.linear(x, weight, {
-          K,
-          N,
-          ...(bias && { bias: b }),
-          ...(residual && { residual: r }),
-          ...(activation && { activation }),
-        });
-        worst = Math.max(
-          worst,
-          expectClose(unpadRows(y!, N), expected, { label: `T = ${T}`, absolute: 4e-6, relative: 2e-6 }),
+  for (const linear of tier === 'gpu of 128' ? LINEARS.slice(2, 3) : LINEARS) {
+    const [K, N, activation, residual] = linear;
+    for (const format of ['f32', 'f16', 'i8'] as const) {
+      if (format !== 'f32' && ![384, 37, 130].includes(K)) continue;
+      // Sums of up to 1,536 products of size 1/K^0.5: 4e-6 of the largest terms.
+      const name = `linear ${K}>${N} ${format} ${activation ?? 'plain'}${residual ? ' + residual' : ''}`;
+      check(`${name} (${tier})`, async log => checkLinear(linear, format, await capsOf(tier), log));
+      if (format === 'f32' || tier === 'gpu of 128') continue;
+      // Neither shader-f16 nor the product of packed bytes.
+      if (K === 130) {
+        check(`${name} (${tier} without features)`, async log =>
+          checkLinear(linear, format, { ...(await capsOf(tier)), subgroup: 0, f16: false, dot4I8: false }, log),
         );
       }
-      log(`largest difference ${worst.toExponential(1)}`);
-    });
+    }
   }
 
   if (tier === 'gpu of 128') continue;
@@ -125,8 +146,14 @@ for (const tier of Object.keys(TIERS)) {
     });
   }
 
-  for (const C of [32, 30, 7]) {
-    check(`embed ${C}, table in two slices (${tier})`, async () => {
+  for (const [C, format] of [
+    [32, 'f32'],
+    [30, 'f32'],
+    [7, 'f32'],
+    [70, 'f16'],
+    [130, 'i8'],
+  ] as const) {
+    check(`embed ${C} ${format}, table in two slices (${tier})`, async () => {
       const caps = await capsOf(tier);
       const shape = rowShape(caps);
       const make = random(C);
@@ -139,7 +166,8 @@ for (const tier of Object.keys(TIERS)) {
         const beta = make(C);
         const ids = Array.from({ length: T }, (_, t) => (t * 29 + 3) % V);
         const tokens = Uint32Array.from(ids.flatMap((id, t) => [id, t, t % 2, 0]));
-        const kernel = embed({ columns: C, positions: true, types: true, tasks: false, norm: true }, shape, caps);
+        const variant = { columns: C, positions: true, types: true, tasks: false, norm: true, format };
+        const kernel = embed(variant, shape, caps);
         const operands = {
           tokens,
           positions: padRows(places, C),
@@ -151,7 +179,7 @@ for (const tier of Object.keys(TIERS)) {
         const half = await Promise.all(
           [0, 20].map(async (first, i) => {
             const count = [20, V - 20][i]!;
-            const slice = padRows(words.subarray(first * C, (first + count) * C), C);
+            const slice = packRows(words.subarray(first * C, (first + count) * C), C, format).operand;
             const { y } = await dispatch(kernel, { ...operands, words: slice }, { rows: T, first, count, eps: 1e-12 });
             return y!;
           }),
@@ -164,7 +192,7 @@ for (const tier of Object.keys(TIERS)) {
         });
         const sum = reference.embed(
           [
-            [words, ids],
+            [packRows(words, C, format).values, ids],
             [places, ids.map((_, t) => t)],
             [types, ids.map((_, t) => t % 2)],
           ],
@@ -365,5 +393,63 @@ for (const stored of ['F32', 'F16', 'BF16'] as StoredType[]) {
       }
     }
     expectClose(found, expected, { label: stored });
+  });
+}
+
+check('halve: every number becomes a half beside it, what is too large the largest', async () => {
+  const x = random(1)(1000, 40);
+  x.set([0, -0, 1e-9, -70000, 3e38, 65504, 2 ** -24, 1 / 3]);
+  const { y } = await dispatch(halve(), { x, y: { floats: 500 } }, { count: 250 });
+  const found = new Uint16Array(y!.buffer);
+  x.forEach((value, i) => {
+    const sign = found[i]! & 0x8000 ? -1 : 1;
+    const exponent = (found[i]! >> 10) & 31;
+    const mantissa = found[i]! & 1023;
+    const given = sign * (exponent ? (1024 + mantissa) * 2 ** (exponent - 25) : mantissa * 2 ** -24);
+    const wanted = Math.max(-65504, Math.min(65504, value));
+    // WGSL leaves open which of the two neighbours; it may flush what is denormal.
+    const unit = Math.max(2 ** -14, 2 ** (Math.floor(Math.log2(Math.abs(wanted) || 2 ** -14)) - 10));
+    expect(Math.abs(given - wanted) <= unit, `${value} became ${given}`);
+  });
+});
+
+for (const columns of [4, 37, 64, 130, 384]) {
+  check(`quantize ${columns}: bytes within half a step, one scale for 64 numbers`, async () => {
+    for (const T of [1, 7, 65]) {
+      const x = random(columns)(T * columns);
+      // A row of zeros, and one that is nearly nothing.
+      if (T > 2) {
+        x.fill(0, 0, columns);
+        x.fill(1e-34, columns, 2 * columns);
+      }
+      const stride = rowElements('i8', columns);
+      const C4 = padded(columns) / 4;
+      const { y } = await dispatch(
+        quantize({ columns }),
+        { x: padRows(x, columns), y: { floats: T * stride } },
+        { rows: T },
+      );
+      const bytes = new Int8Array(y!.buffer);
+      for (let r = 0; r < T; r++) {
+        for (let g = 0; g * 16 < C4; g++) {
+          const at = r * stride + g * 17;
+          const numbers = x.subarray(r * columns + g * 64, r * columns + Math.min(columns, g * 64 + 64));
+          const scale = y![at + Math.min(16, C4 - g * 16)]!;
+          const top = Math.max(...numbers.map(Math.abs));
+          expect(Math.abs(scale - top / 127) <= scale * 1e-6, `a scale of ${scale} for ${top}`);
+          if (top < 1e-30)
+            expect(
+              bytes.subarray(at * 4, at * 4 + 4).every(byte => byte === 0),
+              'bytes of nothing',
+            );
+          else {
+            numbers.forEach((value, i) => {
+              const error = Math.abs(bytes[at * 4 + i]! * scale - value);
+              expect(error <= scale * 0.5001, `${value} became ${bytes[at * 4 + i]} x ${scale}`);
+            });
+          }
+        }
+      }
+    }
   });
 }

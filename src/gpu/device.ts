@@ -50,6 +50,7 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: bo
   const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
   const { limits, features } = device;
   const adapter = kindOf(adapterName, info?.isFallbackAdapter === true);
+  const packed = navigator.gpu?.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true;
   const { subgroupMinSize: least, subgroupMaxSize: most } = info ?? {};
   return {
     device,
@@ -60,7 +61,8 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: bo
       textures: adapter === 'llvmpipe',
       subgroup: features.has('subgroups') && least !== undefined && least === most ? least : 0,
       f16: features.has('shader-f16'),
-      dot4I8: navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
+      // SwiftShader has it, and takes three times as long as with floats.
+      dot4I8: adapter !== 'swiftshader' && packed,
       maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
       workgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
       maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),

@@ -1,4 +1,4 @@
-import { type Binding, MOST_TEXELS, packParams, type TexelFormat } from '../../shaders/kernel.ts';
+import { type Binding, MOST_TEXELS, packParams, type TexelFormat, textureBytes } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
 import { slotBytes } from '../plan/arena.ts';
 import type { Batch } from '../plan/batch.ts';
@@ -6,8 +6,9 @@ import type { Value } from '../plan/op.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Sizes } from '../plan/sizes.ts';
 import type { Argument, InputName, Step } from '../plan/step.ts';
+import { mostTexels, type TexelOperand, texelOperands, texelsOf } from '../plan/texels.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
-import { copyToTexels, createTexels, texelsBytes } from './texels.ts';
+import { copyToTexels, createTexels } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 
 /** The outputs of a pass by name: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
@@ -30,22 +31,6 @@ const INPUTS: readonly InputName[] = ['tokens', 'sequences', 'tiles', 'masked'];
 const IN_FLIGHT = 2;
 /** minUniformBufferOffsetAlignment of every adapter. */
 const BLOCK = 256;
-
-/** A value that a step reads as a texture. */
-interface TexelOperand {
-  readonly value: Value;
-  readonly format: TexelFormat;
-}
-
-const texelOperands = ({ kernel, args }: Step): TexelOperand[] =>
-  kernel.bindings.flatMap(({ access, type }, i) => {
-    const arg = args[i]!;
-    return access === 'texel' && arg.kind === 'value' ? [{ value: arg.value, format: type as TexelFormat }] : [];
-  });
-
-/** A texel of bytes holds one number of a row's stride, one of floats four. */
-const texelsOf = ({ value, format }: TexelOperand, sizes: Sizes): number =>
-  (sizes[value.rows] * value.stride) / (format === 'r32uint' ? 1 : 4);
 
 const rowBytes = ({ stride }: Value): number => stride * 4;
 const aligned = (bytes: number): number => Math.ceil(bytes / BLOCK) * BLOCK;
@@ -224,8 +209,9 @@ export class Executable {
       .map(each => slotBytes(each, capacity))
       .find(bytes => bytes > maxStorageBufferBindingSize);
     if (slot !== undefined) return { bytes: slot, most: maxStorageBufferBindingSize };
-    const texels = Math.max(0, ...this.#texels.flat().map(each => texelsOf(each, capacity)));
-    if (texels > MOST_TEXELS) return { bytes: texels * 16, most: MOST_TEXELS * 16 };
+    for (const [format, texels] of mostTexels(this.plan.steps, capacity)) {
+      if (texels > MOST_TEXELS) return { bytes: textureBytes(format, texels), most: textureBytes(format, MOST_TEXELS) };
+    }
     const readback = this.#readbackBytes(capacity);
     return readback > maxBufferSize ? { bytes: readback, most: maxBufferSize } : undefined;
   }
@@ -262,15 +248,10 @@ export class Executable {
     const slots = this.plan.slots.map((slot, i) =>
       make(`slot${i}`, slotBytes(slot, capacity), GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC),
     );
-    const most = new Map<TexelFormat, number>();
-    for (const each of this.#texels.flat()) {
-      most.set(each.format, Math.max(most.get(each.format) ?? 0, texelsOf(each, capacity)));
-    }
     const textures = new Map<TexelFormat, GPUTexture>();
-    for (const [format, elements] of most) {
-      const texture = createTexels(device, `executable.${format}`, format, elements);
-      bytes += texelsBytes(texture);
-      textures.set(format, texture);
+    for (const [format, elements] of mostTexels(this.plan.steps, capacity)) {
+      bytes += textureBytes(format, elements);
+      textures.set(format, createTexels(device, `executable.${format}`, format, elements));
     }
     const readback = this.#readbackBytes(capacity);
     const readbacks = this.#busy.map((_, i) =>

@@ -1,6 +1,4 @@
-import { type Binding, TEXELS, type TexelFormat } from '../../shaders/kernel.ts';
-
-const BYTES: Record<TexelFormat, number> = { rgba32float: 16, rgba16float: 8, r32uint: 4 };
+import { type Binding, TEXEL_BYTES, TEXELS, type TexelFormat } from '../../shaders/kernel.ts';
 
 /** A texture that stands for an array of elements: see shaders/kernel.ts. */
 export function createTexels(device: GPUDevice, label: string, format: TexelFormat, elements: number): GPUTexture {
@@ -13,12 +11,9 @@ export function createTexels(device: GPUDevice, label: string, format: TexelForm
   });
 }
 
-export const texelsBytes = ({ width, height, format }: GPUTexture): number =>
-  width * height * BYTES[format as TexelFormat];
-
 /** Copies the first `elements` of a buffer: all whole lines, then the rest of the last one. */
 export function copyToTexels(encoder: GPUCommandEncoder, buffer: GPUBuffer, texture: GPUTexture, elements: number) {
-  const bytesPerRow = TEXELS * BYTES[texture.format as TexelFormat];
+  const bytesPerRow = TEXELS * TEXEL_BYTES[texture.format as TexelFormat];
   const lines = Math.floor(elements / TEXELS);
   const rest = elements % TEXELS;
   if (lines) encoder.copyBufferToTexture({ buffer, bytesPerRow }, { texture }, [TEXELS, lines]);

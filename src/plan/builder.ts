@@ -1,6 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { type Caps, MOST_TEXELS, padded } from '../../shaders/kernel.ts';
-import { ELEMENT_BYTES, type Format, rowElements } from '../../shaders/matrix.ts';
+import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Norm, Op, Rows, Value } from './op.ts';
 import { bucketTable } from './relative.ts';
@@ -198,7 +198,7 @@ export class Builder {
   #table(name: string, rows: number, columns: number): Weight[] {
     const { format, texels } = this.#storage;
     const elements = Math.min(
-      this.#caps.maxBindingBytes / ELEMENT_BYTES[format],
+      this.#caps.maxBindingBytes / elementBytes(format),
       texels ? MOST_TEXELS : Number.POSITIVE_INFINITY,
     );
     const most = Math.floor(elements / rowElements(format, columns));

@@ -24,7 +24,7 @@ const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): A
 /** Measured, on the two software adapters that there are: docs/performance.md. */
 const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
   swiftshader: { rows: 16, columns: 16, lanes: 4 },
-  llvmpipe: { rows: 8, columns: 8, lanes: 16 },
+  llvmpipe: { rows: 16, columns: 8, lanes: 8 },
 };
 
 /** The tiling of a linear: the only place that decides it. */

@@ -1,5 +1,5 @@
-import { padded, TEXELS } from '../../shaders/kernel.ts';
-import { ELEMENT_BYTES, type Format, rowElements } from '../../shaders/matrix.ts';
+import { padded, textureBytes } from '../../shaders/kernel.ts';
+import { elementBytes, type Format, rowElements, TEXEL_FORMATS } from '../../shaders/matrix.ts';
 
 /** One tensor of the checkpoint inside a weight. */
 export interface WeightPart {
@@ -56,7 +56,7 @@ export const weightElements = ({ stride, height, storage }: Weight): number =>
 export function weightBytes(weight: Weight): number {
   const { format, texels } = weight.storage;
   const elements = weightElements(weight);
-  return (texels ? Math.ceil(elements / TEXELS) * TEXELS : elements) * ELEMENT_BYTES[format];
+  return texels ? textureBytes(TEXEL_FORMATS[format], elements) : elements * elementBytes(format);
 }
 
 /** The bytes of its float32 rows: what it is made of while it arrives. */
