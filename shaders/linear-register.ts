@@ -24,8 +24,6 @@ export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps:
   const body = linearBody(variant, caps);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
   const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tile;
-  const across = Math.ceil((N4 * 4) / (COLUMNS * LANES));
-  const exact = N4 * 4 === across * COLUMNS * LANES;
   const shared = caps.subgroup === LANES && ROWS % LANES === 0;
   /** Rows of x that an invocation loads. */
   const own = shared ? ROWS / LANES : ROWS;
@@ -49,29 +47,29 @@ ${each(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x
     name: `${name} register ${ROWS}x${COLUMNS}x${LANES}${shared ? ' subgroup' : ''}`,
     bindings,
     params: LINEAR_PARAMS,
-    workgroups: ({ rows }) => [across, Math.ceil(rows! / ROWS), 1],
+    workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / (COLUMNS * LANES)), Math.ceil(rows! / ROWS), 1],
     code: wgsl`
 #if ${shared}
 enable subgroups;
 #endif
 ${body.enables}
 ${declarations(bindings, LINEAR_PARAMS)}
-const K4 = ${K4}u;
-const STRIDE = ${stride}u;
-const N = ${N4 * 4}u;
 ${body.epilogue}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u${shared ? ', @builtin(subgroup_invocation_id) lane: u32' : ''}) {
+  let K4 = ${K4};
+  let N4 = ${N4};
+  let stride = ${stride};
   let row = id.y * ${ROWS}u;
   let column = id.x * ${COLUMNS}u;
   let last = params.rows - 1u;
-${each(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * STRIDE;`)}
-${each(COLUMNS, j => `  let w${j}_at = ${exact ? `(column + ${j}u)` : `min(column + ${j}u, N - 1u)`} * STRIDE;`)}
+${each(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
+${each(COLUMNS, j => `  let w${j}_at = min(column + ${j}u, N4 * 4u - 1u) * stride;`)}
 ${ofSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
 #if ${whole}
-  for (var group = 0u; group < ${Math.ceil(K4 / GROUP)}u; group++) {
-    let scale_at = ${scaleAt(K4, 'group')};
+  for (var group = 0u; group < (K4 + ${GROUP - 1}u) / ${GROUP}u; group++) {
+    let scale_at = ${scaleAt('K4', 'group')};
 ${ofSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
     for (var k = group * ${GROUP + 1}u; k < scale_at; k++) {
 ${step('whole')}
@@ -85,17 +83,18 @@ ${ofSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * scal
 ${step('sum')}
   }
 #endif
+  // First as they are, then a loop over them: so the epilogue stands in the program once and not ${(ROWS * COLUMNS) / 4} times.
 ${each(
   ROWS,
   i => `  if (row + ${i}u < params.rows) {
-${each(COLUMNS / 4, j => `    ${exact ? '' : `if (column + ${4 * j}u < N) `}{ y[(row + ${i}u) * ${N4}u + column / 4u + ${j}u] = sum${i}_${j}; }`)}
+${each(COLUMNS / 4, j => `    if (column + ${4 * j}u < N4 * 4u) { y[(row + ${i}u) * N4 + column / 4u + ${j}u] = sum${i}_${j}; }`)}
   }`,
 )}
   let count = min(${ROWS}u, params.rows - row) * ${COLUMNS / 4}u;
   for (var i = 0u; i < count; i++) {
     let column4 = column / 4u + i % ${COLUMNS / 4}u;
     let at = row + i / ${COLUMNS / 4}u;
-    if (column4 < ${N4}u) { store(at, column4, y[at * ${N4}u + column4]); }
+    if (column4 < N4) { store(at, column4, y[at * N4 + column4]); }
   }
 }`,
   };

@@ -42,13 +42,13 @@ export function linearWorkgroup(variant: LinearVariant, caps: Caps): Kernel {
     name: `${name} workgroup`,
     bindings,
     params: LINEAR_PARAMS,
-    workgroups: ({ rows }) => [Math.ceil((N4 * 4) / COLUMNS), Math.ceil(rows! / ROWS), 1],
+    workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / COLUMNS), Math.ceil(rows! / ROWS), 1],
     code: wgsl`
 ${body.enables}
 ${declarations(bindings, LINEAR_PARAMS)}
-const K4 = ${K4}u;
-const STRIDE = ${stride}u;
-const N4 = ${N4}u;
+const K4 = ${K4};
+const STRIDE = ${stride};
+const N4 = ${N4};
 var<workgroup> x_tile: array<${step}, ${ROWS * STEP}>;
 var<workgroup> w_tile: array<${step}, ${COLUMNS * STEP}>;
 #if ${whole}

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation } from './activation.ts';
 import { type Binding, type Caps, padded, read, u32, write } from './kernel.ts';
-import { enables, type Format, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
+import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
  * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) + residual[T, N]
@@ -11,9 +11,9 @@ import { enables, type Format, load, matrix, matrixFunctions, rowElements } from
  * or on the row's place: a row's result is the same bits in any batch.
  */
 export interface LinearVariant {
-  /** K and N, unpadded. */
-  readonly inner: number;
-  readonly outputs: number;
+  /** K and N, unpadded, where they shall be constants of the text; else one text serves all. */
+  readonly inner?: number | undefined;
+  readonly outputs?: number | undefined;
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation?: Activation | undefined;
@@ -24,12 +24,10 @@ export interface LinearVariant {
 /** What a tiling needs to know beside its own tile. */
 export interface LinearBody {
   readonly name: string;
-  /** Steps along K: four numbers each. */
-  readonly K4: number;
-  /** vec4f of a row of y. */
-  readonly N4: number;
-  /** Elements from one row to the next, of x and of the weight alike. */
-  readonly stride: number;
+  /** WGSL of the steps along K, four numbers each; of the vec4f of a row of y; of the elements from one row of x or weight to the next. */
+  readonly K4: string;
+  readonly N4: string;
+  readonly stride: string;
   readonly bindings: readonly Binding[];
   /** WGSL of one step of a row: vec4f, or u32 with four bytes. */
   readonly loadX: (index: string) => string;
@@ -47,13 +45,22 @@ export interface LinearBody {
   readonly epilogue: string;
 }
 
-export const LINEAR_PARAMS = [u32('rows')] as const;
+/** `activate`: 0 leaves the activation out. */
+export const LINEAR_PARAMS = ['rows', 'k4', 'n4', 'activate'].map(u32);
+
+/** The values of its params that a linear has by its shape. */
+export const linearParams = (inner: number, outputs: number, activate: boolean) => ({
+  k4: padded(inner) / 4,
+  n4: padded(outputs) / 4,
+  activate: Number(activate),
+});
 
 export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' | 'f16' | 'dot4I8'>): LinearBody {
   const { inner, outputs, bias, residual, activation: kind, format = 'f32' } = variant;
-  const K4 = padded(inner) / 4;
-  const N4 = padded(outputs) / 4;
-  const stride = rowElements(format, inner);
+  const K4 = inner === undefined ? 'params.k4' : `${padded(inner) / 4}u`;
+  const N4 = outputs === undefined ? 'params.n4' : `${padded(outputs) / 4}u`;
+  const groups = format === 'i8' ? ` + (params.k4 + ${GROUP - 1}u) / ${GROUP}u` : '';
+  const stride = inner === undefined ? `(params.k4${groups})` : `${rowElements(format, inner)}u`;
   const x = matrix('x', format === 'i8' ? 'i8' : 'f32', caps);
   const weight = matrix('weight', format, caps);
   const whole = format === 'i8';
@@ -62,7 +69,7 @@ export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' |
   const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {
-    name: `linear ${inner}>${outputs}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${residual ? ' residual' : ''}`,
+    name: `linear${inner && outputs ? ` ${inner}>${outputs}` : ''}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${residual ? ' residual' : ''}`,
     K4,
     N4,
     stride,
@@ -85,12 +92,12 @@ fn store(row: u32, column4: u32, sum: vec4f) {
   out += bias[column4];
 #endif
 #if ${kind}
-  out = activate(out);
+  if (params.activate != 0u) { out = activate(out); }
 #endif
 #if ${residual}
-  out += residual[row * ${N4}u + column4];
+  out += residual[row * ${N4} + column4];
 #endif
-  y[row * ${N4}u + column4] = out;
+  y[row * ${N4} + column4] = out;
 }`,
   };
 }

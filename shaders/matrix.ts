@@ -20,11 +20,9 @@ export function rowElements(format: Format, columns: number): number {
   return columns4 + (format === 'i8' ? groups(columns4) : 0);
 }
 
-/** Where in a row of i8 the scale of a group stands; its bytes begin at group * 17. */
-export const scaleAt = (columns4: number, group: string): string =>
-  columns4 % GROUP
-    ? `(min(${GROUP}u * (${group}) + ${GROUP}u, ${columns4}u) + (${group}))`
-    : `(${GROUP + 1}u * (${group}) + ${GROUP}u)`;
+/** Where in a row of i8 the scale of a group stands; its bytes begin at group * 17. Both are WGSL. */
+export const scaleAt = (columns4: string | number, group: string): string =>
+  `(min(${GROUP}u * (${group}) + ${GROUP}u, u32(${columns4})) + (${group}))`;
 
 export const TEXEL_FORMATS: Record<Format, TexelFormat> = { f32: 'rgba32float', f16: 'rgba16float', i8: 'r32uint' };
 

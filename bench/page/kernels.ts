@@ -62,11 +62,13 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
       positions: new Uint8Array(length),
     });
     const batch = packBatch(lengths.map(zeros), made.queryTile);
+    // One text may serve several shapes: what a dispatch costs depends on its params too.
     const groups = new Map<string, { step: Step; dispatches: number }>();
     for (const step of made.steps) {
-      const known = groups.get(step.kernel.code);
+      const key = JSON.stringify([step.kernel.code, step.params]);
+      const known = groups.get(key);
       if (known) known.dispatches++;
-      else groups.set(step.kernel.code, { step, dispatches: 1 });
+      else groups.set(key, { step, dispatches: 1 });
     }
     const kernels: KernelFigure[] = [];
     for (const { step, dispatches } of groups.values()) {
@@ -118,7 +120,13 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
       const ms = Math.max(0, median(await repeat(spanMs > 1000 ? 2 : 5, () => submit(times))) - empty) / times;
       const op = opOf.get(step.label);
       const work = op && flop(op, lengths);
-      kernels.push({ kernel: kernel.name, dispatches, ms, ...(work && { gflops: work / ms / 1e6 }) });
+      const dims = op?.op === 'linear' ? ` ${op.weight.stride}>${op.y.columns}` : '';
+      kernels.push({
+        kernel: kernel.name + (kernel.name.includes('>') ? '' : dims),
+        dispatches,
+        ms,
+        ...(work && { gflops: work / ms / 1e6 }),
+      });
       for (const each of [uniform, ...operands]) each.destroy();
     }
     report.passes.push({

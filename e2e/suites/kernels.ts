@@ -4,6 +4,7 @@ import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Caps, padded } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
+import { linearParams } from '../../shaders/linear.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
@@ -70,7 +71,7 @@ async function checkLinear(
         ...(bias && { bias: padRows(b, N) }),
         ...(residual && { residual: padRows(r, N) }),
       },
-      { rows: T },
+      { rows: T, ...linearParams(K, N, activation !== undefined) },
     );
     const expected = reference.linear(x.values, weight.values, {
       K,

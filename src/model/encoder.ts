@@ -92,12 +92,11 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
       from: `${layer}.attention.output.dense`,
       outputs: hiddenSize,
       inputHead: headSize,
-      residual: x,
     }); // [T, C]
-    const normed = b.layerNorm(attended, `${layer}.attention.output.LayerNorm`, normEps); // [T, C]
+    const normed = b.layerNorm(attended, `${layer}.attention.output.LayerNorm`, normEps, x); // [T, C]
     const inner = b.linear(normed, { from: `${layer}.intermediate.dense`, outputs: intermediateSize, activation }); // [T, F]
-    const outer = b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize, residual: normed }); // [T, C]
-    x = b.layerNorm(outer, `${layer}.output.LayerNorm`, normEps); // [T, C]
+    const outer = b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize }); // [T, C]
+    x = b.layerNorm(outer, `${layer}.output.LayerNorm`, normEps, normed); // [T, C]
     give(`hidden_states.${i + 1}`, x, request.hiddenStates?.includes(i + 1));
   }
 

@@ -1,9 +1,10 @@
+import type { Activation } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import type { Caps, Kernel } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
-import type { LinearVariant } from '../../shaders/linear.ts';
+import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister, type RegisterTile } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
@@ -27,9 +28,18 @@ const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
   llvmpipe: { rows: 16, columns: 8, lanes: 8 },
 };
 
-/** The tiling of a linear: the only place that decides it. */
+/**
+ * The tiling of a linear: the only place that decides it. Software adapters compile slowly, one kernel after the other: there one
+ * text serves all shapes, and linears with and without the activation.
+ */
 export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
-  caps.adapter === 'gpu' ? linearWorkgroup(variant, caps) : linearRegister(variant, REGISTER_TILES[caps.adapter], caps);
+  caps.adapter === 'gpu'
+    ? linearWorkgroup(variant, caps)
+    : linearRegister({ ...variant, inner: undefined, outputs: undefined }, REGISTER_TILES[caps.adapter], caps);
+
+/** The activation that a plan's linears have: most of them none, the others as a rule the same one. */
+export const commonActivation = (ops: readonly Op[]): Activation | undefined =>
+  ops.flatMap(op => (op.op === 'linear' && op.activation ? [op.activation] : []))[0];
 
 const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
   heads,
@@ -49,7 +59,7 @@ export function queryTile(ops: readonly Op[], caps: Caps): number {
 }
 
 /** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
-export function stepsOf(op: Op, caps: Caps): Step[] {
+export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
   const shape = rowShape(caps);
   switch (op.op) {
     case 'embed': {
@@ -91,12 +101,13 @@ export function stepsOf(op: Op, caps: Caps): Step[] {
           format: op.weight.storage.format,
           bias: bias !== undefined,
           residual: residual !== undefined,
-          activation,
+          activation: activation ?? (caps.adapter === 'gpu' ? undefined : common),
         },
         caps,
       );
+      const shape = linearParams(op.weight.stride, y.columns, activation !== undefined);
       const args = [value(x), weight(op.weight), ...maybe(bias, weight), ...maybe(residual, value), value(y)];
-      return [{ kernel, label: y.name, args, params: { rows: x.rows } }];
+      return [{ kernel, label: y.name, args, params: { rows: x.rows, ...shape } }];
     }
     case 'quantize': {
       const { x, y } = op;

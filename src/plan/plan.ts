@@ -1,7 +1,7 @@
 import type { Caps, Kernel } from '../../shaders/kernel.ts';
 import { type Arena, arena } from './arena.ts';
 import type { Graph } from './builder.ts';
-import { queryTile, stepsOf } from './choose.ts';
+import { commonActivation, queryTile, stepsOf } from './choose.ts';
 import type { Op, Value } from './op.ts';
 import type { Step } from './step.ts';
 import type { Weight } from './weight.ts';
@@ -17,7 +17,8 @@ export interface Plan extends Arena {
 }
 
 export function plan({ ops, outputs }: Graph, caps: Caps): Plan {
-  const steps = ops.flatMap(op => stepsOf(op, caps));
+  const common = commonActivation(ops);
+  const steps = ops.flatMap(op => stepsOf(op, caps, common));
   const weights = new Set<Weight>();
   for (const { args } of steps) for (const arg of args) if (arg.kind === 'weight') weights.add(arg.weight);
   return {
