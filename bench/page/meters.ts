@@ -1,3 +1,5 @@
+import { TEXEL_BYTES, type TexelFormat } from '../../shaders/kernel.ts';
+
 /** What a library asks of WebGPU and of the JS heap, counted by wrapping the API before the library is imported. */
 export interface Meters {
   pipelines: number;
@@ -5,7 +7,7 @@ export interface Meters {
   dispatches: number;
   /** Calls of mapAsync: of a staging buffer, too. */
   maps: number;
-  /** Of createBuffer, less what was destroyed. */
+  /** Of createBuffer and createTexture, less what was destroyed. */
   gpuBytes: number;
   gpuBytesPeak: number;
   /** Growth of the JS heap, buffers outside of it included, at its highest; Chromium only. */
@@ -62,16 +64,32 @@ export function startMeters(): { meters: Meters; stop(): Meters } {
     wrap(GPUBuffer.prototype, 'mapAsync', () => {
       meters.maps += 1;
     });
-    wrap(GPUDevice.prototype, 'createBuffer', (_, buffer) => {
-      const { size } = buffer as GPUBuffer;
-      alive.set(buffer as GPUBuffer, size);
+    const made = (bytes: (each: never) => number) => (_: GPUDevice, each: unknown) => {
+      const size = bytes(each as never);
+      alive.set(each as object, size);
       meters.gpuBytes += size;
       meters.gpuBytesPeak = Math.max(meters.gpuBytesPeak, meters.gpuBytes);
-    });
-    wrap(GPUBuffer.prototype, 'destroy', self => {
+    };
+    const gone = (self: object) => {
       meters.gpuBytes -= alive.get(self) ?? 0;
       alive.delete(self);
-    });
+    };
+    wrap(
+      GPUDevice.prototype,
+      'createBuffer',
+      made(({ size }: GPUBuffer) => size),
+    );
+    // Textures of other formats than ours would be counted at four bytes a texel.
+    wrap(
+      GPUDevice.prototype,
+      'createTexture',
+      made(
+        ({ width, height, depthOrArrayLayers, format }: GPUTexture) =>
+          width * height * depthOrArrayLayers * (TEXEL_BYTES[format as TexelFormat] ?? 4),
+      ),
+    );
+    wrap(GPUBuffer.prototype, 'destroy', gone);
+    wrap(GPUTexture.prototype, 'destroy', gone);
   }
   const before = heapNow();
   const poll = () => {
