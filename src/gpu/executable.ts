@@ -8,6 +8,7 @@ import type { Sizes } from '../plan/sizes.ts';
 import type { Argument, InputName, Step } from '../plan/step.ts';
 import { mostTexels, type TexelOperand, texelOperands, texelsOf } from '../plan/texels.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
+import { promptly } from './promptly.ts';
 import { copyToTexels, createTexels } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 
@@ -337,7 +338,10 @@ export class Executable {
     places: readonly { name: string; value: Value; offset: number }[],
     sizes: Sizes,
   ): Promise<Outputs> {
-    const [refused] = await Promise.all([refusing, readback.mapAsync(GPUMapMode.READ, 0, end)]);
+    const [refused] = await Promise.all([
+      refusing,
+      promptly(this.#device.queue, readback.mapAsync(GPUMapMode.READ, 0, end)),
+    ]);
     if (refused) {
       readback.unmap();
       throw new DeviceError({

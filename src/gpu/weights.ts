@@ -12,6 +12,7 @@ import {
   weightKey,
 } from '../plan/weight.ts';
 import type { PipelineCache } from './pipelines.ts';
+import { promptly } from './promptly.ts';
 import { copyToTexels, createTexels } from './texels.ts';
 
 /** A piece of a tensor on its way to the GPU. */
@@ -133,7 +134,8 @@ export class WeightStore {
     this.#written = 0;
     await this.#taken;
     // Of a device that is lost, whoever runs the load hears otherwise.
-    this.#taken = this.#device.queue.onSubmittedWorkDone().catch(() => undefined);
+    const { queue } = this.#device;
+    this.#taken = promptly(queue, queue.onSubmittedWorkDone()).catch(() => undefined);
   }
 
   async #place(
