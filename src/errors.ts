@@ -3,12 +3,20 @@ export interface Complaint {
   /** What went wrong, as a short clause: `tensor "pooler.dense.weight" has the wrong shape`. */
   what: string;
   /** What was found. */
-  actual?: string;
+  actual?: string | undefined;
   /** What would have been right. */
-  expected?: string;
+  expected?: string | undefined;
   /** What the reader can do about it, as a full sentence. */
-  next?: string;
+  next?: string | undefined;
   cause?: unknown;
+}
+
+/** A value in few words, for `actual`. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
+  if (Array.isArray(value)) return value.length ? `a list of ${value.length}` : 'an empty list';
+  if (typeof value === 'object' && value) return `an object ({ ${Object.keys(value).slice(0, 4).join(', ')} })`;
+  return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
 function sentence({ what, actual, expected, next }: Complaint): string {
@@ -82,4 +90,9 @@ export class UnsupportedError extends WebGPUBertError {
 /** An argument of a call is not what it should be. Nothing was run, nothing was changed. */
 export class InputError extends WebGPUBertError {
   override readonly name = 'InputError';
+}
+
+/** The error for an argument that is not what it should be. */
+export function wrong(name: string, value: unknown, expected: string, next?: string): InputError {
+  return new InputError({ what: `${name} is wrong`, actual: describe(value), expected, next });
 }

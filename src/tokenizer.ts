@@ -1,7 +1,6 @@
 import { Callable } from './callable.ts';
-import { InputError } from './errors.ts';
+import { describe, InputError, wrong } from './errors.ts';
 import { Tensor } from './tensor.ts';
-import { describe } from './text/component.ts';
 import { cleanUp } from './text/decoder.ts';
 import type { Encoding } from './text/encoding.ts';
 import { ROLES } from './text/special-tokens.ts';
@@ -235,11 +234,7 @@ function pairsOf(count: number, isBatched: boolean, pair: TokenizerOptions['text
   if (pair === null || pair === undefined) return [];
   const pairs = Array.isArray(pair) ? pair : [pair];
   if (Array.isArray(pair) === isBatched && pairs.length === count) return pairs;
-  throw new InputError({
-    what: 'text_pair does not go with the text',
-    actual: describe(pair),
-    expected: isBatched ? `a list of ${count}` : 'a string, as the text is',
-  });
+  throw wrong('text_pair', pair, isBatched ? `a list of ${count}, as the texts are` : 'a string, as the text is');
 }
 
 function toTensors(fields: Record<string, (number | [number, number])[][]>, samples?: readonly number[]) {

@@ -183,8 +183,8 @@ describe('bad input', () => {
   it.each([[undefined], [null], [5], [['a']], [{}]])('%j is not a text', value => {
     const encode = () => tokenizer(bert).encode(value as string);
     expect(encode).toThrow(InputError);
-    expect(encode).toThrow(/the text is not a string: got/);
-    expect(() => tokenizer(bert).encode('a', { pair: 7 as unknown as string })).toThrow(/the pair is not a string/);
+    expect(encode).toThrow(/the text is wrong: got/);
+    expect(() => tokenizer(bert).encode('a', { pair: 7 as unknown as string })).toThrow(/the pair is wrong/);
   });
 
   it.each([

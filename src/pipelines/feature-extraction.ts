@@ -1,6 +1,7 @@
+import { wrong } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { joined, padTokens } from '../model-outputs.ts';
-import { checkNames, wrong } from '../tasks/arguments.ts';
+import { checkNames } from '../tasks/arguments.ts';
 import { normalizeRows, type PoolingName, poolingOf, textList, truncateRows } from '../tasks/feature-extraction.ts';
 import {
   type Precision,

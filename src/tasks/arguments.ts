@@ -1,16 +1,4 @@
-import { InputError, UnsupportedError } from '../errors.ts';
-
-/** What a value is, in a few words, for an error. */
-export function kindOf(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  return typeof value === 'object' && value ? 'an object' : String(value);
-}
-
-/** The error for an argument that is not what it should be. */
-export function wrong(name: string, value: unknown, expected: string): InputError {
-  return new InputError({ what: `${name} is wrong`, actual: kindOf(value), expected });
-}
+import { describe, UnsupportedError, wrong } from '../errors.ts';
 
 /**
  * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
@@ -54,7 +42,7 @@ export function choice<Name extends string>(
 ): Name {
   const chosen = (value ?? fallback) as Name;
   if (names.includes(chosen)) return chosen;
-  throw new UnsupportedError({ what: `${name} is wrong`, actual: kindOf(value), supported: names });
+  throw new UnsupportedError({ what: `${name} is wrong`, actual: describe(value), supported: names });
 }
 
 export function text(name: string, value: unknown): string {

@@ -1,4 +1,5 @@
-import { choice, count, text, wrong } from './arguments.ts';
+import { wrong } from '../errors.ts';
+import { choice, count, text } from './arguments.ts';
 import { FUNCTION_NAMES, ranked, type ScoreFunction, toScores } from './scores.ts';
 
 export interface TextClassificationOptions {

@@ -1,5 +1,5 @@
-import { UnsupportedError } from '../errors.ts';
-import { choice, count, flag, kindOf } from './arguments.ts';
+import { describe, UnsupportedError } from '../errors.ts';
+import { choice, count, flag } from './arguments.ts';
 import { ranked, toScores } from './scores.ts';
 
 export interface TextRankingOptions {
@@ -30,7 +30,7 @@ export function configuredActivation(config: Readonly<Record<string, unknown>>):
   if (Object.hasOwn(TORCH_NAMES, name)) return TORCH_NAMES[name as keyof typeof TORCH_NAMES];
   throw new UnsupportedError({
     what: 'config.json names an activation that is not built',
-    actual: kindOf(path),
+    actual: describe(path),
     supported: ['torch.nn.Sigmoid', 'torch.nn.Identity'],
     next: 'Pass `activation: "none"` for the raw scores.',
   });

@@ -1,5 +1,5 @@
+import { malformed } from '../fields.ts';
 import type { AlignedText } from './aligned-text.ts';
-import { malformed } from './component.ts';
 
 /**
  * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements that
@@ -15,17 +15,16 @@ export class Charsmap {
   private readonly decoder = new TextDecoder();
 
   constructor(base64: string) {
+    const fail = () => malformed('normalizer.precompiled_charsmap', base64, 'base64 of a trie and its replacements');
     let bytes: Uint8Array;
     try {
       bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
     } catch {
-      throw malformed('normalizer.precompiled_charsmap', base64, 'base64');
+      throw fail();
     }
     const view = new DataView(bytes.buffer);
-    const trieBytes = bytes.length < 4 ? Number.NaN : view.getUint32(0, true);
-    if (!(trieBytes >= 4 && trieBytes % 4 === 0 && 4 + trieBytes <= bytes.length)) {
-      throw malformed('normalizer.precompiled_charsmap', base64, 'a trie and its replacements');
-    }
+    const trieBytes = bytes.length < 4 ? 0 : view.getUint32(0, true);
+    if (trieBytes === 0 || trieBytes % 4 > 0 || 4 + trieBytes > bytes.length) throw fail();
     this.trie = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
     this.replacements = bytes.subarray(4 + trieBytes);
   }
