@@ -14,7 +14,11 @@ export interface Complaint {
 /** A value in few words, for `actual`. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
-  if (Array.isArray(value)) return value.length ? `a list of ${value.length}` : 'an empty list';
+  if (Array.isArray(value)) {
+    if (value.length === 0) return 'an empty list';
+    if (value.length < 9 && value.every(Number.isFinite)) return `[${value.join(', ')}]`;
+    return `a list of ${value.length}`;
+  }
   if (typeof value === 'object' && value) return `an object ({ ${Object.keys(value).slice(0, 4).join(', ')} })`;
   return typeof value === 'number' ? `number ${value}` : String(value);
 }

@@ -90,7 +90,7 @@ describe('a call', () => {
   });
 
   it('refuses what it cannot do', () => {
-    expect(() => tokenizer([])).toThrow(/there is no text/);
+    expect(() => tokenizer([])).toThrow(/the list of texts is wrong/);
     expect(() => tokenizer(['a', 5 as unknown as string])).toThrow(
       /the text is wrong: got number 5, expected a string/,
     );

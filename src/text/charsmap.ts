@@ -8,8 +8,6 @@ import type { AlignedText } from './aligned-text.ts';
 export class Charsmap {
   private readonly trie: Uint32Array;
   private readonly replacements: Uint8Array;
-  /** What was looked up before: texts are made of few different characters. */
-  private readonly known = new Map<string, string | undefined>();
   private readonly segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
   private readonly encoder = new TextEncoder();
   private readonly decoder = new TextDecoder();
@@ -34,7 +32,7 @@ export class Charsmap {
     const changes: number[] = [];
     let modified = false;
     const apply = (part: string): boolean => {
-      const replacement = this.lookup(part);
+      const replacement = this.search(part);
       if (replacement === undefined) return false;
       modified = true;
       const added = [...replacement];
@@ -61,14 +59,6 @@ export class Charsmap {
     // Printable ASCII alone has no clusters, and asking the segmenter is slow.
     if (/^[ -~]*$/.test(text)) yield* text;
     else for (const { segment } of this.segmenter.segment(text)) yield segment;
-  }
-
-  private lookup(part: string): string | undefined {
-    if (!this.known.has(part)) {
-      if (this.known.size >= 10_000) this.known.clear();
-      this.known.set(part, this.search(part));
-    }
-    return this.known.get(part);
   }
 
   /** The replacement of the shortest key that `part` starts with. */
