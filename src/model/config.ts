@@ -34,6 +34,10 @@ export interface EncoderConfig {
   readonly relativeBuckets: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
+  /** Where a sequence is classified by its first token through a dense layer, not by the pooler: that layer's activation. */
+  readonly classifier: Activation | undefined;
+  /** Of the masked-LM transform. */
+  readonly maskedActivation: Activation;
   /** The classes of a head, by index; Python's default is LABEL_0 and LABEL_1. */
   readonly labels: readonly string[];
   readonly problemType: string | undefined;
@@ -69,12 +73,16 @@ interface Family {
   readonly sharedLayers?: true;
   readonly relativeBias?: true;
   readonly tasks?: true;
+  /** See EncoderConfig. */
+  readonly classifier?: Activation;
+  /** Where it is not the encoder's. */
+  readonly maskedActivation?: Activation;
 }
 
 type FieldName = 'hidden_size' | 'num_attention_heads' | 'num_hidden_layers' | 'intermediate_size' | 'hidden_act';
 
 const BERT: Family = { types: 2, activation: 'gelu', eps: 1e-12 };
-const ROBERTA: Family = { ...BERT, fairseqPositions: true };
+const ROBERTA: Family = { ...BERT, fairseqPositions: true, classifier: 'tanh', maskedActivation: 'gelu' };
 
 /** The families by `model_type`; defaults are those of transformers' config classes. */
 const FAMILIES: Readonly<Record<string, Family>> = {
@@ -82,6 +90,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   distilbert: {
     ...BERT,
     types: 0,
+    classifier: 'relu',
     fields: {
       hidden_size: 'dim',
       num_attention_heads: 'n_heads',
@@ -93,9 +102,9 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   roberta: ROBERTA,
   'xlm-roberta': ROBERTA,
   camembert: ROBERTA,
-  electra: { ...BERT, projection: 'if needed' },
+  electra: { ...BERT, projection: 'if needed', classifier: 'gelu', maskedActivation: 'gelu' },
   albert: { ...BERT, activation: 'gelu_new', projection: 'always', sharedLayers: true },
-  mpnet: { ...BERT, types: 0, fairseqPositions: true, relativeBias: true },
+  mpnet: { ...ROBERTA, types: 0, relativeBias: true },
   ernie: { ...BERT, tasks: true },
 };
 
@@ -126,6 +135,7 @@ export function readConfig(raw: unknown): EncoderConfig {
     throw malformed(sizes, hiddenSize / heads, 'heads of a whole size', FILE, CheckpointError);
   }
   const act = named('hidden_act');
+  const activation = ACTIVATIONS[oneOf(act, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
   const layers = count(named('num_hidden_layers'));
   const groups = family.sharedLayers ? count('num_hidden_groups', 1) : layers;
   const padTokenId = fields.integer('pad_token_id', family.fairseqPositions ? 1 : 0);
@@ -139,7 +149,7 @@ export function readConfig(raw: unknown): EncoderConfig {
     heads,
     headSize: hiddenSize / heads,
     intermediateSize: count(named('intermediate_size')),
-    activation: ACTIVATIONS[oneOf(act, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!,
+    activation,
     normEps: fields.get('layer_norm_eps', isEps, 'a number from 0 to 1', family.eps),
     maxPositions: count('max_position_embeddings') - positionOffset,
     positionOffset,
@@ -151,6 +161,8 @@ export function readConfig(raw: unknown): EncoderConfig {
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
     relativeBuckets: family.relativeBias ? count('relative_attention_num_buckets', 32) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
+    classifier: family.classifier,
+    maskedActivation: family.maskedActivation ?? activation,
     labels: labelsOf(fields),
     problemType: isText(json.problem_type) ? json.problem_type : undefined,
     raw: json,
