@@ -50,6 +50,13 @@ export function text(name: string, value: unknown): string {
   throw wrong(name, value, 'a string');
 }
 
+/** A text or a list of texts, as a list of what `item` makes of each. Throws InputError for an empty list. */
+export function textList<T>(texts: unknown, item: (name: string, value: unknown) => T): T[] {
+  if (!Array.isArray(texts)) return [item('the text', texts)];
+  if (texts.length === 0) throw wrong('the list of texts', texts, 'at least one text');
+  return texts.map((each, i) => item(`text ${i} of ${texts.length}`, each));
+}
+
 /** A list that is not empty, every item checked by `item`. */
 export function listOf<T>(name: string, value: unknown, item: (name: string, value: unknown) => T): T[] {
   if (Array.isArray(value) && value.length > 0) return value.map((each, i) => item(`${name}[${i}]`, each));

@@ -1,5 +1,4 @@
-import { wrong } from '../errors.ts';
-import { choice, count, text } from './arguments.ts';
+import { choice, count } from './arguments.ts';
 
 /** How the rows of a text's tokens become one: the names of transformers.js, `max`, and `model`: what the checkpoint's modules say. */
 export const POOLING_NAMES = ['none', 'mean', 'cls', 'first_token', 'max', 'last_token', 'eos', 'model'] as const;
@@ -11,13 +10,6 @@ const ON_GPU = { mean: 'mean', cls: 'cls', first_token: 'cls', max: 'max', last_
 export function poolingOf(name: string): (typeof ON_GPU)[keyof typeof ON_GPU] | undefined {
   const pooling = choice('pooling', name, POOLING_NAMES, 'none');
   return pooling === 'none' || pooling === 'model' ? undefined : ON_GPU[pooling];
-}
-
-/** A text or a list of texts, as a list. Throws InputError for what is neither, and for an empty list. */
-export function textList(texts: unknown): readonly string[] {
-  if (!Array.isArray(texts)) return [text('the text', texts)];
-  if (texts.length === 0) throw wrong('the list of texts', texts, 'at least one text');
-  return texts.map((each, i) => text(`text ${i} of ${texts.length}`, each));
 }
 
 /** Every row of [rows, columns] scaled to length 1, in place; max(norm, 1e-12) as torch.nn.functional.normalize. */

@@ -79,23 +79,13 @@ function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: st
     const next = pieces.map((_, i) => i + 1);
     const previous = pieces.map((_, i) => i - 1);
     const gone = new Uint8Array(pieces.length);
-    const merge = (position: number, right: number): Queued[] => {
-      const found = position >= 0 && right < pieces.length ? find(pieces[position]!, pieces[right]!) : undefined;
-      return found ? [{ ...found, position }] : [];
+    const queue = new MergeQueue();
+    const offer = (left: number, right: number) => {
+      if (left < 0 || right >= pieces.length) return;
+      const merge = find(pieces[left]!, pieces[right]!);
+      if (merge !== undefined) queue.push({ ...merge, position: left });
     };
-    // Sorted, the next one last: a long word would be quadratic if it were searched for each time.
-    const queue = pieces.flatMap((_, i) => merge(i, i + 1)).sort(last);
-    const offer = (position: number, right: number) => {
-      for (const item of merge(position, right)) {
-        let [low, high] = [0, queue.length];
-        while (low < high) {
-          const middle = (low + high) >> 1;
-          if (last(queue[middle]!, item) < 0) low = middle + 1;
-          else high = middle;
-        }
-        queue.splice(low, 0, item);
-      }
-    };
+    for (let i = 0; i + 1 < pieces.length; i++) offer(i, i + 1);
     for (let top = queue.pop(); top !== undefined; top = queue.pop()) {
       const left = top.position;
       const right = next[left]!;
@@ -115,4 +105,38 @@ function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: st
 
 type Queued = Merge & { position: number };
 
-const last = (a: Queued, b: Queued) => b.rank - a.rank || b.position - a.position;
+/** A binary heap: long words would be quadratic without one. */
+class MergeQueue {
+  private readonly heap: Queued[] = [];
+
+  push(item: Queued): void {
+    const { heap } = this;
+    let at = heap.push(item) - 1;
+    for (let parent = (at - 1) >> 1; at > 0 && before(item, heap[parent]!); parent = (at - 1) >> 1) {
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = item;
+  }
+
+  pop(): Queued | undefined {
+    const { heap } = this;
+    const top = heap[0];
+    const item = heap.pop();
+    if (item === undefined || heap.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
+      if (child >= heap.length || !before(heap[child]!, item)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = item;
+    return top;
+  }
+}
+
+function before(a: Queued, b: Queued): boolean {
+  return a.rank < b.rank || (a.rank === b.rank && a.position < b.position);
+}
