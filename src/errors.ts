@@ -100,3 +100,14 @@ export class InputError extends WebGPUBertError {
 export function wrong(name: string, value: unknown, expected: string, next?: string): InputError {
   return new InputError({ what: `${name} is wrong`, actual: describe(value), expected, next });
 }
+
+/** A value that this library does. Throws UnsupportedError for another, with the list. */
+export function oneOf<T>(name: string, value: unknown, supported: readonly T[], next?: string): T {
+  if (supported.includes(value as T)) return value as T;
+  throw new UnsupportedError({
+    what: `${name} is not supported`,
+    actual: describe(value),
+    supported: supported.map(String),
+    next,
+  });
+}

@@ -1,5 +1,5 @@
 import type { ModelSource } from './checkpoint/types.ts';
-import { UnsupportedError } from './errors.ts';
+import { oneOf, UnsupportedError } from './errors.ts';
 import { Fields } from './fields.ts';
 import type { DenseLayer } from './model/encoder.ts';
 
@@ -38,9 +38,7 @@ export async function readModules(source: ModelSource): Promise<SentenceModules 
     (await source.json(file, { optional: true })) ?? {},
     file,
   ).json;
-  if (lower === true) {
-    throw new UnsupportedError({ what: `do_lower_case of ${file} is not supported`, supported: ['false'] });
-  }
+  oneOf(`do_lower_case of ${file}`, lower ?? false, [false]);
   const [, first, ...rest] = chainOf(modules);
   const config = async ({ path }: Module) => fieldsOf(await source.json(`${path}/config.json`), `${path}/config.json`);
   const pooling = poolingOf((await config(first!)).json);
@@ -98,17 +96,15 @@ function poolingOf(config: Record<string, unknown>): SentenceModules['pooling'] 
         )
       : [config.pooling_mode].flat().map(String);
   return POOLINGS[
-    oneOf("this checkpoint's pooling", modes.join(' and '), Object.keys(POOLINGS) as (keyof typeof POOLINGS)[])
+    oneOf(
+      "this checkpoint's pooling",
+      modes.join(' and ') || 'none',
+      Object.keys(POOLINGS) as (keyof typeof POOLINGS)[],
+    )
   ];
 }
 
 const fieldsOf = (value: unknown, file: string) => new Fields(value, '', file);
-
-/** A name that is built; others are not. */
-function oneOf<Name extends string>(what: string, name: string, supported: readonly Name[]): Name {
-  if ((supported as readonly string[]).includes(name)) return name as Name;
-  throw new UnsupportedError({ what: `${what} is not supported`, actual: name || 'none', supported });
-}
 
 function denseOf(fields: Fields): DenseLayer {
   const { json } = fields;

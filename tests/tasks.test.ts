@@ -274,7 +274,7 @@ describe('text-ranking', () => {
 
   test('errors', () => {
     const tanh = { sentence_transformers: { activation_fn: 'torch.nn.Tanh' } };
-    expect(() => rankingOptions({}, tanh, 1, 2)).toThrow('config.json names an activation that is not built');
+    expect(() => rankingOptions({}, tanh, 1, 2)).toThrow('the activation that config.json names is not supported');
     expect(rankingOptions({ activation: 'none' }, tanh, 1, 2).activation).toBe('none');
     expect(() => rankingOptions({}, {}, 3, 2)).toThrow('only a model with one label ranks documents: got 3 labels');
   });

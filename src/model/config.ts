@@ -1,5 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
-import { CheckpointError, UnsupportedError } from '../errors.ts';
+import { CheckpointError, oneOf } from '../errors.ts';
 import { Fields, isText, malformed } from '../fields.ts';
 
 /** What the encoder needs to know of a checkpoint: config.json, checked once and under one set of names. */
@@ -124,8 +124,8 @@ export function readConfig(raw: unknown): EncoderConfig {
   const fields = new Fields(raw, '', FILE, CheckpointError);
   const { json } = fields;
   const modelType = String(json.model_type);
-  const family = FAMILIES[oneOf('model_type', json.model_type, MODEL_TYPES)]!;
-  for (const [name, only] of Object.entries(ONLY)) oneOf(name, json[name] ?? only, [only]);
+  const family = FAMILIES[oneOf(`"model_type" of ${FILE}`, json.model_type, MODEL_TYPES)]!;
+  for (const [name, only] of Object.entries(ONLY)) oneOf(`"${name}" of ${FILE}`, json[name] ?? only, [only]);
   const named = (name: FieldName) => family.fields?.[name] ?? name;
   const count = (name: string, missing?: number) => fields.integer(name, missing, 1);
   const hiddenSize = count(named('hidden_size'));
@@ -135,7 +135,8 @@ export function readConfig(raw: unknown): EncoderConfig {
     throw malformed(sizes, hiddenSize / heads, 'heads of a whole size', FILE, CheckpointError);
   }
   const act = named('hidden_act');
-  const activation = ACTIVATIONS[oneOf(act, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
+  const activation =
+    ACTIVATIONS[oneOf(`"${act}" of ${FILE}`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
   const layers = count(named('num_hidden_layers'));
   const groups = family.sharedLayers ? count('num_hidden_groups', 1) : layers;
   const padTokenId = fields.integer('pad_token_id', family.fairseqPositions ? 1 : 0);
@@ -167,16 +168,6 @@ export function readConfig(raw: unknown): EncoderConfig {
     problemType: isText(json.problem_type) ? json.problem_type : undefined,
     raw: json,
   };
-}
-
-/** A value that is built; others are not. */
-function oneOf<T>(name: string, value: unknown, supported: readonly T[]): T {
-  if (supported.includes(value as T)) return value as T;
-  throw new UnsupportedError({
-    what: `this "${name}" of ${FILE} is not supported`,
-    actual: JSON.stringify(value) ?? 'none',
-    supported: supported.map(String),
-  });
 }
 
 const isEps = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value < 1;

@@ -1,4 +1,4 @@
-import { describe, UnsupportedError, wrong } from '../errors.ts';
+import { oneOf, UnsupportedError, wrong } from '../errors.ts';
 
 /**
  * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
@@ -40,9 +40,7 @@ export function choice<Name extends string>(
   names: readonly Name[],
   fallback: Name,
 ): Name {
-  const chosen = (value ?? fallback) as Name;
-  if (names.includes(chosen)) return chosen;
-  throw new UnsupportedError({ what: `${name} is wrong`, actual: describe(value), supported: names });
+  return oneOf(name, value ?? fallback, names);
 }
 
 export function text(name: string, value: unknown): string {
