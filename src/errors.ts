@@ -33,17 +33,15 @@ function sentence({ what, actual, expected, next }: Complaint): string {
 /** The base of every error this library throws on purpose; `name` is the class's name, also in a minified build. */
 export class WebGPUBertError extends Error {
   override readonly name: string = 'WebGPUBertError';
-  readonly what: string;
-  readonly actual: string | undefined;
-  readonly expected: string | undefined;
-  readonly next: string | undefined;
+  declare readonly what: string;
+  declare readonly actual: string | undefined;
+  declare readonly expected: string | undefined;
+  declare readonly next: string | undefined;
 
-  constructor(complaint: Complaint) {
-    super(sentence(complaint), complaint.cause === undefined ? undefined : { cause: complaint.cause });
-    this.what = complaint.what;
-    this.actual = complaint.actual;
-    this.expected = complaint.expected;
-    this.next = complaint.next;
+  /** What a subclass is told beside a complaint becomes its fields. */
+  constructor({ cause, ...complaint }: Complaint) {
+    super(sentence(complaint), cause === undefined ? undefined : { cause });
+    Object.assign(this, complaint);
   }
 }
 
@@ -55,39 +53,33 @@ export class DeviceError extends WebGPUBertError {
 /** A file could not be had, or is not what its name says (404, a web page instead of JSON, a wrong sha256). */
 export class SourceError extends WebGPUBertError {
   override readonly name = 'SourceError';
-  readonly file: string;
-  readonly url: string | undefined;
-  readonly status: number | undefined;
+  declare readonly file: string;
+  declare readonly url: string | undefined;
+  declare readonly status: number | undefined;
 
   constructor(complaint: Complaint & { file: string; url?: string; status?: number }) {
     super(complaint);
-    this.file = complaint.file;
-    this.url = complaint.url;
-    this.status = complaint.status;
   }
 }
 
 /** The bytes of a checkpoint are malformed, or a tensor is missing or of another shape. */
 export class CheckpointError extends WebGPUBertError {
   override readonly name = 'CheckpointError';
-  readonly file: string | undefined;
-  readonly tensor: string | undefined;
+  declare readonly file: string | undefined;
+  declare readonly tensor: string | undefined;
 
   constructor(complaint: Complaint & { file?: string; tensor?: string }) {
     super(complaint);
-    this.file = complaint.file;
-    this.tensor = complaint.tensor;
   }
 }
 
 /** A model, task or option that this library does not do; `supported` lists what it does. */
 export class UnsupportedError extends WebGPUBertError {
   override readonly name = 'UnsupportedError';
-  readonly supported: readonly string[];
+  declare readonly supported: readonly string[];
 
   constructor(complaint: Complaint & { supported: readonly string[] }) {
     super({ ...complaint, expected: complaint.expected ?? `one of ${complaint.supported.join(', ')}` });
-    this.supported = complaint.supported;
   }
 }
 
