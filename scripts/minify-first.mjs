@@ -13,7 +13,8 @@ export function minifyFirst() {
       const { code, map } = await minify(source, {
         module: true,
         ecma: 2020,
-        compress: { passes: 2 },
+        compress: { passes: 3 },
+        mangle: false,
         sourceMap: { asObject: true },
       });
       if (code === undefined) throw new Error('terser gave no code');

@@ -4,7 +4,7 @@ import { openSource } from './checkpoint/source.ts';
 import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
-import { InputError, UnsupportedError } from './errors.ts';
+import { wrong } from './errors.ts';
 import type { EncoderConfig } from './model/config.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
@@ -12,6 +12,7 @@ import { checkSequence } from './model/input.ts';
 import { type ModelInputs, unpadInputs } from './model-inputs.ts';
 import { joinSlices, padPairs, padTokens, stack } from './model-outputs.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
+import { checkNames } from './tasks/arguments.ts';
 import type { Tensor } from './tensor.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 
@@ -75,12 +76,8 @@ export class PreTrainedModel extends (Callable as new () => object) {
 
   /** What calling the model does. Throws InputError, DeviceError, or the signal's reason. */
   async _call(inputs: ModelInputs, given?: ModelCallOptions | null): Promise<Partial<ModelOutput>> {
-    const options = given ?? {};
+    const options = checkNames('a model', given, CALL_OPTIONS);
     const { signal } = options;
-    for (const name of Object.keys(options)) {
-      if (CALL_OPTIONS.includes(name)) continue;
-      throw new UnsupportedError({ what: `a model has no option "${name}"`, supported: CALL_OPTIONS });
-    }
     const { config, head, hasPooler } = this.#engine;
     const { rows, width, choices } = unpadInputs(config, inputs, head === 'MultipleChoice');
     const sequences = rows.map(row => checkSequence(config, row));
@@ -125,11 +122,7 @@ function layerList(name: string, asked: boolean | readonly number[] | undefined,
   if (asked === undefined || asked === false) return undefined;
   if (asked === true) return Array.from({ length: count }, (_, i) => i);
   if (Array.isArray(asked) && asked.every(i => Number.isInteger(i) && i >= 0 && i < count)) return [...asked];
-  throw new InputError({
-    what: `${name} is wrong`,
-    actual: JSON.stringify(asked),
-    expected: `true, false, or a list of whole numbers from 0 to ${count - 1}`,
-  });
+  throw wrong(name, asked, `true, false, or a list of whole numbers from 0 to ${count - 1}`);
 }
 
 function headOutputs(

@@ -3,12 +3,24 @@ export interface Complaint {
   /** What went wrong, as a short clause: `tensor "pooler.dense.weight" has the wrong shape`. */
   what: string;
   /** What was found. */
-  actual?: string;
+  actual?: string | undefined;
   /** What would have been right. */
-  expected?: string;
+  expected?: string | undefined;
   /** What the reader can do about it, as a full sentence. */
-  next?: string;
+  next?: string | undefined;
   cause?: unknown;
+}
+
+/** A value in few words, for `actual`. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 60));
+  if (Array.isArray(value)) {
+    if (value.length === 0) return 'an empty list';
+    if (value.length < 9 && value.every(Number.isFinite)) return `[${value.join(', ')}]`;
+    return `a list of ${value.length}`;
+  }
+  if (typeof value === 'object' && value) return `an object ({ ${Object.keys(value).slice(0, 4).join(', ')} })`;
+  return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
 function sentence({ what, actual, expected, next }: Complaint): string {
@@ -21,17 +33,15 @@ function sentence({ what, actual, expected, next }: Complaint): string {
 /** The base of every error this library throws on purpose; `name` is the class's name, also in a minified build. */
 export class WebGPUBertError extends Error {
   override readonly name: string = 'WebGPUBertError';
-  readonly what: string;
-  readonly actual: string | undefined;
-  readonly expected: string | undefined;
-  readonly next: string | undefined;
+  declare readonly what: string;
+  declare readonly actual: string | undefined;
+  declare readonly expected: string | undefined;
+  declare readonly next: string | undefined;
 
-  constructor(complaint: Complaint) {
-    super(sentence(complaint), complaint.cause === undefined ? undefined : { cause: complaint.cause });
-    this.what = complaint.what;
-    this.actual = complaint.actual;
-    this.expected = complaint.expected;
-    this.next = complaint.next;
+  /** What a subclass is told beside a complaint becomes its fields. */
+  constructor({ cause, ...complaint }: Complaint) {
+    super(sentence(complaint), cause === undefined ? undefined : { cause });
+    Object.assign(this, complaint);
   }
 }
 
@@ -43,43 +53,53 @@ export class DeviceError extends WebGPUBertError {
 /** A file could not be had, or is not what its name says (404, a web page instead of JSON, a wrong sha256). */
 export class SourceError extends WebGPUBertError {
   override readonly name = 'SourceError';
-  readonly file: string;
-  readonly url: string | undefined;
-  readonly status: number | undefined;
+  declare readonly file: string;
+  declare readonly url: string | undefined;
+  declare readonly status: number | undefined;
 
   constructor(complaint: Complaint & { file: string; url?: string; status?: number }) {
     super(complaint);
-    this.file = complaint.file;
-    this.url = complaint.url;
-    this.status = complaint.status;
   }
 }
 
 /** The bytes of a checkpoint are malformed, or a tensor is missing or of another shape. */
 export class CheckpointError extends WebGPUBertError {
   override readonly name = 'CheckpointError';
-  readonly file: string | undefined;
-  readonly tensor: string | undefined;
+  declare readonly file: string | undefined;
+  declare readonly tensor: string | undefined;
 
   constructor(complaint: Complaint & { file?: string; tensor?: string }) {
     super(complaint);
-    this.file = complaint.file;
-    this.tensor = complaint.tensor;
   }
 }
 
 /** A model, task or option that this library does not do; `supported` lists what it does. */
 export class UnsupportedError extends WebGPUBertError {
   override readonly name = 'UnsupportedError';
-  readonly supported: readonly string[];
+  declare readonly supported: readonly string[];
 
   constructor(complaint: Complaint & { supported: readonly string[] }) {
     super({ ...complaint, expected: complaint.expected ?? `one of ${complaint.supported.join(', ')}` });
-    this.supported = complaint.supported;
   }
 }
 
 /** An argument of a call is not what it should be. Nothing was run, nothing was changed. */
 export class InputError extends WebGPUBertError {
   override readonly name = 'InputError';
+}
+
+/** The error for an argument that is not what it should be. */
+export function wrong(name: string, value: unknown, expected: string, next?: string): InputError {
+  return new InputError({ what: `${name} is wrong`, actual: describe(value), expected, next });
+}
+
+/** A value that this library does. Throws UnsupportedError for another, with the list. */
+export function oneOf<T>(name: string, value: unknown, supported: readonly T[], next?: string): T {
+  if (supported.includes(value as T)) return value as T;
+  throw new UnsupportedError({
+    what: `${name} is not supported`,
+    actual: describe(value),
+    supported: supported.map(String),
+    next,
+  });
 }

@@ -1,4 +1,4 @@
-import { InputError, UnsupportedError } from './errors.ts';
+import { describe, InputError, UnsupportedError, wrong } from './errors.ts';
 import type { EncoderConfig } from './model/config.ts';
 import { positionsOf, type RawSequence } from './model/input.ts';
 import { Tensor } from './tensor.ts';
@@ -41,12 +41,12 @@ const TOKENIZER_NAMES = ['offset_mapping', 'special_tokens_mask', 'overflow_to_s
  */
 export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: boolean): UnpaddedInputs {
   if (typeof inputs !== 'object' || inputs === null || inputs.input_ids === undefined) {
-    throw new InputError({
-      what: 'a model was called without input_ids',
-      actual: inputs === null ? 'null' : typeof inputs,
-      expected: '{ input_ids, attention_mask, token_type_ids }',
-      next: 'Pass what the tokenizer returns.',
-    });
+    throw wrong(
+      'the input of the model',
+      inputs,
+      '{ input_ids, attention_mask, … }',
+      'Pass what the tokenizer returns.',
+    );
   }
   for (const [name, value] of Object.entries(inputs)) {
     if (NAMES.includes(name) || TOKENIZER_NAMES.includes(name) || value === undefined || value === null) continue;
@@ -67,9 +67,7 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: 
   };
   const mask = optional('attention_mask');
   const odd = mask?.flat().find(value => value !== 0 && value !== 1);
-  if (odd !== undefined) {
-    throw new InputError({ what: 'attention_mask has a wrong value', actual: String(odd), expected: '0 or 1' });
-  }
+  if (odd !== undefined) throw wrong('attention_mask', odd, '0 or 1');
   const types = optional('token_type_ids');
   const positions = optional('position_ids');
   const rows = ids.map((row, b) => {
@@ -94,29 +92,25 @@ function rowsOf(
   blocks: boolean,
 ): { rows: number[][]; choices: number | undefined } {
   const nested: unknown = given instanceof Tensor ? given.tolist() : given;
-  const wrong = (actual: string, next?: string) =>
-    new InputError({
-      what: `${name} is not a batch of rows`,
-      actual,
-      expected: blocks ? 'numbers of dims [B, choices, L]' : 'a Tensor of dims [B, L], or a list of lists of numbers',
-      next,
-    });
-  if (!Array.isArray(nested)) throw wrong(given instanceof Tensor ? 'a tensor without dims' : typeof given);
-  if (nested.length > 0 && !isRow(nested[0])) throw wrong('one flat list', 'For a single sequence pass [ids].');
+  const expected = `numbers of dims [B, ${blocks ? 'choices, ' : ''}L]`;
+  const fail = (actual: string, next?: string) =>
+    new InputError({ what: `${name} is not a batch of rows`, actual, expected, next });
+  if (!Array.isArray(nested)) throw fail(typeof nested);
+  if (nested.length > 0 && !isRow(nested[0])) throw fail('one flat list', 'For a single sequence pass [ids].');
   const isBlock = (value: unknown) => isRow(value) && value.length > 0 && isRow(value[0]);
   const choices = nested.some(isBlock) ? (nested[0] as unknown[]).length : undefined;
-  if (choices !== undefined && !blocks) throw wrong('three dims', 'Only models for multiple choice take choices.');
+  if (choices !== undefined && !blocks) throw fail('three dims');
   if (choices !== undefined && !nested.every(block => isBlock(block) && block.length === choices)) {
-    throw wrong('blocks of different numbers of choices');
+    throw fail('different numbers of choices');
   }
   const rows: unknown[] = choices === undefined ? nested : nested.flat();
   return {
     choices,
     rows: rows.map(row => {
-      if (!isRow(row)) throw wrong(`a row that is ${row === null ? 'null' : typeof row}`);
+      if (!isRow(row)) throw fail(`${describe(row)} for a row`);
       return Array.from(row, value => {
-        if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
-        throw wrong(`${JSON.stringify(value) ?? 'undefined'} in a row`);
+        if (/number|bigint|boolean/.test(typeof value)) return Number(value);
+        throw fail(`${describe(value)} in a row`);
       });
     }),
   };

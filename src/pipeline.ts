@@ -3,7 +3,7 @@ import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
-import { InputError, UnsupportedError, WebGPUBertError } from './errors.ts';
+import { InputError, oneOf, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
@@ -118,10 +118,7 @@ export async function pipeline<T extends Task>(
 ): Promise<Pipeline<T>> {
   const options = given ?? {};
   const name: string = Object.hasOwn(ALIASES, task) ? ALIASES[task as keyof typeof ALIASES] : task;
-  if (!Object.hasOwn(TASKS, name)) {
-    const supported = [...Object.keys(TASKS), ...Object.keys(ALIASES)];
-    throw new UnsupportedError({ what: 'this task is not supported', actual: JSON.stringify(task), supported });
-  }
+  oneOf('this task', name, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
   const info = TASKS[name as keyof typeof TASKS] as unknown as TaskInfo<Session>;
   const { device, format } = checkOptions(options);
   const where = model ?? info.model;

@@ -1,5 +1,6 @@
 import type { ModelSource } from './checkpoint/types.ts';
-import { SourceError, UnsupportedError } from './errors.ts';
+import { oneOf, UnsupportedError } from './errors.ts';
+import { Fields } from './fields.ts';
 import type { DenseLayer } from './model/encoder.ts';
 
 /** How a checkpoint of sentence-transformers makes one vector of a text: its modules after the transformer. */
@@ -32,25 +33,20 @@ const ACTIVATIONS: Readonly<Record<string, DenseLayer['activation']>> = {
 export async function readModules(source: ModelSource): Promise<SentenceModules | undefined> {
   const modules = await source.json('modules.json', { optional: true });
   if (modules === undefined) return undefined;
-  const { max_seq_length: maxLength, do_lower_case: lower } = object(
-    (await source.json('sentence_bert_config.json', { optional: true })) ?? {},
-    'sentence_bert_config.json',
-  );
-  if (lower === true) {
-    throw new UnsupportedError({
-      what: 'sentence_bert_config.json lowercases the text before the tokenizer, which is not built',
-      actual: 'do_lower_case: true',
-      supported: ['do_lower_case: false'],
-    });
-  }
+  const file = 'sentence_bert_config.json';
+  const { max_seq_length: maxLength, do_lower_case: lower } = fieldsOf(
+    (await source.json(file, { optional: true })) ?? {},
+    file,
+  ).json;
+  oneOf(`do_lower_case of ${file}`, lower ?? false, [false]);
   const [, first, ...rest] = chainOf(modules);
-  const config = async ({ path }: Module) => object(await source.json(`${path}/config.json`), `${path}/config.json`);
-  const pooling = poolingOf(await config(first!));
+  const config = async ({ path }: Module) => fieldsOf(await source.json(`${path}/config.json`), `${path}/config.json`);
+  const pooling = poolingOf((await config(first!)).json);
   const dense: DenseLayer[] = [];
   const files: string[] = [];
   for (const module of rest) {
     if (module.kind !== 'Dense') continue;
-    dense.push(denseOf(await config(module), `${module.path}/config.json`));
+    dense.push(denseOf(await config(module)));
     const file = `${module.path}/model.safetensors`;
     // That it is there is known before the model is loaded with it.
     await (await source.open(file))!.stream.cancel();
@@ -73,18 +69,18 @@ interface Module {
 /** The modules of modules.json in their order: a transformer, a pooling, dense layers, and a normalisation or none. */
 function chainOf(modules: unknown): readonly Module[] {
   const file = 'modules.json';
-  if (!Array.isArray(modules)) throw malformed(file, modules, 'a list of modules');
-  const chain = modules.map(module => {
-    const { type, path } = object(module, file);
-    if (typeof type !== 'string' || typeof path !== 'string')
-      throw malformed(file, module, 'modules of a type and a path');
-    // A class of the repository's own may have any name; it is told whole.
-    return { kind: type.replace(/^sentence_transformers\.(\w+\.)*/, ''), path };
-  });
+  const chain = fieldsOf({ modules }, file)
+    .list('modules')
+    .map(module => {
+      const fields = fieldsOf(module, file);
+      // A class of the repository's own may have any name; it is told whole.
+      const kind = fields.text('type').replace(/^sentence_transformers\.(\w+\.)*/, '');
+      return { kind, path: fields.text('path') };
+    });
   const kinds = chain.map(({ kind }) => kind).join(', ');
   if (/^Transformer, Pooling(, Dense)*(, Normalize)?$/.test(kinds)) return chain;
   throw new UnsupportedError({
-    what: 'the modules of modules.json are not built in this order, or one of them is not built at all',
+    what: `the modules of ${file}, or their order, are not supported`,
     actual: kinds || 'none',
     expected: 'Transformer, Pooling, any number of Dense, and at most one Normalize',
     supported: ['Transformer', 'Pooling', 'Dense', 'Normalize'],
@@ -99,51 +95,26 @@ function poolingOf(config: Record<string, unknown>): SentenceModules['pooling'] 
           key => (config[key] === true && /^pooling_mode_(.+?)(_tokens?)?$/.exec(key)?.[1]) || [],
         )
       : [config.pooling_mode].flat().map(String);
-  const [name] = modes;
-  if (modes.length === 1 && Object.hasOwn(POOLINGS, name!)) return POOLINGS[name as keyof typeof POOLINGS];
-  throw new UnsupportedError({
-    what: 'the pooling of this checkpoint is not built',
-    actual: modes.join(' and ') || 'none',
-    supported: Object.keys(POOLINGS),
-  });
+  return POOLINGS[
+    oneOf(
+      "this checkpoint's pooling",
+      modes.join(' and ') || 'none',
+      Object.keys(POOLINGS) as (keyof typeof POOLINGS)[],
+    )
+  ];
 }
 
-function object(value: unknown, file: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(file, value, 'an object');
-  return value as Record<string, unknown>;
+const fieldsOf = (value: unknown, file: string) => new Fields(value, '', file);
+
+function denseOf(fields: Fields): DenseLayer {
+  const { json } = fields;
+  oneOf('module_input_name', String(json.module_input_name ?? SENTENCE), [SENTENCE]);
+  oneOf('module_output_name', String(json.module_output_name ?? SENTENCE), [SENTENCE]);
+  oneOf('use_residual', String(json.use_residual ?? false), ['false']);
+  const name = fields.text('activation_function', 'Tanh').split('.').at(-1)!;
+  const activation = ACTIVATIONS[oneOf("a dense layer's activation", name, Object.keys(ACTIVATIONS))];
+  fields.integer('in_features');
+  return { outputs: fields.integer('out_features'), bias: json.bias !== false, activation };
 }
 
-function malformed(file: string, value: unknown, expected: string): SourceError {
-  return new SourceError({ file, what: `${file} is malformed`, actual: JSON.stringify(value), expected });
-}
-
-function denseOf(config: Record<string, unknown>, file: string): DenseLayer {
-  const { in_features: inputs, out_features: outputs, bias = true, activation_function: name = 'Tanh' } = config;
-  const elsewhere = ['module_input_name', 'module_output_name', 'use_residual'].find(
-    key => ![undefined, null, false, 'sentence_embedding'].includes(config[key] as null),
-  );
-  if (elsewhere) {
-    throw new UnsupportedError({
-      what: `${file} asks for what is not built`,
-      actual: `${elsewhere}: ${config[elsewhere]}`,
-      supported: ["module_input_name: 'sentence_embedding'", 'use_residual: false'],
-    });
-  }
-  const activation = String(name).split('.').at(-1)!;
-  if (!Object.hasOwn(ACTIVATIONS, activation)) {
-    throw new UnsupportedError({
-      what: `${file} names an activation that is not built`,
-      actual: String(name),
-      supported: Object.keys(ACTIVATIONS),
-    });
-  }
-  if (!Number.isSafeInteger(inputs) || !Number.isSafeInteger(outputs)) {
-    throw new SourceError({
-      file,
-      what: `${file} has no sizes`,
-      actual: `in_features ${inputs}, out_features ${outputs}`,
-      expected: 'whole numbers',
-    });
-  }
-  return { outputs: outputs as number, bias: bias !== false, activation: ACTIVATIONS[activation] };
-}
+const SENTENCE = 'sentence_embedding';

@@ -1,4 +1,4 @@
-import { InputError } from './errors.ts';
+import { InputError, wrong } from './errors.ts';
 
 const arrays = {
   float32: Float32Array,
@@ -31,7 +31,7 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
   constructor(type: TensorType, data: TensorData | readonly (number | bigint)[], dims: readonly number[]) {
     const size = dims.reduce((product, dim) => product * dim, 1);
     if (!Object.hasOwn(arrays, type)) {
-      throw new InputError({ what: 'unknown tensor type', actual: type, expected: Object.keys(arrays).join(', ') });
+      throw wrong('the type of a tensor', type, Object.keys(arrays).join(', '));
     }
     if (data.length !== size || !dims.every(Number.isSafeInteger)) {
       const expected = `${size} for dims [${dims.join(', ')}]`;
@@ -63,7 +63,7 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
   /** The only number of a tensor of one element. */
   item(): number | bigint {
     if (this.size === 1) return this.data[0]!;
-    throw new InputError({ what: 'only a tensor of one element has an item', actual: `${this.size} elements` });
+    throw wrong('item()', this.dims, 'a tensor of one element');
   }
 
   /** Nested arrays, one level for each dimension; a tensor without dimensions is its number. */
@@ -107,16 +107,8 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
 
   /** A copy with the dimensions in another order. */
   permute(...axes: number[]): Tensor {
-    if (
-      axes.length !== this.dims.length ||
-      new Set(axes).size !== axes.length ||
-      axes.some(axis => !(axis in this.dims))
-    ) {
-      throw new InputError({
-        what: 'the axes are no order of the dims',
-        actual: `[${axes.join(', ')}]`,
-        expected: `each of 0 to ${this.dims.length - 1} once`,
-      });
+    if (String([...axes].sort()) !== String(this.dims.map((_, axis) => axis).sort())) {
+      throw wrong('the order of axes', axes, `each of 0 to ${this.dims.length - 1} once`);
     }
     const whole = this.dims.map((dim): [number, number] => [0, dim]);
     return new Tensor(
@@ -164,7 +156,7 @@ function convert(type: TensorType, data: ArrayLike<number | bigint>): TensorData
 function within(index: number, length: number): number {
   const at = index < 0 ? index + length : index;
   if (Number.isInteger(at) && at >= 0 && at < length) return at;
-  throw new InputError({ what: 'the index is out of range', actual: String(index), expected: `below ${length}` });
+  throw wrong('the index', index, `below ${length}`);
 }
 
 function range(slice: Slice, dim: number): [number, number] {
@@ -173,5 +165,5 @@ function range(slice: Slice, dim: number): [number, number] {
   const clamp = (value: number) => Math.min(Math.max(value < 0 ? value + dim : value, 0), dim);
   const [start, end] = [clamp(slice[0] ?? 0), clamp(slice[1] ?? dim)];
   if (start <= end) return [start, end];
-  throw new InputError({ what: 'the slice ends before it starts', actual: `[${start}, ${end})` });
+  throw wrong('the slice', slice, 'one that does not end before it starts');
 }

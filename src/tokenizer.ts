@@ -1,7 +1,6 @@
 import { Callable } from './callable.ts';
-import { InputError } from './errors.ts';
+import { InputError, wrong } from './errors.ts';
 import { Tensor } from './tensor.ts';
-import { describe } from './text/component.ts';
 import { cleanUp } from './text/decoder.ts';
 import type { Encoding } from './text/encoding.ts';
 import { ROLES } from './text/special-tokens.ts';
@@ -104,7 +103,7 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     const isBatched = Array.isArray(text);
     const texts = isBatched ? text : [text];
     if (texts.length === 0) {
-      throw new InputError({ what: 'there is no text', actual: 'an empty list', expected: 'at least one text' });
+      throw wrong('the list of texts', texts, 'at least one text');
     }
     const pairs = pairsOf(texts.length, isBatched, options.text_pair ?? null);
     const { max_length, truncation, padding } = this.limits(options);
@@ -163,17 +162,17 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     options: { skip_special_tokens?: boolean; clean_up_tokenization_spaces?: boolean | null } = {},
   ): string {
     const isTensor = token_ids instanceof Tensor;
-    const isList = Array.isArray(token_ids) && token_ids.every(id => Number.isInteger(Number(id)));
-    const isRow = isTensor && (token_ids.dims.length === 1 || (token_ids.dims.length === 2 && token_ids.dims[0] === 1));
-    if (!isList && !isRow) {
-      throw new InputError({
-        what: 'these are not the ids of one text',
-        actual: isTensor ? `a tensor [${token_ids.dims.join(', ')}]` : describe(token_ids),
-        expected: 'a list of whole numbers or a tensor [T] or [1, T]',
-        next: 'Use batch_decode for several texts.',
-      });
+    const ids: unknown =
+      isTensor && !token_ids.dims.slice(0, -1).some(dim => dim !== 1) ? [...token_ids.data] : token_ids;
+    if (!Array.isArray(ids) || !ids.every(id => Number.isInteger(Number(id)))) {
+      const expected = 'a list of whole numbers or a tensor [T] or [1, T]';
+      throw wrong(
+        'the ids of a text',
+        isTensor ? token_ids.dims : ids,
+        expected,
+        'Use batch_decode for several texts.',
+      );
     }
-    const ids = (isTensor ? token_ids.data : token_ids) as Iterable<number | bigint>;
     const decoded = this.text.decode(ids, { skipSpecialTokens: options.skip_special_tokens ?? false });
     const cleans = options.clean_up_tokenization_spaces ?? this.config.clean_up_tokenization_spaces ?? true;
     return cleans ? cleanUp(decoded) : decoded;
@@ -235,11 +234,7 @@ function pairsOf(count: number, isBatched: boolean, pair: TokenizerOptions['text
   if (pair === null || pair === undefined) return [];
   const pairs = Array.isArray(pair) ? pair : [pair];
   if (Array.isArray(pair) === isBatched && pairs.length === count) return pairs;
-  throw new InputError({
-    what: 'text_pair does not go with the text',
-    actual: describe(pair),
-    expected: isBatched ? `a list of ${count}` : 'a string, as the text is',
-  });
+  throw wrong('text_pair', pair, isBatched ? `a list of ${count}, as the texts are` : 'a string, as the text is');
 }
 
 function toTensors(fields: Record<string, (number | [number, number])[][]>, samples?: readonly number[]) {

@@ -98,30 +98,17 @@ describe('everything that can be wrong', () => {
     ['header length of 2^63', huge, 'too long'],
     ['header length over 100 MB', justTooLong, 'too long'],
     ['header past the end of the file', pastEnd, 'past the end'],
-    ['invalid UTF-8', withHeader(Uint8Array.of(0x7b, 0xff, 0x7d)), 'not valid UTF-8'],
-    ['a byte order mark', withHeader('\ufeff{}'), 'does not start with "{"'],
-    ['leading space', withHeader(' {}'), 'does not start with "{"'],
-    ['an array', withHeader('[]'), 'does not start with "{"'],
-    ['an empty header', withHeader(''), 'does not start with "{"'],
-    ['cut JSON', withHeader('{"a":'), 'not valid JSON'],
-    ['two values', withHeader('{}{}'), 'not valid JSON'],
-    [
-      'a tensor twice',
-      withHeader(`{"a":${entry('U8', [0], [0, 0])},"a":${entry('U8', [0], [0, 0])}}`),
-      'key "a" twice',
-    ],
-    ['the same key in another spelling', withHeader(`{"a":${entry('U8', [0], [0, 0])}, "\\u0061" :{}}`), 'twice'],
-    ['a field twice', one('{"dtype":"U8","dtype":"F32","shape":[4],"data_offsets":[0,16]}'), 'key "dtype" twice'],
-    ['metadata twice', withHeader('{"__metadata__":{"a":"1","a":"2"}}'), 'key "a" twice'],
-    ['metadata no object', withHeader('{"__metadata__":"pt"}'), '__metadata__'],
-    ['metadata null', withHeader('{"__metadata__":null}'), '__metadata__'],
-    ['metadata with a number', withHeader('{"__metadata__":{"a":1}}'), '__metadata__'],
+    ['invalid UTF-8', withHeader(Uint8Array.of(0x7b, 0xff, 0x7d)), 'no JSON object'],
+    ['an array', withHeader('[]'), 'no JSON object'],
+    ['an empty header', withHeader(''), 'no JSON object'],
+    ['cut JSON', withHeader('{"a":'), 'no JSON object'],
+    ['two values', withHeader('{}{}'), 'no JSON object'],
     ['entry no object', one('5'), 'is malformed'],
     ['entry null', one('null'), 'is malformed'],
     ['entry an array', one('[]'), 'is malformed'],
-    ['no dtype', one('{"shape":[4],"data_offsets":[0,16]}'), 'has no dtype'],
-    ['no shape', one('{"dtype":"F32","data_offsets":[0,16]}'), 'has no shape'],
-    ['no data_offsets', one('{"dtype":"F32","shape":[4]}'), 'has no data_offsets'],
+    ['no dtype', one('{"shape":[4],"data_offsets":[0,16]}'), 'unknown dtype'],
+    ['no shape', one('{"dtype":"F32","data_offsets":[0,16]}'), 'malformed shape'],
+    ['no data_offsets', one('{"dtype":"F32","shape":[4]}'), 'malformed data_offsets'],
     ['unknown dtype', one(entry('F33', [4], [0, 16])), 'unknown dtype'],
     ['dtype a number', one('{"dtype":32,"shape":[4],"data_offsets":[0,16]}'), 'unknown dtype'],
     ['dtype of a prototype', one(entry('constructor', [4], [0, 16])), 'unknown dtype'],
@@ -130,14 +117,13 @@ describe('everything that can be wrong', () => {
     ['shape a fraction', one(entry('F32', [4.5], [0, 16])), 'malformed shape'],
     ['shape a string', one(entry('F32', ['4'], [0, 16])), 'malformed shape'],
     ['shape unsafe', one(entry('F32', [2 ** 53], [0, 16])), 'malformed shape'],
-    ['product overflow', one(entry('F32', [2 ** 30, 2 ** 30], [0, 16])), 'overflowing shape'],
-    ['product overflow with a zero', one(entry('F32', [2 ** 30, 2 ** 30, 0], [0, 0])), 'overflowing shape'],
-    ['bits overflow', one(entry('F64', [2 ** 48], [0, 16])), 'overflowing shape'],
-    ['half a byte', one(entry('F4', [3], [0, 1])), 'whole bytes'],
+    ['product overflow', one(entry('F32', [2 ** 30, 2 ** 30], [0, 16])), 'does not fit its data'],
+    ['bits overflow', one(entry('F64', [2 ** 48], [0, 16])), 'does not fit its data'],
+    ['half a byte', one(entry('F4', [3], [0, 1])), 'does not fit its data'],
     ['offsets not two', one(entry('F32', [4], [0])), 'malformed data_offsets'],
     ['offsets three', one(entry('F32', [4], [0, 8, 16])), 'malformed data_offsets'],
     ['offsets negative', one(entry('F32', [4], [-16, 0])), 'malformed data_offsets'],
-    ['begin after end', one(entry('F32', [4], [16, 0])), 'ends before it begins'],
+    ['begin after end', one(entry('F32', [4], [16, 0])), 'does not fit its data'],
     ['span too small', one(entry('F32', [4], [0, 12])), 'does not fit its data'],
     ['a hole at the start', one(entry('F32', [2], [8, 16])), 'hole'],
     [
@@ -165,8 +151,8 @@ describe('everything that can be wrong', () => {
     const error = failure(one(entry('F32', [4], [0, 12])));
     expect(error.tensor).toBe('a');
     expect(error.message).toBe(
-      'tensor "a" of a.safetensors has a shape that does not fit its data: got 12 bytes, expected 16 for F32 [4]. ' +
-        'The file is damaged: download or save it again.',
+      'tensor "a" of a.safetensors has a shape that does not fit its data: got 12, expected 16 bytes for F32 [4]. ' +
+        'Download the file again, or save it again.',
     );
   });
 

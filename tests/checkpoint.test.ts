@@ -84,7 +84,7 @@ describe('one file', () => {
   test('data can be read once', async () => {
     const checkpoint = await openCheckpoint(fakeSource({ 'model.safetensors': safetensors(TENSORS) }));
     await drain(checkpoint);
-    expect((await failure(drain(checkpoint))).message).toContain('read before');
+    expect((await failure(drain(checkpoint))).message).toContain('begun before');
   });
 
   test.each([true, false])('a stream that ends early (size known: %s)', async sized => {

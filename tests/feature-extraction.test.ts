@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
-import { normalizeRows, POOLING_NAMES, poolingOf, textList } from '../src/tasks/feature-extraction.ts';
+import { text, textList } from '../src/tasks/arguments.ts';
+import { normalizeRows, POOLING_NAMES, poolingOf } from '../src/tasks/feature-extraction.ts';
 
 describe('poolingOf', () => {
   it.each([
@@ -29,9 +30,9 @@ describe('poolingOf', () => {
 
 describe('textList', () => {
   it('takes a text and a list', () => {
-    expect(textList('a')).toEqual(['a']);
-    expect(textList('')).toEqual(['']);
-    expect(textList(['a', 'b'])).toEqual(['a', 'b']);
+    expect(textList('a', text)).toEqual(['a']);
+    expect(textList('', text)).toEqual(['']);
+    expect(textList(['a', 'b'], text)).toEqual(['a', 'b']);
   });
 
   it.each([
@@ -44,8 +45,8 @@ describe('textList', () => {
     [['a', ['b']], 'a list'],
     [[undefined], 'text 0 of 1'],
   ])('refuses %j', (texts, message) => {
-    expect(() => textList(texts)).toThrow(InputError);
-    expect(() => textList(texts)).toThrow(message);
+    expect(() => textList(texts, text)).toThrow(InputError);
+    expect(() => textList(texts, text)).toThrow(message);
   });
 });
 

@@ -15,17 +15,19 @@ interface Layer {
 }
 
 const ERRORS = 'src/errors.ts';
+const FIELDS = 'src/fields.ts';
 const TENSOR = 'src/tensor.ts';
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   'shaders/': { imports: ['shaders/'], packages: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
   'src/errors.ts': { imports: [] },
+  'src/fields.ts': { imports: [ERRORS] },
   'src/callable.ts': { imports: [] },
   'src/tensor.ts': { imports: [ERRORS] },
-  'src/text/': { imports: ['src/text/', ERRORS] },
-  'src/checkpoint/': { imports: ['src/checkpoint/', ERRORS] },
+  'src/text/': { imports: ['src/text/', FIELDS, ERRORS] },
+  'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, ERRORS] },
   'src/plan/': { imports: ['src/plan/', 'shaders/', ERRORS] },
-  'src/model/': { imports: ['src/model/', 'src/plan/', ERRORS], types: ['shaders/'] },
+  'src/model/': { imports: ['src/model/', 'src/plan/', FIELDS, ERRORS], types: ['shaders/'] },
   // Of the kernels only those that place and pack weights are not in a plan.
   'src/gpu/': {
     imports: [
@@ -45,7 +47,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/model-inputs.ts': { imports: ['src/model/', ERRORS, TENSOR] },
   'src/tokenizer.ts': { imports: ['src/text/', 'src/callable.ts', ERRORS, TENSOR] },
   'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
-  'src/sentence.ts': { imports: [ERRORS], types: ['src/checkpoint/', 'src/model/'] },
+  'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
   'src/engine.ts': {
     imports: ['src/checkpoint/', 'src/gpu/', 'src/model/', 'src/plan/', 'src/scheduler.ts', 'src/upload.ts', ERRORS],

@@ -216,7 +216,7 @@ describe('unpadInputs', () => {
     [{ input_ids: [[2, null]] }, /null in a row/],
     [{ input_ids: [['2', '5']] }, /"2" in a row/],
     [{ input_ids: [2, 5] }, /one flat list/],
-    [{ input_ids: [[2]], attention_mask: [[-10000]] }, /attention_mask has a wrong value/],
+    [{ input_ids: [[2]], attention_mask: [[-10000]] }, /attention_mask is wrong: got number -10000/],
     [{ input_ids: [[2]], attention_masks: [[1]] }, /no input "attention_masks"/],
     [{ input_ids: [[2]], task_type_ids: [[1]] }, /no input "task_type_ids"/],
   ])('refuses %j', (inputs, message) => {

@@ -18,18 +18,34 @@ function found(source: string): number[][] | null {
   }
 }
 
+/** What Oniguruma takes and no tokenizer of a BERT has: rather an error than another meaning. */
+const refused: string[] = [
+  'a++b',
+  'a*+',
+  'a{2}+',
+  '(?>a+)b',
+  '(?<n>a)\\k<n>',
+  '(\\p{L})\\1',
+  '(?i:[a-c]x)',
+  '(?i:[^a-c])',
+  '(?i:a|[[:lower:]]&)',
+  '[]a]',
+  '[^]a]',
+  '[a-c-e]',
+  '[a-z&&[^aeiou]]+',
+  '\\cA',
+  'a{,2}b',
+  'a{x}',
+  '}',
+];
+
 describe('regular expressions of tokenizer.json', () => {
-  it.each(Object.entries(matches))('%s', (source, expected) => {
+  it.each(Object.entries(matches).filter(([source]) => !refused.includes(source)))('%s', (source, expected) => {
     expect(found(source)).toEqual(expected);
   });
 
-  it('a possessive quantifier and an atomic group give nothing back', () => {
-    const parts = (source: string, text: string) => text.match(new RegExp(translate(source), 'gv'));
-    expect(parts('a++a', 'aaa')).toBeNull();
-    expect(parts('a?+a', 'aaa')).toEqual(['aa']);
-    expect(parts('(?>a+|ab)c', 'abc aac')).toEqual(['aac']);
-    expect(parts('[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+', ' ab12345')).toEqual([' ab', '12345']);
-    expect(() => translate('(a)b++\\1')).toThrow('no translation');
+  it.each(refused)('what has no translation is refused: %s', source => {
+    expect(found(source)).toBeNull();
   });
 
   it('properties are negated inside of the braces too', () => {

@@ -156,7 +156,7 @@ describe('question-answering', () => {
     expect(answerOptions({}, 512)).toMatchObject({ maxLength: 384, stride: 128, topK: 1, maxAnswerLength: 15 });
     expect(answerOptions({}, 65)).toMatchObject({ maxLength: 65, stride: 32, alignToWords: true });
     expect(() => answerOptions({ max_seq_len: 513 }, 512)).toThrow(
-      'max_seq_len is wrong: got 513, expected a whole number of at least 1 and at most 512',
+      'max_seq_len is wrong: got number 513, expected a whole number of at least 1 and at most 512',
     );
     expect(() => answerOptions({ max_seq_len: 9, doc_stride: 10 }, 512)).toThrow('doc_stride is wrong');
     expect(() => answerOptions({ top_k: 0 }, 512)).toThrow(InputError);

@@ -45,7 +45,7 @@ describe('scores', () => {
 describe('arguments', () => {
   test('what is wrong is named', () => {
     expect(() => checkNames('fill-mask', { topk: 3 }, ['top_k'])).toThrow('fill-mask has no option "topk"');
-    expect(() => count('top_k', 0, 5)).toThrow('top_k is wrong: got 0, expected a whole number of at least 1.');
+    expect(() => count('top_k', 0, 5)).toThrow('top_k is wrong: got number 0, expected a whole number of at least 1.');
     expect(() => count('top_k', 1.5, 5)).toThrow(InputError);
     expect(() => choice('precision', 'int4', ['int8'], 'int8')).toThrow(UnsupportedError);
     expect(count('top_k', undefined, 5)).toBe(5);
@@ -108,8 +108,8 @@ describe('text-classification', () => {
       { text: 'a', pair: 'b' },
       { text: 'c' },
     ]);
-    expect(() => textInputs([])).toThrow('the list of texts is wrong: got a list of 0');
-    expect(() => textInputs(['a', 3])).toThrow('text 1 of 2 is wrong: got 3');
+    expect(() => textInputs([])).toThrow('the list of texts is wrong: got an empty list');
+    expect(() => textInputs(['a', 3])).toThrow('text 1 of 2 is wrong: got number 3');
     expect(() => textInputs({ text: 'a', text_pair: 3 })).toThrow('"text_pair" of the text is wrong');
     expect(() => classificationOptions({ function_to_apply: 'tanh' as 'none' }, null, 2)).toThrow(UnsupportedError);
   });
@@ -170,7 +170,7 @@ describe('fill-mask', () => {
   test('errors', () => {
     expect(() => maskPlaces([2, 3], { id: 1, token: '[MASK]' })).toThrow('the text has no mask token ([MASK])');
     expect(maskPlaces([1, 3, 1], { id: 1, token: '[MASK]' })).toEqual([0, 2]);
-    expect(() => resolve({ targets: [' '] })).toThrow('none of the targets is a token');
+    expect(() => resolve({ targets: [' '] })).toThrow('targets is wrong');
     expect(() => resolve({ targets: [] })).toThrow(InputError);
     expect(() => resolve({ targets: [3 as unknown as string] })).toThrow('targets[0] is wrong');
     expect(() => resolve({ top_k: 0 })).toThrow(InputError);
@@ -181,7 +181,7 @@ describe('zero-shot-classification', () => {
   test('labels', () => {
     expect(candidateLabels('a, b,,c ')).toEqual(['a', 'b', 'c']);
     expect(candidateLabels([' a', 'b, c'])).toEqual([' a', 'b, c']);
-    expect(() => candidateLabels(' , ')).toThrow('candidate_labels is wrong: got a list of 0');
+    expect(() => candidateLabels(' , ')).toThrow('candidate_labels is wrong: got an empty list');
     expect(() => candidateLabels(undefined)).toThrow(InputError);
   });
 
@@ -274,7 +274,7 @@ describe('text-ranking', () => {
 
   test('errors', () => {
     const tanh = { sentence_transformers: { activation_fn: 'torch.nn.Tanh' } };
-    expect(() => rankingOptions({}, tanh, 1, 2)).toThrow('config.json names an activation that is not built');
+    expect(() => rankingOptions({}, tanh, 1, 2)).toThrow('the activation that config.json names is not supported');
     expect(rankingOptions({ activation: 'none' }, tanh, 1, 2).activation).toBe('none');
     expect(() => rankingOptions({}, {}, 3, 2)).toThrow('only a model with one label ranks documents: got 3 labels');
   });

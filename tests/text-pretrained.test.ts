@@ -90,9 +90,11 @@ describe('a call', () => {
   });
 
   it('refuses what it cannot do', () => {
-    expect(() => tokenizer([])).toThrow(/there is no text/);
-    expect(() => tokenizer(['a', 5 as unknown as string])).toThrow(/not a string: got number 5/);
-    expect(() => tokenizer(undefined as unknown as string)).toThrow(/not a string: got undefined/);
+    expect(() => tokenizer([])).toThrow(/the list of texts is wrong/);
+    expect(() => tokenizer(['a', 5 as unknown as string])).toThrow(
+      /the text is wrong: got number 5, expected a string/,
+    );
+    expect(() => tokenizer(undefined as unknown as string)).toThrow(/the text is wrong: got undefined/);
     expect(() => tokenizer(['a', 'a longer text'])).toThrow(/padding: true/);
     const endless = load('bert', { model_max_length: 1e30 });
     expect(() => endless('a', { padding: 'max_length' })).toThrow(/needs a length/);

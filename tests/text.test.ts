@@ -149,7 +149,9 @@ describe('truncation and windows', () => {
     expect(() => text.encode('a', { maxLength: 1 })).toThrow(InputError);
     expect(() => text.encode('a b c', { maxLength: 3, truncation: 'only_second' })).toThrow(/needs a pair/);
     expect(() => text.encode('a', { pair: long, maxLength: 9, truncation: 'only_first' })).toThrow(/cannot make/);
-    expect(() => text.encodeWindows(long, { maxLength: 6, stride: 4 })).toThrow(/stride is too great/);
+    expect(() => text.encodeWindows(long, { maxLength: 6, stride: 4 })).toThrow(
+      /stride is wrong: got number 4, expected less than/,
+    );
     expect(() => text.encodeWindows(long, { maxLength: 6, stride: -1 })).toThrow(/stride is wrong/);
   });
 });
@@ -183,8 +185,8 @@ describe('bad input', () => {
   it.each([[undefined], [null], [5], [['a']], [{}]])('%j is not a text', value => {
     const encode = () => tokenizer(bert).encode(value as string);
     expect(encode).toThrow(InputError);
-    expect(encode).toThrow(/the text is not a string: got/);
-    expect(() => tokenizer(bert).encode('a', { pair: 7 as unknown as string })).toThrow(/the pair is not a string/);
+    expect(encode).toThrow(/the text is wrong: got/);
+    expect(() => tokenizer(bert).encode('a', { pair: 7 as unknown as string })).toThrow(/the pair is wrong/);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { CheckpointError, SourceError } from '../errors.ts';
 import { ByteReader } from './byte-reader.ts';
-import { headerLength, parseHeader, wrongLength } from './safetensors.ts';
+import { damaged, headerLength, parseHeader, wrongLength } from './safetensors.ts';
 import { checkShards, parseShardIndex, type ShardIndex } from './shard-index.ts';
 import type { Checkpoint, ModelFile, ModelSource, TensorChunk, TensorInfo } from './types.ts';
 
@@ -50,6 +50,12 @@ export async function openCheckpoint(
     await Promise.all(shards.map(shard => shard.reader?.cancel(signal?.reason)));
   }
   const onAbort = () => void cancel();
+  function check(): void {
+    signal?.throwIfAborted();
+    if (cancelled) throw again('was cancelled');
+  }
+  const again = (how: string) =>
+    new CheckpointError({ what: `the reading of ${source.name} ${how}`, next: 'Open it again.' });
   signal?.throwIfAborted();
   signal?.addEventListener('abort', onAbort);
 
@@ -72,17 +78,12 @@ export async function openCheckpoint(
   }
 
   async function* chunks(): AsyncGenerator<TensorChunk> {
-    if (started)
-      throw new CheckpointError({ what: `the data of ${source.name} were read before`, next: 'Open it again.' });
+    if (started) throw again('has begun before');
     started = true;
     try {
       for (const shard of shards) {
         if (shard.reader === undefined) await reopen(source, shard, signal);
-        if (cancelled) {
-          signal?.throwIfAborted();
-          throw new CheckpointError({ what: `the reading of ${source.name} was cancelled`, next: 'Open it again.' });
-        }
-        yield* readTensors(shard, () => cancelled, signal);
+        yield* readTensors(shard, check);
         shard.reader = undefined;
       }
     } finally {
@@ -109,12 +110,8 @@ export async function openCheckpoint(
     for (const tensor of shards.flatMap(shard => shard.tensors)) {
       const other = tensors.get(tensor.name);
       if (other !== undefined) {
-        throw new CheckpointError({
-          file: tensor.file,
-          tensor: tensor.name,
-          what: `tensor "${tensor.name}" stands in both ${other.file} and ${tensor.file}`,
-          next: 'Save the checkpoint again.',
-        });
+        const what = `tensor "${tensor.name}" stands in both ${other.file} and ${tensor.file}`;
+        throw damaged(tensor.file, what, undefined, undefined, tensor.name);
       }
       tensors.set(tensor.name, tensor);
     }
@@ -142,8 +139,7 @@ async function requireIndex(source: ModelSource): Promise<unknown> {
     file: SINGLE,
     what: `${source.name} has no weights that can be read`,
     actual: `neither ${SINGLE} nor ${INDEX}`,
-    expected: 'one of them',
-    next: 'PyTorch, TensorFlow, ONNX and GGUF files are not read; save the model with save_pretrained(safe_serialization=True).',
+    next: 'Other kinds of files are not read; save the model with save_pretrained(safe_serialization=True).',
   });
 }
 
@@ -166,24 +162,15 @@ async function reopen(source: ModelSource, shard: Shard, signal?: AbortSignal): 
   shard.reader = new ByteReader(opened.stream);
   const { header } = await readHeader(shard.reader, shard.file, opened.size, signal);
   if (header.length === shard.header.length && header.every((byte, i) => byte === shard.header[i])) return;
-  throw new CheckpointError({
-    file: shard.file,
-    what: `${shard.file} changed while the model was being loaded`,
-    next: 'Load the model again.',
-  });
+  throw damaged(shard.file, `${shard.file} changed while the model was being loaded`);
 }
 
 async function* readTensors(
   { file, tensors, byteLength, reader: open }: Shard,
-  cancelled: () => boolean,
-  signal: AbortSignal | undefined,
+  check: () => void,
 ): AsyncGenerator<TensorChunk> {
   const reader = open!;
-  const check = () => {
-    signal?.throwIfAborted();
-    if (cancelled())
-      throw new CheckpointError({ file, what: `the reading of ${file} was cancelled`, next: 'Open it again.' });
-  };
+  check();
   for (const tensor of tensors) {
     for (let begin = 0; begin < tensor.byteLength; ) {
       const left = tensor.byteLength - begin;

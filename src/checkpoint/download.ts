@@ -28,7 +28,7 @@ export function validatorOf({ headers }: Response): string | undefined {
 /** @throws SourceError where the server cannot be reached */
 export async function request({ url, file, fetch, signal }: Connection, headers?: HeadersInit): Promise<Response> {
   try {
-    return await fetch(url, headers === undefined ? { signal } : { signal, headers });
+    return await fetch(url, { signal, ...(headers && { headers }) });
   } catch (cause) {
     signal.throwIfAborted();
     throw new SourceError({

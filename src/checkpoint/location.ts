@@ -1,4 +1,5 @@
-import { InputError } from '../errors.ts';
+import { InputError, wrong } from '../errors.ts';
+import { isText } from '../fields.ts';
 import { type Environment, hasFileSystem } from './environment.ts';
 
 /** A file given from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
@@ -49,24 +50,11 @@ export function resolveLocation(
   // Two letters at least: 'C:\models' is a path.
   if (/^[a-z][a-z\d+.-]+:/i.test(name)) {
     if (/^file:/i.test(name) && hasFileSystem()) return { name, places: [path(new URL(name), subfolder)] };
-    if (!remote) {
-      throw new InputError({
-        what: `${name} may not be loaded`,
-        actual: local_files_only ? 'local_files_only: true' : 'env.allowRemoteModels = false',
-        expected: 'a local path or files',
-      });
-    }
+    if (!remote) throw notAllowed(name, local_files_only, 'a path or files');
     return { name, places: [web(name, subfolder, false)] };
   }
   if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) return { name, places: [path(name, subfolder)] };
-  if (!isHubId(name)) {
-    throw new InputError({
-      what: 'this is not a place of a model',
-      actual: JSON.stringify(name),
-      expected:
-        "a hub id ('org/name'), a URL, a path that starts with './' or '/', a list of files, or an object of bytes",
-    });
-  }
+  if (!isHubId(name)) throw wrong('the model', where, KINDS);
   const places: Place[] = [];
   if (env.allowLocalModels) places.push(path(`${env.localModelPath.replace(/\/*$/, '/')}${name}`, subfolder));
   if (remote) {
@@ -76,10 +64,18 @@ export function resolveLocation(
     places.push(web(`${env.remoteHost.replace(/\/*$/, '/')}${folder.replace(/^\/+/, '')}`, subfolder, true));
   }
   if (places.length > 0) return { name, places };
-  throw new InputError({
-    what: `there is nowhere to load ${name} from`,
-    actual: `env.allowLocalModels = false and ${local_files_only ? 'local_files_only: true' : 'env.allowRemoteModels = false'}`,
-    expected: 'one of the two allowed',
+  throw notAllowed(name, local_files_only, 'one of the two allowed');
+}
+
+const KINDS =
+  "a hub id ('org/name'), a URL, a path that starts with './' or '/', a list of files ({ name, blob }), or an object from names to bytes";
+
+function notAllowed(name: string, localOnly: boolean, expected: string): InputError {
+  const remote = localOnly ? 'local_files_only: true' : 'env.allowRemoteModels = false';
+  return new InputError({
+    what: `${name} may not be loaded`,
+    actual: `env.allowLocalModels = false and ${remote}`,
+    expected,
   });
 }
 
@@ -97,12 +93,8 @@ function path(where: string | URL, subfolder: string): Place {
 
 function web(where: string, subfolder: string, fixed: boolean): Place {
   const page = typeof document === 'object' ? document.baseURI : globalThis.location?.href;
-  let base: URL;
-  try {
-    base = new URL(where, page);
-  } catch (cause) {
-    throw new InputError({ what: 'this URL is not valid', actual: JSON.stringify(where), cause });
-  }
+  if (!URL.canParse(where, page)) throw wrong('the model', where, 'a URL that is valid');
+  const base = new URL(where, page);
   base.search = base.hash = '';
   base.pathname = joinPath(base.pathname, encodeURI(subfolder));
   return { kind: 'web', base: base.href, fixed };
@@ -115,43 +107,27 @@ function joinPath(folder: string, subfolder: string): string {
 
 function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
   const files = new Map<string, Blob | Uint8Array>();
-  const fail = (actual: unknown): never => {
-    throw new InputError({
-      what: 'this is not a list of the files of a model',
-      actual: Object.prototype.toString.call(actual),
-      expected:
-        'File objects, { name, blob } objects, or one object from file names to Uint8Array, ArrayBuffer or Blob',
-    });
+  const add = (name: unknown, value: unknown) => {
+    const file = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+    if (!isText(name) || !(file instanceof Uint8Array || file instanceof Blob)) throw wrong('the model', value, KINDS);
+    if (files.has(name)) throw wrong('the model', name, 'no two files of one name: choose the folder');
+    files.set(name, file);
   };
-  if (typeof where !== 'object' || where === null || where instanceof Blob) fail(where);
-  if ('length' in where && typeof where.length === 'number') {
-    for (const file of Array.from(where as ArrayLike<LocalFile>)) {
-      const blob = file instanceof Blob ? file : file?.blob;
-      if (!(blob instanceof Blob) || typeof file.name !== 'string') fail(file);
-      // Of a chosen folder, what is below it; a selection of files has names only.
-      const chosen = 'webkitRelativePath' in file && file.webkitRelativePath;
-      const path = chosen ? chosen.slice(chosen.indexOf('/') + 1) : file.name;
-      if (files.has(path)) {
-        throw new InputError({
-          what: 'two of the files of a model have the same name',
-          actual: path,
-          next: 'Choose the folder, or give { name, blob } objects whose names are the paths in it.',
-        });
-      }
-      files.set(path, blob);
-    }
-    const root = rootOf([...files.keys()]);
-    // A file directly in the folder of the model is the one of its name: 'config.json', not 'onnx/config.json'.
-    for (const [path, file] of [...files]) {
-      const name = path.slice(root.length);
-      if (path.startsWith(root) && !files.has(name)) files.set(name, file);
-    }
-  } else {
-    for (const [name, value] of Object.entries(where as Record<string, unknown>)) {
-      if (value instanceof ArrayBuffer) files.set(name, new Uint8Array(value));
-      else if (value instanceof Uint8Array || value instanceof Blob) files.set(name, value);
-      else fail(value);
-    }
+  if (typeof where !== 'object' || where === null || where instanceof Blob) throw wrong('the model', where, KINDS);
+  if (!('length' in where)) {
+    for (const [name, value] of Object.entries(where)) add(name, value);
+    return files;
+  }
+  for (const file of Array.from(where as ArrayLike<LocalFile>)) {
+    // Of a chosen folder, what is below it; a selection of files has names only.
+    const chosen = file instanceof Blob && file.webkitRelativePath;
+    add(chosen ? chosen.slice(chosen.indexOf('/') + 1) : file?.name, file instanceof Blob ? file : file?.blob);
+  }
+  const root = rootOf([...files.keys()]);
+  // A file directly in the folder of the model is the one of its name: 'config.json', not 'onnx/config.json'.
+  for (const [path, file] of [...files]) {
+    const name = path.slice(root.length);
+    if (path.startsWith(root) && !files.has(name)) files.set(name, file);
   }
   return files;
 }

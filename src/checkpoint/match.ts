@@ -24,18 +24,16 @@ export function matchTensors(
     const found = find(tensor);
     const expected = `[${shape.join(', ')}]`;
     if (!found) {
-      throw new CheckpointError({
-        what: `the checkpoint lacks the tensor "${tensor}"`,
-        expected: `one of shape ${expected}`,
-        next: NEXT,
-        tensor,
-      });
+      const what = `the checkpoint lacks the tensor "${tensor}"`;
+      throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: NEXT, tensor });
     }
     const { name, dtype, file } = found;
-    if (found.shape.length !== shape.length || found.shape.some((n, i) => n !== shape[i])) {
+    const actual = `[${found.shape.join(', ')}]`;
+    if (actual !== expected) {
+      const what = `the tensor "${name}" has the wrong shape`;
       throw new CheckpointError({
-        what: `the tensor "${name}" has the wrong shape`,
-        actual: `[${found.shape.join(', ')}]`,
+        what,
+        actual,
         expected: `${expected}, as config.json says`,
         next: NEXT,
         file,
@@ -47,7 +45,7 @@ export function matchTensors(
         what: `the tensor "${name}" has a type that cannot be read`,
         actual: dtype,
         expected: READABLE.join(', '),
-        next: 'Save the model as float32, float16 or bfloat16.',
+        next: 'Save the model in one of them.',
         file,
         tensor: name,
       });

@@ -1,4 +1,5 @@
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, describe } from '../errors.ts';
+import { isRecord, isWhole, type Json } from '../fields.ts';
 import type { TensorInfo } from './types.ts';
 
 /** As in the reference implementation (huggingface/safetensors, safetensors/src/tensor.rs). */
@@ -16,7 +17,17 @@ const DTYPE_BITS: ReadonlyMap<string, number> = new Map(
   }).flatMap(([bits, names]) => names.split(' ').map(name => [name, Number(bits)] as const)),
 );
 
-const RELOAD = 'The file is damaged: download or save it again.';
+/** The error for a file that is not what a checkpoint's should be. */
+export function damaged(file: string, what: string, actual?: string, expected?: string, tensor?: string) {
+  return new CheckpointError({
+    file,
+    tensor,
+    what,
+    actual,
+    expected,
+    next: 'Download the file again, or save it again.',
+  });
+}
 
 /** A validated header. */
 export interface SafetensorsHeader {
@@ -32,33 +43,13 @@ export interface SafetensorsHeader {
  * @throws CheckpointError where the number is above 100 MB or points past the end of the file
  */
 export function headerLength(prefix: Uint8Array, file: string, fileLength?: number): number {
-  if (prefix.length < 8) {
-    throw new CheckpointError({
-      file,
-      what: `${file} is too short to be a safetensors file`,
-      actual: `${prefix.length} bytes`,
-      expected: 'at least 8, which give the length of the header',
-      next: RELOAD,
-    });
-  }
+  if (prefix.length < 8) throw damaged(file, `${file} is too short`, `${prefix.length} bytes`, 'at least 8');
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) {
-    throw new CheckpointError({
-      file,
-      what: `the header of ${file} is too long`,
-      actual: `${length} bytes`,
-      expected: `at most ${MAX_HEADER_BYTES}`,
-      next: 'It is probably not a safetensors file.',
-    });
+    throw damaged(file, `the header of ${file} is too long`, `${length} bytes`, `at most ${MAX_HEADER_BYTES}`);
   }
   if (fileLength !== undefined && length + 8 > fileLength) {
-    throw new CheckpointError({
-      file,
-      what: `the header of ${file} ends past the end of the file`,
-      actual: `a file of ${fileLength} bytes`,
-      expected: `at least ${length + 8}`,
-      next: RELOAD,
-    });
+    throw damaged(file, `the header of ${file} ends past the end`, `${fileLength} bytes`, `at least ${length + 8}`);
   }
   return length;
 }
@@ -72,24 +63,15 @@ export function headerLength(prefix: Uint8Array, file: string, fileLength?: numb
  * @throws CheckpointError one for each thing that can be wrong
  */
 export function parseHeader(json: Uint8Array, file: string, fileLength?: number): SafetensorsHeader {
-  const entries = Object.entries(parseObject(json, file));
-  const tensors: TensorInfo[] = [];
-  for (const [name, entry] of entries) {
-    if (name === '__metadata__') checkMetadata(entry, file);
-    else tensors.push(tensorInfo(name, entry, file));
-  }
+  const tensors = Object.entries(parseObject(json, file))
+    .filter(([name]) => name !== '__metadata__')
+    .map(([name, entry]) => tensorInfo(name, entry, file));
   tensors.sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let end = 0;
   for (const { name, byteOffset, byteLength } of tensors) {
     if (byteOffset !== end) {
-      throw new CheckpointError({
-        file,
-        tensor: name,
-        what: `tensor "${name}" of ${file} ${byteOffset > end ? 'leaves a hole before it' : 'overlaps another one'}`,
-        actual: `data that begin at byte ${byteOffset}`,
-        expected: `${end}, where the tensor before it ends`,
-        next: RELOAD,
-      });
+      const how = byteOffset > end ? 'leaves a hole before it' : 'overlaps another one';
+      throw damaged(file, `tensor "${name}" of ${file} ${how}`, `a start at ${byteOffset}`, `${end}`, name);
     }
     end += byteLength;
   }
@@ -100,115 +82,34 @@ export function parseHeader(json: Uint8Array, file: string, fileLength?: number)
 
 /** The error for a file that is cut off or goes on after its last tensor. */
 export function wrongLength(file: string, actual: number | string, expected: number): CheckpointError {
-  const truncated = typeof actual === 'number' && actual < expected;
-  return new CheckpointError({
-    file,
-    what: `${file} ${truncated ? 'is truncated' : 'goes on after its last tensor'}`,
-    actual: `${actual} bytes`,
-    expected: `${expected} bytes, as its header says`,
-    next: RELOAD,
-  });
+  const how = typeof actual === 'number' && actual < expected ? 'is truncated' : 'goes on after its last tensor';
+  return damaged(file, `${file} ${how}`, `${actual} bytes`, `${expected} bytes`);
 }
 
-function parseObject(json: Uint8Array, file: string): object {
-  const fail = (what: string, cause?: unknown) =>
-    new CheckpointError({ file, what: `the header of ${file} ${what}`, next: RELOAD, cause });
-  let text: string;
+function parseObject(json: Uint8Array, file: string): Json {
+  const text = new TextDecoder().decode(json);
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json);
-  } catch (cause) {
-    throw fail('is not valid UTF-8', cause);
-  }
-  if (text[0] !== '{') throw fail('does not start with "{"');
-  let value: object;
-  try {
-    value = JSON.parse(text) as object;
-  } catch (cause) {
-    throw fail('is not valid JSON', cause);
-  }
-  const twice = duplicateKey(text);
-  if (twice !== undefined) throw fail(`has the key ${twice} twice`);
-  return value;
-}
-
-/** JSON.parse keeps the last of two equal keys and says nothing; this finds one. `text` is valid JSON. */
-function duplicateKey(text: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (const [token, key] of text.matchAll(/("(?:[^"\\]+|\\.)*")\s*:|"(?:[^"\\]+|\\.)*"|[{}]/g)) {
-    if (token === '{') open.push(new Set());
-    else if (token === '}') open.pop();
-    else if (key !== undefined) {
-      const name = JSON.parse(key) as string;
-      const keys = open.at(-1)!;
-      if (keys.has(name)) return key;
-      keys.add(name);
-    }
-  }
-  return undefined;
-}
-
-function checkMetadata(entry: unknown, file: string): void {
-  const valid = isObject(entry) && Object.values(entry).every(value => typeof value === 'string');
-  if (valid) return;
-  throw new CheckpointError({
-    file,
-    what: `__metadata__ of ${file} is malformed`,
-    actual: excerpt(entry),
-    expected: 'an object whose values are strings',
-    next: RELOAD,
-  });
+    const value: unknown = JSON.parse(text);
+    if (isRecord(value)) return value;
+  } catch {}
+  throw damaged(file, `the header of ${file} is no JSON object`, describe(text));
 }
 
 function tensorInfo(name: string, entry: unknown, file: string): TensorInfo {
   const fail = (what: string, actual: unknown, expected: string) =>
-    new CheckpointError({
-      file,
-      tensor: name,
-      what: `tensor "${name}" of ${file} ${what}`,
-      actual: excerpt(actual),
-      expected,
-      next: RELOAD,
-    });
-  if (!isObject(entry)) throw fail('is malformed', entry, 'an object with dtype, shape and data_offsets');
+    damaged(file, `tensor "${name}" of ${file} ${what}`, JSON.stringify(actual)?.slice(0, 80), expected, name);
+  if (!isRecord(entry)) throw fail('is malformed', entry, 'an object with dtype, shape and data_offsets');
   const { dtype, shape, data_offsets: span } = entry;
-  for (const key of ['dtype', 'shape', 'data_offsets']) {
-    if (!(key in entry)) throw fail(`has no ${key}`, Object.keys(entry), 'dtype, shape and data_offsets');
-  }
-  const bits = typeof dtype === 'string' ? DTYPE_BITS.get(dtype) : undefined;
-  if (typeof dtype !== 'string' || bits === undefined) {
-    throw fail('has an unknown dtype', dtype, `one of ${[...DTYPE_BITS.keys()].join(', ')}`);
-  }
-  if (!isSizes(shape)) throw fail('has a malformed shape', shape, 'non-negative integers');
-  if (!isSizes(span) || span.length !== 2) throw fail('has malformed data_offsets', span, 'two non-negative integers');
+  const bits = DTYPE_BITS.get(dtype as string);
+  if (bits === undefined) throw fail('has an unknown dtype', dtype, [...DTYPE_BITS.keys()].join(', '));
+  if (!isSizes(shape)) throw fail('has a malformed shape', shape, 'a list of whole numbers');
+  if (!isSizes(span) || span.length !== 2) throw fail('has malformed data_offsets', span, 'two whole numbers');
   const [begin, end] = span as [number, number];
-  if (begin > end) throw fail('ends before it begins', span, 'begin <= end');
-  // As in the reference, also a product that a later zero would bring back is an overflow.
-  let elements = 1;
-  for (const size of shape) {
-    elements *= size;
-    if (elements * bits > Number.MAX_SAFE_INTEGER) throw fail('has an overflowing shape', shape, 'less than 2^53 bits');
+  const byteLength = (shape.reduce((elements, size) => elements * size, 1) * bits) / 8;
+  if (byteLength !== end - begin) {
+    throw fail('has a shape that does not fit its data', end - begin, `${byteLength} bytes for ${dtype} [${shape}]`);
   }
-  const spanBits = elements * bits;
-  if (spanBits % 8 !== 0) throw fail('does not fill whole bytes', `${dtype} ${excerpt(shape)}`, 'a multiple of 8 bits');
-  if (spanBits / 8 !== end - begin) {
-    throw fail(
-      'has a shape that does not fit its data',
-      `${end - begin} bytes`,
-      `${spanBits / 8} for ${dtype} [${shape}]`,
-    );
-  }
-  return { name, dtype, shape, byteOffset: begin, byteLength: end - begin, file };
+  return { name, dtype: dtype as string, shape, byteOffset: begin, byteLength, file };
 }
 
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(size => Number.isSafeInteger(size) && size >= 0);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function excerpt(value: unknown): string {
-  const text = typeof value === 'string' && !value.startsWith('"') ? value : (JSON.stringify(value) ?? 'nothing');
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
+const isSizes = (value: unknown): value is number[] => Array.isArray(value) && value.every(isWhole);

@@ -1,4 +1,6 @@
-import { CheckpointError } from '../errors.ts';
+import { describe } from '../errors.ts';
+import { isRecord, isText } from '../fields.ts';
+import { damaged } from './safetensors.ts';
 import type { TensorInfo } from './types.ts';
 
 /** model.safetensors.index.json: which tensor lies in which file. */
@@ -15,25 +17,13 @@ export function isSafePath(file: string): boolean {
 
 /** @throws CheckpointError where the index has no weight_map, or one that names something other than safe file names */
 export function parseShardIndex(value: unknown, file: string): ShardIndex {
-  const map = typeof value === 'object' && value !== null && 'weight_map' in value ? value.weight_map : undefined;
-  if (typeof map !== 'object' || map === null || Array.isArray(map) || Object.keys(map).length === 0) {
-    throw new CheckpointError({
-      file,
-      what: `${file} has no weight_map`,
-      expected: 'an object from tensor names to file names',
-      next: 'Save the checkpoint again.',
-    });
-  }
+  const map = isRecord(value) ? value.weight_map : undefined;
+  if (!isRecord(map) || Object.keys(map).length === 0) throw damaged(file, `${file} has no weight_map`);
   const weightMap = new Map<string, string>();
-  for (const [tensor, shard] of Object.entries(map) as [string, unknown][]) {
-    if (typeof shard !== 'string' || !isSafePath(shard) || !shard.endsWith('.safetensors')) {
-      throw new CheckpointError({
-        file,
-        tensor,
-        what: `${file} names an unusable file for tensor "${tensor}"`,
-        actual: JSON.stringify(shard),
-        expected: 'the name of a .safetensors file beside the index, without "..", a leading "/" or a scheme',
-      });
+  for (const [tensor, shard] of Object.entries(map)) {
+    if (!isText(shard) || !isSafePath(shard) || !shard.endsWith('.safetensors')) {
+      const what = `${file} names an unusable file for tensor "${tensor}"`;
+      throw damaged(file, what, describe(shard), 'the name of a .safetensors file beside it', tensor);
     }
     weightMap.set(tensor, shard);
   }
@@ -45,21 +35,16 @@ export function checkShards(index: ShardIndex, tensors: ReadonlyMap<string, Tens
   for (const [name, shard] of index.weightMap) {
     const found = tensors.get(name)?.file;
     if (found === shard) continue;
-    throw new CheckpointError({
-      file: shard,
-      tensor: name,
-      what: `tensor "${name}" is not in ${shard}, where ${file} has it`,
-      actual: found ?? 'no file that holds it',
-      next: 'The shards and the index are of different versions: get all of them again.',
-    });
+    throw damaged(
+      shard,
+      `tensor "${name}" is not in ${shard}, where ${file} has it`,
+      found ?? 'no file that holds it',
+      undefined,
+      name,
+    );
   }
   for (const { name, file: shard } of tensors.values()) {
     if (index.weightMap.has(name)) continue;
-    throw new CheckpointError({
-      file: shard,
-      tensor: name,
-      what: `${shard} holds tensor "${name}", which ${file} does not know`,
-      next: 'The shards and the index are of different versions: get all of them again.',
-    });
+    throw damaged(shard, `${shard} holds tensor "${name}", which ${file} does not know`, undefined, undefined, name);
   }
 }

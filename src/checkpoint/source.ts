@@ -1,4 +1,4 @@
-import { InputError, SourceError } from '../errors.ts';
+import { describe, SourceError, wrong } from '../errors.ts';
 import { joined, streamOf } from './byte-reader.ts';
 import { kept } from './cache.ts';
 import type { Environment } from './environment.ts';
@@ -33,7 +33,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   const { signal, integrity = {} } = options;
   for (const [file, digest] of Object.entries(integrity)) {
     if (/^[\da-f]{64}$/i.test(digest)) continue;
-    throw new InputError({ what: `integrity["${file}"] is no SHA-256`, actual: digest, expected: '64 hex digits' });
+    throw wrong(`integrity["${file}"]`, digest, 'a SHA-256 in 64 hex digits');
   }
   const stores = places.map(place => storeOf(place, env));
   const report = progressReporter(name, options.progress_callback);
@@ -109,7 +109,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
       what: `${file} is not the file it should be: its SHA-256 differs`,
       actual,
       expected,
-      next: 'It was changed at its source or damaged on the way; correct the digest if the change is wanted.',
+      next: 'It was changed or damaged; correct the digest if the change is wanted.',
     });
   }
 
@@ -155,7 +155,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
           file,
           url: stored.where,
           what: `${file} is not valid JSON`,
-          actual: excerpt(bytes),
+          actual: describe(new TextDecoder().decode(bytes)),
           next: `See what ${stored.where} gives.`,
           cause,
         });
@@ -199,25 +199,18 @@ async function firstBytes(bytes: AsyncGenerator<Uint8Array>): Promise<Uint8Array
 function foreign(file: string, head: Uint8Array, where: string): SourceError | undefined {
   if (head.subarray(0, 8).includes(0)) return undefined;
   const start = new TextDecoder().decode(head.subarray(0, 32)).trimStart();
-  if (/^<[!?a-z]/i.test(start)) {
-    return new SourceError({
-      file,
-      url: where,
-      what: `${file} could not be loaded: ${where} gives a web page`,
-      actual: excerpt(head),
-      expected: file.endsWith('.json') ? 'JSON' : 'the file itself',
-      next: 'The server probably has no such file and answers with its start page; check the path of the model.',
-    });
-  }
-  if (start.startsWith('version https://git-lfs')) {
-    return new SourceError({
-      file,
-      url: where,
-      what: `${file} is a pointer of Git LFS, not the file itself`,
-      next: 'Run "git lfs pull" where the model was cloned.',
-    });
-  }
-  return undefined;
+  const isPage = /^<[!?a-z]/i.test(start);
+  if (!isPage && !start.startsWith('version https://git-lfs')) return undefined;
+  return new SourceError({
+    file,
+    url: where,
+    what: isPage ? `${where} gives a web page` : `${file} is a pointer of Git LFS`,
+    actual: describe(start),
+    expected: file.endsWith('.json') ? 'JSON' : `the file itself, ${file}`,
+    next: isPage
+      ? 'Check the path of the model: the server has no such file.'
+      : 'Run "git lfs pull" where it was cloned.',
+  });
 }
 
 function missing(file: string, name: string, stores: readonly FileStore[]): SourceError {
@@ -228,10 +221,6 @@ function missing(file: string, name: string, stores: readonly FileStore[]): Sour
     status: 404,
     what: `${name} has no file ${file}`,
     actual: `nothing at ${places.join(' or ')}`,
-    next: 'Check the name of the model, its revision and subfolder, and env.localModelPath, env.allowRemoteModels.',
+    next: 'Check the model, its revision and subfolder, and what env allows.',
   });
-}
-
-function excerpt(bytes: Uint8Array): string {
-  return JSON.stringify(new TextDecoder().decode(bytes.subarray(0, 60)));
 }

@@ -5,12 +5,13 @@ import type { Environment } from './environment.ts';
 import type { Place } from './location.ts';
 import type { FileStore } from './store.ts';
 
-const MEANING: Record<number, string> = {
-  400: 'the server finds the request malformed',
-  401: 'there is no such model, or it is private or gated',
-  403: 'access is forbidden',
-  408: 'the server waited too long',
-  429: 'too many requests',
+/** What a status means here, and what to do about it. */
+const PRIVATE = 'Check its id; for a private or gated model let env.fetch send an Authorization header.';
+const LATER = 'Try again later.';
+const MEANING: Record<number, readonly [meaning: string, next: string]> = {
+  401: ['there is no such model, or it is private or gated', PRIVATE],
+  403: ['access is forbidden', PRIVATE],
+  429: ['too many requests', LATER],
 };
 
 const ABSENT = [403, 404, 410];
@@ -86,19 +87,16 @@ async function isOutdated(cached: Response, { url, fetch, signal }: Connection):
 
 function refused(file: string, url: string, response: Response): SourceError {
   const { status, statusText, headers } = response;
-  const meaning = MEANING[status] ?? (status >= 500 ? 'the server failed' : statusText);
+  const [meaning, next] =
+    MEANING[status] ??
+    (status >= 500 ? ['the server failed', LATER] : [statusText, 'Check the id, its revision and env.remoteHost.']);
   const detail = headers.get('x-error-message') ?? headers.get('x-error-code');
   return new SourceError({
     file,
     url,
     status,
     what: `${file} could not be loaded from ${url}`,
-    actual: `status ${status}${meaning && `, ${meaning}`}${detail ? ` (${detail})` : ''}`,
-    next:
-      status === 401 || status === 403
-        ? 'Check the id of the model. For a private or gated model, set env.fetch to one that sends an Authorization header.'
-        : status >= 500 || status === 408 || status === 429
-          ? 'Try again later, or load the model from another place.'
-          : 'Check the id of the model, its revision and env.remoteHost.',
+    actual: `status ${status}, ${meaning}${detail ? ` (${detail})` : ''}`,
+    next,
   });
 }

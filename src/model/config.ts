@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
-import { CheckpointError, UnsupportedError } from '../errors.ts';
+import { CheckpointError, oneOf } from '../errors.ts';
+import { Fields, isText, malformed } from '../fields.ts';
 
 /** What the encoder needs to know of a checkpoint: config.json, checked once and under one set of names. */
 export interface EncoderConfig {
@@ -33,6 +34,10 @@ export interface EncoderConfig {
   readonly relativeBuckets: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
+  /** Where a sequence is classified by its first token through a dense layer, not by the pooler: that layer's activation. */
+  readonly classifier: Activation | undefined;
+  /** Of the masked-LM transform. */
+  readonly maskedActivation: Activation;
   /** The classes of a head, by index; Python's default is LABEL_0 and LABEL_1. */
   readonly labels: readonly string[];
   readonly problemType: string | undefined;
@@ -68,12 +73,16 @@ interface Family {
   readonly sharedLayers?: true;
   readonly relativeBias?: true;
   readonly tasks?: true;
+  /** See EncoderConfig. */
+  readonly classifier?: Activation;
+  /** Where it is not the encoder's. */
+  readonly maskedActivation?: Activation;
 }
 
 type FieldName = 'hidden_size' | 'num_attention_heads' | 'num_hidden_layers' | 'intermediate_size' | 'hidden_act';
 
 const BERT: Family = { types: 2, activation: 'gelu', eps: 1e-12 };
-const ROBERTA: Family = { ...BERT, fairseqPositions: true };
+const ROBERTA: Family = { ...BERT, fairseqPositions: true, classifier: 'tanh', maskedActivation: 'gelu' };
 
 /** The families by `model_type`; defaults are those of transformers' config classes. */
 const FAMILIES: Readonly<Record<string, Family>> = {
@@ -81,6 +90,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   distilbert: {
     ...BERT,
     types: 0,
+    classifier: 'relu',
     fields: {
       hidden_size: 'dim',
       num_attention_heads: 'n_heads',
@@ -92,9 +102,9 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   roberta: ROBERTA,
   'xlm-roberta': ROBERTA,
   camembert: ROBERTA,
-  electra: { ...BERT, projection: 'if needed' },
+  electra: { ...BERT, projection: 'if needed', classifier: 'gelu', maskedActivation: 'gelu' },
   albert: { ...BERT, activation: 'gelu_new', projection: 'always', sharedLayers: true },
-  mpnet: { ...BERT, types: 0, fairseqPositions: true, relativeBias: true },
+  mpnet: { ...ROBERTA, types: 0, relativeBias: true },
   ernie: { ...BERT, tasks: true },
 };
 
@@ -102,51 +112,8 @@ export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 
 const FILE = 'config.json';
 
-class Fields {
-  readonly #raw: Record<string, unknown>;
-
-  constructor(raw: unknown) {
-    if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
-      throw new CheckpointError({
-        what: `${FILE} is no JSON object`,
-        actual: JSON.stringify(raw)?.slice(0, 80),
-        expected: 'an object with "model_type"',
-        file: FILE,
-      });
-    }
-    this.#raw = raw as Record<string, unknown>;
-  }
-
-  get(name: string): unknown {
-    return this.#raw[name];
-  }
-
-  /** A whole number of at least `least`; the fallback, where there is one, stands for a field that is missing or null. */
-  count(name: string, { least = 1, fallback }: { least?: number; fallback?: number } = {}): number {
-    const value = this.#raw[name] ?? fallback;
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
-      throw new CheckpointError({
-        what: `${FILE} has a bad "${name}"`,
-        actual: JSON.stringify(value) ?? 'nothing',
-        expected: `a whole number of at least ${least}`,
-        next: 'Check that the file belongs to this model.',
-        file: FILE,
-      });
-    }
-    return value;
-  }
-
-  /** Refuses a field that, set so, asks for something that is not built. */
-  only(name: string, allowed: readonly unknown[]): void {
-    const value = this.#raw[name];
-    if (value === undefined || value === null || allowed.includes(value)) return;
-    throw new UnsupportedError({
-      what: `${FILE} asks for "${name}": ${JSON.stringify(value)}, which is not supported`,
-      actual: JSON.stringify(value),
-      supported: allowed.map(String),
-    });
-  }
-}
+/** Fields of which one value alone is built. */
+const ONLY = { position_embedding_type: 'absolute', is_decoder: false, add_cross_attention: false, inner_group_num: 1 };
 
 /**
  * Reads config.json. Throws UnsupportedError for a family, activation or variant that is not built (with the list of what is),
@@ -154,97 +121,64 @@ class Fields {
  * Names and defaults: transformers' BertConfig.
  */
 export function readConfig(raw: unknown): EncoderConfig {
-  const fields = new Fields(raw);
-  const modelType = fields.get('model_type');
-  const family = typeof modelType === 'string' && Object.hasOwn(FAMILIES, modelType) ? FAMILIES[modelType] : undefined;
-  if (!family) {
-    throw new UnsupportedError({
-      what: 'this model type is not supported',
-      actual: modelType === undefined ? 'no "model_type" in config.json' : JSON.stringify(modelType),
-      supported: MODEL_TYPES,
-      next: 'Choose a checkpoint of a supported family.',
-    });
-  }
-  fields.only('position_embedding_type', ['absolute']);
-  fields.only('is_decoder', [false]);
-  fields.only('add_cross_attention', [false]);
-  fields.only('inner_group_num', [1]);
+  const fields = new Fields(raw, '', FILE, CheckpointError);
+  const { json } = fields;
+  const modelType = String(json.model_type);
+  const family = FAMILIES[oneOf(`"model_type" of ${FILE}`, json.model_type, MODEL_TYPES)]!;
+  for (const [name, only] of Object.entries(ONLY)) oneOf(`"${name}" of ${FILE}`, json[name] ?? only, [only]);
   const named = (name: FieldName) => family.fields?.[name] ?? name;
-  const hiddenSize = fields.count(named('hidden_size'));
-  const heads = fields.count(named('num_attention_heads'));
+  const count = (name: string, missing?: number) => fields.integer(name, missing, 1);
+  const hiddenSize = count(named('hidden_size'));
+  const heads = count(named('num_attention_heads'));
   if (hiddenSize % heads !== 0) {
-    throw new CheckpointError({
-      what: `${FILE} has a hidden size that its heads do not divide`,
-      actual: `${named('hidden_size')} ${hiddenSize} and ${named('num_attention_heads')} ${heads}`,
-      expected: 'a hidden size that is a multiple of the heads',
-      file: FILE,
-    });
+    const sizes = `${named('hidden_size')} ${hiddenSize}, ${named('num_attention_heads')} ${heads}`;
+    throw malformed(sizes, hiddenSize / heads, 'heads of a whole size', FILE, CheckpointError);
   }
-  const layers = fields.count(named('num_hidden_layers'));
-  const groups = family.sharedLayers ? fields.count('num_hidden_groups', { fallback: 1 }) : layers;
-  const padTokenId = fields.count('pad_token_id', { least: 0, fallback: family.fairseqPositions ? 1 : 0 });
+  const act = named('hidden_act');
+  const activation =
+    ACTIVATIONS[oneOf(`"${act}" of ${FILE}`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
+  const layers = count(named('num_hidden_layers'));
+  const groups = family.sharedLayers ? count('num_hidden_groups', 1) : layers;
+  const padTokenId = fields.integer('pad_token_id', family.fairseqPositions ? 1 : 0);
   const positionOffset = family.fairseqPositions ? padTokenId + 1 : 0;
-  const embeddingSize = family.projection ? fields.count('embedding_size', { fallback: 128 }) : hiddenSize;
+  const embeddingSize = family.projection ? count('embedding_size', 128) : hiddenSize;
   return {
-    modelType: String(modelType),
-    vocabSize: fields.count('vocab_size'),
+    modelType,
+    vocabSize: count('vocab_size'),
     hiddenSize,
     layers,
     heads,
     headSize: hiddenSize / heads,
-    intermediateSize: fields.count(named('intermediate_size')),
-    activation: activationOf(fields.get(named('hidden_act')) ?? family.activation),
-    normEps: epsOf(fields.get('layer_norm_eps') ?? family.eps),
-    maxPositions: fields.count('max_position_embeddings') - positionOffset,
+    intermediateSize: count(named('intermediate_size')),
+    activation,
+    normEps: fields.get('layer_norm_eps', isEps, 'a number from 0 to 1', family.eps),
+    maxPositions: count('max_position_embeddings') - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && fields.count('type_vocab_size', { least: 0, fallback: family.types }),
+    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
-    taskVocabSize:
-      family.tasks && fields.get('use_task_id') === true ? fields.count('task_type_vocab_size', { fallback: 3 }) : 0,
+    taskVocabSize: family.tasks && json.use_task_id === true ? count('task_type_vocab_size', 3) : 0,
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
-    relativeBuckets: family.relativeBias ? fields.count('relative_attention_num_buckets', { fallback: 32 }) : 0,
-    tiedDecoder: fields.get('tie_word_embeddings') !== false,
+    relativeBuckets: family.relativeBias ? count('relative_attention_num_buckets', 32) : 0,
+    tiedDecoder: json.tie_word_embeddings !== false,
+    classifier: family.classifier,
+    maskedActivation: family.maskedActivation ?? activation,
     labels: labelsOf(fields),
-    problemType: typeof fields.get('problem_type') === 'string' ? String(fields.get('problem_type')) : undefined,
-    raw: raw as Record<string, unknown>,
+    problemType: isText(json.problem_type) ? json.problem_type : undefined,
+    raw: json,
   };
 }
 
-function activationOf(act: unknown): Activation {
-  const activation = typeof act === 'string' && Object.hasOwn(ACTIVATIONS, act) ? ACTIVATIONS[act] : undefined;
-  if (activation) return activation;
-  throw new UnsupportedError({
-    what: 'this activation ("hidden_act" in config.json) is not supported',
-    actual: JSON.stringify(act),
-    supported: Object.keys(ACTIVATIONS),
-  });
-}
-
-function epsOf(eps: unknown): number {
-  if (typeof eps === 'number' && eps >= 0 && eps < 1) return eps;
-  throw new CheckpointError({
-    what: `${FILE} has a bad "layer_norm_eps"`,
-    actual: JSON.stringify(eps),
-    expected: 'a number from 0 to 1',
-    file: FILE,
-  });
-}
+const isEps = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value < 1;
 
 /** id2label's names in the order of their ids; without it num_labels of LABEL_i, 2 unless told. */
 function labelsOf(fields: Fields): string[] {
-  const names = fields.get('id2label');
-  if (typeof names !== 'object' || names === null) {
-    return Array.from({ length: fields.count('num_labels', { fallback: 2 }) }, (_, i) => `LABEL_${i}`);
-  }
+  const names = fields.json.id2label;
+  if (typeof names !== 'object' || !names)
+    return Array.from({ length: fields.integer('num_labels', 2, 1) }, (_, i) => `LABEL_${i}`);
   const labels: string[] = [];
   for (const [id, name] of Object.entries(names)) labels[Number(id)] = String(name);
   if (labels.length > 0 && Object.keys(labels).length === labels.length) return labels;
-  throw new CheckpointError({
-    what: `${FILE} has an "id2label" with gaps`,
-    actual: JSON.stringify(names).slice(0, 120),
-    expected: 'a name for every id from 0 on',
-    file: FILE,
-  });
+  throw fields.malformed(names, 'a name for every id from 0 on', 'id2label');
 }

@@ -31,28 +31,6 @@ interface Built {
   first: () => Value;
 }
 
-/** Classification on a sequence: the pooler's output, or the first token through a dense layer with this activation. */
-const SEQUENCE_DENSE: Readonly<Record<string, Activation>> = {
-  distilbert: 'relu',
-  roberta: 'tanh',
-  'xlm-roberta': 'tanh',
-  camembert: 'tanh',
-  mpnet: 'tanh',
-  electra: 'gelu',
-};
-
-/** The activation of the masked-LM transform, where it is not the encoder's. */
-const MASKED_ACTIVATION: Readonly<Record<string, Activation>> = {
-  roberta: 'gelu',
-  'xlm-roberta': 'gelu',
-  camembert: 'gelu',
-  mpnet: 'gelu',
-  electra: 'gelu',
-};
-
-/** The families whose choices are judged by the first token through their dense layer; all others but ELECTRA use the pooler. */
-const CHOICE_DENSE = ['distilbert'];
-
 /**
  * Adds a head to a graph. Outputs, by name: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
  * `seq_relationship_logits` [B, 2]; masked LM: `logits.{first}` [T or picked, V_i], one per slice of the vocabulary by its first
@@ -60,11 +38,18 @@ const CHOICE_DENSE = ['distilbert'];
  * Names and formulas: transformers' modeling_*.py of each family; tensors by the names that checkpoint/names.ts translates.
  */
 export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, built: Built): void {
-  const { hiddenSize, modelType, labels } = config;
+  const { hiddenSize, modelType, classifier } = config;
   const { kind } = request;
   const { hidden, pooled, first } = built;
   const dense = (x: Value, from: string, activation: Activation) =>
     b.linear(x, { from, outputs: hiddenSize, activation });
+  const logits = (x: Value, from: string, outputs: number, name = 'logits') =>
+    b.output(name, b.linear(x, { from, outputs }));
+  /** [B, outputs], from the pooler's output, or from the first token through a dense layer. */
+  const classify = (outputs: number, activation: Activation | undefined) => {
+    if (activation) logits(dense(first(), 'classifier.dense', activation), 'classifier.out_proj', outputs);
+    else logits(pooled(), 'classifier', outputs);
+  };
   switch (kind) {
     case 'MaskedLM':
       maskedLM(b, config, request, hidden);
@@ -72,38 +57,29 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
     case 'PreTraining':
       if (modelType === 'electra') {
         const x = dense(hidden, 'discriminator_predictions.dense', config.activation); // [T, C]
-        b.output('logits', b.linear(x, { from: 'discriminator_predictions.dense_prediction', outputs: 1 })); // [T, 1]
+        logits(x, 'discriminator_predictions.dense_prediction', 1); // [T, 1]
         return;
       }
       maskedLM(b, config, request, hidden);
-      b.output('seq_relationship_logits', b.linear(pooled(), { from: 'cls.seq_relationship', outputs: 2 })); // [B, 2]
+      logits(pooled(), 'cls.seq_relationship', 2, 'seq_relationship_logits'); // [B, 2]
       return;
     case 'NextSentencePrediction':
-      b.output('logits', b.linear(pooled(), { from: 'cls.seq_relationship', outputs: 2 })); // [B, 2]
+      logits(pooled(), 'cls.seq_relationship', 2); // [B, 2]
       return;
-    case 'MultipleChoice': {
-      if (modelType === 'electra') {
-        const x = dense(first(), 'sequence_summary.summary', 'gelu'); // [B, C]
-        b.output('logits', b.linear(x, { from: 'classifier', outputs: 1 })); // [B, 1]
-        return;
-      }
-      const own = CHOICE_DENSE.includes(modelType);
-      const x = own ? dense(first(), 'classifier.dense', SEQUENCE_DENSE[modelType]!) : pooled(); // [B, C]
-      b.output('logits', b.linear(x, { from: own ? 'classifier.out_proj' : 'classifier', outputs: 1 })); // [B, 1]
+    case 'MultipleChoice':
+      // ELECTRA's summary is of the first token; all others but DistilBERT use the pooler.
+      if (modelType === 'electra')
+        logits(dense(first(), 'sequence_summary.summary', 'gelu'), 'classifier', 1); // [B, 1]
+      else classify(1, modelType === 'distilbert' ? classifier : undefined); // [B, 1]
       return;
-    }
-    case 'SequenceClassification': {
-      const outputs = labels.length;
-      const activation = SEQUENCE_DENSE[modelType];
-      const x = activation ? dense(first(), 'classifier.dense', activation) : pooled(); // [B, C]
-      b.output('logits', b.linear(x, { from: activation ? 'classifier.out_proj' : 'classifier', outputs })); // [B, labels]
+    case 'SequenceClassification':
+      classify(config.labels.length, classifier); // [B, labels]
       return;
-    }
     case 'TokenClassification':
-      b.output('logits', b.linear(hidden, { from: 'classifier', outputs: labels.length })); // [T, labels]
+      logits(hidden, 'classifier', config.labels.length); // [T, labels]
       return;
     case 'QuestionAnswering':
-      b.output('logits', b.linear(hidden, { from: 'qa_outputs', outputs: 2 })); // [T, 2]
+      logits(hidden, 'qa_outputs', 2); // [T, 2]
       return;
     default:
       kind satisfies never;
@@ -112,13 +88,13 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
 
 /** dense, activation, LayerNorm, then the vocabulary: the word table again where the decoder is tied to it. */
 function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: HeadRequest, hidden: Value): void {
-  const { embeddingSize, modelType, activation, normEps, vocabSize, tiedDecoder } = config;
+  const { embeddingSize, maskedActivation, normEps, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const from = 'cls.predictions.transform';
   const inner = b.linear(x, {
     from: `${from}.dense`,
     outputs: embeddingSize,
-    activation: MASKED_ACTIVATION[modelType] ?? activation,
+    activation: maskedActivation,
   }); // [., E]
   const normed = b.layerNorm(inner, `${from}.LayerNorm`, normEps); // [., E]
   const slices = b.vocabulary(normed, {

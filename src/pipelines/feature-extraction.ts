@@ -1,7 +1,8 @@
+import { wrong } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { joined, padTokens } from '../model-outputs.ts';
-import { checkNames, wrong } from '../tasks/arguments.ts';
-import { normalizeRows, type PoolingName, poolingOf, textList, truncateRows } from '../tasks/feature-extraction.ts';
+import { checkNames, text as string, textList } from '../tasks/arguments.ts';
+import { normalizeRows, type PoolingName, poolingOf, truncateRows } from '../tasks/feature-extraction.ts';
 import {
   type Precision,
   type PrecisionOptions,
@@ -67,8 +68,7 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
   ): Promise<Said<Tensor, readonly boolean[]>> {
     const options = checkNames(this.task, given, NAMES);
     const { pooling = 'none', truncate_dim } = options;
-    // A copy: the caller may change theirs while the call waits.
-    const list = [...textList(texts)];
+    const list = textList(texts, string);
     const modules = pooling === 'model' ? (this.sentence ?? MEAN) : undefined;
     const pool = modules?.pooling ?? poolingOf(pooling);
     const precision = precisionOf(options);

@@ -1,6 +1,6 @@
 import { joinSlices, slicesOf } from '../model-outputs.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
-import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
+import { checkNames, text as string, textList } from '../tasks/arguments.ts';
 import {
   candidates,
   type FilledMask,
@@ -40,7 +40,7 @@ export class FillMask extends Session<'logits'> {
     given?: Options | null,
   ): Promise<Said<Masks, boolean> | Said<Masks, boolean>[]> {
     const options = checkNames(this.task, given, ['top_k', 'targets', ...RUN_NAMES]);
-    const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
+    const list = textList(texts, string);
     const { special } = this.tokenizer.text;
     const mask = special.mask ?? { id: -1, token: 'none in this vocabulary' };
     const { vocabSize } = this.engine.config;

@@ -1,5 +1,5 @@
 import type { SequenceOutputs } from '../plan/passes.ts';
-import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
+import { checkNames, listOf, text as string, textList } from '../tasks/arguments.ts';
 import {
   type Classification,
   classificationOptions,
@@ -123,7 +123,7 @@ export class ZeroShotClassification extends Session<'logits'> {
     const { hypotheses, multiLabel } = zeroShotOptions(labels, options);
     const { config } = this.engine;
     const ids = entailmentIds(config.raw.label2id, config.labels);
-    const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
+    const list = textList(texts, string);
     const pairs = await this.forward(
       list,
       // The premise gives way, the hypothesis stays whole: Python's only_first.

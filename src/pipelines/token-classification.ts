@@ -1,4 +1,4 @@
-import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
+import { checkNames, text as string, textList } from '../tasks/arguments.ts';
 import type { Crf } from '../tasks/crf.ts';
 import {
   classifyTokens,
@@ -49,7 +49,7 @@ export class TokenClassification extends Session<'logits'> {
       ...OVERFLOW_NAMES,
     ]);
     const chosen = tokenClassificationOptions(options);
-    const list = listOf('texts', Array.isArray(texts) ? texts : [texts], string);
+    const list = textList(texts, string);
     const { text: tokenizer } = this.tokenizer;
     const model: TokenLabels = {
       labels: this.engine.config.labels,

@@ -1,16 +1,4 @@
-import { InputError, UnsupportedError } from '../errors.ts';
-
-/** What a value is, in a few words, for an error. */
-export function kindOf(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  return typeof value === 'object' && value ? 'an object' : String(value);
-}
-
-/** The error for an argument that is not what it should be. */
-export function wrong(name: string, value: unknown, expected: string): InputError {
-  return new InputError({ what: `${name} is wrong`, actual: kindOf(value), expected });
-}
+import { oneOf, UnsupportedError, wrong } from '../errors.ts';
 
 /**
  * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
@@ -52,14 +40,19 @@ export function choice<Name extends string>(
   names: readonly Name[],
   fallback: Name,
 ): Name {
-  const chosen = (value ?? fallback) as Name;
-  if (names.includes(chosen)) return chosen;
-  throw new UnsupportedError({ what: `${name} is wrong`, actual: kindOf(value), supported: names });
+  return oneOf(name, value ?? fallback, names);
 }
 
 export function text(name: string, value: unknown): string {
   if (typeof value === 'string') return value;
   throw wrong(name, value, 'a string');
+}
+
+/** A text or a list of texts, as a list of what `item` makes of each. Throws InputError for an empty list. */
+export function textList<T>(texts: unknown, item: (name: string, value: unknown) => T): T[] {
+  if (!Array.isArray(texts)) return [item('the text', texts)];
+  if (texts.length === 0) throw wrong('the list of texts', texts, 'at least one text');
+  return texts.map((each, i) => item(`text ${i} of ${texts.length}`, each));
 }
 
 /** A list that is not empty, every item checked by `item`. */

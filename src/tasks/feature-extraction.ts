@@ -1,5 +1,4 @@
-import { InputError, UnsupportedError } from '../errors.ts';
-import { count } from './arguments.ts';
+import { choice, count } from './arguments.ts';
 
 /** How the rows of a text's tokens become one: the names of transformers.js, `max`, and `model`: what the checkpoint's modules say. */
 export const POOLING_NAMES = ['none', 'mean', 'cls', 'first_token', 'max', 'last_token', 'eos', 'model'] as const;
@@ -9,34 +8,8 @@ const ON_GPU = { mean: 'mean', cls: 'cls', first_token: 'cls', max: 'max', last_
 
 /** The pooling as the kernel calls it; undefined for `none`. Throws UnsupportedError with the list. */
 export function poolingOf(name: string): (typeof ON_GPU)[keyof typeof ON_GPU] | undefined {
-  if (name === 'none' || name === 'model') return undefined;
-  if (Object.hasOwn(ON_GPU, name)) return ON_GPU[name as keyof typeof ON_GPU];
-  throw new UnsupportedError({
-    what: 'this pooling is not supported',
-    actual: JSON.stringify(name),
-    supported: POOLING_NAMES,
-  });
-}
-
-/** A text or a list of texts, as a list. Throws InputError for what is neither, and for an empty list. */
-export function textList(texts: unknown): readonly string[] {
-  const list: unknown[] = Array.isArray(texts) ? texts : [texts];
-  if (list.length === 0) {
-    throw new InputError({
-      what: 'there is no text',
-      actual: 'an empty list',
-      expected: 'a string or a list of strings',
-    });
-  }
-  list.forEach((text, i) => {
-    if (typeof text === 'string') return;
-    throw new InputError({
-      what: Array.isArray(texts) ? `text ${i} of ${list.length} is not a string` : 'the text is not a string',
-      actual: text === null ? 'null' : Array.isArray(text) ? 'a list' : typeof text,
-      expected: 'a string',
-    });
-  });
-  return list as string[];
+  const pooling = choice('pooling', name, POOLING_NAMES, 'none');
+  return pooling === 'none' || pooling === 'model' ? undefined : ON_GPU[pooling];
 }
 
 /** Every row of [rows, columns] scaled to length 1, in place; max(norm, 1e-12) as torch.nn.functional.normalize. */

@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts';
+import { InputError, wrong } from '../errors.ts';
 import { count, listOf, text } from './arguments.ts';
 import { ranked, softmax } from './scores.ts';
 
@@ -45,10 +45,7 @@ export function fillMaskOptions(
   const given = typeof options.targets === 'string' ? [options.targets] : listOf('targets', options.targets, text);
   const ids = given.flatMap(target => tokenToId(target) ?? encode(target).slice(0, 1));
   if (ids.length === 0) {
-    throw new InputError({
-      what: 'none of the targets is a token, or text of which a token can be made',
-      actual: JSON.stringify(given).slice(0, 80),
-    });
+    throw wrong('targets', given[0], 'texts of which at least one has a token');
   }
   const targets = [...new Set(ids)].sort((a, b) => a - b);
   return { topK: Math.min(topK, targets.length), targets };

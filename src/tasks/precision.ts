@@ -1,5 +1,5 @@
-import { InputError } from '../errors.ts';
-import { choice, flag, wrong } from './arguments.ts';
+import { InputError, wrong } from '../errors.ts';
+import { choice, flag } from './arguments.ts';
 
 export const PRECISION_NAMES = ['float32', 'int8', 'uint8', 'binary', 'ubinary'] as const;
 export type Precision = (typeof PRECISION_NAMES)[number];
@@ -58,18 +58,12 @@ export function quantizeEmbeddings(
   if (precision === 'float32') return { type: 'float32', data, columns };
   if (precision === 'binary' || precision === 'ubinary') {
     const bits = packBits(data, columns);
-    const type = precision === 'binary' ? 'int8' : 'uint8';
-    return {
-      type,
-      data: type === 'int8' ? Int8Array.from(bits, byte => byte - 128) : bits,
-      columns: Math.ceil(columns / 8),
-    };
+    return whole(bits, precision === 'binary', Math.ceil(columns / 8));
   }
   if (!ranges && data.length === columns) {
     throw new InputError({
       what: `${precision} needs the ranges of the columns, and one embedding has none`,
-      actual: '1 embedding',
-      expected: 'at least 2, or `ranges`',
+      next: 'Pass several texts, or `ranges`.',
     });
   }
   const { lowest, highest } = ranges ?? columnRanges(data, columns);
@@ -82,10 +76,13 @@ export function quantizeEmbeddings(
   const levels = Uint8ClampedArray.from(data, (value, i) =>
     Math.floor(fround(fround(value - fround(lowest[i % columns]!)) / steps[i % columns]!)),
   );
-  return precision === 'int8'
-    ? { type: 'int8', data: Int8Array.from(levels, level => level - 128), columns }
-    : { type: 'uint8', data: new Uint8Array(levels.buffer), columns };
+  return whole(new Uint8Array(levels.buffer), precision === 'int8', columns);
 }
+
+const whole = (bytes: Uint8Array, isSigned: boolean, columns: number): Quantized =>
+  isSigned
+    ? { type: 'int8', data: Int8Array.from(bytes, byte => byte - 128), columns }
+    : { type: 'uint8', data: bytes, columns };
 
 function packBits(data: Float32Array, columns: number): Uint8Array {
   const width = Math.ceil(columns / 8);

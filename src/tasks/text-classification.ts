@@ -1,4 +1,5 @@
-import { choice, count, text, wrong } from './arguments.ts';
+import { wrong } from '../errors.ts';
+import { choice, count, text, textList } from './arguments.ts';
 import { FUNCTION_NAMES, ranked, type ScoreFunction, toScores } from './scores.ts';
 
 export interface TextClassificationOptions {
@@ -21,10 +22,7 @@ export interface TextInput {
 
 /** Strings and `{text, text_pair}`, one or a list, as a list. Throws InputError. */
 export function textInputs(inputs: unknown): TextInput[] {
-  const list: unknown[] = Array.isArray(inputs) ? inputs : [inputs];
-  if (list.length === 0) throw wrong('the list of texts', inputs, 'at least one text');
-  return list.map((input, i) => {
-    const name = Array.isArray(inputs) ? `text ${i} of ${list.length}` : 'the text';
+  return textList(inputs, (name, input) => {
     if (typeof input === 'string') return { text: input };
     if (typeof input !== 'object' || input === null || !('text' in input)) {
       throw wrong(name, input, 'a string or { text, text_pair }');

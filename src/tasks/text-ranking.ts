@@ -1,5 +1,5 @@
-import { UnsupportedError } from '../errors.ts';
-import { choice, count, flag, kindOf } from './arguments.ts';
+import { oneOf, UnsupportedError } from '../errors.ts';
+import { choice, count, flag } from './arguments.ts';
 import { ranked, toScores } from './scores.ts';
 
 export interface TextRankingOptions {
@@ -27,13 +27,9 @@ export function configuredActivation(config: Readonly<Record<string, unknown>>):
   const path = own?.activation_fn ?? config.sbert_ce_default_activation_function;
   if (path === undefined || path === null) return undefined;
   const [, name = ''] = /^torch\.nn\.(?:.*\.)?(\w+)$/.exec(String(path)) ?? [];
-  if (Object.hasOwn(TORCH_NAMES, name)) return TORCH_NAMES[name as keyof typeof TORCH_NAMES];
-  throw new UnsupportedError({
-    what: 'config.json names an activation that is not built',
-    actual: kindOf(path),
-    supported: ['torch.nn.Sigmoid', 'torch.nn.Identity'],
-    next: 'Pass `activation: "none"` for the raw scores.',
-  });
+  const next = 'Pass `activation: "none"` for the raw scores.';
+  const known = Object.keys(TORCH_NAMES) as (keyof typeof TORCH_NAMES)[];
+  return TORCH_NAMES[oneOf('the activation that config.json names', name || path, known, next)];
 }
 
 /** Options checked. Throws InputError, and UnsupportedError where the model has not one logit. */

@@ -1,5 +1,5 @@
-import { UnsupportedError } from '../errors.ts';
-import { flag, listOf, text, wrong } from './arguments.ts';
+import { UnsupportedError, wrong } from '../errors.ts';
+import { flag, listOf, text } from './arguments.ts';
 import { ranked, softmax } from './scores.ts';
 
 export interface ZeroShotOptions {

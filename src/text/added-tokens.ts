@@ -1,6 +1,6 @@
+import { Fields } from '../fields.ts';
 import type { AlignedText } from './aligned-text.ts';
 import { WHITESPACE, WORD } from './characters.ts';
-import { Component, list, malformed } from './component.ts';
 import type { Normalizer } from './normalizer.ts';
 
 /** A token that is looked for in the text before the model sees it, as "[MASK]" is. */
@@ -23,11 +23,10 @@ export interface Section {
 }
 
 export function readAddedTokens(value: unknown): AddedToken[] {
-  return list(value ?? [], 'added_tokens').map((entry, i) => {
-    const where = `added_tokens[${i}]`;
-    const config = new Component(entry, where);
+  return new Fields({ added_tokens: value }, '').list('added_tokens', []).map((entry, i) => {
+    const config = new Fields(entry, `added_tokens[${i}]`);
     const content = config.text('content');
-    if (content === '') throw malformed(`${where}.content`, content, 'some text');
+    if (content === '') throw config.malformed(content, 'some text', 'content');
     const special = config.flag('special', false);
     return {
       id: config.integer('id'),

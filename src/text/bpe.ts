@@ -1,27 +1,20 @@
 import { UnsupportedError } from '../errors.ts';
-import { type Component, malformed } from './component.ts';
+import { type Fields, isText } from '../fields.ts';
 import { byteTokens, type Model, type Piece, vocabulary } from './vocabulary.ts';
 
 /** Byte-pair encoding (Sennrich et al. 2016): characters, merged pair by pair in the order the merges were learnt. */
-export function buildBpe(config: Component): Model {
-  if (typeof config.json.dropout === 'number' && config.json.dropout > 0) {
-    throw new UnsupportedError({
-      what: 'BPE with dropout gives other tokens at every call',
-      actual: `dropout ${config.json.dropout}`,
-      supported: ['dropout null'],
-    });
+export function buildBpe(config: Fields): Model {
+  if (config.json.dropout) {
+    throw new UnsupportedError({ what: 'a tokenizer with dropout is not supported', supported: ['dropout: null'] });
   }
-  const ids = vocabulary(config);
   const prefix = config.text('continuing_subword_prefix', '');
   const suffix = config.text('end_of_word_suffix', '');
   const unknown = config.has('unk_token') ? config.text('unk_token') : undefined;
   const fusesUnknown = config.flag('fuse_unk', false);
   const fallsBack = config.flag('byte_fallback', false);
   const ignoresMerges = config.flag('ignore_merges', false);
+  const ids = vocabulary(config, unknown);
   const merges = readMerges(config, ids, prefix);
-  if (unknown !== undefined && !ids.has(unknown)) {
-    throw malformed('model.vocab', 'a vocabulary without it', `the token ${unknown}`);
-  }
 
   const characters = (word: string): Piece[] => {
     const found: Piece[] = [];
@@ -66,18 +59,16 @@ interface Merge {
 }
 
 /** Pairs of ids and what they become; the Map's key is left * span + right. */
-function readMerges(config: Component, ids: ReadonlyMap<string, number>, prefix: string) {
+function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: string) {
   const span = [...ids.values()].reduce((greatest, id) => Math.max(greatest, id), 0) + 1;
   const byPair = new Map<number, Merge>();
   config.list('merges').forEach((entry, rank) => {
-    const pair: unknown = typeof entry === 'string' ? entry.split(' ') : entry;
-    const [left, right] = Array.isArray(pair) && pair.length === 2 ? pair : [];
-    const where = `model.merges[${rank}]`;
-    if (typeof left !== 'string' || typeof right !== 'string') throw malformed(where, entry, 'two tokens');
-    const token = left + right.slice(prefix.length);
-    const [leftId, rightId, id] = [left, right, token].map(part => ids.get(part));
+    const pair: unknown = isText(entry) ? entry.split(' ') : entry;
+    const parts: string[] = Array.isArray(pair) && pair.length === 2 && pair.every(isText) ? pair : [];
+    const token = parts[0] + (parts[1] ?? '').slice(prefix.length);
+    const [leftId, rightId, id] = [...parts, token].map(part => ids.get(part));
     if (leftId === undefined || rightId === undefined || id === undefined) {
-      throw malformed(where, entry, 'tokens of the vocabulary that join to another');
+      throw config.malformed(entry, 'two tokens of the vocabulary that join to another', `merges[${rank}]`);
     }
     byPair.set(leftId * span + rightId, { rank, id, token });
   });

@@ -1,5 +1,5 @@
+import { malformed } from '../fields.ts';
 import type { AlignedText } from './aligned-text.ts';
-import { malformed } from './component.ts';
 
 /**
  * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements that
@@ -8,24 +8,21 @@ import { malformed } from './component.ts';
 export class Charsmap {
   private readonly trie: Uint32Array;
   private readonly replacements: Uint8Array;
-  /** What was looked up before: texts are made of few different characters. */
-  private readonly known = new Map<string, string | undefined>();
   private readonly segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
   private readonly encoder = new TextEncoder();
   private readonly decoder = new TextDecoder();
 
   constructor(base64: string) {
+    const fail = () => malformed('normalizer.precompiled_charsmap', base64, 'base64 of a trie and its replacements');
     let bytes: Uint8Array;
     try {
       bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
     } catch {
-      throw malformed('normalizer.precompiled_charsmap', base64, 'base64');
+      throw fail();
     }
     const view = new DataView(bytes.buffer);
-    const trieBytes = bytes.length < 4 ? Number.NaN : view.getUint32(0, true);
-    if (!(trieBytes >= 4 && trieBytes % 4 === 0 && 4 + trieBytes <= bytes.length)) {
-      throw malformed('normalizer.precompiled_charsmap', base64, 'a trie and its replacements');
-    }
+    const trieBytes = bytes.length < 4 ? 0 : view.getUint32(0, true);
+    if (trieBytes === 0 || trieBytes % 4 > 0 || 4 + trieBytes > bytes.length) throw fail();
     this.trie = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
     this.replacements = bytes.subarray(4 + trieBytes);
   }
@@ -35,7 +32,7 @@ export class Charsmap {
     const changes: number[] = [];
     let modified = false;
     const apply = (part: string): boolean => {
-      const replacement = this.lookup(part);
+      const replacement = this.search(part);
       if (replacement === undefined) return false;
       modified = true;
       const added = [...replacement];
@@ -62,14 +59,6 @@ export class Charsmap {
     // Printable ASCII alone has no clusters, and asking the segmenter is slow.
     if (/^[ -~]*$/.test(text)) yield* text;
     else for (const { segment } of this.segmenter.segment(text)) yield segment;
-  }
-
-  private lookup(part: string): string | undefined {
-    if (!this.known.has(part)) {
-      if (this.known.size >= 10_000) this.known.clear();
-      this.known.set(part, this.search(part));
-    }
-    return this.known.get(part);
   }
 
   /** The replacement of the shortest key that `part` starts with. */

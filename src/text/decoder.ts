@@ -1,5 +1,6 @@
+import type { Fields } from '../fields.ts';
 import { BYTE_CHARACTERS } from './characters.ts';
-import { build, type Component } from './component.ts';
+import { build } from './component.ts';
 import { pattern } from './pattern.ts';
 
 /** Turns tokens back into parts of a text, which are then joined. */
@@ -15,7 +16,7 @@ export function cleanUp(value: string): string {
   return value.replace(/ ([.?!,]|n't|'m|'s|'ve|'re)/g, '$1').replaceAll(" ' ", "'");
 }
 
-const kinds: Record<string, (config: Component) => Decoder> = {
+const kinds: Record<string, (config: Fields) => Decoder> = {
   WordPiece: config => {
     const prefix = config.text('prefix', '##');
     const clean = config.flag('cleanup', true) ? cleanUp : (value: string) => value;

@@ -1,10 +1,11 @@
+import { Fields } from '../fields.ts';
 import { buildBpe } from './bpe.ts';
-import { build, type Component, record } from './component.ts';
+import { build } from './component.ts';
 import { buildUnigram } from './unigram.ts';
 import type { Model, Piece } from './vocabulary.ts';
 import { buildWordPiece } from './word-piece.ts';
 
-const kinds: Record<string, (config: Component) => Model> = {
+const kinds: Record<string, (config: Fields) => Model> = {
   WordPiece: buildWordPiece,
   BPE: buildBpe,
   Unigram: buildUnigram,
@@ -12,7 +13,7 @@ const kinds: Record<string, (config: Component) => Model> = {
 
 /** The `model` of a tokenizer.json; in old files the type is missing and shows in the fields. */
 export function buildModel(value: unknown): Model {
-  const config = record(value, 'model');
+  const config = new Fields(value, 'model').json;
   const inferred = Array.isArray(config.vocab) ? 'Unigram' : 'merges' in config ? 'BPE' : 'WordPiece';
   return withCache(build({ ...config, type: config.type ?? inferred }, 'model', kinds));
 }

@@ -1,7 +1,8 @@
+import type { Fields } from '../fields.ts';
 import type { AlignedText } from './aligned-text.ts';
 import { byteLevel, WHITESPACE } from './characters.ts';
 import { Charsmap } from './charsmap.ts';
-import { build, type Component } from './component.ts';
+import { build } from './component.ts';
 import { pattern } from './pattern.ts';
 import { normalizeForm, type UnicodeForm } from './unicode-form.ts';
 
@@ -15,7 +16,7 @@ export function buildNormalizer(config: unknown, where = 'normalizer'): Normaliz
 const form = (name: UnicodeForm) => () => (source: AlignedText) => normalizeForm(source, name);
 const keepUnless = (unwanted: RegExp) => (character: string) => (unwanted.test(character) ? '' : character);
 
-const kinds: Record<string, (config: Component) => Normalizer> = {
+const kinds: Record<string, (config: Fields) => Normalizer> = {
   BertNormalizer: bertNormalizer,
   NFC: form('NFC'),
   NFD: form('NFD'),
@@ -61,7 +62,7 @@ function lowercase(source: AlignedText): AlignedText {
 const isAscii = (value: string) => /^[ -~]*$/.test(value);
 
 /** google-research/bert, tokenization.py, BasicTokenizer; the code point ranges are the Rust tokenizers'. */
-function bertNormalizer(config: Component): Normalizer {
+function bertNormalizer(config: Fields): Normalizer {
   const lower = config.flag('lowercase', true);
   const clean = config.flag('clean_text', true);
   const spaceChinese = config.flag('handle_chinese_chars', true);

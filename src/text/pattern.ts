@@ -1,14 +1,12 @@
+import { Fields, isText, malformed } from '../fields.ts';
 import type { AlignedText } from './aligned-text.ts';
-import { malformed, record } from './component.ts';
 import { translate } from './oniguruma.ts';
 
 /** `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }` as a global JavaScript regular expression. */
 export function pattern(value: unknown, where: string): RegExp {
-  const { Regex, String: literal } = record(value, where);
-  if (typeof Regex !== 'string' && typeof literal !== 'string') {
-    throw malformed(where, value, '{ "Regex": string } or { "String": string }');
-  }
-  if (typeof Regex !== 'string') return new RegExp((literal as string).replace(/[$()*+.?[\\\]^{|}/]/g, '\\$&'), 'gu');
+  const { Regex, String: literal } = new Fields(value, where).json;
+  if (isText(literal)) return new RegExp(literal.replace(/[$()*+.?[\\\]^{|}/]/g, '\\$&'), 'gu');
+  if (!isText(Regex)) throw malformed(where, value, '{ "Regex": string } or { "String": string }');
   try {
     return new RegExp(translate(Regex), 'gv');
   } catch (cause) {

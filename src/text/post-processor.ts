@@ -1,18 +1,24 @@
+import { Fields, isText, isWhole, malformed } from '../fields.ts';
 import { sizeAt } from './aligned-text.ts';
-import { build, type Component, integer, type Json, list, malformed, record, text } from './component.ts';
+import { build } from './component.ts';
 import type { Encoding } from './encoding.ts';
 
-/** Tokens of one text, before special tokens are put around them. */
-export interface Part {
-  text: string;
-  ids: readonly number[];
-  tokens: readonly string[];
-  offsets: readonly (readonly [number, number])[];
-  words: readonly number[];
+export interface Token {
+  readonly id: number;
+  readonly token: string;
+  readonly offset: readonly [start: number, end: number];
+  /** Which word of its text it is of; null for an added special token. */
+  readonly word: number | null;
 }
 
-/** What stands at a place of the finished sequence: added special tokens, or all tokens of a text. */
-type Slot = { typeId: number } & ({ sequence: 0 | 1 } | { ids: number[]; tokens: string[] });
+/** The tokens of one text, before special tokens are put around them. */
+export interface Part {
+  readonly text: string;
+  readonly tokens: readonly Token[];
+}
+
+/** What stands at a place of the finished sequence: all tokens of a text, or special tokens that are added. */
+type Slot = { typeId: number } & ({ sequence: 0 | 1; tokens?: never } | { sequence: null; tokens: readonly Token[] });
 
 interface Layout {
   single: readonly Slot[];
@@ -21,25 +27,29 @@ interface Layout {
   trim?: { addPrefixSpace: boolean };
 }
 
-const sequences = (typeIdOfPair: number): Layout => ({
-  single: [{ sequence: 0, typeId: 0 }],
-  pair: [
-    { sequence: 0, typeId: 0 },
-    { sequence: 1, typeId: typeIdOfPair },
-  ],
-});
+const slot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId });
+const specials = (tokens: readonly unknown[], ids: readonly unknown[], typeId: number, where: string): Slot => {
+  if (tokens.length !== ids.length || !tokens.every(isText) || !ids.every(isWhole)) {
+    throw malformed(where, tokens, 'tokens and as many ids');
+  }
+  return {
+    sequence: null,
+    tokens: tokens.map((token, i) => ({ id: ids[i]!, token, offset: [0, 0], word: null })),
+    typeId,
+  };
+};
 
 /** Puts special tokens around texts: the `post_processor` of a tokenizer.json. */
 export class PostProcessor {
-  private readonly layout: Layout;
+  readonly #layout: Layout;
 
   constructor(config: unknown) {
-    this.layout = { ...sequences(1), ...readLayout(config) };
+    this.#layout = { single: [slot(0, 0)], pair: [slot(0, 0), slot(1, 1)], ...readLayout(config) };
   }
 
   /** How many special tokens are added to a text (1) or to a pair (2). */
   addedTokens(texts: number): number {
-    return this.slots(texts).reduce((sum, slot) => sum + ('ids' in slot ? slot.ids.length : 0), 0);
+    return this.#slots(texts).reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0);
   }
 
   join(parts: readonly Part[], addSpecialTokens: boolean, truncated: boolean): Encoding {
@@ -53,38 +63,37 @@ export class PostProcessor {
       wordIds: [],
       truncated,
     };
-    for (const slot of this.slots(parts.length)) {
-      const isSpecial = 'ids' in slot;
-      if (isSpecial && !addSpecialTokens) continue;
-      const part = isSpecial ? slot : parts[slot.sequence]!;
-      for (let i = 0; i < part.ids.length; i++) {
-        encoding.ids.push(part.ids[i]!);
-        encoding.tokens.push(part.tokens[i]!);
-        encoding.typeIds.push(slot.typeId);
-        encoding.specialTokensMask.push(isSpecial ? 1 : 0);
-        encoding.sequenceIds.push(isSpecial ? null : slot.sequence);
-        encoding.wordIds.push(isSpecial ? null : parts[slot.sequence]!.words[i]!);
-        encoding.offsets.push(isSpecial ? [0, 0] : this.offset(parts[slot.sequence]!, i));
+    for (const { sequence, typeId, tokens } of this.#slots(parts.length)) {
+      if (tokens && !addSpecialTokens) continue;
+      const part = tokens ? undefined : parts[sequence];
+      for (const each of tokens ?? part!.tokens) {
+        encoding.ids.push(each.id);
+        encoding.tokens.push(each.token);
+        encoding.typeIds.push(typeId);
+        encoding.specialTokensMask.push(part ? 0 : 1);
+        encoding.sequenceIds.push(sequence);
+        encoding.wordIds.push(each.word);
+        encoding.offsets.push(part ? this.#offset(each, part) : [0, 0]);
       }
     }
     return encoding;
   }
 
-  private slots(texts: number): readonly Slot[] {
-    return texts === 1 ? this.layout.single : this.layout.pair;
+  #slots(texts: number): readonly Slot[] {
+    return texts === 1 ? this.#layout.single : this.#layout.pair;
   }
 
   /** RoBERTa's trim_offsets: the white space at the ends of a token is no part of its span. */
-  private offset(part: Part, index: number): [number, number] {
-    let [start, end] = part.offsets[index]!;
-    const { trim } = this.layout;
+  #offset(each: Token, { text, tokens }: Part): [number, number] {
+    let [start, end] = each.offset;
+    const { trim } = this.#layout;
     if (trim === undefined) return [start, end];
-    const [, leading, trailing] = spaces.exec(part.tokens[index]!)!;
-    const isFirst = index === 0 || start === 0;
+    const [, leading, trailing] = spaces.exec(each.token)!;
+    const isFirst = each === tokens[0] || start === 0;
     const added = isFirst && trim.addPrefixSpace && leading!.length === 1;
-    for (let i = added ? 0 : leading!.length; i > 0 && start < end; i--) start += sizeAt(part.text, start);
+    for (let i = added ? 0 : leading!.length; i > 0 && start < end; i--) start += sizeAt(text, start);
     const back = end < trailing!.length ? 0 : trailing!.length;
-    for (let i = back; i > 0 && start < end; i--) end -= sizeAt(part.text, end - 2);
+    for (let i = back; i > 0 && start < end; i--) end -= sizeAt(text, end - 2);
     return [start, end];
   }
 }
@@ -92,63 +101,46 @@ export class PostProcessor {
 /** The white space at both ends of a token; all of a token that is nothing else stands at both. */
 const spaces = /^(?=([\u0120\p{White_Space}]*)).*?([\u0120\p{White_Space}]*)$/su;
 
-const kinds: Record<string, (config: Component) => Partial<Layout>> = {
-  TemplateProcessing: config => {
-    const special = record(config.json.special_tokens, 'post_processor.special_tokens');
-    return {
-      single: readTemplate(config.json.single, special, 'single'),
-      pair: readTemplate(config.json.pair, special, 'pair'),
-    };
-  },
-  BertProcessing: config => around(config, 1, false),
-  RobertaProcessing: config => ({
-    ...around(config, 0, true),
-    ...readTrim(config),
-  }),
+const kinds: Record<string, (config: Fields) => Partial<Layout>> = {
+  TemplateProcessing: config => ({ single: readTemplate(config, 'single'), pair: readTemplate(config, 'pair') }),
+  BertProcessing: config => around(config, 1),
+  RobertaProcessing: config => ({ ...around(config, 0), ...readTrim(config) }),
   ByteLevel: readTrim,
   Sequence: config => Object.assign({}, ...config.list('processors').map(readLayout)) as Partial<Layout>,
 };
 
 function readLayout(config: unknown): Partial<Layout> {
-  return config === null || config === undefined ? {} : build(config, 'post_processor', kinds);
+  return config ? build(config, 'post_processor', kinds) : {};
 }
 
-function readTrim(config: Component): Partial<Layout> {
+function readTrim(config: Fields): Partial<Layout> {
   return config.flag('trim_offsets', true) ? { trim: { addPrefixSpace: config.flag('add_prefix_space', true) } } : {};
 }
 
-/** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa has a second separator between the two. */
-function around(config: Component, typeIdOfPair: number, twice: boolean): Layout {
-  const special = (key: string, typeId: number): Slot => {
+/** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa, whose pair is of type 0, has a second separator between the two. */
+function around(config: Fields, typeId: 0 | 1): Layout {
+  const special = (key: string, type: number) => {
     const [token, id] = config.list(key);
-    const where = `post_processor.${key}`;
-    return { tokens: [text(token, where)], ids: [integer(id, where)], typeId };
+    return specials([token], [id], type, `post_processor.${key}`);
   };
-  const single: Slot[] = [special('cls', 0), { sequence: 0, typeId: 0 }, special('sep', 0)];
-  const pair: Slot[] = [{ sequence: 1, typeId: typeIdOfPair }, special('sep', typeIdOfPair)];
-  return { single, pair: [...single, ...(twice ? [special('sep', 0)] : []), ...pair] };
+  const single = [special('cls', 0), slot(0, 0), special('sep', 0)];
+  const between = typeId === 0 ? [special('sep', 0)] : [];
+  return { single, pair: [...single, ...between, slot(1, typeId), special('sep', typeId)] };
 }
 
-function readTemplate(value: unknown, special: Json, name: 'single' | 'pair'): Slot[] {
+function readTemplate(config: Fields, name: 'single' | 'pair'): Slot[] {
   const where = `post_processor.${name}`;
-  const slots = list(value, where).map((entry): Slot => {
-    const { Sequence, SpecialToken } = record(entry, where);
-    const piece = record(Sequence ?? SpecialToken, where);
-    const typeId = integer(piece.type_id, `${where}.type_id`);
-    if (Sequence !== undefined) {
-      if (piece.id !== 'A' && piece.id !== 'B') throw malformed(`${where}.id`, piece.id, 'A or B');
-      return { sequence: piece.id === 'A' ? 0 : 1, typeId };
-    }
-    const key = text(piece.id, `${where}.id`);
-    const token = record(special[key], `post_processor.special_tokens[${JSON.stringify(key)}]`);
-    const ids = list(token.ids, `${where}.ids`).map(id => integer(id, `${where}.ids`));
-    const tokens = list(token.tokens, `${where}.tokens`).map(part => text(part, `${where}.tokens`));
-    if (ids.length !== tokens.length) throw malformed(`${where}.tokens`, tokens, `${ids.length} tokens`);
-    return { ids, tokens, typeId };
+  const slots = config.list(name).map((entry): Slot => {
+    const piece = new Fields(entry, where);
+    const isSequence = piece.has('Sequence');
+    const inner = piece.fields(isSequence ? 'Sequence' : 'SpecialToken');
+    const typeId = inner.integer('type_id');
+    const id = inner.text('id');
+    if (isSequence && (id === 'A' || id === 'B')) return slot(id === 'A' ? 0 : 1, typeId);
+    const special = config.fields('special_tokens').fields(id);
+    return specials(special.list('tokens'), special.list('ids'), typeId, where);
   });
-  const texts = new Set(slots.flatMap(slot => ('sequence' in slot ? slot.sequence : [])));
-  if (name === 'single' ? texts.has(1) : texts.size < 2) {
-    throw malformed(where, value, name === 'single' ? 'the sequence A only' : 'the sequences A and B');
-  }
-  return slots;
+  const texts = new Set(slots.flatMap(({ sequence }) => sequence ?? []));
+  if (name === 'single' ? !texts.has(1) : texts.size === 2) return slots;
+  throw malformed(where, config.json[name], name === 'single' ? 'the sequence A only' : 'the sequences A and B');
 }

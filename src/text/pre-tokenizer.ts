@@ -1,6 +1,7 @@
+import { type Fields, malformed } from '../fields.ts';
 import type { AlignedText } from './aligned-text.ts';
 import { byteLevel, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
-import { build, type Component, malformed } from './component.ts';
+import { build } from './component.ts';
 import { translate } from './oniguruma.ts';
 import { pattern, type SplitBehavior, split, splitBehavior } from './pattern.ts';
 
@@ -15,7 +16,7 @@ export function buildPreTokenizer(config: unknown, where = 'pre_tokenizer'): Pre
 const cutter = (cut: RegExp, behavior: SplitBehavior, invert?: boolean) => (source: AlignedText) =>
   split(source, cut, behavior, invert);
 
-const kinds: Record<string, (config: Component) => PreTokenizer> = {
+const kinds: Record<string, (config: Fields) => PreTokenizer> = {
   BertPreTokenizer: () => cutter(new RegExp(`[${PUNCTUATION}]|[^${WHITESPACE}${PUNCTUATION}]+`, 'gu'), 'Removed', true),
   Whitespace: () => cutter(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu'), 'Removed', true),
   WhitespaceSplit: () => cutter(new RegExp(`[${WHITESPACE}]+`, 'gu'), 'Removed'),
@@ -42,7 +43,7 @@ const kinds: Record<string, (config: Component) => PreTokenizer> = {
 /** The words of GPT-2 (openai/gpt-2, src/encoder.py). */
 const gpt2Words = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-function byteLevelPreTokenizer(config: Component): PreTokenizer {
+function byteLevelPreTokenizer(config: Fields): PreTokenizer {
   const addPrefixSpace = config.flag('add_prefix_space', false);
   const words = config.flag('use_regex', true) ? new RegExp(translate(gpt2Words), 'gv') : undefined;
   return source => {
@@ -53,7 +54,7 @@ function byteLevelPreTokenizer(config: Component): PreTokenizer {
   };
 }
 
-function metaspacePreTokenizer(config: Component): PreTokenizer {
+function metaspacePreTokenizer(config: Fields): PreTokenizer {
   const replacement = config.text('replacement');
   if ([...replacement].length !== 1) throw malformed('pre_tokenizer.replacement', replacement, 'one character');
   const scheme = config.json.add_prefix_space === false ? 'never' : (config.json.prepend_scheme ?? 'always');

@@ -1,4 +1,4 @@
-import { describe, type Json, malformed } from './component.ts';
+import { type Json, malformed } from '../fields.ts';
 
 export interface SpecialToken {
   readonly token: string;
@@ -28,7 +28,7 @@ export function readSpecialTokens(config: Json, idOf: (token: string) => number 
     if (value === null) continue;
     const content = typeof value === 'object' ? (value as Json).content : value;
     if (content !== undefined && typeof content !== 'string') {
-      throw malformed(`${role}_token of tokenizer_config.json`, describe(value), 'a string');
+      throw malformed(`${role}_token`, value, 'a string', 'tokenizer_config.json');
     }
     const token = content ?? usual[role].find(candidate => idOf(candidate) !== undefined);
     const id = token === undefined ? undefined : idOf(token);

@@ -1,12 +1,12 @@
-import { InputError } from '../errors.ts';
+import { wrong } from '../errors.ts';
+import { Fields, isText, isWhole, type Json, malformed } from '../fields.ts';
 import { readAddedTokens, type Section, sectionFinder } from './added-tokens.ts';
 import { AlignedText } from './aligned-text.ts';
-import { describe, type Json, malformed, record } from './component.ts';
 import { buildDecoder, type Decoder } from './decoder.ts';
 import type { Encoding } from './encoding.ts';
 import { buildModel } from './model.ts';
 import { buildNormalizer } from './normalizer.ts';
-import { type Part, PostProcessor } from './post-processor.ts';
+import { type Part, PostProcessor, type Token } from './post-processor.ts';
 import { buildPreTokenizer, type PreTokenizer } from './pre-tokenizer.ts';
 import { readSpecialTokens, type SpecialTokens } from './special-tokens.ts';
 import type { Model } from './vocabulary.ts';
@@ -53,8 +53,8 @@ export class TextTokenizer {
    * @throws SourceError where the file is malformed; UnsupportedError where a part of it is of an unknown type.
    */
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
-    const json = record(tokenizerJson, 'the file');
-    const config = record(tokenizerConfig ?? {}, 'tokenizer_config.json');
+    const { json } = new Fields(tokenizerJson, '');
+    const { json: config } = new Fields(tokenizerConfig ?? {}, '', 'tokenizer_config.json');
     this.model = buildModel(json.model);
     this.words = buildPreTokenizer(json.pre_tokenizer);
     this.postProcessor = new PostProcessor(json.post_processor);
@@ -91,11 +91,9 @@ export class TextTokenizer {
   encodeWindows(text: string, options: EncodeOptions & { stride?: number } = {}): Encoding[] {
     const { parts, lengths, addSpecialTokens, truncated } = this.fit(text, options);
     const stride = options.stride ?? 0;
-    if (!Number.isSafeInteger(stride) || stride < 0) {
-      throw new InputError({ what: 'the stride is wrong', actual: describe(stride), expected: 'a whole number' });
-    }
+    if (!isWhole(stride)) throw wrong('the stride', stride, 'a whole number');
     const [first = [], second] = parts.map((part, i) =>
-      windows(part.ids.length, lengths[i]!, stride).map(({ start, end }) => cut(part, start, end)),
+      windows(part.tokens.length, lengths[i]!, stride).map(({ start, end }) => cut(part, start, end)),
     );
     const join = (...joined: Part[]) => this.postProcessor.join(joined, addSpecialTokens, truncated);
     if (second === undefined) return first.map(part => join(part));
@@ -144,69 +142,46 @@ export class TextTokenizer {
     if (pair !== undefined && pair !== null) parts.push(this.part(pair, 'pair'));
     const room = maxLength - (addSpecialTokens ? this.postProcessor.addedTokens(parts.length) : 0);
     if (!(room >= 0)) {
-      throw new InputError({
-        what: 'maxLength leaves no room for the special tokens',
-        actual: describe(maxLength),
-        expected: `at least ${maxLength - room || 'a number'}`,
-      });
+      throw wrong(
+        'the greatest length',
+        maxLength,
+        `at least ${maxLength - room || 'a number'}, for the special tokens`,
+      );
     }
     const lengths = truncatedLengths(
-      parts.map(part => part.ids.length),
+      parts.map(part => part.tokens.length),
       room,
       truncation,
     );
-    const truncated = parts.some((part, i) => part.ids.length > lengths[i]!);
+    const truncated = parts.some((part, i) => part.tokens.length > lengths[i]!);
     return { parts, lengths, addSpecialTokens, truncated };
   }
 
   private part(text: string, name: string): Part {
-    if (typeof text !== 'string') {
-      throw new InputError({ what: `the ${name} is not a string`, actual: describe(text), expected: 'a string' });
-    }
-    const ids: number[] = [];
-    const tokens: string[] = [];
-    const offsets: [number, number][] = [];
-    const words: number[] = [];
-    let count = 0;
-    for (const section of this.sections(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
-      if (section.token !== undefined) {
-        ids.push(section.token.id);
-        tokens.push(section.text.text);
-        offsets.push(extent(section.text, 0, section.text.text.length));
-        words.push(count++);
-        continue;
-      }
-      for (const word of this.words(section.text)) {
-        for (const { id, token, start, end } of this.model.pieces(word.text)) {
-          ids.push(id);
-          tokens.push(token);
-          offsets.push(extent(word, start, end));
-          words.push(count);
+    if (!isText(text)) throw wrong(`the ${name}`, text, 'a string');
+    const tokens: Token[] = [];
+    let word = 0;
+    const add = (id: number, token: string, { starts, ends }: AlignedText, start: number, end: number) =>
+      tokens.push({ id, token, offset: [starts[start]!, ends[end - 1]!], word });
+    for (const { text: found, token } of this.sections(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
+      if (token) {
+        add(token.id, found.text, found, 0, found.text.length);
+        word++;
+      } else {
+        for (const piece of this.words(found)) {
+          for (const { id, token, start, end } of this.model.pieces(piece.text)) add(id, token, piece, start, end);
+          word++;
         }
-        count++;
       }
     }
-    return { text, ids, tokens, offsets, words };
+    return { text, tokens };
   }
 }
 
-function extent(word: AlignedText, start: number, end: number): [number, number] {
-  return [word.starts[start]!, word.ends[end - 1]!];
-}
-
-function cut(part: Part, start: number, end: number): Part {
-  if (start === 0 && end >= part.ids.length) return part;
-  return {
-    text: part.text,
-    ids: part.ids.slice(start, end),
-    tokens: part.tokens.slice(start, end),
-    offsets: part.offsets.slice(start, end),
-    words: part.words.slice(start, end),
-  };
-}
+const cut = ({ text, tokens }: Part, start: number, end: number): Part => ({ text, tokens: tokens.slice(start, end) });
 
 function readMaxLength(config: Json): number {
   const value = config.model_max_length ?? Number.POSITIVE_INFINITY;
   if (typeof value === 'number' && value > 0) return value;
-  throw malformed('model_max_length of tokenizer_config.json', value, 'a positive number');
+  throw malformed('model_max_length', value, 'a positive number', 'tokenizer_config.json');
 }

@@ -1,23 +1,20 @@
-import { type Component, malformed } from './component.ts';
+import { type Fields, isText } from '../fields.ts';
 import { byteTokens, longestToken, type Model, type Piece } from './vocabulary.ts';
 
 /** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
 
 /** Unigram (Kudo 2018): the pieces of the greatest summed log-probability; unknown characters in a row are one. */
-export function buildUnigram(config: Component): Model {
+export function buildUnigram(config: Fields): Model {
   const ids = new Map<string, number>();
-  const scores: number[] = [];
-  config.list('vocab').forEach((entry, id) => {
+  const scores = config.list('vocab').map((entry, id) => {
     const [token, score] = Array.isArray(entry) ? entry : [];
-    if (typeof token !== 'string' || typeof score !== 'number') {
-      throw malformed(`model.vocab[${id}]`, entry, '[token, score]');
-    }
+    if (!isText(token) || typeof score !== 'number') throw config.malformed(entry, '[token, score]', `vocab[${id}]`);
     ids.set(token, id);
-    scores.push(score);
+    return score;
   });
   const unknownId = config.has('unk_id') ? config.integer('unk_id') : -1;
-  if (unknownId >= scores.length) throw malformed('model.unk_id', unknownId, `less than ${scores.length}`);
+  if (unknownId >= scores.length) throw config.malformed(unknownId, `less than ${scores.length}`, 'unk_id');
   const unknownScore =
     scores.reduce((worst, score) => Math.min(worst, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
   const fallsBack = config.flag('byte_fallback', false);
@@ -63,7 +60,7 @@ export function buildUnigram(config: Component): Model {
       if (known !== undefined) return { id: known, token, start, end };
       const bytes = fallsBack ? byteTokens(ids, token) : undefined;
       if (bytes !== undefined) return bytes.map(byte => ({ id: ids.get(byte)!, token: byte, start, end }));
-      if (unknownId < 0) throw malformed('model.unk_id', config.json.unk_id, `an id for ${JSON.stringify(token)}`);
+      if (unknownId < 0) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
       return { id: unknownId, token, start, end };
     });
   };

@@ -1,4 +1,4 @@
-import { type Component, integer, malformed, record } from './component.ts';
+import { type Fields, isRecord, isWhole } from '../fields.ts';
 
 /** A token of a word, and the UTF-16 units of the word that it covers. */
 export interface Piece {
@@ -16,15 +16,15 @@ export interface Model {
   pieces(word: string): readonly Piece[];
 }
 
-/** `model.vocab` where it is an object from token to id. */
-export function vocabulary(config: Component): Map<string, number> {
-  const ids = new Map<string, number>();
-  for (const [token, id] of Object.entries(record(config.json.vocab, 'model.vocab'))) {
-    ids.set(token, integer(id, `model.vocab[${JSON.stringify(token)}]`));
-  }
-  if (ids.size === 0) throw malformed('model.vocab', config.json.vocab, 'at least one token');
-  return ids;
+/** `model.vocab` where it is an object from token to id, with the token that stands for what is unknown if there is one. */
+export function vocabulary(config: Fields, unknown?: string): Map<string, number> {
+  const ids = new Map(Object.entries(config.get('vocab', isIds, 'an object from tokens to ids')));
+  if (unknown === undefined || ids.has(unknown)) return ids;
+  throw config.malformed('a vocabulary without it', `the token ${unknown}`, 'vocab');
 }
+
+const isIds = (value: unknown): value is Record<string, number> =>
+  isRecord(value) && Object.values(value).every(isWhole);
 
 /** The length of the longest token, which bounds every search for one. */
 export function longestToken(ids: ReadonlyMap<string, number>): number {

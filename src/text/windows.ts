@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts';
+import { InputError, wrong } from '../errors.ts';
 
 /** Which of a text and its pair gives way; the names are Python's. */
 export type TruncationStrategy = 'longest_first' | 'only_first' | 'only_second';
@@ -25,11 +25,7 @@ export function truncatedLengths(
   }
   const index = strategy === 'only_first' ? 0 : 1;
   if (index >= lengths.length) {
-    throw new InputError({
-      what: 'truncation "only_second" needs a pair',
-      actual: 'one text',
-      next: 'Pass the pair, or use "longest_first".',
-    });
+    throw new InputError({ what: 'truncation "only_second" needs a pair', next: 'Pass one, or use "longest_first".' });
   }
   const kept = lengths[index]! - excess;
   if (kept <= 0 && room > 0) {
@@ -47,12 +43,8 @@ export function truncatedLengths(
 export function windows(length: number, size: number, stride: number): Span[] {
   if (size >= length) return [{ start: 0, end: length }];
   if (stride >= size) {
-    throw new InputError({
-      what: 'the stride is too great for the windows',
-      actual: `a stride of ${stride} tokens in windows of ${size}`,
-      expected: `less than ${size}`,
-      next: 'Special tokens and the other text of a pair take their room from every window.',
-    });
+    const next = 'Special tokens and the other text of a pair take their room from every window.';
+    throw wrong('the stride', stride, `less than the ${size} tokens of a window`, next);
   }
   const spans: Span[] = [];
   for (let start = 0; spans.at(-1)?.end !== length; start += size - stride) {

@@ -1,14 +1,13 @@
-import { type Component, malformed } from './component.ts';
+import type { Fields } from '../fields.ts';
 import { longestToken, type Model, type Piece, vocabulary } from './vocabulary.ts';
 
 /** WordPiece (google-research/bert, tokenization.py): the longest token that fits, again and again, or unknown. */
-export function buildWordPiece(config: Component): Model {
-  const ids = vocabulary(config);
+export function buildWordPiece(config: Fields): Model {
   const prefix = config.text('continuing_subword_prefix', '##');
   const maxCharacters = config.integer('max_input_chars_per_word', 100);
   const unknown = config.text('unk_token');
-  const unknownId = ids.get(unknown);
-  if (unknownId === undefined) throw malformed('model.vocab', 'a vocabulary without it', `the token ${unknown}`);
+  const ids = vocabulary(config, unknown);
+  const unknownId = ids.get(unknown)!;
   const longest = longestToken(ids);
 
   const pieces = (word: string): Piece[] => {
