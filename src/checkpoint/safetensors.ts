@@ -1,5 +1,5 @@
 import { CheckpointError, describe } from '../errors.ts';
-import { isRecord, isWhole, type Json } from '../fields.ts';
+import { isRecord, isText, isWhole, type Json } from '../fields.ts';
 import type { TensorInfo } from './types.ts';
 
 /** As in the reference implementation (huggingface/safetensors, safetensors/src/tensor.rs). */
@@ -63,9 +63,11 @@ export function headerLength(prefix: Uint8Array, file: string, fileLength?: numb
  * @throws CheckpointError one for each thing that can be wrong
  */
 export function parseHeader(json: Uint8Array, file: string, fileLength?: number): SafetensorsHeader {
-  const tensors = Object.entries(parseObject(json, file))
-    .filter(([name]) => name !== '__metadata__')
-    .map(([name, entry]) => tensorInfo(name, entry, file));
+  const { __metadata__: metadata = {}, ...entries } = parseObject(json, file);
+  if (!isRecord(metadata) || !Object.values(metadata).every(isText)) {
+    throw damaged(file, `__metadata__ of ${file} is malformed`, describe(metadata), 'an object of strings');
+  }
+  const tensors = Object.entries(entries).map(([name, entry]) => tensorInfo(name, entry, file));
   tensors.sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let end = 0;
   for (const { name, byteOffset, byteLength } of tensors) {
@@ -87,12 +89,36 @@ export function wrongLength(file: string, actual: number | string, expected: num
 }
 
 function parseObject(json: Uint8Array, file: string): Json {
-  const text = new TextDecoder().decode(json);
+  const fail = (what: string) => damaged(file, `the header of ${file} ${what}`);
+  let text: string;
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (isRecord(value)) return value;
-  } catch {}
-  throw damaged(file, `the header of ${file} is no JSON object`, describe(text));
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json);
+    value = JSON.parse(text);
+  } catch {
+    throw fail('is not valid UTF-8 and JSON');
+  }
+  // The format wants it at the very start, so that nothing may stand before it.
+  if (text[0] !== '{') throw fail('does not start with "{"');
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw fail(`has the key ${twice} twice`);
+  return value as Json;
+}
+
+/** JSON.parse keeps the last of two equal keys and says nothing; this finds one. `text` is valid JSON. */
+function duplicateKey(text: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (const [token, key] of text.matchAll(/("(?:[^"\\]+|\\.)*")\s*:|"(?:[^"\\]+|\\.)*"|[{}]/g)) {
+    if (token === '{') open.push(new Set());
+    else if (token === '}') open.pop();
+    else if (key !== undefined) {
+      const name = JSON.parse(key) as string;
+      const keys = open.at(-1)!;
+      if (keys.has(name)) return key;
+      keys.add(name);
+    }
+  }
+  return undefined;
 }
 
 function tensorInfo(name: string, entry: unknown, file: string): TensorInfo {
@@ -105,7 +131,13 @@ function tensorInfo(name: string, entry: unknown, file: string): TensorInfo {
   if (!isSizes(shape)) throw fail('has a malformed shape', shape, 'a list of whole numbers');
   if (!isSizes(span) || span.length !== 2) throw fail('has malformed data_offsets', span, 'two whole numbers');
   const [begin, end] = span as [number, number];
-  const byteLength = (shape.reduce((elements, size) => elements * size, 1) * bits) / 8;
+  // As in the reference, also a product that a later zero would bring back is an overflow.
+  let elements = 1;
+  for (const size of shape) {
+    elements *= size;
+    if (elements * bits > Number.MAX_SAFE_INTEGER) throw fail('has an overflowing shape', shape, 'less than 2^53 bits');
+  }
+  const byteLength = (elements * bits) / 8;
   if (byteLength !== end - begin) {
     throw fail('has a shape that does not fit its data', end - begin, `${byteLength} bytes for ${dtype} [${shape}]`);
   }
