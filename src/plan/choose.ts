@@ -4,7 +4,7 @@ import { gather } from '../../shaders/gather.ts';
 import type { Caps, Kernel } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import type { LinearVariant } from '../../shaders/linear.ts';
-import { linearRegister, type RegisterTile } from '../../shaders/linear-register.ts';
+import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
@@ -21,15 +21,33 @@ const input = (name: InputName): Argument => ({ kind: 'input', input: name });
 const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): Argument[] =>
   operand === undefined ? [] : [argument(operand)];
 
-/** Measured, on the two software adapters that there are: docs/performance.md. */
-const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
-  swiftshader: { rows: 16, columns: 16, lanes: 4 },
-  llvmpipe: { rows: 16, columns: 8, lanes: 8 },
-};
+/**
+ * A tiling of the linears is named for its tile: rows x columns of an invocation x lanes, and x lanes down where the operands pass
+ * through workgroup memory. All add the products of an output in the same order, so which one runs changes a result by no more
+ * than what compilers make of the same sum. These are the defaults; of the software adapters they are measured (docs/performance.md).
+ */
+const TILINGS: Record<Caps['adapter'], string> = { gpu: '4x4x16x16', swiftshader: '16x16x4', llvmpipe: '16x8x8' };
 
-/** The tiling of a linear: the only place that decides it. */
-export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
-  caps.adapter === 'gpu' ? linearWorkgroup(variant, caps) : linearRegister(variant, REGISTER_TILES[caps.adapter], caps);
+/** Large, 64 x 64 with few invocations, small, skinny; in registers alone: wide, square. */
+const OTHERS = ['8x4x16x16', '8x8x8x8', '4x4x8x8', '2x4x8x8', '4x4x64', '8x8x32'];
+
+export const tilingOf = ({ tiling, adapter }: Caps): string => tiling ?? TILINGS[adapter];
+
+/** What may be measured on an adapter: the default first. On those that the table knows nothing else. */
+export const tilingsFor = ({ adapter, subgroup }: Caps): string[] => [
+  TILINGS[adapter],
+  // The last: each lane of a subgroup loads one of 32 rows and broadcasts it.
+  ...(adapter === 'gpu' ? [...OTHERS, ...(subgroup === 32 ? ['32x4x32'] : [])] : []),
+];
+
+/** The kernel of a linear: the only place that decides it. */
+export function linearKernel(variant: LinearVariant, caps: Caps): Kernel {
+  const numbers = tilingOf(caps).split('x').map(Number);
+  const [rows, columns, lanes, down] = numbers as [number, number, number, number?];
+  return down
+    ? linearWorkgroup(variant, { rows, columns, lanes, down }, caps)
+    : linearRegister(variant, { rows, columns, lanes }, caps);
+}
 
 const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
   heads,
