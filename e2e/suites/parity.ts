@@ -1,10 +1,11 @@
 import type { ModelCallOptions, ModelInputs, PreTrainedTokenizer, Tensor } from '../../src/index.ts';
+import { takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
 import { fetchJson, library, MINILM, once, ownDevice } from '../library.ts';
 
 /** Whole models against float64 results of PyTorch: ids, offsets and every output that the fixture has. */
 
-const { AutoModel, AutoTokenizer, pipeline } = library;
+const { AutoModel, AutoTokenizer, env, pipeline } = library;
 
 interface Numbers {
   shape: number[];
@@ -168,12 +169,15 @@ function moved(outputs: Outputs, shift: number): Outputs {
   );
 }
 
-check('bert-base with the kernels of a real GPU', async log => {
+/** An adapter that does not say that it is software gets the kernels of a GPU. */
+async function unknownDevice(vendor: string): Promise<GPUDevice> {
   const device = await ownDevice();
-  // An adapter that does not say that it is software gets the tilings through workgroup memory.
-  Object.defineProperty(device, 'adapterInfo', {
-    value: { vendor: 'any', architecture: '', device: '', description: '' },
-  });
+  Object.defineProperty(device, 'adapterInfo', { value: { vendor, architecture: '', device: '', description: '' } });
+  return device;
+}
+
+check('bert-base with the kernels of a real GPU', async log => {
+  const device = await unknownDevice('any');
   const model = await AutoModel.from_pretrained(url('bert-base'), { device });
   const { cases } = await fetchJson<{ cases: Case[] }>(`${url('bert-base')}expected.json`);
   const token_type_ids = cases.map(each => each.token_type_ids ?? []);
@@ -190,6 +194,35 @@ check('bert-base with the kernels of a real GPU', async log => {
   await model.dispose();
   device.destroy();
   log(`largest difference ${Math.max(...worst).toExponential(1)}`);
+});
+
+check('an unknown GPU is measured once, and never where env.tuning is false', async log => {
+  // What an earlier run on this page left is not to be found.
+  const vendor = `unknown ${performance.timeOrigin}`;
+  const load = async () => {
+    const device = await unknownDevice(vendor);
+    takeCounts();
+    const model = await AutoModel.from_pretrained(url('bert-base'), { device });
+    const { createComputePipelineAsync, submit, createBuffer } = takeCounts();
+    await model.dispose();
+    device.destroy();
+    return { createComputePipelineAsync, submit, createBuffer };
+  };
+  const entries = () => Object.entries(localStorage).filter(([key]) => key.includes(vendor));
+  env.tuning = false;
+  const untuned = await load();
+  env.tuning = true;
+  expectEqual(entries(), [], 'remembered without tuning');
+  const tuned = await load();
+  const remembered = entries();
+  expectEqual(remembered.length, 1, 'the tilings remembered');
+  log(remembered[0]!.join(': '));
+  // Seven candidates; two submits that look for polling, and one at least of a candidate where there is none.
+  expectEqual(tuned.createComputePipelineAsync - untuned.createComputePipelineAsync, 7, 'kernels compiled for tuning');
+  expect(tuned.submit - untuned.submit >= 2, `${tuned.submit} submits in place of ${untuned.submit}`);
+  expectEqual(await load(), untuned, 'the calls of a load that remembers');
+  expectEqual(entries(), remembered, 'what is remembered after it');
+  localStorage.removeItem(remembered[0]![0]);
 });
 
 interface MiniCase {
