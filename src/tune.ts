@@ -3,12 +3,9 @@ import type { Gpu } from './gpu/device.ts';
 import { type CompiledKernel, PipelineCache } from './gpu/pipelines.ts';
 import { linearKernel, tilingsFor } from './plan/choose.ts';
 
-/** What is timed: a linear of a small encoder, rows x how often. A short sentence's pass counts as often as makes it weigh as much. */
+/** What is timed: a linear of a small encoder, for one long pass and for short sentences, so often that they weigh as much. */
 const LINEAR = { inner: 384, outputs: 1536, bias: false, residual: false };
-const PASSES = [
-  [256, 1],
-  [16, 4],
-] as const;
+const PASSES = [256, 16, 16, 16, 16];
 /** The most that is spent on submits; the one that runs when it is spent is the last. */
 const BUDGET_MS = 150;
 /** The work of a submit is repeated until it takes this long: clocks of browsers may tell no less than a millisecond. */
@@ -51,26 +48,19 @@ export async function fastest(
   return names.find(name => least.get(name) === best());
 }
 
-/** Here is remembered what no storage will take. */
+/** Here is remembered what the Cache API does not take. */
 const kept = new Map<string, string>();
-/** In workers there is the Cache API only; it wants a URL. */
-const address = (key: string) => `https://webgpu-bert.invalid/${encodeURIComponent(key)}`;
 
-async function recall(key: string): Promise<string | null | undefined> {
+/** What is remembered; a value is remembered from now on. Pages and workers share the Cache API; it wants a URL. */
+async function memory(key: string, value?: string): Promise<string | undefined> {
   try {
-    if (kept.has(key)) return kept.get(key);
-    return 'localStorage' in globalThis ? localStorage.getItem(key) : await (await caches.match(address(key)))?.text();
+    const cache = await caches.open('webgpu-bert-tuning');
+    const url = `https://webgpu-bert.invalid/${encodeURIComponent(key)}`;
+    if (value) await cache.put(url, new Response(value));
+    return value ?? (await (await cache.match(url))?.text()) ?? kept.get(key);
   } catch {
-    return undefined;
-  }
-}
-
-async function remember(key: string, value: string): Promise<void> {
-  try {
-    if ('localStorage' in globalThis) localStorage.setItem(key, value);
-    else await (await caches.open('webgpu-bert-tuning')).put(address(key), new Response(value));
-  } catch {
-    kept.set(key, value);
+    if (value) kept.set(key, value);
+    return kept.get(key);
   }
 }
 
@@ -84,13 +74,11 @@ export async function remembered(
   names: readonly string[],
   measure: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
-  let hash = 0;
-  for (let i = 0; i < state.length; i++) hash = (Math.imul(hash, 31) + state.charCodeAt(i)) | 0;
-  const known = await recall(key);
-  const still = names.find(name => known === `${name} ${hash}`);
+  const known = await memory(key);
+  const still = names.find(name => known === `${name} ${state}`);
   if (still) return still;
   const name = await measure().catch(() => undefined);
-  if (name) await remember(key, `${name} ${hash}`);
+  if (name) await memory(key, `${name} ${state}`);
   return name;
 }
 
@@ -112,28 +100,29 @@ let turn: Promise<unknown> = Promise.resolve();
 export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
   const { device, caps, adapterName } = gpu;
   const names = tilingsFor(caps);
-  if (names.length < 2) return gpu;
+  if (!names.length) return gpu;
   const kernels = new Map(names.map(tiling => [tiling, linearKernel({ ...LINEAR, format }, { ...caps, tiling })]));
   const measure = async () => {
     const compiled = new Map<string, CompiledKernel>();
     const pipelines = new PipelineCache(device);
-    const compile = async (name: string) => {
-      compiled.set(name, await alone(device, () => pipelines.get(kernels.get(name)!)));
-    };
-    await Promise.allSettled(names.map(compile));
-    const buffer = (size: number, usage: number) =>
-      device.createBuffer({ label: 'tune', size, usage: usage | GPUBufferUsage.COPY_DST });
-    // Zeros take as long as other numbers; x is read from the rows of the weight.
-    const weight = buffer(LINEAR.inner * LINEAR.outputs * 4, GPUBufferUsage.STORAGE);
-    const y = buffer(PASSES[0][0] * LINEAR.outputs * 4, GPUBufferUsage.STORAGE);
-    const params = PASSES.map(([rows]) => {
-      const block = buffer(256, GPUBufferUsage.UNIFORM);
+    await Promise.allSettled(
+      [...kernels].map(async ([name, kernel]) => {
+        compiled.set(name, await alone(device, () => pipelines.get(kernel)));
+      }),
+    );
+    const buffer = (rows: number, usage: number) =>
+      device.createBuffer({ label: 'tune', size: rows * LINEAR.outputs * 4, usage: usage | GPUBufferUsage.COPY_DST });
+    // Zeros take as long as other numbers; the rows of x are those of the weight.
+    const weight = buffer(LINEAR.inner, GPUBufferUsage.STORAGE);
+    const y = buffer(PASSES[0]!, GPUBufferUsage.STORAGE);
+    const params = PASSES.map(rows => {
+      const block = buffer(1, GPUBufferUsage.UNIFORM);
       device.queue.writeBuffer(block, 0, Uint32Array.of(rows));
       return block;
     });
     const submit = (encode: (pass: GPUComputePassEncoder) => void) =>
       alone(device, async () => {
-        const encoder = device.createCommandEncoder({ label: 'tune' });
+        const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         encode(pass);
         pass.end();
@@ -146,17 +135,16 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
     const time = (name: string, repeats: number) =>
       submit(pass => {
         const { pipeline, layout } = compiled.get(name)!;
-        const { bindings, workgroups } = kernels.get(name)!;
+        const { workgroups } = kernels.get(name)!;
         const groups = params.map(block => {
-          const operands = bindings.map(({ access }) => (access === 'write' ? y : weight));
-          const entries = [block, ...operands].map((buffer, binding) => ({ binding, resource: { buffer } }));
+          const entries = [block, weight, weight, y].map((buffer, binding) => ({ binding, resource: { buffer } }));
           return device.createBindGroup({ layout, entries });
         });
         pass.setPipeline(pipeline);
         for (let i = 0; i < repeats; i++) {
-          PASSES.forEach(([rows, times], j) => {
+          PASSES.forEach((rows, j) => {
             pass.setBindGroup(0, groups[j]!);
-            for (let k = 0; k < times; k++) pass.dispatchWorkgroups(...workgroups({ rows }));
+            pass.dispatchWorkgroups(...workgroups({ rows }));
           });
         }
       });
@@ -168,9 +156,9 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
       for (const each of [weight, y, ...params]) each.destroy();
     }
   };
-  const { userAgent } = globalThis.navigator ?? {};
-  const state = [userAgent, ...[...kernels.values()].map(({ code }) => code)].join();
-  const choosing = turn.then(() => remembered(`webgpu-bert tiling ${format} ${adapterName}`, state, names, measure));
+  // Texts of the same lengths are the same kernels: if not, what is remembered is still a tiling.
+  const state = [navigator.userAgent, ...[...kernels.values()].map(({ code }) => code.length)].join();
+  const choosing = turn.then(() => remembered(`${format} ${adapterName}`, state, names, measure));
   turn = choosing;
   return { ...gpu, caps: { ...caps, tiling: await choosing } };
 }

@@ -76,64 +76,64 @@ describe('the fastest tiling', () => {
   });
 });
 
-describe('what was measured', () => {
-  afterEach(() => vi.unstubAllGlobals());
+afterEach(() => vi.unstubAllGlobals());
 
-  const memory = () => {
-    const items = new Map<string, string>();
-    return {
-      items,
-      getItem: (key: string) => items.get(key) ?? null,
-      setItem: (key: string, value: string) => void items.set(key, value),
-    };
-  };
+describe('what was measured', () => {
   const cacheStorage = () => {
     const items = new Map<string, string>();
     const match = async (url: string) => (items.has(url) ? new Response(items.get(url)) : undefined);
-    const put = async (url: string, response: Response) => void items.set(url, await response.text());
-    return { items, match, open: async () => ({ put }) };
+    const put = async (url: string, response: Response) => {
+      expect(new URL(url).protocol).toBe('https:');
+      items.set(url, await response.text());
+    };
+    return { items, open: async () => ({ match, put }) };
   };
   const counted = (name: string | undefined) => vi.fn(async () => name);
 
-  it.each(['localStorage', 'caches', 'nothing', 'a localStorage that refuses'])('is remembered: %s', async where => {
-    const refuse = () => {
-      throw new DOMException('no', 'SecurityError');
-    };
-    if (where === 'localStorage') vi.stubGlobal('localStorage', memory());
-    if (where === 'caches') vi.stubGlobal('caches', cacheStorage());
-    if (where.startsWith('a ')) vi.stubGlobal('localStorage', { getItem: refuse, setItem: refuse });
-    const first = counted('b');
-    const key = `key of ${where}`;
-    expect(await remembered(key, 'state', NAMES, first)).toBe('b');
-    expect(first).toHaveBeenCalledOnce();
-    const second = counted('c');
-    expect(await remembered(key, 'state', NAMES, second)).toBe('b');
-    expect(second).not.toHaveBeenCalled();
-    expect(await remembered('another', 'state', NAMES, second)).toBe('c');
-    // Another browser, or other kernels: measured anew, in the same place.
-    const third = counted('d');
-    expect(await remembered(key, 'another state', NAMES, third)).toBe('d');
-    expect(third).toHaveBeenCalledOnce();
-    expect(await remembered(key, 'another state', NAMES, second)).toBe('d');
-  });
+  it.each(['the Cache API', 'nothing', 'a Cache API that refuses', 'one that is full'])(
+    'is remembered: %s',
+    async where => {
+      const refuse = async () => {
+        throw new DOMException('no', 'SecurityError');
+      };
+      if (where.startsWith('the')) vi.stubGlobal('caches', cacheStorage());
+      if (where.startsWith('a ')) vi.stubGlobal('caches', { open: refuse });
+      if (where.startsWith('one')) {
+        vi.stubGlobal('caches', { open: async () => ({ match: async () => undefined, put: refuse }) });
+      }
+      const first = counted('b');
+      const key = `key of ${where}`;
+      expect(await remembered(key, 'state', NAMES, first)).toBe('b');
+      expect(first).toHaveBeenCalledOnce();
+      const second = counted('c');
+      expect(await remembered(key, 'state', NAMES, second)).toBe('b');
+      expect(second).not.toHaveBeenCalled();
+      expect(await remembered('another', 'state', NAMES, second)).toBe('c');
+      // Another browser, or other kernels: measured anew, in the same place.
+      const third = counted('d');
+      expect(await remembered(key, 'another state', NAMES, third)).toBe('d');
+      expect(third).toHaveBeenCalledOnce();
+      expect(await remembered(key, 'another state', NAMES, second)).toBe('d');
+    },
+  );
 
   it('is measured again where what is remembered is no tiling, or damaged', async () => {
-    const storage = memory();
-    vi.stubGlobal('localStorage', storage);
+    const storage = cacheStorage();
+    vi.stubGlobal('caches', storage);
     await remembered('key', 'state', NAMES, counted('b'));
-    const written = storage.items.get('key')!;
+    const [[url, written]] = [...storage.items] as [[string, string]];
     for (const wrong of ['', 'b', 'undefined', '{}', written.replace('b', 'x'), `${written} `, written.slice(0, -1)]) {
-      storage.items.set('key', wrong);
+      storage.items.set(url, wrong);
       const measure = counted('c');
       expect(await remembered('key', 'state', NAMES, measure)).toBe('c');
       expect(measure, JSON.stringify(wrong)).toHaveBeenCalledOnce();
-      expect(storage.items.get('key')).toBe(written.replace('b', 'c'));
+      expect(storage.items.get(url)).toBe(written.replace('b', 'c'));
     }
   });
 
   it('is not remembered where nothing ran', async () => {
-    const storage = memory();
-    vi.stubGlobal('localStorage', storage);
+    const storage = cacheStorage();
+    vi.stubGlobal('caches', storage);
     expect(await remembered('key', 'state', NAMES, counted(undefined))).toBeUndefined();
     const failing = vi.fn(async () => {
       throw new Error('lost');
@@ -165,6 +165,7 @@ describe('the tilings', () => {
   });
 
   it('leave the usual one where the device does nothing', async () => {
+    vi.stubGlobal('navigator', { userAgent: 'any' });
     const broken = { caps: gpu, adapterName: 'broken', device: {} } as Gpu;
     expect(await tuned(broken)).toEqual(broken);
     expect(linearKernel(variant, gpu).name).toContain('workgroup 4x4x16x16');

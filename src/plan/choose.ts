@@ -28,17 +28,16 @@ const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): A
  */
 const TILINGS: Record<Caps['adapter'], string> = { gpu: '4x4x16x16', swiftshader: '16x16x4', llvmpipe: '16x8x8' };
 
-/** Large, 64 x 64 with few invocations, small, skinny; in registers alone: wide, square. */
-const OTHERS = ['8x4x16x16', '8x8x8x8', '4x4x8x8', '2x4x8x8', '4x4x64', '8x8x32'];
-
 export const tilingOf = ({ tiling, adapter }: Caps): string => tiling ?? TILINGS[adapter];
 
-/** What may be measured on an adapter: the default first. On those that the table knows nothing else. */
-export const tilingsFor = ({ adapter, subgroup }: Caps): string[] => [
-  TILINGS[adapter],
-  // The last: each lane of a subgroup loads one of 32 rows and broadcasts it.
-  ...(adapter === 'gpu' ? [...OTHERS, ...(subgroup === 32 ? ['32x4x32'] : [])] : []),
-];
+/**
+ * What is worth measuring on an adapter that the table does not know: the default, large, 64 x 64 with few invocations, small,
+ * skinny; in registers alone wide and square, and with rows of x that a subgroup shares.
+ */
+export const tilingsFor = ({ adapter, subgroup }: Caps): string[] => {
+  const known = ['4x4x16x16', '8x4x16x16', '8x8x8x8', '4x4x8x8', '2x4x8x8', '4x4x64', '8x8x32'];
+  return adapter === 'gpu' ? known.concat(subgroup === 32 ? '32x4x32' : []) : [];
+};
 
 /** The kernel of a linear: the only place that decides it. */
 export function linearKernel(variant: LinearVariant, caps: Caps): Kernel {
