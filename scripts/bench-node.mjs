@@ -49,7 +49,7 @@ await command(async () => {
   });
   if (!report) throw new Error('the measurements gave nothing');
   say(
-    `${report.adapter}; loading took ${Math.round(report.loadMs)} ms; on the GPU ${JSON.stringify(report.gpuBytes)} bytes`,
+    `${report.adapter}; tiling of the linears ${report.tiling}; loading took ${Math.round(report.loadMs)} ms; on the GPU ${JSON.stringify(report.gpuBytes)} bytes`,
   );
   const { adapter, floorMs, warm, sweep, kernels } = report;
   writeResult(

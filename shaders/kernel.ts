@@ -56,6 +56,8 @@ export interface Kernel {
 export interface Caps {
   /** Software adapters (SwiftShader, Mesa's llvmpipe) run on the CPU: barriers and loads are dear, invocations few. */
   readonly adapter: 'gpu' | 'swiftshader' | 'llvmpipe';
+  /** The tiling of the linears, by its name in src/plan/choose.ts, where one was measured. Default: that of the kind of adapter. */
+  readonly tiling?: string | undefined;
   /** Invocations per workgroup: 256, or 128 where the adapter says so. */
   readonly maxInvocations: number;
   readonly workgroupStorageBytes: number;

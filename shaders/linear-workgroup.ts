@@ -3,32 +3,47 @@ import { type Caps, declarations, each, type Kernel } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
 
-/**
- * The tiling for real GPUs: a workgroup of 16 x Y invocations computes a tile of 4Y rows by 64 columns, each invocation
- * 4 x 4 outputs; steps of 16 along K pass through workgroup memory (8 KiB with Y = 16).
- *
- *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / 64, T / (4Y)
- *
- * In workgroup memory the tiles stand [k4][line], and the four columns of one invocation stand 16 apart, so that
- * neighbouring invocations read neighbouring elements and no bank is hit twice.
- */
-const WIDE = 16;
-const COLUMNS = 4 * WIDE;
+/** A tile: one invocation computes `rows` x `columns` outputs, columns in fours; a workgroup has `lanes` x `down` of them. */
+export interface WorkgroupTile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly lanes: number;
+  readonly down: number;
+}
 
-export function linearWorkgroup(variant: LinearVariant, caps: Caps): Kernel {
+/**
+ * The tilings for real GPUs: a workgroup computes a tile of rows * down by columns * lanes outputs; steps of 16 along K (of i8
+ * a group) pass through workgroup memory, 64 bytes of every line: 8 KiB for 64 x 64. Where the adapter has not so many
+ * invocations there are fewer down.
+ *
+ *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / (rows * down)
+ *
+ * In workgroup memory the tiles stand [k4][line], and the columns of one invocation stand apart, so that neighbouring
+ * invocations read neighbouring elements and no bank is hit twice. Products are added as in linear-register.ts: one dot for each
+ * four k, in their order, whatever the tile.
+ */
+export function linearWorkgroup(variant: LinearVariant, tile: WorkgroupTile, caps: Caps): Kernel {
   const body = linearBody(variant, caps);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
+  const { rows, columns, lanes } = tile;
   const step = whole ? 'u32' : 'vec4f';
   // 64 bytes of every line: of i8 a group.
   const STEP = whole ? GROUP : 4;
   const zero = whole ? '0u' : 'vec4f()';
-  const high = caps.maxInvocations >= 256 ? 16 : 8;
-  const ROWS = 4 * high;
-  const invocations = WIDE * high;
+  const down = Math.min(tile.down, Math.floor(caps.maxInvocations / lanes));
+  const ROWS = rows * down;
+  const COLUMNS = columns * lanes;
+  const invocations = lanes * down;
+  /** Where in the tile stands column q of the fours j of an invocation. */
+  const columnAt = (j: number, q: number) => `${(q * COLUMNS) / 4 + j * lanes}u + local.x`;
+  const rowAt = (i: number) => `local.y * ${rows}u + ${i}u`;
+  const eachFour = (text: (j: number) => string) => each(columns / 4, text);
+  const eachSum = (text: (i: number, j: number) => string) => eachFour(j => each(rows, i => text(i, j)));
+  const four = (text: (q: number) => string) => [0, 1, 2, 3].map(text).join(', ');
   const rowOf = (i: string) => `min(first_row + ${i}, params.rows - 1u) * STRIDE`;
   const columnOf = (i: string) => `min(first_column + ${i}, N4 * 4u - 1u) * STRIDE`;
   /** Where in its tile a column stands. */
-  const place = (column: string) => `(${column} % 4u) * ${WIDE}u + ${column} / 4u`;
+  const place = (column: string) => `(${column} % 4u) * ${COLUMNS / 4}u + ${column} / 4u`;
   /** Fills a tile: every invocation some elements. */
   const fill = (tile: string, lines: number, from: (line: string) => string, at: string) => `
     for (var i = index; i < ${lines * STEP}u; i += ${invocations}u) {
@@ -39,7 +54,7 @@ export function linearWorkgroup(variant: LinearVariant, caps: Caps): Kernel {
   const element = `min(k4, K4 - 1u)${whole ? ' + group' : ''}`;
   const scale = (loaded: string) => `bitcast<f32>(${loaded})`;
   return {
-    name: `${name} workgroup`,
+    name: `${name} workgroup ${rows}x${columns}x${lanes}x${down}`,
     bindings,
     params: LINEAR_PARAMS,
     workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / COLUMNS), Math.ceil(rows! / ROWS), 1],
@@ -57,11 +72,11 @@ var<workgroup> w_scales: array<f32, ${COLUMNS}>;
 #endif
 ${body.epilogue}
 
-@compute @workgroup_size(${WIDE}, ${high})
+@compute @workgroup_size(${lanes}, ${down})
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_row = at.y * ${ROWS}u;
   let first_column = at.x * ${COLUMNS}u;
-${each(4, i => `  var sum${i} = vec4f();`)}
+${eachSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
   for (var k = 0u; k < K4; k += ${STEP}u) {
 #if ${whole}
     let group = k / ${GROUP}u;
@@ -70,27 +85,31 @@ ${each(4, i => `  var sum${i} = vec4f();`)}
     for (var i = index; i < ${COLUMNS}u; i += ${invocations}u) {
       w_scales[${place('i')}] = ${scale(loadWeight(`${columnOf('i')} + scale_at`))};
     }
-${each(4, i => `    var whole${i} = ${sum}();`)}
+${eachSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
 #endif
 ${fill('x_tile', ROWS, line => loadX(`${rowOf(line)} + ${element}`), 'line')}
 ${fill('w_tile', COLUMNS, line => loadWeight(`${columnOf(line)} + ${element}`), place('line'))}
     workgroupBarrier();
     for (var s = 0u; s < ${STEP}u; s++) {
-${each(4, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + local.y * 4u + ${i}u]`)};`)}
-${each(4, j => `      let w${j} = ${operand(`w_tile[s * ${COLUMNS}u + ${j * WIDE}u + local.x]`)};`)}
-${each(4, i => `      ${whole ? 'whole' : 'sum'}${i} += ${sum}(${[0, 1, 2, 3].map(j => product(`x${i}`, `w${j}`)).join(', ')});`)}
+${each(rows, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + ${rowAt(i)}]`)};`)}
+${eachFour(
+  j => `${each(4, q => `      let w${j}_${q} = ${operand(`w_tile[s * ${COLUMNS}u + ${columnAt(j, q)}]`)};`)}
+${each(rows, i => `      ${whole ? 'whole' : 'sum'}${i}_${j} += ${sum}(${four(q => product(`x${i}`, `w${j}_${q}`))});`)}`,
+)}
     }
 #if ${whole}
-    let scales = vec4f(${[0, 1, 2, 3].map(j => `w_scales[${j * WIDE}u + local.x]`).join(', ')});
-${each(4, i => `    sum${i} += vec4f(whole${i}) * (x_scales[local.y * 4u + ${i}u] * scales);`)}
+${eachFour(j => `    let scales${j} = vec4f(${four(q => `w_scales[${columnAt(j, q)}]`)});`)}
+${eachSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (x_scales[${rowAt(i)}] * scales${j});`)}
 #endif
     workgroupBarrier();
   }
-  let row = first_row + local.y * 4u;
-  let column4 = first_column / 4u + local.x;
-  if (column4 < N4) {
-${each(4, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column4, sum${i}); }`)}
-  }
+  let row = first_row + local.y * ${rows}u;
+${eachFour(
+  j => `  let column${j} = first_column / 4u + ${j * lanes}u + local.x;
+  if (column${j} < N4) {
+${each(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}
+  }`,
+)}
 }`,
   };
 }

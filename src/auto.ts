@@ -180,6 +180,7 @@ function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> 
         device,
         format,
         head,
+        tuning: env.tuning,
         progress: options.progress_callback ?? undefined,
         signal: options.signal,
         request: ({ hasPooler }) => (head ? { head: { kind: head } } : { lastHiddenState: true, pooler: hasPooler }),

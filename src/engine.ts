@@ -16,12 +16,15 @@ import type { Sizes } from './plan/sizes.ts';
 import type { Weight } from './plan/weight.ts';
 import { type CallOptions, Scheduler } from './scheduler.ts';
 import type { SentenceModules } from './sentence.ts';
+import { tuned } from './tune.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 
 export interface EngineOptions {
   device?: GPUDevice | undefined;
   /** How the weights are kept. Default: 'f32'. */
   format?: Format | undefined;
+  /** Whether kernels may be chosen by measuring: see tune.ts. */
+  tuning?: boolean | undefined;
   /** What stands on the encoder: its weights are loaded too. */
   head?: HeadKind | undefined;
   /** Tensors to be kept on the CPU too, where the checkpoint has them. */
@@ -92,9 +95,9 @@ export class Engine {
    * failure or an abort nothing is left on the device.
    */
   static async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
-    const { device, format, request, signal } = options;
+    const { device, format, request, signal, tuning } = options;
     // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
-    const gpuOpening = openGpu(device);
+    const gpuOpening = openGpu(device).then(gpu => (tuning ? tuned(gpu, format) : gpu));
     const configuring = source.json('config.json').then(readConfig);
     const checking = openCheckpoint(source, { signal });
     // Whichever fails first is what the caller hears of; the others must not go unhandled.

@@ -142,6 +142,7 @@ export async function pipeline<T extends Task>(
     format,
     head,
     host,
+    tuning: env.tuning,
     sentence: usable,
     progress,
     signal,

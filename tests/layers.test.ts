@@ -49,8 +49,18 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
   'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
+  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'shaders/linear.ts'], types: ['shaders/'] },
   'src/engine.ts': {
-    imports: ['src/checkpoint/', 'src/gpu/', 'src/model/', 'src/plan/', 'src/scheduler.ts', 'src/upload.ts', ERRORS],
+    imports: [
+      'src/checkpoint/',
+      'src/gpu/',
+      'src/model/',
+      'src/plan/',
+      'src/scheduler.ts',
+      'src/tune.ts',
+      'src/upload.ts',
+      ERRORS,
+    ],
     types: ['src/sentence.ts', 'shaders/'],
   },
   // What is left in src/ is the public surface, which knows every folder.

@@ -9,6 +9,7 @@ import type { Op } from '../../src/plan/op.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
 import type { Argument, Step } from '../../src/plan/step.ts';
 import { weightBytes, weightElements } from '../../src/plan/weight.ts';
+import { tuned } from '../../src/tune.ts';
 import { median } from './median.ts';
 import { multiplyAddPeak, repetitions, spanFor, submitFloor, timeOf } from './peak.ts';
 
@@ -41,7 +42,7 @@ function flop(op: Op, lengths: readonly number[]): number | undefined {
  * The operands are zeros; no kernel's time depends on their values.
  */
 export async function benchKernels(config: EncoderConfig, passes: Record<string, number[]>): Promise<KernelReport> {
-  const { device, caps } = await openGpu();
+  const { device, caps } = await tuned(await openGpu());
   const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, caps);
   const made = plan(graph, caps);
   const pipelines = new PipelineCache(device);

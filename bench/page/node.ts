@@ -1,6 +1,8 @@
 import { openGpu } from '../../src/gpu/device.ts';
 import { env, pipeline } from '../../src/index.ts';
 import { readConfig } from '../../src/model/config.ts';
+import { tilingOf } from '../../src/plan/choose.ts';
+import { tuned } from '../../src/tune.ts';
 import { benchKernels, type KernelReport } from './kernels.ts';
 import { median } from './median.ts';
 import { submitFloor } from './peak.ts';
@@ -12,6 +14,8 @@ import type { WarmFigure } from './warm.ts';
 /** What `npm run bench:node` measures, in one process on one adapter. */
 export interface NodeReport {
   adapter: string;
+  /** Of the linears: what the loads that follow remember, so that their time is without the measuring. */
+  tiling: string;
   floorMs: number;
   loadMs: number;
   gpuBytes: { weights: number; activations: number };
@@ -28,7 +32,7 @@ export async function benchNode(
 ): Promise<NodeReport> {
   env.localModelPath = models;
   env.allowRemoteModels = false;
-  const { device } = await openGpu();
+  const { device, caps } = await tuned(await openGpu());
   const floorMs = await submitFloor(device);
   device.destroy();
   const began = performance.now();
@@ -57,6 +61,7 @@ export async function benchNode(
   }
   const report = {
     adapter: extractor.model.adapter,
+    tiling: tilingOf(caps),
     floorMs,
     loadMs,
     warm,

@@ -12,7 +12,7 @@ import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
-import { linearKernel } from '../../src/plan/choose.ts';
+import { linearKernel, tilingsFor } from '../../src/plan/choose.ts';
 import { bucketTable } from '../../src/plan/relative.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
@@ -51,11 +51,12 @@ async function checkLinear(
   format: Format,
   caps: Caps,
   log: (text: string) => void,
+  { rows = ROWS, noted }: { rows?: readonly number[]; noted?: (y: Float32Array) => void } = {},
 ): Promise<void> {
   const kernel = linearKernel({ inner: K, outputs: N, bias, residual, activation, format }, caps);
   const make = random(K * N);
   let worst = 0;
-  for (const T of ROWS) {
+  for (const T of rows) {
     // Where the weight is bytes, so is x.
     const x = packRows(make(T * K), K, format === 'i8' ? 'i8' : 'f32');
     // The weight has a row, of zeros, for every float of a padded output.
@@ -73,6 +74,7 @@ async function checkLinear(
       },
       { rows: T, ...linearParams(K, N, activation !== undefined) },
     );
+    noted?.(y!);
     const expected = reference.linear(x.values, weight.values, {
       K,
       N,
@@ -300,6 +302,33 @@ check('gather', async () => {
     expectClose(unpadRows(y!, C), expected, { label: `C = ${C}` });
   }
 });
+
+// The tilings that are timed on a GPU; the last only where subgroups have 32 invocations, else it shares nothing.
+const TILINGS = tilingsFor({ ...TIERS.gpu!({} as Caps), subgroup: 32 });
+/** By linear and format the outputs of the first tiling. */
+const first = new Map<string, Float32Array[]>();
+
+for (const tiling of TILINGS) {
+  for (const [linear, format, rows] of [
+    [LINEARS[0]!, 'f32', [1, 65]],
+    [LINEARS[2]!, 'f32', ROWS],
+    [LINEARS[5]!, 'f16', ROWS],
+    [LINEARS[5]!, 'i8', ROWS],
+  ] as const) {
+    const name = `linear ${linear[0]}>${linear[1]} ${format}`;
+    check(`${name}, tiling ${tiling}`, async log => {
+      const found: Float32Array[] = [];
+      const noted = (y: Float32Array) => found.push(y);
+      await checkLinear(linear, format, { ...(await capsOf('gpu')), tiling }, log, { rows, noted });
+      // Added in the same order, by a compiler that leaves the order alone: the same bits.
+      const wanted = first.get(name) ?? found;
+      first.set(name, wanted);
+      found.forEach((y, i) => {
+        expectClose(y, wanted[i]!, { label: `T = ${rows[i]}, beside ${TILINGS[0]}` });
+      });
+    });
+  }
+}
 
 for (const [V, k] of [
   [640, 5],

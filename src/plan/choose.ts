@@ -5,7 +5,7 @@ import { gather } from '../../shaders/gather.ts';
 import type { Caps, Kernel } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
-import { linearRegister, type RegisterTile } from '../../shaders/linear-register.ts';
+import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
@@ -22,20 +22,35 @@ const input = (name: InputName): Argument => ({ kind: 'input', input: name });
 const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): Argument[] =>
   operand === undefined ? [] : [argument(operand)];
 
-/** Measured, on the two software adapters that there are: docs/performance.md. */
-const REGISTER_TILES: Record<'swiftshader' | 'llvmpipe', RegisterTile> = {
-  swiftshader: { rows: 16, columns: 16, lanes: 4 },
-  llvmpipe: { rows: 16, columns: 8, lanes: 8 },
+/**
+ * A tiling of the linears is named for its tile: rows x columns of an invocation x lanes, and x lanes down where the operands pass
+ * through workgroup memory. All add the products of an output in the same order, so which one runs changes a result by no more
+ * than what compilers make of the same sum. These are the defaults; of the software adapters they are measured (docs/performance.md).
+ */
+const TILINGS: Record<Caps['adapter'], string> = { gpu: '4x4x16x16', swiftshader: '16x16x4', llvmpipe: '16x8x8' };
+
+export const tilingOf = ({ tiling, adapter }: Caps): string => tiling ?? TILINGS[adapter];
+
+/**
+ * What is worth measuring on an adapter that the table does not know: the default, large, 64 x 64 with few invocations, small,
+ * skinny; in registers alone wide and square, and with rows of x that a subgroup shares.
+ */
+export const tilingsFor = ({ adapter, subgroup }: Caps): string[] => {
+  const known = ['4x4x16x16', '8x4x16x16', '8x8x8x8', '4x4x8x8', '2x4x8x8', '4x4x64', '8x8x32'];
+  return adapter === 'gpu' ? known.concat(subgroup === 32 ? '32x4x32' : []) : [];
 };
 
 /**
- * The tiling of a linear: the only place that decides it. Software adapters compile slowly, one kernel after the other: there one
+ * The kernel of a linear: the only place that decides it. Software adapters compile slowly, one kernel after the other: there one
  * text serves all shapes, and linears with and without the activation.
  */
-export const linearKernel = (variant: LinearVariant, caps: Caps): Kernel =>
-  caps.adapter === 'gpu'
-    ? linearWorkgroup(variant, caps)
-    : linearRegister({ ...variant, inner: undefined, outputs: undefined }, REGISTER_TILES[caps.adapter], caps);
+export function linearKernel(variant: LinearVariant, caps: Caps): Kernel {
+  const numbers = tilingOf(caps).split('x').map(Number);
+  const [rows, columns, lanes, down] = numbers as [number, number, number, number?];
+  if (down) return linearWorkgroup(variant, { rows, columns, lanes, down }, caps);
+  const shape = caps.adapter === 'gpu' ? {} : { inner: undefined, outputs: undefined };
+  return linearRegister({ ...variant, ...shape }, { rows, columns, lanes }, caps);
+}
 
 /** The activation that a plan's linears have: most of them none, the others as a rule the same one. */
 export const commonActivation = (ops: readonly Op[]): Activation | undefined =>
