@@ -18,6 +18,7 @@ const help = `npm run bench [-- options]
   --browser chromium|firefox   where to measure; chromium unless told
   --part NAME[,NAME]           only these of load, warm, sweep, kernels
   --work NAME[,NAME]           only these of ${Object.keys(lists).join(', ')}
+  --against NAME[,NAME]        only these of ${peers.join(', ')}
   --ours                       without transformers.js
   --runs N                     counted runs of every warm call; 9 unless told
   --seconds N                  fewer runs (but three) of calls that would take longer together; 60 unless told
@@ -41,6 +42,7 @@ function options() {
       browser: { type: 'string', default: 'chromium' },
       part: { type: 'string', default: parts.join() },
       work: { type: 'string', default: Object.keys(lists).join() },
+      against: { type: 'string', default: peers.join() },
       ours: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       compare: { type: 'boolean', default: false },
@@ -59,8 +61,11 @@ function options() {
   const works = values.work.split(',');
   const chosen = Object.fromEntries(Object.entries(lists).filter(([name]) => works.includes(name)));
   if (Object.keys(chosen).length !== works.length) throw new Stop(`--work is "${values.work}"`, help);
+  const sides = /** @type {Side[]} */ (values.against.split(','));
+  if (!sides.every(side => peers.includes(side))) throw new Stop(`--against is "${values.against}"`, help);
   return {
     ...values,
+    sides,
     works: chosen,
     browser: /** @type {'chromium' | 'firefox'} */ (browser),
     wants: (/** @type {string} */ part) => wanted.includes(part),
@@ -134,7 +139,7 @@ async function measure(chosen) {
   await step('pages', 'what the browser runs', buildPages);
 
   const server = await serveBench();
-  const against = hasPeer ? peers : [];
+  const against = hasPeer ? chosen.sides : [];
   /** @type {Result} */
   const result = {
     date: new Date().toISOString().slice(0, 10),
