@@ -80,8 +80,8 @@ export function markdown(result) {
   ];
   if (polls) {
     parts.push(
-      `This browser looks for finished GPU work only about every ${Math.round(floorMs)} ms: a submit of nothing takes that long. The times of ` +
-        'single WebGPU calls below are multiples of it rather than measurements, on both sides; calls in flight share the wait.',
+      `This browser looks for finished GPU work only about every ${Math.round(floorMs)} ms, and whenever something is submitted, which ` +
+        'webgpu-bert does every few milliseconds while it waits. The times of single calls of the other side end at such a look; calls in flight share it.',
     );
   }
 
