@@ -7,6 +7,7 @@ import { checkSequence } from '../src/model/input.ts';
 import { type ModelInputs, unpadInputs } from '../src/model-inputs.ts';
 import { plan } from '../src/plan/plan.ts';
 import { Tensor } from '../src/tensor.ts';
+import { GPU } from './caps.ts';
 
 const bert = {
   model_type: 'bert',
@@ -18,16 +19,7 @@ const bert = {
   max_position_embeddings: 16,
   type_vocab_size: 2,
 };
-const caps: Caps = {
-  adapter: 'gpu',
-  maxInvocations: 256,
-  workgroupStorageBytes: 16384,
-  maxBindingBytes: 1 << 27,
-  textures: false,
-  subgroup: 0,
-  f16: false,
-  dot4I8: false,
-};
+const caps: Caps = GPU;
 
 function thrown(body: () => unknown): unknown {
   try {

@@ -8,23 +8,14 @@ import { Builder } from '../src/plan/builder.ts';
 import { type Op, operands, type Value } from '../src/plan/op.ts';
 import { passRoom, splitOutputs } from '../src/plan/passes.ts';
 import { kernelsOf, type Plan, plan } from '../src/plan/plan.ts';
+import { GPU } from './caps.ts';
 import { random } from './checkpoint-bytes.ts';
 
-const gpu: Caps = {
-  adapter: 'gpu',
-  maxInvocations: 256,
-  workgroupStorageBytes: 16384,
-  maxBindingBytes: 1 << 27,
-  textures: false,
-  subgroup: 0,
-  f16: false,
-  dot4I8: false,
-};
 const ADAPTERS: Caps[] = [
-  gpu,
-  { ...gpu, maxInvocations: 128 },
-  { ...gpu, adapter: 'swiftshader' },
-  { ...gpu, adapter: 'llvmpipe' },
+  GPU,
+  { ...GPU, maxInvocations: 128 },
+  { ...GPU, adapter: 'swiftshader' },
+  { ...GPU, adapter: 'llvmpipe', textures: true },
 ];
 const config = readConfig({
   model_type: 'bert',
@@ -41,7 +32,7 @@ const REQUESTS: EncoderRequest[] = [
   { lastHiddenState: true, pooler: true, hiddenStates: [0, 1, 2, 3], attentions: [0, 1, 2] },
   { pool: { pooling: 'mean', normalize: true } },
 ];
-const planOf = (request: EncoderRequest, caps = gpu): Plan => plan(encoderGraph(config, request, caps), caps);
+const planOf = (request: EncoderRequest, caps = GPU): Plan => plan(encoderGraph(config, request, caps), caps);
 const sequence = (length: number, first = 0): Sequence => ({
   ids: Array.from({ length }, (_, i) => first + i),
   positions: Array.from({ length }, (_, i) => i),
@@ -50,7 +41,7 @@ const sequence = (length: number, first = 0): Sequence => ({
 
 describe('the builder', () => {
   it('infers shapes, padded to four floats', () => {
-    const b = new Builder(gpu);
+    const b = new Builder(GPU);
     const x = b.embed({ words: { table: 'words', rows: 10 }, columns: 27 });
     expect(x).toMatchObject({ rows: 'tokens', columns: 27, stride: 28 });
     const y = b.linear(x, { from: 'a', outputs: 50 });
@@ -70,7 +61,7 @@ describe('the builder', () => {
   });
 
   it('refuses operands that do not fit', () => {
-    const b = new Builder(gpu);
+    const b = new Builder(GPU);
     const x = b.embed({ words: { table: 'words', rows: 10 }, columns: 27 });
     const y = b.linear(x, { from: 'a', outputs: 50 });
     const row = b.pool(x, { pooling: 'cls', normalize: false, name: 'p' });
@@ -83,10 +74,10 @@ describe('the builder', () => {
   });
 
   it('makes one weight of what is asked for twice', () => {
-    const b = new Builder(gpu);
+    const b = new Builder(GPU);
     const x = b.embed({ words: { table: 'words', rows: 10 }, columns: 8 });
     b.output('y', b.linear(b.linear(x, { from: 'shared', outputs: 8 }), { from: 'shared', outputs: 8 }));
-    expect(plan(b.graph(), gpu).weights.map(({ name }) => name)).toEqual([
+    expect(plan(b.graph(), GPU).weights.map(({ name }) => name)).toEqual([
       'words.weight',
       'shared.weight',
       'shared.bias',
@@ -119,7 +110,7 @@ function simulate(ops: readonly Op[], { slotOf }: Pick<Plan, 'slotOf'>, outputs:
 function randomGraph(seed: number) {
   const next = random(seed);
   const below = (limit: number) => Math.floor(next() * limit);
-  const b = new Builder(gpu);
+  const b = new Builder(GPU);
   const values = [b.embed({ words: { table: 'words', rows: 10 }, columns: 4 * (1 + below(5)) })];
   for (let i = 0; i < 25; i++) {
     const x = values[below(values.length)]!;
@@ -165,7 +156,7 @@ describe('the arena', () => {
   );
 
   it('the simulation finds an arena that is too small', () => {
-    const { ops, outputs } = encoderGraph(config, { lastHiddenState: true }, gpu);
+    const { ops, outputs } = encoderGraph(config, { lastHiddenState: true }, GPU);
     const made = arena(ops, outputs.values());
     const first = operands(ops[0]!).writes[0]!;
     const slotOf = new Map([...made.slotOf].map(([id]) => [id, made.slotOf.get(first.id)!]));
@@ -179,7 +170,7 @@ describe('the arena', () => {
 
   it('more layers need no more room', () => {
     const deep = { ...config, layers: 12, layerWeights: Array.from({ length: 12 }, (_, i) => i) };
-    const { slots } = plan(encoderGraph(deep, { lastHiddenState: true }, gpu), gpu);
+    const { slots } = plan(encoderGraph(deep, { lastHiddenState: true }, GPU), GPU);
     expect(slots).toEqual(planOf({ lastHiddenState: true }).slots);
     expect(slots.length).toBeLessThanOrEqual(4);
   });
@@ -239,9 +230,9 @@ describe('passes', () => {
 
   it('end at the token budget; the first sequence always fits', () => {
     const made = planOf({ pool: { pooling: 'mean', normalize: true } });
-    const software: Caps = { ...gpu, adapter: 'swiftshader' };
+    const software: Caps = { ...GPU, adapter: 'swiftshader' };
     expect(fill(Array(100).fill(16), made, software)).toBe(1024 / 16);
-    expect(fill(Array(1000).fill(16), made, gpu)).toBe(8192 / 16);
+    expect(fill(Array(1000).fill(16), made, GPU)).toBe(8192 / 16);
     expect(fill([5000, 1], made, software)).toBe(1);
     expect(fill([1, 1024], made, software)).toBe(1);
     expect(fill([1, 1023, 1], made, software)).toBe(2);
@@ -260,7 +251,7 @@ describe('passes', () => {
         hidden_size: C,
         intermediate_size: 4 * C,
       });
-    const software: Caps = { ...gpu, adapter: 'llvmpipe' };
+    const software: Caps = { ...GPU, adapter: 'llvmpipe' };
     for (const [layers, C] of [
       [6, 384],
       [12, 768],
@@ -272,7 +263,7 @@ describe('passes', () => {
         expect(own(software)).toBe(Math.max(1, most(layers, C, length, 2 ** 32)));
         const readback = Math.floor((64 << 20) / (4 * C * length));
         const onGpu = Math.min(most(layers, C, length, 2 ** 38), 8192 / length, readback);
-        expect(own({ ...gpu, maxBindingBytes: 1 << 30 })).toBe(onGpu);
+        expect(own({ ...GPU, maxBindingBytes: 1 << 30 })).toBe(onGpu);
       }
     }
     // A masked-LM head: C^2 and the vocabulary for each mask.
@@ -287,7 +278,7 @@ describe('passes', () => {
   it('end where a binding would be too small, also for the power of two that room is made for', () => {
     const made = planOf({ lastHiddenState: true });
     const widest = Math.max(...made.slots.map(slot => slot.get('tokens') ?? 0));
-    const caps = { ...gpu, maxBindingBytes: 4 * widest * 100 };
+    const caps = { ...GPU, maxBindingBytes: 4 * widest * 100 };
     const tokens = fill(Array(200).fill(1), made, caps);
     expect(tokens).toBe(64);
     for (const slot of made.slots)
@@ -295,16 +286,16 @@ describe('passes', () => {
   });
 
   it('end where attention maps would not fit into a binding', () => {
-    const made = plan(encoderGraph(config, { attentions: [0] }, gpu), gpu);
+    const made = plan(encoderGraph(config, { attentions: [0] }, GPU), GPU);
     const each = 4 * config.heads * 64 * 64;
-    expect(fill(Array(9).fill(64), made, { ...gpu, maxBindingBytes: 2 * each + 4 })).toBe(2);
+    expect(fill(Array(9).fill(64), made, { ...GPU, maxBindingBytes: 2 * each + 4 })).toBe(2);
   });
 
   it('end where too many bytes would be read back', () => {
     const wide = { ...config, heads: 9, headSize: 3, maxPositions: 512 };
-    const made = plan(encoderGraph(wide, { attentions: [0, 1, 2] }, gpu), gpu);
+    const made = plan(encoderGraph(wide, { attentions: [0, 1, 2] }, GPU), GPU);
     const each = 4 * 9 * 512 * 512 * config.layers;
-    expect(fill(Array(20).fill(512), made, gpu)).toBe(Math.floor((64 << 20) / each));
+    expect(fill(Array(20).fill(512), made, GPU)).toBe(Math.floor((64 << 20) / each));
   });
 
   it('splitOutputs gives every sequence its own', () => {
@@ -335,11 +326,19 @@ describe('steps', () => {
     for (const request of REQUESTS) {
       const made = planOf(request, caps);
       for (const { kernel, args, params } of made.steps) {
-        const declared = [...kernel.code.matchAll(/@group\(0\) @binding\((\d+)\)\s*var<(\w+)(?:, (\w+))?> (\w+)\s*:/g)];
+        const declared = [
+          ...kernel.code.matchAll(/@group\(0\) @binding\((\d+)\)\s*var(?:<(\w+)(?:, (\w+))?>)? (\w+)\s*:/g),
+        ];
         expect(declared.map(([, at]) => Number(at))).toEqual([0, ...kernel.bindings.map((_, i) => i + 1)]);
-        expect(declared.map(([, , space]) => space)).toEqual(['uniform', ...kernel.bindings.map(() => 'storage')]);
+        expect(declared.map(([, , space]) => space)).toEqual([
+          'uniform',
+          ...kernel.bindings.map(({ access }) => (access === 'texel' ? undefined : 'storage')),
+        ]);
         expect(declared.slice(1).map(([, , , access, name]) => [name, access])).toEqual(
-          kernel.bindings.map(({ name, access }) => [name, access === 'read' ? 'read' : 'read_write']),
+          kernel.bindings.map(({ name, access }) => [
+            name,
+            { read: 'read', write: 'read_write', texel: undefined }[access],
+          ]),
         );
         expect(args).toHaveLength(kernel.bindings.length);
         // Baseline adapters bind 8 storage buffers.
@@ -347,8 +346,11 @@ describe('steps', () => {
         const fields = /struct Params \{ ([^}]*) \}/.exec(kernel.code)![1]!.matchAll(/(\w+): (\w+),/g);
         expect([...fields].map(([, name, type]) => ({ name, type }))).toEqual([...kernel.params]);
         for (const { name } of kernel.params) expect(Object.keys(params)).toContain(name);
-        for (const { name } of kernel.bindings)
-          expect(kernel.code.split(`${name}[`).length, `${kernel.name}: ${name}`).toBeGreaterThan(1);
+        for (const { name, access } of kernel.bindings)
+          expect(
+            kernel.code.split(access === 'texel' ? ` ${name}_at(` : `${name}[`).length,
+            `${kernel.name}: ${name}`,
+          ).toBeGreaterThan(1);
         expect(/undefined|\[object|\bNaN\b|^#/m.exec(kernel.code.replace(/\/\/.*/g, ''))).toBeNull();
       }
     }
@@ -360,7 +362,7 @@ describe('steps', () => {
       for (const { kernel, args } of made.steps) {
         const places = args.map(arg => (arg.kind === 'value' ? `slot ${made.slotOf.get(arg.value.id)}` : arg.kind));
         kernel.bindings.forEach(({ access }, i) => {
-          if (access === 'read') return;
+          if (access !== 'write') return;
           expect(args[i]!.kind).toBe('value');
           expect(places.filter(place => place === places[i])).toHaveLength(1);
         });
@@ -397,7 +399,7 @@ describe('steps', () => {
   });
 
   it('a table that no binding holds is several dispatches, which cover every row once', () => {
-    const caps = { ...gpu, maxBindingBytes: padded(27) * 4 * 40 };
+    const caps = { ...GPU, maxBindingBytes: padded(27) * 4 * 40 };
     const made = planOf(REQUESTS[0]!, caps);
     const embeds = made.steps.filter(({ kernel }) => kernel.name.startsWith('embed'));
     expect(embeds.map(({ params }) => [params.first, params.count])).toEqual([

@@ -6,17 +6,9 @@ import { encoderGraph } from '../src/model/encoder.ts';
 import type { Batch, Sequence } from '../src/plan/batch.ts';
 import { plan } from '../src/plan/plan.ts';
 import { type Ran, Scheduler } from '../src/scheduler.ts';
+import { GPU } from './caps.ts';
 
-const caps: Caps = {
-  adapter: 'swiftshader',
-  maxInvocations: 256,
-  workgroupStorageBytes: 16384,
-  maxBindingBytes: 1 << 27,
-  textures: false,
-  subgroup: 0,
-  f16: false,
-  dot4I8: false,
-};
+const caps: Caps = { ...GPU, adapter: 'swiftshader' };
 /** Passes of this plan hold 1,024 tokens. */
 const tiny = readConfig({
   model_type: 'bert',

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Caps } from '../shaders/kernel.ts';
 import { env } from '../src/env.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { linearKernel, tilingsFor } from '../src/plan/choose.ts';
 import { fastest, remembered, tuned } from '../src/tune.ts';
+import { GPU } from './caps.ts';
 
 const NAMES = ['usual', 'b', 'c', 'd'];
 
@@ -144,21 +144,11 @@ describe('what was measured', () => {
 });
 
 describe('the tilings', () => {
-  const gpu: Caps = {
-    adapter: 'gpu',
-    maxInvocations: 256,
-    workgroupStorageBytes: 16384,
-    maxBindingBytes: 1 << 27,
-    textures: false,
-    subgroup: 0,
-    f16: false,
-    dot4I8: false,
-  };
   const variant = { inner: 384, outputs: 1536, bias: true, residual: false };
 
   it('of adapters that the table knows are not measured', async () => {
     for (const adapter of ['swiftshader', 'llvmpipe'] as const) {
-      const known = { caps: { ...gpu, adapter }, adapterName: adapter } as Gpu;
+      const known = { caps: { ...GPU, adapter }, adapterName: adapter } as Gpu;
       expect(await tuned(known)).toBe(known);
     }
     expect(env.tuning).toBe(true);
@@ -166,16 +156,16 @@ describe('the tilings', () => {
 
   it('leave the usual one where the device does nothing', async () => {
     vi.stubGlobal('navigator', { userAgent: 'any' });
-    const broken = { caps: gpu, adapterName: 'broken', device: {} } as Gpu;
+    const broken = { caps: GPU, adapterName: 'broken', device: {} } as Gpu;
     expect(await tuned(broken)).toEqual(broken);
-    expect(linearKernel(variant, gpu).name).toContain('workgroup 4x4x16x16');
+    expect(linearKernel(variant, GPU).name).toContain('workgroup 4x4x16x16');
   });
 
   it.each([256, 128])('are kernels of their own, within the limits of %i invocations', maxInvocations => {
-    const caps = { ...gpu, maxInvocations, subgroup: 32 };
+    const caps = { ...GPU, maxInvocations, subgroup: 32 };
     const names = tilingsFor(caps);
     expect(names).toHaveLength(8);
-    expect(tilingsFor(gpu)).toEqual(names.slice(0, -1));
+    expect(tilingsFor(GPU)).toEqual(names.slice(0, -1));
     const formats = ['f32', 'f16', 'i8'] as const;
     const codes = new Set<string>();
     for (const tiling of names) {
