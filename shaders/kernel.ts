@@ -11,7 +11,7 @@
  * A row of any matrix is padded to a multiple of four floats, so that it can be read as vec4f; the padding is always zero.
  */
 
-/** How an array of matrix elements lies in a texture, where texel loads are cheaper than loads from a storage buffer. */
+/** How an array of matrix elements lies in a storage texture, where texel loads are cheaper than loads from a storage buffer. */
 export type TexelFormat = 'rgba32float' | 'rgba16float' | 'r32uint';
 
 /** One storage buffer or texture. Its place in the list is its @binding, after the uniform `params` at 0. */
@@ -62,7 +62,10 @@ export interface Caps {
   readonly maxInvocations: number;
   readonly workgroupStorageBytes: number;
   readonly maxBindingBytes: number;
-  /** The operands of a linear are read as textures: on llvmpipe a texel costs an eighth of a load from a storage buffer. */
+  /**
+   * The operands of a linear are read as read-only storage textures, as language feature readonly_and_readwrite_storage_textures
+   * has them: on llvmpipe a texel costs a small part of a load from a storage buffer.
+   */
   readonly textures: boolean;
   /** Invocations of a subgroup, where they are the same number in every kernel; else 0. */
   readonly subgroup: number;
@@ -78,9 +81,9 @@ export function declarations(bindings: readonly Binding[], params: readonly Para
   const operands = bindings.map(({ name, access, type }, i) => {
     const at = `@group(0) @binding(${i + 1}) var`;
     if (access !== 'texel') return `${at}<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: ${type};`;
-    const [texel, given, swizzle] = type === 'r32uint' ? ['u32', 'u32', '.x'] : ['f32', 'vec4f', ''];
-    return `${at} ${name}: texture_2d<${texel}>;
-fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u), 0)${swizzle}; }`;
+    const [given, swizzle] = type === 'r32uint' ? ['u32', '.x'] : ['vec4f', ''];
+    return `${at} ${name}: texture_storage_2d<${type}, read>;
+fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u))${swizzle}; }`;
   });
   return [`struct Params { ${fields} }`, '@group(0) @binding(0) var<uniform> params: Params;', ...operands].join('\n');
 }

@@ -50,7 +50,7 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: bo
   const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
   const { limits, features } = device;
   const adapter = kindOf(adapterName, info?.isFallbackAdapter === true);
-  const packed = navigator.gpu?.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true;
+  const speaks = (feature: string) => navigator.gpu?.wgslLanguageFeatures?.has(feature) === true;
   const { subgroupMinSize: least, subgroupMaxSize: most } = info ?? {};
   return {
     device,
@@ -58,11 +58,11 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: bo
     adapterName,
     caps: {
       adapter,
-      textures: adapter === 'llvmpipe',
+      textures: adapter === 'llvmpipe' && speaks('readonly_and_readwrite_storage_textures'),
       subgroup: features.has('subgroups') && least !== undefined && least === most ? least : 0,
       f16: features.has('shader-f16'),
       // SwiftShader has it, and takes three times as long as with floats.
-      dot4I8: adapter !== 'swiftshader' && packed,
+      dot4I8: adapter !== 'swiftshader' && speaks('packed_4x8_integer_dot_product'),
       maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
       workgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
       maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),

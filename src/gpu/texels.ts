@@ -7,7 +7,7 @@ export function createTexels(device: GPUDevice, label: string, format: TexelForm
     label,
     format,
     size,
-    usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+    usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
   });
 }
 
@@ -29,7 +29,7 @@ export function copyToTexels(encoder: GPUCommandEncoder, buffer: GPUBuffer, text
 export function layoutEntry({ access, type }: Binding, binding: number): GPUBindGroupLayoutEntry {
   const visibility = GPUShaderStage.COMPUTE;
   if (access === 'texel') {
-    return { binding, visibility, texture: { sampleType: type === 'r32uint' ? 'uint' : 'unfilterable-float' } };
+    return { binding, visibility, storageTexture: { access: 'read-only', format: type as TexelFormat } };
   }
   return { binding, visibility, buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } };
 }
