@@ -4,7 +4,7 @@ import { Tensor } from './tensor.ts';
 import { cleanUp } from './text/decoder.ts';
 import type { Encoding } from './text/encoding.ts';
 import { ROLES } from './text/special-tokens.ts';
-import { TextTokenizer } from './text/tokenizer.ts';
+import { buildTokenizer, type TextTokenizer } from './text/tokenizer.ts';
 import type { TruncationStrategy } from './text/windows.ts';
 
 /** What a call of a tokenizer takes beside the text; names and defaults are transformers.js's, then Python's. */
@@ -80,7 +80,7 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   /** @param tokenizerJson tokenizer.json, @param tokenizerConfig tokenizer_config.json, both parsed. */
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
     super();
-    this.text = new TextTokenizer(tokenizerJson, tokenizerConfig);
+    this.text = buildTokenizer(tokenizerJson, tokenizerConfig);
     this.config = (tokenizerConfig ?? {}) as Record<string, unknown>;
     this.padding_side = this.config.padding_side === 'left' ? 'left' : 'right';
     const { model_input_names: names, tokenizer_class: name } = this.config;

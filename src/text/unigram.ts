@@ -1,5 +1,6 @@
 import { type Fields, isText } from '../fields.ts';
-import { byteTokens, longestToken, type Model, type Piece } from './vocabulary.ts';
+import { sizeAt } from './aligned-text.ts';
+import { longestToken, type Model, type Piece, piecesOf } from './vocabulary.ts';
 
 /** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
@@ -33,7 +34,7 @@ export function buildUnigram(config: Fields): Model {
       id[end] = tokenId;
     };
     for (let start = 0; start < word.length; ) {
-      const next = start + (word.codePointAt(start)! > 0xffff ? 2 : 1);
+      const next = start + sizeAt(word, start);
       const limit = Math.min(word.length, start + longest);
       for (let end = next; end <= limit; end++) {
         const tokenId = ids.get(word.slice(start, end));
@@ -56,12 +57,9 @@ export function buildUnigram(config: Fields): Model {
     }
     return spans.reverse().flatMap(({ start, end }) => {
       const token = word.slice(start, end);
-      const known = ids.get(token);
-      if (known !== undefined) return { id: known, token, start, end };
-      const bytes = fallsBack ? byteTokens(ids, token) : undefined;
-      if (bytes !== undefined) return bytes.map(byte => ({ id: ids.get(byte)!, token: byte, start, end }));
-      if (unknownId < 0) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
-      return { id: unknownId, token, start, end };
+      const found = piecesOf(ids, { token, start, end }, fallsBack) ?? [{ id: unknownId, token, start, end }];
+      if (found[0]?.id === -1) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
+      return found;
     });
   };
   return { ids, pieces };
