@@ -22,8 +22,9 @@ export interface Section {
   readonly token?: AddedToken;
 }
 
-export function readAddedTokens(value: unknown): AddedToken[] {
-  return new Fields({ added_tokens: value }, '').list('added_tokens', []).map((entry, i) => {
+/** The `added_tokens` of a tokenizer.json. */
+export function readAddedTokens(file: Fields): AddedToken[] {
+  return file.list('added_tokens', []).map((entry, i) => {
     const config = new Fields(entry, `added_tokens[${i}]`);
     const content = config.text('content');
     if (content === '') throw config.malformed(content, 'some text', 'content');

@@ -42,44 +42,44 @@ export function buildBpe(config: Fields): Model {
   return { ids, continuingSubwordPrefix: prefix || undefined, pieces };
 }
 
+/** More than a vocabulary has tokens or a word has characters; two numbers below it make one key. */
+const SPAN = 2 ** 26;
+
 /** A function that merges the pieces of a word, the pair of the lowest rank first, the leftmost of equals first. */
 function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: string) {
-  const span = [...ids.values()].reduce((greatest, id) => Math.max(greatest, id), 0) + 1;
-  /** Pairs of ids (left * span + right) and what they become. */
+  /** Pairs of ids (left * SPAN + right) and what they become. */
   const byPair = new Map<number, { rank: number; id: number; token: string }>();
   config.list('merges').forEach((entry, rank) => {
-    const pair: unknown = isText(entry) ? entry.split(' ') : entry;
-    const parts: string[] = Array.isArray(pair) && pair.length === 2 && pair.every(isText) ? pair : [];
-    const token = parts[0] + (parts[1] ?? '').slice(prefix.length);
-    const [leftId, rightId, id] = [...parts, token].map(part => ids.get(part));
-    if (leftId === undefined || rightId === undefined || id === undefined) {
+    const [left, right, more] = isText(entry) ? entry.split(' ') : Array.isArray(entry) ? entry : [];
+    const token = left + String(right).slice(prefix.length);
+    const [leftId, rightId, id] = [left, right, token].map(part => ids.get(part));
+    if (leftId === undefined || rightId === undefined || id === undefined || more !== undefined) {
       throw config.malformed(entry, 'two tokens of the vocabulary that join to another', `merges[${rank}]`);
     }
-    byPair.set(leftId * span + rightId, { rank, id, token });
+    byPair.set(leftId * SPAN + rightId, { rank, id, token });
   });
 
   return (pieces: Piece[]): Piece[] => {
-    const { length } = pieces;
     const next = pieces.map((_, i) => i + 1);
     const previous = pieces.map((_, i) => i - 1);
-    const gone = new Uint8Array(length);
-    /** What may be merged, as rank * length + left. */
+    const gone = new Uint8Array(pieces.length);
+    /** What may be merged, as rank * SPAN + left. */
     const queue: number[] = [];
     const find = (left: number) => {
       const right = pieces[next[left]!];
-      return right && byPair.get(pieces[left]!.id * span + right.id);
+      return right && byPair.get(pieces[left]!.id * SPAN + right.id);
     };
     const offer = (left: number) => {
       const merge = left < 0 ? undefined : find(left);
-      if (merge) push(queue, merge.rank * length + left);
+      if (merge) push(queue, merge.rank * SPAN + left);
     };
-    for (let i = 0; i < length; i++) offer(i);
+    for (let i = 0; i < pieces.length; i++) offer(i);
     while (queue.length > 0) {
       const key = pop(queue);
-      const left = key % length;
+      const left = key % SPAN;
       const merge = gone[left] ? undefined : find(left);
       // What was queued may have been merged away since.
-      if (merge?.rank !== Math.floor(key / length)) continue;
+      if (merge?.rank !== Math.floor(key / SPAN)) continue;
       const right = next[left]!;
       pieces[left] = { id: merge.id, token: merge.token, start: pieces[left]!.start, end: pieces[right]!.end };
       gone[right] = 1;

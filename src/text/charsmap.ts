@@ -1,4 +1,4 @@
-import { malformed } from '../fields.ts';
+import type { Fields } from '../fields.ts';
 import { transform } from './aligned-text.ts';
 import { isAscii, utf8 } from './characters.ts';
 import type { Normalizer } from './normalizer.ts';
@@ -7,8 +7,8 @@ import type { Normalizer } from './normalizer.ts';
  * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements that
  * end with NUL. It is read as the Rust crate spm_precompiled does: by grapheme, and the shortest key in it decides.
  */
-export function charsmapNormalizer(base64: string): Normalizer {
-  const search = readTrie(base64);
+export function charsmapNormalizer(config: Fields): Normalizer {
+  const search = readTrie(config);
   const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
   return source => {
     const characters: string[] = [];
@@ -43,8 +43,10 @@ export function charsmapNormalizer(base64: string): Normalizer {
 }
 
 /** What a trie has for the shortest key that a text starts with. */
-function readTrie(base64: string): (text: string) => string | undefined {
-  const fail = () => malformed('normalizer.precompiled_charsmap', base64, 'base64 of a trie and its replacements');
+function readTrie(config: Fields): (text: string) => string | undefined {
+  const key = 'precompiled_charsmap';
+  const base64 = config.text(key);
+  const fail = () => config.malformed(base64, 'base64 of a trie and its replacements', key);
   let bytes: Uint8Array;
   try {
     bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));

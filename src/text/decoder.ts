@@ -50,7 +50,7 @@ const kinds: Record<string, (config: Fields) => Decoder> = {
     return each(token => token.replace(start, '').replace(stop, ''));
   },
   Replace: config => {
-    const from = pattern(config.json.pattern, 'decoder.pattern');
+    const from = pattern(config);
     const content = config.text('content');
     return each(token => token.replace(from, () => content));
   },

@@ -26,7 +26,7 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
   Lowercase: () => lowercase,
   StripAccents: () => without(/\p{M}/u),
   Replace: config => {
-    const from = pattern(config.json.pattern, 'normalizer.pattern');
+    const from = pattern(config);
     const content = config.text('content');
     return source => replace(source, from, content);
   },
@@ -41,7 +41,7 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
     return source => prepend(source, prefix);
   },
   Nmt: () => mapping(nmtCharacter),
-  Precompiled: config => charsmapNormalizer(config.text('precompiled_charsmap')),
+  Precompiled: charsmapNormalizer,
   ByteLevel: () => mapping(byteLevel),
   Sequence: config => inTurn(config.list('normalizers').map(buildNormalizer)),
 };
@@ -80,7 +80,7 @@ const withoutAccents = without(/\p{Mn}/u);
 const whitespace = new RegExp(space, 'u');
 const control = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\ufffd]/u;
 const chinese =
-  /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;
+  /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;
 
 /** SentencePiece's nmt_nfkc, without the nfkc. */
 function nmtCharacter(character: string): string {

@@ -1,17 +1,19 @@
-import { Fields, isText, malformed } from '../fields.ts';
+import { type Fields, isText } from '../fields.ts';
 import { type AlignedText, slice } from './aligned-text.ts';
 import { literal } from './characters.ts';
 import { translate } from './oniguruma.ts';
 
-/** `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }` as a global JavaScript regular expression. */
-export function pattern(value: unknown, where: string): RegExp {
-  const { Regex, String: text } = new Fields(value, where).json;
+/** The `pattern` of a component, `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }` as a global JavaScript regular expression. */
+export function pattern(config: Fields): RegExp {
+  const { json } = config.fields('pattern');
+  const { Regex, String: text } = json;
   if (isText(text)) return new RegExp(literal(text), 'gv');
-  if (!isText(Regex)) throw malformed(where, value, '{ "Regex": string } or { "String": string }');
+  if (!isText(Regex)) throw config.malformed(json, '{ "Regex": string } or { "String": string }', 'pattern');
   try {
     return new RegExp(translate(Regex), 'gv');
   } catch (cause) {
-    throw Object.assign(malformed(where, Regex, 'a regular expression that JavaScript can run'), { cause });
+    const error = config.malformed(Regex, 'a regular expression that JavaScript can run', 'pattern');
+    throw Object.assign(error, { cause });
   }
 }
 

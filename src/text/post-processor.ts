@@ -1,4 +1,4 @@
-import { Fields, isText, isWhole, malformed } from '../fields.ts';
+import { Fields, isText, isWhole } from '../fields.ts';
 import { sizeAt } from './aligned-text.ts';
 import { build } from './component.ts';
 import type { Encoding } from './encoding.ts';
@@ -18,7 +18,12 @@ export interface Part {
 }
 
 /** What stands at a place of the finished sequence: all tokens of a text, or special tokens that are added. */
-type Slot = { typeId: number } & ({ sequence: 0 | 1; tokens?: never } | { sequence: null; tokens: readonly Token[] });
+interface Slot {
+  typeId: number;
+  /** Which text it is; null for special tokens, which are `specials`. */
+  sequence: 0 | 1 | null;
+  specials: readonly Token[];
+}
 
 interface Layout {
   /** How one text is laid out, and how a pair is. */
@@ -44,7 +49,7 @@ export function buildPostProcessor(config: unknown): PostProcessor {
   };
   const slots = (texts: number) => layout[texts as 1 | 2];
   return {
-    addedTokens: texts => slots(texts).reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0),
+    addedTokens: texts => slots(texts).reduce((sum, { specials }) => sum + specials.length, 0),
     join: (parts, addSpecialTokens, truncated) => {
       const encoding: Encoding = {
         ids: [],
@@ -56,10 +61,9 @@ export function buildPostProcessor(config: unknown): PostProcessor {
         wordIds: [],
         truncated,
       };
-      for (const { sequence, typeId, tokens } of slots(parts.length)) {
-        if (tokens && !addSpecialTokens) continue;
-        const part = tokens ? undefined : parts[sequence];
-        for (const each of tokens ?? part!.tokens) {
+      for (const { sequence, typeId, specials } of slots(parts.length)) {
+        const part = sequence === null ? undefined : parts[sequence];
+        for (const each of part?.tokens ?? (addSpecialTokens ? specials : [])) {
           encoding.ids.push(each.id);
           encoding.tokens.push(each.token);
           encoding.typeIds.push(typeId);
@@ -74,15 +78,17 @@ export function buildPostProcessor(config: unknown): PostProcessor {
   };
 }
 
-const slot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId });
-const specials = (tokens: readonly unknown[], ids: readonly unknown[], typeId: number, where: string): Slot => {
+const slot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId, specials: [] });
+
+/** @param key the field that says which tokens these are */
+const special = (config: Fields, key: string, typeId: number, tokens: unknown[], ids: unknown[]): Slot => {
   if (tokens.length !== ids.length || !tokens.every(isText) || !ids.every(isWhole)) {
-    throw malformed(where, tokens, 'tokens and as many ids');
+    throw config.malformed(tokens, 'tokens and as many ids', key);
   }
   return {
-    sequence: null,
-    tokens: tokens.map((token, i) => ({ id: ids[i]!, token, offset: [0, 0], word: null })),
     typeId,
+    sequence: null,
+    specials: tokens.map((token, i) => ({ id: ids[i]!, token, offset: [0, 0], word: null })),
   };
 };
 
@@ -119,28 +125,26 @@ const spaces = /^(?=([\u0120\p{White_Space}]*)).*?([\u0120\p{White_Space}]*)$/su
 
 /** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa, whose pair is of type 0, has a second separator between the two. */
 function around(config: Fields, typeId: 0 | 1): Partial<Layout> {
-  const special = (key: string, type: number) => {
+  const [start, separator] = ['cls', 'sep'].map(key => {
     const [token, id] = config.list(key);
-    return specials([token], [id], type, `post_processor.${key}`);
-  };
-  const single = [special('cls', 0), slot(0, 0), special('sep', 0)];
-  const between = typeId === 0 ? [special('sep', 0)] : [];
-  return { 1: single, 2: [...single, ...between, slot(1, typeId), special('sep', typeId)] };
+    return special(config, key, 0, [token], [id]);
+  }) as [Slot, Slot];
+  const single = [start, slot(0, 0), separator];
+  return { 1: single, 2: [...single, ...(typeId ? [] : [separator]), slot(1, typeId), { ...separator, typeId }] };
 }
 
 function readTemplate(config: Fields, name: 'single' | 'pair'): Slot[] {
-  const where = `post_processor.${name}`;
   const slots = config.list(name).map((entry): Slot => {
-    const piece = new Fields(entry, where);
+    const piece = new Fields(entry, `post_processor.${name}`);
     const isSequence = piece.has('Sequence');
     const inner = piece.fields(isSequence ? 'Sequence' : 'SpecialToken');
     const typeId = inner.integer('type_id');
     const id = inner.text('id');
     if (isSequence && (id === 'A' || id === 'B')) return slot(id === 'A' ? 0 : 1, typeId);
-    const special = config.fields('special_tokens').fields(id);
-    return specials(special.list('tokens'), special.list('ids'), typeId, where);
+    const named = config.fields('special_tokens').fields(id);
+    return special(config, name, typeId, named.list('tokens'), named.list('ids'));
   });
   const texts = new Set(slots.flatMap(({ sequence }) => sequence ?? []));
   if (name === 'single' ? !texts.has(1) : texts.size === 2) return slots;
-  throw malformed(where, config.json[name], name === 'single' ? 'the sequence A only' : 'the sequences A and B');
+  throw config.malformed(config.json[name], name === 'single' ? 'the sequence A only' : 'the sequences A and B', name);
 }

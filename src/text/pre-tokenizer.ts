@@ -20,8 +20,7 @@ const kinds: Record<string, (config: Fields) => PreTokenizer> = {
   Whitespace: () => cutter(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu'), 'Removed', true),
   WhitespaceSplit: () => cutter(new RegExp(`${WHITESPACE}+`, 'gu'), 'Removed'),
   Punctuation: config => cutter(new RegExp(`[${PUNCTUATION}]`, 'gu'), splitBehavior(config, 'Isolated')),
-  Split: config =>
-    cutter(pattern(config.json.pattern, 'pre_tokenizer.pattern'), splitBehavior(config), config.flag('invert', false)),
+  Split: config => cutter(pattern(config), splitBehavior(config), config.flag('invert', false)),
   Digits: config => cutter(/\p{N}/gu, config.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
   ByteLevel: byteLevelPreTokenizer,
   Metaspace: metaspacePreTokenizer,

@@ -10,7 +10,7 @@ import { buildPostProcessor, type Part, type Token } from './post-processor.ts';
 import { buildPreTokenizer } from './pre-tokenizer.ts';
 import { readSpecialTokens, type SpecialTokens } from './special-tokens.ts';
 import type { Piece } from './vocabulary.ts';
-import { type Span, type TruncationStrategy, truncatedLengths, windows } from './windows.ts';
+import { type TruncationStrategy, truncatedLengths, windows } from './windows.ts';
 
 export interface EncodeOptions {
   /** A second text, as a question's passage is. */
@@ -59,14 +59,15 @@ export interface TextTokenizer {
  * @throws SourceError where the file is malformed; UnsupportedError where a part of it is of an unknown type.
  */
 export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): TextTokenizer {
-  const { json } = new Fields(tokenizerJson, '');
+  const file = new Fields(tokenizerJson, '');
+  const { json } = file;
   const config = new Fields(tokenizerConfig ?? {}, '', 'tokenizer_config.json');
   const model = buildModel(json.model);
   const cutWords = buildPreTokenizer(json.pre_tokenizer);
   const postProcessor = buildPostProcessor(json.post_processor);
   const decode = buildDecoder(json.decoder);
   const joinTokens = (joined: readonly string[]) => decode(joined).join('');
-  const added = readAddedTokens(json.added_tokens);
+  const added = readAddedTokens(file);
   const findSections = sectionFinder(added, buildNormalizer(json.normalizer));
 
   const ids = new Map(model.ids);
@@ -98,7 +99,7 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
   const encodeAll = (
     text: string,
     options: EncodeOptions,
-    windowsOf: (length: number, size: number) => readonly Span[],
+    windowsOf: (tokens: readonly Token[], size: number) => Token[][],
   ): Encoding[] => {
     const {
       pair,
@@ -117,7 +118,7 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
     const lengths = truncatedLengths(counts, room, truncation);
     const truncated = counts.some((count, i) => count > lengths[i]!);
     const [first = [], second] = parts.map(({ text, tokens }, i) =>
-      windowsOf(counts[i]!, lengths[i]!).map(({ start, end }) => ({ text, tokens: tokens.slice(start, end) })),
+      windowsOf(tokens, lengths[i]!).map(tokens => ({ text, tokens })),
     );
     const join = (...joined: Part[]) => postProcessor.join(joined, addSpecialTokens, truncated);
     if (second === undefined) return first.map(part => join(part));
@@ -136,10 +137,10 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
     modelMaxLength: config.get('model_max_length', isPositive, 'a positive number', Number.POSITIVE_INFINITY),
     vocabSize: ids.size,
     continuingSubwordPrefix: model.continuingSubwordPrefix,
-    encode: (text, options = {}) => encodeAll(text, options, (_, size) => [{ start: 0, end: size }])[0]!,
+    encode: (text, options = {}) => encodeAll(text, options, (tokens, size) => [tokens.slice(0, size)])[0]!,
     encodeWindows: (text, { stride = 0, ...options } = {}) => {
       if (!isWhole(stride)) throw wrong('the stride', stride, 'a whole number');
-      return encodeAll(text, options, (length, size) => windows(length, size, stride));
+      return encodeAll(text, options, (tokens, size) => windows(tokens, size, stride));
     },
     decode: (given, { skipSpecialTokens } = {}) => {
       const known = Array.from(given, Number).filter(
