@@ -14,8 +14,11 @@ export interface AlignedText {
 
 /** A text that is its own original. It has no lone surrogates. */
 export function align(text: string): AlignedText {
-  const isTail = (unit: number) => (text.charCodeAt(unit) & 0xfc00) === 0xdc00;
-  const places = new Int32Array(text.length).map((_, unit) => (isTail(unit) ? unit - 1 : unit));
+  const places = new Int32Array(text.length);
+  for (let unit = 0; unit < text.length; unit++) {
+    const isTail = (text.charCodeAt(unit) & 0xfc00) === 0xdc00;
+    places[unit] = isTail ? unit - 1 : unit;
+  }
   return { text, places, origin: 0 };
 }
 
@@ -43,9 +46,10 @@ function rebuild({ places, origin }: AlignedText, parts: readonly string[], sour
   const text = parts.join('');
   const moved = new Int32Array(text.length);
   let unit = 0;
-  for (const [i, part] of parts.entries()) {
-    const place = places[sources[i]!] ?? ~origin;
-    for (const end = unit + part.length; unit < end; unit++) moved[unit] = place;
+  for (let i = 0; i < parts.length; i++) {
+    const source = sources[i]!;
+    const place = source < 0 ? ~origin : places[source]!;
+    for (const end = unit + parts[i]!.length; unit < end; unit++) moved[unit] = place;
   }
   return { text, places: moved, origin };
 }

@@ -6,13 +6,16 @@ export type UnicodeForm = 'NFC' | 'NFD' | 'NFKC' | 'NFKD';
 export function normalizeForm(source: AlignedText, form: UnicodeForm): AlignedText {
   const normal = source.text.normalize(form);
   if (normal === source.text) return source;
+  const decomposed = form.includes('K') ? 'NFKD' : 'NFD';
   // What each character decomposes to, and how that came about: see transform.
-  const parts = Array.from(source.text).flatMap(original =>
-    Array.from(original.normalize(form.includes('K') ? 'NFKD' : 'NFD'), (character, i) => ({
-      character,
-      change: Math.min(i, 1),
-    })),
-  );
+  const parts: { character: string; change: number }[] = [];
+  for (const original of source.text) {
+    let change = 0;
+    for (const character of original.normalize(decomposed)) {
+      parts.push({ character, change });
+      change = 1;
+    }
+  }
   // Canonical order moves marks, but equal marks keep theirs, so the first unused equal one is the right one.
   let used = 0;
   const take = (character: string) => {
@@ -24,7 +27,9 @@ export function normalizeForm(source: AlignedText, form: UnicodeForm): AlignedTe
   const characters = [...normal];
   // A character that is composed replaces and swallows what all of its parts did.
   const changes = characters.map(character =>
-    Array.from(character.normalize('NFD'), take).reduce((change, swallowed) => change + swallowed - 1),
+    parts[used]?.character === character
+      ? parts[used++]!.change
+      : Array.from(character.normalize('NFD'), take).reduce((change, swallowed) => change + swallowed - 1),
   );
   return transform(source, characters, changes);
 }

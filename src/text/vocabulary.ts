@@ -29,9 +29,7 @@ const isIds = (value: unknown): value is Record<string, number> =>
 
 /** The length of the longest token, which bounds every search for one. */
 export function longestToken(ids: ReadonlyMap<string, number>): number {
-  let longest = 0;
-  for (const token of ids.keys()) longest = Math.max(longest, token.length);
-  return longest;
+  return [...ids.keys()].reduce((longest, { length }) => Math.max(longest, length), 0);
 }
 
 /**
