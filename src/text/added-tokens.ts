@@ -1,6 +1,6 @@
 import { Fields } from '../fields.ts';
 import { type AlignedText, align, slice } from './aligned-text.ts';
-import { literal, WHITESPACE, WORD } from './characters.ts';
+import { literal, WORD } from './characters.ts';
 import type { Normalizer } from './normalizer.ts';
 
 /** A token that is looked for in the text before the model sees it, as "[MASK]" is. */
@@ -72,8 +72,8 @@ function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToke
 
 const endsInWord = new RegExp(`[${WORD}]$`, 'u');
 const startsInWord = new RegExp(`^[${WORD}]`, 'u');
-const spaceAtEnd = new RegExp(`${WHITESPACE}*$`, 'u');
-const spaceAtStart = new RegExp(`^${WHITESPACE}*`, 'u');
+const spaceAtEnd = /\p{White_Space}*$/u;
+const spaceAtStart = /^\p{White_Space}*/u;
 
 /** Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. */
 export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {

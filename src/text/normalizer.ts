@@ -1,6 +1,6 @@
 import type { Fields } from '../fields.ts';
 import { type AlignedText, mapCharacters, prepend, replace } from './aligned-text.ts';
-import { byteLevel, isAscii, WHITESPACE } from './characters.ts';
+import { byteLevel, isAscii } from './characters.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { build, inTurn } from './component.ts';
 import { pattern } from './pattern.ts';
@@ -31,10 +31,9 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
     return source => replace(source, from, content);
   },
   Strip: config => {
-    const left = config.flag('strip_left', false) ? `^${space}+` : '(?!)';
-    const right = config.flag('strip_right', false) ? `${space}+$` : '(?!)';
-    const ends = new RegExp(`${left}|${right}`, 'gu');
-    return source => replace(source, ends, '');
+    const left = config.flag('strip_left', false) ? /^\p{White_Space}+/gu : never;
+    const right = config.flag('strip_right', false) ? /\p{White_Space}+$/gu : never;
+    return source => replace(replace(source, left, ''), right, '');
   },
   Prepend: config => {
     const prefix = config.text('prepend');
@@ -46,7 +45,7 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
   Sequence: config => inTurn(config.list('normalizers').map(buildNormalizer)),
 };
 
-const space = `[${WHITESPACE}]`;
+const never = /(?!)/g;
 
 function lowercase(source: AlignedText): AlignedText {
   // Character by character, as Rust: a final sigma is not special. ASCII alone cannot differ.
@@ -77,7 +76,7 @@ function bertNormalizer(config: Fields): Normalizer {
 }
 
 const withoutAccents = without(/\p{Mn}/u);
-const whitespace = new RegExp(space, 'u');
+const whitespace = /\p{White_Space}/u;
 const control = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\ufffd]/u;
 const chinese =
   /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;

@@ -18,7 +18,7 @@ const cutter = (cut: RegExp, behavior: SplitBehavior, invert?: boolean) => (sour
 const kinds: Record<string, (config: Fields) => PreTokenizer> = {
   BertPreTokenizer: () => cutter(new RegExp(`[${PUNCTUATION}]|[^${WHITESPACE}${PUNCTUATION}]+`, 'gu'), 'Removed', true),
   Whitespace: () => cutter(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu'), 'Removed', true),
-  WhitespaceSplit: () => cutter(new RegExp(`${WHITESPACE}+`, 'gu'), 'Removed'),
+  WhitespaceSplit: () => cutter(/\p{White_Space}+/gu, 'Removed'),
   Punctuation: config => cutter(new RegExp(`[${PUNCTUATION}]`, 'gu'), splitBehavior(config, 'Isolated')),
   Split: config => cutter(pattern(config), splitBehavior(config), config.flag('invert', false)),
   Digits: config => cutter(/\p{N}/gu, config.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
@@ -32,7 +32,7 @@ const kinds: Record<string, (config: Fields) => PreTokenizer> = {
 
 /** The words of GPT-2 (openai/gpt-2, src/encoder.py). */
 const gpt2Words =
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{space}\p{L}\p{N}]+|\p{space}+(?!\P{space})|\p{space}+/gu;
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 function byteLevelPreTokenizer(config: Fields): PreTokenizer {
   const addPrefixSpace = config.flag('add_prefix_space', false);
