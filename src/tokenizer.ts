@@ -109,15 +109,17 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     const pairs = pairsOf(texts.length, isBatched, options.text_pair ?? null);
     const { max_length, padding, ...limits } = limitsOf(options, this.model_max_length);
     const { add_special_tokens: addSpecialTokens, stride, return_overflowing_tokens: overflows } = options;
-    const rows: { encoding: Encoding; sample: number }[] = texts.flatMap((value: string, sample: number) => {
+    const samples: number[] = [];
+    const rows: Encoding[] = texts.flatMap((value: string, sample: number) => {
       const encodeOptions = { pair: pairs[sample], addSpecialTokens, ...limits };
       const windows = overflows
         ? this.text.encodeWindows(value, { ...encodeOptions, stride })
         : [this.text.encode(value, encodeOptions)];
-      return windows.map(encoding => ({ encoding, sample }));
+      for (const _ of windows) samples.push(sample);
+      return windows;
     });
 
-    const own = rows.map(({ encoding }) => encoding.ids.length);
+    const own = rows.map(({ ids }) => ids.length);
     const most = own.reduce((most, length) => Math.max(most, length), padding === 'max_length' ? max_length : 0);
     const least = padding ? most : 0;
     const lengths = own.map(length => Math.max(length, least));
@@ -134,7 +136,7 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     }
     const fields: Record<string, unknown> = {};
     const add = <T extends number | [number, number]>(name: string, filler: T, of: (encoding: Encoding) => T[]) => {
-      const list = rows.map(({ encoding }, i) => {
+      const list = rows.map((encoding, i) => {
         const filling = new Array<T>(lengths[i]! - own[i]!).fill(filler);
         return this.padding_side === 'left' ? [...filling, ...of(encoding)] : [...of(encoding), ...filling];
       });
@@ -147,7 +149,6 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     if (options.return_special_tokens_mask) add('special_tokens_mask', 1, encoding => encoding.specialTokensMask);
     if (options.return_offsets_mapping) add('offset_mapping', [0, 0], ({ offsets }): [number, number][] => offsets);
     if (overflows) {
-      const samples = rows.map(({ sample }) => sample);
       fields.overflow_to_sample_mapping = tensors ? new Tensor('int64', samples, [samples.length]) : samples;
     }
     return fields;
@@ -197,13 +198,13 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   convert_tokens_to_ids(tokens: string): number | undefined;
   convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
   convert_tokens_to_ids(tokens: string | readonly string[]) {
-    return typeof tokens === 'string' ? this.text.tokenToId(tokens) : tokens.map(token => this.text.tokenToId(token));
+    return ofEach(tokens, this.text.tokenToId);
   }
 
   convert_ids_to_tokens(ids: number | bigint): string | undefined;
   convert_ids_to_tokens(ids: readonly (number | bigint)[]): (string | undefined)[];
   convert_ids_to_tokens(ids: number | bigint | readonly (number | bigint)[]) {
-    return typeof ids === 'object' ? ids.map(id => this.text.idToToken(Number(id))) : this.text.idToToken(Number(ids));
+    return ofEach(ids, this.text.idToToken);
   }
 }
 
@@ -222,6 +223,11 @@ function limitsOf({ padding = false, truncation = null, max_length = null }: Tok
   const limits = { max_length: length, padding: pads && padding };
   if (strategy === false || strategy === 'do_not_truncate') return limits;
   return { ...limits, maxLength: length, truncation: strategy === true ? undefined : strategy };
+}
+
+/** What a function gives for one value, or for each of a list. */
+function ofEach<T, R>(values: T | readonly T[], of: (value: T) => R): R | R[] {
+  return Array.isArray(values) ? values.map((value: T) => of(value)) : of(values as T);
 }
 
 interface PairOption {

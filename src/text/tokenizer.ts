@@ -50,7 +50,7 @@ export interface TextTokenizer {
   /** The text of some tokens, as the Rust tokenizers' decoder joins them. */
   joinTokens(tokens: readonly string[]): string;
   tokenToId(token: string): number | undefined;
-  idToToken(id: number): string | undefined;
+  idToToken(id: number | bigint): string | undefined;
 }
 
 /**
@@ -70,11 +70,14 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
   const added = readAddedTokens(file);
   const findSections = sectionFinder(added, buildNormalizer(json.normalizer));
 
-  const ids = new Map(model.ids);
-  for (const { content, id } of added) ids.set(content, id);
+  const ids = new Map<string, number>();
   const tokens: (string | undefined)[] = [];
-  for (const [token, id] of ids) tokens[id] = token;
-  for (const { content, id } of added) tokens[id] = content;
+  const addToken = (token: string, id: number) => {
+    ids.set(token, id);
+    tokens[id] = token;
+  };
+  for (const [token, id] of model.ids) addToken(token, id);
+  for (const { content, id } of added) addToken(content, id);
   const allSpecialIds = added.filter(({ special }) => special).map(({ id }) => id);
 
   const tokenize = (text: string, name: string): Part => {
@@ -150,7 +153,7 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
     },
     joinTokens,
     tokenToId: token => ids.get(token),
-    idToToken: id => tokens[id],
+    idToToken: id => tokens[Number(id)],
   };
 }
 
