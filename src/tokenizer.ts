@@ -4,7 +4,7 @@ import { Tensor } from './tensor.ts';
 import { cleanUp } from './text/decoder.ts';
 import type { Encoding } from './text/encoding.ts';
 import { ROLES } from './text/special-tokens.ts';
-import { TextTokenizer } from './text/tokenizer.ts';
+import { buildTokenizer, type TextTokenizer } from './text/tokenizer.ts';
 import type { TruncationStrategy } from './text/windows.ts';
 
 /** What a call of a tokenizer takes beside the text; names and defaults are transformers.js's, then Python's. */
@@ -51,17 +51,17 @@ interface TokenizeCall {
 
 /** Classes whose models have segments (transformers.js); a file of no particular class is taken at its word. */
 const classesWithTypeIds =
-  /^(|PreTrainedTokenizer|TokenizersBackend|(Albert|Bert|ConvBert|Deberta|DebertaV2|Electra|Herbert|MobileBert|RoFormer|SqueezeBert|XLM)Tokenizer)$/;
+  /^(|PreTrainedTokenizer|TokenizersBackend|(Albert|Bert|ConvBert|Deberta|DebertaV2|Electra|Herbert|MobileBert|RoFormer|SqueezeBert|XLM)Tokenizer)(Fast)?$/;
 
 /** transformers.js's PreTrainedTokenizer: `tokenizer(text, options)` gives what a model takes. */
 export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   /** Without transformers.js's names: offsets, sequence ids, windows. */
-  readonly text: TextTokenizer;
-  readonly config: Readonly<Record<string, unknown>>;
-  padding_side: 'left' | 'right';
-  return_token_type_ids: boolean;
-  readonly all_special_ids: readonly number[];
-  readonly all_special_tokens: readonly string[];
+  declare readonly text: TextTokenizer;
+  declare readonly config: Readonly<Record<string, unknown>>;
+  declare padding_side: 'left' | 'right';
+  declare return_token_type_ids: boolean;
+  declare readonly all_special_ids: readonly number[];
+  declare readonly all_special_tokens: readonly string[];
   declare readonly mask_token: string | undefined;
   declare readonly mask_token_id: number | undefined;
   declare readonly pad_token: string | undefined;
@@ -80,13 +80,13 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   /** @param tokenizerJson tokenizer.json, @param tokenizerConfig tokenizer_config.json, both parsed. */
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
     super();
-    this.text = new TextTokenizer(tokenizerJson, tokenizerConfig);
+    this.text = buildTokenizer(tokenizerJson, tokenizerConfig);
     this.config = (tokenizerConfig ?? {}) as Record<string, unknown>;
     this.padding_side = this.config.padding_side === 'left' ? 'left' : 'right';
     const { model_input_names: names, tokenizer_class: name } = this.config;
     this.return_token_type_ids = Array.isArray(names)
       ? names.includes('token_type_ids')
-      : classesWithTypeIds.test(String(name ?? '').replace(/Fast$/, ''));
+      : classesWithTypeIds.test(String(name ?? ''));
     this.all_special_ids = this.text.allSpecialIds;
     this.all_special_tokens = this.all_special_ids.map(id => this.text.idToToken(id)!);
     const { special } = this.text;
@@ -99,6 +99,7 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   get model_max_length(): number {
     return this.text.modelMaxLength;
   }
+
   _call(text: string | readonly string[], options: TokenizerOptions = {}) {
     const isBatched = Array.isArray(text);
     const texts = isBatched ? text : [text];
@@ -106,54 +107,67 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
       throw wrong('the list of texts', texts, 'at least one text');
     }
     const pairs = pairsOf(texts.length, isBatched, options.text_pair ?? null);
-    const { max_length, truncation, padding } = this.limits(options);
-    const rows: { encoding: Encoding; sample: number }[] = texts.flatMap((value: string, sample: number) => {
-      const encodeOptions = {
-        pair: pairs[sample],
-        addSpecialTokens: options.add_special_tokens ?? true,
-        ...(truncation === undefined ? {} : { maxLength: max_length, truncation }),
-      };
-      const windows = options.return_overflowing_tokens
-        ? this.text.encodeWindows(value, { ...encodeOptions, stride: options.stride ?? 0 })
+    const { max_length, padding, ...limits } = limitsOf(options, this.model_max_length);
+    const { add_special_tokens: addSpecialTokens, stride, return_overflowing_tokens: overflows } = options;
+    const samples: number[] = [];
+    const rows: Encoding[] = texts.flatMap((value: string, sample: number) => {
+      const encodeOptions = { pair: pairs[sample], addSpecialTokens, ...limits };
+      const windows = overflows
+        ? this.text.encodeWindows(value, { ...encodeOptions, stride })
         : [this.text.encode(value, encodeOptions)];
-      return windows.map(encoding => ({ encoding, sample }));
+      for (const _ of windows) samples.push(sample);
+      return windows;
     });
 
-    const longest = rows.reduce((most, { encoding }) => Math.max(most, encoding.ids.length), 0);
-    const length = padding === 'max_length' ? Math.max(longest, max_length) : padding === 'longest' ? longest : 0;
-    const typeIds = options.return_token_type_ids ?? this.return_token_type_ids;
-    const fields: Record<string, (number | [number, number])[][]> = {};
+    const own = rows.map(({ ids }) => ids.length);
+    const most = own.reduce((most, length) => Math.max(most, length), padding === 'max_length' ? max_length : 0);
+    const least = padding ? most : 0;
+    const lengths = own.map(length => Math.max(length, least));
+    if (this.pad_token_id === undefined && own.some(length => length < least)) {
+      throw new InputError({ what: 'this tokenizer has no token to pad with', next: 'Encode the texts one by one.' });
+    }
+    const tensors = options.return_tensor ?? true;
+    if (tensors && lengths.some(length => length !== lengths[0])) {
+      throw new InputError({
+        what: 'texts of several lengths make no tensor',
+        actual: `${lengths.join(', ')} tokens`,
+        next: 'Use `padding: true` (and `truncation: true`), or `return_tensor: false`.',
+      });
+    }
+    const fields: Record<string, unknown> = {};
     const add = <T extends number | [number, number]>(name: string, filler: T, of: (encoding: Encoding) => T[]) => {
-      fields[name] = rows.map(({ encoding }) => this.padded(of(encoding), length, filler));
+      const list = rows.map((encoding, i) => {
+        const filling = new Array<T>(lengths[i]! - own[i]!).fill(filler);
+        return this.padding_side === 'left' ? [...filling, ...of(encoding)] : [...of(encoding), ...filling];
+      });
+      const dims = [rows.length, lengths[0]!, ...(Array.isArray(filler) ? [2] : [])];
+      fields[name] = tensors ? new Tensor('int64', list.flat(2), dims) : isBatched || overflows ? list : list[0];
     };
     add('input_ids', this.pad_token_id ?? 0, ({ ids }) => ids);
     add('attention_mask', 0, ({ ids }) => ids.map(() => 1));
-    if (typeIds) add('token_type_ids', 0, encoding => encoding.typeIds);
+    if (options.return_token_type_ids ?? this.return_token_type_ids) add('token_type_ids', 0, ({ typeIds }) => typeIds);
     if (options.return_special_tokens_mask) add('special_tokens_mask', 1, encoding => encoding.specialTokensMask);
-    if (options.return_offsets_mapping) {
-      add<[number, number]>('offset_mapping', [0, 0], encoding => encoding.offsets);
+    if (options.return_offsets_mapping) add('offset_mapping', [0, 0], ({ offsets }): [number, number][] => offsets);
+    if (overflows) {
+      fields.overflow_to_sample_mapping = tensors ? new Tensor('int64', samples, [samples.length]) : samples;
     }
-    const samples = options.return_overflowing_tokens ? rows.map(({ sample }) => sample) : undefined;
-    if (options.return_tensor ?? true) return toTensors(fields, samples);
-    const unwraps = !isBatched && samples === undefined;
-    const lists = Object.entries(fields).map(([name, list]) => [name, unwraps ? list[0] : list]);
-    return { ...Object.fromEntries(lists), ...(samples && { overflow_to_sample_mapping: samples }) };
+    return fields;
   }
 
   /** The ids of one text, or of a text and its pair. */
   encode(
     text: string,
-    { text_pair = null, add_special_tokens = true }: Pick<TokenizerOptions, 'add_special_tokens'> & PairOption = {},
+    { text_pair, add_special_tokens }: Pick<TokenizerOptions, 'add_special_tokens'> & PairOption = {},
   ): number[] {
-    return this.text.encode(text, { pair: text_pair ?? undefined, addSpecialTokens: add_special_tokens }).ids;
+    return this.text.encode(text, { pair: text_pair, addSpecialTokens: add_special_tokens }).ids;
   }
 
   /** The tokens of one text, or of a text and its pair, as strings. */
   tokenize(
     text: string,
-    { pair = null, add_special_tokens = false }: { pair?: string | null; add_special_tokens?: boolean } = {},
+    { pair, add_special_tokens = false }: { pair?: string | null; add_special_tokens?: boolean } = {},
   ): string[] {
-    return this.text.encode(text, { pair: pair ?? undefined, addSpecialTokens: add_special_tokens }).tokens;
+    return this.text.encode(text, { pair, addSpecialTokens: add_special_tokens }).tokens;
   }
 
   /** The text of a list of ids, or of a tensor [T] or [1, T]. */
@@ -161,19 +175,14 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     token_ids: Tensor | readonly (number | bigint)[],
     options: { skip_special_tokens?: boolean; clean_up_tokenization_spaces?: boolean | null } = {},
   ): string {
-    const isTensor = token_ids instanceof Tensor;
+    const dims = token_ids instanceof Tensor ? token_ids.dims : undefined;
     const ids: unknown =
-      isTensor && !token_ids.dims.slice(0, -1).some(dim => dim !== 1) ? [...token_ids.data] : token_ids;
+      token_ids instanceof Tensor && token_ids.size === token_ids.dims.at(-1) ? [...token_ids.data] : token_ids;
     if (!Array.isArray(ids) || !ids.every(id => Number.isInteger(Number(id)))) {
       const expected = 'a list of whole numbers or a tensor [T] or [1, T]';
-      throw wrong(
-        'the ids of a text',
-        isTensor ? token_ids.dims : ids,
-        expected,
-        'Use batch_decode for several texts.',
-      );
+      throw wrong('the ids of a text', dims ?? ids, expected, 'Use batch_decode for several texts.');
     }
-    const decoded = this.text.decode(ids, { skipSpecialTokens: options.skip_special_tokens ?? false });
+    const decoded = this.text.decode(ids, { skipSpecialTokens: options.skip_special_tokens });
     const cleans = options.clean_up_tokenization_spaces ?? this.config.clean_up_tokenization_spaces ?? true;
     return cleans ? cleanUp(decoded) : decoded;
   }
@@ -189,41 +198,36 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   convert_tokens_to_ids(tokens: string): number | undefined;
   convert_tokens_to_ids(tokens: readonly string[]): (number | undefined)[];
   convert_tokens_to_ids(tokens: string | readonly string[]) {
-    return typeof tokens === 'string' ? this.text.tokenToId(tokens) : tokens.map(token => this.text.tokenToId(token));
+    return ofEach(tokens, this.text.tokenToId);
   }
 
   convert_ids_to_tokens(ids: number | bigint): string | undefined;
   convert_ids_to_tokens(ids: readonly (number | bigint)[]): (string | undefined)[];
   convert_ids_to_tokens(ids: number | bigint | readonly (number | bigint)[]) {
-    return typeof ids === 'object' ? ids.map(id => this.text.idToToken(Number(id))) : this.text.idToToken(Number(ids));
+    return ofEach(ids, this.text.idToToken);
   }
+}
 
-  /** transformers.js's rules of what max_length means with which padding and truncation. */
-  private limits(options: TokenizerOptions) {
-    const { padding = false, truncation = null, max_length = null } = options;
-    const paddingKind =
-      padding === true ? 'longest' : padding === false || padding === 'do_not_pad' ? undefined : padding;
-    const truncates = truncation === null ? max_length !== null && paddingKind === undefined : truncation;
-    const strategy = truncates === true ? 'longest_first' : truncates;
-    const length = Math.min(max_length ?? Number.POSITIVE_INFINITY, this.model_max_length);
-    if (paddingKind === 'max_length' && !(length < 1e9)) {
-      throw new InputError({
-        what: "padding 'max_length' needs a length",
-        actual: 'no max_length, and a model without one',
-        next: 'Pass max_length, or padding: true for the longest of the batch.',
-      });
-    }
-    const hasStrategy = strategy !== false && strategy !== 'do_not_truncate';
-    return { max_length: length, truncation: hasStrategy ? strategy : undefined, padding: paddingKind };
+/** transformers.js's rules of what max_length means with which padding and truncation. */
+function limitsOf({ padding = false, truncation = null, max_length = null }: TokenizerOptions, modelMaxLength: number) {
+  const pads = padding !== false && padding !== 'do_not_pad';
+  const strategy = truncation ?? (max_length !== null && !pads);
+  const length = Math.min(max_length ?? Number.POSITIVE_INFINITY, modelMaxLength);
+  if (padding === 'max_length' && !(length < 1e9)) {
+    throw new InputError({
+      what: "padding 'max_length' needs a length",
+      actual: 'no max_length, and a model without one',
+      next: 'Pass max_length, or padding: true for the longest of the batch.',
+    });
   }
+  const limits = { max_length: length, padding: pads && padding };
+  if (strategy === false || strategy === 'do_not_truncate') return limits;
+  return { ...limits, maxLength: length, truncation: strategy === true ? undefined : strategy };
+}
 
-  private padded<T>(row: readonly T[], length: number, filler: T): T[] {
-    const filling = new Array<T>(Math.max(0, length - row.length)).fill(filler);
-    if (filling.length > 0 && this.pad_token_id === undefined) {
-      throw new InputError({ what: 'this tokenizer has no token to pad with', next: 'Encode the texts one by one.' });
-    }
-    return this.padding_side === 'left' ? [...filling, ...row] : [...row, ...filling];
-  }
+/** What a function gives for one value, or for each of a list. */
+function ofEach<T, R>(values: T | readonly T[], of: (value: T) => R): R | R[] {
+  return Array.isArray(values) ? values.map((value: T) => of(value)) : of(values as T);
 }
 
 interface PairOption {
@@ -235,22 +239,4 @@ function pairsOf(count: number, isBatched: boolean, pair: TokenizerOptions['text
   const pairs = Array.isArray(pair) ? pair : [pair];
   if (Array.isArray(pair) === isBatched && pairs.length === count) return pairs;
   throw wrong('text_pair', pair, isBatched ? `a list of ${count}, as the texts are` : 'a string, as the text is');
-}
-
-function toTensors(fields: Record<string, (number | [number, number])[][]>, samples?: readonly number[]) {
-  const rows = fields.input_ids!;
-  const length = rows[0]!.length;
-  if (rows.some(row => row.length !== length)) {
-    throw new InputError({
-      what: 'texts of several lengths make no tensor',
-      actual: `${rows.map(row => row.length).join(', ')} tokens`,
-      next: 'Use `padding: true` (and `truncation: true`), or `return_tensor: false`.',
-    });
-  }
-  const tensors = Object.entries(fields).map(([name, list]) => {
-    const dims = [rows.length, length, ...(name === 'offset_mapping' ? [2] : [])];
-    return [name, new Tensor('int64', list.flat(2), dims)];
-  });
-  const mapping = samples && { overflow_to_sample_mapping: new Tensor('int64', samples, [samples.length]) };
-  return { ...Object.fromEntries(tensors), ...mapping };
 }

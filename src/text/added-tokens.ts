@@ -1,6 +1,6 @@
 import { Fields } from '../fields.ts';
-import type { AlignedText } from './aligned-text.ts';
-import { WHITESPACE, WORD } from './characters.ts';
+import { type AlignedText, align, slice } from './aligned-text.ts';
+import { literal, WORD } from './characters.ts';
 import type { Normalizer } from './normalizer.ts';
 
 /** A token that is looked for in the text before the model sees it, as "[MASK]" is. */
@@ -22,8 +22,9 @@ export interface Section {
   readonly token?: AddedToken;
 }
 
-export function readAddedTokens(value: unknown): AddedToken[] {
-  return new Fields({ added_tokens: value }, '').list('added_tokens', []).map((entry, i) => {
+/** The `added_tokens` of a tokenizer.json. */
+export function readAddedTokens(file: Fields): AddedToken[] {
+  return file.list('added_tokens', []).map((entry, i) => {
     const config = new Fields(entry, `added_tokens[${i}]`);
     const content = config.text('content');
     if (content === '') throw config.malformed(content, 'some text', 'content');
@@ -43,48 +44,39 @@ export function readAddedTokens(value: unknown): AddedToken[] {
 type Finder = (source: AlignedText) => Section[];
 
 /** Cuts a text at the leftmost, and there the longest, of the given tokens. */
-export function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToken) => string): Finder {
+function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToken) => string): Finder {
   const byContent = new Map(tokens.map(token => [contentOf(token), token]));
   byContent.delete('');
-  if (byContent.size === 0)
-    return source => (source.text === '' ? [] : [{ text: source.slice(0, source.text.length) }]);
   const contents = [...byContent.keys()].sort((a, b) => b.length - a.length);
-  const any = new RegExp(contents.map(content => content.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')).join('|'), 'gu');
+  const any = new RegExp(contents.map(literal).join('|') || '(?!)', 'gu');
   return source => {
     const sections: Section[] = [];
+    const { text } = source;
     let done = 0;
-    for (const match of source.text.matchAll(any)) {
-      const token = byContent.get(match[0])!;
-      let start = match.index;
-      let end = start + match[0].length;
-      if (
-        token.singleWord &&
-        (endsInWord.test(source.text.slice(0, start)) || startsInWord.test(source.text.slice(end)))
-      ) {
-        continue;
-      }
-      if (token.lstrip) start = Math.max(done, start - spaceAtEnd.exec(source.text.slice(done, start))![0].length);
-      if (token.rstrip) end += spaceAtStart.exec(source.text.slice(end))![0].length;
-      if (done < start) sections.push({ text: source.slice(done, start) });
-      sections.push({ text: source.slice(start, end), token });
+    const add = (end: number, token?: AddedToken) => {
+      if (done < end) sections.push({ text: slice(source, done, end), token });
       done = end;
+    };
+    for (const match of text.matchAll(any)) {
+      const token = byContent.get(match[0])!;
+      const before = text.slice(0, match.index);
+      const after = text.slice(match.index + match[0].length);
+      if (token.singleWord && (endsInWord.test(before) || startsInWord.test(after))) continue;
+      add(token.lstrip ? Math.max(done, before.search(spaceAtEnd)) : match.index);
+      add(text.length - (token.rstrip ? after.replace(spaceAtStart, '') : after).length, token);
     }
-    if (done < source.text.length) sections.push({ text: source.slice(done, source.text.length) });
+    add(text.length);
     return sections;
   };
 }
 
 const endsInWord = new RegExp(`[${WORD}]$`, 'u');
 const startsInWord = new RegExp(`^[${WORD}]`, 'u');
-const spaceAtEnd = new RegExp(`[${WHITESPACE}]*$`, 'u');
-const spaceAtStart = new RegExp(`^[${WHITESPACE}]*`, 'u');
+const spaceAtEnd = /\p{White_Space}*$/u;
+const spaceAtStart = /^\p{White_Space}*/u;
 
 /** Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. */
-export function sectionFinder(
-  tokens: readonly AddedToken[],
-  normalize: Normalizer,
-  align: (text: string) => AlignedText,
-) {
+export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {
   const findRaw = tokenFinder(
     tokens.filter(token => !token.normalized),
     token => token.content,
@@ -94,7 +86,5 @@ export function sectionFinder(
     token => normalize(align(token.content)).text,
   );
   return (text: string): Section[] =>
-    findRaw(align(text)).flatMap(section =>
-      section.token === undefined ? findNormalized(normalize(section.text)) : section,
-    );
+    findRaw(align(text)).flatMap(section => (section.token ? section : findNormalized(normalize(section.text))));
 }

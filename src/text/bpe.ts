@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../errors.ts';
 import { type Fields, isText } from '../fields.ts';
-import { byteTokens, type Model, type Piece, vocabulary } from './vocabulary.ts';
+import { type Model, type Piece, piecesOf, vocabulary } from './vocabulary.ts';
 
 /** Byte-pair encoding (Sennrich et al. 2016): characters, merged pair by pair in the order the merges were learnt. */
 export function buildBpe(config: Fields): Model {
@@ -14,129 +14,105 @@ export function buildBpe(config: Fields): Model {
   const fallsBack = config.flag('byte_fallback', false);
   const ignoresMerges = config.flag('ignore_merges', false);
   const ids = vocabulary(config, unknown);
-  const merges = readMerges(config, ids, prefix);
+  const merge = readMerges(config, ids, prefix);
 
   const characters = (word: string): Piece[] => {
     const found: Piece[] = [];
-    let pending: Piece | undefined;
     let start = 0;
+    let wasUnknown = false;
     for (const character of word) {
       const end = start + character.length;
       const token = (start > 0 ? prefix : '') + character + (end === word.length ? suffix : '');
-      const id = ids.get(token);
-      const bytes = id === undefined && fallsBack ? byteTokens(ids, token) : undefined;
-      if (id !== undefined) {
-        if (pending !== undefined) found.push(pending);
-        pending = undefined;
-        found.push({ id, token, start, end });
-      } else if (bytes !== undefined) {
-        for (const byte of bytes) found.push({ id: ids.get(byte)!, token: byte, start, end });
-      } else if (unknown !== undefined) {
-        if (pending !== undefined && fusesUnknown) pending.end = end;
-        else {
-          if (pending !== undefined) found.push(pending);
-          pending = { id: ids.get(unknown)!, token: unknown, start, end };
-        }
+      const known = piecesOf(ids, { token, start, end }, fallsBack);
+      if (known) found.push(...known);
+      else if (unknown !== undefined) {
+        if (wasUnknown && fusesUnknown) found.at(-1)!.end = end;
+        else found.push({ id: ids.get(unknown)!, token: unknown, start, end });
       }
+      wasUnknown = !known;
       start = end;
     }
-    if (pending !== undefined) found.push(pending);
     return found;
   };
 
   const pieces = (word: string): Piece[] => {
     const id = ignoresMerges ? ids.get(word) : undefined;
-    if (id !== undefined) return [{ id, token: word, start: 0, end: word.length }];
-    return merges.apply(characters(word));
+    return id === undefined ? merge(characters(word)) : [{ id, token: word, start: 0, end: word.length }];
   };
-  return { ids, ...(prefix === '' ? {} : { continuingSubwordPrefix: prefix }), pieces };
+  return { ids, continuingSubwordPrefix: prefix || undefined, pieces };
 }
 
-interface Merge {
-  rank: number;
-  id: number;
-  token: string;
-}
+/** More than a vocabulary has tokens or a word has characters; two numbers below it make one key. */
+const SPAN = 2 ** 26;
 
-/** Pairs of ids and what they become; the Map's key is left * span + right. */
+/** A function that merges the pieces of a word, the pair of the lowest rank first, the leftmost of equals first. */
 function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: string) {
-  const span = [...ids.values()].reduce((greatest, id) => Math.max(greatest, id), 0) + 1;
-  const byPair = new Map<number, Merge>();
+  /** Pairs of ids (left * SPAN + right) and what they become. */
+  const byPair = new Map<number, { rank: number; id: number; token: string }>();
   config.list('merges').forEach((entry, rank) => {
-    const pair: unknown = isText(entry) ? entry.split(' ') : entry;
-    const parts: string[] = Array.isArray(pair) && pair.length === 2 && pair.every(isText) ? pair : [];
-    const token = parts[0] + (parts[1] ?? '').slice(prefix.length);
-    const [leftId, rightId, id] = [...parts, token].map(part => ids.get(part));
-    if (leftId === undefined || rightId === undefined || id === undefined) {
+    const [left, right, more] = isText(entry) ? entry.split(' ') : Array.isArray(entry) ? entry : [];
+    const token = left + String(right).slice(prefix.length);
+    const [leftId, rightId, id] = [left, right, token].map(part => ids.get(part));
+    if (leftId === undefined || rightId === undefined || id === undefined || more !== undefined) {
       throw config.malformed(entry, 'two tokens of the vocabulary that join to another', `merges[${rank}]`);
     }
-    byPair.set(leftId * span + rightId, { rank, id, token });
+    byPair.set(leftId * SPAN + rightId, { rank, id, token });
   });
-  const find = (left: Piece, right: Piece) => byPair.get(left.id * span + right.id);
 
-  /** The lowest rank first, the leftmost of equals first. */
-  const apply = (pieces: Piece[]): Piece[] => {
+  return (pieces: Piece[]): Piece[] => {
     const next = pieces.map((_, i) => i + 1);
     const previous = pieces.map((_, i) => i - 1);
     const gone = new Uint8Array(pieces.length);
-    const queue = new MergeQueue();
-    const offer = (left: number, right: number) => {
-      if (left < 0 || right >= pieces.length) return;
-      const merge = find(pieces[left]!, pieces[right]!);
-      if (merge !== undefined) queue.push({ ...merge, position: left });
+    /** What may be merged, as rank * SPAN + left. */
+    const queue: number[] = [];
+    const find = (left: number) => {
+      const right = pieces[next[left]!];
+      return right && byPair.get(pieces[left]!.id * SPAN + right.id);
     };
-    for (let i = 0; i + 1 < pieces.length; i++) offer(i, i + 1);
-    for (let top = queue.pop(); top !== undefined; top = queue.pop()) {
-      const left = top.position;
-      const right = next[left]!;
+    const offer = (left: number) => {
+      const merge = left < 0 ? undefined : find(left);
+      if (merge) push(queue, merge.rank * SPAN + left);
+    };
+    for (let i = 0; i < pieces.length; i++) offer(i);
+    while (queue.length > 0) {
+      const key = pop(queue);
+      const left = key % SPAN;
+      const merge = gone[left] ? undefined : find(left);
       // What was queued may have been merged away since.
-      if (gone[left] || right >= pieces.length || find(pieces[left]!, pieces[right]!)?.id !== top.id) continue;
-      pieces[left] = { id: top.id, token: top.token, start: pieces[left]!.start, end: pieces[right]!.end };
+      if (merge?.rank !== Math.floor(key / SPAN)) continue;
+      const right = next[left]!;
+      pieces[left] = { id: merge.id, token: merge.token, start: pieces[left]!.start, end: pieces[right]!.end };
       gone[right] = 1;
       next[left] = next[right]!;
-      if (next[left]! < pieces.length) previous[next[left]!] = left;
-      offer(previous[left]!, left);
-      offer(left, next[left]!);
+      previous[next[left]!] = left;
+      offer(previous[left]!);
+      offer(left);
     }
     return pieces.filter((_, i) => !gone[i]);
   };
-  return { apply };
 }
 
-type Queued = Merge & { position: number };
-
-/** A binary heap: long words would be quadratic without one. */
-class MergeQueue {
-  private readonly heap: Queued[] = [];
-
-  push(item: Queued): void {
-    const { heap } = this;
-    let at = heap.push(item) - 1;
-    for (let parent = (at - 1) >> 1; at > 0 && before(item, heap[parent]!); parent = (at - 1) >> 1) {
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = item;
+/** Puts a number into a binary heap, whose least is first: long words would be quadratic without one. */
+function push(heap: number[], item: number): void {
+  let at = heap.length;
+  for (let parent = (at - 1) >> 1; at > 0 && item < heap[parent]!; parent = (at - 1) >> 1) {
+    heap[at] = heap[parent]!;
+    at = parent;
   }
-
-  pop(): Queued | undefined {
-    const { heap } = this;
-    const top = heap[0];
-    const item = heap.pop();
-    if (item === undefined || heap.length === 0) return top;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
-      if (child >= heap.length || !before(heap[child]!, item)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = item;
-    return top;
-  }
+  heap[at] = item;
 }
 
-function before(a: Queued, b: Queued): boolean {
-  return a.rank < b.rank || (a.rank === b.rank && a.position < b.position);
+/** Takes the least number out of a heap that is not empty. */
+function pop(heap: number[]): number {
+  const least = heap[0]!;
+  const item = heap.pop()!;
+  let at = 0;
+  for (let child = 1; child < heap.length; child = 2 * at + 1) {
+    if (heap[child + 1]! < heap[child]!) child++;
+    if (item <= heap[child]!) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  if (heap.length > 0) heap[at] = item;
+  return least;
 }

@@ -9,6 +9,13 @@ export const PUNCTUATION = '\\p{P}!-\\/:-@\\[-`{-~';
 /** `\w` of Rust's regex. */
 export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 
+/** Whether a text is of ASCII's printable characters, for which much has a shorter way. */
+export const isAscii = (text: string) => /^[ -~]*$/.test(text);
+
+/** A text as the source of a regular expression (for the flags u and v) that matches it, in a class and outside of one. */
+export const literal = (text: string) =>
+  text.replace(/[!-/:-@[-`{-~]/g, mark => `\\x${mark.charCodeAt(0).toString(16)}`);
+
 const byteCharacters: string[] = [];
 const printable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
 for (let byte = 0, moved = 256; byte < 256; byte++) {
@@ -18,11 +25,13 @@ for (let byte = 0, moved = 256; byte < 256; byte++) {
 /** GPT-2's printable character for each of the 256 bytes (openai/gpt-2, src/encoder.py). */
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters;
 
+/** The UTF-8 bytes of a text. */
+export const utf8 = (text: string) => encoder.encode(text);
 const encoder = new TextEncoder();
 
 /** The UTF-8 bytes of a text, each as its printable character. */
 export function byteLevel(text: string): string {
   let characters = '';
-  for (const byte of encoder.encode(text)) characters += BYTE_CHARACTERS[byte]!;
+  for (const byte of utf8(text)) characters += BYTE_CHARACTERS[byte]!;
   return characters;
 }

@@ -1,38 +1,21 @@
-import { malformed } from '../fields.ts';
-import type { AlignedText } from './aligned-text.ts';
+import type { Fields } from '../fields.ts';
+import { transform } from './aligned-text.ts';
+import { isAscii, utf8 } from './characters.ts';
+import type { Normalizer } from './normalizer.ts';
 
 /**
  * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements that
  * end with NUL. It is read as the Rust crate spm_precompiled does: by grapheme, and the shortest key in it decides.
  */
-export class Charsmap {
-  private readonly trie: Uint32Array;
-  private readonly replacements: Uint8Array;
-  private readonly segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
-  private readonly encoder = new TextEncoder();
-  private readonly decoder = new TextDecoder();
-
-  constructor(base64: string) {
-    const fail = () => malformed('normalizer.precompiled_charsmap', base64, 'base64 of a trie and its replacements');
-    let bytes: Uint8Array;
-    try {
-      bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
-    } catch {
-      throw fail();
-    }
-    const view = new DataView(bytes.buffer);
-    const trieBytes = bytes.length < 4 ? 0 : view.getUint32(0, true);
-    if (trieBytes === 0 || trieBytes % 4 > 0 || 4 + trieBytes > bytes.length) throw fail();
-    this.trie = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
-    this.replacements = bytes.subarray(4 + trieBytes);
-  }
-
-  normalize(source: AlignedText): AlignedText {
+export function charsmapNormalizer(config: Fields): Normalizer {
+  const search = readTrie(config);
+  const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+  return source => {
     const characters: string[] = [];
     const changes: number[] = [];
     let modified = false;
     const apply = (part: string): boolean => {
-      const replacement = this.search(part);
+      const replacement = search(part);
       if (replacement === undefined) return false;
       modified = true;
       const added = [...replacement];
@@ -43,40 +26,55 @@ export class Charsmap {
       if (growth < 0 && changes.length > 0) changes[changes.length - 1]! += growth;
       return true;
     };
-    for (const grapheme of this.graphemes(source.text)) {
-      const isShort = grapheme.length === 1 || this.encoder.encode(grapheme).length < 6;
-      if (isShort && apply(grapheme)) continue;
+    // Printable ASCII alone has no clusters, and asking the segmenter is slow.
+    const graphemes = isAscii(source.text)
+      ? source.text
+      : Array.from(segmenter.segment(source.text), ({ segment }) => segment);
+    for (const grapheme of graphemes) {
+      if ((grapheme.length === 1 || utf8(grapheme).length < 6) && apply(grapheme)) continue;
       for (const character of grapheme) {
         if (apply(character)) continue;
         characters.push(character);
         changes.push(0);
       }
     }
-    return modified ? source.transform(characters, changes) : source;
-  }
+    return modified ? transform(source, characters, changes) : source;
+  };
+}
 
-  private *graphemes(text: string): Iterable<string> {
-    // Printable ASCII alone has no clusters, and asking the segmenter is slow.
-    if (/^[ -~]*$/.test(text)) yield* text;
-    else for (const { segment } of this.segmenter.segment(text)) yield segment;
+/** What a trie has for the shortest key that a text starts with. */
+function readTrie(config: Fields): (text: string) => string | undefined {
+  const key = 'precompiled_charsmap';
+  const base64 = config.text(key);
+  const fail = () => config.malformed(base64, 'base64 of a trie and its replacements', key);
+  let bytes: Uint8Array;
+  try {
+    bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+  } catch {
+    throw fail();
   }
+  const view = new DataView(bytes.buffer);
+  const trieBytes = bytes.length < 4 ? 0 : view.getUint32(0, true);
+  if (trieBytes === 0 || trieBytes % 4 > 0 || 4 + trieBytes > bytes.length) throw fail();
+  const trie = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
+  const replacements = bytes.subarray(4 + trieBytes);
+  const decoder = new TextDecoder();
+  const offset = (unit: number) => (unit >>> 10) << ((unit & 512) >>> 6);
 
-  /** The replacement of the shortest key that `part` starts with. */
-  private search(part: string): string | undefined {
-    const offset = (unit: number) => (unit >>> 10) << ((unit & 512) >>> 6);
-    let node = offset(this.trie[0]!);
-    for (const byte of this.encoder.encode(part)) {
+  return text => {
+    let node = offset(trie[0]!);
+    for (const byte of utf8(text)) {
       if (byte === 0) return undefined;
       node ^= byte;
-      const unit = this.trie[node] ?? 0;
+      const unit = trie[node] ?? 0;
       if ((unit & 0x800000ff) >>> 0 !== byte) return undefined;
       node ^= offset(unit);
       if ((unit & 256) !== 0) {
-        const start = (this.trie[node] ?? 0) & 0x7fffffff;
-        const end = this.replacements.indexOf(0, start);
-        return this.decoder.decode(this.replacements.subarray(start, end < 0 ? undefined : end));
+        const start = (trie[node] ?? 0) & 0x7fffffff;
+        const end = replacements.indexOf(0, start);
+        return decoder.decode(replacements.subarray(start, end < 0 ? undefined : end));
       }
     }
     return undefined;
-  }
+  };
 }

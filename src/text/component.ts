@@ -1,8 +1,18 @@
 import { oneOf } from '../errors.ts';
 import { Fields } from '../fields.ts';
 
-/** Builds one component of a tokenizer.json by its `type` from the kinds that are supported. */
-export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Fields) => T>): T {
+/**
+ * Builds one component of a tokenizer.json by its `type` from the kinds that are supported.
+ * @param missing stands for a component that is null or not there
+ */
+export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Fields) => T>, missing?: T): T {
+  if (missing !== undefined && (value === null || value === undefined)) return missing;
   const config = new Fields(value, where);
   return kinds[oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(kinds))]!(config);
 }
+
+/** The steps of a component of the type Sequence, one after the other. */
+export const inTurn =
+  <T>(steps: readonly ((value: T) => T)[]) =>
+  (value: T): T =>
+    steps.reduce((done, step) => step(done), value);

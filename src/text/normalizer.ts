@@ -1,20 +1,21 @@
 import type { Fields } from '../fields.ts';
-import type { AlignedText } from './aligned-text.ts';
-import { byteLevel, WHITESPACE } from './characters.ts';
-import { Charsmap } from './charsmap.ts';
-import { build } from './component.ts';
+import { type AlignedText, mapCharacters, prepend, replace } from './aligned-text.ts';
+import { byteLevel, isAscii } from './characters.ts';
+import { charsmapNormalizer } from './charsmap.ts';
+import { build, inTurn } from './component.ts';
 import { pattern } from './pattern.ts';
 import { normalizeForm, type UnicodeForm } from './unicode-form.ts';
 
 export type Normalizer = (source: AlignedText) => AlignedText;
 
 /** The `normalizer` of a tokenizer.json as a function; null is the identity. */
-export function buildNormalizer(config: unknown, where = 'normalizer'): Normalizer {
-  return config === null || config === undefined ? source => source : build(config, where, kinds);
+export function buildNormalizer(config: unknown): Normalizer {
+  return build(config, 'normalizer', kinds, source => source);
 }
 
 const form = (name: UnicodeForm) => () => (source: AlignedText) => normalizeForm(source, name);
-const keepUnless = (unwanted: RegExp) => (character: string) => (unwanted.test(character) ? '' : character);
+const mapping = (change: (character: string) => string) => (source: AlignedText) => mapCharacters(source, change);
+const without = (unwanted: RegExp) => mapping(character => (unwanted.test(character) ? '' : character));
 
 const kinds: Record<string, (config: Fields) => Normalizer> = {
   BertNormalizer: bertNormalizer,
@@ -23,43 +24,35 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
   NFKC: form('NFKC'),
   NFKD: form('NFKD'),
   Lowercase: () => lowercase,
-  StripAccents: () => source => source.mapCharacters(keepUnless(/\p{M}/u)),
+  StripAccents: () => without(/\p{M}/u),
   Replace: config => {
-    const from = pattern(config.json.pattern, 'normalizer.pattern');
+    const from = pattern(config);
     const content = config.text('content');
-    return source => source.replace(from, content);
+    return source => replace(source, from, content);
   },
   Strip: config => {
-    const left = config.flag('strip_left', false) ? `^${space}+` : '(?!)';
-    const right = config.flag('strip_right', false) ? `${space}+$` : '(?!)';
-    const ends = new RegExp(`${left}|${right}`, 'gu');
-    return source => source.replace(ends, '');
+    const left = config.flag('strip_left', false) ? /^\p{White_Space}+/gu : never;
+    const right = config.flag('strip_right', false) ? /\p{White_Space}+$/gu : never;
+    return source => replace(replace(source, left, ''), right, '');
   },
   Prepend: config => {
     const prefix = config.text('prepend');
-    return source => source.prepend(prefix);
+    return source => prepend(source, prefix);
   },
-  Nmt: () => source => source.mapCharacters(nmtCharacter),
-  Precompiled: config => {
-    const charsmap = new Charsmap(config.text('precompiled_charsmap'));
-    return source => charsmap.normalize(source);
-  },
-  ByteLevel: () => source => source.mapCharacters(byteLevel),
-  Sequence: config => {
-    const parts = config.list('normalizers').map(part => buildNormalizer(part));
-    return source => parts.reduce((aligned, normalize) => normalize(aligned), source);
-  },
+  Nmt: () => mapping(nmtCharacter),
+  Precompiled: charsmapNormalizer,
+  ByteLevel: () => mapping(byteLevel),
+  Sequence: config => inTurn(config.list('normalizers').map(buildNormalizer)),
 };
 
-const space = `[${WHITESPACE}]`;
+const never = /(?!)/g;
 
 function lowercase(source: AlignedText): AlignedText {
-  const whole = source.text.toLowerCase();
   // Character by character, as Rust: a final sigma is not special. ASCII alone cannot differ.
-  return isAscii(source.text) ? source.relabel(whole) : source.mapCharacters(character => character.toLowerCase());
+  return isAscii(source.text)
+    ? { ...source, text: source.text.toLowerCase() }
+    : mapCharacters(source, character => character.toLowerCase());
 }
-
-const isAscii = (value: string) => /^[ -~]*$/.test(value);
 
 /** google-research/bert, tokenization.py, BasicTokenizer; the code point ranges are the Rust tokenizers'. */
 function bertNormalizer(config: Fields): Normalizer {
@@ -75,17 +68,18 @@ function bertNormalizer(config: Fields): Normalizer {
   return source => {
     let aligned = source;
     if (!isAscii(source.text)) {
-      if (clean || spaceChinese) aligned = aligned.mapCharacters(cleanCharacter);
-      if (stripAccents) aligned = normalizeForm(aligned, 'NFD').mapCharacters(keepUnless(/\p{Mn}/u));
+      aligned = mapCharacters(aligned, cleanCharacter);
+      if (stripAccents) aligned = withoutAccents(normalizeForm(aligned, 'NFD'));
     }
     return lower ? lowercase(aligned) : aligned;
   };
 }
 
-const whitespace = new RegExp(space, 'u');
+const withoutAccents = without(/\p{Mn}/u);
+const whitespace = /\p{White_Space}/u;
 const control = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\ufffd]/u;
 const chinese =
-  /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;
+  /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;
 
 /** SentencePiece's nmt_nfkc, without the nfkc. */
 function nmtCharacter(character: string): string {

@@ -1,4 +1,4 @@
-import { Fields, isText, isWhole, malformed } from '../fields.ts';
+import { Fields, isText, isWhole } from '../fields.ts';
 import { sizeAt } from './aligned-text.ts';
 import { build } from './component.ts';
 import type { Encoding } from './encoding.ts';
@@ -6,7 +6,7 @@ import type { Encoding } from './encoding.ts';
 export interface Token {
   readonly id: number;
   readonly token: string;
-  readonly offset: readonly [start: number, end: number];
+  readonly offset: [start: number, end: number];
   /** Which word of its text it is of; null for an added special token. */
   readonly word: number | null;
 }
@@ -18,129 +18,133 @@ export interface Part {
 }
 
 /** What stands at a place of the finished sequence: all tokens of a text, or special tokens that are added. */
-type Slot = { typeId: number } & ({ sequence: 0 | 1; tokens?: never } | { sequence: null; tokens: readonly Token[] });
-
-interface Layout {
-  single: readonly Slot[];
-  pair: readonly Slot[];
-  /** Whether white space is taken off the offsets, and whether the first token's was added by the pre-tokenizer. */
-  trim?: { addPrefixSpace: boolean };
+interface Slot {
+  typeId: number;
+  /** Which text it is; null for special tokens, which are `specials`. */
+  sequence: 0 | 1 | null;
+  specials: readonly Token[];
 }
 
-const slot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId });
-const specials = (tokens: readonly unknown[], ids: readonly unknown[], typeId: number, where: string): Slot => {
+interface Layout {
+  /** How one text is laid out, and how a pair is. */
+  1: readonly Slot[];
+  2: readonly Slot[];
+  offset(token: Token, part: Part): [number, number];
+}
+
+/** Puts special tokens around texts. */
+export interface PostProcessor {
+  /** How many special tokens are added to a text (1) or to a pair (2). */
+  addedTokens(texts: number): number;
+  join(parts: readonly Part[], addSpecialTokens: boolean, truncated: boolean): Encoding;
+}
+
+/** The `post_processor` of a tokenizer.json. */
+export function buildPostProcessor(config: unknown): PostProcessor {
+  const layout: Layout = {
+    1: [slot(0, 0)],
+    2: [slot(0, 0), slot(1, 1)],
+    offset: ({ offset }) => offset,
+    ...readLayout(config),
+  };
+  const slots = (texts: number) => layout[texts as 1 | 2];
+  return {
+    addedTokens: texts => slots(texts).reduce((sum, { specials }) => sum + specials.length, 0),
+    join: (parts, addSpecialTokens, truncated) => {
+      const encoding: Encoding = {
+        ids: [],
+        typeIds: [],
+        tokens: [],
+        offsets: [],
+        specialTokensMask: [],
+        sequenceIds: [],
+        wordIds: [],
+        truncated,
+      };
+      for (const { sequence, typeId, specials } of slots(parts.length)) {
+        const part = sequence === null ? undefined : parts[sequence];
+        for (const each of part?.tokens ?? (addSpecialTokens ? specials : [])) {
+          encoding.ids.push(each.id);
+          encoding.tokens.push(each.token);
+          encoding.typeIds.push(typeId);
+          encoding.specialTokensMask.push(part ? 0 : 1);
+          encoding.sequenceIds.push(sequence);
+          encoding.wordIds.push(each.word);
+          encoding.offsets.push(part ? layout.offset(each, part) : [0, 0]);
+        }
+      }
+      return encoding;
+    },
+  };
+}
+
+const slot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId, specials: [] });
+
+/** @param key the field that says which tokens these are */
+const special = (config: Fields, key: string, typeId: number, tokens: unknown[], ids: unknown[]): Slot => {
   if (tokens.length !== ids.length || !tokens.every(isText) || !ids.every(isWhole)) {
-    throw malformed(where, tokens, 'tokens and as many ids');
+    throw config.malformed(tokens, 'tokens and as many ids', key);
   }
   return {
-    sequence: null,
-    tokens: tokens.map((token, i) => ({ id: ids[i]!, token, offset: [0, 0], word: null })),
     typeId,
+    sequence: null,
+    specials: tokens.map((token, i) => ({ id: ids[i]!, token, offset: [0, 0], word: null })),
   };
 };
 
-/** Puts special tokens around texts: the `post_processor` of a tokenizer.json. */
-export class PostProcessor {
-  readonly #layout: Layout;
-
-  constructor(config: unknown) {
-    this.#layout = { single: [slot(0, 0)], pair: [slot(0, 0), slot(1, 1)], ...readLayout(config) };
-  }
-
-  /** How many special tokens are added to a text (1) or to a pair (2). */
-  addedTokens(texts: number): number {
-    return this.#slots(texts).reduce((sum, { tokens }) => sum + (tokens?.length ?? 0), 0);
-  }
-
-  join(parts: readonly Part[], addSpecialTokens: boolean, truncated: boolean): Encoding {
-    const encoding: Encoding = {
-      ids: [],
-      typeIds: [],
-      tokens: [],
-      offsets: [],
-      specialTokensMask: [],
-      sequenceIds: [],
-      wordIds: [],
-      truncated,
-    };
-    for (const { sequence, typeId, tokens } of this.#slots(parts.length)) {
-      if (tokens && !addSpecialTokens) continue;
-      const part = tokens ? undefined : parts[sequence];
-      for (const each of tokens ?? part!.tokens) {
-        encoding.ids.push(each.id);
-        encoding.tokens.push(each.token);
-        encoding.typeIds.push(typeId);
-        encoding.specialTokensMask.push(part ? 0 : 1);
-        encoding.sequenceIds.push(sequence);
-        encoding.wordIds.push(each.word);
-        encoding.offsets.push(part ? this.#offset(each, part) : [0, 0]);
-      }
-    }
-    return encoding;
-  }
-
-  #slots(texts: number): readonly Slot[] {
-    return texts === 1 ? this.#layout.single : this.#layout.pair;
-  }
-
-  /** RoBERTa's trim_offsets: the white space at the ends of a token is no part of its span. */
-  #offset(each: Token, { text, tokens }: Part): [number, number] {
-    let [start, end] = each.offset;
-    const { trim } = this.#layout;
-    if (trim === undefined) return [start, end];
-    const [, leading, trailing] = spaces.exec(each.token)!;
-    const isFirst = each === tokens[0] || start === 0;
-    const added = isFirst && trim.addPrefixSpace && leading!.length === 1;
-    for (let i = added ? 0 : leading!.length; i > 0 && start < end; i--) start += sizeAt(text, start);
-    const back = end < trailing!.length ? 0 : trailing!.length;
-    for (let i = back; i > 0 && start < end; i--) end -= sizeAt(text, end - 2);
-    return [start, end];
-  }
-}
-
-/** The white space at both ends of a token; all of a token that is nothing else stands at both. */
-const spaces = /^(?=([\u0120\p{White_Space}]*)).*?([\u0120\p{White_Space}]*)$/su;
-
 const kinds: Record<string, (config: Fields) => Partial<Layout>> = {
-  TemplateProcessing: config => ({ single: readTemplate(config, 'single'), pair: readTemplate(config, 'pair') }),
+  TemplateProcessing: config => ({ 1: readTemplate(config, 'single'), 2: readTemplate(config, 'pair') }),
   BertProcessing: config => around(config, 1),
   RobertaProcessing: config => ({ ...around(config, 0), ...readTrim(config) }),
   ByteLevel: readTrim,
   Sequence: config => Object.assign({}, ...config.list('processors').map(readLayout)) as Partial<Layout>,
 };
 
-function readLayout(config: unknown): Partial<Layout> {
-  return config ? build(config, 'post_processor', kinds) : {};
+const readLayout = (config: unknown): Partial<Layout> => build(config, 'post_processor', kinds, {});
+
+/** RoBERTa's trim_offsets: the white space at the ends of a token is no part of its span, but for a prefixed space. */
+function readTrim(config: Fields): Partial<Layout> {
+  if (!config.flag('trim_offsets', true)) return {};
+  const addPrefixSpace = config.flag('add_prefix_space', true);
+  return {
+    offset: (each, { text, tokens }) => {
+      let [start, end] = each.offset;
+      const [, leading, trailing] = spaces.exec(each.token)!;
+      const isFirst = each === tokens[0] || start === 0;
+      const added = isFirst && addPrefixSpace && leading!.length === 1;
+      for (let i = added ? 0 : leading!.length; i > 0 && start < end; i--) start += sizeAt(text, start);
+      const back = end < trailing!.length ? 0 : trailing!.length;
+      for (let i = back; i > 0 && start < end; i--) end -= sizeAt(text, end - 2);
+      return [start, end];
+    },
+  };
 }
 
-function readTrim(config: Fields): Partial<Layout> {
-  return config.flag('trim_offsets', true) ? { trim: { addPrefixSpace: config.flag('add_prefix_space', true) } } : {};
-}
+/** The white space at both ends of a token; all of a token that is nothing else stands at both. */
+const spaces = /^(?=([\u0120\p{White_Space}]*)).*?([\u0120\p{White_Space}]*)$/su;
 
 /** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa, whose pair is of type 0, has a second separator between the two. */
-function around(config: Fields, typeId: 0 | 1): Layout {
-  const special = (key: string, type: number) => {
+function around(config: Fields, typeId: 0 | 1): Partial<Layout> {
+  const [start, separator] = ['cls', 'sep'].map(key => {
     const [token, id] = config.list(key);
-    return specials([token], [id], type, `post_processor.${key}`);
-  };
-  const single = [special('cls', 0), slot(0, 0), special('sep', 0)];
-  const between = typeId === 0 ? [special('sep', 0)] : [];
-  return { single, pair: [...single, ...between, slot(1, typeId), special('sep', typeId)] };
+    return special(config, key, 0, [token], [id]);
+  }) as [Slot, Slot];
+  const single = [start, slot(0, 0), separator];
+  return { 1: single, 2: [...single, ...(typeId ? [] : [separator]), slot(1, typeId), { ...separator, typeId }] };
 }
 
 function readTemplate(config: Fields, name: 'single' | 'pair'): Slot[] {
-  const where = `post_processor.${name}`;
   const slots = config.list(name).map((entry): Slot => {
-    const piece = new Fields(entry, where);
+    const piece = new Fields(entry, `post_processor.${name}`);
     const isSequence = piece.has('Sequence');
     const inner = piece.fields(isSequence ? 'Sequence' : 'SpecialToken');
     const typeId = inner.integer('type_id');
     const id = inner.text('id');
     if (isSequence && (id === 'A' || id === 'B')) return slot(id === 'A' ? 0 : 1, typeId);
-    const special = config.fields('special_tokens').fields(id);
-    return specials(special.list('tokens'), special.list('ids'), typeId, where);
+    const named = config.fields('special_tokens').fields(id);
+    return special(config, name, typeId, named.list('tokens'), named.list('ids'));
   });
   const texts = new Set(slots.flatMap(({ sequence }) => sequence ?? []));
   if (name === 'single' ? !texts.has(1) : texts.size === 2) return slots;
-  throw malformed(where, config.json[name], name === 'single' ? 'the sequence A only' : 'the sequences A and B');
+  throw config.malformed(config.json[name], name === 'single' ? 'the sequence A only' : 'the sequences A and B', name);
 }

@@ -1,16 +1,15 @@
-import { type Fields, malformed } from '../fields.ts';
-import type { AlignedText } from './aligned-text.ts';
-import { byteLevel, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
+import { type Fields, isText } from '../fields.ts';
+import { type AlignedText, mapCharacters, prepend, replace } from './aligned-text.ts';
+import { byteLevel, isAscii, literal, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
 import { build } from './component.ts';
-import { translate } from './oniguruma.ts';
 import { pattern, type SplitBehavior, split, splitBehavior } from './pattern.ts';
 
 /** Cuts a normalised text into the words that the model takes one by one. */
 export type PreTokenizer = (source: AlignedText) => AlignedText[];
 
 /** The `pre_tokenizer` of a tokenizer.json as a function; null leaves the text whole. */
-export function buildPreTokenizer(config: unknown, where = 'pre_tokenizer'): PreTokenizer {
-  return config === null || config === undefined ? source => [source] : build(config, where, kinds);
+export function buildPreTokenizer(config: unknown): PreTokenizer {
+  return build(config, 'pre_tokenizer', kinds, source => [source]);
 }
 
 const cutter = (cut: RegExp, behavior: SplitBehavior, invert?: boolean) => (source: AlignedText) =>
@@ -19,53 +18,46 @@ const cutter = (cut: RegExp, behavior: SplitBehavior, invert?: boolean) => (sour
 const kinds: Record<string, (config: Fields) => PreTokenizer> = {
   BertPreTokenizer: () => cutter(new RegExp(`[${PUNCTUATION}]|[^${WHITESPACE}${PUNCTUATION}]+`, 'gu'), 'Removed', true),
   Whitespace: () => cutter(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu'), 'Removed', true),
-  WhitespaceSplit: () => cutter(new RegExp(`[${WHITESPACE}]+`, 'gu'), 'Removed'),
-  Punctuation: config =>
-    cutter(
-      new RegExp(`[${PUNCTUATION}]`, 'gu'),
-      splitBehavior(config.json.behavior ?? 'Isolated', 'pre_tokenizer.behavior'),
-    ),
-  Split: config =>
-    cutter(
-      pattern(config.json.pattern, 'pre_tokenizer.pattern'),
-      splitBehavior(config.json.behavior, 'pre_tokenizer.behavior'),
-      config.flag('invert', false),
-    ),
+  WhitespaceSplit: () => cutter(/\p{White_Space}+/gu, 'Removed'),
+  Punctuation: config => cutter(new RegExp(`[${PUNCTUATION}]`, 'gu'), splitBehavior(config, 'Isolated')),
+  Split: config => cutter(pattern(config), splitBehavior(config), config.flag('invert', false)),
   Digits: config => cutter(/\p{N}/gu, config.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
   ByteLevel: byteLevelPreTokenizer,
   Metaspace: metaspacePreTokenizer,
   Sequence: config => {
-    const parts = config.list('pretokenizers').map(part => buildPreTokenizer(part));
+    const parts = config.list('pretokenizers').map(buildPreTokenizer);
     return source => parts.reduce((pieces, cut) => pieces.flatMap(cut), [source]);
   },
 };
 
 /** The words of GPT-2 (openai/gpt-2, src/encoder.py). */
-const gpt2Words = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const gpt2Words =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 function byteLevelPreTokenizer(config: Fields): PreTokenizer {
   const addPrefixSpace = config.flag('add_prefix_space', false);
-  const words = config.flag('use_regex', true) ? new RegExp(translate(gpt2Words), 'gv') : undefined;
+  const usesRegex = config.flag('use_regex', true);
   return source => {
-    const prefixed = addPrefixSpace && !source.text.startsWith(' ') ? source.prepend(' ') : source;
-    return (words ? split(prefixed, words, 'Isolated') : [prefixed]).map(word =>
-      /^[ -~]*$/.test(word.text) ? word.relabel(word.text.replaceAll(' ', '\u0120')) : word.mapCharacters(byteLevel),
+    const prefixed = addPrefixSpace && !source.text.startsWith(' ') ? prepend(source, ' ') : source;
+    return (usesRegex ? split(prefixed, gpt2Words, 'Isolated') : [prefixed]).map(word =>
+      isAscii(word.text) ? { ...word, text: word.text.replaceAll(' ', '\u0120') } : mapCharacters(word, byteLevel),
     );
   };
 }
 
+const isOneCharacter = (value: unknown): value is string => isText(value) && [...value].length === 1;
+const isScheme = (value: unknown): value is string => ['always', 'first', 'never'].includes(value as string);
+
 function metaspacePreTokenizer(config: Fields): PreTokenizer {
-  const replacement = config.text('replacement');
-  if ([...replacement].length !== 1) throw malformed('pre_tokenizer.replacement', replacement, 'one character');
-  const scheme = config.json.add_prefix_space === false ? 'never' : (config.json.prepend_scheme ?? 'always');
-  if (scheme !== 'always' && scheme !== 'first' && scheme !== 'never') {
-    throw malformed('pre_tokenizer.prepend_scheme', scheme, 'always, first or never');
-  }
-  const cut = config.flag('split', true) ? pattern({ String: replacement }, 'pre_tokenizer.replacement') : undefined;
+  const replacement = config.get('replacement', isOneCharacter, 'one character');
+  const prependScheme = config.get('prepend_scheme', isScheme, 'always, first or never', 'always');
+  const scheme = config.json.add_prefix_space === false ? 'never' : prependScheme;
+  const splits = config.flag('split', true);
+  const cut = new RegExp(literal(replacement), 'gv');
   return source => {
-    let aligned = source.replace(/ /g, replacement);
+    let aligned = replace(source, / /g, replacement);
     const prepends = scheme === 'always' || (scheme === 'first' && source.origin === 0);
-    if (prepends && !aligned.text.startsWith(replacement)) aligned = aligned.prepend(replacement);
-    return cut === undefined ? [aligned] : split(aligned, cut, 'MergedWithNext');
+    if (prepends && !aligned.text.startsWith(replacement)) aligned = prepend(aligned, replacement);
+    return splits ? split(aligned, cut, 'MergedWithNext') : [aligned];
   };
 }

@@ -1,4 +1,4 @@
-import { type Json, malformed } from '../fields.ts';
+import { type Fields, isRecord, isText } from '../fields.ts';
 
 export interface SpecialToken {
   readonly token: string;
@@ -14,25 +14,23 @@ const usual = {
   mask: ['[MASK]', '<mask>'],
   bos: ['<s>'],
   eos: ['</s>'],
-} as const;
+};
 
 type Role = keyof typeof usual;
 export const ROLES = Object.keys(usual) as Role[];
 export type SpecialTokens = Readonly<Partial<Record<Role, SpecialToken>>>;
 
 /** The special tokens of a tokenizer_config.json ("cls_token": a string, or an object with its content). */
-export function readSpecialTokens(config: Json, idOf: (token: string) => number | undefined): SpecialTokens {
+export function readSpecialTokens(config: Fields, ids: ReadonlyMap<string, number>): SpecialTokens {
   const tokens: Partial<Record<Role, SpecialToken>> = {};
   for (const role of ROLES) {
-    const value = config[`${role}_token`];
+    const key = `${role}_token`;
+    const value = config.json[key];
     if (value === null) continue;
-    const content = typeof value === 'object' ? (value as Json).content : value;
-    if (content !== undefined && typeof content !== 'string') {
-      throw malformed(`${role}_token`, value, 'a string', 'tokenizer_config.json');
-    }
-    const token = content ?? usual[role].find(candidate => idOf(candidate) !== undefined);
-    const id = token === undefined ? undefined : idOf(token);
-    if (token !== undefined && id !== undefined) tokens[role] = { token, id };
+    const content = isRecord(value) ? value.content : value;
+    if (content !== undefined && !isText(content)) throw config.malformed(value, 'a string', key);
+    const token = (content === undefined ? usual[role] : [content]).find(candidate => ids.has(candidate));
+    if (token !== undefined) tokens[role] = { token, id: ids.get(token)! };
   }
   return tokens;
 }

@@ -1,5 +1,6 @@
 import { type Fields, isText } from '../fields.ts';
-import { byteTokens, longestToken, type Model, type Piece } from './vocabulary.ts';
+import { sizeAt } from './aligned-text.ts';
+import { longestToken, type Model, type Piece, piecesOf } from './vocabulary.ts';
 
 /** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
@@ -20,48 +21,35 @@ export function buildUnigram(config: Fields): Model {
   const fallsBack = config.flag('byte_fallback', false);
   const longest = longestToken(ids);
 
-  /** For every place in the word, where the last piece of the best way there starts, and its id. */
-  const bestPath = (word: string) => {
-    const best = new Float64Array(word.length + 1);
-    const from = new Int32Array(word.length + 1).fill(-1);
-    const id = new Int32Array(word.length + 1);
-    const offer = (start: number, end: number, tokenId: number, score: number) => {
-      const total = best[start]! + score;
-      if (from[end]! >= 0 && total <= best[end]!) return;
-      best[end] = total;
-      from[end] = start;
-      id[end] = tokenId;
-    };
+  const pieces = (word: string): Piece[] => {
+    /** For every place in the word, the last piece of the best way there. */
+    const best: { start: number; total: number; id: number }[] = [{ start: 0, total: 0, id: unknownId }];
     for (let start = 0; start < word.length; ) {
-      const next = start + (word.codePointAt(start)! > 0xffff ? 2 : 1);
+      const next = start + sizeAt(word, start);
       const limit = Math.min(word.length, start + longest);
+      const offer = (end: number, id: number, score: number) => {
+        const total = best[start]!.total + score;
+        if (best[end] === undefined || total > best[end].total) best[end] = { start, total, id };
+      };
       for (let end = next; end <= limit; end++) {
-        const tokenId = ids.get(word.slice(start, end));
-        if (tokenId !== undefined) offer(start, end, tokenId, scores[tokenId]!);
+        const id = ids.get(word.slice(start, end));
+        if (id !== undefined) offer(end, id, scores[id]!);
       }
-      if (!ids.has(word.slice(start, next))) offer(start, next, unknownId, unknownScore);
+      if (!ids.has(word.slice(start, next))) offer(next, unknownId, unknownScore);
       start = next;
     }
-    return { from, id };
-  };
-
-  const pieces = (word: string): Piece[] => {
-    const { from, id } = bestPath(word);
-    const spans: { start: number; end: number; isUnknown: boolean }[] = [];
-    for (let end = word.length; end > 0; end = from[end]!) {
+    const spans: { start: number; end: number; id: number }[] = [];
+    for (let end = word.length; end > 0; end = best[end]!.start) {
       const last = spans.at(-1);
-      const isUnknown = id[end] === unknownId;
-      if (isUnknown && last?.isUnknown) last.start = from[end]!;
-      else spans.push({ start: from[end]!, end, isUnknown });
+      const { start, id } = best[end]!;
+      if (id === unknownId && last?.id === unknownId) last.start = start;
+      else spans.push({ start, end, id });
     }
     return spans.reverse().flatMap(({ start, end }) => {
       const token = word.slice(start, end);
-      const known = ids.get(token);
-      if (known !== undefined) return { id: known, token, start, end };
-      const bytes = fallsBack ? byteTokens(ids, token) : undefined;
-      if (bytes !== undefined) return bytes.map(byte => ({ id: ids.get(byte)!, token: byte, start, end }));
-      if (unknownId < 0) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
-      return { id: unknownId, token, start, end };
+      const found = piecesOf(ids, { token, start, end }, fallsBack) ?? [{ id: unknownId, token, start, end }];
+      if (found[0]?.id === -1) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
+      return found;
     });
   };
   return { ids, pieces };

@@ -1,4 +1,5 @@
 import { type Fields, isRecord, isWhole } from '../fields.ts';
+import { utf8 } from './characters.ts';
 
 /** A token of a word, and the UTF-16 units of the word that it covers. */
 export interface Piece {
@@ -28,16 +29,20 @@ const isIds = (value: unknown): value is Record<string, number> =>
 
 /** The length of the longest token, which bounds every search for one. */
 export function longestToken(ids: ReadonlyMap<string, number>): number {
-  let longest = 0;
-  for (const token of ids.keys()) longest = Math.max(longest, token.length);
-  return longest;
+  return [...ids.keys()].reduce((longest, { length }) => Math.max(longest, length), 0);
 }
 
-/** The tokens of the UTF-8 bytes of a character ("<0x0A>"), if the vocabulary has them all. */
-export function byteTokens(ids: ReadonlyMap<string, number>, text: string): string[] | undefined {
-  const tokens = Array.from(
-    new TextEncoder().encode(text),
-    byte => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
-  );
-  return tokens.every(token => ids.has(token)) ? tokens : undefined;
+/**
+ * What stands for a part of a word: its token, or else the tokens of its UTF-8 bytes ("<0x0A>") where the model falls back to
+ * them and has them all, or else undefined.
+ */
+export function piecesOf(
+  ids: ReadonlyMap<string, number>,
+  { token, start, end }: Omit<Piece, 'id'>,
+  fallsBack: boolean,
+): Piece[] | undefined {
+  const find = (token: string): Piece => ({ id: ids.get(token)!, token, start, end });
+  if (ids.has(token)) return [find(token)];
+  const bytes = Array.from(utf8(token), byte => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+  return fallsBack && bytes.every(byte => ids.has(byte)) ? bytes.map(find) : undefined;
 }

@@ -3,11 +3,6 @@ import { InputError, wrong } from '../errors.ts';
 /** Which of a text and its pair gives way; the names are Python's. */
 export type TruncationStrategy = 'longest_first' | 'only_first' | 'only_second';
 
-export interface Span {
-  start: number;
-  end: number;
-}
-
 /** How many tokens of a text, and of its pair, are kept so that they are `room` together at most. */
 export function truncatedLengths(
   lengths: readonly number[],
@@ -18,7 +13,6 @@ export function truncatedLengths(
   const excess = first + second - room;
   if (excess <= 0) return lengths;
   if (strategy === 'longest_first') {
-    if (lengths.length === 1) return [room];
     const shorter = Math.min(first, second, Math.floor(room / 2));
     const longer = room - shorter;
     return first > second ? [longer, shorter] : [shorter, longer];
@@ -39,16 +33,15 @@ export function truncatedLengths(
   return lengths.map((length, i) => (room === 0 ? 0 : i === index ? kept : length));
 }
 
-/** Windows of `size` over `length` tokens; each begins `size - stride` after the one before it. */
-export function windows(length: number, size: number, stride: number): Span[] {
-  if (size >= length) return [{ start: 0, end: length }];
+/** Windows of `size` tokens each; each begins `size - stride` after the one before it. */
+export function windows<T>(tokens: readonly T[], size: number, stride: number): T[][] {
+  const { length } = tokens;
+  if (size >= length) return [[...tokens]];
   if (stride >= size) {
     const next = 'Special tokens and the other text of a pair take their room from every window.';
     throw wrong('the stride', stride, `less than the ${size} tokens of a window`, next);
   }
-  const spans: Span[] = [];
-  for (let start = 0; spans.at(-1)?.end !== length; start += size - stride) {
-    spans.push({ start, end: Math.min(start + size, length) });
-  }
-  return spans;
+  const step = size - stride;
+  const starts = Array.from({ length: Math.ceil((length - size) / step) + 1 }, (_, i) => i * step);
+  return starts.map(start => tokens.slice(start, start + size));
 }
