@@ -37,7 +37,7 @@ export function checkOptions(options: PretrainedOptions): { device: GPUDevice | 
     if (value !== undefined && value !== null && value !== false) oneOf('this option', name, NAMES);
   }
   const format = FORMATS[oneOf('this dtype', dtype || 'auto', DTYPES)]!;
-  if (device instanceof Object && 'createComputePipelineAsync' in device) return { device, format };
+  if ('createComputePipelineAsync' in Object(device)) return { device: device as GPUDevice, format };
   oneOf('this device', device || 'auto', DEVICES, 'This library computes on the GPU only.');
   return { device: undefined, format };
 }
