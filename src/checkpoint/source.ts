@@ -2,13 +2,12 @@ import { describe, SourceError, wrong } from '../errors.ts';
 import { joined, streamOf } from './byte-reader.ts';
 import { kept } from './cache.ts';
 import type { Environment } from './environment.ts';
-import { type LocationOptions, type ModelLocation, type Place, resolveLocation } from './location.ts';
+import { type LocationOptions, type ModelLocation, resolveLocation } from './location.ts';
 import { progressReporter } from './progress.ts';
 import { sha256 } from './sha256.ts';
 import { isSafePath } from './shard-index.ts';
-import { directoryStore, type FileStore, memoryStore, type StoredFile } from './store.ts';
+import type { FileStore, StoredFile } from './store.ts';
 import type { ModelSource, ProgressCallback } from './types.ts';
-import { webStore } from './web-store.ts';
 
 export interface SourceOptions extends LocationOptions {
   /** Called with transformers.js's events for every file. */
@@ -29,13 +28,12 @@ interface OpenedFile extends StoredFile {
  * @throws InputError where the location or an option is malformed
  */
 export function openSource(where: ModelLocation, options: SourceOptions, env: Environment): ModelSource {
-  const { name, places } = resolveLocation(where, options, env);
+  const { name, stores } = resolveLocation(where, options, env);
   const { signal, integrity = {} } = options;
   for (const [file, digest] of Object.entries(integrity)) {
     if (/^[\da-f]{64}$/i.test(digest)) continue;
     throw wrong(`integrity["${file}"]`, digest, 'a SHA-256 in 64 hex digits');
   }
-  const stores = places.map(place => storeOf(place, env));
   const report = progressReporter(name, options.progress_callback);
 
   /** The file with everything about it checked that can be before its end; the rest is checked by its `bytes`. */
@@ -168,19 +166,6 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   }
 
   return { name, open, json };
-}
-
-function storeOf(place: Place, env: Environment): FileStore {
-  switch (place.kind) {
-    case 'web':
-      return webStore(place, env);
-    case 'directory':
-      return directoryStore(place);
-    case 'memory':
-      return memoryStore(place);
-    default:
-      return place satisfies never;
-  }
 }
 
 /** Enough to tell what kind of file it is; fewer bytes only where there are no more. */
