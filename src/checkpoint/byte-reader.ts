@@ -99,24 +99,3 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   }
   return all;
 }
-
-/** A stream that asks the generator for a piece only when a reader wants one; `stop` ends a pending wait on cancel, and what a generator that never began would leave open. */
-export function streamOf(
-  pieces: AsyncGenerator<Uint8Array>,
-  stop: (reason: unknown) => Promise<void>,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel(reason) {
-        await stop(reason).catch(() => undefined);
-        await pieces.return(undefined).catch(() => undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}
