@@ -1,7 +1,7 @@
 import type { Format } from '../shaders/matrix.ts';
 import type { LocationOptions } from './checkpoint/location.ts';
 import type { SourceOptions } from './checkpoint/source.ts';
-import { UnsupportedError } from './errors.ts';
+import { oneOf } from './errors.ts';
 
 /** What `pipeline` and `from_pretrained` take: transformers.js's names, and `signal` and `integrity` beside them. */
 export interface PretrainedOptions extends LocationOptions, SourceOptions {
@@ -34,24 +34,10 @@ export function checkOptions(options: PretrainedOptions): { device: GPUDevice | 
   const { dtype, device } = options;
   for (const [name, value] of Object.entries(options)) {
     // An option of transformers.js that is switched off asks for nothing.
-    if (NAMES.includes(name) || value === undefined || value === null || value === false) continue;
-    throw new UnsupportedError({ what: `there is no option "${name}"`, supported: NAMES });
+    if (value !== undefined && value !== null && value !== false) oneOf('this option', name, NAMES);
   }
-  if (dtype && !DTYPES.includes(dtype)) {
-    throw new UnsupportedError({
-      what: 'this dtype is not supported',
-      actual: JSON.stringify(dtype),
-      supported: DTYPES,
-    });
-  }
-  const format = FORMATS[dtype || 'auto']!;
-  if (typeof device === 'object' && device !== null) {
-    if ('createComputePipelineAsync' in device) return { device, format };
-  } else if (!device || (DEVICES as readonly string[]).includes(device)) return { device: undefined, format };
-  throw new UnsupportedError({
-    what: 'this device is not supported',
-    actual: typeof device === 'string' ? JSON.stringify(device) : 'an object that is no GPUDevice',
-    supported: DEVICES,
-    next: 'This library computes on the GPU only.',
-  });
+  const format = FORMATS[oneOf('this dtype', dtype || 'auto', DTYPES)]!;
+  if ('createComputePipelineAsync' in Object(device)) return { device: device as GPUDevice, format };
+  oneOf('this device', device || 'auto', DEVICES, 'This library computes on the GPU only.');
+  return { device: undefined, format };
 }

@@ -50,7 +50,7 @@ export async function upload(
   let loaded = 0;
   let percent = -1;
   for (const { checkpoint, find, owns, names } of parts) {
-    const kept = new Map<string, { canonical: string; bytes: Uint8Array }>();
+    const kept = new Map<string, { canonical: string; bytes: Uint8Array<ArrayBuffer> }>();
     for (const canonical of host) {
       const info = owns(canonical) ? find(canonical) : undefined;
       if (info) kept.set(info.name, { canonical, bytes: new Uint8Array(info.byteLength) });
@@ -71,7 +71,7 @@ export async function upload(
       progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
     }
     for (const [tensor, { canonical, bytes }] of kept) {
-      floats.set(canonical, toFloats(bytes, checkpoint.tensors.get(tensor)!.dtype as TensorDtype));
+      floats.set(canonical, toFloats(bytes.buffer, checkpoint.tensors.get(tensor)!.dtype as TensorDtype));
     }
   }
   store.finish();

@@ -50,23 +50,23 @@ export class ByteReader {
     this.#reader = stream.getReader();
   }
 
-  /** The next 1 to `max` bytes, a view of what the stream gave, valid until more is taken; undefined at the end. */
-  async take(max: number): Promise<Uint8Array | undefined> {
+  /**
+   * The next 1 to `max` bytes, a view of what the stream gave, valid until more is taken; none at the end. Where it gives no more
+   * yet, a multiple of `unit`: only what lies in two pieces of the stream is copied.
+   */
+  async take(max: number, unit = 1): Promise<Uint8Array> {
     while (this.#at === this.#piece.length) {
       const { done, value } = await this.#reader.read();
-      if (done) return undefined;
+      if (done) return new Uint8Array();
       this.received += value.length;
       this.#piece = value as Uint8Array<ArrayBuffer>;
       this.#at = 0;
     }
-    const bytes = this.#piece.subarray(this.#at, this.#at + max);
+    const here = this.#piece.subarray(this.#at, this.#at + max);
+    const bytes = here.length === max ? here : here.subarray(0, here.length - (here.length % unit));
+    if (bytes.length === 0) return this.exactly(Math.min(max, unit));
     this.#at += bytes.length;
     return bytes;
-  }
-
-  /** Hands back the last bytes of what `take` gave last. */
-  unread(count: number): void {
-    this.#at -= count;
   }
 
   /** A copy of the next `count` bytes; fewer only where the stream ends. */
@@ -74,7 +74,7 @@ export class ByteReader {
     const pieces: Uint8Array[] = [];
     for (let left = count; left > 0; left -= pieces.at(-1)!.length) {
       const bytes = await this.take(left);
-      if (bytes === undefined) break;
+      if (bytes.length === 0) break;
       pieces.push(bytes.slice());
     }
     return joined(pieces);
@@ -98,25 +98,4 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
     at += piece.length;
   }
   return all;
-}
-
-/** A stream that asks the generator for a piece only when a reader wants one; `stop` ends a pending wait on cancel, and what a generator that never began would leave open. */
-export function streamOf(
-  pieces: AsyncGenerator<Uint8Array>,
-  stop: (reason: unknown) => Promise<void>,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel(reason) {
-        await stop(reason).catch(() => undefined);
-        await pieces.return(undefined).catch(() => undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }

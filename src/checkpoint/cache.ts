@@ -29,58 +29,36 @@ export async function* kept(
   keep: (body: ReadableStream<Uint8Array>) => Promise<void>,
   lends = false,
 ): AsyncGenerator<Uint8Array> {
-  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
-  let complete = false;
-  /** Called when what was asked for has come; undefined while nothing is asked for. */
-  let supplied: (() => void) | undefined;
-  let copy = new Uint8Array();
-  let wake: () => void = () => undefined;
-  const abandon = () => {
-    sink = undefined;
-    wake();
-  };
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        sink = controller;
-      },
-      pull() {
-        if (lends) release(copy);
-        return new Promise<void>(resolve => {
-          supplied = resolve;
-          wake();
-        });
-      },
-      cancel: abandon,
+  let sink!: TransformStreamDefaultController<Uint8Array>;
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({
+    start(controller) {
+      sink = controller;
     },
-    { highWaterMark: 0 },
-  );
-  const keeping = keep(body)
+  });
+  const writer = writable.getWriter();
+  // After its end the stream takes no error. Before it, it failed or never read the body; either way nobody takes the pieces.
+  const stop = (why: string) => sink.error(new Error(why));
+  const keeping = keep(readable)
     .catch(() => undefined)
-    .then(() => {
-      // Settled before the end: it failed, or never read the body; either way nobody takes the pieces.
-      if (!complete) sink?.error(new Error('The copy was not read to its end.'));
-      abandon();
-    });
+    .then(() => stop('The copy was not read to its end.'));
+  let isTaken = true;
+  let copy = new Uint8Array();
   try {
     for await (const piece of bytes) {
-      while (sink !== undefined && supplied === undefined) {
-        await new Promise<void>(resolve => {
-          wake = resolve;
+      if (isTaken) {
+        const next = piece.slice();
+        // Done when `keep` has asked for it.
+        await writer.write(next).catch(() => {
+          isTaken = false;
         });
+        if (lends) release(copy);
+        copy = next;
       }
-      if (sink !== undefined) {
-        copy = piece.slice();
-        sink.enqueue(copy);
-      }
-      supplied?.();
-      supplied = undefined;
       yield piece;
     }
-    complete = true;
-    sink?.close();
+    await writer.close().catch(() => undefined);
     await keeping;
   } finally {
-    if (!complete) sink?.error(new Error('The download ended early.'));
+    stop('The download ended early.');
   }
 }

@@ -1,8 +1,8 @@
 import { CheckpointError, SourceError } from '../errors.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader, joined } from './byte-reader.ts';
 import { damaged, headerLength, parseHeader, wrongLength } from './safetensors.ts';
 import { checkShards, parseShardIndex, type ShardIndex } from './shard-index.ts';
-import type { Checkpoint, ModelFile, ModelSource, TensorChunk, TensorInfo } from './types.ts';
+import type { Checkpoint, ModelSource, TensorChunk, TensorInfo } from './types.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -23,8 +23,9 @@ export interface CheckpointOptions {
 
 interface Shard {
   file: string;
-  /** Undefined where the stream was closed after the header and is opened again when its turn comes. */
-  reader: ByteReader | undefined;
+  /** It stands behind the header. */
+  reader: ByteReader;
+  /** With the 8 bytes of its length. */
   header: Uint8Array;
   /** In file order. */
   tensors: TensorInfo[];
@@ -41,15 +42,15 @@ export async function openCheckpoint(
   { signal, files }: CheckpointOptions = {},
 ): Promise<Checkpoint> {
   const shards: Shard[] = [];
+  const readers: ByteReader[] = [];
   let cancelled = false;
   let started = false;
 
   async function cancel(): Promise<void> {
     cancelled = true;
-    signal?.removeEventListener('abort', onAbort);
-    await Promise.all(shards.map(shard => shard.reader?.cancel(signal?.reason)));
+    signal?.removeEventListener('abort', cancel);
+    await Promise.all(readers.map(reader => reader.cancel(signal?.reason)));
   }
-  const onAbort = () => void cancel();
   function check(): void {
     signal?.throwIfAborted();
     if (cancelled) throw again('was cancelled');
@@ -57,34 +58,39 @@ export async function openCheckpoint(
   const again = (how: string) =>
     new CheckpointError({ what: `the reading of ${source.name} ${how}`, next: 'Open it again.' });
   signal?.throwIfAborted();
-  signal?.addEventListener('abort', onAbort);
+  signal?.addEventListener('abort', cancel);
 
-  async function readShard(file: string, opened: ModelFile): Promise<void> {
-    const shard: Shard = {
-      file,
-      reader: new ByteReader(opened.stream),
-      header: new Uint8Array(),
-      tensors: [],
-      byteLength: 0,
-    };
-    shards.push(shard);
-    const { header, json } = await readHeader(shard.reader!, file, opened.size, signal);
+  async function openShard(file: string, optional = false): Promise<Shard | undefined> {
+    const opened = await source.open(file, { optional });
+    if (opened === undefined) return undefined;
+    const reader = new ByteReader(opened.stream);
+    readers.push(reader);
+    check();
+    const prefix = await reader.exactly(8);
+    check();
+    const length = headerLength(prefix, file, opened.size);
+    const json = await reader.exactly(length);
+    check();
+    if (json.length < length) throw wrongLength(file, reader.received, 8 + length);
     const { tensors, dataLength } = parseHeader(json, file, opened.size);
-    Object.assign(shard, { header, tensors, byteLength: header.length + dataLength });
-    if (shards.length > HELD_STREAMS) {
-      await shard.reader!.cancel();
-      shard.reader = undefined;
-    }
+    return { file, reader, header: joined([prefix, json]), tensors, byteLength: 8 + length + dataLength };
   }
 
   async function* chunks(): AsyncGenerator<TensorChunk> {
     if (started) throw again('has begun before');
     started = true;
     try {
-      for (const shard of shards) {
-        if (shard.reader === undefined) await reopen(source, shard, signal);
-        yield* readTensors(shard, check);
-        shard.reader = undefined;
+      for (const [i, shard] of shards.entries()) {
+        check();
+        let { reader } = shard;
+        if (i >= HELD_STREAMS) {
+          const { header, ...now } = (await openShard(shard.file))!;
+          if (header.length !== shard.header.length || header.some((byte, at) => byte !== shard.header[at])) {
+            throw damaged(shard.file, `${shard.file} changed while the model was being loaded`);
+          }
+          reader = now.reader;
+        }
+        yield* readTensors({ ...shard, reader }, check);
       }
     } finally {
       await cancel();
@@ -95,16 +101,18 @@ export async function openCheckpoint(
     let index: ShardIndex | undefined;
     let names = files;
     if (names === undefined) {
-      const single = await source.open(SINGLE, { optional: true });
-      if (single !== undefined) await readShard(SINGLE, single);
+      const single = await openShard(SINGLE, true);
+      if (single) shards.push(single);
       else {
         index = parseShardIndex(await requireIndex(source), INDEX);
         names = index.files;
       }
     }
     for (const file of names ?? []) {
-      signal?.throwIfAborted();
-      await readShard(file, (await source.open(file))!);
+      check();
+      const shard = (await openShard(file))!;
+      // Opened again when its turn comes.
+      if (shards.push(shard) > HELD_STREAMS) await shard.reader.cancel();
     }
     const tensors = new Map<string, TensorInfo>();
     for (const tensor of shards.flatMap(shard => shard.tensors)) {
@@ -129,12 +137,9 @@ async function requireIndex(source: ModelSource): Promise<unknown> {
   const index = await source.json(INDEX, { optional: true });
   if (index !== undefined) return index;
   // What stands in the place of the weights, if anything: a web page or a Git LFS pointer is worth naming.
-  await source.open(SINGLE).then(
-    file => file?.stream.cancel(),
-    error => {
-      if (error instanceof SourceError && error.status !== 404) throw error;
-    },
-  );
+  await source.open(SINGLE).catch(error => {
+    if (error instanceof SourceError && error.status !== 404) throw error;
+  });
   throw new SourceError({
     file: SINGLE,
     what: `${source.name} has no weights that can be read`,
@@ -143,46 +148,16 @@ async function requireIndex(source: ModelSource): Promise<unknown> {
   });
 }
 
-/** `header` holds the 8 bytes of the length, too; `json` does not. */
-async function readHeader(reader: ByteReader, file: string, size: number | undefined, signal?: AbortSignal) {
-  const prefix = await reader.exactly(8);
-  signal?.throwIfAborted();
-  const length = headerLength(prefix, file, size);
-  const header = new Uint8Array(8 + length);
-  header.set(prefix);
-  const json = await reader.exactly(length);
-  signal?.throwIfAborted();
-  if (json.length < length) throw wrongLength(file, reader.received, 8 + length);
-  header.set(json, 8);
-  return { header, json };
-}
-
-async function reopen(source: ModelSource, shard: Shard, signal?: AbortSignal): Promise<void> {
-  const opened = (await source.open(shard.file))!;
-  shard.reader = new ByteReader(opened.stream);
-  const { header } = await readHeader(shard.reader, shard.file, opened.size, signal);
-  if (header.length === shard.header.length && header.every((byte, i) => byte === shard.header[i])) return;
-  throw damaged(shard.file, `${shard.file} changed while the model was being loaded`);
-}
-
 async function* readTensors(
-  { file, tensors, byteLength, reader: open }: Shard,
+  { file, tensors, byteLength, reader }: Shard,
   check: () => void,
 ): AsyncGenerator<TensorChunk> {
-  const reader = open!;
-  check();
   for (const tensor of tensors) {
     for (let begin = 0; begin < tensor.byteLength; ) {
       const left = tensor.byteLength - begin;
-      let bytes = await reader.take(Math.min(left, MAX_CHUNK_BYTES));
-      const aligned = bytes === undefined || bytes.length === left ? undefined : bytes.length & -ALIGNMENT;
-      if (bytes !== undefined && aligned !== undefined) {
-        reader.unread(bytes.length - aligned);
-        // An element that lies in two pieces of the stream is the only thing that is copied.
-        bytes = aligned > 0 ? bytes.subarray(0, aligned) : await reader.exactly(Math.min(left, ALIGNMENT));
-      }
+      const bytes = await reader.take(Math.min(left, MAX_CHUNK_BYTES), ALIGNMENT);
       check();
-      if (bytes === undefined || (bytes.length < left && bytes.length % ALIGNMENT !== 0)) {
+      if (bytes.length === 0 || (bytes.length < left && bytes.length % ALIGNMENT !== 0)) {
         throw wrongLength(file, reader.received, byteLength);
       }
       yield { tensor, begin, bytes };
@@ -192,5 +167,5 @@ async function* readTensors(
   // Reading to the end also lets the source compare its checksum and keep the file.
   const more = await reader.take(1);
   check();
-  if (more !== undefined) throw wrongLength(file, `more than ${byteLength}`, byteLength);
+  if (more.length > 0) throw wrongLength(file, `more than ${byteLength}`, byteLength);
 }

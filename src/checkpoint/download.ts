@@ -14,10 +14,9 @@ const FIRST_PAUSE_MS = 250;
 
 /** The size of a body; undefined where the server does not say, or says that of the compressed bytes. */
 export function sizeOf({ headers }: Response): number | undefined {
-  const encoding = headers.get('content-encoding');
-  const length = headers.get('content-length');
-  if (length === null || (encoding !== null && encoding !== 'identity')) return undefined;
-  return /^\d+$/.test(length) ? Number(length) : undefined;
+  const length = headers.get('content-length') ?? '';
+  const isPlain = (headers.get('content-encoding') ?? 'identity') === 'identity';
+  return isPlain && /^\d+$/.test(length) ? Number(length) : undefined;
 }
 
 /** What changes when the file does. A page may not see the ETag of another origin, but always Last-Modified. */
@@ -26,9 +25,9 @@ export function validatorOf({ headers }: Response): string | undefined {
 }
 
 /** @throws SourceError where the server cannot be reached */
-export async function request({ url, file, fetch, signal }: Connection, headers?: HeadersInit): Promise<Response> {
+export async function request({ url, file, fetch, signal }: Connection, headers: HeadersInit = {}): Promise<Response> {
   try {
-    return await fetch(url, { signal, ...(headers && { headers }) });
+    return await fetch(url, { signal, headers });
   } catch (cause) {
     signal.throwIfAborted();
     throw new SourceError({
@@ -55,100 +54,66 @@ export async function* download(
   connection: Connection,
   discard?: () => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
-  const { signal } = connection;
+  const { url, file, signal } = connection;
   const size = sizeOf(response);
   const validator = validatorOf(response);
-  const broken = (why: string, loaded: number, cause?: unknown) =>
-    new SourceError({
-      file: connection.file,
-      url: connection.url,
-      what: `${connection.file} could not be loaded whole from ${connection.url}, ${why}`,
-      actual: `${loaded} bytes`,
-      expected: size === undefined ? 'more' : `${size}`,
-      next: 'Load the model again.',
-      cause,
-    });
-
+  let answer = response;
   let loaded = 0;
-  let rest: Rest = { body: response.body, skip: 0 };
   for (let retry = 0; ; retry++) {
-    let failure = rest.failure;
-    if (rest.body !== null) {
-      const pieces = piecesOf(rest.body, signal);
-      try {
-        for (;;) {
-          const next = await pieces.next().catch((error: unknown) => {
-            signal.throwIfAborted();
-            failure = error;
-          });
-          if (!next || next.done) break;
-          const piece = next.value.subarray(rest.skip);
-          rest.skip -= next.value.length - piece.length;
-          loaded += piece.length;
-          if (discard && size !== undefined && loaded > size) {
-            await discard();
-            throw broken('its copy in the cache was damaged and is removed', loaded);
+    /** Why it is of no use to try again. */
+    let end: string | undefined;
+    let failure: unknown;
+    try {
+      if (retry > 0) answer = await request(connection, loaded > 0 ? { range: `bytes=${loaded}-` } : {});
+      const { body, ok, status, headers } = answer;
+      const [, start = loaded] = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '') ?? [];
+      // A server that knows no ranges sends all of it again.
+      let known = status === 206 ? loaded - Number(start) : loaded;
+      if (ok && validator !== undefined && validatorOf(answer) !== validator) {
+        end = 'the file changed on the server meanwhile';
+      } else if (!ok || known < 0) failure = new Error(`The server answered with status ${status}.`);
+      else {
+        for await (const piece of body ? piecesOf(body, signal) : []) {
+          const fresh = piece.subarray(known);
+          known -= piece.length - fresh.length;
+          loaded += fresh.length;
+          if (discard && loaded > (size ?? loaded)) {
+            end = 'its copy in the cache was damaged and is removed';
+            break;
           }
-          if (piece.length > 0) yield piece;
+          if (fresh.length > 0) yield fresh;
         }
-      } finally {
-        await pieces.return(undefined);
       }
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error;
     }
-    if (failure === undefined && (size === undefined || loaded >= size)) return;
+    if (!end && !failure && loaded >= (size ?? 0)) return;
+    // Of an answer that has not been read; otherwise it is over.
+    await answer.body?.cancel().catch(() => undefined);
     if (retry === 0) await discard?.();
-    if (retry === RETRIES) throw broken('the connection broke', loaded, failure);
-    if (loaded > 0 && validator === undefined) {
-      throw broken('the connection broke, and the server gives no ETag to go on by', loaded, failure);
+    if (retry === RETRIES) end ??= 'the connection broke';
+    if (loaded > 0 && validator === undefined) end ??= 'the connection broke, and the server gives no ETag to go on by';
+    if (end) {
+      throw new SourceError({
+        file,
+        url,
+        what: `${file} could not be loaded whole from ${url}, ${end}`,
+        actual: `${loaded} bytes`,
+        expected: `${size ?? 'more'}`,
+        next: 'Load the model again.',
+        cause: failure,
+      });
     }
-    await pause(discard && retry === 0 ? 0 : FIRST_PAUSE_MS * 2 ** retry, signal);
-    const answer = await continued(connection, loaded, validator);
-    if (answer === 'changed') throw broken('the file changed on the server meanwhile', loaded);
-    rest = answer;
+    if (!discard || retry > 0) await pause(FIRST_PAUSE_MS * 2 ** retry, signal);
   }
 }
 
-/** The rest of a file, after `skip` bytes of `body` that are known already. */
-interface Rest {
-  body: ReadableStream<Uint8Array> | null;
-  skip: number;
-  failure?: unknown;
-}
-
-async function continued(
-  connection: Connection,
-  loaded: number,
-  validator: string | undefined,
-): Promise<Rest | 'changed'> {
-  let response: Response;
-  try {
-    response = await request(connection, loaded > 0 ? { range: `bytes=${loaded}-` } : undefined);
-  } catch (failure) {
-    connection.signal.throwIfAborted();
-    return { body: null, skip: 0, failure };
-  }
-  const { body, ok, status, headers } = response;
-  const start = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
-  const changed = ok && validator !== undefined && validatorOf(response) !== validator;
-  if (ok && !changed && (status !== 206 || start === undefined || Number(start) === loaded)) {
-    // A server that knows no ranges sends all of it again.
-    return { body, skip: status === 206 ? 0 : loaded };
-  }
-  await body?.cancel();
-  return changed
-    ? 'changed'
-    : { body: null, skip: 0, failure: new Error(`The server answered with status ${status}.`) };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      if (signal.aborted) reject(signal.reason as Error);
-      else resolve();
-    };
-    const timer = setTimeout(end, signal.aborted ? 0 : ms);
-    signal.addEventListener('abort', end);
+/** Rejects with the signal's reason. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise(resolve => {
+    setTimeout(resolve, ms);
+    signal.addEventListener('abort', resolve, { once: true });
   });
+  signal.throwIfAborted();
 }

@@ -1,27 +1,21 @@
 import type { TensorDtype } from './types.ts';
 
-/** Little-endian elements of a tensor as float32, exactly. For the few small tensors that the CPU needs; others go to the GPU as they are. */
-export function toFloats(bytes: Uint8Array, dtype: TensorDtype): Float32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (dtype === 'F32') return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => {
-    const bits = view.getUint16(2 * i, true);
-    return dtype === 'F16' ? fromHalf(bits) : fromWord(bits << 16);
-  });
+/**
+ * The elements of a tensor as float32, exactly; the buffer is the result's own for float32. For the few small tensors that the CPU
+ * needs; others go to the GPU as they are. Every machine with WebGPU is little-endian, as the file is.
+ */
+export function toFloats(buffer: ArrayBuffer, dtype: TensorDtype): Float32Array {
+  if (dtype === 'F32') return new Float32Array(buffer);
+  return Float32Array.from(new Uint16Array(buffer), dtype === 'F16' ? fromHalf : bits => fromWord(bits << 16));
 }
 
 function fromWord(bits: number): number {
-  const word = new DataView(new ArrayBuffer(4));
-  word.setInt32(0, bits);
-  return word.getFloat32(0);
+  return new Float32Array(Int32Array.of(bits).buffer)[0]!;
 }
 
 /** IEEE 754 binary16. */
 function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = (bits & 1023) / 1024;
-  if (exponent === 0) return sign * 2 ** -14 * fraction;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * 2 ** (exponent - 15) * (1 + fraction);
+  const word = ((bits & 0x8000) << 16) | ((bits & 0x7fff) << 13);
+  // An infinity or NaN; of any other number the exponent means 2^112 times as much as in a float32.
+  return (bits & 0x7c00) === 0x7c00 ? fromWord(word | 0x7f800000) : fromWord(word) * 2 ** 112;
 }

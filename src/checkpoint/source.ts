@@ -1,14 +1,13 @@
 import { describe, SourceError, wrong } from '../errors.ts';
-import { joined, streamOf } from './byte-reader.ts';
+import { joined } from './byte-reader.ts';
 import { kept } from './cache.ts';
 import type { Environment } from './environment.ts';
-import { type LocationOptions, type ModelLocation, type Place, resolveLocation } from './location.ts';
+import { type LocationOptions, type ModelLocation, resolveLocation } from './location.ts';
 import { progressReporter } from './progress.ts';
 import { sha256 } from './sha256.ts';
 import { isSafePath } from './shard-index.ts';
-import { directoryStore, type FileStore, memoryStore, type StoredFile } from './store.ts';
+import type { FileStore, StoredFile } from './store.ts';
 import type { ModelSource, ProgressCallback } from './types.ts';
-import { webStore } from './web-store.ts';
 
 export interface SourceOptions extends LocationOptions {
   /** Called with transformers.js's events for every file. */
@@ -18,6 +17,9 @@ export interface SourceOptions extends LocationOptions {
   /** The SHA-256 of files by their names, in hex; a file with another one is refused before a model is handed out. */
   integrity?: Readonly<Record<string, string>>;
 }
+
+/** Enough to tell what kind of file it is. */
+const HEAD_BYTES = 32;
 
 interface OpenedFile extends StoredFile {
   /** Ends the reading at the store. Idempotent. */
@@ -29,13 +31,12 @@ interface OpenedFile extends StoredFile {
  * @throws InputError where the location or an option is malformed
  */
 export function openSource(where: ModelLocation, options: SourceOptions, env: Environment): ModelSource {
-  const { name, places } = resolveLocation(where, options, env);
+  const { name, stores } = resolveLocation(where, options, env);
   const { signal, integrity = {} } = options;
   for (const [file, digest] of Object.entries(integrity)) {
     if (/^[\da-f]{64}$/i.test(digest)) continue;
     throw wrong(`integrity["${file}"]`, digest, 'a SHA-256 in 64 hex digits');
   }
-  const stores = places.map(place => storeOf(place, env));
   const report = progressReporter(name, options.progress_callback);
 
   /** The file with everything about it checked that can be before its end; the rest is checked by its `bytes`. */
@@ -58,7 +59,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
       }
       if (stored === undefined) continue;
       const { bytes } = stored;
-      const head = await firstBytes(bytes);
+      const head = await collected(bytes, HEAD_BYTES);
       const wrong = foreign(file, head, stored.where);
       if (wrong === undefined) {
         if (own.aborted) await bytes.return(undefined);
@@ -82,13 +83,9 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   ): AsyncGenerator<Uint8Array> {
     const expected = integrity[file]?.toLowerCase();
     const hash = expected === undefined ? undefined : sha256();
-    async function* pieces() {
-      if (head.length > 0) yield head;
-      yield* bytes;
-    }
     try {
       const progress = report.download(file, size);
-      for await (const piece of pieces()) {
+      for (let piece: Uint8Array | undefined = head; piece; piece = (await bytes.next()).value) {
         own.throwIfAborted();
         hash?.update(piece);
         progress(piece.length);
@@ -97,7 +94,6 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
       // Bytes that an abort has closed end early.
       own.throwIfAborted();
     } finally {
-      // `pieces` may stand at its head, and does not end what it has not come to.
       await bytes.return(undefined);
     }
     const actual = hash?.hex();
@@ -118,30 +114,35 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
     const own = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     const stored = await acquire(file, optional, own);
     if (stored === undefined) return undefined;
-    const { size, keep, lends, close } = stored;
+    const { size, keep, lends } = stored;
     const bytes = keep === undefined ? stored.bytes : kept(stored.bytes, body => keep(body, size), lends);
     // Before the first read the generators around the file have not begun, and to end them would not close it.
-    own.addEventListener('abort', () => void close().catch(() => undefined));
-    const cancel = async (reason: unknown) => {
-      stop.abort(reason);
-      await close();
-    };
-    return { size, stream: streamOf(finished(file, bytes), cancel) };
-  }
-
-  /** 'done' is reported after the file has been kept, so that whoever waits for it may go offline. */
-  async function* finished(file: string, bytes: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-    yield* bytes;
-    report.done(file);
+    own.addEventListener('abort', () => void stored.close().catch(() => undefined));
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await bytes.next();
+          if (!done) return controller.enqueue(value);
+          // It has been kept, too: whoever waits for this may go offline.
+          report.done(file);
+          controller.close();
+        },
+        async cancel(reason) {
+          // Ends a pending wait; then all that is open, also around bytes that nobody began to read.
+          stop.abort(reason);
+          await Promise.allSettled([stored.close(), bytes.return(undefined)]);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    return { size, stream };
   }
 
   async function json(file: string, { optional = false } = {}): Promise<unknown> {
     for (let attempt = 0; ; attempt++) {
       const stored = await acquire(file, optional, signal ?? new AbortController().signal);
       if (stored === undefined) return undefined;
-      const pieces: Uint8Array[] = [];
-      for await (const piece of stored.bytes) pieces.push(piece.slice());
-      const bytes = joined(pieces);
+      const bytes = await collected(stored.bytes);
       let value: unknown;
       try {
         value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -170,23 +171,10 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   return { name, open, json };
 }
 
-function storeOf(place: Place, env: Environment): FileStore {
-  switch (place.kind) {
-    case 'web':
-      return webStore(place, env);
-    case 'directory':
-      return directoryStore(place);
-    case 'memory':
-      return memoryStore(place);
-    default:
-      return place satisfies never;
-  }
-}
-
-/** Enough to tell what kind of file it is; fewer bytes only where there are no more. */
-async function firstBytes(bytes: AsyncGenerator<Uint8Array>): Promise<Uint8Array> {
+/** A copy of at least so many bytes, by whole pieces; fewer only where there are no more. */
+async function collected(bytes: AsyncGenerator<Uint8Array>, least = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  for (let length = 0; length < 32; ) {
+  for (let length = 0; length < least; ) {
     const { done, value } = await bytes.next();
     if (done) break;
     pieces.push(value.slice());
@@ -198,7 +186,7 @@ async function firstBytes(bytes: AsyncGenerator<Uint8Array>): Promise<Uint8Array
 /** A page or pointer that a server gives in place of the file. A safetensors header has zeros in its first 8 bytes. */
 function foreign(file: string, head: Uint8Array, where: string): SourceError | undefined {
   if (head.subarray(0, 8).includes(0)) return undefined;
-  const start = new TextDecoder().decode(head.subarray(0, 32)).trimStart();
+  const start = new TextDecoder().decode(head.subarray(0, HEAD_BYTES)).trimStart();
   const isPage = /^<[!?a-z]/i.test(start);
   if (!isPage && !start.startsWith('version https://git-lfs')) return undefined;
   return new SourceError({

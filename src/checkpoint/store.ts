@@ -1,6 +1,5 @@
 import { SourceError } from '../errors.ts';
 import { piecesOf } from './byte-reader.ts';
-import type { Place } from './location.ts';
 
 /** The bytes of one file, opened. */
 export interface StoredFile {
@@ -31,7 +30,7 @@ export interface FileStore {
 const PIECE_BYTES = 1 << 20;
 
 /** Files that are in memory or chosen by the user. */
-export function memoryStore({ files }: Place & { kind: 'memory' }): FileStore {
+export function memoryStore(files: ReadonlyMap<string, Blob | Uint8Array>): FileStore {
   async function* pieces(file: Uint8Array): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < file.length; at += PIECE_BYTES) yield file.subarray(at, at + PIECE_BYTES);
   }
@@ -47,8 +46,8 @@ export function memoryStore({ files }: Place & { kind: 'memory' }): FileStore {
   };
 }
 
-/** A directory in Node, Deno or Bun. */
-export function directoryStore({ path }: Place & { kind: 'directory' }): FileStore {
+/** A directory in Node, Deno or Bun; `path` ends in a slash. */
+export function directoryStore(path: string): FileStore {
   // Not an import: a bundler for the web would try to resolve it, and a page has no such module.
   const fs = process.getBuiltinModule('node:fs').promises;
   return {
@@ -60,25 +59,20 @@ export function directoryStore({ path }: Place & { kind: 'directory' }): FileSto
         throw new SourceError({ file, url: where, what: `${where} could not be opened`, actual: cause.message, cause });
       });
       if (handle === undefined) return undefined;
+      const { size } = await handle.stat();
       async function* pieces(): AsyncGenerator<Uint8Array> {
         const room = new Uint8Array(PIECE_BYTES);
         try {
           for (;;) {
-            const { bytesRead, buffer } = await handle!.read(room, 0, PIECE_BYTES);
+            const { bytesRead } = await handle!.read(room);
             if (bytesRead === 0) return;
-            yield buffer.subarray(0, bytesRead);
+            yield room.subarray(0, bytesRead);
           }
         } finally {
           await handle!.close();
         }
       }
-      try {
-        const { size } = await handle.stat();
-        return { size, bytes: pieces(), where };
-      } catch (error) {
-        await handle.close();
-        throw error;
-      }
+      return { size, bytes: pieces(), where };
     },
   };
 }

@@ -2,7 +2,6 @@ import { SourceError } from '../errors.ts';
 import { openCache } from './cache.ts';
 import { type Connection, download, request, sizeOf, validatorOf } from './download.ts';
 import type { Environment } from './environment.ts';
-import type { Place } from './location.ts';
 import type { FileStore } from './store.ts';
 
 /** What a status means here, and what to do about it. */
@@ -16,8 +15,11 @@ const MEANING: Record<number, readonly [meaning: string, next: string]> = {
 
 const ABSENT = [403, 404, 410];
 
-/** Files under a base URL, kept in the cache by their URLs. */
-export function webStore({ base, fixed }: Place & { kind: 'web' }, env: Environment): FileStore {
+/**
+ * Files under a base URL, kept in the cache by their URLs.
+ * @param fixed a kept copy is used without asking the server, as for a revision of the hub; else its ETag is compared
+ */
+export function webStore(base: string, fixed: boolean, env: Environment): FileStore {
   const where = (file: string) => base + encodeURI(file);
   return {
     where,
