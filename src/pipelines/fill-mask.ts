@@ -1,6 +1,6 @@
 import { joinSlices, slicesOf } from '../model-outputs.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
-import { checkNames, text as string, textList } from '../tasks/arguments.ts';
+import { text as string, textList } from '../tasks/arguments.ts';
 import {
   candidates,
   type FilledMask,
@@ -10,7 +10,7 @@ import {
   type MaskCandidates,
   maskPlaces,
 } from '../tasks/fill-mask.ts';
-import { RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
+import { type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = FillMaskOptions & RunOptions;
 /** The answers for a text with one mask, or with several. */
@@ -39,7 +39,7 @@ export class FillMask extends Session<'logits'> {
     texts: string | readonly string[],
     given?: Options | null,
   ): Promise<Said<Masks, boolean> | Said<Masks, boolean>[]> {
-    const options = checkNames(this.task, given, ['top_k', 'targets', ...RUN_NAMES]);
+    const options = this.options(given, 'top_k', 'targets');
     const list = textList(texts, string);
     const { special } = this.tokenizer.text;
     const mask = special.mask ?? { id: -1, token: 'none in this vocabulary' };
@@ -52,35 +52,36 @@ export class FillMask extends Session<'logits'> {
     const topK = Math.min(chosen.topK, vocabSize);
     // All texts first: one without a mask is an error before anything runs.
     const encodings = list.map(text => {
-      const encoding = this.encode(text);
-      return { ...encoding, masked: maskPlaces(encoding.ids, mask) };
+      const [encoding] = this.encode(text);
+      return { ...encoding!, masked: maskPlaces(encoding!.ids, mask) };
     });
     const head = { kind: 'MaskedLM', picked: true } as const;
     // Python's default where the file is silent; transformers.js's would take spaces from the sequences.
     const clean_up_tokenization_spaces = this.tokenizer.config.clean_up_tokenization_spaces === true;
     const decode: Parameters<typeof fillMask>[3] = (ids, { skip_special_tokens }) =>
       this.tokenizer.decode(ids, { skip_special_tokens, clean_up_tokenization_spaces });
-    const answers = await this.forward(
+    const { found } = await this.forward(
       encodings,
       encoding => [encoding],
       (out, { ids, masked, truncated }) => {
-        const found = masked.map((_, m) =>
+        const best = masked.map((_, m) =>
           chosen.targets
             ? candidates(joinSlices(out, vocabSize).subarray(m * vocabSize, (m + 1) * vocabSize), chosen)
-            : best(out, m, masked.length, topK),
+            : topOf(out, m, masked.length, topK),
         );
-        return saying(fillMask(ids, masked, found, decode, special.pad?.id), truncated);
+        return saying(fillMask(ids, masked, best, decode, special.pad?.id), truncated);
       },
+      options,
       // The logits of targets need not be among the best, so then all of a mask's are read.
       { head: chosen.targets ? head : { ...head, topK } },
-      options,
     );
-    return Array.isArray(texts) ? answers.flat(1) : answers[0]![0]!;
+    const answers = found.flat(1);
+    return Array.isArray(texts) ? answers : answers[0]!;
   }
 }
 
 /** Joins the slices of the vocabulary: each gave (maximum, sum of exponentials, pairs of value and place); see shaders/top-k.ts. */
-function best(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
+function topOf(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
   const slices = slicesOf(out, 'top').map(({ first, data }) => {
     const width = data.length / masks;
     return { first, row: data.subarray(mask * width, (mask + 1) * width) };
