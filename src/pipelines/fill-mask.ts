@@ -7,6 +7,7 @@ import {
   type FillMaskOptions,
   fillMask,
   fillMaskOptions,
+  likeliest,
   type MaskCandidates,
   maskPlaces,
 } from '../tasks/fill-mask.ts';
@@ -84,14 +85,12 @@ export class FillMask extends Session<'logits'> {
 function topOf(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
   const slices = slicesOf(out, 'top').map(({ first, data }) => {
     const width = data.length / masks;
-    return { first, row: data.subarray(mask * width, (mask + 1) * width) };
+    const [maximum = 0, sum = 0, ...pairs] = data.subarray(mask * width, (mask + 1) * width);
+    return { first, maximum, sum, pairs };
   });
-  const top = Math.max(...slices.map(({ row }) => row[0]!));
-  const sum = slices.reduce((total, { row }) => total + row[1]! * Math.exp(row[0]! - top), 0);
-  const all = slices.flatMap(({ first, row }) =>
-    Array.from({ length: (row.length - 2) / 2 }, (_, i) => ({ value: row[2 + 2 * i]!, id: first + row[3 + 2 * i]! })),
-  );
-  all.sort((a, b) => b.value - a.value || a.id - b.id);
-  const kept = all.slice(0, topK);
-  return { ids: kept.map(({ id }) => id), scores: kept.map(({ value }) => Math.exp(value - top) / sum) };
+  const top = Math.max(...slices.map(({ maximum }) => maximum));
+  const total = slices.reduce((all, { maximum, sum }) => all + sum * Math.exp(maximum - top), 0);
+  const values = slices.flatMap(({ pairs }) => pairs.filter((_, i) => i % 2 === 0));
+  const ids = slices.flatMap(({ first, pairs }) => pairs.filter((_, i) => i % 2 === 1).map(place => first + place));
+  return likeliest(values.map(value => Math.exp(value - top) / total), topK, ids);
 }
