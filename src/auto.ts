@@ -118,8 +118,9 @@ export type CallableModel<Given extends OutputName = OutputName> = PreTrainedMod
 /** The layers that are asked for: all, none, or those of a list. */
 function layerList(name: string, asked: boolean | readonly number[] | undefined, count: number): number[] | undefined {
   if (asked === undefined || asked === false) return undefined;
-  if (asked === true) return Array.from({ length: count }, (_, i) => i);
-  if (Array.isArray(asked) && asked.every(i => Number.isInteger(i) && i >= 0 && i < count)) return [...asked];
+  const all = [...new Array(count).keys()];
+  if (asked === true) return all;
+  if (Array.isArray(asked) && asked.every(i => all.includes(i))) return [...asked];
   throw wrong(name, asked, `true, false, or a list of whole numbers from 0 to ${count - 1}`);
 }
 

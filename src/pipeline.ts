@@ -134,7 +134,7 @@ export async function pipeline<T extends Task>(
         what: 'the tokenizer has more tokens than the model has embeddings',
         actual: `${tokenizer.text.vocabSize} tokens`,
         expected: `at most ${engine.config.vocabSize}`,
-        next: 'Check that tokenizer.json and config.json belong together.',
+        next: 'Use the tokenizer that belongs to this model.',
       });
     }
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });

@@ -90,17 +90,13 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
 /** The windows of a text -> its row: the mean by tokens for 'mean', the greatest for 'max', the first or last for the others; without a pooling all rows. */
 function poolWindows(windows: readonly PooledWindow[], pool: SentenceModules['pooling'] | undefined): Float32Array {
   if (!pool) return joined(windows.map(({ row }) => row));
-  const [first, ...others] = windows;
+  const { row: first } = windows[0]!;
   if (pool === 'last') return windows.at(-1)!.row;
-  if (pool === 'cls' || others.length === 0) return first!.row;
-  const out = first!.row.slice();
-  let sum = first!.tokens;
-  for (const { row, tokens } of others) {
-    sum += tokens;
-    for (let c = 0; c < out.length; c++) {
-      if (pool === 'max') out[c] = Math.max(out[c]!, row[c]!);
-      else out[c]! += ((row[c]! - out[c]!) * tokens) / sum;
-    }
-  }
-  return out;
+  if (pool === 'cls' || windows.length === 1) return first;
+  const all = windows.reduce((sum, { tokens }) => sum + tokens, 0);
+  return first.map((_, c) =>
+    pool === 'max'
+      ? Math.max(...windows.map(({ row }) => row[c]!))
+      : windows.reduce((sum, { row, tokens }) => sum + row[c]! * tokens, 0) / all,
+  );
 }

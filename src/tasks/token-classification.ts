@@ -170,7 +170,7 @@ export function mergeEntities(windows: readonly (readonly Entity[])[]): Entity[]
     if (!last || entity.start >= last.end) kept.push(entity);
     else {
       const longer = entity.end - entity.start - (last.end - last.start);
-      if (longer > 0 || (longer === 0 && entity.score > last.score)) kept[kept.length - 1] = entity;
+      if ((longer || entity.score - last.score) > 0) kept[kept.length - 1] = entity;
     }
   }
   return kept;
