@@ -107,25 +107,24 @@ export async function pipeline<T extends Task>(
   const source = openSource(where, options, env);
   // One fails, the other is told to stop.
   const stop = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const fail = (error: unknown) => stop.abort(error);
   const { head } = info;
-  const request = firstRequest(head);
   const sentence = head ? Promise.resolve(undefined) : readModules(source);
   // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
   // not matter.
   const usable = sentence.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
-  usable.catch(error => stop.abort(error));
+  usable.catch(fail);
   // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
   const loadingEngine = Engine.load(source, {
     ...engineOptions,
     head,
     host: CRF_TENSORS,
     sentence: usable,
-    signal,
-    request: () => request,
+    signal: AbortSignal.any([stop.signal, options.signal ?? stop.signal]),
+    request: () => firstRequest(head),
   });
   const loadingTokenizer = loadTokenizer(source);
-  loadingTokenizer.catch(error => stop.abort(error));
+  loadingTokenizer.catch(fail);
   const engine = await loadingEngine;
   try {
     const tokenizer = await loadingTokenizer;

@@ -52,8 +52,7 @@ export class FeatureExtraction extends Session<'last_hidden_state' | 'pooler_out
     );
     const { pooling = 'none' } = options;
     const list = textList(texts, string);
-    const modules =
-      pooling === 'model' ? ((await this.sentence) ?? MEAN) : { ...MEAN, pooling: poolingOf(pooling) };
+    const modules = pooling === 'model' ? ((await this.sentence) ?? MEAN) : { ...MEAN, pooling: poolingOf(pooling) };
     const { pooling: pool, dense, maxLength } = modules;
     const precision = precisionOf(options);
     const normalize = options.normalize ?? modules.normalize;

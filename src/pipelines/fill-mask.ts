@@ -92,5 +92,9 @@ function topOf(out: SequenceOutputs, mask: number, masks: number, topK: number):
   const total = slices.reduce((all, { maximum, sum }) => all + sum * Math.exp(maximum - top), 0);
   const values = slices.flatMap(({ pairs }) => pairs.filter((_, i) => i % 2 === 0));
   const ids = slices.flatMap(({ first, pairs }) => pairs.filter((_, i) => i % 2 === 1).map(place => first + place));
-  return likeliest(values.map(value => Math.exp(value - top) / total), topK, ids);
+  return likeliest(
+    values.map(value => Math.exp(value - top) / total),
+    topK,
+    ids,
+  );
 }

@@ -2,7 +2,7 @@ import type { CallableModel, OutputName } from '../auto.ts';
 import { Callable } from '../callable.ts';
 import type { ProgressCallback } from '../checkpoint/types.ts';
 import type { Engine } from '../engine.ts';
-import { InputError } from '../errors.ts';
+import { describe, InputError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { checkSequence } from '../model/input.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
@@ -65,8 +65,8 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   declare readonly task: string;
   declare readonly model: CallableModel<Given>;
   declare readonly tokenizer: PreTrainedTokenizer;
-  protected declare readonly engine: Engine;
-  protected declare readonly sentence: SessionParts['sentence'];
+  declare protected readonly engine: Engine;
+  declare protected readonly sentence: SessionParts['sentence'];
 
   constructor(parts: SessionParts<Given>) {
     super();
@@ -101,7 +101,7 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     if (how === 'truncate' || !encoding.truncated) return [encoding];
     throw new InputError({
       what: 'a text is longer than the model takes',
-      actual: JSON.stringify(`${text.slice(0, 40)}…`),
+      actual: describe(text),
       expected: `at most ${longest} tokens`,
       next: "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.",
     });
