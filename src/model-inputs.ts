@@ -53,7 +53,7 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: 
     throw new UnsupportedError({ what: `a model has no input "${name}"`, supported: NAMES });
   }
   const { rows: ids, choices } = rowsOf('input_ids', inputs.input_ids, blocks);
-  if (ids.length === 0) throw wrong('input_ids', ids, 'at least one row');
+  if (ids.length === 0) throw new InputError({ what: 'input_ids has no rows', actual: '0', expected: 'at least 1' });
   const shapeOf = (rows: readonly number[][]) => JSON.stringify(rows.map(row => row.length));
   const expected = shapeOf(ids);
   const optional = (name: 'attention_mask' | 'token_type_ids' | 'position_ids') => {
