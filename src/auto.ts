@@ -5,7 +5,6 @@ import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { wrong } from './errors.ts';
-import type { EncoderConfig } from './model/config.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkSequence } from './model/input.ts';
@@ -84,7 +83,7 @@ export class PreTrainedModel extends (Callable as new () => object) {
     const hiddenStates = layerList('output_hidden_states', options.output_hidden_states, config.layers + 1);
     const attentions = layerList('output_attentions', options.output_attentions, config.layers);
     const request: EncoderRequest = {
-      ...(head ? { head: { kind: head } } : { lastHiddenState: true, pooler: hasPooler }),
+      ...usualRequest(head, hasPooler),
       ...(hiddenStates && { hiddenStates }),
       ...(attentions && { attentions }),
     };
@@ -95,15 +94,14 @@ export class PreTrainedModel extends (Callable as new () => object) {
         for (const each of ran) outputs.push(new Map(each.outputs));
       },
     });
-    const { hiddenSize, heads } = config;
-    const padded = (name: string, columns = hiddenSize) => padTokens(name, outputs, rows, width, columns);
+    const padded = (name: string) => padTokens(name, outputs, rows, width);
     return {
       ...(request.lastHiddenState && { last_hidden_state: padded('last_hidden_state') }),
-      ...(request.pooler && { pooler_output: stack('pooler_output', outputs, hiddenSize) }),
-      ...(head && headOutputs(head, config, outputs, padded, choices)),
+      ...(request.pooler && { pooler_output: stack('pooler_output', outputs) }),
+      ...(head && headOutputs(head, config.vocabSize, outputs, padded, choices)),
       ...(hiddenStates && { hidden_states: hiddenStates.map(i => padded(`hidden_states.${i}`)) }),
       ...(attentions && {
-        attentions: attentions.map(i => padPairs(`attentions.${i}`, outputs, rows, width, heads)),
+        attentions: attentions.map(i => padPairs(`attentions.${i}`, outputs, rows, width)),
       }),
     };
   }
@@ -120,47 +118,42 @@ export type CallableModel<Given extends OutputName = OutputName> = PreTrainedMod
 /** The layers that are asked for: all, none, or those of a list. */
 function layerList(name: string, asked: boolean | readonly number[] | undefined, count: number): number[] | undefined {
   if (asked === undefined || asked === false) return undefined;
-  if (asked === true) return Array.from({ length: count }, (_, i) => i);
-  if (Array.isArray(asked) && asked.every(i => Number.isInteger(i) && i >= 0 && i < count)) return [...asked];
+  const all = [...new Array(count).keys()];
+  if (asked === true) return all;
+  if (Array.isArray(asked) && asked.every(i => all.includes(i))) return [...asked];
   throw wrong(name, asked, `true, false, or a list of whole numbers from 0 to ${count - 1}`);
 }
 
 function headOutputs(
   head: HeadKind,
-  config: EncoderConfig,
+  vocabSize: number,
   outputs: readonly Map<string, Float32Array>[],
-  padded: (name: string, columns: number) => Tensor,
+  padded: (name: string) => Tensor,
   choices: number | undefined,
 ): Partial<ModelOutput> {
-  const { labels, vocabSize, modelType } = config;
   const vocabulary = () => {
     for (const out of outputs) out.set('logits', joinSlices(out, vocabSize));
-    return padded('logits', vocabSize);
+    return padded('logits');
   };
-  const perToken = (tensor: Tensor) => tensor.view(...tensor.dims.slice(0, 2));
+  const pairs = 'seq_relationship_logits';
   switch (head) {
     case 'MaskedLM':
       return { logits: vocabulary() };
-    case 'PreTraining':
-      if (modelType === 'electra') return { logits: perToken(padded('logits', 1)) };
-      return {
-        prediction_logits: vocabulary(),
-        seq_relationship_logits: stack('seq_relationship_logits', outputs, 2),
-      };
-    case 'NextSentencePrediction':
-      return { logits: stack('logits', outputs, 2) };
-    case 'SequenceClassification':
-      return { logits: stack('logits', outputs, labels.length) };
+    case 'PreTraining': {
+      if (outputs[0]!.has(pairs)) return { prediction_logits: vocabulary(), [pairs]: stack(pairs, outputs) };
+      const replaced = padded('logits');
+      return { logits: replaced.view(...replaced.dims.slice(0, 2)) };
+    }
     case 'MultipleChoice':
-      return { logits: stack('logits', outputs, 1).view(-1, choices ?? outputs.length) };
+      return { logits: stack('logits', outputs).view(-1, choices ?? outputs.length) };
     case 'TokenClassification':
-      return { logits: padded('logits', labels.length) };
+      return { logits: padded('logits') };
     case 'QuestionAnswering': {
-      const both = padded('logits', 2);
+      const both = padded('logits');
       return { start_logits: both.slice(null, null, 0), end_logits: both.slice(null, null, 1) };
     }
     default:
-      return head satisfies never;
+      return { logits: stack('logits', outputs) };
   }
 }
 
@@ -172,18 +165,26 @@ export interface AutoClass<Given extends OutputName> {
   from_pretrained(model: ModelLocation, options?: PretrainedOptions): Promise<CallableModel<Given>>;
 }
 
+/** The caller's options as the engine takes them. Throws UnsupportedError. */
+export const readOptions = (options: PretrainedOptions) => ({
+  ...checkOptions(options),
+  tuning: env.tuning,
+  progress: options.progress_callback ?? undefined,
+  signal: options.signal,
+});
+
+/** What a model gives by itself: its head's outputs, or without one the encoder's. */
+const usualRequest = (head: HeadKind | undefined, pooler: boolean): EncoderRequest =>
+  head ? { head: { kind: head } } : { lastHiddenState: true, pooler };
+
 function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
   return {
     async from_pretrained(model, options = {}) {
-      const { device, format } = checkOptions(options);
+      const engineOptions = readOptions(options);
       const engine = await Engine.load(openSource(model, options, env), {
-        device,
-        format,
+        ...engineOptions,
         head,
-        tuning: env.tuning,
-        progress: options.progress_callback ?? undefined,
-        signal: options.signal,
-        request: ({ hasPooler }) => (head ? { head: { kind: head } } : { lastHiddenState: true, pooler: hasPooler }),
+        request: ({ hasPooler }) => usualRequest(head, hasPooler),
       });
       return new PreTrainedModel(engine) as CallableModel<Given>;
     },

@@ -40,7 +40,7 @@ const TOKENIZER_NAMES = ['offset_mapping', 'special_tokens_mask', 'overflow_to_s
  * Throws InputError where the inputs are no rows of numbers, or of different shapes; UnsupportedError for an input by another name.
  */
 export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: boolean): UnpaddedInputs {
-  if (typeof inputs !== 'object' || inputs === null || inputs.input_ids === undefined) {
+  if (inputs?.input_ids === undefined) {
     throw wrong(
       'the input of the model',
       inputs,
@@ -54,16 +54,15 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: 
   }
   const { rows: ids, choices } = rowsOf('input_ids', inputs.input_ids, blocks);
   if (ids.length === 0) throw new InputError({ what: 'input_ids has no rows', actual: '0', expected: 'at least 1' });
+  const shapeOf = (rows: readonly number[][]) => JSON.stringify(rows.map(row => row.length));
+  const expected = shapeOf(ids);
   const optional = (name: 'attention_mask' | 'token_type_ids' | 'position_ids') => {
     const given = inputs[name];
     if (given === undefined || given === null) return undefined;
     const { rows } = rowsOf(name, given, blocks);
-    if (rows.length === ids.length && rows.every((row, b) => row.length === ids[b]!.length)) return rows;
-    throw new InputError({
-      what: `${name} has another shape than input_ids`,
-      actual: JSON.stringify(rows.map(row => row.length)),
-      expected: JSON.stringify(ids.map(row => row.length)),
-    });
+    const actual = shapeOf(rows);
+    if (actual === expected) return rows;
+    throw new InputError({ what: `${name} has another shape than input_ids`, actual, expected });
   };
   const mask = optional('attention_mask');
   const odd = mask?.flat().find(value => value !== 0 && value !== 1);
@@ -97,11 +96,11 @@ function rowsOf(
     new InputError({ what: `${name} is not a batch of rows`, actual, expected, next });
   if (!Array.isArray(nested)) throw fail(typeof nested);
   if (nested.length > 0 && !isRow(nested[0])) throw fail('one flat list', 'For a single sequence pass [ids].');
-  const isBlock = (value: unknown) => isRow(value) && value.length > 0 && isRow(value[0]);
-  const choices = nested.some(isBlock) ? (nested[0] as unknown[]).length : undefined;
-  if (choices !== undefined && !blocks) throw fail('three dims');
-  if (choices !== undefined && !nested.every(block => isBlock(block) && block.length === choices)) {
-    throw fail('different numbers of choices');
+  const isBlock = (value: unknown) => isRow(value) && isRow(value[0]);
+  const choices: number | undefined = nested.some(isBlock) ? nested[0].length : undefined;
+  if (choices !== undefined) {
+    if (!blocks) throw fail('three dims');
+    if (!nested.every(block => isBlock(block) && block.length === choices)) throw fail('different numbers of choices');
   }
   const rows: unknown[] = choices === undefined ? nested : nested.flat();
   return {

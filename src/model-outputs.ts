@@ -3,8 +3,9 @@ import type { SequenceOutputs } from './plan/passes.ts';
 import { Tensor } from './tensor.ts';
 
 /** One row per sequence -> [B, columns] */
-export function stack(name: string, outputs: readonly SequenceOutputs[], columns: number): Tensor {
-  return new Tensor('float32', joined(outputs.map(out => out.get(name)!)), [outputs.length, columns]);
+export function stack(name: string, outputs: readonly SequenceOutputs[]): Tensor {
+  const data = joined(outputs.map(out => out.get(name)!));
+  return new Tensor('float32', data, [outputs.length, data.length / outputs.length]);
 }
 
 /** Arrays one behind the other, copied. */
@@ -22,10 +23,10 @@ export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer
 export function padTokens(
   name: string,
   outputs: readonly SequenceOutputs[],
-  rows: readonly Pick<UnpaddedRow, 'places'>[],
+  rows: readonly UnpaddedRow[],
   width: number,
-  columns: number,
 ): Tensor {
+  const columns = outputs[0]!.get(name)!.length / rows[0]!.places.length;
   const data = new Float32Array(outputs.length * width * columns);
   outputs.forEach((out, b) => {
     const from = out.get(name)!;
@@ -42,8 +43,8 @@ export function padPairs(
   outputs: readonly SequenceOutputs[],
   rows: readonly UnpaddedRow[],
   width: number,
-  heads: number,
 ): Tensor {
+  const heads = outputs[0]!.get(name)!.length / rows[0]!.places.length ** 2;
   const data = new Float32Array(outputs.length * heads * width * width);
   outputs.forEach((out, b) => {
     const from = out.get(name)!;
@@ -62,7 +63,7 @@ export function padPairs(
 /** The outputs named `{name}.{first}`: what each slice of a vocabulary gave, with the first token of the slice. */
 export function slicesOf(out: SequenceOutputs, name: string): { first: number; data: Float32Array }[] {
   return [...out].flatMap(([key, data]) => {
-    const [, own, first] = /^(.*)\.(\d+)$/.exec(key) ?? [];
+    const [own, first] = key.split('.');
     return own === name ? [{ first: Number(first), data }] : [];
   });
 }

@@ -1,4 +1,4 @@
-import { type CallableModel, loadTokenizer, type OutputName, PreTrainedModel } from './auto.ts';
+import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions } from './auto.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
@@ -6,79 +6,58 @@ import { env } from './env.ts';
 import { InputError, oneOf, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
-import { checkOptions, type PretrainedOptions } from './options.ts';
+import type { PretrainedOptions } from './options.ts';
 import { FeatureExtraction } from './pipelines/feature-extraction.ts';
 import { FillMask } from './pipelines/fill-mask.ts';
 import { MultipleChoice, NextSentencePrediction, SentenceSimilarity } from './pipelines/pairs.ts';
 import { QuestionAnswering } from './pipelines/question-answering.ts';
-import type { Session } from './pipelines/session.ts';
+import type { Session, SessionParts } from './pipelines/session.ts';
 import { TextClassification, TextRanking, ZeroShotClassification } from './pipelines/text-classification.ts';
 import { CRF_TENSORS, TokenClassification } from './pipelines/token-classification.ts';
-import { readModules, type SentenceModules } from './sentence.ts';
-import type { PreTrainedTokenizer } from './tokenizer.ts';
-
-type SessionClass<P> = new (
-  task: string,
-  engine: Engine,
-  model: CallableModel<OutputName>,
-  tokenizer: PreTrainedTokenizer,
-  sentence?: SentenceModules | WebGPUBertError,
-) => P;
+import { readModules } from './sentence.ts';
 
 interface TaskInfo<P> {
-  readonly pipeline: SessionClass<P>;
+  readonly pipeline: new (parts: SessionParts) => P;
+  /** What stands on the encoder; without one it is sentences, and the modules of sentence-transformers are asked for. */
   readonly head?: HeadKind;
-  /** What is asked for first: its kernels are compiled while the weights arrive. */
-  readonly request: EncoderRequest;
   /** Of transformers.js, where it names a BERT-shaped one. */
   readonly model?: string;
-  /** Tensors that the CPU needs, where the checkpoint has them. */
-  readonly host?: readonly string[];
-  /** Whether the modules of sentence-transformers are asked for. */
-  readonly modules?: true;
 }
 
-const withHead = <P>(pipeline: SessionClass<P>, head: HeadKind, model?: string): TaskInfo<P> => ({
+const task = <P>(pipeline: TaskInfo<P>['pipeline'], head?: HeadKind, model?: string): TaskInfo<P> => ({
   pipeline,
   head,
-  request: { head: { kind: head } },
   model,
 });
-const MEAN: EncoderRequest = { pool: { pooling: 'mean', normalize: true } };
 const SENTENCES = 'sentence-transformers/all-MiniLM-L6-v2';
+const BERT = 'google-bert/bert-base-uncased';
 
 const TASKS = {
-  'feature-extraction': { pipeline: FeatureExtraction, request: MEAN, model: SENTENCES, modules: true },
-  'sentence-similarity': { pipeline: SentenceSimilarity, request: MEAN, model: SENTENCES, modules: true },
-  'fill-mask': {
-    pipeline: FillMask,
-    head: 'MaskedLM',
-    request: { head: { kind: 'MaskedLM', picked: true, topK: 5 } },
-    model: 'google-bert/bert-base-uncased',
-  },
-  'text-classification': withHead(
+  'feature-extraction': task(FeatureExtraction, undefined, SENTENCES),
+  'sentence-similarity': task(SentenceSimilarity, undefined, SENTENCES),
+  'fill-mask': task(FillMask, 'MaskedLM', BERT),
+  'text-classification': task(
     TextClassification,
     'SequenceClassification',
     'distilbert/distilbert-base-uncased-finetuned-sst-2-english',
   ),
-  'zero-shot-classification': withHead(ZeroShotClassification, 'SequenceClassification'),
-  'text-ranking': withHead(TextRanking, 'SequenceClassification', 'cross-encoder/ms-marco-MiniLM-L6-v2'),
-  'token-classification': {
-    ...withHead(TokenClassification, 'TokenClassification', 'dslim/bert-base-NER'),
-    host: CRF_TENSORS,
-  },
-  'question-answering': withHead(
+  'zero-shot-classification': task(ZeroShotClassification, 'SequenceClassification'),
+  'text-ranking': task(TextRanking, 'SequenceClassification', 'cross-encoder/ms-marco-MiniLM-L6-v2'),
+  'token-classification': task(TokenClassification, 'TokenClassification', 'dslim/bert-base-NER'),
+  'question-answering': task(
     QuestionAnswering,
     'QuestionAnswering',
     'distilbert/distilbert-base-cased-distilled-squad',
   ),
-  'next-sentence-prediction': withHead(
-    NextSentencePrediction,
-    'NextSentencePrediction',
-    'google-bert/bert-base-uncased',
-  ),
-  'multiple-choice': withHead(MultipleChoice, 'MultipleChoice'),
-} as const;
+  'next-sentence-prediction': task(NextSentencePrediction, 'NextSentencePrediction', BERT),
+  'multiple-choice': task(MultipleChoice, 'MultipleChoice'),
+};
+
+/** What is asked for first: its kernels are compiled while the weights arrive. */
+const firstRequest = (kind: HeadKind | undefined): EncoderRequest =>
+  kind
+    ? { head: kind === 'MaskedLM' ? { kind, picked: true, topK: 5 } : { kind } }
+    : { pool: { pooling: 'mean', normalize: true, dense: [] } };
 
 /** transformers.js's other names of tasks. */
 const ALIASES = {
@@ -117,10 +96,10 @@ export async function pipeline<T extends Task>(
   given?: PretrainedOptions | null,
 ): Promise<Pipeline<T>> {
   const options = given ?? {};
-  const name: string = Object.hasOwn(ALIASES, task) ? ALIASES[task as keyof typeof ALIASES] : task;
-  oneOf('this task', name, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
-  const info = TASKS[name as keyof typeof TASKS] as unknown as TaskInfo<Session>;
-  const { device, format } = checkOptions(options);
+  oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
+  const name = (ALIASES as Record<string, string>)[task] ?? task;
+  const info = TASKS[name as keyof typeof TASKS] as TaskInfo<Session>;
+  const engineOptions = readOptions(options);
   const where = model ?? info.model;
   if (where === undefined) {
     throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
@@ -128,28 +107,24 @@ export async function pipeline<T extends Task>(
   const source = openSource(where, options, env);
   // One fails, the other is told to stop.
   const stop = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
-  const progress = options.progress_callback ?? undefined;
-  const { head, host, request, modules } = info;
-  const readingModules = modules ? readModules(source) : Promise.resolve(undefined);
+  const fail = (error: unknown) => stop.abort(error);
+  const { head } = info;
+  const sentence = head ? Promise.resolve(undefined) : readModules(source);
   // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
   // not matter.
-  const usable = readingModules.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
-  usable.catch(error => stop.abort(error));
+  const usable = sentence.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
+  usable.catch(fail);
   // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
   const loadingEngine = Engine.load(source, {
-    device,
-    format,
+    ...engineOptions,
     head,
-    host,
-    tuning: env.tuning,
+    host: CRF_TENSORS,
     sentence: usable,
-    progress,
-    signal,
-    request: () => request,
+    signal: AbortSignal.any([stop.signal, options.signal ?? stop.signal]),
+    request: () => firstRequest(head),
   });
   const loadingTokenizer = loadTokenizer(source);
-  loadingTokenizer.catch(error => stop.abort(error));
+  loadingTokenizer.catch(fail);
   const engine = await loadingEngine;
   try {
     const tokenizer = await loadingTokenizer;
@@ -158,13 +133,12 @@ export async function pipeline<T extends Task>(
         what: 'the tokenizer has more tokens than the model has embeddings',
         actual: `${tokenizer.text.vocabSize} tokens`,
         expected: `at most ${engine.config.vocabSize}`,
-        next: 'Check that tokenizer.json and config.json belong together.',
+        next: 'Use the tokenizer that belongs to this model.',
       });
     }
-    progress?.({ status: 'ready', task: name, model: source.name });
-    const callable = new PreTrainedModel(engine) as CallableModel<OutputName>;
-    const sentence = await readingModules.catch((error: WebGPUBertError) => error);
-    return new info.pipeline(name, engine, callable, tokenizer, sentence) as Pipeline<T>;
+    engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
+    const callable = new PreTrainedModel(engine) as CallableModel;
+    return new info.pipeline({ task: name, model: callable, tokenizer, engine, sentence }) as Pipeline<T>;
   } catch (error) {
     engine.dispose();
     throw error;

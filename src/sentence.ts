@@ -42,21 +42,16 @@ export async function readModules(source: ModelSource): Promise<SentenceModules 
   const [, first, ...rest] = chainOf(modules);
   const config = async ({ path }: Module) => fieldsOf(await source.json(`${path}/config.json`), `${path}/config.json`);
   const pooling = poolingOf((await config(first!)).json);
-  const dense: DenseLayer[] = [];
-  const files: string[] = [];
-  for (const module of rest) {
-    if (module.kind !== 'Dense') continue;
-    dense.push(denseOf(await config(module)));
-    const file = `${module.path}/model.safetensors`;
-    // That it is there is known before the model is loaded with it.
-    await (await source.open(file))!.stream.cancel();
-    files.push(file);
-  }
+  const layers = rest.filter(({ kind }) => kind === 'Dense');
+  const dense = await Promise.all(layers.map(async layer => denseOf(await config(layer))));
+  const files = layers.map(({ path }) => `${path}/model.safetensors`);
+  // That they are there is known before the model is loaded with them.
+  for (const file of files) await (await source.open(file))!.stream.cancel();
   return {
     pooling,
     dense,
     files,
-    normalize: rest.at(-1)?.kind === 'Normalize',
+    normalize: rest.length > layers.length,
     maxLength: typeof maxLength === 'number' ? maxLength : undefined,
   };
 }
@@ -66,7 +61,9 @@ interface Module {
   readonly path: string;
 }
 
-/** The modules of modules.json in their order: a transformer, a pooling, dense layers, and a normalisation or none. */
+/** The modules that are built, in their order. */
+const CHAIN = 'Transformer, Pooling(, Dense)*(, Normalize)?';
+
 function chainOf(modules: unknown): readonly Module[] {
   const file = 'modules.json';
   const chain = fieldsOf({ modules }, file)
@@ -78,11 +75,11 @@ function chainOf(modules: unknown): readonly Module[] {
       return { kind, path: fields.text('path') };
     });
   const kinds = chain.map(({ kind }) => kind).join(', ');
-  if (/^Transformer, Pooling(, Dense)*(, Normalize)?$/.test(kinds)) return chain;
+  if (new RegExp(`^${CHAIN}$`).test(kinds)) return chain;
   throw new UnsupportedError({
     what: `the modules of ${file}, or their order, are not supported`,
     actual: kinds || 'none',
-    expected: 'Transformer, Pooling, any number of Dense, and at most one Normalize',
+    expected: CHAIN,
     supported: ['Transformer', 'Pooling', 'Dense', 'Normalize'],
   });
 }
@@ -106,15 +103,18 @@ function poolingOf(config: Record<string, unknown>): SentenceModules['pooling'] 
 
 const fieldsOf = (value: unknown, file: string) => new Fields(value, '', file);
 
+/** What a dense layer may not have otherwise. */
+const FIXED = {
+  module_input_name: 'sentence_embedding',
+  module_output_name: 'sentence_embedding',
+  use_residual: 'false',
+};
+
 function denseOf(fields: Fields): DenseLayer {
   const { json } = fields;
-  oneOf('module_input_name', String(json.module_input_name ?? SENTENCE), [SENTENCE]);
-  oneOf('module_output_name', String(json.module_output_name ?? SENTENCE), [SENTENCE]);
-  oneOf('use_residual', String(json.use_residual ?? false), ['false']);
+  for (const [name, value] of Object.entries(FIXED)) oneOf(name, String(json[name] ?? value), [value]);
   const name = fields.text('activation_function', 'Tanh').split('.').at(-1)!;
   const activation = ACTIVATIONS[oneOf("a dense layer's activation", name, Object.keys(ACTIVATIONS))];
   fields.integer('in_features');
   return { outputs: fields.integer('out_features'), bias: json.bias !== false, activation };
 }
-
-const SENTENCE = 'sentence_embedding';

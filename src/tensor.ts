@@ -17,6 +17,8 @@ export type NestedList = number | bigint | NestedList[];
 /** For one dimension: an index, [start, end) with null for open ends, or null for all of it. Negatives count from the end. */
 export type Slice = number | readonly [start: number | null, end: number | null] | null;
 
+const product = (dims: readonly number[]) => dims.reduce((sum, dim) => sum * dim, 1);
+
 /**
  * An array of numbers with a shape, as transformers.js's Tensor: row-major, int64 as bigint, bool as 0 and 1.
  * `tensor[i]` is the i-th subtensor along the first axis.
@@ -29,7 +31,7 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
 
   /** @throws InputError where the data has not as many elements as the dims say. */
   constructor(type: TensorType, data: TensorData | readonly (number | bigint)[], dims: readonly number[]) {
-    const size = dims.reduce((product, dim) => product * dim, 1);
+    const size = product(dims);
     if (!Object.hasOwn(arrays, type)) {
       throw wrong('the type of a tensor', type, Object.keys(arrays).join(', '));
     }
@@ -56,7 +58,7 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
   _getitem(index: number): Tensor {
     const [length = 0, ...dims] = this.dims;
     const at = within(index, length);
-    const size = dims.reduce((product, dim) => product * dim, 1);
+    const size = product(dims);
     return new Tensor(this.type, this.data.subarray(at * size, (at + 1) * size), dims);
   }
 
@@ -69,18 +71,20 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
   /** Nested arrays, one level for each dimension; a tensor without dimensions is its number. */
   tolist(): NestedList[] {
     // Row by row: one list of all the numbers in between would cost as much again.
-    const nest = (axis: number, start: number, size: number): NestedList[] => {
-      if (axis >= this.dims.length - 1) return Array.from<number | bigint>(this.data.subarray(start, start + size));
-      const each = size / (this.dims[axis]! || 1);
-      return Array.from({ length: this.dims[axis]! }, (_, i) => nest(axis + 1, start + i * each, each));
+    let at = 0;
+    const nest = ([length = 1, ...inner]: readonly number[]): NestedList[] => {
+      if (inner.length > 0) return Array.from({ length }, () => nest(inner));
+      const start = at;
+      at += length;
+      return Array.from<number | bigint>(this.data.subarray(start, at));
     };
-    const list = nest(0, 0, this.size);
+    const list = nest(this.dims);
     return this.dims.length === 0 ? (list[0] as unknown as NestedList[]) : list;
   }
 
   /** The same data (not copied) in other dims, of which one may be -1: what is left. */
   view(...dims: number[]): Tensor {
-    const known = dims.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
+    const known = product(dims.filter(dim => dim !== -1));
     return new Tensor(
       this.type,
       this.data,
@@ -94,27 +98,19 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
 
   /** A copy of a part: `tensor.slice(0, [1, 3])` is elements 1 and 2 of row 0; an index drops its dimension. */
   slice(...slices: Slice[]): Tensor {
-    const ranges = this.dims.map((dim, axis) => range(slices[axis] ?? null, dim));
-    const permutation = this.dims.map((_, axis) => axis);
-    const kept = permutation.filter(axis => typeof slices[axis] !== 'number');
-    const data = this.gather(ranges, permutation);
-    return new Tensor(
-      this.type,
-      data,
-      kept.map(axis => ranges[axis]![1] - ranges[axis]![0]),
-    );
+    const block = this.dims.map((dim, axis) => range(slices[axis] ?? null, dim));
+    const part = this.gather([...block.keys()], block);
+    return part.view(...part.dims.filter((_, axis) => typeof slices[axis] !== 'number'));
   }
 
   /** A copy with the dimensions in another order. */
   permute(...axes: number[]): Tensor {
-    if (String([...axes].sort()) !== String(this.dims.map((_, axis) => axis).sort())) {
+    if (String([...axes].sort()) !== String([...this.dims.keys()].sort())) {
       throw wrong('the order of axes', axes, `each of 0 to ${this.dims.length - 1} once`);
     }
-    const whole = this.dims.map((dim): [number, number] => [0, dim]);
-    return new Tensor(
-      this.type,
-      this.gather(whole, axes),
-      axes.map(axis => this.dims[axis]!),
+    return this.gather(
+      axes,
+      this.dims.map(dim => [0, dim]),
     );
   }
 
@@ -122,18 +118,22 @@ export class Tensor implements Iterable<Tensor | number | bigint> {
     return this.permute(...axes);
   }
 
-  /** The elements of a block, its axes walked in the given order, the last the fastest. */
-  private gather(ranges: readonly (readonly [number, number])[], axes: readonly number[]): TensorData {
-    const strides = this.dims.map((_, axis) => this.dims.slice(axis + 1).reduce((product, dim) => product * dim, 1));
-    const size = ranges.reduce((product, [start, end]) => product * (end - start), 1);
-    const data = new arrays[this.type](size);
-    const place = axes.map(axis => ranges[axis]![0]);
-    for (let i = 0; i < size; i++) {
-      data[i] = this.data[axes.reduce((sum, axis, k) => sum + place[k]! * strides[axis]!, 0)]!;
-      for (let k = axes.length - 1; k >= 0 && ++place[k]! === ranges[axes[k]!]![1]; k--)
-        place[k] = ranges[axes[k]!]![0];
-    }
-    return data;
+  /** A copy of a block, [start, end) of every axis, with the axes in the given order. */
+  private gather(axes: readonly number[], block: readonly (readonly [number, number])[]): Tensor {
+    const dims = axes.map(axis => block[axis]![1] - block[axis]![0]);
+    const data = new arrays[this.type](product(dims));
+    const strides = axes.map(axis => product(this.dims.slice(axis + 1)));
+    let at = 0;
+    const walk = (from: number, depth: number) => {
+      if (depth === axes.length) {
+        data[at++] = this.data[from]!;
+        return;
+      }
+      const [start, end] = block[axes[depth]!]!;
+      for (let i = start; i < end; i++) walk(from + i * strides[depth]!, depth + 1);
+    };
+    walk(0, 0);
+    return new Tensor(this.type, data, dims);
   }
 }
 
@@ -161,7 +161,10 @@ function within(index: number, length: number): number {
 
 function range(slice: Slice, dim: number): [number, number] {
   if (slice === null) return [0, dim];
-  if (typeof slice === 'number') return [within(slice, dim), within(slice, dim) + 1];
+  if (typeof slice === 'number') {
+    const at = within(slice, dim);
+    return [at, at + 1];
+  }
   const clamp = (value: number) => Math.min(Math.max(value < 0 ? value + dim : value, 0), dim);
   const [start, end] = [clamp(slice[0] ?? 0), clamp(slice[1] ?? dim)];
   if (start <= end) return [start, end];

@@ -1,16 +1,17 @@
 import { joinSlices, slicesOf } from '../model-outputs.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
-import { checkNames, text as string, textList } from '../tasks/arguments.ts';
+import { text as string, textList } from '../tasks/arguments.ts';
 import {
   candidates,
   type FilledMask,
   type FillMaskOptions,
   fillMask,
   fillMaskOptions,
+  likeliest,
   type MaskCandidates,
   maskPlaces,
 } from '../tasks/fill-mask.ts';
-import { RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
+import { type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = FillMaskOptions & RunOptions;
 /** The answers for a text with one mask, or with several. */
@@ -39,7 +40,7 @@ export class FillMask extends Session<'logits'> {
     texts: string | readonly string[],
     given?: Options | null,
   ): Promise<Said<Masks, boolean> | Said<Masks, boolean>[]> {
-    const options = checkNames(this.task, given, ['top_k', 'targets', ...RUN_NAMES]);
+    const options = this.options(given, 'top_k', 'targets');
     const list = textList(texts, string);
     const { special } = this.tokenizer.text;
     const mask = special.mask ?? { id: -1, token: 'none in this vocabulary' };
@@ -52,45 +53,48 @@ export class FillMask extends Session<'logits'> {
     const topK = Math.min(chosen.topK, vocabSize);
     // All texts first: one without a mask is an error before anything runs.
     const encodings = list.map(text => {
-      const encoding = this.encode(text);
-      return { ...encoding, masked: maskPlaces(encoding.ids, mask) };
+      const [encoding] = this.encode(text);
+      return { ...encoding!, masked: maskPlaces(encoding!.ids, mask) };
     });
     const head = { kind: 'MaskedLM', picked: true } as const;
     // Python's default where the file is silent; transformers.js's would take spaces from the sequences.
     const clean_up_tokenization_spaces = this.tokenizer.config.clean_up_tokenization_spaces === true;
     const decode: Parameters<typeof fillMask>[3] = (ids, { skip_special_tokens }) =>
       this.tokenizer.decode(ids, { skip_special_tokens, clean_up_tokenization_spaces });
-    const answers = await this.forward(
+    const { found } = await this.forward(
       encodings,
       encoding => [encoding],
       (out, { ids, masked, truncated }) => {
-        const found = masked.map((_, m) =>
+        const best = masked.map((_, m) =>
           chosen.targets
             ? candidates(joinSlices(out, vocabSize).subarray(m * vocabSize, (m + 1) * vocabSize), chosen)
-            : best(out, m, masked.length, topK),
+            : topOf(out, m, masked.length, topK),
         );
-        return saying(fillMask(ids, masked, found, decode, special.pad?.id), truncated);
+        return saying(fillMask(ids, masked, best, decode, special.pad?.id), truncated);
       },
+      options,
       // The logits of targets need not be among the best, so then all of a mask's are read.
       { head: chosen.targets ? head : { ...head, topK } },
-      options,
     );
-    return Array.isArray(texts) ? answers.flat(1) : answers[0]![0]!;
+    const answers = found.flat(1);
+    return Array.isArray(texts) ? answers : answers[0]!;
   }
 }
 
 /** Joins the slices of the vocabulary: each gave (maximum, sum of exponentials, pairs of value and place); see shaders/top-k.ts. */
-function best(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
+function topOf(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
   const slices = slicesOf(out, 'top').map(({ first, data }) => {
     const width = data.length / masks;
-    return { first, row: data.subarray(mask * width, (mask + 1) * width) };
+    const [maximum = 0, sum = 0, ...pairs] = data.subarray(mask * width, (mask + 1) * width);
+    return { first, maximum, sum, pairs };
   });
-  const top = Math.max(...slices.map(({ row }) => row[0]!));
-  const sum = slices.reduce((total, { row }) => total + row[1]! * Math.exp(row[0]! - top), 0);
-  const all = slices.flatMap(({ first, row }) =>
-    Array.from({ length: (row.length - 2) / 2 }, (_, i) => ({ value: row[2 + 2 * i]!, id: first + row[3 + 2 * i]! })),
+  const top = Math.max(...slices.map(({ maximum }) => maximum));
+  const total = slices.reduce((all, { maximum, sum }) => all + sum * Math.exp(maximum - top), 0);
+  const values = slices.flatMap(({ pairs }) => pairs.filter((_, i) => i % 2 === 0));
+  const ids = slices.flatMap(({ first, pairs }) => pairs.filter((_, i) => i % 2 === 1).map(place => first + place));
+  return likeliest(
+    values.map(value => Math.exp(value - top) / total),
+    topK,
+    ids,
   );
-  all.sort((a, b) => b.value - a.value || a.id - b.id);
-  const kept = all.slice(0, topK);
-  return { ids: kept.map(({ id }) => id), scores: kept.map(({ value }) => Math.exp(value - top) / sum) };
 }

@@ -1,24 +1,24 @@
 import { joined } from '../model-outputs.ts';
-import { checkNames, listOf, text as string } from '../tasks/arguments.ts';
+import { listOf, text as string } from '../tasks/arguments.ts';
 import { type Choice, chosen } from '../tasks/multiple-choice.ts';
 import { type NextSentence, nextSentence } from '../tasks/next-sentence-prediction.ts';
 import { cosineScores } from '../tasks/sentence-similarity.ts';
-import { RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
+import { MEAN } from './feature-extraction.ts';
+import { logitsOf, type RunOptions, type Said, Session, saying } from './session.ts';
 
 /** Whether the second text follows the first, by BERT's pre-training head. */
 export class NextSentencePrediction extends Session<'logits'> {
   /** { label: 'IsNext' | 'NotNext', score } */
   async _call(text: string, next: string, given?: RunOptions | null): Promise<Said<NextSentence, boolean>> {
-    const options = checkNames(this.task, given, RUN_NAMES);
-    const encoding = this.encode(string('text', text), { pair: string('next', next) });
-    const [answers] = await this.forward(
-      [encoding],
-      only => [only],
-      out => nextSentence(out.get('logits')!),
-      { head: { kind: 'NextSentencePrediction' } },
+    const options = this.options(given);
+    const own = string('text', text);
+    const { found, truncated } = await this.forward(
+      [string('next', next)],
+      pair => this.encode(own, { pair }),
+      logitsOf,
       options,
     );
-    return saying(answers![0]!, encoding.truncated);
+    return saying(nextSentence(found[0]![0]!), truncated[0]!);
   }
 }
 
@@ -30,23 +30,16 @@ export class MultipleChoice extends Session<'logits'> {
     choices: readonly string[],
     given?: RunOptions | null,
   ): Promise<Said<Choice[], readonly boolean[]>> {
-    const options = checkNames(this.task, given, RUN_NAMES);
+    const options = this.options(given);
     const list = listOf('choices', choices, string);
     const own = string('text', text);
-    const choicesRun = await this.forward(
-      list,
-      pair => [this.encode(own, { pair })],
-      (out, { truncated }) => ({ logit: out.get('logits')![0]!, truncated }),
-      { head: { kind: 'MultipleChoice' } },
-      options,
-    );
-    const all = choicesRun.flat();
+    const { found, truncated } = await this.forward(list, pair => this.encode(own, { pair }), logitsOf, options);
     return saying(
       chosen(
-        all.map(({ logit }) => logit),
+        found.map(([logits]) => logits![0]!),
         list,
       ),
-      all.map(({ truncated }) => truncated),
+      truncated,
     );
   }
 }
@@ -58,21 +51,22 @@ export class SentenceSimilarity extends Session<'last_hidden_state' | 'pooler_ou
     inputs: { source_sentence: string; sentences: readonly string[] },
     given?: RunOptions | null,
   ): Promise<Said<number[], readonly boolean[]>> {
-    const options = checkNames(this.task, given, RUN_NAMES);
+    const options = this.options(given);
     const source = string('source_sentence', inputs?.source_sentence);
     const list = listOf('sentences', inputs.sentences, string);
-    const { pooling = 'mean', dense = [], maxLength = this.longest } = this.sentence ?? {};
-    const texts = await this.forward(
+    const { pooling, dense, maxLength } = (await this.sentence) ?? MEAN;
+    const { found, truncated } = await this.forward(
       [source, ...list],
-      text => [this.encode(text, { maxLength: Math.min(maxLength, this.longest) })],
-      (out, { truncated }) => ({ row: out.get('embedding')!, truncated }),
-      { pool: { pooling, normalize: false, ...(dense.length > 0 && { dense }) } },
+      text => this.encode(text, { maxLength }),
+      out => out.get('embedding')!,
       options,
+      { pool: { pooling, normalize: false, dense } },
     );
-    const [own, ...others] = texts.flat();
+    const [own, ...others] = found.flat();
+    const [isCut, ...cut] = truncated;
     return saying(
-      cosineScores(own!.row, joined(others.map(({ row }) => row))),
-      others.map(({ truncated }) => truncated || own!.truncated),
+      cosineScores(own!, joined(others)),
+      cut.map(other => other || isCut!),
     );
   }
 }

@@ -1,23 +1,13 @@
-import { checkNames, text as string } from '../tasks/arguments.ts';
+import { text as string } from '../tasks/arguments.ts';
 import {
   type Answer,
   answerOptions,
   answerQuestion,
   type QuestionAnsweringOptions,
 } from '../tasks/question-answering.ts';
-import { type ByTopK, RUN_NAMES, type RunOptions, type Said, Session, saying } from './session.ts';
+import { type ByTopK, logitsOf, type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = QuestionAnsweringOptions & RunOptions;
-
-const NAMES = [
-  'top_k',
-  'doc_stride',
-  'max_seq_len',
-  'max_answer_len',
-  'handle_impossible_answer',
-  'align_to_words',
-  ...RUN_NAMES,
-];
 
 /** Question and context -> the span of the context that answers, as transformers.js's QuestionAnsweringPipeline and Python's. */
 export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
@@ -37,26 +27,33 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
     context: string,
     given?: Options | null,
   ): Promise<Said<Answer, boolean> | Said<Answer[], boolean>> {
-    const options = checkNames(this.task, given, NAMES);
+    const options = this.options(
+      given,
+      'top_k',
+      'doc_stride',
+      'max_seq_len',
+      'max_answer_len',
+      'handle_impossible_answer',
+      'align_to_words',
+    );
     const [own, text] = [string('question', question), string('context', context)];
     const tokenizer = this.tokenizer.text;
     const taken = tokenizer.encode(own, { pair: '' }).ids.length;
     const { maxLength, stride, ...chosen } = answerOptions(options, this.longest, taken);
-    const windows = await this.forward(
+    const { found } = await this.forward(
       [text],
       pair => tokenizer.encodeWindows(own, { pair, maxLength, stride, truncation: 'only_second' }),
       (out, encoding) => {
-        const both = out.get('logits')!;
+        const both = logitsOf(out);
         return {
           encoding,
           startLogits: both.filter((_, j) => j % 2 === 0),
           endLogits: both.filter((_, j) => j % 2 === 1),
         };
       },
-      { head: { kind: 'QuestionAnswering' } },
       options,
     );
-    const answers = answerQuestion(text, windows.flat(), tokenizer.special.cls?.id, chosen);
+    const answers = answerQuestion(text, found.flat(), tokenizer.special.cls?.id, chosen);
     return chosen.topK === 1 ? saying(answers[0]!, false) : saying(answers, false);
   }
 }

@@ -2,12 +2,12 @@ import type { CallableModel, OutputName } from '../auto.ts';
 import { Callable } from '../callable.ts';
 import type { ProgressCallback } from '../checkpoint/types.ts';
 import type { Engine } from '../engine.ts';
-import { InputError, WebGPUBertError } from '../errors.ts';
+import { describe, InputError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { checkSequence } from '../model/input.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
 import type { SentenceModules } from '../sentence.ts';
-import { choice, count } from '../tasks/arguments.ts';
+import { checkNames, choice, count } from '../tasks/arguments.ts';
 import type { Encoding } from '../text/encoding.ts';
 import type { EncodeOptions } from '../text/tokenizer.ts';
 import type { PreTrainedTokenizer } from '../tokenizer.ts';
@@ -22,8 +22,6 @@ export interface RunOptions {
    */
   progress_callback?: ProgressCallback | null;
 }
-
-export const RUN_NAMES = ['signal', 'progress_callback'] as const;
 
 /** What to do with a text that is longer than the model takes. */
 export interface OverflowOptions {
@@ -41,27 +39,38 @@ type Window = Encoding & {
   readonly masked?: readonly number[];
 };
 
-/** A pipeline at rest: a model on a device and its tokenizer, under transformers.js's names. */
-export class Session<Given extends OutputName = OutputName> extends (Callable as new () => object) {
+/** What a pipeline is made of, under transformers.js's names. */
+export interface SessionParts<Given extends OutputName = OutputName> {
   readonly task: string;
   readonly model: CallableModel<Given>;
   readonly tokenizer: PreTrainedTokenizer;
-  protected readonly engine: Engine;
-  readonly #sentence: SentenceModules | WebGPUBertError | undefined;
+  readonly engine: Engine;
+  /** The modules of a sentence-transformers checkpoint. Rejects where one of them is not built, or a file of it is missing or malformed. */
+  readonly sentence: Promise<SentenceModules | undefined>;
+}
 
-  constructor(
-    task: string,
-    engine: Engine,
-    model: CallableModel<Given>,
-    tokenizer: PreTrainedTokenizer,
-    sentence?: SentenceModules | WebGPUBertError,
-  ) {
+/** What became of some texts. */
+export interface Ran<Read> {
+  /** Of each text what was read of each of its windows. */
+  readonly found: Read[][];
+  /** Of each text whether it was cut. */
+  readonly truncated: boolean[];
+}
+
+/** The logits of a sequence, for `forward`. */
+export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputs.get('logits')!;
+
+/** A pipeline at rest: a model on a device and its tokenizer. */
+export class Session<Given extends OutputName = OutputName> extends (Callable as new () => object) {
+  declare readonly task: string;
+  declare readonly model: CallableModel<Given>;
+  declare readonly tokenizer: PreTrainedTokenizer;
+  declare protected readonly engine: Engine;
+  declare protected readonly sentence: SessionParts['sentence'];
+
+  constructor(parts: SessionParts<Given>) {
     super();
-    this.#sentence = sentence;
-    this.task = task;
-    this.engine = engine;
-    this.model = model;
-    this.tokenizer = tokenizer;
+    Object.assign(this, parts);
   }
 
   /** Gives back everything it holds on the GPU. */
@@ -69,38 +78,31 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     await this.model.dispose();
   }
 
-  /** The modules of a sentence-transformers checkpoint. Throws UnsupportedError or SourceError where one of them is not built, or a file of it is missing or malformed. */
-  protected get sentence(): SentenceModules | undefined {
-    if (this.#sentence instanceof WebGPUBertError) throw this.#sentence;
-    return this.#sentence;
-  }
-
   /** The most tokens a sequence may have. */
   protected get longest(): number {
     return Math.min(this.tokenizer.text.modelMaxLength, this.engine.config.maxPositions);
   }
 
-  protected encode(text: string, options: EncodeOptions = {}): Encoding {
-    return this.tokenizer.text.encode(text, { maxLength: this.longest, ...options });
+  /** The options of a call: those with the given names, and those of every pipeline. */
+  protected options<Options extends object>(given: Options | null | undefined, ...names: readonly string[]): Options {
+    return checkNames(this.task, given, [...names, 'signal', 'progress_callback']);
   }
 
   /** One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. */
-  protected encodeAll(
+  protected encode(
     text: string,
-    pair: string | undefined,
-    options: OverflowOptions,
-    maxLength = this.longest,
+    { overflow, stride, maxLength = this.longest, pair, truncation }: EncodeOptions & OverflowOptions = {},
   ): Encoding[] {
-    const how = choice('overflow', options.overflow, ['truncate', 'error', 'window'] as const, 'truncate');
-    const stride = count('stride', options.stride, 0, 0);
-    const encodeOptions = { maxLength, ...(pair !== undefined && { pair }) };
-    if (how === 'window') return this.tokenizer.text.encodeWindows(text, { ...encodeOptions, stride });
-    const encoding = this.tokenizer.text.encode(text, encodeOptions);
+    const how = choice('overflow', overflow, ['truncate', 'error', 'window'] as const, 'truncate');
+    const longest = Math.min(maxLength, this.longest);
+    const options = { maxLength: longest, pair, truncation, stride: count('stride', stride, 0, 0) };
+    if (how === 'window') return this.tokenizer.text.encodeWindows(text, options);
+    const encoding = this.tokenizer.text.encode(text, options);
     if (how === 'truncate' || !encoding.truncated) return [encoding];
     throw new InputError({
       what: 'a text is longer than the model takes',
-      actual: JSON.stringify(`${text.slice(0, 40)}…`),
-      expected: `at most ${maxLength} tokens`,
+      actual: describe(text),
+      expected: `at most ${longest} tokens`,
       next: "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.",
     });
   }
@@ -108,41 +110,47 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   /**
    * Runs texts, each in as many windows as `encode` gives; those of the next pass are made while the GPU computes this one.
    * What `read` makes of every window as soon as its pass is done, text by text: windows and outputs are not kept.
+   * Asks for the head, where nothing else is asked for.
    */
   protected async forward<Text, Own extends Window, Read>(
     texts: readonly Text[],
     encode: (text: Text) => readonly Own[],
     read: (outputs: SequenceOutputs, window: Own, text: Text) => Read,
-    request: EncoderRequest,
-    { signal, progress_callback }: RunOptions,
-  ): Promise<Read[][]> {
+    { signal, progress_callback, overflow }: RunOptions & OverflowOptions,
+    request: EncoderRequest = { head: { kind: this.engine.head! } },
+  ): Promise<Ran<Read>> {
     const { config } = this.engine;
+    const ran: Ran<Read> = { found: [], truncated: [] };
     function* sequences() {
-      for (const [place, text] of texts.entries()) {
+      for (const text of texts) {
         const windows = encode(text);
-        for (const [i, window] of windows.entries()) {
+        const found: Read[] = [];
+        ran.found.push(found);
+        // A text in windows is whole.
+        ran.truncated.push(overflow !== 'window' && windows.some(({ truncated }) => truncated));
+        for (const window of windows) {
           const { ids, typeIds: types, masked } = window;
-          yield { ...checkSequence(config, { ids, types, masked }), window, place, isLast: i === windows.length - 1 };
+          const isLast = window === windows.at(-1);
+          yield { ...checkSequence(config, { ids, types, masked }), window, text, found, isLast };
         }
       }
     }
-    const results = texts.map((): Read[] => []);
     const { length: total } = texts;
     let loaded = 0;
     await this.engine.run(sequences(), request, {
       signal,
-      done: ran => {
+      done: pass => {
         const before = loaded;
-        for (const { sequence, outputs } of ran) {
-          const { window, place, isLast } = sequence;
-          results[place]!.push(read(outputs, window, texts[place]!));
+        for (const { sequence, outputs } of pass) {
+          const { window, text, found, isLast } = sequence;
+          found.push(read(outputs, window, text));
           if (isLast) loaded++;
         }
         if (loaded === before) return;
         progress_callback?.({ status: 'run', task: this.task, progress: (100 * loaded) / total, loaded, total });
       },
     });
-    return results;
+    return ran;
   }
 }
 

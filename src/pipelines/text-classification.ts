@@ -1,5 +1,4 @@
-import type { SequenceOutputs } from '../plan/passes.ts';
-import { checkNames, listOf, text as string, textList } from '../tasks/arguments.ts';
+import { listOf, text as string, textList } from '../tasks/arguments.ts';
 import {
   type Classification,
   classificationOptions,
@@ -25,21 +24,14 @@ import {
 } from '../tasks/zero-shot-classification.ts';
 import {
   type ByTopK,
+  logitsOf,
   OVERFLOW_NAMES,
   type OverflowOptions,
-  RUN_NAMES,
   type RunOptions,
   type Said,
   Session,
   saying,
 } from './session.ts';
-
-const REQUEST = { head: { kind: 'SequenceClassification' } } as const;
-
-const logitsOf = (out: SequenceOutputs, { truncated }: { truncated: boolean }) => ({
-  logits: out.get('logits')!,
-  truncated,
-});
 
 /** A text, or a text and its pair. */
 export type ClassificationInput = string | { text: string; text_pair?: string | null };
@@ -69,7 +61,7 @@ export class TextClassification extends Session<'logits'> {
     inputs: ClassificationInput | readonly ClassificationInput[],
     given?: Options | null,
   ): Promise<Said<Classification[] | Classification[][], readonly boolean[]>> {
-    const options = checkNames(this.task, given, ['top_k', 'function_to_apply', ...RUN_NAMES, ...OVERFLOW_NAMES]);
+    const options = this.options(given, 'top_k', 'function_to_apply', ...OVERFLOW_NAMES);
     const { labels, problemType, raw } = this.engine.config;
     // A reranker's config may name the activation of its one logit.
     const named = labels.length === 1 ? configuredActivation(raw) : undefined;
@@ -79,19 +71,17 @@ export class TextClassification extends Session<'logits'> {
       labels.length,
     );
     const list = textInputs(inputs);
-    const texts = await this.forward(
+    const { found, truncated } = await this.forward(
       list,
-      ({ text, pair }) => this.encodeAll(text, pair, options),
+      ({ text, pair }) => this.encode(text, { ...options, pair }),
       logitsOf,
-      REQUEST,
       options,
     );
-    const lists = texts.map(windows => {
-      const logits = labels.map((_, i) => windows.reduce((sum, own) => sum + own.logits[i]!, 0) / windows.length);
-      return classify(logits, labels, chosen);
+    const lists = found.map(windows => {
+      const means = labels.map((_, i) => windows.reduce((sum, logits) => sum + logits[i]!, 0) / windows.length);
+      return classify(means, labels, chosen);
     });
-    const cut = texts.map(([first]) => options.overflow !== 'window' && first!.truncated);
-    return saying(shaped(lists, Array.isArray(inputs), chosen.topK), cut);
+    return saying(shaped(lists, Array.isArray(inputs), chosen.topK), truncated);
   }
 }
 
@@ -118,25 +108,20 @@ export class ZeroShotClassification extends Session<'logits'> {
     candidate_labels: string | readonly string[],
     given?: (ZeroShotOptions & RunOptions) | null,
   ): Promise<Said<ZeroShotResult, boolean> | Said<ZeroShotResult, boolean>[]> {
-    const options = checkNames(this.task, given, ['hypothesis_template', 'multi_label', ...RUN_NAMES]);
+    const options = this.options(given, 'hypothesis_template', 'multi_label');
     const labels = candidateLabels(candidate_labels);
     const { hypotheses, multiLabel } = zeroShotOptions(labels, options);
     const { config } = this.engine;
     const ids = entailmentIds(config.raw.label2id, config.labels);
     const list = textList(texts, string);
-    const pairs = await this.forward(
+    const { found, truncated } = await this.forward(
       list,
       // The premise gives way, the hypothesis stays whole: Python's only_first.
-      text => hypotheses.map(pair => this.encode(text, { pair, truncation: 'only_first' })),
+      text => hypotheses.flatMap(pair => this.encode(text, { pair, truncation: 'only_first' })),
       logitsOf,
-      REQUEST,
       options,
     );
-    const results = list.map((text, i) => {
-      const rows = pairs[i]!.map(({ logits }) => logits);
-      const cut = pairs[i]!.some(({ truncated }) => truncated);
-      return saying(zeroShot(text, labels, rows, ids, multiLabel), cut);
-    });
+    const results = list.map((text, i) => saying(zeroShot(text, labels, found[i]!, ids, multiLabel), truncated[i]!));
     return Array.isArray(texts) ? results : results[0]!;
   }
 }
@@ -149,20 +134,19 @@ export class TextRanking extends Session<'logits'> {
     documents: readonly string[],
     given?: (TextRankingOptions & RunOptions) | null,
   ): Promise<Said<RankedDocument[], readonly boolean[]>> {
-    const options = checkNames(this.task, given, ['top_k', 'return_documents', 'activation', ...RUN_NAMES]);
+    const options = this.options(given, 'top_k', 'return_documents', 'activation');
     const list = listOf('documents', documents, string);
     const question = string('query', query);
     const { raw, labels } = this.engine.config;
     const chosen = rankingOptions(options, raw, labels.length, list.length);
-    const pairs = await this.forward(list, pair => [this.encode(question, { pair })], logitsOf, REQUEST, options);
-    const all = pairs.flat();
+    const { found, truncated } = await this.forward(list, pair => this.encode(question, { pair }), logitsOf, options);
     return saying(
       rank(
-        all.map(({ logits }) => logits[0]!),
+        found.map(([logits]) => logits![0]!),
         list,
         chosen,
       ),
-      all.map(({ truncated }) => truncated),
+      truncated,
     );
   }
 }

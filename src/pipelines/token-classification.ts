@@ -1,4 +1,4 @@
-import { checkNames, text as string, textList } from '../tasks/arguments.ts';
+import { text as string, textList } from '../tasks/arguments.ts';
 import type { Crf } from '../tasks/crf.ts';
 import {
   classifyTokens,
@@ -9,9 +9,9 @@ import {
   tokenClassificationOptions,
 } from '../tasks/token-classification.ts';
 import {
+  logitsOf,
   OVERFLOW_NAMES,
   type OverflowOptions,
-  RUN_NAMES,
   type RunOptions,
   type Said,
   Session,
@@ -42,12 +42,7 @@ export class TokenClassification extends Session<'logits'> {
     texts: string | readonly string[],
     given?: Options | null,
   ): Promise<Said<Entity[], boolean> | Said<Entity[], boolean>[]> {
-    const options = checkNames(this.task, given, [
-      'aggregation_strategy',
-      'ignore_labels',
-      ...RUN_NAMES,
-      ...OVERFLOW_NAMES,
-    ]);
+    const options = this.options(given, 'aggregation_strategy', 'ignore_labels', ...OVERFLOW_NAMES);
     const chosen = tokenClassificationOptions(options);
     const list = textList(texts, string);
     const { text: tokenizer } = this.tokenizer;
@@ -58,20 +53,15 @@ export class TokenClassification extends Session<'logits'> {
       join: tokens => tokenizer.joinTokens(tokens),
       crf: this.#crf(),
     };
-    const windows = await this.forward(
+    const { found, truncated } = await this.forward(
       list,
-      text => this.encodeAll(text, undefined, options),
-      (out, encoding, text) => ({
-        found: classifyTokens(text, encoding, out.get('logits')!, model, chosen),
-        truncated: encoding.truncated,
-      }),
-      { head: { kind: 'TokenClassification' } },
+      text => this.encode(text, options),
+      (out, encoding, text) => classifyTokens(text, encoding, logitsOf(out), model, chosen),
       options,
     );
-    const results = windows.map(([first, ...others]) => {
-      const found = others.length === 0 ? first!.found : mergeEntities([first!, ...others].map(own => own.found));
-      return saying(found, options.overflow !== 'window' && first!.truncated);
-    });
+    const results = found.map((windows, i) =>
+      saying(windows.length === 1 ? windows[0]! : mergeEntities(windows), truncated[i]!),
+    );
     return Array.isArray(texts) ? results : results[0]!;
   }
 

@@ -1,3 +1,5 @@
+import { argmax, softmax } from './scores.ts';
+
 /** The parameters of a linear-chain CRF over n labels, under the names of pytorch-crf. */
 export interface Crf {
   /** [n] */
@@ -8,58 +10,52 @@ export interface Crf {
   transitions: ArrayLike<number>;
 }
 
+/** Emissions [L, n] by token. */
+const rowsOf = (emissions: ArrayLike<number>, n: number): number[][] =>
+  Array.from({ length: emissions.length / n }, (_, t) => Array.from({ length: n }, (_, j) => emissions[t * n + j]!));
+
+/** For every token and label what `over` makes of the scores of all paths that lead there. */
+function scan(
+  rows: readonly (readonly number[])[],
+  start: ArrayLike<number>,
+  transition: (from: number, to: number) => number,
+  over: (scores: readonly number[]) => number,
+): number[][] {
+  let last: number[] | undefined;
+  return rows.map(row => {
+    const lead = (to: number) => (last ? over(last.map((score, from) => score + transition(from, to))) : start[to]!);
+    last = row.map((emission, to) => lead(to) + emission);
+    return last;
+  });
+}
+
 /** The likeliest labels of all tokens together; emissions [L, n]. Of equal paths, that of the lower labels. */
 export function viterbi(emissions: ArrayLike<number>, crf: Crf): number[] {
   const n = crf.start_transitions.length;
-  const length = emissions.length / n;
-  if (length === 0) return [];
-  // from[t n + j]: the label before j on the best path to j at t.
-  const from = new Uint32Array(length * n);
-  let score = Float64Array.from(crf.start_transitions, (value, j) => value + emissions[j]!);
-  for (let t = 1; t < length; t++) {
-    score = score.map((_, j) => {
-      let best = Number.NEGATIVE_INFINITY;
-      for (let i = 0; i < n; i++) {
-        const value = score[i]! + crf.transitions[i * n + j]!;
-        if (value > best) [best, from[t * n + j]] = [value, i];
-      }
-      return best + emissions[t * n + j]!;
-    });
-  }
-  const path = [0];
-  for (let j = 1; j < n; j++) {
-    const [best, value] = [path[0]!, score[j]! + crf.end_transitions[j]!];
-    if (value > score[best]! + crf.end_transitions[best]!) path[0] = j;
-  }
-  for (let t = length - 1; t > 0; t--) path.push(from[t * n + path.at(-1)!]!);
+  const transition = (from: number, to: number) => crf.transitions[from * n + to]!;
+  const best = scan(rowsOf(emissions, n), crf.start_transitions, transition, scores => Math.max(...scores));
+  let next: number | undefined;
+  const path = best.reverse().map(scores => {
+    const to = next;
+    next = argmax(scores.map((score, j) => score + (to === undefined ? crf.end_transitions[j]! : transition(j, to))));
+    return next;
+  });
   return path.reverse();
 }
 
 /** The probability of every label at every token, [L, n], all paths considered (forward-backward); rows sum to 1. */
 export function marginals(emissions: ArrayLike<number>, crf: Crf): Float64Array {
   const n = crf.start_transitions.length;
-  const length = emissions.length / n;
-  const forward = new Float64Array(length * n);
-  const backward = new Float64Array(length * n);
-  for (let t = 0; t < length; t++) {
-    const [now, last] = [t * n, length - 1 - t];
-    for (let j = 0; j < n; j++) {
-      const before =
-        t === 0 ? crf.start_transitions[j]! : logSumExp(n, i => forward[now - n + i]! + crf.transitions[i * n + j]!);
-      forward[now + j] = before + emissions[now + j]!;
-      const next = (last + 1) * n;
-      backward[last * n + j] =
-        t === 0
-          ? crf.end_transitions[j]!
-          : logSumExp(n, i => crf.transitions[j * n + i]! + emissions[next + i]! + backward[next + i]!);
-    }
-  }
-  const whole = logSumExp(n, j => forward[(length - 1) * n + j]! + crf.end_transitions[j]!);
-  return forward.map((value, i) => Math.exp(value + backward[i]! - whole));
+  const { transitions } = crf;
+  const rows = rowsOf(emissions, n);
+  const there = scan(rows, crf.start_transitions, (from, to) => transitions[from * n + to]!, logSumExp);
+  const back = scan(rows.toReversed(), crf.end_transitions, (from, to) => transitions[to * n + from]!, logSumExp);
+  // Both count the token's own emission.
+  const scores = rows.map((row, t) => row.map((own, j) => there[t]![j]! + back.at(-1 - t)![j]! - own));
+  return Float64Array.from(scores.flatMap(row => [...softmax(row)]));
 }
 
-function logSumExp(n: number, term: (i: number) => number): number {
-  const terms = Array.from({ length: n }, (_, i) => term(i));
+function logSumExp(terms: readonly number[]): number {
   const greatest = Math.max(...terms);
   return greatest + Math.log(terms.reduce((sum, value) => sum + Math.exp(value - greatest), 0));
 }

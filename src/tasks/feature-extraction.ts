@@ -12,13 +12,16 @@ export function poolingOf(name: string): (typeof ON_GPU)[keyof typeof ON_GPU] | 
   return pooling === 'none' || pooling === 'model' ? undefined : ON_GPU[pooling];
 }
 
+export const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+
+/** Its length, of zeros nearly 0: what may be divided by. */
+export const norm = (row: Float32Array): number => Math.max(Math.sqrt(dot(row, row)), 1e-12);
+
 /** Every row of [rows, columns] scaled to length 1, in place; max(norm, 1e-12) as torch.nn.functional.normalize. */
 export function normalizeRows(data: Float32Array, columns: number): void {
   for (let at = 0; at < data.length; at += columns) {
     const row = data.subarray(at, at + columns);
-    let squares = 0;
-    for (const value of row) squares += value * value;
-    const scale = 1 / Math.max(Math.sqrt(squares), 1e-12);
+    const scale = 1 / norm(row);
     for (let i = 0; i < columns; i++) row[i]! *= scale;
   }
 }

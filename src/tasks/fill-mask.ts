@@ -30,7 +30,7 @@ export function maskPlaces(ids: readonly number[], mask: { id: number; token: st
   if (places.length > 0) return places;
   throw new InputError({
     what: `the text has no mask token (${mask.token})`,
-    next: `Write ${mask.token} where a token shall be found; a text that is too long may have lost its mask.`,
+    next: `Write ${mask.token} where a token is wanted; a text that was cut may have lost it.`,
   });
 }
 
@@ -41,8 +41,8 @@ export function fillMaskOptions(
   encode: (text: string) => readonly number[],
 ): { topK: number; targets: readonly number[] | undefined } {
   const topK = count('top_k', options.top_k, 5);
-  if (options.targets === undefined || options.targets === null) return { topK, targets: undefined };
-  const given = typeof options.targets === 'string' ? [options.targets] : listOf('targets', options.targets, text);
+  if ((options.targets ?? null) === null) return { topK, targets: undefined };
+  const given = listOf('targets', typeof options.targets === 'string' ? [options.targets] : options.targets, text);
   const ids = given.flatMap(target => tokenToId(target) ?? encode(target).slice(0, 1));
   if (ids.length === 0) {
     throw wrong('targets', given[0], 'texts of which at least one has a token');
@@ -51,15 +51,19 @@ export function fillMaskOptions(
   return { topK: Math.min(topK, targets.length), targets };
 }
 
+/** The tokens of the greatest scores, of equals the first; `ids` where not every token has a score. */
+export function likeliest(scores: ArrayLike<number>, topK: number, ids?: readonly number[]): MaskCandidates {
+  const best = ranked(scores, topK);
+  return { ids: best.map(i => ids?.[i] ?? i), scores: best.map(i => scores[i]!) };
+}
+
 /** The likeliest tokens by the logits [V] of one mask. */
 export function candidates(
   logits: ArrayLike<number>,
   { topK, targets }: { topK: number; targets?: readonly number[] | undefined },
 ): MaskCandidates {
   const all = softmax(logits);
-  const scores = targets ? targets.map(id => all[id]!) : all;
-  const best = ranked(scores, topK);
-  return { ids: targets ? best.map(i => targets[i]!) : best, scores: best.map(i => scores[i]!) };
+  return likeliest(targets?.map(id => all[id]!) ?? all, topK, targets);
 }
 
 /**

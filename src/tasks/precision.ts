@@ -55,11 +55,16 @@ export function quantizeEmbeddings(
   precision: Precision,
   ranges?: Ranges,
 ): Quantized {
-  if (precision === 'float32') return { type: 'float32', data, columns };
-  if (precision === 'binary' || precision === 'ubinary') {
-    const bits = packBits(data, columns);
-    return whole(bits, precision === 'binary', Math.ceil(columns / 8));
-  }
+  if (precision === 'float32') return { type: precision, data, columns };
+  const isBits = precision.endsWith('binary');
+  const bytes = isBits ? packBits(data, columns) : steps(data, columns, precision, ranges);
+  const width = isBits ? Math.ceil(columns / 8) : columns;
+  return precision.startsWith('u')
+    ? { type: 'uint8', data: bytes, columns: width }
+    : { type: 'int8', data: Int8Array.from(bytes, byte => byte - 128), columns: width };
+}
+
+function steps(data: Float32Array, columns: number, precision: Precision, ranges?: Ranges): Uint8Array {
   if (!ranges && data.length === columns) {
     throw new InputError({
       what: `${precision} needs the ranges of the columns, and one embedding has none`,
@@ -72,17 +77,13 @@ export function quantizeEmbeddings(
   }
   // Rounded to float32 after every step, as numpy does: a value on the edge of a step falls on the same side.
   const { fround } = Math;
-  const steps = Float32Array.from(highest, (high, i) => fround(fround(fround(high) - fround(lowest[i]!)) / 255) || 1);
+  const low = Float32Array.from(lowest);
+  const step = Float32Array.from(highest, (high, i) => fround(fround(high) - low[i]!) / 255).map(size => size || 1);
   const levels = Uint8ClampedArray.from(data, (value, i) =>
-    Math.floor(fround(fround(value - fround(lowest[i % columns]!)) / steps[i % columns]!)),
+    Math.floor(fround(fround(value - low[i % columns]!) / step[i % columns]!)),
   );
-  return whole(new Uint8Array(levels.buffer), precision === 'int8', columns);
+  return new Uint8Array(levels.buffer);
 }
-
-const whole = (bytes: Uint8Array, isSigned: boolean, columns: number): Quantized =>
-  isSigned
-    ? { type: 'int8', data: Int8Array.from(bytes, byte => byte - 128), columns }
-    : { type: 'uint8', data: bytes, columns };
 
 function packBits(data: Float32Array, columns: number): Uint8Array {
   const width = Math.ceil(columns / 8);

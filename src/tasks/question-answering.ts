@@ -95,8 +95,9 @@ export function answerQuestion(
     }
   }
   const found = [...answers.values()];
-  if (options.mayBeImpossible) found.push({ score: impossible, start: 0, end: 0, answer: '' });
-  if (found.length === 0) found.push({ score: 0, start: 0, end: 0, answer: '' });
+  if (options.mayBeImpossible || found.length === 0) {
+    found.push({ score: options.mayBeImpossible ? impossible : 0, start: 0, end: 0, answer: '' });
+  }
   return found.sort((a, b) => b.score - a.score).slice(0, options.topK);
 }
 

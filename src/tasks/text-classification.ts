@@ -23,13 +23,11 @@ export interface TextInput {
 /** Strings and `{text, text_pair}`, one or a list, as a list. Throws InputError. */
 export function textInputs(inputs: unknown): TextInput[] {
   return textList(inputs, (name, input) => {
-    if (typeof input === 'string') return { text: input };
-    if (typeof input !== 'object' || input === null || !('text' in input)) {
-      throw wrong(name, input, 'a string or { text, text_pair }');
-    }
-    const own = text(`"text" of ${name}`, input.text);
-    const pair = 'text_pair' in input ? (input.text_pair ?? undefined) : undefined;
-    return pair === undefined ? { text: own } : { text: own, pair: text(`"text_pair" of ${name}`, pair) };
+    const given: { text?: unknown; text_pair?: unknown } = typeof input === 'string' ? { text: input } : Object(input);
+    if (given.text === undefined) throw wrong(name, input, 'a string or { text, text_pair }');
+    const own = text(`"text" of ${name}`, given.text);
+    const pair = given.text_pair ?? undefined;
+    return { text: own, pair: pair === undefined ? pair : text(`"text_pair" of ${name}`, pair) };
   });
 }
 

@@ -39,19 +39,21 @@ export interface TokenLabels {
   crf?: Crf;
 }
 
-interface Piece {
-  label: number;
-  /** [n] */
-  scores: Float64Array;
+/** A token or a word, with its likeliest label. */
+interface Labelled {
+  entity: string;
   score: number;
-  index: number;
   word: string;
   start: number;
   end: number;
-  isSubword: boolean;
 }
 
-type Labelled = Required<Pick<Entity, 'entity' | 'score' | 'word' | 'start' | 'end'>>;
+interface Piece extends Labelled {
+  index: number;
+  /** [n] */
+  scores: Float64Array;
+  isSubword: boolean;
+}
 
 /** Options checked. Throws InputError, UnsupportedError. */
 export function tokenClassificationOptions({ aggregation_strategy, ignore_labels }: TokenClassificationOptions) {
@@ -74,23 +76,32 @@ export function classifyTokens(
   { strategy, ignored }: { strategy: AggregationStrategy; ignored: readonly string[] },
 ): Entity[] {
   const pieces = toPieces(text, encoding, logits, model);
-  const label = ({ label, score, word, start, end }: Omit<Piece, 'index' | 'scores' | 'isSubword'>): Labelled => ({
-    entity: model.labels[label]!,
-    score,
-    word,
-    start,
-    end,
-  });
   if (strategy === 'none') {
     return pieces
-      .map(piece => ({ ...label(piece), index: piece.index }))
+      .map(({ scores: _, isSubword: __, ...entity }) => entity)
       .filter(({ entity }) => !ignored.includes(entity));
   }
-  const labelled =
-    strategy === 'simple' ? pieces.map(label) : toWords(pieces).map(word => label(toWord(word, strategy, model.join)));
-  return grouped(labelled)
-    .map(group => toGroup(group, model.join))
-    .filter(({ entity_group }) => !ignored.includes(entity_group));
+  const { join } = model;
+  const words: readonly Labelled[] =
+    strategy === 'simple'
+      ? pieces
+      : runs(pieces, ({ isSubword }) => isSubword).map(word => ({
+          ...labelOf(word, strategy, model.labels),
+          ...joined(word, join),
+        }));
+  const groups = runs(
+    words,
+    ({ entity }, last) => !entity.startsWith('B-') && tagOf(entity) === tagOf(last.entity),
+  ).map(group => {
+    const { entity } = group[0]!;
+    return {
+      // Python cuts a group's label after the first dash, whatever stands before it.
+      entity_group: entity.slice(entity.indexOf('-') + 1),
+      score: group.reduce((sum, { score }) => sum + score, 0) / group.length,
+      ...joined(group, join),
+    };
+  });
+  return groups.filter(({ entity_group }) => !ignored.includes(entity_group));
 }
 
 function toPieces(
@@ -115,61 +126,41 @@ function toPieces(
     const isSubword = marksSubwords
       ? [...word].length !== [...own].length
       : start > 0 && !text.slice(start - 1, start + 1).includes(' ');
-    return [{ label, scores, score: scores[label]!, index, word, start, end, isSubword: isSubword && !isUnknown }];
+    const score = scores[label]!;
+    return [{ entity: labels[label]!, score, index, word, start, end, scores, isSubword: isSubword && !isUnknown }];
   });
 }
 
-/** Runs of pieces of one word. */
-function toWords(pieces: readonly Piece[]): Piece[][] {
-  const words: Piece[][] = [];
-  for (const piece of pieces) {
-    if (piece.isSubword && words.length > 0) words.at(-1)!.push(piece);
-    else words.push([piece]);
+/** Runs of items of which each but the first goes on with the one before. */
+function runs<T>(items: readonly T[], goesOn: (item: T, last: T) => boolean): T[][] {
+  const found: T[][] = [];
+  for (const item of items) {
+    const run = found.at(-1);
+    if (run && goesOn(item, run.at(-1)!)) run.push(item);
+    else found.push([item]);
   }
-  return words;
+  return found;
 }
 
+/** What a run stands for. Python joins words that were joined before. */
+const joined = (run: readonly Labelled[], join: TokenLabels['join']) => ({
+  word: join(run.map(({ word }) => word)),
+  start: run[0]!.start,
+  end: run.at(-1)!.end,
+});
+
 /** One label for a word: that of its first piece, of its surest piece, or the best on average. */
-function toWord(pieces: readonly Piece[], strategy: AggregationStrategy, join: TokenLabels['join']) {
-  let { label, score } = pieces[0]!;
-  if (strategy === 'max')
-    ({ label, score } = pieces.reduce((best, piece) => (piece.score > best.score ? piece : best)));
+function labelOf(word: readonly Piece[], strategy: AggregationStrategy, labels: readonly string[]) {
   if (strategy === 'average') {
-    const means = pieces[0]!.scores.map(
-      (_, i) => pieces.reduce((sum, { scores }) => sum + scores[i]!, 0) / pieces.length,
-    );
-    label = argmax(means);
-    score = means[label]!;
+    const means = word[0]!.scores.map((_, i) => word.reduce((sum, { scores }) => sum + scores[i]!, 0) / word.length);
+    const label = argmax(means);
+    return { entity: labels[label]!, score: means[label]! };
   }
-  const word = join(pieces.map(piece => piece.word));
-  return { label, score, word, start: pieces[0]!.start, end: pieces.at(-1)!.end };
+  return word.reduce((best, piece) => (strategy === 'max' && piece.score > best.score ? piece : best));
 }
 
 /** "B-LOC" -> "LOC"; a label without "B-" goes on with a group of its own name. */
 const tagOf = (label: string) => label.replace(/^[BI]-/, '');
-
-function grouped(entities: readonly Labelled[]): Labelled[][] {
-  const groups: Labelled[][] = [];
-  for (const entity of entities) {
-    const last = groups.at(-1)?.at(-1);
-    if (last && !entity.entity.startsWith('B-') && tagOf(entity.entity) === tagOf(last.entity)) {
-      groups.at(-1)!.push(entity);
-    } else groups.push([entity]);
-  }
-  return groups;
-}
-
-// Python joins words that were joined before, and cuts a group's label after the first dash, whatever stands before it.
-function toGroup(group: readonly Labelled[], join: TokenLabels['join']) {
-  const { entity, start } = group[0]!;
-  return {
-    entity_group: entity.slice(entity.indexOf('-') + 1),
-    score: group.reduce((sum, { score }) => sum + score, 0) / group.length,
-    word: join(group.map(({ word }) => word)),
-    start,
-    end: group.at(-1)!.end,
-  };
-}
 
 /** Entities of several windows of one text: of those that overlap the longest stays, of equals the surest. */
 export function mergeEntities(windows: readonly (readonly Entity[])[]): Entity[] {
@@ -179,7 +170,7 @@ export function mergeEntities(windows: readonly (readonly Entity[])[]): Entity[]
     if (!last || entity.start >= last.end) kept.push(entity);
     else {
       const longer = entity.end - entity.start - (last.end - last.start);
-      if (longer > 0 || (longer === 0 && entity.score > last.score)) kept[kept.length - 1] = entity;
+      if ((longer || entity.score - last.score) > 0) kept[kept.length - 1] = entity;
     }
   }
   return kept;

@@ -52,7 +52,7 @@ export function entailmentIds(
       what: 'the model has no label "entailment", so it cannot judge hypotheses',
       actual: entries.map(([label]) => label).join(', '),
       supported: ['entailment', 'contradiction', 'neutral'],
-      next: 'Take a checkpoint that was trained for natural language inference (MNLI, XNLI).',
+      next: 'Take a checkpoint for natural language inference (MNLI, XNLI).',
     });
   }
   return { entailment, contradiction: find(/^(contradict|not_entail)/i) ?? (entailment === 0 ? labels.length - 1 : 0) };
