@@ -4,7 +4,8 @@ import { tensorFinder } from './checkpoint/names.ts';
 import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
 import { DeviceError } from './errors.ts';
 import { type Gpu, openGpu } from './gpu/device.ts';
-import { Executable } from './gpu/executable.ts';
+import { createExecutable, type Executable } from './gpu/executable.ts';
+import { disposed, unexpected, watched } from './gpu/faults.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
 import { WeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
@@ -151,7 +152,7 @@ export class Engine {
   async bytes(): Promise<{ weights: number; activations: number }> {
     if (this.#disposed) return { weights: 0, activations: 0 };
     const executables = await Promise.all([...this.#schedulers.values()].map(({ executable }) => executable));
-    return { weights: this.#weights.bytes, activations: executables.reduce((sum, { bytes }) => sum + bytes, 0) };
+    return { weights: this.#weights.bytes, activations: executables.reduce((sum, executable) => sum + executable.bytes(), 0) };
   }
 
   /**
@@ -190,11 +191,7 @@ export class Engine {
 
   readonly #onError = (event: Event): void => {
     const { message } = (event as GPUUncapturedErrorEvent).error;
-    this.#fault ??= new DeviceError({
-      what: 'the GPU refused an operation',
-      actual: message,
-      next: 'Please report this with the name of the browser and of the graphics adapter.',
-    });
+    this.#fault ??= unexpected('the GPU refused an operation', message);
   };
 
   #check(signal?: AbortSignal): void {
@@ -249,9 +246,7 @@ export class Engine {
 
   async #allocate(weights: readonly Weight[]): Promise<void> {
     const { device } = this.#gpu;
-    device.pushErrorScope('out-of-memory');
-    this.#weights.allocate(weights);
-    const full = await device.popErrorScope();
+    const full = await watched(device, ['out-of-memory'], () => this.#weights.allocate(weights)).refused;
     if (!full) return;
     throw new DeviceError({
       what: 'the weights do not fit into the memory of the GPU',
@@ -272,7 +267,7 @@ export class Engine {
     const request = canonicalRequest(asked);
     const key = JSON.stringify(request);
     const known = this.#schedulers.get(key);
-    const make = () => Executable.create(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
+    const make = () => createExecutable(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
     const scheduler = known ?? new Scheduler(make(), this.#gpu.caps, () => this.#check());
     // Set again where it is known: the map is in the order of use.
     this.#schedulers.delete(key);
@@ -293,5 +288,3 @@ export class Engine {
     }
   }
 }
-
-const disposed = () => new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });

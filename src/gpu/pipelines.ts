@@ -1,5 +1,5 @@
 import type { Kernel } from '../../shaders/kernel.ts';
-import { DeviceError } from '../errors.ts';
+import { unexpected } from './faults.ts';
 import { layoutEntry } from './texels.ts';
 
 export interface CompiledKernel {
@@ -64,12 +64,8 @@ export class PipelineCache {
       const errors = messages
         .filter(({ type }) => type === 'error')
         .map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ''}`);
-      throw new DeviceError({
-        what: `the kernel "${name}" does not compile on this device`,
-        actual: errors.join('\n') || String(cause),
-        next: 'Please report this with the name of the browser and of the graphics adapter.',
-        cause,
-      });
+      const what = `the kernel "${name}" does not compile on this device`;
+      throw unexpected(what, errors.join('\n') || String(cause), cause);
     }
   }
 }
