@@ -7,7 +7,7 @@ import { type Gpu, openGpu } from './gpu/device.ts';
 import { createExecutable, type Executable } from './gpu/executable.ts';
 import { disposed, unexpected, watched } from './gpu/faults.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
-import { WeightStore } from './gpu/weights.ts';
+import { createWeightStore, type WeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
 import { canonicalRequest, type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
@@ -75,7 +75,7 @@ export class Engine {
     this.hasPooler = hasPooler;
     this.head = head;
     this.#pipelines = PipelineCache.of(gpu.device);
-    this.#weights = new WeightStore(gpu.device, this.#pipelines);
+    this.#weights = createWeightStore(gpu.device, this.#pipelines);
     // On a device of the caller's, errors may be those of other code: there a pass watches its own (see Executable).
     if (gpu.owned) gpu.device.addEventListener('uncapturederror', this.#onError);
     gpu.device.lost.then(
@@ -152,7 +152,10 @@ export class Engine {
   async bytes(): Promise<{ weights: number; activations: number }> {
     if (this.#disposed) return { weights: 0, activations: 0 };
     const executables = await Promise.all([...this.#schedulers.values()].map(({ executable }) => executable));
-    return { weights: this.#weights.bytes, activations: executables.reduce((sum, executable) => sum + executable.bytes(), 0) };
+    return {
+      weights: this.#weights.bytes(),
+      activations: executables.reduce((sum, executable) => sum + executable.bytes(), 0),
+    };
   }
 
   /**
@@ -250,7 +253,7 @@ export class Engine {
     if (!full) return;
     throw new DeviceError({
       what: 'the weights do not fit into the memory of the GPU',
-      actual: `${this.#weights.bytes} bytes asked for (${full.message})`,
+      actual: `${this.#weights.bytes()} bytes asked for (${full.message})`,
       next: 'Dispose other models, or use a smaller one.',
     });
   }
