@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import type { Caps } from '../../shaders/kernel.ts';
 import type { Format } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import { Builder, type Graph } from '../plan/builder.ts';
+import { builder, type Graph } from '../plan/builder.ts';
 import type { Value } from '../plan/op.ts';
 import type { EncoderConfig } from './config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
@@ -54,7 +54,7 @@ export const POOLER_TENSOR = 'pooler.dense.weight';
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest, caps: Caps, format?: Format): Graph {
   const { hiddenSize, heads, headSize, intermediateSize, activation, normEps } = config;
-  const b = new Builder(caps, format);
+  const b = builder(caps, format);
   const give = (name: string, value: Value | undefined, asked: boolean | undefined) => {
     if (asked && value) b.output(name, value);
   };
