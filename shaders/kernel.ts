@@ -119,5 +119,28 @@ export function float(value: number): string {
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
+/** A list of which some may be left out: `condition && item`. */
+export const present = <T>(list: readonly (T | false | undefined)[]): T[] => list.filter(item => !!item) as T[];
+
+/** The grid of a kernel with one invocation in x for each of so many things, by the 64; the rest of a long row goes to y. */
+export function folded(things: number): Workgroups {
+  const groups = Math.ceil(things / LANES);
+  return [Math.min(groups, WIDE), Math.ceil(groups / WIDE), 1];
+}
+
+/** Invocations of a workgroup, where nothing speaks for another number. */
+export const LANES = 64;
+const WIDE = 32768;
+/** The number of an invocation of such a grid, by its `global_invocation_id`. */
+export const FOLDED = `id.y * ${WIDE * LANES}u + id.x`;
+
+/** Folds what the lanes of a workgroup hold in workgroup memory into the first: `combine` takes `other` into `lane`. */
+export const reduce = (lanes: number, combine: string): string => `
+  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { let other = lane + half; ${combine} }
+  }
+  workgroupBarrier();`;
+
 /** A row's length with its padding: the next multiple of four. */
 export const padded = (n: number): number => Math.ceil(n / 4) * 4;

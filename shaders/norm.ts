@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { Caps } from './kernel.ts';
+import { type Caps, reduce } from './kernel.ts';
 
 /** How many invocations share one row, and how many rows a workgroup holds; one of the two is 1. */
 export interface RowShape {
@@ -32,11 +32,7 @@ export function normalise(C: number, { lanes }: RowShape): string {
 var<workgroup> partial: array<f32, ${lanes}>;
 fn total(value: f32, lane: u32) -> f32 {
   partial[lane] = value;
-  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { partial[lane] += partial[lane + half]; }
-  }
-  workgroupBarrier();
+${reduce(lanes, 'partial[lane] += partial[other];')}
   let sum = partial[0];
   workgroupBarrier();
   return sum;

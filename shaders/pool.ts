@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { declarations, f32, type Kernel, LANES, read, reduce, u32, write } from './kernel.ts';
 
 /** How the tokens of a sequence become one row, as the number that the kernel is given. */
 export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3 } as const;
@@ -10,8 +10,6 @@ export interface PoolVariant {
   readonly columns: number;
   readonly kept: number;
 }
-
-const LANES = 64;
 
 /**
  * y[B, kept] = normalise(pool(x[T, C] over the tokens of each sequence)[0 .. kept])
@@ -47,9 +45,10 @@ fn pooled(start: u32, end: u32, i: u32) -> vec4f {
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let lane = local.x;
   let sequence = sequences[group.x];
   var squares = 0.0;
-  for (var i = local.x; i < ${N4}u; i += ${LANES}u) {
+  for (var i = lane; i < ${N4}u; i += ${LANES}u) {
     var out = pooled(sequence.x, sequence.y, i);
 #if ${kept % 4 !== 0}
     out = select(vec4f(), out, vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(${kept}u));
@@ -58,14 +57,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     squares += dot(out, out);
   }
   if (params.normalize == 0u) { return; }
-  partial[local.x] = squares;
-  for (var half = ${LANES / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (local.x < half) { partial[local.x] += partial[local.x + half]; }
-  }
-  workgroupBarrier();
+  partial[lane] = squares;
+${reduce(LANES, 'partial[lane] += partial[other];')}
   let scale = 1.0 / max(sqrt(partial[0]), params.floor);
-  for (var i = local.x; i < ${N4}u; i += ${LANES}u) { y[group.x * ${N4}u + i] *= scale; }
+  for (var i = lane; i < ${N4}u; i += ${LANES}u) { y[group.x * ${N4}u + i] *= scale; }
 }`,
   };
 }

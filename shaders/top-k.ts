@@ -1,7 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, each, type Kernel, padded, read, u32, write } from './kernel.ts';
-
-const LANES = 64;
+import { declarations, type Kernel, LANES, padded, read, reduce, u32, write } from './kernel.ts';
 
 /**
  * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), best first)
@@ -16,13 +14,6 @@ export function topK({ columns, k }: { readonly columns: number; readonly k: num
   const out = padded(2 * k + 2);
   const bindings = [read('x', 'array<f32>'), write('y', 'array<f32>')];
   const params = [u32('rows')];
-  /** Folds the 64 partial results into the first. */
-  const reduce = (combine: string) =>
-    each(
-      Math.log2(LANES),
-      i => `    workgroupBarrier();
-    if (lane < ${LANES >> (i + 1)}u) { let other = lane + ${LANES >> (i + 1)}u; ${combine} }`,
-    );
   return {
     name: `top ${k} of ${columns}`,
     bindings,
@@ -48,15 +39,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   var top = LOWEST;
   for (var i = lane; i < ${columns}u; i += ${LANES}u) { top = max(top, x[row + i]); }
   values[lane] = top;
-${reduce('values[lane] = max(values[lane], values[other]);')}
-  workgroupBarrier();
+${reduce(LANES, 'values[lane] = max(values[lane], values[other]);')}
   let maximum = values[0];
   workgroupBarrier();
   var sum = 0.0;
   for (var i = lane; i < ${columns}u; i += ${LANES}u) { sum += exp(x[row + i] - maximum); }
   values[lane] = sum;
-${reduce('values[lane] += values[other];')}
-  workgroupBarrier();
+${reduce(LANES, 'values[lane] += values[other];')}
   if (lane == 0u) { y[to] = maximum; y[to + 1u] = values[0]; }
   workgroupBarrier();
 
@@ -72,8 +61,7 @@ ${reduce('values[lane] += values[other];')}
     }
     values[lane] = value;
     places[lane] = place;
-${reduce('if (beats(other, lane)) { values[lane] = values[other]; places[lane] = places[other]; }')}
-    workgroupBarrier();
+${reduce(LANES, 'if (beats(other, lane)) { values[lane] = values[other]; places[lane] = places[other]; }')}
     last_value = values[0];
     last_place = places[0];
     if (lane == 0u) { y[to + 2u + 2u * n] = last_value; y[to + 3u + 2u * n] = f32(last_place); }
