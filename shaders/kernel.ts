@@ -119,9 +119,6 @@ export function float(value: number): string {
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
-/** A list of which some may be left out: `condition && item`. */
-export const present = <T>(list: readonly (T | false | undefined)[]): T[] => list.filter(item => !!item) as T[];
-
 /** The grid of a kernel with one invocation in x for each of so many things, by the 64; the rest of a long row goes to y. */
 export function folded(things: number): Workgroups {
   const groups = Math.ceil(things / LANES);

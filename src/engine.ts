@@ -15,7 +15,7 @@ import type { Sequence } from './plan/batch.ts';
 import { kernelsOf, type Plan, plan } from './plan/plan.ts';
 import type { Sizes } from './plan/sizes.ts';
 import type { Weight } from './plan/weight.ts';
-import { type CallOptions, Scheduler } from './scheduler.ts';
+import { type CallOptions, createScheduler, type Scheduler } from './scheduler.ts';
 import type { SentenceModules } from './sentence.ts';
 import { tuned } from './tune.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
@@ -271,7 +271,7 @@ export class Engine {
     const key = JSON.stringify(request);
     const known = this.#schedulers.get(key);
     const make = () => createExecutable(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
-    const scheduler = known ?? new Scheduler(make(), this.#gpu.caps, () => this.#check());
+    const scheduler = known ?? createScheduler(make(), this.#gpu.caps, () => this.#check());
     // Set again where it is known: the map is in the order of use.
     this.#schedulers.delete(key);
     this.#schedulers.set(key, scheduler);
