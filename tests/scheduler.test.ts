@@ -408,7 +408,7 @@ describe('a device that fails', () => {
     expect(gpu.passes).toHaveLength(2);
     stop.abort();
     let isIdle = false;
-    scheduler.idle().then(() => {
+    void scheduler.idle().then(() => {
       isIdle = true;
     });
     await gpu.end();

@@ -60,7 +60,9 @@ export function passRoom({ ops, slots, outputs }: Plan, caps: Caps): (sequence: 
     }
     for (const { rows, stride } of outputs.values()) bytes += 4 * stride * more[rows];
     const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
-    return filled.sequences === 1 || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES);
+    return (
+      filled.sequences === 1 || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES)
+    );
   };
 }
 
