@@ -17,6 +17,7 @@ export function gather({ columns }: { readonly columns: number }): Kernel {
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  if (group.x >= params.rows) { return; }
   let token = masked[group.x].x;
   for (var i = local.x; i < ${C4}u; i += ${LANES}u) { y[group.x * ${C4}u + i] = x[token * ${C4}u + i]; }
 }`,

@@ -139,5 +139,18 @@ export const reduce = (lanes: number, combine: string): string => `
   }
   workgroupBarrier();`;
 
+/** `fn total(value, lane)`: the sum over the lanes of a workgroup, for each of them; of one lane its own value, without a barrier. */
+export const total = (lanes: number): string =>
+  lanes === 1
+    ? 'fn total(value: f32, lane: u32) -> f32 { return value; }'
+    : `
+var<workgroup> partial: array<f32, ${lanes}>;
+fn total(value: f32, lane: u32) -> f32 {
+  partial[lane] = value;${reduce(lanes, 'partial[lane] += partial[other];')}
+  let sum = partial[0];
+  workgroupBarrier();
+  return sum;
+}`;
+
 /** A row's length with its padding: the next multiple of four. */
 export const padded = (n: number): number => Math.ceil(n / 4) * 4;
