@@ -97,10 +97,7 @@ export function packParams(
   byteOffset: number,
 ): void {
   kernel.params.forEach(({ name, type }, i) => {
-    const value = values[name];
-    if (value === undefined) throw new Error(`param ${name} has no value`);
-    if (type === 'u32') view.setUint32(byteOffset + 4 * i, value, true);
-    else view.setFloat32(byteOffset + 4 * i, value, true);
+    view[type === 'u32' ? 'setUint32' : 'setFloat32'](byteOffset + 4 * i, values[name]!, true);
   });
 }
 

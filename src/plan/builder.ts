@@ -34,6 +34,7 @@ export interface AttentionOptions {
   relative?: { table: string; buckets: number } | undefined;
 }
 
+/** `${table}.weight` [rows, columns]; of no rows: there is none. */
 interface EmbedTable {
   table: string;
   rows: number;
@@ -114,8 +115,8 @@ export function builder(caps: Caps, format: Format = 'f32') {
       columns: number;
     }): Value {
       const { words, positions, types, tasks, norm, columns } = from;
-      const small = (from: EmbedTable | undefined) =>
-        from && known(matrix([`${from.table}.weight`], from.rows, columns));
+      const small = (each: EmbedTable | undefined) =>
+        each?.rows ? known(matrix([`${each.table}.weight`], each.rows, columns)) : undefined;
       const y = value('embeddings', 'tokens', columns);
       ops.push({
         op: 'embed',
