@@ -110,12 +110,6 @@ export const f32 = (name: string): Param => ({ name, type: 'f32' });
 export const each = (n: number, text: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => text(i)).join('\n');
 
-/** A WGSL float literal: a template prints 1.0 as `1`, which WGSL takes for an integer. */
-export function float(value: number): string {
-  const text = String(value);
-  return /^-?\d+$/.test(text) ? `${text}.0` : text;
-}
-
 /** The grid of a kernel with one invocation in x for each of so many things, by the 64; the rest of a long row goes to y. */
 export function folded(things: number): Workgroups {
   const groups = Math.ceil(things / LANES);
