@@ -1,7 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-
-const LANES = 64;
+import { declarations, type Kernel, LANES, read, u32, write } from './kernel.ts';
 
 /**
  * y[i] = x[masked[i].x]: the rows of the tokens that a head is wanted for, one workgroup a row.      grid: rows
@@ -19,6 +17,7 @@ export function gather({ columns }: { readonly columns: number }): Kernel {
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  if (group.x >= params.rows) { return; }
   let token = masked[group.x].x;
   for (var i = local.x; i < ${C4}u; i += ${LANES}u) { y[group.x * ${C4}u + i] = x[token * ${C4}u + i]; }
 }`,

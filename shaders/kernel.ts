@@ -100,10 +100,7 @@ export function packParams(
   byteOffset: number,
 ): void {
   kernel.params.forEach(({ name, type }, i) => {
-    const value = values[name];
-    if (value === undefined) throw new Error(`param ${name} has no value`);
-    if (type === 'u32') view.setUint32(byteOffset + 4 * i, value, true);
-    else view.setFloat32(byteOffset + 4 * i, value, true);
+    view[type === 'u32' ? 'setUint32' : 'setFloat32'](byteOffset + 4 * i, values[name]!, true);
   });
 }
 
@@ -116,11 +113,38 @@ export const f32 = (name: string): Param => ({ name, type: 'f32' });
 export const each = (n: number, text: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => text(i)).join('\n');
 
-/** A WGSL float literal: a template prints 1.0 as `1`, which WGSL takes for an integer. */
-export function float(value: number): string {
-  const text = String(value);
-  return /^-?\d+$/.test(text) ? `${text}.0` : text;
+/** The grid of a kernel with one invocation in x for each of so many things, by the 64; the rest of a long row goes to y. */
+export function folded(things: number): Workgroups {
+  const groups = Math.ceil(things / LANES);
+  return [Math.min(groups, WIDE), Math.ceil(groups / WIDE), 1];
 }
+
+/** Invocations of a workgroup, where nothing speaks for another number. */
+export const LANES = 64;
+const WIDE = 32768;
+/** The number of an invocation of such a grid, by its `global_invocation_id`. */
+export const FOLDED = `id.y * ${WIDE * LANES}u + id.x`;
+
+/** Folds what the lanes of a workgroup hold in workgroup memory into the first: `combine` takes `other` into `lane`. */
+export const reduce = (lanes: number, combine: string): string => `
+  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { let other = lane + half; ${combine} }
+  }
+  workgroupBarrier();`;
+
+/** `fn total(value, lane)`: the sum over the lanes of a workgroup, for each of them; of one lane its own value, without a barrier. */
+export const total = (lanes: number): string =>
+  lanes === 1
+    ? 'fn total(value: f32, lane: u32) -> f32 { return value; }'
+    : `
+var<workgroup> partial: array<f32, ${lanes}>;
+fn total(value: f32, lane: u32) -> f32 {
+  partial[lane] = value;${reduce(lanes, 'partial[lane] += partial[other];')}
+  let sum = partial[0];
+  workgroupBarrier();
+  return sum;
+}`;
 
 /** A row's length with its padding: the next multiple of four. */
 export const padded = (n: number): number => Math.ceil(n / 4) * 4;

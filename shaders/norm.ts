@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { Caps } from './kernel.ts';
+import { type Caps, total } from './kernel.ts';
 
 /** How many invocations share one row, and how many rows a workgroup holds; one of the two is 1. */
 export interface RowShape {
@@ -28,22 +28,7 @@ export function rowShape(caps: Caps): RowShape {
 export function normalise(C: number, { lanes }: RowShape): string {
   const C4 = Math.ceil(C / 4);
   return wgsl`
-#if ${lanes > 1}
-var<workgroup> partial: array<f32, ${lanes}>;
-fn total(value: f32, lane: u32) -> f32 {
-  partial[lane] = value;
-  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { partial[lane] += partial[lane + half]; }
-  }
-  workgroupBarrier();
-  let sum = partial[0];
-  workgroupBarrier();
-  return sum;
-}
-#else
-fn total(value: f32, lane: u32) -> f32 { return value; }
-#endif
+${total(lanes)}
 fn normalise(row: u32, lane: u32) {
   let at = row * ${C4}u;
   // Four sums side by side: each is a quarter as long, and so is its rounding error.

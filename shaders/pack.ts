@@ -1,16 +1,8 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, type Kernel, padded, read, u32, type Workgroups, write } from './kernel.ts';
+import { declarations, FOLDED, folded, type Kernel, LANES, padded, read, u32, write } from './kernel.ts';
 import { GROUP, rowElements } from './matrix.ts';
 
-/** Workgroups along x; the rest of a long matrix goes to y. */
-const WIDE = 32768;
-const LANES = 64;
 const MOST_HALF = 65504;
-
-function folded(invocations: number): Workgroups {
-  const groups = Math.ceil(invocations / LANES);
-  return [Math.min(groups, WIDE), Math.ceil(groups / WIDE), 1];
-}
 
 /**
  * y[rows, C] as halves, four to a vec2u, from float32 rows. What a half cannot hold becomes the nearest that it can.
@@ -28,7 +20,7 @@ export function halve(): Kernel {
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = id.y * ${WIDE * LANES}u + id.x;
+  let i = ${FOLDED};
   if (i >= params.count) { return; }
   let four = clamp(x[i], vec4f(-${MOST_HALF}.0), vec4f(${MOST_HALF}.0));
   y[i] = vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
@@ -56,7 +48,7 @@ export function quantize({ columns }: { readonly columns: number }): Kernel {
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = id.y * ${WIDE * LANES}u + id.x;
+  let i = ${FOLDED};
   let row = i / ${groups}u;
   let group = i % ${groups}u;
   if (row >= params.rows) { return; }

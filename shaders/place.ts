@@ -1,12 +1,8 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, type Kernel, read, u32, write } from './kernel.ts';
+import { declarations, FOLDED, folded, type Kernel, LANES, read, u32, write } from './kernel.ts';
 
 /** The element types of a checkpoint, by the size of one element in bytes. */
 export type StoredType = 'F32' | 'F16' | 'BF16';
-
-const LANES = 64;
-/** Workgroups along x; the rest of a long tensor goes to y. */
-const WIDE = 32768;
 
 /**
  * Puts a piece of a tensor where the kernels expect it: float32, rows padded, heads padded, joined with its neighbours. Runs at
@@ -35,10 +31,7 @@ export function place(stored: StoredType): Kernel {
     name: `place ${stored}`,
     bindings,
     params,
-    workgroups: ({ count }) => {
-      const groups = Math.ceil(count! / (LANES * perWord));
-      return [Math.min(groups, WIDE), Math.ceil(groups / WIDE), 1];
-    },
+    workgroups: ({ count }) => folded(count! / perWord),
     code: wgsl`
 ${declarations(bindings, params)}
 fn put(i: u32, value: f32) {
@@ -52,7 +45,7 @@ fn put(i: u32, value: f32) {
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let word_index = id.y * ${WIDE * LANES}u + id.x;
+  let word_index = ${FOLDED};
   if (word_index * ${perWord}u >= params.count) { return; }
   let word = piece[word_index];
 #if ${stored === 'F32'}

@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { declarations, f32, type Kernel, LANES, read, total, u32, write } from './kernel.ts';
 
 /** How the tokens of a sequence become one row, as the number that the kernel is given. */
 export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3 } as const;
@@ -10,8 +10,6 @@ export interface PoolVariant {
   readonly columns: number;
   readonly kept: number;
 }
-
-const LANES = 64;
 
 /**
  * y[B, kept] = normalise(pool(x[T, C] over the tokens of each sequence)[0 .. kept])
@@ -32,25 +30,25 @@ export function pool({ columns, kept }: PoolVariant): Kernel {
     workgroups: ({ sequences }) => [sequences!, 1, 1],
     code: wgsl`
 ${declarations(bindings, params)}
-var<workgroup> partial: array<f32, ${LANES}>;
-
-fn pooled(start: u32, end: u32, i: u32) -> vec4f {
-  if (params.pooling == ${POOLINGS.cls}u) { return x[start * ${C4}u + i]; }
-  if (params.pooling == ${POOLINGS.last}u) { return x[(end - 1u) * ${C4}u + i]; }
-  var out = x[start * ${C4}u + i];
-  for (var t = start + 1u; t < end; t++) {
-    let next = x[t * ${C4}u + i];
-    out = select(out + next, max(out, next), params.pooling == ${POOLINGS.max}u);
-  }
-  return select(out / f32(end - start), out, params.pooling == ${POOLINGS.max}u);
-}
+${total(LANES)}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let sequence = sequences[group.x];
+  let lane = local.x;
+  let is_max = params.pooling == ${POOLINGS.max}u;
+  // One token alone is its own mean.
+  var start = sequences[group.x].x;
+  var end = sequences[group.x].y;
+  if (params.pooling == ${POOLINGS.cls}u) { end = start + 1u; }
+  if (params.pooling == ${POOLINGS.last}u) { start = end - 1u; }
   var squares = 0.0;
-  for (var i = local.x; i < ${N4}u; i += ${LANES}u) {
-    var out = pooled(sequence.x, sequence.y, i);
+  for (var i = lane; i < ${N4}u; i += ${LANES}u) {
+    var out = x[start * ${C4}u + i];
+    for (var t = start + 1u; t < end; t++) {
+      let next = x[t * ${C4}u + i];
+      out = select(out + next, max(out, next), is_max);
+    }
+    if (!is_max) { out /= f32(end - start); }
 #if ${kept % 4 !== 0}
     out = select(vec4f(), out, vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(${kept}u));
 #endif
@@ -58,14 +56,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     squares += dot(out, out);
   }
   if (params.normalize == 0u) { return; }
-  partial[local.x] = squares;
-  for (var half = ${LANES / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (local.x < half) { partial[local.x] += partial[local.x + half]; }
-  }
-  workgroupBarrier();
-  let scale = 1.0 / max(sqrt(partial[0]), params.floor);
-  for (var i = local.x; i < ${N4}u; i += ${LANES}u) { y[group.x * ${N4}u + i] *= scale; }
+  let scale = 1.0 / max(sqrt(total(squares, lane)), params.floor);
+  for (var i = lane; i < ${N4}u; i += ${LANES}u) { y[group.x * ${N4}u + i] *= scale; }
 }`,
   };
 }

@@ -1,7 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, each, type Kernel, padded, read, u32, write } from './kernel.ts';
-
-const LANES = 64;
+import { declarations, type Kernel, LANES, padded, read, reduce, total, u32, write } from './kernel.ts';
 
 /**
  * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), best first)
@@ -16,13 +14,6 @@ export function topK({ columns, k }: { readonly columns: number; readonly k: num
   const out = padded(2 * k + 2);
   const bindings = [read('x', 'array<f32>'), write('y', 'array<f32>')];
   const params = [u32('rows')];
-  /** Folds the 64 partial results into the first. */
-  const reduce = (combine: string) =>
-    each(
-      Math.log2(LANES),
-      i => `    workgroupBarrier();
-    if (lane < ${LANES >> (i + 1)}u) { let other = lane + ${LANES >> (i + 1)}u; ${combine} }`,
-    );
   return {
     name: `top ${k} of ${columns}`,
     bindings,
@@ -31,6 +22,7 @@ export function topK({ columns, k }: { readonly columns: number; readonly k: num
     code: wgsl`
 ${declarations(bindings, params)}
 const LOWEST = -3.4e38;
+${total(LANES)}
 var<workgroup> values: array<f32, ${LANES}>;
 var<workgroup> places: array<u32, ${LANES}>;
 
@@ -42,24 +34,11 @@ fn beats(a: u32, b: u32) -> bool {
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  if (group.x >= params.rows) { return; }
   let lane = local.x;
   let row = group.x * ${stride}u;
   let to = group.x * ${out}u;
-  var top = LOWEST;
-  for (var i = lane; i < ${columns}u; i += ${LANES}u) { top = max(top, x[row + i]); }
-  values[lane] = top;
-${reduce('values[lane] = max(values[lane], values[other]);')}
-  workgroupBarrier();
-  let maximum = values[0];
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var i = lane; i < ${columns}u; i += ${LANES}u) { sum += exp(x[row + i] - maximum); }
-  values[lane] = sum;
-${reduce('values[lane] += values[other];')}
-  workgroupBarrier();
-  if (lane == 0u) { y[to] = maximum; y[to + 1u] = values[0]; }
-  workgroupBarrier();
-
+  var maximum = LOWEST;
   var last_value = 3.4e38;
   var last_place = 0u;
   for (var n = 0u; n < ${k}u; n++) {
@@ -72,13 +51,17 @@ ${reduce('values[lane] += values[other];')}
     }
     values[lane] = value;
     places[lane] = place;
-${reduce('if (beats(other, lane)) { values[lane] = values[other]; places[lane] = places[other]; }')}
-    workgroupBarrier();
+${reduce(LANES, 'if (beats(other, lane)) { values[lane] = values[other]; places[lane] = places[other]; }')}
     last_value = values[0];
     last_place = places[0];
+    maximum = max(maximum, last_value);
     if (lane == 0u) { y[to + 2u + 2u * n] = last_value; y[to + 3u + 2u * n] = f32(last_place); }
     workgroupBarrier();
   }
+  var sum = 0.0;
+  for (var i = lane; i < ${columns}u; i += ${LANES}u) { sum += exp(x[row + i] - maximum); }
+  sum = total(sum, lane);
+  if (lane == 0u) { y[to] = maximum; y[to + 1u] = sum; }
 }`,
   };
 }

@@ -4,9 +4,10 @@ import { tensorFinder } from './checkpoint/names.ts';
 import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
 import { DeviceError } from './errors.ts';
 import { type Gpu, openGpu } from './gpu/device.ts';
-import { Executable } from './gpu/executable.ts';
+import { createExecutable } from './gpu/executable.ts';
+import { disposed, unexpected, watched } from './gpu/faults.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
-import { WeightStore } from './gpu/weights.ts';
+import { createWeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
 import { canonicalRequest, type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
@@ -14,7 +15,7 @@ import type { Sequence } from './plan/batch.ts';
 import { kernelsOf, type Plan, plan } from './plan/plan.ts';
 import type { Sizes } from './plan/sizes.ts';
 import type { Weight } from './plan/weight.ts';
-import { type CallOptions, Scheduler } from './scheduler.ts';
+import { type CallOptions, createScheduler, type Scheduler } from './scheduler.ts';
 import type { SentenceModules } from './sentence.ts';
 import { tuned } from './tune.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
@@ -51,50 +52,30 @@ const planOf = ({ caps }: Gpu, config: EncoderConfig, request: EncoderRequest, f
  * A checkpoint on a device: text-free and task-free. Loads the weights while the kernels compile, then runs sequences:
  * calls that ask for the same share passes (see Scheduler).
  */
-export class Engine {
+export interface Engine {
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
   readonly head: HeadKind | undefined;
+  readonly adapterName: string;
   /** The tensors that were asked for on the CPU, by their canonical names. */
-  host: ReadonlyMap<string, Float32Array> = new Map();
-  readonly #gpu: Gpu;
-  readonly #format: Format | undefined;
-  readonly #pipelines: PipelineCache;
-  readonly #weights: WeightStore;
-  /** One for each request; in the order of use. */
-  readonly #schedulers = new Map<string, Scheduler>();
-  #running = 0;
-  #fault: DeviceError | undefined;
-  #disposed = false;
+  readonly host: ReadonlyMap<string, Float32Array>;
+  /** Bytes held on the GPU now. */
+  bytes(): Promise<{ weights: number; activations: number }>;
+  /**
+   * Runs sequences, taken from the iterable only as they are needed: see Scheduler. Rejects with the signal's reason, at once;
+   * with DeviceError; with whatever the iterable or `done` throws.
+   */
+  run<S extends Sequence>(sequences: Iterable<S>, request: EncoderRequest, options: CallOptions<S>): Promise<void>;
+  /** Gives back everything on the GPU; the device too, unless it was the caller's. Idempotent. */
+  dispose(): void;
+}
 
-  private constructor(gpu: Gpu, config: EncoderConfig, hasPooler: boolean, { head, format }: EngineOptions) {
-    this.#gpu = gpu;
-    this.#format = format;
-    this.config = config;
-    this.hasPooler = hasPooler;
-    this.head = head;
-    this.#pipelines = PipelineCache.of(gpu.device);
-    this.#weights = new WeightStore(gpu.device, this.#pipelines);
-    // On a device of the caller's, errors may be those of other code: there a pass watches its own (see Executable).
-    if (gpu.owned) gpu.device.addEventListener('uncapturederror', this.#onError);
-    gpu.device.lost.then(
-      ({ reason, message }) => {
-        if (this.#disposed) return;
-        this.#fault = new DeviceError({
-          what: 'the GPU device was lost',
-          actual: message || reason,
-          next: 'Load the model again.',
-        });
-      },
-      () => undefined,
-    );
-  }
-
+export const Engine = {
   /**
    * Loads config.json and the weights of `source`. Throws UnsupportedError, CheckpointError, SourceError or DeviceError; after a
    * failure or an abort nothing is left on the device.
    */
-  static async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
+  async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
     const { device, format, request, signal, tuning } = options;
     // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
     const gpuOpening = openGpu(device).then(gpu => (tuning ? tuned(gpu, format) : gpu));
@@ -103,32 +84,29 @@ export class Engine {
     // Whichever fails first is what the caller hears of; the others must not go unhandled.
     for (const opening of [gpuOpening, configuring, checking]) opening.catch(() => undefined);
     const parts: CheckpointPart[] = [];
-    let engine: Engine | undefined;
+    let engine: ReturnType<typeof create> | undefined;
     try {
       const gpu = await gpuOpening;
       const config = await configuring;
       // To compile takes longest: all but what a pooler adds is known without the weights.
       const foreseen = planOf(gpu, config, canonicalRequest(request({ hasPooler: false })), format);
-      for (const kernel of kernelsOf(foreseen.steps)) {
-        PipelineCache.of(gpu.device)
-          .get(kernel)
-          .catch(() => undefined);
-      }
+      const pipelines = PipelineCache.of(gpu.device);
+      for (const kernel of kernelsOf(foreseen.steps)) pipelines.get(kernel).catch(() => undefined);
       const checkpoint = await checking;
       const find = tensorFinder(checkpoint.tensors, config.modelType);
       parts.push({ checkpoint, find, owns: canonical => !canonical.startsWith(DENSE) });
       const sentence = await options.sentence;
       for (const [i, file] of (sentence?.files ?? []).entries()) {
         const own = `${DENSE}${i}.`;
-        const { tensors, ...rest } = await openCheckpoint(source, { signal, files: [file] });
+        const dense = await openCheckpoint(source, { signal, files: [file] });
         parts.push({
-          checkpoint: { tensors, ...rest },
-          find: canonical => tensors.get(canonical.replace(own, 'linear.')),
+          checkpoint: dense,
+          find: canonical => dense.tensors.get(canonical.replace(own, 'linear.')),
           owns: canonical => canonical.startsWith(own),
         });
       }
-      engine = new Engine(gpu, config, find(POOLER_TENSOR) !== undefined, options);
-      await engine.#fill(parts, options, sentence, request({ hasPooler: engine.hasPooler }), source.name);
+      engine = create(gpu, pipelines, config, find(POOLER_TENSOR) !== undefined, options);
+      await engine.fill(parts, sentence, source.name);
       return engine;
     } catch (error) {
       checking.then(
@@ -141,157 +119,153 @@ export class Engine {
       signal?.throwIfAborted();
       throw error;
     }
-  }
+  },
+};
 
-  get adapterName(): string {
-    return this.#gpu.adapterName;
-  }
+/** An engine whose weights are still to be filled in. */
+function create(
+  gpu: Gpu,
+  pipelines: PipelineCache,
+  config: EncoderConfig,
+  hasPooler: boolean,
+  { head, format, host = [], progress, request: firstOf, signal: loading }: EngineOptions,
+) {
+  const { device, owned, caps, adapterName } = gpu;
+  const weights = createWeightStore(device, pipelines);
+  /** One for each request; in the order of use. */
+  const schedulers = new Map<string, Scheduler>();
+  let running = 0;
+  let fault: DeviceError | undefined;
+  let isDisposed = false;
 
-  /** Bytes held on the GPU now. */
-  async bytes(): Promise<{ weights: number; activations: number }> {
-    if (this.#disposed) return { weights: 0, activations: 0 };
-    const executables = await Promise.all([...this.#schedulers.values()].map(({ executable }) => executable));
-    return { weights: this.#weights.bytes, activations: executables.reduce((sum, { bytes }) => sum + bytes, 0) };
-  }
-
-  /**
-   * Runs sequences, taken from the iterable only as they are needed: see Scheduler. Rejects with the signal's reason, at once;
-   * with DeviceError; with whatever the iterable or `done` throws.
-   */
-  async run<S extends Sequence>(
-    sequences: Iterable<S>,
-    request: EncoderRequest,
-    options: CallOptions<S>,
-  ): Promise<void> {
-    this.#check(options.signal);
-    this.#running++;
-    try {
-      await this.#scheduler(request).run(sequences, options);
-    } finally {
-      if (--this.#running === 0) this.#trim();
-    }
-  }
-
-  /** Gives back everything on the GPU; the device too, unless it was the caller's. Idempotent. */
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#gpu.device.removeEventListener('uncapturederror', this.#onError);
-    for (const scheduler of this.#schedulers.values()) {
-      scheduler.stop(disposed());
-      scheduler.executable.then(
-        executable => executable.destroy(),
-        () => undefined,
-      );
-    }
-    this.#weights.destroy();
-    if (this.#gpu.owned) this.#gpu.device.destroy();
-  }
-
-  readonly #onError = (event: Event): void => {
-    const { message } = (event as GPUUncapturedErrorEvent).error;
-    this.#fault ??= new DeviceError({
-      what: 'the GPU refused an operation',
-      actual: message,
-      next: 'Please report this with the name of the browser and of the graphics adapter.',
-    });
+  const onError = (event: Event): void => {
+    fault ??= unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message);
   };
+  // On a device of the caller's, errors may be those of other code: there a pass watches its own (see Executable).
+  if (owned) device.addEventListener('uncapturederror', onError);
+  device.lost.then(
+    ({ reason, message }) => {
+      if (isDisposed) return;
+      fault = new DeviceError({
+        what: 'the GPU device was lost',
+        actual: message || reason,
+        next: 'Load the model again.',
+      });
+    },
+    () => undefined,
+  );
 
-  #check(signal?: AbortSignal): void {
+  function check(signal?: AbortSignal): void {
     signal?.throwIfAborted();
-    if (this.#disposed) throw disposed();
-    if (this.#fault) throw this.#fault;
+    if (isDisposed) throw disposed();
+    if (fault) throw fault;
   }
 
-  async #fill(
-    parts: readonly CheckpointPart[],
-    { head, host = [], progress, signal }: EngineOptions,
-    sentence: SentenceModules | undefined,
-    request: EncoderRequest,
-    name: string,
-  ): Promise<void> {
-    // All weights, so that a later request finds them; only the kernels of the first.
-    const { weights } = this.#plan({
-      lastHiddenState: true,
-      pooler: this.hasPooler,
-      ...(head && { head: { kind: head } }),
-      ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
-    });
-    const matched = matchParts(
-      parts,
-      weights.flatMap(({ parts }) => parts),
-    );
-    await this.#allocate(weights);
-    const kernels = kernelsOf(this.#plan(canonicalRequest(request)).steps);
-    let compiled = 0;
-    const compiling = Promise.all(
-      kernels.map(async kernel => {
-        await this.#pipelines.get(kernel);
-        compiled++;
-        const { length: total } = kernels;
-        progress?.({
-          status: 'compile',
-          name,
-          file: kernel.name,
-          progress: (100 * compiled) / total,
-          loaded: compiled,
-          total,
-        });
-      }),
-    );
-    compiling.catch(() => undefined);
-    this.host = await upload(matched, this.#weights, { name, host, progress, check: () => this.#check(signal) });
-    await compiling;
-    const executable = await this.#executable(request);
-    await executable.reserve(FIRST_ROOM);
-    signal?.throwIfAborted();
-  }
-
-  async #allocate(weights: readonly Weight[]): Promise<void> {
-    const { device } = this.#gpu;
-    device.pushErrorScope('out-of-memory');
-    this.#weights.allocate(weights);
-    const full = await device.popErrorScope();
-    if (!full) return;
-    throw new DeviceError({
-      what: 'the weights do not fit into the memory of the GPU',
-      actual: `${this.#weights.bytes} bytes asked for (${full.message})`,
-      next: 'Dispose other models, or use a smaller one.',
-    });
-  }
-
-  #plan(request: EncoderRequest): Plan {
-    return planOf(this.#gpu, this.config, request, this.#format);
-  }
-
-  #executable(request: EncoderRequest): Promise<Executable> {
-    return this.#scheduler(request).executable;
-  }
-
-  #scheduler(asked: EncoderRequest): Scheduler {
+  function schedulerOf(asked: EncoderRequest): Scheduler {
     const request = canonicalRequest(asked);
     const key = JSON.stringify(request);
-    const known = this.#schedulers.get(key);
-    const make = () => Executable.create(this.#gpu.device, this.#plan(request), this.#weights, this.#pipelines);
-    const scheduler = known ?? new Scheduler(make(), this.#gpu.caps, () => this.#check());
+    const known = schedulers.get(key);
+    const make = () => createExecutable(device, planOf(gpu, config, request, format), weights, pipelines);
+    const scheduler = known ?? createScheduler(make(), caps, check);
     // Set again where it is known: the map is in the order of use.
-    this.#schedulers.delete(key);
-    this.#schedulers.set(key, scheduler);
-    if (!known) scheduler.executable.catch(() => this.#schedulers.delete(key));
+    schedulers.delete(key);
+    schedulers.set(key, scheduler);
+    if (!known) scheduler.executable.catch(() => schedulers.delete(key));
     return scheduler;
   }
 
   /** Forgets the plans that were used longest ago, while no call is in use of one; an aborted one's pass may still run. */
-  #trim(): void {
-    const old = [...this.#schedulers].slice(0, Math.max(0, this.#schedulers.size - KEPT_PLANS));
-    for (const [key, scheduler] of old) {
-      this.#schedulers.delete(key);
-      Promise.all([scheduler.executable, scheduler.idle()]).then(
-        ([executable]) => executable.destroy(),
+  function trim(): void {
+    const old = [...schedulers].slice(0, Math.max(0, schedulers.size - KEPT_PLANS));
+    for (const [key, { executable, idle }] of old) {
+      schedulers.delete(key);
+      Promise.all([executable, idle()]).then(
+        ([spent]) => spent.destroy(),
         () => undefined,
       );
     }
   }
-}
 
-const disposed = () => new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });
+  async function allocate(wanted: readonly Weight[]): Promise<void> {
+    const full = await watched(device, ['out-of-memory'], () => weights.allocate(wanted)).refused;
+    if (!full) return;
+    throw new DeviceError({
+      what: 'the weights do not fit into the memory of the GPU',
+      actual: `${weights.bytes()} bytes asked for (${full.message})`,
+      next: 'Dispose other models, or use a smaller one.',
+    });
+  }
+
+  return {
+    config,
+    hasPooler,
+    head,
+    adapterName,
+    host: new Map<string, Float32Array>(),
+
+    async fill(parts: readonly CheckpointPart[], sentence: SentenceModules | undefined, name: string): Promise<void> {
+      const request = canonicalRequest(firstOf({ hasPooler }));
+      // All weights, so that a later request finds them; only the kernels of the first.
+      const everything: EncoderRequest = {
+        lastHiddenState: true,
+        pooler: hasPooler,
+        ...(head && { head: { kind: head } }),
+        ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+      };
+      const all = planOf(gpu, config, everything, format).weights;
+      const tensors = all.flatMap(weight => weight.parts);
+      const matched = matchParts(parts, tensors);
+      await allocate(all);
+      const kernels = kernelsOf(planOf(gpu, config, request, format).steps);
+      const { length: total } = kernels;
+      let loaded = 0;
+      const compiling = Promise.all(
+        kernels.map(async kernel => {
+          await pipelines.get(kernel);
+          loaded++;
+          progress?.({ status: 'compile', name, file: kernel.name, progress: (100 * loaded) / total, loaded, total });
+        }),
+      );
+      compiling.catch(() => undefined);
+      this.host = await upload(matched, weights, { name, host, progress, check: () => check(loading) });
+      await compiling;
+      const executable = await schedulerOf(request).executable;
+      await executable.reserve(FIRST_ROOM);
+      loading?.throwIfAborted();
+    },
+
+    async bytes() {
+      if (isDisposed) return { weights: 0, activations: 0 };
+      const executables = await Promise.all([...schedulers.values()].map(({ executable }) => executable));
+      return {
+        weights: weights.bytes(),
+        activations: executables.reduce((sum, executable) => sum + executable.bytes(), 0),
+      };
+    },
+
+    async run<S extends Sequence>(sequences: Iterable<S>, request: EncoderRequest, options: CallOptions<S>) {
+      check(options.signal);
+      running++;
+      try {
+        await schedulerOf(request).run(sequences, options);
+      } finally {
+        if (--running === 0) trim();
+      }
+    },
+
+    dispose() {
+      if (isDisposed) return;
+      isDisposed = true;
+      device.removeEventListener('uncapturederror', onError);
+      for (const { stop, executable } of schedulers.values()) {
+        stop(disposed());
+        executable.then(
+          each => each.destroy(),
+          () => undefined,
+        );
+      }
+      weights.destroy();
+      if (owned) device.destroy();
+    },
+  };
+}

@@ -24,156 +24,135 @@ interface Call extends CallOptions<Sequence> {
   reject(error: unknown): void;
 }
 
-/**
- * All calls of one executable. Those that wait share the next pass: one sequence of each in turn, in the order of their
- * arrival, until the pass is full, so that a long list holds nobody up for more than the passes under way. At most two are:
- * while the GPU computes one, the next is tokenised and packed.
- *
- * A call fails alone if its source or its `done` throws or its signal aborts; a pass that fails takes the calls that are in it.
- */
-export class Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Executable> {
+/** A sequence that has its place in a pass. */
+interface Placed {
+  readonly call: Call;
+  readonly sequence: Sequence;
+}
+
+/** All calls of one executable: see createScheduler. */
+export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Executable> {
   readonly executable: Promise<Runner>;
-  readonly #caps: Caps;
-  readonly #check: () => void;
-  /** Those that have not ended. */
-  readonly #calls = new Set<Call>();
-  /** Those of them that have a sequence waiting; whose turn is next comes first. */
-  readonly #waiting = new Set<Call>();
-  /** The last two passes; a pass that has settled may be among them. None of these rejects. */
-  readonly #underWay: Promise<void>[] = [];
-  #isPacking = false;
-
-  /** `check` throws where the device is lost or the model disposed: what fails then fails of that. */
-  constructor(executable: Promise<Runner>, caps: Caps, check: () => void) {
-    this.executable = executable;
-    this.#caps = caps;
-    this.#check = check;
-  }
-
   /**
    * Runs sequences, which are taken one by one as passes have room for them. Rejects at once with the signal's reason; with
    * whatever the iterable or `done` throws; with what a pass failed of.
    */
-  run<S extends Sequence>(sequences: Iterable<S>, { signal, done }: CallOptions<S>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const call: Call = {
-        source: sequences[Symbol.iterator](),
-        done: done as CallOptions<Sequence>['done'],
-        next: undefined,
-        open: 0,
-        resolve: () => end(resolve),
-        reject: error => end(() => reject(error)),
-      };
-      const abort = () => call.reject(signal!.reason);
-      const end = (settle: () => void) => {
-        this.#calls.delete(call);
-        this.#waiting.delete(call);
-        signal?.removeEventListener('abort', abort);
-        settle();
-      };
-      signal?.addEventListener('abort', abort);
-      this.#calls.add(call);
-      this.#advance(call);
-      if (!this.#isPacking) void this.#pack();
-    });
-  }
-
+  run<S extends Sequence>(sequences: Iterable<S>, options: CallOptions<S>): Promise<void>;
   /** Rejects every call. */
-  stop(error: unknown): void {
-    for (const call of this.#calls) call.reject(error);
-  }
-
+  stop(error: unknown): void;
   /** Settles when no pass is under way any more. */
-  async idle(): Promise<void> {
-    await this.#underWay.at(-1);
-  }
+  idle(): Promise<void>;
+}
+
+/**
+ * The calls that wait share the next pass: one sequence of each in turn, in the order of their arrival, until the pass is full,
+ * so that a long list holds nobody up for more than the passes under way. At most two are: while the GPU computes one, the next
+ * is tokenised and packed.
+ *
+ * A call fails alone if its source or its `done` throws or its signal aborts; a pass that fails takes the calls that are in it.
+ * `check` throws where the device is lost or the model disposed: what fails then fails of that.
+ */
+export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>(
+  executable: Promise<Runner>,
+  caps: Caps,
+  check: () => void,
+): Scheduler<Runner> {
+  /** Those that have not ended. */
+  const calls = new Set<Call>();
+  /** Those of them that have a sequence waiting; whose turn is next comes first. */
+  const waiting = new Set<Call>();
+  /** The last two passes; a pass that has settled may be among them. None of these rejects. */
+  const underWay: Promise<void>[] = [];
+  let isPacking = false;
 
   /** Takes the next sequence of a call out of its source. */
-  #advance(call: Call): void {
+  function advance(call: Call): void {
     try {
       const { done, value } = call.source.next();
       call.next = done ? undefined : value;
     } catch (error) {
       call.reject(error);
     }
-    if (!this.#calls.has(call)) return;
-    if (call.next) this.#waiting.add(call);
+    if (!calls.has(call)) return;
+    if (call.next) waiting.add(call);
     else if (call.open === 0) call.resolve();
   }
 
-  async #pack(): Promise<void> {
-    this.#isPacking = true;
+  async function pack(): Promise<void> {
+    isPacking = true;
     try {
       // Also where it is there already: meanwhile the other calls of the same tick arrive.
-      const executable = await this.executable;
-      while (this.#waiting.size > 0) {
-        this.#check();
-        const pass = this.#fill(passRoom(executable.plan, this.#caps));
+      const runner = await executable;
+      const { plan } = runner;
+      while (waiting.size > 0) {
+        check();
+        const pass = fill(passRoom(plan, caps));
         if (pass.length === 0) continue;
         const sequences = pass.map(({ sequence }) => sequence);
-        const { submitted, outputs } = executable.run(packBatch(sequences, executable.plan.queryTile));
-        const split = outputs.then(all => splitOutputs(executable.plan, sequences, all));
-        this.#underWay.push(this.#finish(pass, split, this.#underWay.at(-1)));
+        const { submitted, outputs } = runner.run(packBatch(sequences, plan.queryTile));
+        const split = outputs.then(all => splitOutputs(plan, sequences, all));
+        underWay.push(finish(pass, split, underWay.at(-1)));
         // What it fails of, `outputs` fails of too.
         await submitted.catch(() => undefined);
-        if (this.#underWay.length > 1) await this.#underWay.shift();
+        if (underWay.length > 1) await underWay.shift();
       }
     } catch (error) {
-      this.#fail(this.#calls, error);
+      fail(calls, error);
     } finally {
-      this.#isPacking = false;
+      isPacking = false;
     }
   }
 
   /** One sequence of each call in turn, as long as there is room. */
-  #fill(hasRoom: (sequence: Sequence) => boolean): { call: Call; sequence: Sequence }[] {
-    const pass: { call: Call; sequence: Sequence }[] = [];
+  function fill(hasRoom: (sequence: Sequence) => boolean): Placed[] {
+    const pass: Placed[] = [];
     // A Set goes on to what is added while it is walked: a call that has more comes round again.
-    for (const call of this.#waiting) {
+    for (const call of waiting) {
       const sequence = call.next!;
       if (!hasRoom(sequence)) break;
       pass.push({ call, sequence });
       call.open++;
-      this.#waiting.delete(call);
-      this.#advance(call);
+      waiting.delete(call);
+      advance(call);
     }
-    return pass.filter(({ call }) => this.#calls.has(call));
+    return pass.filter(({ call }) => calls.has(call));
   }
 
-  async #finish(
-    pass: readonly { call: Call; sequence: Sequence }[],
+  async function finish(
+    pass: readonly Placed[],
     split: Promise<SequenceOutputs[]>,
     before: Promise<void> | undefined,
   ): Promise<void> {
+    const ran = new Map<Call, Ran<Sequence>[]>(pass.map(({ call }) => [call, []]));
     try {
       const all = await split;
       await before;
-      this.#check();
-      const ran = new Map<Call, Ran<Sequence>[]>(pass.map(({ call }) => [call, []]));
+      check();
       pass.forEach(({ call, sequence }, i) => {
         ran.get(call)!.push({ sequence, outputs: all[i]! });
       });
-      for (const [call, own] of ran) this.#deliver(call, own);
+      for (const [call, own] of ran) deliver(call, own);
     } catch (error) {
-      this.#fail(
-        pass.map(({ call }) => call),
-        error,
-      );
+      fail(ran.keys(), error);
     }
   }
 
-  #fail(calls: Iterable<Call>, error: unknown): void {
+  function fail(those: Iterable<Call>, error: unknown): void {
     try {
       // Where the device is lost a pass just says that its buffers are gone.
-      this.#check();
-      for (const call of calls) call.reject(error);
+      check();
+      for (const call of those) call.reject(error);
     } catch (fault) {
-      this.stop(fault);
+      stop(fault);
     }
   }
 
-  #deliver(call: Call, ran: readonly Ran<Sequence>[]): void {
-    if (!this.#calls.has(call)) return;
+  function stop(error: unknown): void {
+    for (const call of calls) call.reject(error);
+  }
+
+  function deliver(call: Call, ran: readonly Ran<Sequence>[]): void {
+    if (!calls.has(call)) return;
     call.open -= ran.length;
     try {
       call.done(ran);
@@ -182,4 +161,32 @@ export class Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Executa
     }
     if (call.next === undefined && call.open === 0) call.resolve();
   }
+
+  return {
+    executable,
+    run: <S extends Sequence>(sequences: Iterable<S>, { signal, done }: CallOptions<S>): Promise<void> =>
+      new Promise((resolve, reject) => {
+        const call: Call = {
+          source: sequences[Symbol.iterator](),
+          done: done as CallOptions<Sequence>['done'],
+          next: undefined,
+          open: 0,
+          resolve: () => end(resolve),
+          reject: error => end(() => reject(error)),
+        };
+        const abort = () => call.reject(signal!.reason);
+        const end = (settle: () => void) => {
+          calls.delete(call);
+          waiting.delete(call);
+          signal?.removeEventListener('abort', abort);
+          settle();
+        };
+        signal?.addEventListener('abort', abort);
+        calls.add(call);
+        advance(call);
+        if (!isPacking) void pack();
+      }),
+    stop,
+    idle: async () => underWay.at(-1),
+  };
 }

@@ -1,6 +1,8 @@
 import { linearParams } from '../shaders/linear.ts';
 import type { Format } from '../shaders/matrix.ts';
+import { createBuffer } from './gpu/buffers.ts';
 import type { Gpu } from './gpu/device.ts';
+import { watched } from './gpu/faults.ts';
 import { type CompiledKernel, PipelineCache } from './gpu/pipelines.ts';
 import { linearKernel, tilingsFor } from './plan/choose.ts';
 
@@ -86,10 +88,10 @@ export async function remembered(
 
 /** Of what `work` does before its first await, nobody else hears errors. */
 async function alone<T>(device: GPUDevice, work: () => Promise<T>): Promise<T> {
-  device.pushErrorScope('validation');
-  const [result, error] = await Promise.all([work(), device.popErrorScope()]);
+  const { result, refused } = watched(device, ['validation'], work);
+  const [value, error] = await Promise.all([result, refused]);
   if (error) throw error;
-  return result;
+  return value;
 }
 
 /** Loads on one page measure one after the other. */
@@ -112,13 +114,12 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
         compiled.set(name, await alone(device, () => pipelines.get(kernel)));
       }),
     );
-    const buffer = (rows: number, usage: number) =>
-      device.createBuffer({ label: 'tune', size: rows * LINEAR.outputs * 4, usage: usage | GPUBufferUsage.COPY_DST });
+    const buffer = (rows: number, use?: 'UNIFORM') => createBuffer(device, 'tune', rows * LINEAR.outputs * 4, use);
     // Zeros take as long as other numbers; the rows of x are those of the weight.
-    const weight = buffer(LINEAR.inner, GPUBufferUsage.STORAGE);
-    const y = buffer(PASSES[0]!, GPUBufferUsage.STORAGE);
+    const weight = buffer(LINEAR.inner);
+    const y = buffer(PASSES[0]!);
     const params = PASSES.map(rows => {
-      const block = buffer(1, GPUBufferUsage.UNIFORM);
+      const block = buffer(1, 'UNIFORM');
       // In the order of LINEAR_PARAMS.
       device.queue.writeBuffer(block, 0, Uint32Array.of(rows, SHAPE.k4, SHAPE.n4, SHAPE.activate));
       return block;

@@ -4,7 +4,7 @@ import { readConfig } from '../src/model/config.ts';
 import { type EncoderRequest, encoderGraph } from '../src/model/encoder.ts';
 import { arena, arenaBytes, slotBytes } from '../src/plan/arena.ts';
 import { packBatch, type Sequence, sizesOf } from '../src/plan/batch.ts';
-import { Builder } from '../src/plan/builder.ts';
+import { builder } from '../src/plan/builder.ts';
 import { type Op, operands, type Value } from '../src/plan/op.ts';
 import { passRoom, splitOutputs } from '../src/plan/passes.ts';
 import { kernelsOf, type Plan, plan } from '../src/plan/plan.ts';
@@ -41,7 +41,7 @@ const sequence = (length: number, first = 0): Sequence => ({
 
 describe('the builder', () => {
   it('infers shapes, padded to four floats', () => {
-    const b = new Builder(GPU);
+    const b = builder(GPU);
     const x = b.embed({ words: { table: 'words', rows: 10 }, columns: 27 });
     expect(x).toMatchObject({ rows: 'tokens', columns: 27, stride: 28 });
     const y = b.linear(x, { from: 'a', outputs: 50 });
@@ -61,7 +61,7 @@ describe('the builder', () => {
   });
 
   it('refuses operands that do not fit', () => {
-    const b = new Builder(GPU);
+    const b = builder(GPU);
     const x = b.embed({ words: { table: 'words', rows: 10 }, columns: 27 });
     const y = b.linear(x, { from: 'a', outputs: 50 });
     const row = b.pool(x, { pooling: 'cls', normalize: false, name: 'p' });
@@ -74,7 +74,7 @@ describe('the builder', () => {
   });
 
   it('makes one weight of what is asked for twice', () => {
-    const b = new Builder(GPU);
+    const b = builder(GPU);
     const x = b.embed({ words: { table: 'words', rows: 10 }, columns: 8 });
     b.output('y', b.linear(b.linear(x, { from: 'shared', outputs: 8 }), { from: 'shared', outputs: 8 }));
     expect(plan(b.graph(), GPU).weights.map(({ name }) => name)).toEqual([
@@ -110,7 +110,7 @@ function simulate(ops: readonly Op[], { slotOf }: Pick<Plan, 'slotOf'>, outputs:
 function randomGraph(seed: number) {
   const next = random(seed);
   const below = (limit: number) => Math.floor(next() * limit);
-  const b = new Builder(GPU);
+  const b = builder(GPU);
   const values = [b.embed({ words: { table: 'words', rows: 10 }, columns: 4 * (1 + below(5)) })];
   for (let i = 0; i < 25; i++) {
     const x = values[below(values.length)]!;

@@ -5,7 +5,7 @@ import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/encoder.ts';
 import type { Batch, Sequence } from '../src/plan/batch.ts';
 import { plan } from '../src/plan/plan.ts';
-import { type Ran, Scheduler } from '../src/scheduler.ts';
+import { createScheduler, type Ran } from '../src/scheduler.ts';
 import { GPU } from './caps.ts';
 
 const caps: Caps = { ...GPU, adapter: 'swiftshader' };
@@ -74,7 +74,7 @@ const settled = () => new Promise<void>(resolve => setTimeout(resolve));
 function start() {
   const gpu = new FakeGpu();
   let fault: Error | undefined;
-  const scheduler = new Scheduler(Promise.resolve(gpu), caps, () => {
+  const scheduler = createScheduler(Promise.resolve(gpu), caps, () => {
     if (fault) throw fault;
   });
   const told: string[] = [];
@@ -395,7 +395,7 @@ describe('a device that fails', () => {
 
   test('an executable that never comes about rejects all', async () => {
     const failed = new Error('does not compile');
-    const scheduler = new Scheduler(Promise.reject(failed) as Promise<FakeGpu>, caps, () => undefined);
+    const scheduler = createScheduler(Promise.reject(failed) as Promise<FakeGpu>, caps, () => undefined);
     const calls = [1, 2].map(id => scheduler.run([named('a', id, 4)], { done: () => undefined }));
     for (const call of calls) await expect(call).rejects.toBe(failed);
   });
@@ -408,7 +408,7 @@ describe('a device that fails', () => {
     expect(gpu.passes).toHaveLength(2);
     stop.abort();
     let isIdle = false;
-    scheduler.idle().then(() => {
+    void scheduler.idle().then(() => {
       isIdle = true;
     });
     await gpu.end();

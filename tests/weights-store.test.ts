@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
-import { WeightStore } from '../src/gpu/weights.ts';
+import { createWeightStore } from '../src/gpu/weights.ts';
 import { matrix } from '../src/plan/weight.ts';
 
 const MIB = 1 << 20;
@@ -30,7 +30,7 @@ test('a GPU that does not keep up holds the upload: 32 MiB wait for it at most',
     queue,
     createBuffer: ({ size }: { size: number }) => ({ size, destroy() {} }),
   } as unknown as GPUDevice;
-  const store = new WeightStore(device, new PipelineCache(device));
+  const store = createWeightStore(device, new PipelineCache(device));
   const rows = 100;
   const columns = MIB / 4;
   const weight = matrix(['w'], rows, columns);

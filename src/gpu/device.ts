@@ -24,7 +24,7 @@ const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups'];
  * Throws DeviceError where there is no WebGPU, no adapter, or no device.
  */
 export async function openGpu(given?: GPUDevice): Promise<Gpu> {
-  if (given) return describe(given, given.adapterInfo, false);
+  if (given) return describe(given, false, given.adapterInfo);
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!gpu) throw new DeviceError({ what: 'this environment has no WebGPU (navigator.gpu is missing)', next: NEXT });
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
@@ -33,25 +33,25 @@ export async function openGpu(given?: GPUDevice): Promise<Gpu> {
   try {
     const requiredFeatures = FEATURES.filter(feature => adapter.features.has(feature));
     const device = await adapter.requestDevice({ label: 'webgpu-bert', requiredLimits, requiredFeatures });
-    return describe(device, adapter.info, true);
+    return describe(device, true, adapter.info);
   } catch (cause) {
     throw new DeviceError({ what: 'the graphics adapter gave no device', actual: String(cause), next: NEXT, cause });
   }
 }
 
 /** Firefox names no adapter; its fallback on Linux, the only one it has, is llvmpipe. Windows' WARP is the nearest to it too. */
-function kindOf(name: string, fallback: boolean): Caps['adapter'] {
+function kindOf(name: string, fallback: boolean | undefined): Caps['adapter'] {
   if (/swiftshader/i.test(name)) return 'swiftshader';
   return fallback || /llvmpipe|lavapipe|basic render/i.test(name) ? 'llvmpipe' : 'gpu';
 }
 
-function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, owned: boolean): Gpu {
-  const words = [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean);
+function describe(device: GPUDevice, owned: boolean, info: Partial<GPUAdapterInfo> = {}): Gpu {
+  const { subgroupMinSize: least, subgroupMaxSize: most } = info;
+  const words = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
   const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
   const { limits, features } = device;
-  const adapter = kindOf(adapterName, info?.isFallbackAdapter === true);
+  const adapter = kindOf(adapterName, info.isFallbackAdapter);
   const speaks = (feature: string) => navigator.gpu?.wgslLanguageFeatures?.has(feature) === true;
-  const { subgroupMinSize: least, subgroupMaxSize: most } = info ?? {};
   return {
     device,
     owned,

@@ -1,6 +1,5 @@
 import type { Kernel } from '../../shaders/kernel.ts';
-import { DeviceError } from '../errors.ts';
-import { layoutEntry } from './texels.ts';
+import { unexpected } from './faults.ts';
 
 export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
@@ -41,35 +40,25 @@ export class PipelineCache {
     return compiled;
   }
 
-  async #compile({ name, code, bindings }: Kernel): Promise<CompiledKernel> {
+  async #compile({ name, code }: Kernel): Promise<CompiledKernel> {
     const device = this.#device;
-    const layout = device.createBindGroupLayout({
-      label: name,
-      entries: [
-        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } },
-        ...bindings.map((binding, i) => layoutEntry(binding, i + 1)),
-      ],
-    });
     const module = device.createShaderModule({ label: name, code });
     try {
       const pipeline = await device.createComputePipelineAsync({
         label: name,
-        layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: 'main' },
+        // What the text declares, all of which every kernel uses.
+        layout: 'auto',
+        compute: { module },
       });
-      return { pipeline, layout };
+      return { pipeline, layout: pipeline.getBindGroupLayout(0) };
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       const lines = code.split('\n');
       const errors = messages
         .filter(({ type }) => type === 'error')
         .map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ''}`);
-      throw new DeviceError({
-        what: `the kernel "${name}" does not compile on this device`,
-        actual: errors.join('\n') || String(cause),
-        next: 'Please report this with the name of the browser and of the graphics adapter.',
-        cause,
-      });
+      const what = `the kernel "${name}" does not compile on this device`;
+      throw unexpected(what, errors.join('\n') || String(cause), cause);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { type Binding, TEXEL_BYTES, TEXELS, type TexelFormat } from '../../shaders/kernel.ts';
+import { TEXEL_BYTES, TEXELS, type TexelFormat } from '../../shaders/kernel.ts';
 
 /** A texture that stands for an array of elements: see shaders/kernel.ts. */
 export function createTexels(device: GPUDevice, label: string, format: TexelFormat, elements: number): GPUTexture {
@@ -23,13 +23,4 @@ export function copyToTexels(encoder: GPUCommandEncoder, buffer: GPUBuffer, text
       1,
     ]);
   }
-}
-
-/** The entry of a bind group layout for an operand of a kernel. */
-export function layoutEntry({ access, type }: Binding, binding: number): GPUBindGroupLayoutEntry {
-  const visibility = GPUShaderStage.COMPUTE;
-  if (access === 'texel') {
-    return { binding, visibility, storageTexture: { access: 'read-only', format: type as TexelFormat } };
-  }
-  return { binding, visibility, buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } };
 }

@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import type { Caps } from '../../shaders/kernel.ts';
 import type { Format } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import { Builder, type Graph } from '../plan/builder.ts';
+import { builder, type Graph } from '../plan/builder.ts';
 import type { Value } from '../plan/op.ts';
 import type { EncoderConfig } from './config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
@@ -54,17 +54,17 @@ export const POOLER_TENSOR = 'pooler.dense.weight';
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest, caps: Caps, format?: Format): Graph {
   const { hiddenSize, heads, headSize, intermediateSize, activation, normEps } = config;
-  const b = new Builder(caps, format);
-  const give = (name: string, value: Value | undefined, asked: boolean | undefined) => {
-    if (asked && value) b.output(name, value);
+  const b = builder(caps, format);
+  const give = (name: string, value: Value, asked: boolean | undefined) => {
+    if (asked) b.output(name, value);
   };
 
   const { typeVocabSize: types, taskVocabSize: tasks, relativeBuckets } = config;
   let x = b.embed({
     words: { table: 'embeddings.word_embeddings', rows: config.vocabSize },
     positions: { table: 'embeddings.position_embeddings', rows: config.maxPositions + config.positionOffset },
-    types: types ? { table: 'embeddings.token_type_embeddings', rows: types } : undefined,
-    tasks: tasks ? { table: 'embeddings.task_type_embeddings', rows: tasks } : undefined,
+    types: { table: 'embeddings.token_type_embeddings', rows: types },
+    tasks: { table: 'embeddings.task_type_embeddings', rows: tasks },
     norm: { from: 'embeddings.LayerNorm', eps: normEps },
     columns: config.embeddingSize,
   }); // [T, E]
@@ -86,7 +86,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
       probabilities: request.attentions?.includes(i) === true,
       relative: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
     }); // [T, H D]
-    give(`attentions.${i}`, probabilities, true);
+    if (probabilities) b.output(`attentions.${i}`, probabilities);
 
     const attended = b.linear(context, {
       from: `${layer}.attention.output.dense`,
@@ -109,14 +109,11 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
     b.output('embedding', row);
   }
   const made: { first?: Value; pooled?: Value } = {};
-  const first = () => {
-    made.first ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' });
-    return made.first; // [B, C]
-  };
-  const pooled = () => {
-    made.pooled ??= b.linear(first(), { from: 'pooler.dense', outputs: hiddenSize, activation: 'tanh' });
-    return made.pooled; // [B, C]
-  };
+  /** [B, C] */
+  const first = () => (made.first ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }));
+  /** [B, C] */
+  const pooled = () =>
+    (made.pooled ??= b.linear(first(), { from: 'pooler.dense', outputs: hiddenSize, activation: 'tanh' }));
   if (request.pooler) b.output('pooler_output', pooled());
   if (request.head) addHead(b, config, request.head, { hidden: x, first, pooled });
   return b.graph();

@@ -18,27 +18,29 @@ export interface Arena {
 export function arena(ops: readonly Op[], kept: Iterable<Value>): Arena {
   const lastUse = new Map<number, number>();
   ops.forEach((op, i) => {
-    for (const value of [...operands(op).reads, ...operands(op).writes]) lastUse.set(value.id, i);
+    for (const { id } of Object.values(operands(op)).flat()) lastUse.set(id, i);
   });
   for (const value of kept) lastUse.set(value.id, Number.POSITIVE_INFINITY);
 
   const slots: { rows: Map<Rows, number>; freeAfter: number }[] = [];
   const slotOf = new Map<number, number>();
   ops.forEach((op, i) => {
-    for (const value of operands(op).writes) {
-      // A slot is free for a value written at i when its last reader came before i. Of those the one that grows least.
-      const growth = (slot: (typeof slots)[number]) => Math.max(0, value.stride - (slot.rows.get(value.rows) ?? 0));
-      const spare = (slot: (typeof slots)[number]) => Math.max(0, (slot.rows.get(value.rows) ?? 0) - value.stride);
-      const free = slots.filter(slot => slot.freeAfter < i && slot.rows.has(value.rows));
-      free.sort((a, b) => growth(a) - growth(b) || spare(a) - spare(b));
-      let slot = free[0];
+    for (const { id, rows, stride } of operands(op).writes) {
+      // Of the slots that need not grow the narrowest is the best, of the others the one that grows least.
+      const misfit = (slot: (typeof slots)[number]) => {
+        const growth = stride - slot.rows.get(rows)!;
+        return growth > 0 ? growth * 2 ** 32 : -growth;
+      };
+      // A slot is free for a value written at i when its last reader came before i.
+      const free = slots.filter(slot => slot.freeAfter < i && slot.rows.has(rows));
+      let [slot] = free.sort((a, b) => misfit(a) - misfit(b));
       if (!slot) {
         slot = { rows: new Map(), freeAfter: 0 };
         slots.push(slot);
       }
-      slot.rows.set(value.rows, Math.max(value.stride, slot.rows.get(value.rows) ?? 0));
-      slot.freeAfter = lastUse.get(value.id) ?? i;
-      slotOf.set(value.id, slots.indexOf(slot));
+      slot.rows.set(rows, Math.max(stride, slot.rows.get(rows) ?? 0));
+      slot.freeAfter = lastUse.get(id)!;
+      slotOf.set(id, slots.indexOf(slot));
     }
   });
   return { slots: slots.map(slot => slot.rows), slotOf };

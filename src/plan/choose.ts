@@ -15,12 +15,16 @@ import type { AttentionOp, Op, Value } from './op.ts';
 import type { Argument, InputName, Step } from './step.ts';
 import type { Weight } from './weight.ts';
 
-const value = (v: Value): Argument => ({ kind: 'value', value: v });
-const weight = (w: Weight): Argument => ({ kind: 'weight', weight: w });
-const input = (name: InputName): Argument => ({ kind: 'input', input: name });
-/** The argument of an operand that may be missing: none, or one. */
-const maybe = <T>(operand: T | undefined, argument: (operand: T) => Argument): Argument[] =>
-  operand === undefined ? [] : [argument(operand)];
+type Operand = Value | Weight | InputName | Uint32Array<ArrayBuffer> | undefined;
+
+/** The arguments for operands, of which some may be missing. */
+const argsOf = (operands: readonly Operand[]): Argument[] =>
+  operands.flatMap((operand): Argument[] => {
+    if (operand === undefined) return [];
+    if (typeof operand === 'string') return [{ kind: 'input', input: operand }];
+    if ('parts' in operand) return [{ kind: 'weight', weight: operand }];
+    return ['id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand }];
+  });
 
 /**
  * A tiling of the linears is named for its tile: rows x columns of an invocation x lanes, and x lanes down where the operands pass
@@ -54,117 +58,96 @@ export function linearKernel(variant: LinearVariant, caps: Caps): Kernel {
 
 /** The activation that a plan's linears have: most of them none, the others as a rule the same one. */
 export const commonActivation = (ops: readonly Op[]): Activation | undefined =>
-  ops.flatMap(op => (op.op === 'linear' && op.activation ? [op.activation] : []))[0];
+  ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
 const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
   heads,
   headSize,
-  probabilities: probabilities !== undefined,
-  relative: relative !== undefined,
+  probabilities: !!probabilities,
+  relative: !!relative,
 });
 
 /** Queries of one work item; the same for every attention of a plan, because the work list is one. */
 export function queryTile(ops: readonly Op[], caps: Caps): number {
-  const sizes = ops.flatMap(op => {
-    if (op.op !== 'attention') return [];
-    const { lanes, queries } = attentionShape(attentionVariant(op), caps);
-    return [lanes * queries];
-  });
-  return sizes[0] ?? 1;
+  const op = ops.find(each => each.op === 'attention');
+  if (!op) return 1;
+  const { lanes, queries } = attentionShape(attentionVariant(op), caps);
+  return lanes * queries;
 }
 
 /** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
 export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
   const shape = rowShape(caps);
+  const step = (kernel: Kernel, { name }: Value, operands: readonly Operand[], params: Step['params']): Step => ({
+    kernel,
+    label: name,
+    args: argsOf(operands),
+    params,
+  });
   switch (op.op) {
     case 'embed': {
       const { words, positions, types, tasks, norm, y } = op;
-      const kernel = embed(
-        {
-          columns: y.columns,
-          positions: positions !== undefined,
-          types: types !== undefined,
-          tasks: tasks !== undefined,
-          norm: norm !== undefined,
-          format: words[0]?.storage.format,
-        },
-        shape,
-        caps,
+      const variant = {
+        columns: y.columns,
+        positions: !!positions,
+        types: !!types,
+        tasks: !!tasks,
+        norm: !!norm,
+        format: words[0]?.storage.format,
+      };
+      const kernel = embed(variant, shape, caps);
+      return words.map(slice =>
+        step(kernel, y, ['tokens', slice, positions, types, tasks, norm?.gamma, norm?.beta, y], {
+          rows: 'tokens',
+          first: slice.first,
+          count: slice.count,
+          ...(norm && { eps: norm.eps }),
+        }),
       );
-      return words.map(slice => ({
-        kernel,
-        label: y.name,
-        args: [
-          input('tokens'),
-          weight(slice),
-          ...maybe(positions, weight),
-          ...maybe(types, weight),
-          ...maybe(tasks, weight),
-          ...maybe(norm?.gamma, weight),
-          ...maybe(norm?.beta, weight),
-          value(y),
-        ],
-        params: { rows: 'tokens', first: slice.first, count: slice.count, ...(norm && { eps: norm.eps }) },
-      }));
     }
     case 'linear': {
-      const { x, bias, residual, activation, y } = op;
-      const kernel = linearKernel(
-        {
-          inner: op.weight.stride,
-          outputs: y.columns,
-          format: op.weight.storage.format,
-          bias: bias !== undefined,
-          residual: residual !== undefined,
-          activation: activation ?? (caps.adapter === 'gpu' ? undefined : common),
-        },
-        caps,
-      );
-      const shape = linearParams(op.weight.stride, y.columns, activation !== undefined);
-      const args = [value(x), weight(op.weight), ...maybe(bias, weight), ...maybe(residual, value), value(y)];
-      return [{ kernel, label: y.name, args, params: { rows: x.rows, ...shape } }];
+      const { x, weight, bias, residual, activation, y } = op;
+      const variant = {
+        inner: weight.stride,
+        outputs: y.columns,
+        format: weight.storage.format,
+        bias: !!bias,
+        residual: !!residual,
+        activation: activation ?? (caps.adapter === 'gpu' ? undefined : common),
+      };
+      const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
+      return [step(linearKernel(variant, caps), y, [x, weight, bias, residual, y], params)];
     }
     case 'quantize': {
       const { x, y } = op;
-      const args = [value(x), value(y)];
-      return [{ kernel: quantize({ columns: x.columns }), label: y.name, args, params: { rows: x.rows } }];
+      return [step(quantize(x), y, [x, y], { rows: x.rows })];
     }
     case 'attention': {
       const { qkv, scale, context, probabilities, relative } = op;
       const variant = attentionVariant(op);
       const kernel = attention(variant, attentionShape(variant, caps));
-      const bias: Argument[] = relative
-        ? [input('tokens'), { kind: 'constant', constant: relative.buckets }, weight(relative.bias)]
-        : [];
-      const args = [input('tiles'), value(qkv), ...bias, value(context), ...maybe(probabilities, value)];
-      return [{ kernel, label: context.name, args, params: { tiles: 'tiles', scale } }];
+      const bias = [relative && 'tokens', relative?.buckets, relative?.bias] as const;
+      return [step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], { tiles: 'tiles', scale })];
     }
     case 'layerNorm': {
       const { x, residual, norm, y } = op;
-      const kernel = layerNorm({ columns: x.columns, residual: residual !== undefined }, shape);
-      const args = [value(x), ...maybe(residual, value), weight(norm.gamma), weight(norm.beta), value(y)];
-      return [{ kernel, label: y.name, args, params: { rows: x.rows, eps: norm.eps } }];
+      const kernel = layerNorm({ columns: x.columns, residual: !!residual }, shape);
+      return [step(kernel, y, [x, residual, norm.gamma, norm.beta, y], { rows: x.rows, eps: norm.eps })];
     }
     case 'pool': {
       const { x, pooling, normalize, y } = op;
-      const params = {
-        sequences: 'sequences',
-        pooling: POOLINGS[pooling],
-        normalize: Number(normalize),
-        floor: 1e-12,
-      } as const;
       const kernel = pool({ columns: x.columns, kept: y.columns });
-      return [{ kernel, label: y.name, args: [input('sequences'), value(x), value(y)], params }];
+      const [kind, norm] = [POOLINGS[pooling], Number(normalize)];
+      const params = { sequences: 'sequences', pooling: kind, normalize: norm, floor: 1e-12 } as const;
+      return [step(kernel, y, ['sequences', x, y], params)];
     }
     case 'gather': {
       const { x, y } = op;
-      const kernel = gather({ columns: x.columns });
-      return [{ kernel, label: y.name, args: [input('masked'), value(x), value(y)], params: { rows: 'masked' } }];
+      return [step(gather(x), y, ['masked', x, y], { rows: 'masked' })];
     }
     case 'topK': {
       const { x, k, y } = op;
-      const kernel = topK({ columns: x.columns, k });
-      return [{ kernel, label: y.name, args: [value(x), value(y)], params: { rows: x.rows } }];
+      return [step(topK({ columns: x.columns, k }), y, [x, y], { rows: x.rows })];
     }
     default:
       return op satisfies never;

@@ -104,20 +104,7 @@ export type Op = EmbedOp | LinearOp | QuantizeOp | AttentionOp | LayerNormOp | P
 /** The values that an op reads, and those that it writes. */
 export function operands(op: Op): { reads: Value[]; writes: Value[] } {
   const some = (...values: (Value | undefined)[]) => values.filter(v => v !== undefined);
-  switch (op.op) {
-    case 'embed':
-      return { reads: [], writes: [op.y] };
-    case 'linear':
-    case 'layerNorm':
-      return { reads: some(op.x, op.residual), writes: [op.y] };
-    case 'attention':
-      return { reads: [op.qkv], writes: some(op.context, op.probabilities) };
-    case 'quantize':
-    case 'pool':
-    case 'gather':
-    case 'topK':
-      return { reads: [op.x], writes: [op.y] };
-    default:
-      return op satisfies never;
-  }
+  if (op.op === 'attention') return { reads: [op.qkv], writes: some(op.context, op.probabilities) };
+  if (op.op === 'embed') return { reads: [], writes: [op.y] };
+  return { reads: some(op.x, 'residual' in op ? op.residual : undefined), writes: [op.y] };
 }

@@ -17,25 +17,20 @@ const READBACK_BYTES = 64 << 20;
 /** The outputs of one sequence by name, each a view of [rows, columns] floats (attentions: [H, L, L]). */
 export type SequenceOutputs = ReadonlyMap<string, Float32Array>;
 
-/** How many rows of a kind one sequence has. */
-function rowsOf({ ids: { length }, masked }: Sequence, rows: Rows): number {
-  switch (rows) {
-    case 'tokens':
-      return length;
-    case 'sequences':
-      return 1;
-    case 'pairs':
-      return length * length;
-    case 'masked':
-      return masked?.length ?? 0;
-    default:
-      return rows satisfies never;
-  }
-}
+/** How many rows of every kind one sequence has. */
+const rowsOf = ({ ids: { length }, masked }: Sequence): Record<Rows, number> => ({
+  tokens: length,
+  sequences: 1,
+  pairs: length * length,
+  masked: masked?.length ?? 0,
+});
+
+/** A number for every kind of rows, nothing yet. */
+const none = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, masked: 0 });
 
 /** Multiply-adds for one row of a kind. */
 function workOf(ops: readonly Op[]): Record<Rows, number> {
-  const work: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
+  const work = none();
   for (const op of ops) {
     if (op.op === 'linear') work[op.y.rows] += op.x.columns * op.y.columns;
     else if (op.op === 'attention') work.pairs += 2 * op.context.columns;
@@ -54,19 +49,20 @@ export function passRoom({ ops, slots, outputs }: Plan, caps: Caps): (sequence: 
   // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
   const budget = Math.min(TOKENS[kind], bindable);
-  const filled: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
+  const filled = none();
   let bytes = 0;
   let macs = 0;
   return sequence => {
-    const first = filled.sequences === 0;
+    const more = rowsOf(sequence);
     for (const rows of Object.keys(filled) as Rows[]) {
-      const more = rowsOf(sequence, rows);
-      filled[rows] += more;
-      macs += more * work[rows];
+      filled[rows] += more[rows];
+      macs += more[rows] * work[rows];
     }
-    for (const { rows, stride } of outputs.values()) bytes += 4 * stride * rowsOf(sequence, rows);
+    for (const { rows, stride } of outputs.values()) bytes += 4 * stride * more[rows];
     const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
-    return first || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES);
+    return (
+      filled.sequences === 1 || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES)
+    );
   };
 }
 
@@ -76,14 +72,15 @@ export function splitOutputs(
   pass: readonly Sequence[],
   all: ReadonlyMap<string, Float32Array>,
 ): SequenceOutputs[] {
-  const done: Record<Rows, number> = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
+  const done = none();
   return pass.map(sequence => {
+    const more = rowsOf(sequence);
     const mine = new Map<string, Float32Array>();
     for (const [name, { rows, columns }] of outputs) {
       const from = done[rows];
-      mine.set(name, all.get(name)!.subarray(from * columns, (from + rowsOf(sequence, rows)) * columns));
+      mine.set(name, all.get(name)!.subarray(from * columns, (from + more[rows]) * columns));
     }
-    for (const rows of Object.keys(done) as Rows[]) done[rows] += rowsOf(sequence, rows);
+    for (const rows of Object.keys(done) as Rows[]) done[rows] += more[rows];
     return mine;
   });
 }

@@ -4,7 +4,8 @@ import type { Sizes } from './sizes.ts';
 import type { Weight } from './weight.ts';
 
 /** What the host writes per pass, each array<vec4u>: see batch.ts. */
-export type InputName = 'tokens' | 'sequences' | 'tiles' | 'masked';
+export const INPUTS = ['tokens', 'sequences', 'tiles', 'masked'] as const;
+export type InputName = (typeof INPUTS)[number];
 
 export type Argument =
   | { readonly kind: 'value'; readonly value: Value }

@@ -66,84 +66,64 @@ export const plainBytes = ({ stride, height }: Weight): number => padded(stride 
 export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
   columns === stride && rowGroup.size === rowGroup.padded && columnGroup.size === columnGroup.padded;
 
-const groupOf = (size: number): Group => ({ size, padded: padded(size) });
+/** Each stands for itself. */
+const SINGLE: Group = { size: 1, padded: 1 };
+const groupOf = (size: number | undefined): Group => (size ? { size, padded: padded(size) } : SINGLE);
 /** The extent of `n` things that stand in groups. */
 const extent = (n: number, group: Group): number => (n / group.size) * group.padded;
 
-/** [rows, columns] matrices of the same shape, joined by rows; heads padded where a head size is given. */
-export function matrix(
+/** Tensors of one shape, or the same rows of each, joined by rows. */
+function joined(
   tensors: readonly string[],
-  rows: number,
-  columns: number,
-  { rowHead, columnHead, storage = PLAIN }: { rowHead?: number; columnHead?: number; storage?: Storage } = {},
+  shape: readonly [rows: number, ...columns: number[]],
+  layout: Partial<Pick<Weight, 'first' | 'count' | 'rowGroup' | 'columnGroup' | 'storage'>>,
 ): Weight {
-  const rowGroup = rowHead === undefined ? { size: rows, padded: rows } : groupOf(rowHead);
-  const columnGroup = groupOf(columnHead ?? columns);
-  const height = extent(rows, rowGroup);
+  const [rows, columns = 1] = shape;
+  const { first = 0, count = rows, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN } = layout;
+  const height = extent(count, rowGroup);
   return {
-    name: tensors.join('+'),
-    parts: tensors.map((tensor, i) => ({ tensor, shape: [rows, columns], rowOffset: i * height })),
-    first: 0,
-    count: rows,
+    name: tensors.join('+') + (count === rows ? '' : `[${first}..${first + count}]`),
+    parts: tensors.map((tensor, i) => ({ tensor, shape, rowOffset: i * height })),
+    first,
+    count,
     columns,
     rowGroup,
     columnGroup,
     stride: extent(columns, columnGroup),
-    // A matrix of weights has a row for every float of its padded output, so that no kernel looks past the end.
+    // A matrix has a row for every float of its padded output, so that no kernel looks past the end.
     height: padded(tensors.length * height),
     storage,
   };
 }
 
+/** [rows, columns] matrices of the same shape, joined by rows; heads padded where a head size is given. */
+export const matrix = (
+  tensors: readonly string[],
+  rows: number,
+  columns: number,
+  { rowHead, columnHead, storage }: { rowHead?: number; columnHead?: number; storage?: Storage } = {},
+): Weight =>
+  joined(tensors, [rows, columns], {
+    rowGroup: groupOf(rowHead),
+    columnGroup: groupOf(columnHead ?? columns),
+    storage,
+  });
+
 /** Vectors of the same length, joined. */
-export function vector(tensors: readonly string[], length: number, head?: number): Weight {
-  const rowGroup = head === undefined ? { size: length, padded: length } : groupOf(head);
-  const height = extent(length, rowGroup);
-  return {
-    name: tensors.join('+'),
-    parts: tensors.map((tensor, i) => ({ tensor, shape: [length], rowOffset: i * height })),
-    first: 0,
-    count: length,
-    columns: 1,
-    rowGroup,
-    columnGroup: { size: 1, padded: 1 },
-    stride: 1,
-    height: padded(tensors.length * height),
-    storage: PLAIN,
-  };
-}
+export const vector = (tensors: readonly string[], length: number, head?: number): Weight =>
+  joined(tensors, [length], { rowGroup: groupOf(head) });
 
 /** A part of a vector: the bias of one slice of a table. */
-export const vectorSlice = (tensor: string, length: number, first: number, count: number): Weight => ({
-  ...vector([tensor], length),
-  name: count === length ? tensor : `${tensor}[${first}..${first + count}]`,
-  first,
-  count,
-  height: padded(count),
-});
+export const vectorSlice = (tensor: string, length: number, first: number, count: number): Weight =>
+  joined([tensor], [length], { first, count });
 
 /** A table [rows, columns] in slices of at most so many rows: a binding, or a texture, holds no more. */
-export function table(tensor: string, rows: number, columns: number, most: number, storage = PLAIN): Weight[] {
-  const stride = padded(columns);
+export function table(tensor: string, rows: number, columns: number, most: number, storage?: Storage): Weight[] {
   // A multiple of four, so that every slice but the last is free of padding.
   const together = Math.max(4, 4 * Math.floor(most / 4));
-  const slices: Weight[] = [];
-  for (let first = 0; first < rows; first += together) {
+  return Array.from({ length: Math.ceil(rows / together) }, (_, i) => {
+    const first = i * together;
     const count = Math.min(together, rows - first);
-    const whole = count === rows;
-    slices.push({
-      name: whole ? tensor : `${tensor}[${first}..${first + count}]`,
-      parts: [{ tensor, shape: [rows, columns], rowOffset: 0 }],
-      first,
-      count,
-      columns,
-      rowGroup: { size: rows, padded: rows },
-      columnGroup: groupOf(columns),
-      stride,
-      // A decoder tied to the table reads a row for every float of its padded output.
-      height: padded(count),
-      storage,
-    });
-  }
-  return slices;
+    return joined([tensor], [rows, columns], { first, count, columnGroup: groupOf(columns), storage });
+  });
 }
