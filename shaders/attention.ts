@@ -1,17 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import {
-  type Binding,
-  type Caps,
-  declarations,
-  each,
-  element,
-  f32,
-  type Kernel,
-  padded,
-  read,
-  u32,
-  write,
-} from './kernel.ts';
+import { type Caps, declarations, each, element, f32, type Kernel, padded, read, texel, u32, write } from './kernel.ts';
 
 export interface AttentionVariant {
   /** H and D, unpadded. */
@@ -33,7 +21,7 @@ export interface AttentionShape {
   /** Keys and values pass through workgroup memory. */
   readonly shared: boolean;
   /** q, k and v are read as a texture. */
-  readonly texels: boolean;
+  readonly textures: Caps['textures'];
 }
 
 /**
@@ -42,10 +30,10 @@ export interface AttentionShape {
  */
 export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
   // Four keys and values of more than 512 floats would not fit into workgroup memory.
-  const texels = caps.textures;
-  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256, texels };
-  if (caps.adapter === 'llvmpipe') return { lanes: 8, queries: 2, shared: false, texels };
-  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false, texels };
+  const { textures } = caps;
+  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256, textures };
+  if (caps.adapter === 'llvmpipe') return { lanes: 8, queries: 2, shared: false, textures };
+  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false, textures };
 }
 
 /**
@@ -63,10 +51,10 @@ export function attentionShape({ headSize }: AttentionVariant, caps: Caps): Atte
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape): Kernel {
   const { heads, headSize, probabilities, relative } = variant;
-  const { lanes, queries, shared, texels } = shape;
+  const { lanes, queries, shared, textures } = shape;
   const D4 = padded(headSize) / 4;
   const S4 = 3 * heads * D4;
-  const qkv: Binding = texels ? { name: 'qkv', access: 'texel', type: 'rgba32float' } : read('qkv');
+  const qkv = textures ? texel('qkv', 'rgba32float', textures) : read('qkv');
   const load = (index: string) => element(qkv, index);
   const bindings = [
     read('tiles', 'array<vec4u>'),

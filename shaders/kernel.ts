@@ -11,7 +11,7 @@
  * A row of any matrix is padded to a multiple of four floats, so that it can be read as vec4f; the padding is always zero.
  */
 
-/** How an array of matrix elements lies in a storage texture, where texel loads are cheaper than loads from a storage buffer. */
+/** How an array of matrix elements lies in a texture, where texel loads are cheaper than loads from a storage buffer. */
 export type TexelFormat = 'rgba32float' | 'rgba16float' | 'r32uint';
 
 /** One storage buffer or texture. Its place in the list is its @binding, after the uniform `params` at 0. */
@@ -21,6 +21,8 @@ export interface Binding {
   readonly access: 'read' | 'write' | 'texel';
   /** WGSL type: `array<vec4f>`; or the format of a texture. */
   readonly type: string;
+  /** Of a texture: see Caps. */
+  readonly kind?: Caps['textures'];
 }
 
 /** Texels of one line of a texture that stands for an array; with the 8192 lines that every device has, 2^24 elements. */
@@ -63,10 +65,10 @@ export interface Caps {
   readonly workgroupStorageBytes: number;
   readonly maxBindingBytes: number;
   /**
-   * The operands of a linear are read as read-only storage textures, as language feature readonly_and_readwrite_storage_textures
-   * has them: on llvmpipe a texel costs a small part of a load from a storage buffer.
+   * Where a texel costs less than a load from a storage buffer, the kind of texture that linears and attention read their operands
+   * from: what sampled ones have in levels costs llvmpipe twice the load itself; storage ones have to be in the language.
    */
-  readonly textures: boolean;
+  readonly textures?: 'sampled' | 'storage' | undefined;
   /** Invocations of a subgroup, where they are the same number in every kernel; else 0. */
   readonly subgroup: number;
   /** The feature shader-f16. */
@@ -78,12 +80,13 @@ export interface Caps {
 /** The WGSL of a list of bindings and params: the only place where either is spelled out. */
 export function declarations(bindings: readonly Binding[], params: readonly Param[]): string {
   const fields = params.map(({ name, type }) => `${name}: ${type},`).join(' ');
-  const operands = bindings.map(({ name, access, type }, i) => {
+  const operands = bindings.map(({ name, access, type, kind }, i) => {
     const at = `@group(0) @binding(${i + 1}) var`;
     if (access !== 'texel') return `${at}<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: ${type};`;
-    const [given, swizzle] = type === 'r32uint' ? ['u32', '.x'] : ['vec4f', ''];
-    return `${at} ${name}: texture_storage_2d<${type}, read>;
-fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u))${swizzle}; }`;
+    const [number, given, swizzle] = type === 'r32uint' ? ['u32', 'u32', '.x'] : ['f32', 'vec4f', ''];
+    const [texture, level] = kind === 'storage' ? [`storage_2d<${type}, read>`, ''] : [`2d<${number}>`, ', 0'];
+    return `${at} ${name}: texture_${texture};
+fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u)${level})${swizzle}; }`;
   });
   return [`struct Params { ${fields} }`, '@group(0) @binding(0) var<uniform> params: Params;', ...operands].join('\n');
 }
@@ -106,6 +109,12 @@ export function packParams(
 
 export const read = (name: string, type = 'array<vec4f>'): Binding => ({ name, access: 'read', type });
 export const write = (name: string, type = 'array<vec4f>'): Binding => ({ name, access: 'write', type });
+export const texel = (name: string, type: TexelFormat, kind: Caps['textures']): Binding => ({
+  name,
+  access: 'texel',
+  type,
+  kind,
+});
 export const u32 = (name: string): Param => ({ name, type: 'u32' });
 export const f32 = (name: string): Param => ({ name, type: 'f32' });
 

@@ -6,7 +6,6 @@ export const GPU: Caps = {
   maxInvocations: 256,
   workgroupStorageBytes: 16384,
   maxBindingBytes: 1 << 27,
-  textures: false,
   subgroup: 0,
   f16: false,
   dot4I8: false,

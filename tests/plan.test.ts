@@ -15,7 +15,7 @@ const ADAPTERS: Caps[] = [
   GPU,
   { ...GPU, maxInvocations: 128 },
   { ...GPU, adapter: 'swiftshader' },
-  { ...GPU, adapter: 'llvmpipe', textures: true },
+  { ...GPU, adapter: 'llvmpipe', textures: 'storage' },
 ];
 const config = readConfig({
   model_type: 'bert',

@@ -26,10 +26,10 @@ import { packRows } from '../packed.ts';
 const ROWS = [1, 7, 63, 65, 257];
 
 const TIERS: Record<string, (real: Caps) => Caps> = {
-  swiftshader: caps => ({ ...caps, adapter: 'swiftshader', textures: false }),
-  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', textures: true, subgroup: 0 }),
-  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: false }),
-  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128, textures: false }),
+  swiftshader: caps => ({ ...caps, adapter: 'swiftshader', textures: 'sampled' }),
+  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', textures: 'storage', subgroup: 0 }),
+  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: undefined }),
+  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128, textures: undefined }),
 };
 
 async function capsOf(tier: string): Promise<Caps> {

@@ -52,13 +52,14 @@ function describe(device: GPUDevice, owned: boolean, info: Partial<GPUAdapterInf
   const { limits, features } = device;
   const adapter = kindOf(adapterName, info.isFallbackAdapter);
   const speaks = (feature: string) => navigator.gpu?.wgslLanguageFeatures?.has(feature) === true;
+  const storage = speaks('readonly_and_readwrite_storage_textures');
   return {
     device,
     owned,
     adapterName,
     caps: {
       adapter,
-      textures: adapter === 'llvmpipe' && speaks('readonly_and_readwrite_storage_textures'),
+      textures: adapter === 'gpu' ? undefined : adapter === 'llvmpipe' && storage ? 'storage' : 'sampled',
       subgroup: features.has('subgroups') && least !== undefined && least === most ? least : 0,
       f16: features.has('shader-f16'),
       // SwiftShader has it, and takes three times as long as with floats.

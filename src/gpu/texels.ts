@@ -7,7 +7,7 @@ export function createTexels(device: GPUDevice, label: string, format: TexelForm
     label,
     format,
     size,
-    usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
+    usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
   });
 }
 

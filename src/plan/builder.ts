@@ -50,7 +50,7 @@ export function builder(caps: Caps, format: Format = 'f32') {
   const weights = new Map<string, Weight>();
   const quantized = new Map<Value, Value>();
   /** Of the weights of linears and of the word table, which are nearly all there is; the rest is kept in float32. */
-  const storage: Storage = { format, texels: caps.textures };
+  const storage: Storage = { format, texels: caps.textures !== undefined };
   let values = 0;
 
   /** A failure here is a mistake in a model description, not in anybody's input. */
