@@ -1,11 +1,12 @@
 import { defineConfig } from 'vite';
 import { compactWgsl } from './scripts/compact-wgsl.mjs';
 import { minifyFirst } from './scripts/minify-first.mjs';
+import { at } from './scripts/root.mjs';
 
 /** The library: one ES module that holds everything, for a plain `<script type="module">`. */
 export default defineConfig({
   publicDir: false,
-  plugins: [compactWgsl(), minifyFirst()],
+  plugins: [compactWgsl(at('shaders')), minifyFirst()],
   build: {
     target: 'es2022',
     sourcemap: true,
