@@ -46,7 +46,7 @@ function isFresh() {
 }
 
 /** The most bytes that a browser may have to download: dist/webgpu-bert.js, gzipped. The aim is 45 kB. */
-const BUDGET = 58_000;
+const BUDGET = 57_000;
 
 /** The size as a browser downloads it, in words. */
 function size() {
