@@ -164,7 +164,8 @@ describe('the short texts of the build', () => {
     expect(shortened(source)).toBe(wanted);
   });
 
-  it('keep what the host calls by its name, builtins and keywords', () => {
+  it('keep what the host calls by its name, members, builtins and keywords', () => {
+    expect(shortened('const a = wgsl`let total = params.total;`;')).toContain('let t=params.total;');
     expect(shortened("const a = [read('total'), wgsl`let total = 1;`];")).toContain('let total=1;');
     expect(shortened('const a = wgsl`let distance = 1; let b = distance(c, d);`;')).toContain('let distance=1;');
     expect(shortened(`const a = { name: \`total ${hole('n')}\`, code: wgsl\`let total = 1;\` };`)).toContain('`total ');
