@@ -1,11 +1,13 @@
 import { defineConfig } from 'vite';
 import { compactWgsl } from './scripts/compact-wgsl.mjs';
 import { minifyFirst } from './scripts/minify-first.mjs';
+import { moduleOrder } from './scripts/module-order.mjs';
+import { at } from './scripts/root.mjs';
 
 /** The library: one ES module that holds everything, for a plain `<script type="module">`. */
 export default defineConfig({
   publicDir: false,
-  plugins: [compactWgsl(), minifyFirst()],
+  plugins: [compactWgsl(at('shaders')), minifyFirst(), moduleOrder()],
   build: {
     target: 'es2022',
     sourcemap: true,

@@ -21,6 +21,8 @@ const inputs = [
   'scripts/build.mjs',
   'scripts/compact-wgsl.mjs',
   'scripts/minify-first.mjs',
+  'scripts/module-order.mjs',
+  'scripts/source-map.mjs',
   'scripts/declarations.tsconfig.json',
 ];
 
@@ -46,7 +48,7 @@ function isFresh() {
 }
 
 /** The most bytes that a browser may have to download: dist/webgpu-bert.js, gzipped. The aim is 45 kB. */
-const BUDGET = 58_000;
+const BUDGET = 56_500;
 
 /** The size as a browser downloads it, in words. */
 function size() {
@@ -80,6 +82,8 @@ async function buildBundle() {
       'it must be one file that a page can load alone: take out of src/ what splits it.',
     );
   }
+  // Whatever it does when it is loaded must find all that it needs.
+  await import(`${pathToFileURL(bundle).href}?${statSync(bundle).mtimeMs}`);
 }
 
 /** Behind a guarded dynamic import, Node's own modules are no burden for a page. @param {string} name */

@@ -1,48 +1,188 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { parseSync } from 'vite';
+
 /**
- * Takes indentation, blank lines and comments out of wgsl`…` templates at build: they are text, which a minifier leaves
- * alone. A comment with `#` in it stays, for wgsl-preprocessor reads directives there too.
- * @returns {import('vite').Plugin}
+ * Makes the WGSL in the shaders' texts short at build, which a minifier leaves alone: comments and white space go, and names that
+ * only WGSL knows become short ones. What is renamed, and why nothing else can be:
+ *
+ * - Names that the WGSL itself declares (`let`, `var`, `const`, `fn`, `struct`, parameters) and nothing else, so no keyword, type
+ *   or builtin. A member (`.x`) or an attribute (`@compute`) is no such name wherever it stands.
+ * - A name that stands anywhere in a plain string, as those of bindings and params do, is kept: the host knows it.
+ * - One table for all files, from old names to new ones that occur nowhere, no two of them equal: so pieces of text agree wherever
+ *   they come together, and the WGSL means what it meant. `sum${r}` is `sum` and a number: new names have letters alone, so
+ *   that such names too stay apart.
+ *
+ * tests/compact-wgsl.test.ts makes kernels of the texts before and after and holds them against each other, word by word;
+ * e2e/suites/kernels.ts compiles and runs the short ones.
+ * @param {string} folder the shaders @returns {import('vite').Plugin}
  */
-export function compactWgsl() {
+export function compactWgsl(folder) {
+  /** @type {Map<string, string>} */
+  let names = new Map();
   return {
     name: 'compact-wgsl',
-    apply: 'build',
+    // Before the types are taken out, for the table is made of the files as they are.
+    enforce: 'pre',
+    buildStart() {
+      const files = readdirSync(folder).filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts'));
+      names = shortNames(files.map(name => readFileSync(join(folder, name), 'utf8')));
+    },
     transform(code, id) {
-      if (!/\/shaders\/[^?]*\.ts$/.test(id.replaceAll('\\', '/')) || !code.includes('wgsl`')) return null;
-      /** @type {{ start: number, end: number, isFirst: boolean }[]} */
-      const texts = [];
-      visit(this.parse(code), node => {
-        if (node.type !== 'TaggedTemplateExpression' || node.tag.name !== 'wgsl') return;
-        const { quasis } = node.quasi;
-        quasis.forEach((/** @type {Node} */ { start, end }, /** @type {number} */ index) => {
-          texts.push({ start, end, isFirst: index === 0 });
-        });
-      });
-      let result = code;
-      for (const { start, end, isFirst } of texts.sort((a, b) => b.start - a.start)) {
-        result = result.slice(0, start) + compact(code.slice(start, end), isFirst) + result.slice(end);
-      }
-      return { code: result, map: null };
+      const path = id.replaceAll('\\', '/');
+      const isShader = path === `${folder.replaceAll('\\', '/')}/${basename(path)}` && path.endsWith('.ts');
+      return isShader ? { code: compact(code, names), map: null } : null;
     },
   };
 }
 
 /** @typedef {Record<string, any> & { type: string, start: number, end: number }} Node */
+/**
+ * One string or template: its pieces between two `${}`; what they say; whether it is WGSL, or what a kernel is called or a message.
+ * @typedef {{ pieces: { start: number, end: number }[], text: string, isWgsl: boolean, isName: boolean, isTagged: boolean }} Text
+ */
 
-/** @param {unknown} value @param {(node: Node) => void} see */
-function visit(value, see) {
-  if (Array.isArray(value)) for (const item of value) visit(item, see);
-  if (value === null || typeof value !== 'object') return;
-  if ('type' in value && typeof value.type === 'string') see(/** @type {Node} */ (value));
-  if (!Array.isArray(value)) for (const item of Object.values(value)) visit(item, see);
+/** These stand for a `${}`, and for one in a comment, which goes with it. */
+const [HOLE, IN_COMMENT] = ['\uE000', '\uE001'];
+const KEYWORDS = new Set(
+  `alias break case const continue continuing default diagnostic discard else enable false fn for if let loop override
+  requires return struct switch true var while`.split(/\s+/),
+);
+const DECLARED = /\b(?:let|const|fn|struct|var(?:\s*<[^>]*>)?)\s+([a-z]\w*)|(?<![\w.\uE000])([a-z]\w*)\s*:(?!:)/gi;
+const COMMENT = /\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+const WORDS = /[a-z_]\w*/gi;
+
+/**
+ * Every string and template of a shader file. A template is WGSL, unless it is what a kernel is called or a message; a string
+ * is where it has a character that no name has.
+ * @param {string} code @returns {Text[]}
+ */
+function textsOf(code) {
+  /** @type {Text[]} */
+  const texts = [];
+  const textOf = (/** @type {Text['pieces']} */ pieces) =>
+    pieces.map(({ start, end }) => code.slice(start, end)).join(HOLE);
+  /** @param {unknown} value @param {boolean} isName @param {boolean} isTagged */
+  const visit = (value, isName, isTagged = false) => {
+    if (Array.isArray(value)) for (const item of value) visit(item, isName);
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return;
+    const node = /** @type {Node} */ (value);
+    if (['ImportDeclaration', 'ExportAllDeclaration'].includes(node.type)) return;
+    if (node.type === 'TemplateLiteral') {
+      const pieces = /** @type {Node[]} */ (node.quasis).map(({ start, end }) => ({ start, end }));
+      texts.push({ pieces, text: textOf(pieces), isWgsl: !isName, isName, isTagged });
+    } else if (node.type === 'Literal' && typeof node.value === 'string') {
+      const pieces = [{ start: node.start + 1, end: node.end - 1 }];
+      const text = textOf(pieces);
+      texts.push({ pieces, text, isWgsl: !isName && /[([;+.]/.test(text), isName, isTagged: false });
+    }
+    const isLabel = node.type === 'Property' && node.key.name === 'name' && node.value.type === 'TemplateLiteral';
+    const named = isName || isLabel || node.type === 'ThrowStatement';
+    for (const key of Object.keys(node)) {
+      visit(node[key], named, node.type === 'TaggedTemplateExpression' && key === 'quasi' && node.tag.name === 'wgsl');
+    }
+  };
+  visit(parseSync('shader.ts', code, { astType: 'js' }).program, false);
+  return texts;
+}
+
+/** The short name of every name that may have one. @param {string[]} sources of all shader files @returns {Map<string, string>} */
+export function shortNames(sources) {
+  const texts = sources.flatMap(textsOf).map(each => ({ ...each, text: each.text.replace(COMMENT, ' ') }));
+  const wgsl = texts.filter(each => each.isWgsl).map(each => each.text);
+  const declared = new Set(wgsl.flatMap(text => [...text.matchAll(DECLARED)].map(match => match[1] ?? match[2] ?? '')));
+  const functions = new Set(wgsl.flatMap(text => [...text.matchAll(/\bfn\s+(\w+)/g)].map(match => match[1])));
+  for (const text of wgsl) {
+    // What is called and declared as something else is a builtin somewhere.
+    for (const [, name = ''] of text.matchAll(/\b(\w+)\s*\(/g)) if (!functions.has(name)) declared.delete(name);
+    for (const [, name = ''] of text.matchAll(/@\s*(\w+)/g)) declared.delete(name);
+  }
+  // The entry point is asked for by its name.
+  for (const name of [...KEYWORDS, 'main']) declared.delete(name);
+  for (const { text, isWgsl, isName } of texts) {
+    if (!isWgsl && !isName) for (const [word] of text.matchAll(WORDS)) declared.delete(word);
+  }
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const [word] of wgsl.join('\n').matchAll(WORDS)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  const wanted = [...declared]
+    .filter(name => name.length > 1)
+    .sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || (a < b ? -1 : 1));
+  const taken = [...counts.keys(), ...texts.flatMap(({ text }) => text.match(WORDS) ?? [])];
+  /** A short name followed by a number must be no other name either. @param {string} short */
+  const isFree = short => !taken.some(name => name.startsWith(short) && /^\d*$/.test(name.slice(short.length)));
+  const letters = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
+  // Two letters of which the second is a capital are no word of WGSL.
+  const pairs = letters.slice(0, 26).flatMap(first => letters.slice(26).map(second => first + second));
+  /** @type {Map<string, string>} */
+  const names = new Map();
+  for (const name of wanted) {
+    const own = [...name].filter(letter => letters.includes(letter));
+    const short = [...own, ...letters, ...pairs].find(isFree);
+    if (!short || short.length >= name.length) continue;
+    names.set(name, short);
+    taken.push(short);
+  }
+  return names;
+}
+
+/** @param {string} code a shader file @param {Map<string, string>} names @returns {string} the file with short texts */
+export function compact(code, names) {
+  /** @type {{ start: number, end: number, text: string }[]} */
+  const edits = [];
+  for (const { pieces, text, isWgsl, isTagged } of textsOf(code)) {
+    if (!isWgsl) continue;
+    if (text.includes('\\')) throw new Error(`an escape in WGSL is not understood: ${text}`);
+    let i = 0;
+    for (const short of shorten(text, names, isTagged).split(HOLE)) {
+      // A `${}` in a comment goes with it, and with whatever would have been shortened in it.
+      const dropped = short.split(IN_COMMENT).length - 1;
+      const [start, end] = [pieces[i]?.start ?? 0, pieces[i + dropped]?.end ?? 0];
+      edits.push({ start, end, text: short.replaceAll(IN_COMMENT, '') });
+      i += dropped + 1;
+    }
+  }
+  let [result, at] = ['', 0];
+  for (const { start, end, text } of edits.sort((a, b) => a.start - b.start)) {
+    if (start < at) continue;
+    result += code.slice(at, start) + text;
+    at = end;
+  }
+  return result + code.slice(at);
+}
+
+/** What two neighbouring characters must not become. */
+const JOINED = new Set('&& || -- ++ == != >= <= -> >> << += -= *= /= %= &= |= ^= // /*'.split(' '));
+
+/** @param {string} text @param {Map<string, string>} names @param {boolean} isWhole whether nothing is put before it */
+function shorten(text, names, isWhole) {
+  const bare = text.replace(COMMENT, comment => {
+    if (comment.includes('#')) throw new Error(`wgsl-preprocessor reads the "#" of a comment: ${comment}`);
+    return comment.replace(/[^\uE000\n]/g, ' ').replaceAll(HOLE, IN_COMMENT);
+  });
+  const renamed = bare.replace(/(?<![\w.\uE000@])[a-z_]\w*/gi, word => names.get(word) ?? word);
+  return renamed.replace(/[\s\uE001]+/g, (space, at) => {
+    const dropped = space.replace(/\s/g, '');
+    const before = renamed[at - 1];
+    const after = renamed[at + space.length];
+    return dropped + separator(before, after, space.includes('\n'), space.length, renamed.slice(0, at), isWhole);
+  });
 }
 
 /**
- * One piece of a template, between two `${}`. Only what lies whole inside it is changed: a last line without its line
- * break goes on behind the `${}`. Line breaks become escapes: terser loses count of its lines in a template of several.
- * @param {string} text @param {boolean} isFirst
+ * What stays of the white space between two characters. Lines stay, for the error of a kernel that does not compile shows one.
+ * @param {string | undefined} before @param {string | undefined} after @param {boolean} isBreak @param {number} length
+ * @param {string} left @param {boolean} isWhole
  */
-export function compact(text, isFirst) {
-  const whole = text.replace(/[ \t]*\/\/[^\n#`]*(?=\n)/g, '').replace(/[ \t]*\n\s*/g, '\n');
-  return (isFirst ? whole.replace(/^\s+/, '') : whole).replaceAll('\n', '\\n');
+function separator(before, after, isBreak, length, left, isWhole) {
+  const kept = isBreak ? '\\n' : ' ';
+  // Two and more are indentation.
+  if (before === undefined) return isWhole || length > 1 ? '' : kept;
+  if (isBreak) return kept;
+  if (after === undefined || after === '#' || /#\w+(\s*\uE000)?$/.test(left)) return kept;
+  if (before === HOLE && after === HOLE) return kept;
+  if (before === HOLE) return /\w/.test(after) ? kept : '';
+  if (after === HOLE) return /\w|-/.test(before) ? kept : '';
+  if (/\w/.test(before) && /\w/.test(after)) return kept;
+  return JOINED.has(before + after) ? kept : '';
 }

@@ -1,39 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { at } from './root.mjs';
+import { decode } from './source-map.mjs';
 import { command, say } from './step.mjs';
 
 /**
- * Which module each stretch of the minified file comes from, by the source map (its mappings are base64 VLQ:
- * https://tc39.es/ecma426/).
+ * Which module each stretch of the minified file comes from, by the source map.
  * @param {string} code @param {{ sources: string[], mappings: string }} map
  */
 function* stretches(code, { sources, mappings }) {
-  const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-  const rows = mappings.split(';');
-  let source = 0;
-  for (const [row, text] of code.split('\n').entries()) {
-    let [from, column, name] = [0, 0, 'what has no source'];
-    for (const segment of rows[row]?.split(',').filter(Boolean) ?? []) {
-      const numbers = [0];
-      let shift = 0;
-      for (const digit of segment) {
-        const value = digits.indexOf(digit);
-        numbers.push(/** @type {number} */ (numbers.pop()) | ((value & 31) << shift));
-        shift += 5;
-        if (value >= 32) continue;
-        numbers.push(0);
-        shift = 0;
-      }
-      const [columns = 0, files] = numbers.slice(0, -1).map(value => (value & 1 ? -(value >> 1) : value >> 1));
-      column += columns;
-      yield { name, text: text.slice(from, column) };
-      source += files ?? 0;
-      name = files === undefined ? 'what has no source' : (sources[source] ?? '');
-      from = column;
-    }
-    yield { name, text: `${text.slice(from)}\n` };
+  let [from, name] = [0, 'what has no source'];
+  for (const { at, origin } of decode(code, mappings)) {
+    yield { name, text: code.slice(from, at) };
+    [from, name] = [at, sources[origin[0] ?? -1] ?? 'what has no source'];
   }
+  yield { name, text: code.slice(from) };
 }
 
 const gzipped = (/** @type {string} */ text) => gzipSync(text, { level: 9 }).length;
