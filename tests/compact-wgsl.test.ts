@@ -37,7 +37,8 @@ const ADAPTERS: Caps[] = [
   GPU,
   { ...GPU, maxInvocations: 128, f16: true, dot4I8: true, subgroup: 32 },
   { ...GPU, adapter: 'swiftshader', subgroup: 4 },
-  { ...GPU, adapter: 'llvmpipe', textures: true },
+  { ...GPU, adapter: 'swiftshader', subgroup: 4, textures: 'sampled' },
+  { ...GPU, adapter: 'llvmpipe', textures: 'storage' },
 ];
 const FORMATS = ['f32', 'f16', 'i8'] as const;
 const EITHER = [false, true];
