@@ -133,7 +133,7 @@ export async function pipeline<T extends Task>(
         what: 'the tokenizer has more tokens than the model has embeddings',
         actual: `${tokenizer.text.vocabSize} tokens`,
         expected: `at most ${engine.config.vocabSize}`,
-        next: 'Use the tokenizer that belongs to this model.',
+        next: 'Check that tokenizer.json and config.json belong together.',
       });
     }
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
