@@ -20,6 +20,7 @@ const inputs = [
   'package-lock.json',
   'scripts/build.mjs',
   'scripts/compact-wgsl.mjs',
+  'scripts/gzip-names.mjs',
   'scripts/minify-first.mjs',
   'scripts/module-order.mjs',
   'scripts/source-map.mjs',
@@ -48,7 +49,7 @@ function isFresh() {
 }
 
 /** The most bytes that a browser may have to download: dist/webgpu-bert.js, gzipped. The aim is 45 kB. */
-const BUDGET = 53_000;
+const BUDGET = 51_000;
 
 /** The size as a browser downloads it, in words. */
 function size() {
@@ -115,6 +116,7 @@ async function buildTypes() {
 /** Builds dist/ where its sources have changed since. @returns {Promise<string>} What was done, in words. */
 export async function build() {
   if (isFresh()) return `up to date, ${size()}`;
+  say('about half a minute, most of it for making the file small');
   const hash = inputsHash();
   await buildBundle();
   await buildTypes();
