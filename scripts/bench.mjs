@@ -205,7 +205,7 @@ async function measure(chosen) {
     }
     if (wants('sweep')) {
       await step('sweep', `lists of 16 to ${mostTokens} tokens`, async () => {
-        result.sweep = await inFreshPage(browser, server.origin, 'benchSweep', mostTokens, Math.min(runs, 5));
+        result.sweep = await inFreshPage(browser, server.origin, 'benchSweep', mostTokens, Math.min(runs, 3));
       });
     }
     if (wants('kernels')) {

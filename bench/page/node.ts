@@ -65,7 +65,7 @@ export async function benchNode(
     floorMs,
     loadMs,
     warm,
-    sweep: await sweep(extractor, mostTokens, Math.min(runs, 5)),
+    sweep: await sweep(extractor, mostTokens, Math.min(runs, 3)),
     gpuBytes: await extractor.model.bytes(),
   };
   await extractor.dispose();

@@ -14,24 +14,36 @@ export interface SweepFigure {
 /** One text's length in the lists of the sweep. */
 const EACH = 16;
 
-/** Time per token of lists of 1, 2, 4, … texts of 16 tokens: up to `mostTokens` together, fewer runs for longer lists. */
-export async function benchSweep(mostTokens: number, runs: number): Promise<SweepFigure[]> {
-  return sweep(await loadExtractor(await open('ours'), 'ours'), mostTokens, runs);
+/** What a list takes of a round, at most, unless a single call takes longer. */
+const ROUND_MS = 1500;
+
+/**
+ * Time per token of lists of 1, 2, 4, … texts of 16 tokens, up to `mostTokens` together. All lists in turns, short ones as many calls
+ * as take about as long as a call of a long one, so that a processor whose speed changes has the same speed for all.
+ */
+export async function benchSweep(mostTokens: number, rounds: number): Promise<SweepFigure[]> {
+  return sweep(await loadExtractor(await open('ours'), 'ours'), mostTokens, rounds);
 }
 
-export async function sweep(extractor: Extractor, mostTokens: number, runs: number): Promise<SweepFigure[]> {
-  const figures: SweepFigure[] = [];
+export async function sweep(extractor: Extractor, mostTokens: number, rounds: number): Promise<SweepFigure[]> {
+  const lists: { tokens: number; texts: string[]; times: number[] }[] = [];
   for (let tokens = EACH; tokens <= mostTokens; tokens *= 2) {
-    const texts = Array.from({ length: tokens / EACH }, (_, i) => sentence(EACH, i));
-    const counted = Math.max(1, Math.min(runs, Math.round((runs * 512) / tokens)));
-    const times: number[] = [];
-    for (let run = -1; run < counted; run++) {
-      const began = performance.now();
-      await extractor(texts, OPTIONS);
-      if (run >= 0) times.push(performance.now() - began);
-    }
-    const medianMs = median(times);
-    figures.push({ tokens, texts: texts.length, medianMs, msPerToken: medianMs / tokens, runs: counted });
+    lists.push({ tokens, texts: Array.from({ length: tokens / EACH }, (_, i) => sentence(EACH, i)), times: [] });
   }
-  return figures;
+  for (const { texts } of lists) await extractor(texts, OPTIONS);
+  for (let round = 0; round < rounds; round++) {
+    for (const { texts, times } of lists) {
+      for (let spent = 0, count = 0; spent < ROUND_MS && count < 25; count++) {
+        const began = performance.now();
+        await extractor(texts, OPTIONS);
+        const ms = performance.now() - began;
+        times.push(ms);
+        spent += ms;
+      }
+    }
+  }
+  return lists.map(({ tokens, texts, times }) => {
+    const medianMs = median(times);
+    return { tokens, texts: texts.length, medianMs, msPerToken: medianMs / tokens, runs: times.length };
+  });
 }
