@@ -49,7 +49,7 @@ function isFresh() {
 }
 
 /** The most bytes that a browser may have to download: dist/webgpu-bert.js, gzipped. The aim is 45 kB. */
-const BUDGET = 51_000;
+const BUDGET = 50_500;
 
 /** The size as a browser downloads it, in words. */
 function size() {

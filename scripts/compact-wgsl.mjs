@@ -13,6 +13,8 @@ import { parseSync } from 'vite';
  *   they come together, and the WGSL means what it meant. `sum${r}` is `sum` and a number: new names have letters alone, so
  *   that such names too stay apart.
  *
+ * Then the directives of wgsl-preprocessor become conditionals of JavaScript, so that the bundle need not carry it: see `resolved`.
+ *
  * tests/compact-wgsl.test.ts makes kernels of the texts before and after and holds them against each other, word by word;
  * e2e/suites/kernels.ts compiles and runs the short ones.
  * @param {string} folder the shaders @returns {import('vite').Plugin}
@@ -31,7 +33,7 @@ export function compactWgsl(folder) {
     transform(code, id) {
       const path = id.replaceAll('\\', '/');
       const isShader = path === `${folder.replaceAll('\\', '/')}/${basename(path)}` && path.endsWith('.ts');
-      return isShader ? { code: compact(code, names), map: null } : null;
+      return isShader ? { code: resolved(compact(code, names)), map: null } : null;
     },
   };
 }
@@ -149,6 +151,87 @@ export function compact(code, names) {
     at = end;
   }
   return result + code.slice(at);
+}
+
+const PREPROCESSOR = 'wgsl-preprocessor/wgsl-preprocessor.js';
+/** A directive, and the rest of its line: in a short text a break is written as `\n`. */
+const DIRECTIVE = /#(\w+)((?: |\\n)*)/g;
+
+/**
+ * A shader file that needs no preprocessor: of every template with its tag a plain one is made, in which
+ *
+ *   #if ${a}          ${(a)?`
+ *   one               one
+ *   #elif ${b}        `:(b)?`
+ *   two               two
+ *   #else             `:`
+ *   three             three
+ *   #endif            `}
+ *
+ * Only the lines of the directives go. @param {string} code a shader file with short texts @returns {string}
+ */
+export function resolved(code) {
+  /** @type {Node[]} */
+  const found = [];
+  const visit = (/** @type {unknown} */ value) => {
+    if (typeof value !== 'object' || value === null) return;
+    const node = /** @type {Node} */ (value);
+    if (node.type === 'ImportDeclaration' && node.source.value === PREPROCESSOR) found.push(node);
+    if (node.type === 'TaggedTemplateExpression' && node.tag.name === 'wgsl') found.push(node);
+    for (const child of Object.values(node)) visit(child);
+  };
+  visit(parseSync('shader.ts', code, { astType: 'js' }).program);
+  found.sort((a, b) => a.start - b.start);
+  /** The code from `start` to `end`, without what is found in it. @param {number} start @param {number} end @returns {string} */
+  const made = (start, end) => {
+    let [result, at] = ['', start];
+    for (const node of found) {
+      if (node.start < at || node.end > end) continue;
+      result += code.slice(at, node.start);
+      if (node.quasi) result += conditionals(code, node.quasi, made);
+      at = node.end;
+    }
+    return result + code.slice(at, end);
+  };
+  return made(0, code.length);
+}
+
+/** @param {string} code @param {Node} template @param {(start: number, end: number) => string} made what becomes of an expression's code */
+function conditionals(code, { quasis, expressions }, made) {
+  /** For every #if that is open, whether its #else has been. @type {boolean[]} */
+  const open = [];
+  let result = '';
+  /** Whether a directive ended with the expression before: then the rest of its line comes first. */
+  let isLineEnd = false;
+  quasis.forEach((/** @type {Node} */ quasi, /** @type {number} */ i) => {
+    const text = code.slice(quasi.start, quasi.end);
+    let at = isLineEnd ? (/^(?: |\\n)*/.exec(text)?.[0].length ?? 0) : 0;
+    isLineEnd = false;
+    const expression = expressions[i];
+    const hole = expression && made(expression.start, expression.end);
+    for (const match of text.matchAll(DIRECTIVE)) {
+      const [line, name = ''] = match;
+      result += text.slice(at, match.index);
+      at = match.index + line.length;
+      const isCondition = name === 'if' || name === 'elif';
+      const fits = isCondition ? hole !== undefined && at === text.length : ['else', 'endif'].includes(name);
+      if (!fits || (name !== 'if' && (open.length === 0 || (name !== 'endif' && open.at(-1))))) {
+        throw new Error(`wgsl-preprocessor would not take this #${name}: ${text}`);
+      }
+      if (isCondition) {
+        isLineEnd = true;
+        result += `${name === 'if' ? '${' : '`:'}(${hole})?\``;
+        if (name === 'if') open.push(false);
+      } else if (name === 'else') {
+        open[open.length - 1] = true;
+        result += '`:`';
+      } else result += open.pop() ? '`}' : '`:``}';
+    }
+    result += text.slice(at);
+    if (hole !== undefined && !isLineEnd) result += `\${${hole}}`;
+  });
+  if (open.length > 0) throw new Error(`an #if without its #endif: ${code.slice(quasis[0].start, quasis.at(-1).end)}`);
+  return `\`${result}\``;
 }
 
 /** What two neighbouring characters must not become. */

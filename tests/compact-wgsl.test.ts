@@ -1,6 +1,7 @@
 import { build, type Rolldown } from 'vite';
 import { describe, expect, it } from 'vitest';
-import { compact, compactWgsl, shortNames } from '../scripts/compact-wgsl.mjs';
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { compact, compactWgsl, resolved, shortNames } from '../scripts/compact-wgsl.mjs';
 import { at } from '../scripts/root.mjs';
 import { attention, attentionShape } from '../shaders/attention.ts';
 import { embed } from '../shaders/embed.ts';
@@ -185,5 +186,70 @@ describe('the short texts of the build', () => {
   it('leave files without WGSL as they are', () => {
     const source = `import { x } from './total.ts';\nthrow new Error(\`param ${hole('x')} has no value\`);\n`;
     expect(shortened(source)).toBe(source);
+  });
+
+  describe('without the preprocessor', () => {
+    const line = (...lines: string[]) => lines.join('\\n');
+    /** The lines that a text has, for each of the eight conditions. */
+    const lines = (expression: string, tag?: typeof wgsl) => {
+      const text = new Function('wgsl', 'a', 'b', 'c', `return ${expression}`);
+      return Array.from({ length: 8 }, (_, i) =>
+        String(text(tag, i & 1, i & 2, i & 4))
+          .split('\n')
+          .map(each => each.trim())
+          .filter(Boolean),
+      );
+    };
+
+    it.each([
+      ['an #if', line('x', `#if ${hole('a')}`, 'y', '#endif', 'z')],
+      ['an #else', line(`#if ${hole('a')}`, 'y', '#else', `z ${hole('b')}`, '#endif')],
+      ['an #elif', line(`#if ${hole('a')}`, '1', `#elif ${hole('b')}`, '2', `#elif ${hole('c')}`, '3', '#endif', 'z')],
+      [
+        'all of them in one another',
+        line(
+          hole('a'),
+          `#if ${hole('a ? b : c')}`,
+          `#if ${hole('(a, b)')}`,
+          `1${hole('a')}2`,
+          '#else',
+          `#if ${hole('c')}`,
+          '3',
+          '#endif',
+          '#endif',
+          `#elif ${hole('a || b')}`,
+          hole('b'),
+          '#else',
+          '4',
+          '#endif',
+          hole('c'),
+        ),
+      ],
+      [
+        'texts in texts',
+        line(`#if ${hole('a')}`, hole(`wgsl\`${line(`#if ${hole('b')}`, '1', '#endif', '2')}\``), '#endif'),
+      ],
+    ])('%s gives the same lines', (_, text) => {
+      const source = `wgsl\`${text}\``;
+      const result = resolved(source);
+      expect(result).not.toMatch(/wgsl|#/);
+      expect(lines(result)).toEqual(lines(source, wgsl));
+    });
+
+    it.each([
+      ['an #if without an #endif', `#if ${hole('a')}\\n1`],
+      ['an #endif alone', '1\\n#endif'],
+      ['an #else after an #else', `#if ${hole('a')}\\n#else\\n#else\\n#endif`],
+      ['a condition that is no expression', '#if a\\n#endif'],
+      ['an unknown directive', '#define a'],
+    ])('%s is refused', (_, text) => {
+      expect(() => resolved(`wgsl\`${text}\``)).toThrow(/#/);
+    });
+
+    it('the import goes', () => {
+      expect(resolved("import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';\nconst a = wgsl`b`;")).toBe(
+        '\nconst a = `b`;',
+      );
+    });
   });
 });
