@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { cpus, setPriority } from 'node:os';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildForNode } from '../bench/build-pages.mjs';
 import { benchPackages } from '../bench/packages.mjs';
@@ -45,8 +45,6 @@ await command(async () => {
       at('.cache', 'models', 'sentence-transformers', 'all-MiniLM-L6-v2', 'config.json'),
       'utf8',
     );
-    // While it waits Dawn asks for events in a loop; where the adapter is the CPU, the shaders' threads shall have that core.
-    setPriority(19);
     report = await benchNode(models, JSON.parse(config), lists, { runs, mostTokens });
   });
   if (!report) throw new Error('the measurements gave nothing');

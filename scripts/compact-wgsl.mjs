@@ -155,7 +155,7 @@ export function compact(code, names) {
 
 const PREPROCESSOR = 'wgsl-preprocessor/wgsl-preprocessor.js';
 /** A directive, and the rest of its line: in a short text a break is written as `\n`. */
-const DIRECTIVE = /#(\w+)((?: |\\n)*)/g;
+const DIRECTIVE = /#([^\s\\]*)((?: |\\n)*)/g;
 
 /**
  * A shader file that needs no preprocessor: of every template with its tag a plain one is made, in which
@@ -168,7 +168,7 @@ const DIRECTIVE = /#(\w+)((?: |\\n)*)/g;
  *   three             three
  *   #endif            `}
  *
- * Only the lines of the directives go. @param {string} code a shader file with short texts @returns {string}
+ * Only the lines of the directives go, so each has to be alone on its line. @param {string} code a shader file with short texts @returns {string}
  */
 export function resolved(code) {
   /** @type {Node[]} */
@@ -177,8 +177,12 @@ export function resolved(code) {
     if (typeof value !== 'object' || value === null) return;
     const node = /** @type {Node} */ (value);
     if (node.type === 'ImportDeclaration' && node.source.value === PREPROCESSOR) found.push(node);
-    if (node.type === 'TaggedTemplateExpression' && node.tag.name === 'wgsl') found.push(node);
-    for (const child of Object.values(node)) visit(child);
+    const isTagged = node.type === 'TaggedTemplateExpression' && node.tag.name === 'wgsl';
+    if (isTagged) found.push(node);
+    if (node.type === 'Identifier' && node.name === 'wgsl')
+      throw new Error('wgsl is used as something else than a tag');
+    if (node.type === 'ImportDeclaration') return;
+    for (const child of Object.values(isTagged ? node.quasi : node)) visit(child);
   };
   visit(parseSync('shader.ts', code, { astType: 'js' }).program);
   found.sort((a, b) => a.start - b.start);
@@ -203,21 +207,31 @@ function conditionals(code, { quasis, expressions }, made) {
   let result = '';
   /** Whether a directive ended with the expression before: then the rest of its line comes first. */
   let isLineEnd = false;
+  const refuse = (/** @type {string} */ text) => {
+    throw new Error(`a directive that wgsl-preprocessor would not take, or that is not alone on its line: ${text}`);
+  };
   quasis.forEach((/** @type {Node} */ quasi, /** @type {number} */ i) => {
     const text = code.slice(quasi.start, quasi.end);
-    let at = isLineEnd ? (/^(?: |\\n)*/.exec(text)?.[0].length ?? 0) : 0;
+    const [end = ''] = (isLineEnd && /^(?: |\\n)*/.exec(text)) || [];
+    if (isLineEnd && !end.includes('\\n')) refuse(text);
+    let at = end.length;
+    let isLineStart = isLineEnd || i === 0;
     isLineEnd = false;
     const expression = expressions[i];
     const hole = expression && made(expression.start, expression.end);
     for (const match of text.matchAll(DIRECTIVE)) {
       const [line, name = ''] = match;
-      result += text.slice(at, match.index);
+      const before = text.slice(at, match.index);
+      result += before;
       at = match.index + line.length;
+      const isLast = at === text.length;
       const isCondition = name === 'if' || name === 'elif';
-      const fits = isCondition ? hole !== undefined && at === text.length : ['else', 'endif'].includes(name);
-      if (!fits || (name !== 'if' && (open.length === 0 || (name !== 'endif' && open.at(-1))))) {
-        throw new Error(`wgsl-preprocessor would not take this #${name}: ${text}`);
-      }
+      const fits = isCondition ? isLast && hole !== undefined : ['else', 'endif'].includes(name);
+      const continues = name === 'if' || (open.length > 0 && (name === 'endif' || !open.at(-1)));
+      const begins = /\\n *$/.test(before) || (isLineStart && /^ *$/.test(before));
+      const ends = isCondition || line.includes('\\n') || (isLast && hole === undefined);
+      if (!fits || !continues || !begins || !ends) refuse(text);
+      isLineStart = true;
       if (isCondition) {
         isLineEnd = true;
         result += `${name === 'if' ? '${' : '`:'}(${hole})?\``;

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { analyze } from 'eslint-scope';
-import { parseSync } from 'vite';
+import { minifySync, parseSync } from 'vite';
 
 /** Rounds that are guided by counts of what repeats: a second or two each. */
 const ROUNDS = 4;
@@ -16,7 +16,7 @@ const GIVE_WAY = 4;
  * Gives the variables of the finished bundle names that compress better. A minifier hands out the shortest names by how often a
  * variable is used, so two functions that do alike things rarely read alike. Here variables with a name of one letter take
  * another, or exchange theirs, so that more of the text repeats. The search takes the same steps every time, nothing in the file moves,
- * and in the end every name is proved to mean what it meant.
+ * and in the end it is proved to be the same program.
  * @returns {import('vite').Plugin}
  */
 export function gzipNames() {
@@ -38,8 +38,19 @@ export function renamed(code) {
   for (let round = 0; round < ROUNDS; round++) search.byCounts();
   for (let round = 0; round < GZIP_ROUNDS; round++) search.byGzip();
   const result = bytes.toString();
-  if (meanings(result) !== meanings(code)) throw new Error('gzip-names: a name does not mean what it meant');
+  if (nameless(result) !== nameless(code)) throw new Error('gzip-names: a name does not mean what it meant');
   return result;
+}
+
+/**
+ * What is the same for programs that differ in the names of their variables alone: their code with the names that rolldown's minifier
+ * gives, which knows nothing of the analysis below. @param {string} code
+ */
+function nameless(code) {
+  // Without this the parser takes two declarations of one name.
+  const { errors } = parseSync('bundle.js', code, { showSemanticErrors: true });
+  if (errors[0]) throw new Error(`gzip-names: ${errors[0].message}`);
+  return minifySync('bundle.js', code, { module: true, compress: false, mangle: { toplevel: true } }).code;
 }
 
 /**
@@ -70,7 +81,7 @@ function variablesOf(code) {
   const byPlace = new Map();
   for (const scope of scopes) {
     for (const { identifier, resolved } of scope.references) {
-      if (resolved && resolved.scope.type !== 'global') continue;
+      if (resolved) continue;
       const reach = globals.get(identifier.name) ?? new Set();
       globals.set(identifier.name, reach);
       widen(reach, scope, null);
@@ -83,6 +94,11 @@ function variablesOf(code) {
       variable.home.add(number(scope));
       widen(variable.reach, scope, scope);
       for (const { from } of references) widen(variable.reach, from, scope);
+      if (scope.type === 'catch') {
+        // What a catch declares for its parameter, its body must not declare again.
+        for (const inner of scope.childScopes)
+          if (inner.block === /** @type {any} */ (scope.block).body) variable.reach.add(number(inner));
+      }
       for (const { type, name: node, parent } of defs) {
         if (type !== 'Variable' || parent?.kind !== 'var') continue;
         // A `var` in a block is seen in the blocks around it, too.
@@ -107,21 +123,16 @@ function shorthandsOf(program) {
   const walk = (/** @type {any} */ node) => {
     if (typeof node !== 'object' || node === null) return;
     if (node.type === 'Property' && node.shorthand) places.add(node.range[0]);
-    if (/^(Im|Ex)portSpecifier$/.test(node.type) && node.range[1] === node.local.range[1]) {
-      if ((node.imported ?? node.local).range[0] === (node.exported ?? node.local).range[0]) places.add(node.range[0]);
+    if (/^(Im|Ex)portSpecifier$/.test(node.type)) {
+      if ((node.imported ?? node.exported).range[0] === node.local.range[0]) places.add(node.local.range[0]);
+    }
+    if (node.type === 'ExportNamedDeclaration' && node.declaration) {
+      throw new Error('gzip-names: an export is declared where it is exported, not listed at the end');
     }
     for (const child of Object.values(node)) walk(child);
   };
   walk(program);
   return places;
-}
-
-/** What each place of a name means: the first place of its variable; and the globals, with the scopes that see them. @param {string} code */
-function meanings(code) {
-  const { variables, globals } = variablesOf(code);
-  const own = variables.flatMap(({ places }) => [...places].map(place => [place, Math.min(...places)]));
-  const others = [...globals].map(([name, reach]) => `${name} ${[...reach].sort((a, b) => a - b)}`);
-  return JSON.stringify([own.sort(([a = 0], [b = 0]) => a - b), others.sort()]);
 }
 
 /**
@@ -141,7 +152,7 @@ function choicesOf(code, { variables, globals, shorthands }) {
   const choices = new Map();
   for (const variable of variables) {
     const { name, places } = variable;
-    if (name.length > 1 || [...places].some(place => shorthands.has(place))) continue;
+    if (name.length > 1 || !LETTERS.includes(name) || [...places].some(place => shorthands.has(place))) continue;
     const bytes = [...places].sort((a, b) => a - b).map(place => Buffer.byteLength(code.slice(0, place)));
     choices.set(variable, { name, places: bytes, apart: new Set(), taken: new Set() });
   }

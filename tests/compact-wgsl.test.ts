@@ -242,8 +242,17 @@ describe('the short texts of the build', () => {
       ['an #else after an #else', `#if ${hole('a')}\\n#else\\n#else\\n#endif`],
       ['a condition that is no expression', '#if a\\n#endif'],
       ['an unknown directive', '#define a'],
+      ['an #if behind something', `let v#if ${hole('a')}\\n1;\\n#endif`],
+      ['a condition before something', `#if ${hole('a')} + z\\n#endif`],
+      ['an #endif before something', `#if ${hole('a')}\\nx\\n#endif;`],
+      ['an #else before a value', `#if ${hole('a')}\\nx\\n#else ${hole('b')}\\n#endif`],
+      ['an #if behind a value', `${hole('a')} #if ${hole('a')}\\nx\\n#endif`],
     ])('%s is refused', (_, text) => {
-      expect(() => resolved(`wgsl\`${text}\``)).toThrow(/#/);
+      expect(() => resolved(`wgsl\`${text}\``)).toThrow(/directive|#if/);
+    });
+
+    it('the tag under another name is refused', () => {
+      expect(() => resolved('const other = wgsl;')).toThrow('tag');
     });
 
     it('the import goes', () => {

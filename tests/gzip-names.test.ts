@@ -35,6 +35,11 @@ describe('names for gzip', () => {
       'the two names of a class',
       'let a=class b{static c(){return b===this}};class d{e(){return d.f}static f=4}globalThis.found=[a.c(),new d().e()];',
     ],
+    [
+      'a catch whose body declares what its parameter might be called',
+      'let A=1;function f(){try{g()}catch(a){let b=2;return b+b*b}}function g(){try{g()}catch{let a=2;return a+a*a}}' +
+        'function h(){try{g()}catch({a,a:c}){let b=2;return b+b*b}}globalThis.found=[f(),g(),h()];',
+    ],
     ['a function that knows its name', 'let a=function b(c){return c?b(c-1)+1:0};globalThis.found=a(3);'],
     [
       'defaults of parameters',
@@ -64,6 +69,18 @@ describe('names for gzip', () => {
   it('keeps the names of exports', () => {
     const code = 'let a=1,b=2;export{a,b as c};';
     expect(renamed(code)).toMatch(/let a=1,(\w)=2;export\{a,\1 as c\};/);
+  });
+
+  it('leaves names that are no Latin letter', () => {
+    const code = 'let é=1,b=2;globalThis.found=[é,b];';
+    expect(run(renamed(code))).toEqual([1, 2]);
+    expect(renamed(code)).toContain('é=1');
+  });
+
+  it('refuses exports that are declarations, and what is no program', () => {
+    expect(() => renamed('export let a=1;export class b{}')).toThrow('export');
+    expect(() => renamed('let a=;')).toThrow();
+    expect(() => renamed('let a=1;let a=2;')).toThrow();
   });
 
   it('refuses code that could see any name', () => {

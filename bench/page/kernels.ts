@@ -55,7 +55,7 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
   const opOf = new Map<string, Op>(made.ops.map(op => [op.op === 'attention' ? op.context.name : op.y.name, op]));
   const empty = await submitFloor(device);
   const spanMs = spanFor(empty);
-  const peak = await multiplyAddPeak(device, caps.adapter, spanMs);
+  const peak = await multiplyAddPeak(device, caps.adapter, { spanMs, floorMs: empty });
   const peaks: number[] = [];
   const report: KernelReport = { peakGflops: 0, bestPeakGflops: 0, pipelines: pipelines.size, passes: [] };
 

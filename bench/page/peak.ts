@@ -29,11 +29,12 @@ ${lines(step)}
  * Measures the peak whenever it is asked to, in GFLOP/s, a multiply-add being two, with the spelling that was better in the
  * beginning. A processor's speed changes from one minute to the next, so what is held against the peak takes turns with it. Dispatches
  * are repeated in a submit until it takes `spanMs`: a browser that polls for the end of a submit makes anything shorter look longer.
+ * What a submit of nothing takes, `floorMs`, does not count.
  */
 export async function multiplyAddPeak(
   device: GPUDevice,
   adapter: Caps['adapter'],
-  spanMs: number,
+  { spanMs, floorMs }: { spanMs: number; floorMs: number },
 ): Promise<() => Promise<number>> {
   const [invocations, groups] = adapter === 'gpu' ? [256, 4096] : [16, 64];
   const buffer = device.createBuffer({ size: (invocations * groups + 2) * 16, usage: GPUBufferUsage.STORAGE });
@@ -52,7 +53,7 @@ export async function multiplyAddPeak(
       });
     await submit(1);
     const times = await repetitions(submit, spanMs);
-    const sample = async () => (times * flop) / (await submit(times)) / 1e6;
+    const sample = async () => (times * flop) / ((await submit(times)) - floorMs) / 1e6;
     found.push({ best: Math.max(await sample(), await sample(), await sample()), sample });
   }
   return found.sort((a, b) => b.best - a.best)[0]!.sample;
