@@ -1,7 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createServer } from 'vite';
-import { compactWgsl } from '../scripts/compact-wgsl.mjs';
 import { at, root } from '../scripts/root.mjs';
 import { files } from '../scripts/serve.mjs';
 import { startHub } from '../tests/hub.mjs';
@@ -46,8 +45,6 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
     optimizeDeps: { noDiscovery: true, include: [] },
     server: { host: '127.0.0.1', port: 0, hmr: false, ws: false, watch: null, fs: { strict: true, allow: [root] } },
     plugins: [
-      // The kernels that are tested are those of the build.
-      compactWgsl(at('shaders')),
       {
         name: 'files',
         configureServer({ middlewares }) {
