@@ -5,6 +5,7 @@ import { figure } from './work.mjs';
 
 const colours = {
   ours: '#0f766e',
+  'another build': '#7c3aed',
   'transformers.js webgpu': '#c2410c',
   'transformers.js webgpu all on GPU': '#e2a07a',
   'transformers.js wasm': '#7c8594',

@@ -34,7 +34,8 @@ export function comparisons({ warm, load }) {
   ])) {
     const of = (/** @type {Side} */ side) =>
       median((load.find(entry => entry.side === side)?.[when] ?? []).map(run => run.firstEmbeddingMs));
-    for (const side of peers) found.push(compare(name, of('ours'), of(side), side, 1));
+    for (const side of [...peers, /** @type {Side} */ ('another build')])
+      found.push(compare(name, of('ours'), of(side), side, 1));
   }
   for (const theirs of warm) {
     if (theirs.side === 'ours') continue;
@@ -92,7 +93,7 @@ export function markdown(result) {
     parts.push(
       '## Side by side\n',
       table(
-        ['work', 'against', 'webgpu-bert', 'transformers.js', 'ratio'],
+        ['work', 'against', 'webgpu-bert', 'the other', 'ratio'],
         compared.map(({ work, side, ours, peer, ratio, inFlight }) => {
           const isStepped = polls && inFlight === 1 && !work.startsWith('first');
           return [

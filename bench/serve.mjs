@@ -37,9 +37,9 @@ const types = new Map(
   }),
 );
 
-/** @param {string} path */
-function find(path) {
-  for (const [prefix, folder] of mounts) {
+/** @param {string} path @param {readonly [string, string][]} more */
+function find(path, more) {
+  for (const [prefix, folder] of [...more, ...mounts]) {
     if (!path.startsWith(prefix)) continue;
     const file = join(folder, normalize(`/${path.slice(prefix.length)}`));
     const info = statSync(file, { throwIfNoEntry: false });
@@ -51,10 +51,10 @@ function find(path) {
 /**
  * What a good host of static files does, on this machine: code, JSON and WASM gzipped (the weights of either side do not
  * compress), every file cacheable for a year but for the pages, isolation headers, so that WASM may use threads.
- * `taken()` is what was sent since it was last asked.
- * @returns {Promise<{ origin: string, taken(): { bytes: number, files: Record<string, number> }, close(): Promise<void> }>}
+ * `taken()` is what was sent since it was last asked. `more` are mounts beside the usual ones.
+ * @param {readonly [string, string][]} [more] @returns {Promise<{ origin: string, taken(): { bytes: number, files: Record<string, number> }, close(): Promise<void> }>}
  */
-export async function serveBench() {
+export async function serveBench(more = []) {
   /** @type {Record<string, number>} */
   let sent = {};
   /** @type {Map<string, Buffer>} */
@@ -66,7 +66,7 @@ export async function serveBench() {
       'cross-origin-opener-policy': 'same-origin',
       'cross-origin-embedder-policy': 'require-corp',
     };
-    const found = find(path === '/' ? '/index.html' : path);
+    const found = find(path === '/' ? '/index.html' : path, more);
     if (!found) return void response.writeHead(404, { ...isolation, 'content-type': 'text/plain' }).end('not found\n');
     const { file, info } = found;
     const type = types.get(extname(file));

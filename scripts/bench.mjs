@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPages } from '../bench/build-pages.mjs';
 import { benchPackages, inBench } from '../bench/packages.mjs';
 import { peerModel } from '../bench/peer-model.mjs';
-import { peers } from '../bench/report.mjs';
+import { markdown, peers } from '../bench/report.mjs';
 import { serveBench } from '../bench/serve.mjs';
 import { lists } from '../bench/work.mjs';
 import { writeResult } from '../bench/write.mjs';
@@ -20,6 +20,7 @@ const help = `npm run bench [-- options]
   --work NAME[,NAME]           only these of ${Object.keys(lists).join(', ')}
   --against NAME[,NAME]        only these of ${peers.join(', ')}
   --ours                       without transformers.js
+  --before FILE                beside another build of this library, FILE being its webgpu-bert.js: what a change costs; writes nothing
   --runs N                     counted runs of every warm call; 9 unless told
   --seconds N                  fewer runs (but three) of calls that would take longer together; 60 unless told
   --loads N                    loads of either kind, cold and cached; 3 unless told
@@ -44,6 +45,7 @@ function options() {
       work: { type: 'string', default: Object.keys(lists).join() },
       against: { type: 'string', default: peers.join() },
       ours: { type: 'boolean', default: false },
+      before: { type: 'string' },
       quick: { type: 'boolean', default: false },
       compare: { type: 'boolean', default: false },
       runs: { type: 'string' },
@@ -61,10 +63,17 @@ function options() {
   const works = values.work.split(',');
   const chosen = Object.fromEntries(Object.entries(lists).filter(([name]) => works.includes(name)));
   if (Object.keys(chosen).length !== works.length) throw new Stop(`--work is "${values.work}"`, help);
+  if (values.before !== undefined && !(values.before.endsWith('/webgpu-bert.js') && existsSync(values.before))) {
+    throw new Stop(
+      `--before is "${values.before}"`,
+      'name the webgpu-bert.js of another build, as PATH/dist/webgpu-bert.js.',
+    );
+  }
   const sides = /** @type {Side[]} */ (values.against.split(','));
   if (!sides.every(side => peers.includes(side))) throw new Stop(`--against is "${values.against}"`, help);
   return {
     ...values,
+    ours: values.ours || values.before !== undefined,
     sides,
     works: chosen,
     browser: /** @type {'chromium' | 'firefox'} */ (browser),
@@ -138,8 +147,9 @@ async function measure(chosen) {
   }
   await step('pages', 'what the browser runs', buildPages);
 
-  const server = await serveBench();
-  const against = hasPeer ? chosen.sides : [];
+  const server = await serveBench(chosen.before === undefined ? [] : [['/before/', dirname(chosen.before)]]);
+  /** @type {Side[]} */
+  const against = chosen.before !== undefined ? ['another build'] : hasPeer ? chosen.sides : [];
   /** @type {Result} */
   const result = {
     date: new Date().toISOString().slice(0, 10),
@@ -148,7 +158,7 @@ async function measure(chosen) {
     adapter: '',
     processor: `${cpus()[0]?.model} x ${cpus().length}`,
     model: 'all-MiniLM-L6-v2 in fp32',
-    peer: hasPeer ? peerName() : 'nothing',
+    peer: hasPeer ? peerName() : (chosen.before ?? 'nothing'),
     floorMs: 0,
     polls: false,
     load: [],
@@ -217,7 +227,9 @@ async function measure(chosen) {
     await browser.close();
     await server.close();
   }
-  writeResult(result, browserName);
+  // A build of some commit is no system that others have: its figures are for whoever asked.
+  if (chosen.before !== undefined) console.log(`\n${markdown(result)}`);
+  else writeResult(result, browserName);
 }
 
 function peerName() {

@@ -5,7 +5,20 @@ import type * as ours from '../../src/index.ts';
  * (bench/peer_model.py): plain `webgpu` the one that onnxruntime's optimizer makes, whose attention falls to the CPU,
  * `all on GPU` the one whose attention does not. Which is faster is for each adapter to show.
  */
-export type Side = 'ours' | 'transformers.js webgpu' | 'transformers.js webgpu all on GPU' | 'transformers.js wasm';
+export type Side =
+  | 'ours'
+  | 'another build'
+  | 'transformers.js webgpu'
+  | 'transformers.js webgpu all on GPU'
+  | 'transformers.js wasm';
+
+/** `another build` is this library at another commit, to show what a change costs or gains: `npm run bench -- --before FILE`. */
+const BUILDS: Readonly<Partial<Record<Side, string>>> = {
+  ours: '/dist/webgpu-bert.js',
+  'another build': '/before/webgpu-bert.js',
+};
+
+const isPeer = (side: Side) => !(side in BUILDS);
 
 /** The calls have the same names and shapes on both sides, so ours describe both. */
 export type Library = typeof ours;
@@ -25,14 +38,14 @@ export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
  */
 export async function open(side: Side): Promise<Library> {
   const { origin } = location;
-  const module = side === 'ours' ? '/dist/webgpu-bert.js' : '/transformers/transformers.min.js';
+  const module = BUILDS[side] ?? '/transformers/transformers.min.js';
   const library: Library = await import(/* @vite-ignore */ `${origin}${module}`);
   const { env } = library;
   env.allowLocalModels = true;
   env.allowRemoteModels = false;
   env.localModelPath = '/models/';
   env.useBrowserCache = false;
-  if (side !== 'ours') {
+  if (isPeer(side)) {
     const peer = env as unknown as PeerEnvironment;
     const { wasm } = peer.backends.onnx;
     const name = `${origin}/onnxruntime/ort-wasm-simd-threaded.asyncify`;
@@ -54,7 +67,7 @@ export const deviceOf = (side: Side): string => (side === 'transformers.js wasm'
 
 export async function loadExtractor(library: Library, side: Side): Promise<Extractor> {
   const options = { device: deviceOf(side), dtype: 'fp32' } as const;
-  return library.pipeline('feature-extraction', MODEL, side === 'ours' ? options : { ...options, ...fileOf(side) });
+  return library.pipeline('feature-extraction', MODEL, isPeer(side) ? { ...options, ...fileOf(side) } : options);
 }
 
 /** Every call of the benchmark is this one. */
