@@ -215,9 +215,10 @@ export const AutoTokenizer = {
 };
 
 export async function loadTokenizer(source: ModelSource): Promise<PreTrainedTokenizer> {
-  const [json, config] = await Promise.all([
-    source.json('tokenizer.json'),
+  // The small one first: where nothing else has told the commit of the model, its answer does.
+  const [config, json] = await Promise.all([
     source.json('tokenizer_config.json', { optional: true }),
+    source.json('tokenizer.json'),
   ]);
   return new PreTrainedTokenizer(json, config ?? {});
 }

@@ -1,4 +1,5 @@
 import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions } from './auto.ts';
+import { linkedAbort } from './checkpoint/abort.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
@@ -104,29 +105,31 @@ export async function pipeline<T extends Task>(
   if (where === undefined) {
     throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
   }
-  const source = openSource(where, options, env);
-  // One fails, the other is told to stop.
-  const stop = new AbortController();
+  // One fails, the others are told to stop.
+  const stop = linkedAbort(options.signal);
   const fail = (error: unknown) => stop.abort(error);
-  const { head } = info;
-  const sentence = head ? Promise.resolve(undefined) : readModules(source);
-  // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
-  // not matter.
-  const usable = sentence.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
-  usable.catch(fail);
-  // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
-  const loadingEngine = Engine.load(source, {
-    ...engineOptions,
-    head,
-    host: CRF_TENSORS,
-    sentence: usable,
-    signal: AbortSignal.any([stop.signal, options.signal ?? stop.signal]),
-    request: () => firstRequest(head),
-  });
-  const loadingTokenizer = loadTokenizer(source);
-  loadingTokenizer.catch(fail);
-  const engine = await loadingEngine;
+  let engine: Engine | undefined;
   try {
+    const source = openSource(where, { ...options, signal: stop.signal }, env);
+    const { head } = info;
+    // A moment later than config.json, whose answer tells the commit that all else is asked for at.
+    const sentence = head ? Promise.resolve(undefined) : Promise.resolve().then(() => readModules(source));
+    // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
+    // not matter.
+    const usable = sentence.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
+    usable.catch(fail);
+    // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
+    const loadingEngine = Engine.load(source, {
+      ...engineOptions,
+      head,
+      host: CRF_TENSORS,
+      sentence: usable,
+      signal: stop.signal,
+      request: () => firstRequest(head),
+    });
+    const loadingTokenizer = loadTokenizer(source);
+    loadingTokenizer.catch(fail);
+    engine = await loadingEngine;
     const tokenizer = await loadingTokenizer;
     if (tokenizer.text.vocabSize > engine.config.vocabSize) {
       throw new InputError({
@@ -140,7 +143,10 @@ export async function pipeline<T extends Task>(
     const callable = new PreTrainedModel(engine) as CallableModel;
     return new info.pipeline({ task: name, model: callable, tokenizer, engine, sentence }) as Pipeline<T>;
   } catch (error) {
-    engine.dispose();
+    fail(error);
+    engine?.dispose();
     throw error;
+  } finally {
+    stop.release();
   }
 }

@@ -1,5 +1,6 @@
 import { linearParams } from '../shaders/linear.ts';
 import type { Format } from '../shaders/matrix.ts';
+import { globalOf } from './globals.ts';
 import { createBuffer } from './gpu/buffers.ts';
 import type { Gpu } from './gpu/device.ts';
 import { watched } from './gpu/faults.ts';
@@ -58,7 +59,7 @@ const kept = new Map<string, string>();
 /** What is remembered; a value is remembered from now on. Pages and workers share the Cache API; it wants a URL. */
 async function memory(key: string, value?: string): Promise<string | undefined> {
   try {
-    const cache = await caches.open('webgpu-bert-tuning');
+    const cache = await globalOf('caches')!.open('webgpu-bert-tuning');
     const url = `https://webgpu-bert.invalid/${encodeURIComponent(key)}`;
     if (value) await cache.put(url, new Response(value));
     return value ?? (await (await cache.match(url))?.text()) ?? kept.get(key);
@@ -161,7 +162,7 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
     }
   };
   // Texts of the same lengths are the same kernels: if not, what is remembered is still a tiling.
-  const state = [navigator.userAgent, ...[...kernels.values()].map(({ code }) => code.length)].join();
+  const state = [globalOf('navigator')?.userAgent, ...[...kernels.values()].map(({ code }) => code.length)].join();
   const choosing = turn.then(() => remembered(`${format} ${adapterName}`, state, names, measure));
   turn = choosing;
   return { ...gpu, caps: { ...caps, tiling: await choosing } };

@@ -17,15 +17,17 @@ interface Layer {
 const ERRORS = 'src/errors.ts';
 const FIELDS = 'src/fields.ts';
 const TENSOR = 'src/tensor.ts';
+const GLOBALS = 'src/globals.ts';
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   'shaders/': { imports: ['shaders/'], packages: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
   'src/errors.ts': { imports: [] },
   'src/fields.ts': { imports: [ERRORS] },
   'src/callable.ts': { imports: [] },
+  'src/globals.ts': { imports: [] },
   'src/tensor.ts': { imports: [ERRORS] },
   'src/text/': { imports: ['src/text/', FIELDS, ERRORS] },
-  'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, ERRORS] },
+  'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, GLOBALS, ERRORS] },
   'src/plan/': { imports: ['src/plan/', 'shaders/', ERRORS] },
   'src/model/': { imports: ['src/model/', 'src/plan/', FIELDS, ERRORS], types: ['shaders/'] },
   // Of the kernels only those that place and pack weights are not in a plan.
@@ -37,6 +39,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'shaders/matrix.ts',
       'shaders/pack.ts',
       'shaders/place.ts',
+      GLOBALS,
       ERRORS,
     ],
     types: ['shaders/'],
@@ -49,7 +52,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
   'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
-  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'shaders/linear.ts'], types: ['shaders/'] },
+  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'shaders/linear.ts', GLOBALS], types: ['shaders/'] },
   'src/engine.ts': {
     imports: [
       'src/checkpoint/',

@@ -1,13 +1,15 @@
 import { describe, SourceError, wrong } from '../errors.ts';
+import { linkedAbort } from './abort.ts';
 import { joined } from './byte-reader.ts';
 import { kept } from './cache.ts';
 import type { Environment } from './environment.ts';
 import { type LocationOptions, type ModelLocation, resolveLocation } from './location.ts';
 import { progressReporter } from './progress.ts';
+import { type Clock, realClock } from './retry.ts';
 import { sha256 } from './sha256.ts';
 import { isSafePath } from './shard-index.ts';
-import type { FileStore, StoredFile } from './store.ts';
-import type { ModelSource, ProgressCallback } from './types.ts';
+import type { FileStore, KeptFile, StoredFile } from './store.ts';
+import type { ModelFile, ModelSource, ProgressCallback } from './types.ts';
 
 export interface SourceOptions extends LocationOptions {
   /** Called with transformers.js's events for every file. */
@@ -26,12 +28,48 @@ interface OpenedFile extends StoredFile {
   close(): Promise<unknown>;
 }
 
+/** What is known of a file of a model without reading it. */
+export interface SourceFile {
+  /** Bytes; undefined where the server does not say. */
+  readonly size: number | undefined;
+  readonly contentType?: string | undefined;
+  /** Whether it comes from the cache. */
+  readonly isKept: boolean;
+  /** Whether there is nothing to download: it is kept, or on the disk, or in memory. */
+  readonly isAtHand: boolean;
+}
+
+/** A source whose files can be asked about. */
+export interface ManagedSource extends ModelSource {
+  /**
+   * Undefined where there is no such file. Throws SourceError.
+   * @param kept no server is asked: only what is at hand counts
+   */
+  stat(file: string, options?: { kept?: boolean }): Promise<SourceFile | undefined>;
+  /** Removes a kept file; whether there was one. */
+  forget(file: string): Promise<boolean>;
+  /** The names of all files that are kept of the model; none where the cache cannot list. */
+  keptFiles(): Promise<readonly string[]>;
+}
+
+export interface SourceSettings {
+  /** Time and chance. Default: the real ones. */
+  clock?: Clock;
+  /** Whether files are kept that come from the web. Default: true. */
+  keeps?: boolean;
+}
+
 /**
  * The files of one model. Nothing is requested before a file is opened.
  * @throws InputError where the location or an option is malformed
  */
-export function openSource(where: ModelLocation, options: SourceOptions, env: Environment): ModelSource {
-  const { name, stores } = resolveLocation(where, options, env);
+export function openSource(
+  where: ModelLocation,
+  options: SourceOptions,
+  env: Environment,
+  { clock = realClock, keeps = true }: SourceSettings = {},
+): ManagedSource {
+  const { name, stores } = resolveLocation(where, options, env, clock);
   const { signal, integrity = {} } = options;
   for (const [file, digest] of Object.entries(integrity)) {
     if (/^[\da-f]{64}$/i.test(digest)) continue;
@@ -109,28 +147,52 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
     });
   }
 
-  async function open(file: string, { optional = false } = {}) {
-    const stop = new AbortController();
-    const own = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-    const stored = await acquire(file, optional, own);
-    if (stored === undefined) return undefined;
-    const { size, keep, lends } = stored;
-    const bytes = keep === undefined ? stored.bytes : kept(stored.bytes, body => keep(body, size), lends);
+  async function open(file: string, { optional = false } = {}): Promise<ModelFile | undefined> {
+    // Released as soon as nothing is left to be stopped: the caller's signal may live as long as the page.
+    const own = linkedAbort(signal);
+    let stored: OpenedFile | undefined;
+    try {
+      stored = await acquire(file, optional, own.signal);
+    } catch (error) {
+      own.release();
+      throw error;
+    }
+    if (stored === undefined) {
+      own.release();
+      return undefined;
+    }
+    const { size, keep, lends, close } = stored;
+    const bytes =
+      keep && keeps
+        ? kept(
+            stored.bytes,
+            body => keep(body, size),
+            lends,
+            error => report.uncached(file, error),
+          )
+        : stored.bytes;
     // Before the first read the generators around the file have not begun, and to end them would not close it.
-    own.addEventListener('abort', () => void stored.close().catch(() => undefined));
+    own.signal.addEventListener('abort', () => void close().catch(() => undefined));
     const stream = new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
-          const { done, value } = await bytes.next();
-          if (!done) return controller.enqueue(value);
+          try {
+            const { done, value } = await bytes.next();
+            if (!done) return controller.enqueue(value);
+          } catch (error) {
+            own.release();
+            throw error;
+          }
+          own.release();
           // It has been kept, too: whoever waits for this may go offline.
           report.done(file);
           controller.close();
         },
         async cancel(reason) {
+          own.release();
           // Ends a pending wait; then all that is open, also around bytes that nobody began to read.
-          stop.abort(reason);
-          await Promise.allSettled([stored.close(), bytes.return(undefined)]);
+          own.abort(reason);
+          await Promise.allSettled([close(), bytes.return(undefined)]);
         },
       },
       { highWaterMark: 0 },
@@ -139,8 +201,17 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
   }
 
   async function json(file: string, { optional = false } = {}): Promise<unknown> {
+    const own = linkedAbort(signal);
+    try {
+      return await parsed(file, optional, own.signal);
+    } finally {
+      own.release();
+    }
+  }
+
+  async function parsed(file: string, optional: boolean, own: AbortSignal): Promise<unknown> {
     for (let attempt = 0; ; attempt++) {
-      const stored = await acquire(file, optional, signal ?? new AbortController().signal);
+      const stored = await acquire(file, optional, own);
       if (stored === undefined) return undefined;
       const bytes = await collected(stored.bytes);
       let value: unknown;
@@ -162,13 +233,50 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
         });
       }
       // A full cache does not fail the load.
-      await stored.keep?.(new Uint8Array(bytes), bytes.length).catch(() => undefined);
+      const keep = keeps ? stored.keep : undefined;
+      await keep?.(new Uint8Array(bytes), bytes.length).catch(error => report.uncached(file, error));
       report.done(file);
       return value;
     }
   }
 
-  return { name, open, json };
+  async function stat(file: string, { kept = false } = {}): Promise<SourceFile | undefined> {
+    const own = linkedAbort(signal);
+    try {
+      for (const [i, store] of stores.entries()) {
+        own.signal.throwIfAborted();
+        const found: KeptFile | undefined = await store.kept?.(file);
+        if (found?.isUsed && !found.isAbsent) return { ...found, isKept: true, isAtHand: true };
+        const isHere = store.kept === undefined;
+        if (kept && !isHere) continue;
+        try {
+          const asked = await store.stat(file, own.signal);
+          if (asked) return { ...asked, isKept: false, isAtHand: isHere };
+        } catch (error) {
+          own.signal.throwIfAborted();
+          // As when it is opened: a local server that does not answer leads on to the hub.
+          if (!(error instanceof SourceError) || error.status !== undefined || i === stores.length - 1) throw error;
+        }
+      }
+      return undefined;
+    } finally {
+      own.release();
+    }
+  }
+
+  const forget = async (file: string): Promise<boolean> => {
+    const removed: boolean[] = [];
+    for (const store of stores) removed.push((await store.forget?.(file)) ?? false);
+    return removed.includes(true);
+  };
+
+  const keptFiles = async (): Promise<string[]> => {
+    const names = new Set<string>();
+    for (const store of stores) for (const file of (await store.list?.()) ?? []) names.add(file);
+    return [...names];
+  };
+
+  return { name, open, json, stat, forget, keptFiles };
 }
 
 /** A copy of at least so many bytes, by whole pieces; fewer only where there are no more. */

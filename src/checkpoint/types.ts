@@ -38,6 +38,8 @@ export type ProgressInfo =
   | { status: 'initiate' | 'download'; name: string; file: string }
   | { status: 'progress'; name: string; file: string; progress: number; loaded: number; total: number }
   | { status: 'done'; name: string; file: string }
+  /** The file is used, but could not be kept for the next time: `reason` says why (the quota of the page is used up, say). */
+  | { status: 'uncached'; name: string; file: string; reason: string }
   | {
       /** All files of one model together, those that have been opened so far; comes before each 'progress'. */
       status: 'progress_total';

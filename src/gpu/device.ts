@@ -1,5 +1,6 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
+import { globalOf } from '../globals.ts';
 
 /** A device, what its adapter can do, and whether it is ours to destroy. */
 export interface Gpu {
@@ -11,7 +12,7 @@ export interface Gpu {
 }
 
 const NEXT =
-  'Use Chrome or Edge 116+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
+  'Use Chrome or Edge 113+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
 
 /** Limits worth having beyond the defaults: tables of embeddings are larger than 128 MiB in some models. */
 const WANTED = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
@@ -25,7 +26,7 @@ const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups'];
  */
 export async function openGpu(given?: GPUDevice): Promise<Gpu> {
   if (given) return describe(given, false, given.adapterInfo);
-  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
+  const gpu = globalOf('navigator')?.gpu;
   if (!gpu) throw new DeviceError({ what: 'this environment has no WebGPU (navigator.gpu is missing)', next: NEXT });
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new DeviceError({ what: 'WebGPU found no usable graphics adapter', next: NEXT });
@@ -51,7 +52,7 @@ function describe(device: GPUDevice, owned: boolean, info: Partial<GPUAdapterInf
   const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
   const { limits, features } = device;
   const adapter = kindOf(adapterName, info.isFallbackAdapter);
-  const speaks = (feature: string) => navigator.gpu?.wgslLanguageFeatures?.has(feature) === true;
+  const speaks = (feature: string) => globalOf('navigator')?.gpu?.wgslLanguageFeatures?.has(feature) === true;
   const storage = speaks('readonly_and_readwrite_storage_textures');
   return {
     device,

@@ -1,3 +1,5 @@
+import { globalOf } from '../globals.ts';
+
 const MS = 4;
 
 /**
@@ -5,7 +7,7 @@ const MS = 4;
  * whenever something is submitted, so it is handed nothing every few milliseconds meanwhile. Other browsers tell at once.
  */
 export function promptly<T>(queue: GPUQueue, waiting: Promise<T>): Promise<T> {
-  if (!globalThis.navigator?.userAgent?.includes('Firefox')) return waiting;
+  if (!globalOf('navigator')?.userAgent?.includes('Firefox')) return waiting;
   const timer = setInterval(() => queue.submit([]), MS);
   return waiting.finally(() => clearInterval(timer));
 }
