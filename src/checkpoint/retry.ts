@@ -44,7 +44,8 @@ export const isPassing = (response: Response): boolean => PASSING.includes(respo
 export function retryAfter({ headers }: Response, now: number): number | undefined {
   const value = headers.get('retry-after')?.trim() ?? '';
   if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const until = Date.parse(value);
+  // Date.parse takes much that is no date of HTTP: '-5' is a year.
+  const until = value.endsWith('GMT') ? Date.parse(value) : Number.NaN;
   if (Number.isNaN(until)) return undefined;
   // By the server's own clock, where it is told: that of the device may be wrong.
   const sent = Date.parse(headers.get('date') ?? '');
