@@ -12,11 +12,13 @@ const extractor = once(() => pipeline('feature-extraction', BERT));
 /** Browsers that keep what they compiled for a device load the second model on it in no time. */
 const shared = once(ownDevice);
 
-/** The message of the page or worker that runs e2e/site/embed.js. */
+/** The message of the page or worker that runs e2e/site/embed.js or bare.js. */
 interface Told {
   dims: number[];
   data: number[];
   evaluates: boolean;
+  storage: string;
+  origin: string;
   error?: string;
 }
 async function expectEmbedded(told: Promise<Told>): Promise<Told> {
@@ -39,6 +41,30 @@ check('a page under script-src self: <script type="module">, nothing else', asyn
   const { evaluates } = await expectEmbedded(told);
   frame.remove();
   expectEqual(evaluates, false, 'whether the page may make code from text');
+});
+
+check('a frame of an opaque origin, where a look at caches throws', async () => {
+  const frame = document.createElement('iframe');
+  const told = new Promise<Told>(resolve => {
+    addEventListener('message', ({ source, data }) => source === frame.contentWindow && resolve(data as Told));
+  });
+  frame.setAttribute('sandbox', 'allow-scripts');
+  frame.src = '/frame';
+  document.body.append(frame);
+  const { storage, origin } = await expectEmbedded(told);
+  frame.remove();
+  expectEqual([storage, origin], ['SecurityError', 'null'], 'storage and origin');
+});
+
+check('a module worker without storage', async () => {
+  const worker = new Worker('/site/bare.js', { type: 'module' });
+  const told = new Promise<Told>((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data as Told);
+    worker.onerror = ({ message }) => reject(new Error(`the worker failed: ${message}`));
+  });
+  const { storage } = await expectEmbedded(told);
+  worker.terminate();
+  expectEqual(storage, 'SecurityError', 'storage');
 });
 
 check('a module worker', async () => {

@@ -8,6 +8,7 @@ import { INPUTS } from '../plan/step.ts';
 import { texelsOf } from '../plan/texels.ts';
 import { createBuffer } from './buffers.ts';
 import { disposed, unexpected, watched } from './faults.ts';
+import { MapMode } from './flags.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { promptly } from './promptly.ts';
 import { aligned, BLOCK, excess, fits, grown, IN_FLIGHT, makeRoom, type Room, rowBytes, type Tenant } from './room.ts';
@@ -145,7 +146,7 @@ export async function createExecutable(
       queue.submit([encoder.finish()]);
       return outputs;
     });
-    const [error] = await Promise.all([refused, promptly(queue, readback.mapAsync(GPUMapMode.READ, 0, end))]);
+    const [error] = await Promise.all([refused, promptly(queue, readback.mapAsync(MapMode.READ, 0, end))]);
     const bytes = readback.getMappedRange(0, end);
     const outputs = new Map(
       places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),

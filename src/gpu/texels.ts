@@ -1,4 +1,5 @@
 import { TEXEL_BYTES, TEXELS, type TexelFormat } from '../../shaders/kernel.ts';
+import { TextureUsage } from './flags.ts';
 
 /** A texture that stands for an array of elements: see shaders/kernel.ts. */
 export function createTexels(device: GPUDevice, label: string, format: TexelFormat, elements: number): GPUTexture {
@@ -7,7 +8,7 @@ export function createTexels(device: GPUDevice, label: string, format: TexelForm
     label,
     format,
     size,
-    usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
+    usage: TextureUsage.TEXTURE_BINDING | TextureUsage.STORAGE_BINDING | TextureUsage.COPY_DST,
   });
 }
 
