@@ -9,7 +9,7 @@ import { disposed, unexpected, watched } from './gpu/faults.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
 import { createWeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
-import { canonicalRequest, type EncoderRequest, encoderGraph, POOLER_TENSOR } from './model/encoder.ts';
+import { canonicalRequest, type EncoderRequest, encoderGraph, everything, POOLER_TENSOR } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import type { Sequence } from './plan/batch.ts';
 import { kernelsOf, type Plan, plan } from './plan/plan.ts';
@@ -206,13 +206,7 @@ function create(
     async fill(parts: readonly CheckpointPart[], sentence: SentenceModules | undefined, name: string): Promise<void> {
       const request = canonicalRequest(firstOf({ hasPooler }));
       // All weights, so that a later request finds them; only the kernels of the first.
-      const everything: EncoderRequest = {
-        lastHiddenState: true,
-        pooler: hasPooler,
-        ...(head && { head: { kind: head } }),
-        ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
-      };
-      const all = planOf(gpu, config, everything, format).weights;
+      const all = planOf(gpu, config, everything(hasPooler, head, sentence), format).weights;
       const tensors = all.flatMap(weight => weight.parts);
       const matched = matchParts(parts, tensors);
       await allocate(all);

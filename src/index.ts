@@ -28,6 +28,17 @@ export {
   WebGPUBertError,
 } from './errors.ts';
 export type { ModelInputs } from './model-inputs.ts';
+export {
+  type CacheCheckResult,
+  type CacheClearResult,
+  type CachedModel,
+  type CacheSize,
+  type DownloadSize,
+  type FileMetadata,
+  type MemoryFootprint,
+  ModelRegistry,
+  type RegistryOptions,
+} from './model-registry.ts';
 export type { PretrainedOptions } from './options.ts';
 export {
   type FeatureExtractionPipeline,

@@ -14,7 +14,8 @@ export interface PretrainedOptions extends LocationOptions, SourceOptions {
   device?: string | GPUDevice | null;
 }
 
-const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
+/** Each dtype, and the format of the kernels' weights that it means. */
+export const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
 export const DTYPES: readonly string[] = Object.keys(FORMATS);
 export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
 

@@ -85,6 +85,13 @@ export type TextRankingPipeline = Pipeline<'text-ranking'>;
 export type TokenClassificationPipeline = Pipeline<'token-classification'>;
 export type ZeroShotClassificationPipeline = Pipeline<'zero-shot-classification'>;
 
+/** A task by its name or alias, and what it is made of. Throws UnsupportedError for one that is not built. */
+export function taskOf(task: string): { name: keyof typeof TASKS; info: TaskInfo<Session> } {
+  oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
+  const name = ((ALIASES as Record<string, string>)[task] ?? task) as keyof typeof TASKS;
+  return { name, info: TASKS[name] as TaskInfo<Session> };
+}
+
 /**
  * Loads a model and its tokenizer for a task: transformers.js's `pipeline`.
  * Throws UnsupportedError for a task that is not built, and whatever loading throws: SourceError, CheckpointError, DeviceError.
@@ -97,9 +104,7 @@ export async function pipeline<T extends Task>(
   given?: PretrainedOptions | null,
 ): Promise<Pipeline<T>> {
   const options = given ?? {};
-  oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
-  const name = (ALIASES as Record<string, string>)[task] ?? task;
-  const info = TASKS[name as keyof typeof TASKS] as TaskInfo<Session>;
+  const { name, info } = taskOf(task);
   const engineOptions = readOptions(options);
   const where = model ?? info.model;
   if (where === undefined) {

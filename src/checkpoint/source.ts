@@ -30,6 +30,7 @@ interface OpenedFile extends StoredFile {
 
 /** What is known of a file of a model without reading it. */
 export interface SourceFile {
+  readonly exists: boolean;
   /** Bytes; undefined where the server does not say. */
   readonly size: number | undefined;
   readonly contentType?: string | undefined;
@@ -42,11 +43,12 @@ export interface SourceFile {
 /** A source whose files can be asked about. */
 export interface ManagedSource extends ModelSource {
   /**
-   * Undefined where there is no such file. Throws SourceError.
-   * @param kept no server is asked: only what is at hand counts
+   * Throws SourceError. With `kept` no server is asked; then it is undefined where it is not at hand whether there is such a file.
    */
   stat(file: string, options?: { kept?: boolean }): Promise<SourceFile | undefined>;
-  /** Removes a kept file; whether there was one. */
+  /** What the cache holds of a file, of whatever commit; undefined for nothing. */
+  kept(file: string): Promise<KeptFile | undefined>;
+  /** Removes what the cache holds of a file; whether it held anything. */
   forget(file: string): Promise<boolean>;
   /** The names of all files that are kept of the model; none where the cache cannot list. */
   keptFiles(): Promise<readonly string[]>;
@@ -242,31 +244,44 @@ export function openSource(
 
   async function stat(file: string, { kept = false } = {}): Promise<SourceFile | undefined> {
     const own = linkedAbort(signal);
+    let isUnknown = false;
     try {
       for (const [i, store] of stores.entries()) {
         own.signal.throwIfAborted();
-        const found: KeptFile | undefined = await store.kept?.(file);
-        if (found?.isUsed && !found.isAbsent) return { ...found, isKept: true, isAtHand: true };
+        const held = await store.kept?.(file);
+        if (held?.isUsed && !held.isAbsent) {
+          return { exists: true, size: held.size, contentType: held.contentType, isKept: true, isAtHand: true };
+        }
         const isHere = store.kept === undefined;
-        if (kept && !isHere) continue;
+        if (kept && !isHere) {
+          isUnknown ||= !held?.isUsed;
+          continue;
+        }
         try {
           const asked = await store.stat(file, own.signal);
-          if (asked) return { ...asked, isKept: false, isAtHand: isHere };
+          if (asked) return { exists: true, ...asked, isKept: false, isAtHand: isHere };
         } catch (error) {
           own.signal.throwIfAborted();
           // As when it is opened: a local server that does not answer leads on to the hub.
           if (!(error instanceof SourceError) || error.status !== undefined || i === stores.length - 1) throw error;
         }
       }
-      return undefined;
     } finally {
       own.release();
     }
+    return isUnknown ? undefined : { exists: false, size: undefined, isKept: false, isAtHand: false };
+  }
+
+  async function keptOf(file: string): Promise<KeptFile | undefined> {
+    for (const store of stores) {
+      const found = await store.kept?.(file);
+      if (found) return found;
+    }
+    return undefined;
   }
 
   const forget = async (file: string): Promise<boolean> => {
-    const removed: boolean[] = [];
-    for (const store of stores) removed.push((await store.forget?.(file)) ?? false);
+    const removed = await Promise.all(stores.map(async store => (await store.forget?.(file)) ?? false));
     return removed.includes(true);
   };
 
@@ -276,7 +291,7 @@ export function openSource(
     return [...names];
   };
 
-  return { name, open, json, stat, forget, keptFiles };
+  return { name, open, json, stat, kept: keptOf, forget, keptFiles };
 }
 
 /** A copy of at least so many bytes, by whole pieces; fewer only where there are no more. */

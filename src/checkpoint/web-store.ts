@@ -229,10 +229,12 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
       const cache = await openCache(env);
       await recall(cache);
       const found = await match(cache, file);
-      await found?.body?.cancel().catch(() => undefined);
       if (!found) return undefined;
+      // Of what came compressed the size was not known beforehand.
+      const size = sizeOf(found) ?? (await found.blob()).size;
+      await found.body?.cancel().catch(() => undefined);
       const contentType = found.headers.get('content-type') ?? undefined;
-      return { isAbsent: !found.ok, size: sizeOf(found), contentType, isUsed: belongs(found) };
+      return { isAbsent: !found.ok, size, contentType, isUsed: belongs(found) };
     },
 
     async stat(file, signal): Promise<FileStat | undefined> {

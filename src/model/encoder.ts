@@ -48,6 +48,18 @@ export function canonicalRequest(request: EncoderRequest): EncoderRequest {
 /** The tensors that only the pooler needs: a checkpoint may lack them. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
 
+/** All that a checkpoint can be asked for: what its weights are needed for, whatever is asked for first. */
+export const everything = (
+  hasPooler: boolean,
+  head: HeadRequest['kind'] | undefined,
+  sentence: { pooling: Pooling; dense: readonly DenseLayer[] } | undefined,
+): EncoderRequest => ({
+  lastHiddenState: true,
+  pooler: hasPooler,
+  ...(head && { head: { kind: head } }),
+  ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+});
+
 /**
  * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in what EncoderConfig says,
  * as transformers' modeling_*.py compute it. Weights go by the names that they have in a BertModel checkpoint.
