@@ -1,4 +1,5 @@
 import { Callable } from './callable.ts';
+import { linkedAbort } from './checkpoint/abort.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import type { ModelSource } from './checkpoint/types.ts';
@@ -177,16 +178,32 @@ export const readOptions = (options: PretrainedOptions) => ({
 const usualRequest = (head: HeadKind | undefined, pooler: boolean): EncoderRequest =>
   head ? { head: { kind: head } } : { lastHiddenState: true, pooler };
 
+/** Runs a load whose parts are all told to stop when one of them fails; the caller's signal is listened to no longer than that. */
+async function stopping<T>(other: AbortSignal | undefined, load: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = linkedAbort(other);
+  try {
+    return await load(stop.signal);
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    stop.release();
+  }
+}
+
 function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
   return {
     async from_pretrained(model, options = {}) {
       const engineOptions = readOptions(options);
-      const engine = await Engine.load(openSource(model, options, env), {
-        ...engineOptions,
-        head,
-        request: ({ hasPooler }) => usualRequest(head, hasPooler),
+      return stopping(options.signal, async signal => {
+        const engine = await Engine.load(openSource(model, { ...options, signal }, env), {
+          ...engineOptions,
+          signal,
+          head,
+          request: ({ hasPooler }) => usualRequest(head, hasPooler),
+        });
+        return new PreTrainedModel(engine) as CallableModel<Given>;
       });
-      return new PreTrainedModel(engine) as CallableModel<Given>;
     },
   };
 }
@@ -210,7 +227,7 @@ export type TokenizerOptions = Omit<PretrainedOptions, 'dtype' | 'device'>;
 /** The tokenizer of a model, from its tokenizer.json and tokenizer_config.json. */
 export const AutoTokenizer = {
   from_pretrained(model: ModelLocation, options: TokenizerOptions = {}): Promise<PreTrainedTokenizer> {
-    return loadTokenizer(openSource(model, options, env));
+    return stopping(options.signal, signal => loadTokenizer(openSource(model, { ...options, signal }, env)));
   },
 };
 

@@ -78,6 +78,32 @@ test.each(Object.entries(GLOBALS))('globals are %s: a directory, a device of one
   expect(JSON.parse(answer)).toEqual([2, 48]);
 });
 
+test('the signal of a load is not listened to when the load is done, or has failed', async () => {
+  const where = JSON.stringify(join(fixtures, 'random', 'bert-base'));
+  const answer = await inChild(
+    '',
+    `const { signal } = new AbortController();
+    const listeners = new Set();
+    const { addEventListener: add, removeEventListener: remove } = signal;
+    signal.addEventListener = (...given) => { listeners.add(given[1]); add.apply(signal, given); };
+    signal.removeEventListener = (...given) => { listeners.delete(given[1]); remove.apply(signal, given); };
+    const during = [];
+    const progress_callback = () => during.push(listeners.size);
+    const extract = await library.pipeline('feature-extraction', ${where}, { device, signal, progress_callback });
+    await extract('a', { signal });
+    const model = await library.AutoModel.from_pretrained(${where}, { device, signal });
+    await library.AutoTokenizer.from_pretrained(${where}, { signal });
+    const done = listeners.size;
+    await library.pipeline('feature-extraction', '/nowhere/', { device, signal }).catch(() => {});
+    await library.pipeline('feature-extraction', '', { device, signal }).catch(() => {});
+    await library.AutoModel.from_pretrained('/nowhere/', { device, signal }).catch(() => {});
+    // What else was under way when the first file failed.
+    await new Promise(resolve => setTimeout(resolve, 100));
+    console.log(JSON.stringify([Math.max(...during) > 0, done, listeners.size]));`,
+  );
+  expect(JSON.parse(answer)).toEqual([true, 0, 0]);
+});
+
 test.each(Object.entries(GLOBALS))('globals are %s: a server, without a device', async (_, globals) => {
   const answer = await inChild(
     globals,

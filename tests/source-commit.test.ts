@@ -227,6 +227,16 @@ describe('kept files', () => {
   });
 });
 
+test('where the header may not be seen, the address that the hub redirects to tells the commit', async () => {
+  const redirecting: Fetch = async (input, init) => {
+    const response = await mirror.fetch(input, init);
+    const url = input.replace('/org/name/resolve/main/', `/api/resolve-cache/models/org/name/${hub.commits.main}/`);
+    if (input.endsWith('/main/config.json')) hub.commits.main = AUTUMN;
+    return Object.defineProperty(response, 'url', { value: url });
+  };
+  expectAll(await load(open({ fetch: redirecting })), SPRING);
+});
+
 test('a revision that is a commit is asked for as it is', async () => {
   expectAll(await load(open(movingAfter('config.json'), { revision: AUTUMN })), AUTUMN);
   expect(paths(/resolve\/(?!b{40})/)).toEqual([]);

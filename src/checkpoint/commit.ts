@@ -5,10 +5,14 @@ export const UNTOLD = 'none';
 
 export const isCommit = (revision: string): boolean => /^[\da-f]{40}$/.test(revision);
 
-/** The commit that an answer, or a kept copy, is of. */
+/**
+ * The commit that an answer, or a kept copy, is of: as the header tells; or where a page may not see that one, as the address says
+ * to which the hub redirects small files.
+ */
 export function commitOf(response: Response | undefined): string | undefined {
   const told = response?.headers.get(COMMIT_HEADER) ?? '';
-  return isCommit(told) ? told : undefined;
+  if (isCommit(told)) return told;
+  return /\/resolve-cache\/[^?#]*?\/([\da-f]{40})\//.exec(response?.url ?? '')?.[1];
 }
 
 /**

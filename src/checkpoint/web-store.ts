@@ -238,7 +238,8 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
     },
 
     async stat(file, signal): Promise<FileStat | undefined> {
-      const init = { headers: { range: 'bytes=0-0' }, retries };
+      // What the browser's own cache holds of it may be compressed, and its size another one.
+      const init: RequestInit & { retries: Retries } = { headers: { range: 'bytes=0-0' }, cache: 'no-store', retries };
       await recall(await openCache(env));
       const { response, connection, effort } = await decided(file, signal, false, () => fetched(file, signal, init));
       await response.body?.cancel().catch(() => undefined);
