@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Clock, MOST_ATTEMPTS, MOST_WAIT_MS, realClock } from '../src/checkpoint/retry.ts';
 import { openSource } from '../src/checkpoint/source.ts';
 import type { ProgressInfo } from '../src/checkpoint/types.ts';
+import { AutoTokenizer, env } from '../src/index.ts';
 import { bytesOf, environment, fakeCache, recorder, thrown } from './source-environment.ts';
 
 const reason = new Error('enough');
@@ -185,6 +186,26 @@ describe('an abort during the pause', () => {
     expect(await promise).toBe(reason);
     expect(vi.getTimerCount()).toBe(0);
     expect(removed.mock.calls.length).toBe(added.mock.calls.length);
+  });
+
+  test('so does the failure of another file of the same load', async () => {
+    const kept = { ...env };
+    const requests: string[] = [];
+    Object.assign(env, {
+      allowLocalModels: false,
+      remoteHost: HOST,
+      fetch: async (url: string) => {
+        requests.push(url);
+        return new Response(null, { status: url.endsWith('tokenizer.json') ? 503 : 401 });
+      },
+    });
+    const promise = thrown(AutoTokenizer.from_pretrained('org/name'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await promise).toMatchObject({ name: 'SourceError', status: 401 });
+    await vi.advanceTimersByTimeAsync(60_000);
+    Object.assign(env, kept);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(requests.length).toBeLessThanOrEqual(2);
   });
 
   test('a pause that ends listens no longer', async () => {

@@ -11,6 +11,7 @@ export interface Gpu {
   readonly owned: boolean;
 }
 
+/** The versions with which WebGPU came. Nothing asks for them: features are looked for, and no younger API is used (tests/globals.test.ts). */
 const NEXT =
   'Use Chrome or Edge 113+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
 
