@@ -43,7 +43,7 @@ check('a page under script-src self: <script type="module">, nothing else', asyn
   expectEqual(evaluates, false, 'whether the page may make code from text');
 });
 
-check('a frame of an opaque origin, where a look at caches throws', async () => {
+check('a frame of an opaque origin, which may store nothing', async () => {
   const frame = document.createElement('iframe');
   const told = new Promise<Told>(resolve => {
     addEventListener('message', ({ source, data }) => source === frame.contentWindow && resolve(data as Told));
