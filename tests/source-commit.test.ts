@@ -162,6 +162,52 @@ describe('a branch that moves while a load goes on', () => {
     expectAll(again, again.commits[0] as string);
   });
 
+  test('AutoModel and AutoTokenizer that begin together are one load, though they know nothing of each other', async () => {
+    for (const together of [
+      ['config.json', 'tokenizer_config.json'],
+      ['tokenizer_config.json', 'config.json'],
+    ]) {
+      hub.commits.main = SPRING;
+      const moving = movingAfter(together[0]!);
+      const [model, tokenizer] = [open(moving), open(moving)];
+      const [first, second] = together[0] === 'config.json' ? [model, tokenizer] : [tokenizer, model];
+      const answers = await Promise.all([
+        first.json(together[0]!),
+        second.json(together[1]!),
+        tokenizer.json('tokenizer.json'),
+        model.open(FILE).then(bytesOf),
+      ]);
+      expect(answers.slice(0, 3)).toEqual([{ commit: SPRING }, { commit: SPRING }, { commit: SPRING }]);
+      expectBytes(answers[3] as Uint8Array, WEIGHTS[SPRING]);
+      // The next load begins anew.
+      expect(await open().json('config.json')).toEqual({ commit: AUTUMN });
+    }
+  });
+
+  test('an abort while another load leads', async () => {
+    const stop = new AbortController();
+    let answer: () => void = () => undefined;
+    const silent: Fetch = (input, init) =>
+      new Promise<void>(resolve => (answer = resolve)).then(() => fetch(input, init));
+    const leading = open({ fetch: silent }).json('config.json');
+    const reason = new Error('enough');
+    const source = open({}, { signal: stop.signal });
+    const waiting = [thrown(source.json('config.json')), thrown(source.json('tokenizer.json'))];
+    setTimeout(() => stop.abort(reason), 20);
+    expect(await Promise.all(waiting)).toEqual([reason, reason]);
+    expect(hub.requests).toEqual([]);
+    answer();
+    expect(await leading).toEqual({ commit: SPRING });
+  });
+
+  test('a load that leads and fails holds up no other', async () => {
+    const failing = open({ fetch: async () => new Response(null, { status: 401 }) });
+    const both = [thrown(failing.json('config.json')), open().json('config.json')];
+    const [error, config] = await Promise.all(both);
+    expect(error).toMatchObject({ status: 401 });
+    expect(config).toEqual({ commit: SPRING });
+  });
+
   test('addresses without a place for the revision: a mixture is an error', async () => {
     const fixed = {
       remoteHost: `${hub.url}org/name/resolve/`,

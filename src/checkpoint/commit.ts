@@ -15,17 +15,35 @@ export function commitOf(response: Response | undefined): string | undefined {
   return /\/resolve-cache\/[^?#]*?\/([\da-f]{40})\//.exec(response?.url ?? '')?.[1];
 }
 
+/** The promise's value; or a rejection with the signal's reason as soon as it aborts. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** The leads that are under way, by branch, and the commits they will tell. AutoModel and AutoTokenizer that begin together share one. */
+const underWay = new Map<string, Promise<string | undefined>>();
+
 /**
  * The one commit that all files of a load are of, though the branch may move meanwhile: the first one that is told. One request
  * leads, the others wait until its answer has told the commit, or that the server tells none.
  */
 export class CommitChoice {
+  readonly #branch: string;
   #commit: string | undefined;
   #leading: Promise<void> | undefined;
   #isOpen = true;
 
-  /** @param given where it is known from the beginning */
-  constructor(given?: string) {
+  /**
+   * @param branch its address: other loads of it that are under way lead for this one, too
+   * @param given where the commit is known from the beginning
+   */
+  constructor(branch: string, given?: string) {
+    this.#branch = branch;
     this.#commit = given;
   }
 
@@ -50,20 +68,31 @@ export class CommitChoice {
 
   /** Runs what others wait for. */
   lead<T>(work: () => Promise<T>): Promise<T> {
-    const result = work();
-    this.#leading = result.then(
+    const result = Promise.resolve().then(work);
+    const leading = result.then(
       () => undefined,
       () => this.giveUp(),
     );
-    const mine = this.#leading;
-    void mine.then(() => {
-      if (this.#leading === mine) this.#leading = undefined;
+    this.#leading = leading;
+    void leading.then(() => {
+      if (this.#leading === leading) this.#leading = undefined;
     });
     return result;
   }
 
-  /** Resolves when nobody leads any more, or the commit is known. */
-  async settled(): Promise<void> {
-    while (this.#commit === undefined && this.#leading !== undefined) await this.#leading;
+  /** For whoever leads, before the server is asked: waits for another load of the branch that does so, or leads for it, too. */
+  async join(signal: AbortSignal): Promise<void> {
+    if (this.#commit !== undefined || !this.#isOpen) return;
+    const other = underWay.get(this.#branch);
+    if (other !== undefined) return this.tell(await unlessAborted(other, signal));
+    const told = this.#leading?.then(() => this.#commit);
+    if (told === undefined) return;
+    underWay.set(this.#branch, told);
+    void told.then(() => underWay.delete(this.#branch));
+  }
+
+  /** Resolves when nobody leads any more, or the commit is known. Rejects with the signal's reason. */
+  async settled(signal: AbortSignal): Promise<void> {
+    while (this.#commit === undefined && this.#leading !== undefined) await unlessAborted(this.#leading, signal);
   }
 }

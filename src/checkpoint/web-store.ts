@@ -44,7 +44,7 @@ export interface WebPlace {
  */
 export function webStore({ base, hub, isLast }: WebPlace, env: Environment, clock: Clock): FileStore {
   const where = (file: string) => base + encodeURI(file);
-  const choice = new CommitChoice(hub?.commit);
+  const choice = new CommitChoice(base, hub?.commit);
   const isBranch = hub !== undefined && hub.commit === undefined;
   if (!isBranch) choice.giveUp();
   // Where there is another place, a server that cannot be reached is no reason to wait.
@@ -95,18 +95,27 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
   /** Waits until it is decided which commit to ask for; or is the one who decides, by asking in `work`. */
   async function decided<T>(file: string, signal: AbortSignal, leads: boolean, work: () => Promise<T>): Promise<T> {
     for (;;) {
-      if (!leads) await choice.settled();
+      if (!leads) await choice.settled(signal);
       signal.throwIfAborted();
-      if (leads || !choice.needsLead) return work();
-      if (!isLarge(file)) return choice.lead(work);
-      await choice
-        .lead(async () => {
-          const { response } = await request(connectionTo(LEADER, undefined, signal), { method: 'HEAD', retries });
-          choice.tell(commitOf(response));
-          choice.giveUp();
-        })
-        .catch(() => signal.throwIfAborted());
+      if (!leads && !choice.needsLead) return work();
+      const first = async () => {
+        await choice.join(signal);
+        return work();
+      };
+      if (leads) return first();
+      if (!isLarge(file)) return choice.lead(first);
+      await choice.lead(() => lookUp(signal)).catch(() => signal.throwIfAborted());
     }
+  }
+
+  /** Learns the commit without a file. */
+  async function lookUp(signal: AbortSignal): Promise<void> {
+    await choice.join(signal);
+    if (choice.commit === undefined) {
+      const { response } = await request(connectionTo(LEADER, undefined, signal), { method: 'HEAD', retries });
+      choice.tell(commitOf(response));
+    }
+    choice.giveUp();
   }
 
   /** Asks the server, at the commit of the load where that is known by the time of the answer. */
@@ -146,7 +155,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
     };
     let found = await match(cache, file);
     if (!leads) {
-      await choice.settled();
+      await choice.settled(signal);
       await recall(cache);
     }
     const current = found !== undefined && !signal.aborted && (await isCurrent(found, file, signal));
