@@ -105,9 +105,12 @@ describe('the files that a load needs', () => {
   test('no body of a large file is asked for, and nothing is kept', async () => {
     await ModelRegistry.get_pipeline_files('feature-extraction', SENTENCE);
     await ModelRegistry.get_pipeline_download_size('feature-extraction', SENTENCE);
+    await ModelRegistry.get_files('org/sharded');
+    await ModelRegistry.get_available_dtypes('org/sharded');
     const large = hub.requests.filter(({ path, method }) => path.endsWith('.safetensors') && method === 'GET');
     expect(large.length).toBeGreaterThan(0);
     expect(new Set(large.map(({ range }) => range))).toEqual(new Set(['bytes=0-0']));
+    await thrown(ModelRegistry.get_memory_footprint('org/onnx'));
     expect(fake.entries.size).toBe(0);
   });
 

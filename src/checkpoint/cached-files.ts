@@ -13,6 +13,15 @@ export interface CachedFile {
   size: number;
 }
 
+/** A part of a URL as people write it; as it is where it is no escaped text. */
+export function decoded(part: string, decode = decodeURI): string {
+  try {
+    return decode(part);
+  } catch {
+    return part;
+  }
+}
+
 /** All files in the cache; none for a cache that cannot list its entries. */
 export async function cachedFiles(env: Environment): Promise<CachedFile[]> {
   const cache = await openCache(env);
@@ -29,9 +38,7 @@ export async function cachedFiles(env: Environment): Promise<CachedFile[]> {
   const folders = files.map(({ model }) => model).filter(model => model.endsWith('/'));
   return files.map(each => {
     const top = folders.filter(folder => each.model.startsWith(folder)).sort((a, b) => a.length - b.length)[0];
-    return top === undefined
-      ? each
-      : { ...each, model: top, file: decodeURI(each.model.slice(top.length)) + each.file };
+    return top === undefined ? each : { ...each, model: top, file: decoded(each.model.slice(top.length)) + each.file };
   });
 }
 
@@ -48,15 +55,15 @@ function placeOf(url: string, { remoteHost, remotePathTemplate }: Environment): 
     })
     .join('');
   const slash = url.lastIndexOf('/') + 1;
-  const other = { model: url.slice(0, slash), revision: undefined, file: decodeURI(url.slice(slash)) };
+  const other = { model: url.slice(0, slash), revision: undefined, file: decoded(url.slice(slash)) };
   try {
     const groups = new RegExp(`^${pattern}(?<file>.+)$`).exec(url)?.groups;
     if (!groups?.model) return other;
     const { model, revision, file = '' } = groups;
     return {
-      model: decodeURI(model),
-      revision: revision === undefined ? undefined : decodeURIComponent(revision),
-      file: decodeURI(file),
+      model: decoded(model),
+      revision: revision === undefined ? undefined : decoded(revision, decodeURIComponent),
+      file: decoded(file),
     };
   } catch {
     // A template that names one of them twice.

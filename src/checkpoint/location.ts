@@ -3,9 +3,8 @@ import { isText } from '../fields.ts';
 import { globalOf } from '../globals.ts';
 import { isCommit } from './commit.ts';
 import { type Environment, hasFileSystem } from './environment.ts';
-import type { Clock } from './retry.ts';
 import { directoryStore, type FileStore, memoryStore } from './store.ts';
-import { type WebPlace, webStore } from './web-store.ts';
+import { type WebPlace, type WebSettings, webStore } from './web-store.ts';
 
 /** A file given from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
 export type LocalFile = File | { name: string; blob: Blob };
@@ -42,7 +41,7 @@ export function resolveLocation(
   where: ModelLocation,
   { revision = 'main', subfolder = '', local_files_only = false }: LocationOptions,
   env: Environment,
-  clock: Clock,
+  settings: WebSettings,
 ): { name: string; stores: FileStore[] } {
   if (typeof where !== 'string' && !(where instanceof URL)) {
     return { name: 'files', stores: [memoryStore(inMemory(where))] };
@@ -56,7 +55,7 @@ export function resolveLocation(
     if (hasFileSystem() && (isFile || !isUrl(place))) {
       const { fileURLToPath } = process.getBuiltinModule('node:url');
       stores.push(directoryStore(joinPath(isFile ? fileURLToPath(place) : place, subfolder)));
-    } else if (isAllowed) stores.push(webStore({ base: baseOf(place, subfolder), hub, isLast }, env, clock));
+    } else if (isAllowed) stores.push(webStore({ base: baseOf(place, subfolder), hub, isLast }, env, settings));
   };
   if (isUrl(name)) add(name, remote);
   else if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) add(name, true);

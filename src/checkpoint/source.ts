@@ -71,7 +71,7 @@ export function openSource(
   env: Environment,
   { clock = realClock, keeps = true }: SourceSettings = {},
 ): ManagedSource {
-  const { name, stores } = resolveLocation(where, options, env, clock);
+  const { name, stores } = resolveLocation(where, options, env, { clock, keeps });
   const { signal, integrity = {} } = options;
   for (const [file, digest] of Object.entries(integrity)) {
     if (/^[\da-f]{64}$/i.test(digest)) continue;
@@ -164,15 +164,14 @@ export function openSource(
       return undefined;
     }
     const { size, keep, lends, close } = stored;
-    const bytes =
-      keep && keeps
-        ? kept(
-            stored.bytes,
-            body => keep(body, size),
-            lends,
-            error => report.uncached(file, error),
-          )
-        : stored.bytes;
+    const bytes = keep
+      ? kept(
+          stored.bytes,
+          body => keep(body, size),
+          lends,
+          error => report.uncached(file, error),
+        )
+      : stored.bytes;
     // Before the first read the generators around the file have not begun, and to end them would not close it.
     own.signal.addEventListener('abort', () => void close().catch(() => undefined));
     const stream = new ReadableStream<Uint8Array>(
@@ -235,8 +234,7 @@ export function openSource(
         });
       }
       // A full cache does not fail the load.
-      const keep = keeps ? stored.keep : undefined;
-      await keep?.(new Uint8Array(bytes), bytes.length).catch(error => report.uncached(file, error));
+      await stored.keep?.(new Uint8Array(bytes), bytes.length).catch(error => report.uncached(file, error));
       report.done(file);
       return value;
     }

@@ -1,5 +1,6 @@
 import { SourceError } from '../errors.ts';
 import { openCache } from './cache.ts';
+import { decoded } from './cached-files.ts';
 import { COMMIT_HEADER, CommitChoice, commitOf, UNTOLD } from './commit.ts';
 import { type Answer, type Connection, download, type Retries, request, sizeOf, validatorOf } from './download.ts';
 import type { Environment, ModelCache } from './environment.ts';
@@ -38,11 +39,17 @@ export interface WebPlace {
   isLast: boolean;
 }
 
+export interface WebSettings {
+  clock: Clock;
+  /** Whether anything is written to the cache. */
+  keeps: boolean;
+}
+
 /**
  * Files under a base URL, kept in the cache by their URLs. Those of a branch of the hub are all of one commit: the first answer,
  * or kept copy, that tells one decides, and whatever else is asked for is asked for at that commit.
  */
-export function webStore({ base, hub, isLast }: WebPlace, env: Environment, clock: Clock): FileStore {
+export function webStore({ base, hub, isLast }: WebPlace, env: Environment, { clock, keeps }: WebSettings): FileStore {
   const where = (file: string) => base + encodeURI(file);
   const choice = new CommitChoice(base, hub?.commit);
   const isBranch = hub !== undefined && hub.commit === undefined;
@@ -123,7 +130,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
     file: string,
     signal: AbortSignal,
     init: RequestInit & { retries: Retries },
-  ): Promise<Answer & { connection: Connection }> {
+  ): Promise<Answer & { connection: Connection; commit: string | undefined }> {
     for (;;) {
       const asked = choice.commit;
       const connection = connectionTo(file, asked, signal);
@@ -138,7 +145,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
       const isProven = told === undefined ? asked === commit || !hub?.baseAt : told === commit;
       if (!isBranch || !isAnswer || commit === undefined || isProven) {
         // What breaks off later is continued at the commit.
-        return { ...answer, connection: { ...connection, url: urlAt(file, commit) } };
+        return { ...answer, connection: { ...connection, url: urlAt(file, commit) }, commit };
       }
       await response.body?.cancel().catch(() => undefined);
       if (asked === commit || !hub.baseAt) throw moved(file, connection.url, told, commit);
@@ -150,6 +157,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
     const cache = await openCache(env);
     const discard = async () => void (await remove(cache, file));
     const absent = async (commit?: string) => {
+      if (!keeps) return;
       const headers = commit === undefined ? undefined : { [COMMIT_HEADER]: commit };
       await cache?.put(url, new Response(null, { status: 404, headers })).catch(() => undefined);
     };
@@ -180,7 +188,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
       if (isUrgent && !signal.aborted) return undefined;
       throw error;
     }
-    const { response, connection, effort } = answer;
+    const { response, connection, commit, effort } = answer;
     const told = commitOf(response);
     if (!response.ok) {
       await response.body?.cancel().catch(() => undefined);
@@ -188,7 +196,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
       if (response.headers.get('x-error-code') === 'RevisionNotFound' && connection.url !== url) {
         // The branch was rewritten since: the next load begins anew.
         for (const each of [LEADER, file]) await remove(cache, each);
-        throw moved(file, connection.url, undefined, choice.commit!);
+        throw moved(file, connection.url, undefined, commit!);
       }
       // An object store without the right to list says 403 for what does not exist.
       if (!ABSENT.includes(response.status) || (response.status === 403 && hub)) {
@@ -203,18 +211,19 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
       const value = response.headers.get(name);
       if (value !== null) headers.set(name, value);
     }
-    if (hub) headers.set(COMMIT_HEADER, choice.commit ?? UNTOLD);
+    if (hub) headers.set(COMMIT_HEADER, commit ?? UNTOLD);
     return {
       size: sizeOf(response),
       bytes: download(response, connection),
       where: connection.url,
       absent: () => absent(),
       lends: cache !== env.customCache,
-      keep:
-        cache &&
-        (async (body, size) => {
-          if (size !== undefined) headers.set('content-length', String(size));
-          await cache.put(url, new Response(body, { headers }));
+      ...(cache &&
+        keeps && {
+          async keep(body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>, size: number | undefined) {
+            if (size !== undefined) headers.set('content-length', String(size));
+            await cache.put(url, new Response(body, { headers }));
+          },
         }),
     };
   }
@@ -272,7 +281,7 @@ export function webStore({ base, hub, isLast }: WebPlace, env: Environment, cloc
       const keys = (await (await openCache(env))?.keys?.()) ?? [];
       return keys.flatMap(key => {
         const url = typeof key === 'string' ? key : key.url;
-        return url.startsWith(base) ? [decodeURI(url.slice(base.length))] : [];
+        return url.startsWith(base) ? [decoded(url.slice(base.length))] : [];
       });
     },
   };
