@@ -6,6 +6,8 @@ import {
   type Classification,
   type Entity,
   type FilledMask,
+  type MemoryFootprint,
+  ModelRegistry,
   pipeline,
   type RankedDocument,
   type Tensor,
@@ -147,4 +149,19 @@ export async function models(id: string): Promise<void> {
   // @ts-expect-error: this model has no logits
   spans.logits;
   await model.dispose();
+}
+
+export async function registry(id: string): Promise<void> {
+  const { files, allCached } = await ModelRegistry.is_pipeline_cached_files('feature-extraction', id, {
+    revision: 'v1',
+  });
+  is<Same<typeof files, { file: string; cached: boolean }[]>>();
+  is<Same<typeof allCached, boolean>>();
+  const { filesDeleted } = await ModelRegistry.clear_cache(id);
+  is<Same<typeof filesDeleted, number>>();
+  const footprint = await ModelRegistry.get_pipeline_memory_footprint('ner', id);
+  is<Same<typeof footprint, MemoryFootprint>>();
+  const { exists, size, contentType, fromCache } = await ModelRegistry.get_file_metadata(id, 'config.json');
+  is<Same<[typeof exists, typeof size], [boolean, number | undefined]>>();
+  is<Same<[typeof contentType, typeof fromCache], [string | undefined, boolean | undefined]>>();
 }
