@@ -93,7 +93,7 @@ export const Engine = {
       const pipelines = PipelineCache.of(gpu.device);
       for (const kernel of kernelsOf(foreseen.steps)) pipelines.get(kernel).catch(() => undefined);
       const checkpoint = await checking;
-      const find = tensorFinder(checkpoint.tensors, config.modelType);
+      const find = tensorFinder(checkpoint, config);
       parts.push({ checkpoint, find, owns: canonical => !canonical.startsWith(DENSE) });
       const sentence = await options.sentence;
       for (const [i, file] of (sentence?.files ?? []).entries()) {

@@ -114,7 +114,6 @@ describe('everything that can be wrong', () => {
     ['a field twice', one('{"dtype":"U8","dtype":"F32","shape":[4],"data_offsets":[0,16]}'), 'key "dtype" twice'],
     ['metadata twice', withHeader('{"__metadata__":{"a":"1","a":"2"}}'), 'key "a" twice'],
     ['metadata no object', withHeader('{"__metadata__":"pt"}'), '__metadata__'],
-    ['metadata null', withHeader('{"__metadata__":null}'), '__metadata__'],
     ['metadata with a number', withHeader('{"__metadata__":{"a":1}}'), '__metadata__'],
     ['entry no object', one('5'), 'is malformed'],
     ['entry null', one('null'), 'is malformed'],
@@ -166,7 +165,7 @@ describe('everything that can be wrong', () => {
     expect(error.tensor).toBe('a');
     expect(error.message).toBe(
       'tensor "a" of a.safetensors has a shape that does not fit its data: got 12, expected 16 bytes for F32 [4]. ' +
-        'Download the file again, or save it again.',
+        'The file is as its author wrote it: save the model again with a current safetensors, or ask the author to.',
     );
   });
 
@@ -212,5 +211,23 @@ describe('everything that can be wrong', () => {
     expect(few).toBeGreaterThan(5000);
     // n log n: of sixteen times as many no more than 16 log(16,000) / log(1,000) times.
     expect(looks(16_000)).toBeLessThan(25 * few);
+  });
+});
+
+describe('what can be done about it', () => {
+  const advice = (file: Uint8Array) => failure(file).next;
+  const valid = one(entry('F32', [4], [0, 16]));
+
+  test('bytes that are lost can be had again, what an author wrote cannot', () => {
+    expect(advice(valid.subarray(0, -1))).toMatch(/^Download the file again/);
+    expect(advice(withHeader('{'))).toMatch(/^Download the file again/);
+    for (const header of ['{"__metadata__":{"a":1}}', ` {}`, '{"a":{},"a":{}}', '{"a":[]}']) {
+      expect(advice(withHeader(header)), header).toMatch(/as its author wrote it/);
+    }
+  });
+
+  test('a value that is nested deeply is described, not written out', () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    expect(failure(one(`{"dtype":"F32","shape":${deep},"data_offsets":[0,16]}`)).actual).toBe('a list of 1');
   });
 });
