@@ -95,15 +95,17 @@ fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXE
 export const element = ({ name, access }: Binding, index: string): string =>
   access === 'texel' ? `${name}_at(${index})` : `${name}[${index}]`;
 
-/** Writes the uniform struct of `kernel` at `byteOffset`. */
+/** Writes the uniform struct of `kernel` at `byteOffset`. Throws where a value is missing: it is a mistake in a plan. */
 export function packParams(
-  kernel: Pick<Kernel, 'params'>,
+  kernel: Pick<Kernel, 'name' | 'params'>,
   values: Readonly<Record<string, number>>,
   view: DataView,
   byteOffset: number,
 ): void {
   kernel.params.forEach(({ name, type }, i) => {
-    view[type === 'u32' ? 'setUint32' : 'setFloat32'](byteOffset + 4 * i, values[name]!, true);
+    const value = values[name];
+    if (value === undefined) throw new Error(`the kernel "${kernel.name}" got no value for its param "${name}"`);
+    view[type === 'u32' ? 'setUint32' : 'setFloat32'](byteOffset + 4 * i, value, true);
   });
 }
 

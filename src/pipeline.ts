@@ -128,14 +128,6 @@ export async function pipeline<T extends Task>(
   const engine = await loadingEngine;
   try {
     const tokenizer = await loadingTokenizer;
-    if (tokenizer.text.vocabSize > engine.config.vocabSize) {
-      throw new InputError({
-        what: 'the tokenizer has more tokens than the model has embeddings',
-        actual: `${tokenizer.text.vocabSize} tokens`,
-        expected: `at most ${engine.config.vocabSize}`,
-        next: 'Check that tokenizer.json and config.json belong together.',
-      });
-    }
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
     const callable = new PreTrainedModel(engine) as CallableModel;
     return new info.pipeline({ task: name, model: callable, tokenizer, engine, sentence }) as Pipeline<T>;

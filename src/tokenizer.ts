@@ -86,7 +86,7 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     const { model_input_names: names, tokenizer_class: name } = this.config;
     this.return_token_type_ids = Array.isArray(names)
       ? names.includes('token_type_ids')
-      : classesWithTypeIds.test(String(name ?? ''));
+      : classesWithTypeIds.test(typeof name === 'string' ? name : '');
     this.all_special_ids = this.text.allSpecialIds;
     this.all_special_tokens = this.all_special_ids.map(id => this.text.idToToken(id)!);
     const { special } = this.text;

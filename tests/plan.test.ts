@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Caps, padded } from '../shaders/kernel.ts';
+import { type Caps, f32, packParams, padded, u32 } from '../shaders/kernel.ts';
 import { readConfig } from '../src/model/config.ts';
 import { type EncoderRequest, encoderGraph } from '../src/model/encoder.ts';
 import { arena, arenaBytes, slotBytes } from '../src/plan/arena.ts';
@@ -408,5 +408,27 @@ describe('steps', () => {
       [80, 21],
     ]);
     expect(kernelsOf(embeds)).toHaveLength(1);
+  });
+});
+
+describe('the params of a kernel', () => {
+  const kernel = { name: 'a kernel', params: [u32('rows'), f32('eps')] };
+  it('are all given, or it is a mistake in the plan', () => {
+    const view = new DataView(new ArrayBuffer(16));
+    packParams(kernel, { rows: 7, eps: 0.5, more: 1 }, view, 4);
+    expect([view.getUint32(4, true), view.getFloat32(8, true)]).toEqual([7, 0.5]);
+    expect(() => packParams(kernel, { rows: 7 }, view, 0)).toThrow('"a kernel" got no value for its param "eps"');
+  });
+
+  it('are those of every step of every plan', () => {
+    for (const caps of ADAPTERS) {
+      for (const request of REQUESTS) {
+        for (const { kernel, params } of planOf(request, caps).steps) {
+          expect(Object.keys(params), kernel.name).toEqual(
+            expect.arrayContaining(kernel.params.map(({ name }) => name)),
+          );
+        }
+      }
+    }
   });
 });

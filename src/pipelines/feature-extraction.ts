@@ -95,7 +95,7 @@ function poolWindows(windows: readonly PooledWindow[], pool: SentenceModules['po
   const all = windows.reduce((sum, { tokens }) => sum + tokens, 0);
   return first.map((_, c) =>
     pool === 'max'
-      ? Math.max(...windows.map(({ row }) => row[c]!))
+      ? windows.reduce((most, { row }) => Math.max(most, row[c]!), Number.NEGATIVE_INFINITY)
       : windows.reduce((sum, { row, tokens }) => sum + row[c]! * tokens, 0) / all,
   );
 }

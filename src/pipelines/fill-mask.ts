@@ -50,6 +50,8 @@ export class FillMask extends Session<'logits'> {
       token => this.tokenizer.text.tokenToId(token),
       text => this.tokenizer.encode(text, { add_special_tokens: false }),
     );
+    const { targets = [] } = chosen;
+    this.checkTokens({ ids: [...targets], tokens: targets.map(id => this.tokenizer.text.idToToken(id)!) });
     const topK = Math.min(chosen.topK, vocabSize);
     // All texts first: one without a mask is an error before anything runs.
     const encodings = list.map(text => {

@@ -108,6 +108,22 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
   }
 
   /**
+   * A tokenizer may have more tokens than the model has embeddings, as where one was added and the model not resized: that
+   * matters only where such a token occurs. Throws InputError there.
+   */
+  protected checkTokens({ ids, tokens }: Pick<Encoding, 'ids' | 'tokens'>): void {
+    const { vocabSize } = this.engine.config;
+    const at = ids.findIndex(id => id >= vocabSize);
+    if (at < 0) return;
+    throw new InputError({
+      what: `the model has no embedding for the token ${JSON.stringify(tokens[at])}`,
+      actual: `id ${ids[at]} of a tokenizer with ${this.tokenizer.text.vocabSize} tokens`,
+      expected: `an id below ${vocabSize}, the vocab_size of config.json`,
+      next: 'Leave that token out of the text, or take the tokenizer that belongs to this model.',
+    });
+  }
+
+  /**
    * Runs texts, each in as many windows as `encode` gives; those of the next pass are made while the GPU computes this one.
    * What `read` makes of every window as soon as its pass is done, text by text: windows and outputs are not kept.
    * Asks for the head, where nothing else is asked for.
@@ -120,6 +136,7 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     request: EncoderRequest = { head: { kind: this.engine.head! } },
   ): Promise<Ran<Read>> {
     const { config } = this.engine;
+    const checkTokens = (window: Window) => this.checkTokens(window);
     const ran: Ran<Read> = { found: [], truncated: [] };
     function* sequences() {
       for (const text of texts) {
@@ -130,6 +147,7 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
         ran.truncated.push(overflow !== 'window' && windows.some(({ truncated }) => truncated));
         for (const window of windows) {
           const { ids, typeIds: types, masked } = window;
+          checkTokens(window);
           const isLast = window === windows.at(-1);
           yield { ...checkSequence(config, { ids, types, masked }), window, text, found, isLast };
         }

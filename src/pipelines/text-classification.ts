@@ -1,3 +1,4 @@
+import { labelCount, labelNames } from '../model/config.ts';
 import { listOf, text as string, textList } from '../tasks/arguments.ts';
 import {
   type Classification,
@@ -62,7 +63,8 @@ export class TextClassification extends Session<'logits'> {
     given?: Options | null,
   ): Promise<Said<Classification[] | Classification[][], readonly boolean[]>> {
     const options = this.options(given, 'top_k', 'function_to_apply', ...OVERFLOW_NAMES);
-    const { labels, problemType, raw } = this.engine.config;
+    const { problemType, raw } = this.engine.config;
+    const labels = labelNames(this.engine.config);
     // A reranker's config may name the activation of its one logit.
     const named = labels.length === 1 ? configuredActivation(raw) : undefined;
     const chosen = classificationOptions(
@@ -137,8 +139,8 @@ export class TextRanking extends Session<'logits'> {
     const options = this.options(given, 'top_k', 'return_documents', 'activation');
     const list = listOf('documents', documents, string);
     const question = string('query', query);
-    const { raw, labels } = this.engine.config;
-    const chosen = rankingOptions(options, raw, labels.length, list.length);
+    const { config } = this.engine;
+    const chosen = rankingOptions(options, config.raw, labelCount(config), list.length);
     const { found, truncated } = await this.forward(list, pair => this.encode(question, { pair }), logitsOf, options);
     return saying(
       rank(

@@ -1,3 +1,4 @@
+import { labelNames } from '../model/config.ts';
 import { text as string, textList } from '../tasks/arguments.ts';
 import type { Crf } from '../tasks/crf.ts';
 import {
@@ -47,7 +48,7 @@ export class TokenClassification extends Session<'logits'> {
     const list = textList(texts, string);
     const { text: tokenizer } = this.tokenizer;
     const model: TokenLabels = {
-      labels: this.engine.config.labels,
+      labels: labelNames(this.engine.config),
       unkId: tokenizer.special.unk?.id,
       marksSubwords: tokenizer.continuingSubwordPrefix !== undefined,
       join: tokens => tokenizer.joinTokens(tokens),

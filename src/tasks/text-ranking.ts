@@ -26,10 +26,12 @@ export function configuredActivation(config: Readonly<Record<string, unknown>>):
   const own = config.sentence_transformers as { activation_fn?: unknown } | undefined;
   const path = own?.activation_fn ?? config.sbert_ce_default_activation_function;
   if (path === undefined || path === null) return undefined;
-  const name = String(path).replace(/^torch\.nn\.(\w+\.)*/, '');
+  const name = typeof path === 'string' ? path.replace(/^torch\.nn\.(\w+\.)*/, '') : path;
   const next = 'Pass `activation: "none"` for the raw scores.';
   const known = Object.keys(TORCH_NAMES) as (keyof typeof TORCH_NAMES)[];
-  return TORCH_NAMES[oneOf('the activation that config.json names', name, known, next)];
+  return TORCH_NAMES[
+    oneOf<unknown>('the activation that config.json names', name, known, next) as (typeof known)[number]
+  ];
 }
 
 /** Options checked. Throws InputError, and UnsupportedError where the model has not one logit. */

@@ -24,8 +24,8 @@ export function buildBpe(config: Fields): Model {
       const end = start + character.length;
       const token = (start > 0 ? prefix : '') + character + (end === word.length ? suffix : '');
       const known = piecesOf(ids, { token, start, end }, fallsBack);
-      if (known) found.push(...known);
-      else if (unknown !== undefined) {
+      for (const piece of known ?? []) found.push(piece);
+      if (!known && unknown !== undefined) {
         if (wasUnknown && fusesUnknown) found.at(-1)!.end = end;
         else found.push({ id: ids.get(unknown)!, token: unknown, start, end });
       }
@@ -51,7 +51,7 @@ function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: st
   const byPair = new Map<number, { rank: number; id: number; token: string }>();
   config.list('merges').forEach((entry, rank) => {
     const [left, right, more] = isText(entry) ? entry.split(' ') : Array.isArray(entry) ? entry : [];
-    const token = left + String(right).slice(prefix.length);
+    const token = isText(left) && isText(right) ? left + right.slice(prefix.length) : '';
     const [leftId, rightId, id] = [left, right, token].map(part => ids.get(part));
     if (leftId === undefined || rightId === undefined || id === undefined || more !== undefined) {
       throw config.malformed(entry, 'two tokens of the vocabulary that join to another', `merges[${rank}]`);

@@ -20,8 +20,10 @@ export function charsmapNormalizer(config: Fields): Normalizer {
       modified = true;
       const added = [...replacement];
       const growth = added.length - [...part].length;
-      characters.push(...added);
-      for (let i = 0; i < added.length; i++) changes.push(i >= added.length - growth ? 1 : 0);
+      for (let i = 0; i < added.length; i++) {
+        characters.push(added[i]!);
+        changes.push(i >= added.length - growth ? 1 : 0);
+      }
       // What vanishes is swallowed by the character before it.
       if (growth < 0 && changes.length > 0) changes[changes.length - 1]! += growth;
       return true;

@@ -81,7 +81,7 @@ function decodeByteFallback(tokens: readonly string[]): string[] {
     try {
       if (bytes.length > 0) decoded.push(decoder.decode(Uint8Array.from(bytes)));
     } catch {
-      decoded.push(...bytes.map(() => '\ufffd'));
+      for (const _ of bytes) decoded.push('\ufffd');
     }
     bytes = [];
     if (token !== undefined) decoded.push(token);

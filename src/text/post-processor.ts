@@ -97,7 +97,11 @@ const kinds: Record<string, (config: Fields) => Partial<Layout>> = {
   BertProcessing: config => around(config, 1),
   RobertaProcessing: config => ({ ...around(config, 0), ...readTrim(config) }),
   ByteLevel: readTrim,
-  Sequence: config => Object.assign({}, ...config.list('processors').map(readLayout)) as Partial<Layout>,
+  Sequence: config =>
+    config
+      .list('processors')
+      .map(readLayout)
+      .reduce((layout, later) => Object.assign(layout, later), {}),
 };
 
 const readLayout = (config: unknown): Partial<Layout> => build(config, 'post_processor', kinds, {});
