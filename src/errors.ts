@@ -23,10 +23,13 @@ export function describe(value: unknown): string {
   return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
+/** A part of a message may quote a name of a foreign file, which may be of any length. */
+const clipped = (part: string) => (part.length > 600 ? `${part.slice(0, 600)}…` : part);
+
 function sentence({ what, actual, expected, next }: Complaint): string {
-  let text = what;
-  if (actual !== undefined) text += `: got ${actual}`;
-  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${expected}`;
+  let text = clipped(what);
+  if (actual !== undefined) text += `: got ${clipped(actual)}`;
+  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${clipped(expected)}`;
   return next === undefined ? `${text}.` : `${text}. ${next}`;
 }
 

@@ -114,10 +114,10 @@ export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 const FILE = 'config.json';
 
 /**
- * The greatest numbers that are believed: tens of times those of any encoder there is. A number beyond them is a mistake, and
+ * The greatest numbers that are believed, many times those of any encoder there is. A number beyond them is a mistake, and
  * would fill the memory with a plan before the weights could show it. Layers are fewest because a plan lists them one by one.
  */
-const MOST_LAYERS = 1024;
+const MOST_LAYERS = 256;
 const MOST_COLUMNS = 2 ** 17;
 const MOST_ROWS = 2 ** 26;
 
@@ -204,10 +204,9 @@ function labelsOf({ id2label, num_labels }: Json): (string | undefined)[] {
     const count = num_labels ?? 2;
     return Array.from({ length: isWhole(count) && count <= MOST_COLUMNS ? count : 0 }, (_, id) => `LABEL_${id}`);
   }
-  const entries = typeof id2label === 'object' ? Object.entries(id2label) : [];
-  const names = new Map(entries.map(([id, name]) => [/^\d+$/.test(id) ? Number(id) : -1, name]));
-  return entries.map((_, id) => {
-    const name: unknown = names.get(id);
+  if (typeof id2label !== 'object') return [];
+  return Array.from({ length: Object.keys(id2label).length }, (_, id) => {
+    const name = (id2label as Json)[id];
     return isText(name) || typeof name === 'number' ? String(name) : undefined;
   });
 }

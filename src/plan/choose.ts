@@ -75,6 +75,24 @@ export function queryTile(ops: readonly Op[], caps: Caps): number {
   return lanes * queries;
 }
 
+/** The kernels of an adapter that were made, by what they were made from. */
+const madeKernels = new WeakMap<Caps, Map<string, Kernel>>();
+
+/** The kernel of a variant, whose text is written once: the layers of a model, and its plans, have the same few. */
+function once<Variant>(
+  caps: Caps,
+  make: (variant: Variant, caps: Caps) => Kernel,
+  name: string,
+  variant: Variant,
+): Kernel {
+  const made = madeKernels.get(caps) ?? new Map<string, Kernel>();
+  madeKernels.set(caps, made);
+  const key = `${name} ${JSON.stringify(variant)}`;
+  const kernel = made.get(key) ?? make(variant, caps);
+  made.set(key, kernel);
+  return kernel;
+}
+
 /** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
 export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
   const shape = rowShape(caps);
@@ -95,7 +113,7 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
         norm: !!norm,
         format: words[0]?.storage.format,
       };
-      const kernel = embed(variant, shape, caps);
+      const kernel = once(caps, variant => embed(variant, shape, caps), op.op, variant);
       return words.map(slice =>
         step(kernel, y, ['tokens', slice, positions, types, tasks, norm?.gamma, norm?.beta, y], {
           rows: 'tokens',
@@ -116,22 +134,24 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
         activation: activation ?? (caps.adapter === 'gpu' ? undefined : common),
       };
       const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
-      return [step(linearKernel(variant, caps), y, [x, weight, bias, residual, y], params)];
+      return [step(once(caps, linearKernel, op.op, variant), y, [x, weight, bias, residual, y], params)];
     }
     case 'quantize': {
       const { x, y } = op;
-      return [step(quantize(x), y, [x, y], { rows: x.rows })];
+      return [step(once(caps, quantize, op.op, { columns: x.columns }), y, [x, y], { rows: x.rows })];
     }
     case 'attention': {
       const { qkv, scale, context, probabilities, relative } = op;
       const variant = attentionVariant(op);
-      const kernel = attention(variant, attentionShape(variant, caps));
+      const make = (variant: AttentionVariant) => attention(variant, attentionShape(variant, caps));
+      const kernel = once(caps, make, op.op, variant);
       const bias = [relative && 'tokens', relative?.buckets, relative?.bias] as const;
       return [step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], { tiles: 'tiles', scale })];
     }
     case 'layerNorm': {
       const { x, residual, norm, y } = op;
-      const kernel = layerNorm({ columns: x.columns, residual: !!residual }, shape);
+      const variant = { columns: x.columns, residual: !!residual };
+      const kernel = once(caps, variant => layerNorm(variant, shape), op.op, variant);
       return [step(kernel, y, [x, residual, norm.gamma, norm.beta, y], { rows: x.rows, eps: norm.eps })];
     }
     case 'pool': {

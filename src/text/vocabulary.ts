@@ -43,6 +43,7 @@ export function piecesOf(
 ): Piece[] | undefined {
   const find = (token: string): Piece => ({ id: ids.get(token)!, token, start, end });
   if (ids.has(token)) return [find(token)];
+  if (!fallsBack) return undefined;
   const bytes = Array.from(utf8(token), byte => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
-  return fallsBack && bytes.every(byte => ids.has(byte)) ? bytes.map(find) : undefined;
+  return bytes.every(byte => ids.has(byte)) ? bytes.map(find) : undefined;
 }
