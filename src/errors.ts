@@ -24,12 +24,21 @@ export function describe(value: unknown): string {
 }
 
 /** A part of a message may quote a name of a foreign file, which may be of any length. */
-const clipped = (part: string) => (part.length > 600 ? `${part.slice(0, 600)}…` : part);
+const MOST_CHARACTERS = 600;
+
+/** A complaint whose texts are no longer than that; what else a subclass is told stays as it is. */
+function clipped<C extends Complaint>(complaint: C): C {
+  const parts = Object.entries(complaint).map(([name, part]) => [
+    name,
+    typeof part === 'string' && part.length > MOST_CHARACTERS ? `${part.slice(0, MOST_CHARACTERS)}…` : part,
+  ]);
+  return Object.fromEntries(parts) as C;
+}
 
 function sentence({ what, actual, expected, next }: Complaint): string {
-  let text = clipped(what);
-  if (actual !== undefined) text += `: got ${clipped(actual)}`;
-  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${clipped(expected)}`;
+  let text = what;
+  if (actual !== undefined) text += `: got ${actual}`;
+  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${expected}`;
   return next === undefined ? `${text}.` : `${text}. ${next}`;
 }
 
@@ -42,7 +51,8 @@ export class WebGPUBertError extends Error {
   declare readonly next: string | undefined;
 
   /** What a subclass is told beside a complaint becomes its fields. */
-  constructor({ cause, ...complaint }: Complaint) {
+  constructor({ cause, ...given }: Complaint) {
+    const complaint = clipped(given);
     super(sentence(complaint), cause === undefined ? undefined : { cause });
     Object.assign(this, complaint);
   }

@@ -186,3 +186,26 @@ check('an untied decoder', async () => {
   });
   await model.dispose();
 });
+
+check('one tensor for the word table and the decoder, under the name of the latter: the same bits', async () => {
+  const { AutoModelForMaskedLM, AutoTokenizer } = library;
+  const KEPT = [
+    ['roberta-masked-lm', 'roberta', 'lm_head.decoder.weight'],
+    ['mpnet-masked-lm', 'mpnet', 'lm_head.decoder.weight'],
+    ['albert-masked-lm', 'albert', 'predictions.decoder.weight'],
+  ] as const;
+  for (const [name, top, kept] of KEPT) {
+    const files = await edited(url(name), {
+      tensors: all => {
+        const table = `${top}.embeddings.word_embeddings.weight`;
+        all[kept] = all[table]!;
+        delete all[table];
+      },
+    });
+    const [plain, shared] = await Promise.all([url(name), files].map(at => AutoModelForMaskedLM.from_pretrained(at)));
+    const inputs = (await AutoTokenizer.from_pretrained(url(name)))('Paris is the capital of France.');
+    const [wanted, got] = await Promise.all([plain!(inputs), shared!(inputs)]);
+    expectEqual([...got.logits.data], [...wanted.logits.data], `logits of ${name}`);
+    await Promise.all([plain!.dispose(), shared!.dispose()]);
+  }
+});
