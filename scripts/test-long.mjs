@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { at, root } from './root.mjs';
@@ -12,11 +13,13 @@ const help = `npm run test:long [-- options]: tests that take minutes; no browse
 /** The heap that a process gets. A mutant is some 300 kB, so what needs more has run away. */
 const HEAP_MB = 512;
 /** A mutation that has not come to its end after so long never will. */
-const HANG_MS = 20_000;
+const HANG_MS = 60_000;
+/** Mutations of one process. */
+const PROCESS_MUTATIONS = 2500;
 
 /** @typedef {import('../tests/long/fuzz.ts').Outcome} Outcome */
 
-/** One long test: what it found, failures in words. @typedef {{ passed: number, failures: string[] }} Found */
+/** What a long test found; each has told its failures. @typedef {{ passed: number, failures: number }} Found */
 
 /** The TypeScript of tests/long as a program for Node. @param {string} name @returns {Promise<string>} */
 async function bundled(name) {
@@ -90,6 +93,10 @@ function mutations(program, first, last, done) {
   });
 }
 
+/** @param {Outcome} outcome */
+const inWords = ({ seed, model, what, result, message }) =>
+  `seed ${seed} (${model}; ${what.join('; ')}): ${result}: ${message}`;
+
 /** @param {number} first @param {number} count @returns {Promise<Found>} */
 async function mutatedModels(first, count) {
   const program = await bundled('fuzz-child');
@@ -105,38 +112,51 @@ async function mutatedModels(first, count) {
   let done = 0;
   const take = (/** @type {Outcome} */ outcome) => {
     results.set(outcome.result, (results.get(outcome.result) ?? 0) + 1);
-    if (outcome.failed) failed.push(outcome);
+    if (outcome.failed) {
+      failed.push(outcome);
+      say(`failed: ${inWords(outcome)}`.slice(0, 2000));
+    }
     if (outcome.ms > (slowest?.ms ?? -1)) slowest = outcome;
     if (outcome.bytes > (largest?.bytes ?? -1)) largest = outcome;
     done += 1;
     if (done % 10_000 === 0) say(`${done} of ${count}, ${seconds(performance.now() - began)}`);
     if (count === 1) say(JSON.stringify(outcome, null, 1));
   };
-  for (let next = first; next < first + count; ) {
-    // In several processes, so that the peak of memory of one says something about its mutations.
-    next = await mutations(program, next, Math.min(next + 4999, first + count - 1), take);
-  }
-  const report = {
-    first,
-    count,
-    seconds: Math.round((performance.now() - began) / 1000),
-    results: Object.fromEntries(results),
-    slowest,
-    largest,
-    failed,
+  const writeReport = () => {
+    const elapsed = Math.round((performance.now() - began) / 1000);
+    const found = {
+      first,
+      done,
+      count,
+      seconds: elapsed,
+      results: Object.fromEntries(results),
+      slowest,
+      largest,
+      failed,
+    };
+    mkdirSync(at('.cache'), { recursive: true });
+    writeFileSync(at('.cache', 'test-long.json'), `${JSON.stringify(found, null, 1)}\n`);
   };
-  mkdirSync(at('.cache'), { recursive: true });
-  writeFileSync(at('.cache', 'test-long.json'), `${JSON.stringify(report, null, 1)}\n`);
+  const end = first + count;
+  let begun = first;
+  // In many processes, one after the other, so that the peak of memory of one says something about its mutations.
+  const worker = async () => {
+    while (begun < end) {
+      const last = Math.min(begun + PROCESS_MUTATIONS, end) - 1;
+      let next = begun;
+      begun = last + 1;
+      while (next <= last) next = await mutations(program, next, last, take);
+      writeReport();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker));
   for (const [result, number] of [...results].sort((a, b) => b[1] - a[1]))
     say(`${String(number).padStart(7)}  ${result}`);
   if (slowest) say(`slowest: ${slowest.ms.toFixed(0)} ms, seed ${slowest.seed} (${slowest.what.join('; ')})`);
   if (largest)
     say(`largest: ${(largest.bytes / 1e6).toFixed(0)} MB, seed ${largest.seed} (${largest.what.join('; ')})`);
   say('all of it: .cache/test-long.json');
-  const failures = failed.map(
-    ({ seed, model, what, result, message }) => `seed ${seed} (${model}; ${what.join('; ')}): ${result}: ${message}`,
-  );
-  return { passed: done - failed.length, failures };
+  return { passed: done - failed.length, failures: failed.length };
 }
 
 await command(async () => {
@@ -159,8 +179,7 @@ await command(async () => {
     console.log(`\n── ${name}`);
     const found = await run();
     passed += found.passed;
-    failed += found.failures.length;
-    for (const failure of found.failures.slice(0, 50)) say(`failed: ${failure.slice(0, 2000)}`);
+    failed += found.failures;
   }
   console.log(`\n${passed} passed, ${failed} failed`);
   return failed > 0 ? 1 : 0;

@@ -1,6 +1,6 @@
 import type { ModelSource } from './checkpoint/types.ts';
-import { oneOf, UnsupportedError } from './errors.ts';
-import { Fields } from './fields.ts';
+import { describe, oneOf, UnsupportedError } from './errors.ts';
+import { Fields, isText } from './fields.ts';
 import type { DenseLayer } from './model/encoder.ts';
 
 /** How a checkpoint of sentence-transformers makes one vector of a text: its modules after the transformer. */
@@ -91,7 +91,7 @@ function poolingOf(config: Record<string, unknown>): SentenceModules['pooling'] 
       ? Object.keys(config).flatMap(
           key => (config[key] === true && /^pooling_mode_(.+?)(_tokens?)?$/.exec(key)?.[1]) || [],
         )
-      : [config.pooling_mode].flat().map(String);
+      : [config.pooling_mode].flat().map(mode => (isText(mode) ? mode : describe(mode)));
   return POOLINGS[
     oneOf(
       "this checkpoint's pooling",
@@ -112,7 +112,10 @@ const FIXED = {
 
 function denseOf(fields: Fields): DenseLayer {
   const { json } = fields;
-  for (const [name, value] of Object.entries(FIXED)) oneOf(name, String(json[name] ?? value), [value]);
+  for (const [name, value] of Object.entries(FIXED)) {
+    const found = json[name] ?? value;
+    oneOf(name, typeof found === 'boolean' ? String(found) : found, [value]);
+  }
   const name = fields.text('activation_function', 'Tanh').split('.').at(-1)!;
   const activation = ACTIVATIONS[oneOf("a dense layer's activation", name, Object.keys(ACTIVATIONS))];
   fields.integer('in_features');

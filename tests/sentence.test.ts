@@ -29,6 +29,20 @@ test('none where there is no modules.json', async () => {
   expect(await read({ 'config.json': {} })).toBeUndefined();
 });
 
+test('a value of any kind in the place of a name is refused by a typed error', async () => {
+  const odd = { toString: 1, valueOf: 2 };
+  expect(await thrown(pooled({ pooling_mode: odd }))).toBeInstanceOf(UnsupportedError);
+  const dense = (config: object) =>
+    read({
+      'modules.json': listed(TRANSFORMER, POOLING, DENSE),
+      '1_Pooling/config.json': MEAN,
+      '2_Dense/config.json': { in_features: 4, out_features: 2, ...config },
+      '2_Dense/model.safetensors': 0,
+    });
+  expect(await thrown(dense({ module_input_name: odd }))).toBeInstanceOf(UnsupportedError);
+  expect(await dense({ use_residual: false, module_input_name: null })).toMatchObject({ dense: [{ outputs: 2 }] });
+});
+
 describe('the pooling', () => {
   test.each([
     [{ embedding_dimension: 48, pooling_mode: 'mean', include_prompt: true }, 'mean'],

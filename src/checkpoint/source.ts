@@ -157,7 +157,7 @@ export function openSource(where: ModelLocation, options: SourceOptions, env: En
           url: stored.where,
           what: `${file} is not valid JSON`,
           actual: describe(new TextDecoder().decode(bytes)),
-          next: `See what ${stored.where} gives.`,
+          next: `See what ${stored.where} gives: if it is cut off or damaged, download it again; else its author has to mend it.`,
           cause,
         });
       }
