@@ -71,6 +71,9 @@ describe('the builder', () => {
     expect(() => b.attention(x, { heads: 3, headSize: 9, name: 'self', probabilities: false })).toThrow(/27 columns/);
     expect(() => b.pool(row, { pooling: 'cls', normalize: false, name: 'p' })).toThrow(/columns/);
     expect(() => b.pool(x, { pooling: 'cls', normalize: false, name: 'p', columns: 28 })).toThrow(/28 columns of 27/);
+    const several = { pooling: ['cls', 'mean'], normalize: false, name: 'p' } as const;
+    expect(b.pool(x, several)).toMatchObject({ columns: 54, stride: 56 });
+    expect(() => b.pool(x, { ...several, columns: 40 })).toThrow(/40 columns of 54/);
   });
 
   it('makes one weight of what is asked for twice', () => {

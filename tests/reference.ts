@@ -129,21 +129,56 @@ export function attention(
   return { context, probabilities: Float64Array.from(probabilities) };
 }
 
-/** x [T, C] -> [B, kept] */
+/** One column of a sequence -> one number, without its first `unpooled` tokens: sentence-transformers' Pooling. */
+export function pooled(pooling: string, column: readonly number[], unpooled = 0): number {
+  const rest = column.slice(unpooled);
+  if (pooling === 'cls') return rest[0] ?? column[0]!;
+  if (rest.length === 0) return 0;
+  const sum = (weightOf: (i: number) => number) => rest.reduce((sum, v, i) => sum + v * weightOf(i), 0);
+  switch (pooling) {
+    case 'last':
+      return rest.at(-1)!;
+    case 'max':
+      return Math.max(...rest);
+    case 'mean':
+      return sum(() => 1) / rest.length;
+    case 'mean_sqrt':
+      return sum(() => 1) / Math.sqrt(rest.length);
+    case 'weighted': {
+      const weights = rest.map((_, i) => unpooled + i + 1);
+      return sum(i => weights[i]!) / weights.reduce((a, b) => a + b);
+    }
+    default:
+      throw new Error(`no pooling ${pooling}`);
+  }
+}
+
+/** x [T, C] -> [B, kept]; of several poolings [B, poolings C] */
 export function pool(
   x: Numbers,
   lengths: readonly number[],
-  { C, kept = C, pooling, normalize }: { C: number; kept?: number; pooling: string; normalize: boolean },
+  {
+    C,
+    pooling,
+    kept = C * [pooling].flat().length,
+    normalize,
+    unpooled = [],
+  }: {
+    C: number;
+    kept?: number;
+    pooling: string | readonly string[];
+    normalize: boolean;
+    /** Of every sequence how many tokens at its start are left out. */
+    unpooled?: readonly number[];
+  },
 ): Float64Array {
   const y = new Float64Array(lengths.length * kept);
+  const poolings = [pooling].flat();
   let start = 0;
   lengths.forEach((L, b) => {
     const row = Array.from({ length: kept }, (_, c) => {
-      const column = Array.from({ length: L }, (_, i) => x[(start + i) * C + c]!);
-      if (pooling === 'cls') return column[0]!;
-      if (pooling === 'last') return column[L - 1]!;
-      if (pooling === 'max') return Math.max(...column);
-      return column.reduce((a, v) => a + v) / L;
+      const column = Array.from({ length: L }, (_, i) => x[(start + i) * C + (c % C)]!);
+      return pooled(poolings[Math.floor(c / C)]!, column, unpooled[b]);
     });
     const norm = normalize ? Math.max(1e-12, Math.sqrt(row.reduce((a, v) => a + v * v, 0))) : 1;
     row.forEach((v, c) => {

@@ -9,7 +9,7 @@ import { type Format, rowElements } from '../../shaders/matrix.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
-import { POOLINGS, type Pooling, pool } from '../../shaders/pool.ts';
+import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
 import { linearKernel, tilingsFor } from '../../src/plan/choose.ts';
@@ -359,29 +359,52 @@ for (const [V, k] of [
   });
 }
 
-for (const pooling of Object.keys(POOLINGS) as Pooling[]) {
+const POOLS: Pooling[][] = [
+  ...(Object.keys(POOLINGS) as Pooling[]).map(pooling => [pooling]),
+  ['cls', 'mean', 'max'],
+  ['weighted', 'last'],
+  ['max', 'mean_sqrt', 'cls', 'weighted', 'last', 'mean'],
+];
+
+for (const pooling of POOLS) {
   for (const normalize of [false, true]) {
-    check(`pool ${pooling}${normalize ? ', normalised' : ''}`, async () => {
+    check(`pool ${pooling.join(' and ')}${normalize ? ', normalised' : ''}`, async () => {
       const lengths = [1, 7, 63, 65, 257];
       const T = lengths.reduce((a, b) => a + b);
-      for (const [C, kept] of [
-        [384, 384],
-        [50, 50],
-        [48, 31],
-      ] as const) {
-        const x = random(C)(T * C);
-        const rows = lengths.map(L => ({ ids: new Array(L).fill(0) as number[] }));
-        const batch = packBatch(
-          rows.map(({ ids }) => ({ ids, positions: ids, types: ids })),
-          16,
-        );
-        const { y } = await dispatch(
-          pool({ columns: C, kept }),
-          { sequences: batch.sequences, x: padRows(x, C), y: { floats: lengths.length * padded(kept) } },
-          { sequences: lengths.length, pooling: POOLINGS[pooling], normalize: Number(normalize), floor: 1e-12 },
-        );
-        const expected = reference.pool(x, lengths, { C, kept, pooling, normalize });
-        expectClose(unpadRows(y!, kept), expected, { label: `${C}>${kept}`, absolute: 2e-6 });
+      const several = pooling.length;
+      for (const [C, kept] of several > 1
+        ? [
+            [384, 384 * several],
+            [50, 50 * several],
+            [7, 7 * several],
+          ]
+        : [
+            [384, 384],
+            [50, 50],
+            [48, 31],
+          ]) {
+        const x = random(C!)(T * C!);
+        // Nothing left out; some tokens, all of them, and more than there are.
+        for (const unpooled of [
+          [0, 0, 0, 0, 0],
+          [0, 3, 63, 70, 5],
+        ]) {
+          const ids = lengths.map(L => new Array<number>(L).fill(0));
+          const batch = packBatch(
+            ids.map((row, i) => ({ ids: row, positions: row, types: row, unpooled: unpooled[i] })),
+            16,
+          );
+          const { y } = await dispatch(
+            pool({ columns: C!, poolings: several, kept: kept! }),
+            { sequences: batch.sequences, x: padRows(x, C!), y: { floats: lengths.length * padded(kept!) } },
+            { sequences: lengths.length, pooling: packPoolings(pooling), normalize: Number(normalize), floor: 1e-12 },
+          );
+          const expected = reference.pool(x, lengths, { C: C!, kept: kept!, pooling, normalize, unpooled });
+          // A mean by the root of n is a mean times as much.
+          const scale = pooling.includes('mean_sqrt') && !normalize ? 16 : 1;
+          const label = `${C}>${kept} without ${unpooled}`;
+          expectClose(unpadRows(y!, kept!), expected, { label, absolute: 2e-6 * scale });
+        }
       }
     });
   }

@@ -20,8 +20,12 @@ export interface EncoderRequest {
   readonly lastHiddenState?: boolean;
   /** [B, C] as `pooler_output`: tanh of a linear on the first token. */
   readonly pooler?: boolean;
-  /** [B, C] as `embedding`, or [B, outputs of the last dense layer]. */
-  readonly pool?: { readonly pooling: Pooling; readonly normalize: boolean; readonly dense?: readonly DenseLayer[] };
+  /** [B, C] as `embedding`, of several poolings [B, poolings C], or [B, outputs of the last dense layer]. */
+  readonly pool?: {
+    readonly pooling: Pooling | readonly Pooling[];
+    readonly normalize: boolean;
+    readonly dense?: readonly DenseLayer[];
+  };
   /** [T, C] as `hidden_states.0` (the embeddings) to `hidden_states.{layers}`, those that are listed. */
   readonly hiddenStates?: readonly number[];
   /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`, those that are listed. */

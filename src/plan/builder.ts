@@ -189,12 +189,19 @@ export function builder(caps: Caps, format: Format = 'f32') {
       return y;
     },
 
-    /** [T, C] -> [B, columns] */
-    pool(x: Value, options: { pooling: Pooling; normalize: boolean; columns?: number; name: string }): Value {
-      const { pooling, normalize, columns = x.columns, name } = options;
-      must(x.rows === 'tokens' && columns <= x.columns, `${name}: ${columns} columns of ${x.columns}`);
+    /** [T, C] -> [B, columns]; of several poolings, which all are whole, [B, poolings C] */
+    pool(
+      x: Value,
+      options: { pooling: Pooling | readonly Pooling[]; normalize: boolean; columns?: number; name: string },
+    ): Value {
+      const { normalize, name } = options;
+      const poolings = [options.pooling].flat();
+      const all = poolings.length * x.columns;
+      const columns = options.columns ?? all;
+      const fits = poolings.length > 1 ? columns === all : columns <= all;
+      must(x.rows === 'tokens' && fits, `${name}: ${columns} columns of ${all}`);
       const y = value(name, 'sequences', columns);
-      ops.push({ op: 'pool', x, pooling, normalize, y });
+      ops.push({ op: 'pool', x, poolings, normalize, y });
       return y;
     },
 

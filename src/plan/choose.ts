@@ -9,7 +9,7 @@ import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
-import { POOLINGS, pool } from '../../shaders/pool.ts';
+import { packPoolings, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import type { AttentionOp, Op, Value } from './op.ts';
 import type { Argument, InputName, Step } from './step.ts';
@@ -135,10 +135,10 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
       return [step(kernel, y, [x, residual, norm.gamma, norm.beta, y], { rows: x.rows, eps: norm.eps })];
     }
     case 'pool': {
-      const { x, pooling, normalize, y } = op;
-      const kernel = pool({ columns: x.columns, kept: y.columns });
-      const [kind, norm] = [POOLINGS[pooling], Number(normalize)];
-      const params = { sequences: 'sequences', pooling: kind, normalize: norm, floor: 1e-12 } as const;
+      const { x, poolings, normalize, y } = op;
+      const kernel = pool({ columns: x.columns, poolings: poolings.length, kept: y.columns });
+      const [kinds, norm] = [packPoolings(poolings), Number(normalize)];
+      const params = { sequences: 'sequences', pooling: kinds, normalize: norm, floor: 1e-12 } as const;
       return [step(kernel, y, ['sequences', x, y], params)];
     }
     case 'gather': {

@@ -74,11 +74,11 @@ export interface LayerNormOp {
   readonly y: Value;
 }
 
-/** y = one row per sequence, from its tokens. */
+/** y = one row per sequence, from its tokens: what each pooling makes of them, one behind the other. */
 export interface PoolOp {
   readonly op: 'pool';
   readonly x: Value;
-  readonly pooling: Pooling;
+  readonly poolings: readonly Pooling[];
   readonly normalize: boolean;
   readonly y: Value;
 }
