@@ -32,6 +32,8 @@ export interface EngineOptions {
   host?: readonly string[] | undefined;
   /** The modules of a sentence-transformers checkpoint, whose dense layers have files of their own. */
   sentence?: Promise<SentenceModules | undefined> | undefined;
+  /** Where the files of those modules are, if not beside those of the encoder. */
+  root?: ModelSource | undefined;
   /** What will be asked for first: its kernels are compiled while the weights arrive. Others are compiled when they are asked for. */
   request: (facts: { hasPooler: boolean }) => EncoderRequest;
   progress?: ProgressCallback | undefined;
@@ -98,7 +100,7 @@ export const Engine = {
       const sentence = await options.sentence;
       for (const [i, file] of (sentence?.files ?? []).entries()) {
         const own = `${DENSE}${i}.`;
-        const dense = await openCheckpoint(source, { signal, files: [file] });
+        const dense = await openCheckpoint(options.root ?? source, { signal, files: [file] });
         parts.push({
           checkpoint: dense,
           find: canonical => dense.tensors.get(canonical.replace(own, 'linear.')),

@@ -49,6 +49,7 @@ export type { OverflowOptions, RunOptions, Said } from './pipelines/session.ts';
 export type { ClassificationInput } from './pipelines/text-classification.ts';
 export type { PoolingName } from './tasks/feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';
+export type { PromptOptions } from './tasks/prompts.ts';
 export type { Answer, QuestionAnsweringOptions } from './tasks/question-answering.ts';
 export type { Classification, TextClassificationOptions } from './tasks/text-classification.ts';
 export type { RankedDocument, TextRankingOptions } from './tasks/text-ranking.ts';

@@ -1,4 +1,5 @@
 import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions } from './auto.ts';
+import { inFolder } from './checkpoint/folder.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
@@ -14,20 +15,30 @@ import { QuestionAnswering } from './pipelines/question-answering.ts';
 import type { Session, SessionParts } from './pipelines/session.ts';
 import { TextClassification, TextRanking, ZeroShotClassification } from './pipelines/text-classification.ts';
 import { CRF_TENSORS, TokenClassification } from './pipelines/token-classification.ts';
-import { readModules } from './sentence.ts';
+import { type ModelKind, NO_SENTENCE, openSentence } from './sentence.ts';
 
 interface TaskInfo<P> {
   readonly pipeline: new (parts: SessionParts) => P;
-  /** What stands on the encoder; without one it is sentences, and the modules of sentence-transformers are asked for. */
+  /** What stands on the encoder. */
   readonly head?: HeadKind;
+  /** As which of its models sentence-transformers would load a checkpoint for this task: what it wrote there is asked for. */
+  readonly kind?: ModelKind | undefined;
   /** Of transformers.js, where it names a BERT-shaped one. */
   readonly model?: string;
 }
+
+/** The tasks whose models may be those of sentence-transformers. */
+const KINDS = new Map<unknown, ModelKind>([
+  [FeatureExtraction, 'SentenceTransformer'],
+  [SentenceSimilarity, 'SentenceTransformer'],
+  [TextRanking, 'CrossEncoder'],
+]);
 
 const task = <P>(pipeline: TaskInfo<P>['pipeline'], head?: HeadKind, model?: string): TaskInfo<P> => ({
   pipeline,
   head,
   model,
+  kind: KINDS.get(pipeline),
 });
 const SENTENCES = 'sentence-transformers/all-MiniLM-L6-v2';
 const BERT = 'google-bert/bert-base-uncased';
@@ -108,22 +119,28 @@ export async function pipeline<T extends Task>(
   // One fails, the other is told to stop.
   const stop = new AbortController();
   const fail = (error: unknown) => stop.abort(error);
-  const { head } = info;
-  const sentence = head ? Promise.resolve(undefined) : readModules(source);
+  const { head, kind } = info;
+  const sentence = kind ? openSentence(source, kind) : NO_SENTENCE;
+  // Where the transformer lies in a folder of its own, its files are those in there.
+  const encoder = kind ? inFolder(source, sentence.folder) : source;
   // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
-  // not matter.
-  const usable = sentence.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
+  // not matter. A cross-encoder always asks.
+  const usable =
+    kind === 'CrossEncoder'
+      ? Promise.all([sentence.modules, sentence.settings]).then(([modules]) => modules)
+      : sentence.modules.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
   usable.catch(fail);
   // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
-  const loadingEngine = Engine.load(source, {
+  const loadingEngine = Engine.load(encoder, {
     ...engineOptions,
     head,
     host: CRF_TENSORS,
     sentence: usable,
+    root: source,
     signal: AbortSignal.any([stop.signal, options.signal ?? stop.signal]),
     request: () => firstRequest(head),
   });
-  const loadingTokenizer = loadTokenizer(source);
+  const loadingTokenizer = loadTokenizer(encoder);
   loadingTokenizer.catch(fail);
   const engine = await loadingEngine;
   try {

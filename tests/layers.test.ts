@@ -47,7 +47,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/model-inputs.ts': { imports: ['src/model/', ERRORS, TENSOR] },
   'src/tokenizer.ts': { imports: ['src/text/', 'src/callable.ts', ERRORS, TENSOR] },
   'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
-  'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
+  'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/', 'shaders/'] },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
   'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'shaders/linear.ts'], types: ['shaders/'] },
   'src/engine.ts': {

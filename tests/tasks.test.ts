@@ -7,7 +7,7 @@ import { chosen } from '../src/tasks/multiple-choice.ts';
 import { nextSentence } from '../src/tasks/next-sentence-prediction.ts';
 import { precisionOf, quantizeEmbeddings } from '../src/tasks/precision.ts';
 import { Ranking, ranked, sigmoid, softmax } from '../src/tasks/scores.ts';
-import { cosineScores } from '../src/tasks/sentence-similarity.ts';
+import { cosineScores, similarityScores } from '../src/tasks/sentence-similarity.ts';
 import { classificationOptions, classify, labelNames, shaped, textInputs } from '../src/tasks/text-classification.ts';
 import { configuredActivation, rank, rankingOptions } from '../src/tasks/text-ranking.ts';
 import { candidateLabels, entailmentIds, zeroShot, zeroShotOptions } from '../src/tasks/zero-shot-classification.ts';
@@ -268,8 +268,27 @@ describe('text-ranking', () => {
     [{ sbert_ce_default_activation_function: null }, undefined],
     [{ sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Sigmoid', version: '4.0' } }, 'sigmoid'],
     [{ sentence_transformers: { version: '4.0' }, sbert_ce_default_activation_function: 'torch.nn.Identity' }, 'none'],
+    // Null in the newer place is none, whatever the older one says.
+    [
+      { sentence_transformers: { activation_fn: null }, sbert_ce_default_activation_function: 'torch.nn.Identity' },
+      undefined,
+    ],
+    // What is not torch's is passed over.
+    [{ sbert_ce_default_activation_function: 'own.Identity' }, undefined],
+    [{ sentence_transformers: null }, undefined],
   ])('%j', (config, activation) => {
     expect(configuredActivation(config)).toBe(activation);
+  });
+
+  test('config_sentence_transformers.json goes before config.json', () => {
+    const older = { sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Sigmoid' } };
+    expect(configuredActivation(older, 'torch.nn.modules.linear.Identity')).toBe('none');
+    expect(configuredActivation(older, 'own.Identity')).toBe('sigmoid');
+    expect(configuredActivation({}, 'torch.nn.modules.activation.Sigmoid')).toBe('sigmoid');
+    expect(() => configuredActivation({}, 'torch.nn.Tanh')).toThrow(
+      'the activation that config_sentence_transformers.json names is not supported',
+    );
+    expect(rankingOptions({ activation: 'sigmoid' }, {}, 1, 2, 'torch.nn.Tanh').activation).toBe('sigmoid');
   });
 
   test('errors', () => {
@@ -300,6 +319,15 @@ test('sentence-similarity', () => {
   [1, 0, -1, 0].forEach((value, i) => {
     expect(scores[i]).toBeCloseTo(value, 12);
   });
+});
+
+test('sentence-similarity by another measure', () => {
+  const scores = (name: Parameters<typeof similarityScores>[2]) =>
+    similarityScores(Float32Array.of(3, 4), Float32Array.of(6, 8, 0, 0), name);
+  expect(scores('cosine')).toEqual([1, 0]);
+  expect(scores('dot')).toEqual([50, 0]);
+  expect(scores('euclidean')).toEqual([-5, -5]);
+  expect(scores('manhattan')).toEqual([-7, -7]);
 });
 
 describe('feature-extraction', () => {

@@ -118,10 +118,10 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
     if (files.has(name)) throw wrong('the model', name, 'no two files of one name: choose the folder');
     files.set(name, file);
   }
-  // The folder of the model is the one nearest to the top that has a config.json, or else any file.
+  // The folder of the model is the one nearest to the top that has a config.json or modules.json, or else any file.
   const depth = (path: string) => path.split('/').length;
   const paths = [...files.keys()].sort((a, b) => depth(a) - depth(b));
-  const first = paths.find(path => /(^|\/)config\.json$/.test(path)) ?? paths[0] ?? '';
+  const first = paths.find(path => /(^|\/)(config|modules)\.json$/.test(path)) ?? paths[0] ?? '';
   const root = first.slice(0, first.lastIndexOf('/') + 1);
   // A file directly in it is the one of its name: 'config.json', not 'onnx/config.json'.
   for (const path of paths) {

@@ -35,14 +35,15 @@ export interface EncoderRequest {
 }
 
 /**
- * A request in the form that equal ones share: layers in order and each once, and a top-k of a power of two, of which the caller
+ * A request in the form that equal ones share: poolings as a list, layers in order and each once, and a top-k of a power of two, of which the caller
  * takes the first. So that a person's many wishes make few plans and pipelines.
  */
 export function canonicalRequest(request: EncoderRequest): EncoderRequest {
-  const { hiddenStates, attentions, head } = request;
+  const { hiddenStates, attentions, head, pool } = request;
   const ordered = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
   return {
     ...request,
+    ...(pool && { pool: { pooling: [pool.pooling].flat(), normalize: pool.normalize, dense: pool.dense ?? [] } }),
     ...(hiddenStates && { hiddenStates: ordered(hiddenStates) }),
     ...(attentions && { attentions: ordered(attentions) }),
     ...(head?.topK && { head: { ...head, topK: 2 ** Math.ceil(Math.log2(head.topK)) } }),

@@ -6,7 +6,7 @@ import { describe, InputError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { checkSequence } from '../model/input.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
-import type { SentenceModules } from '../sentence.ts';
+import type { SentenceFiles } from '../sentence.ts';
 import { checkNames, choice, count } from '../tasks/arguments.ts';
 import type { Encoding } from '../text/encoding.ts';
 import type { EncodeOptions } from '../text/tokenizer.ts';
@@ -37,6 +37,8 @@ export const OVERFLOW_NAMES = ['overflow', 'stride'] as const;
 type Window = Encoding & {
   /** The tokens that a head is wanted for alone, by their places. */
   readonly masked?: readonly number[];
+  /** How many tokens at its start are left out where it is pooled. */
+  readonly unpooled?: number;
 };
 
 /** What a pipeline is made of, under transformers.js's names. */
@@ -45,8 +47,8 @@ export interface SessionParts<Given extends OutputName = OutputName> {
   readonly model: CallableModel<Given>;
   readonly tokenizer: PreTrainedTokenizer;
   readonly engine: Engine;
-  /** The modules of a sentence-transformers checkpoint. Rejects where one of them is not built, or a file of it is missing or malformed. */
-  readonly sentence: Promise<SentenceModules | undefined>;
+  /** What sentence-transformers wrote into the checkpoint. */
+  readonly sentence: SentenceFiles;
 }
 
 /** What became of some texts. */
@@ -88,13 +90,16 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     return checkNames(this.task, given, [...names, 'signal', 'progress_callback']);
   }
 
-  /** One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. */
+  /**
+   * One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. A `maxLength` of
+   * sentence-transformers goes before the tokenizer's own; no sequence has more tokens than the model has positions.
+   */
   protected encode(
     text: string,
-    { overflow, stride, maxLength = this.longest, pair, truncation }: EncodeOptions & OverflowOptions = {},
+    { overflow, stride, maxLength, pair, truncation }: EncodeOptions & OverflowOptions = {},
   ): Encoding[] {
     const how = choice('overflow', overflow, ['truncate', 'error', 'window'] as const, 'truncate');
-    const longest = Math.min(maxLength, this.longest);
+    const longest = maxLength === undefined ? this.longest : Math.min(maxLength, this.engine.config.maxPositions);
     const options = { maxLength: longest, pair, truncation, stride: count('stride', stride, 0, 0) };
     if (how === 'window') return this.tokenizer.text.encodeWindows(text, options);
     const encoding = this.tokenizer.text.encode(text, options);
@@ -129,9 +134,9 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
         // A text in windows is whole.
         ran.truncated.push(overflow !== 'window' && windows.some(({ truncated }) => truncated));
         for (const window of windows) {
-          const { ids, typeIds: types, masked } = window;
+          const { ids, typeIds: types, masked, unpooled } = window;
           const isLast = window === windows.at(-1);
-          yield { ...checkSequence(config, { ids, types, masked }), window, text, found, isLast };
+          yield { ...checkSequence(config, { ids, types, masked, unpooled }), window, text, found, isLast };
         }
       }
     }

@@ -1,4 +1,5 @@
 import { listOf, text as string, textList } from '../tasks/arguments.ts';
+import { lowerCased, PROMPT_NAMES, type PromptOptions, promptOf } from '../tasks/prompts.ts';
 import {
   type Classification,
   classificationOptions,
@@ -128,18 +129,27 @@ export class ZeroShotClassification extends Session<'logits'> {
 
 /** A query and documents -> the documents by score, as sentence-transformers' CrossEncoder.rank. */
 export class TextRanking extends Session<'logits'> {
-  /** [{ corpus_id, score, text? }], best first. `truncated` is in the order of `documents`: of each with the query. */
+  /**
+   * [{ corpus_id, score, text? }], best first. `truncated` is in the order of `documents`: of each with the query. A prompt (of the
+   * call, else the checkpoint's default) stands before the query.
+   */
   async _call(
     query: string,
     documents: readonly string[],
-    given?: (TextRankingOptions & RunOptions) | null,
+    given?: (TextRankingOptions & PromptOptions & RunOptions) | null,
   ): Promise<Said<RankedDocument[], readonly boolean[]>> {
-    const options = this.options(given, 'top_k', 'return_documents', 'activation');
+    const options = this.options(given, 'top_k', 'return_documents', 'activation', ...PROMPT_NAMES);
     const list = listOf('documents', documents, string);
     const question = string('query', query);
     const { raw, labels } = this.engine.config;
-    const chosen = rankingOptions(options, raw, labels.length, list.length);
-    const { found, truncated } = await this.forward(list, pair => this.encode(question, { pair }), logitsOf, options);
+    const settings = await this.sentence.settings;
+    const chosen = rankingOptions(options, raw, labels.length, list.length, settings.activation);
+    const prompt = await promptOf(options, () => this.sentence.settings, true);
+    const { maxLength, lowerCase } = settings;
+    const read = (text: string) => (lowerCase ? lowerCased(text, this.tokenizer.all_special_tokens) : text);
+    const asked = read(prompt + question);
+    const encode = (document: string) => this.encode(asked, { pair: read(document), maxLength });
+    const { found, truncated } = await this.forward(list, encode, logitsOf, options);
     return saying(
       rank(
         found.map(([logits]) => logits![0]!),
