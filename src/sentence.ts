@@ -1,7 +1,7 @@
 import type { Pooling } from '../shaders/pool.ts';
 import type { ModelSource } from './checkpoint/types.ts';
 import { oneOf, UnsupportedError } from './errors.ts';
-import { Fields, isRecord, isText, isWhole } from './fields.ts';
+import { Fields, isRecord, isText, isWhole, type Json } from './fields.ts';
 import type { DenseLayer } from './model/encoder.ts';
 
 /**
@@ -96,16 +96,21 @@ export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTra
     modules => modules?.[0]?.path ?? '',
     () => '',
   );
-  const general = listed.then(modules => (modules ? generalSettings(source, kind) : settingsOf({}, kind)));
+  const general = listed.then(modules => (modules ? generalFile(source) : ({} as Json)));
+  const isOfKind = general.then(json => (json.model_type ?? 'SentenceTransformer') === kind);
   const transformer = listed.then(modules => (modules ? transformerSettings(source, modules[0]?.path ?? '') : {}));
-  const settings = Promise.all([general, transformer]).then(([own, more]) => ({ ...own, ...more }));
+  // Files of another kind of model say nothing of this one, as in Python.
+  const settings = Promise.all([general, isOfKind, transformer]).then(([json, own, more]) =>
+    own ? { ...settingsOf(json, kind), ...more } : settingsOf({}, kind),
+  );
   const modules = listed.then(async list => {
     if (list === undefined) return undefined;
+    if (kind === 'CrossEncoder' && !(await isOfKind)) return undefined;
     checkChain(list, kind);
     return kind === 'SentenceTransformer' ? embedderModules(source, list) : undefined;
   });
   // Whoever needs one hears of its failure.
-  for (const each of [settings, modules]) each.catch(() => undefined);
+  for (const each of [settings, modules, transformer]) each.catch(() => undefined);
   return { folder, settings, modules };
 }
 
@@ -140,15 +145,14 @@ function checkChain(modules: readonly Module[], kind: ModelKind): void {
   });
 }
 
-/** config_sentence_transformers.json; that of another kind of model says nothing of this one, as in Python. */
-async function generalSettings(source: ModelSource, kind: ModelKind) {
-  const file = 'config_sentence_transformers.json';
-  const { json } = fieldsOf((await source.json(file, { optional: true })) ?? {}, file);
-  return settingsOf((json.model_type ?? 'SentenceTransformer') === kind ? json : {}, kind);
+const GENERAL = 'config_sentence_transformers.json';
+
+async function generalFile(source: ModelSource): Promise<Json> {
+  return fieldsOf((await source.json(GENERAL, { optional: true })) ?? {}, GENERAL).json;
 }
 
-function settingsOf(json: Readonly<Record<string, unknown>>, kind: ModelKind): SentenceSettings {
-  const fields = fieldsOf(json, 'config_sentence_transformers.json');
+function settingsOf(json: Json, kind: ModelKind): SentenceSettings {
+  const fields = fieldsOf(json, GENERAL);
   const usual: Record<string, string> = kind === 'SentenceTransformer' ? { query: '', document: '' } : {};
   const prompts = { ...usual, ...given(fields.has('prompts') ? fields.fields('prompts') : fieldsOf({}, '')) };
   const defaultPrompt = fields.has('default_prompt_name') ? fields.text('default_prompt_name') : undefined;
@@ -180,9 +184,11 @@ async function transformerSettings(source: ModelSource, folder: string) {
   const [usual, ...old] = TRANSFORMER_FILES;
   let fields = await read(usual!);
   if (isEmpty(fields)) fields = (await Promise.all(old.map(read))).find(each => !isEmpty(each)) ?? fields;
-  const { max_seq_length: maxLength } = fields.json;
+  const { max_seq_length: length, processor_kwargs, tokenizer_args } = fields.json;
+  // Arguments for the tokenizer go before, under the name of either version.
+  const named = [processor_kwargs, tokenizer_args].find(isRecord)?.model_max_length;
   return {
-    maxLength: isWhole(maxLength) ? maxLength : undefined,
+    maxLength: [named, length].find(isWhole),
     lowerCase: fields.flag('do_lower_case', false),
   };
 }

@@ -163,6 +163,10 @@ describe('the settings of the transformer', () => {
     });
     expect(await config({ max_seq_length: null })).toMatchObject({ maxLength: undefined });
     expect(await config({ do_lower_case: true })).toMatchObject({ lowerCase: true });
+    for (const name of ['tokenizer_args', 'processor_kwargs']) {
+      const both = { max_seq_length: 128, [name]: { model_max_length: 64 } };
+      expect(await config(both)).toMatchObject({ maxLength: 64 });
+    }
     expect(await own({})).toMatchObject({ maxLength: undefined, lowerCase: false });
   });
 
@@ -261,10 +265,24 @@ describe('config_sentence_transformers.json', () => {
 });
 
 test('of a cross-encoder any module but the transformer is refused', async () => {
-  expect(await open({ 'modules.json': listed(TRANSFORMER) }, 'CrossEncoder').modules).toBeUndefined();
-  const error = await thrown(open({ 'modules.json': listed(TRANSFORMER, DENSE) }, 'CrossEncoder').modules);
+  const modules = (...types: string[]) => {
+    const config = { model_type: 'CrossEncoder' };
+    const files = { 'modules.json': listed(...types), 'config_sentence_transformers.json': config };
+    return open(files, 'CrossEncoder').modules;
+  };
+  expect(await modules(TRANSFORMER)).toBeUndefined();
+  const error = await thrown(modules(TRANSFORMER, DENSE));
   expect(error).toBeInstanceOf(UnsupportedError);
   expect(error.actual).toBe('Transformer, Dense');
+});
+
+test('files of an embedder say nothing of a cross-encoder', async () => {
+  const files = open(
+    { 'modules.json': listed(TRANSFORMER, POOLING), 'sentence_bert_config.json': { max_seq_length: 4 } },
+    'CrossEncoder',
+  );
+  expect(await files.modules).toBeUndefined();
+  expect(await files.settings).toMatchObject({ maxLength: undefined, prompts: {} });
 });
 
 test('asks for no file that is not needed, and for each once', async () => {

@@ -40,7 +40,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
       (out, { ids, unpooled }): PooledWindow => ({
         row: out.get(pooling.length > 0 ? 'embedding' : 'last_hidden_state')!,
         tokens: ids.length,
-        unpooled,
+        unpooled: unpooled ?? 0,
       }),
       options,
       pooling.length > 0 ? { pool: { pooling, normalize, dense } } : { lastHiddenState: true },
@@ -56,8 +56,12 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
 }
 
 /** The windows of a text with the number of tokens that are its prompt's, which is cut where it is longer than a window. */
-function withoutPrompt(windows: readonly Encoding[], taken: number, stride: number) {
-  if (taken === 0) return windows.map(window => ({ ...window, unpooled: 0 }));
+function withoutPrompt(
+  windows: readonly Encoding[],
+  taken: number,
+  stride: number,
+): readonly (Encoding & { unpooled?: number })[] {
+  if (taken === 0) return windows;
   const isAdded = ({ specialTokensMask }: Encoding, i: number) => specialTokensMask[i] === 1;
   const [first] = windows as [Encoding];
   let leading = 0;
