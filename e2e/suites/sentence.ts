@@ -1,4 +1,5 @@
 import { load } from '../answers.ts';
+import { takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
 import { fetchFiles, fetchJson, library } from '../library.ts';
 
@@ -105,14 +106,41 @@ for (const name of ['cross-sigmoid', 'cross-identity']) {
   });
 }
 
-check('sentence_roberta_config.json', async () => {
-  const { texts, embeddings } = await fetchJson<{ texts: string[]; embeddings: number[][] }>(
-    `${url('config-of-roberta')}expected.json`,
+for (const [label, name, subfolder] of [
+  ['sentence_roberta_config.json', 'config-of-roberta', ''],
+  ['a transformer in a folder, below a subfolder', 'in-folder', 'model'],
+] as const) {
+  check(label, async () => {
+    const { texts, embeddings } = await fetchJson<{ texts: string[]; embeddings: number[][] }>(
+      `${url(name)}expected.json`,
+    );
+    const pipe = await load('feature-extraction', url(name), { subfolder });
+    const out = await pipe(texts, { pooling: 'model' });
+    expectClose(out.data as Float32Array, embeddings.flat(), { label: 'embeddings', absolute: TOLERANCE });
+    expectEqual(out.truncated, [true], 'truncated');
+    await pipe.dispose();
+  });
+}
+
+check('calls with several prompts share a pass; a warm one creates nothing', async () => {
+  const { files, expected } = await filesOf('st-prompt-left-out');
+  const { texts } = expected;
+  const modules = { pooling_mode: ['weightedmean', 'max', 'cls'], include_prompt: false };
+  const pipe = await load('feature-extraction', { ...files, '1_Pooling/config.json': json(modules) });
+  const calls = ['query', 'document', 'long'].map(prompt_name => ({ pooling: 'model', prompt_name }) as const);
+  const alone: unknown[] = [];
+  for (const options of calls) alone.push((await pipe(texts, options)).tolist());
+  const all = () => Promise.all(calls.map(options => pipe(texts, options)));
+  await all();
+  takeCounts();
+  const together = await all();
+  const { submit, createBuffer, createBindGroup, createShaderModule } = takeCounts();
+  expectEqual([submit, createBuffer, createBindGroup, createShaderModule], [1, 0, 0, 0], 'submits, and what was made');
+  expectEqual(
+    together.map(out => out.tolist()),
+    alone,
+    'the same bits',
   );
-  const pipe = await load('feature-extraction', url('config-of-roberta'));
-  const out = await pipe(texts, { pooling: 'model' });
-  expectClose(out.data as Float32Array, embeddings.flat(), { label: 'embeddings', absolute: TOLERANCE });
-  expectEqual(out.truncated, [true], 'truncated');
   await pipe.dispose();
 });
 
