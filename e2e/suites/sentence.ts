@@ -1,4 +1,8 @@
+import { safetensors } from '../../tests/checkpoint-bytes.ts';
+import * as reference from '../../tests/reference.ts';
 import { load } from '../answers.ts';
+import { floats } from '../checkpoint-edit.ts';
+import { random } from '../dispatch.ts';
 import { takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
 import { fetchFiles, fetchJson, library } from '../library.ts';
@@ -306,4 +310,46 @@ check('a cross-encoder: prompts before the query, and modules that are not built
     'another module',
   );
   expect(refused instanceof library.UnsupportedError && refused.message.includes('LogitScore'), `${refused}`);
+});
+
+check('several poolings under a dense layer; in windows', async () => {
+  const { files, expected } = await filesOf('st-several-poolings');
+  const make = random(5);
+  const [weight, bias] = [make(6 * 144, 0.2), make(6, 0.2)];
+  const modules = JSON.parse(new TextDecoder().decode(files['modules.json'])) as object[];
+  const more = { path: '2_Dense', type: 'sentence_transformers.models.Dense' };
+  const pipe = await load('feature-extraction', {
+    ...files,
+    'modules.json': json([...modules, { ...modules[0], ...more }]),
+    '2_Dense/config.json': json({ in_features: 144, out_features: 6, activation_function: 'torch.nn.Tanh' }),
+    '2_Dense/model.safetensors': safetensors({
+      'linear.weight': floats(weight, [6, 144]),
+      'linear.bias': floats(bias, [6]),
+    }),
+  });
+  const dense = { K: 144, N: 6, bias, activation: 'tanh' };
+  const wanted = reference.linear(expected.calls[0]!.embeddings!.data, weight, dense);
+  const out = await pipe(expected.texts, { pooling: 'model' });
+  expectEqual(out.dims, [expected.texts.length, 6], 'dims');
+  expectClose(out.data as Float32Array, wanted, { label: 'embeddings', absolute: TOLERANCE });
+
+  const text = 'Paris is the capital of France. '.repeat(20);
+  const rows: Float64Array[] = [];
+  const lengths: number[] = [];
+  for (const { ids } of pipe.tokenizer.text.encodeWindows(text, { maxLength: 64 })) {
+    const { last_hidden_state } = await pipe.model({ input_ids: [ids] });
+    const pooling = ['cls', 'mean', 'max'];
+    const row = reference.pool(last_hidden_state.data as Float32Array, [ids.length], {
+      C: 48,
+      pooling,
+      normalize: false,
+    });
+    rows.push(reference.linear(row, weight, dense));
+    lengths.push(ids.length);
+  }
+  const all = lengths.reduce((a, b) => a + b);
+  const mean = rows[0]!.map((_, c) => rows.reduce((sum, row, w) => sum + row[c]! * lengths[w]!, 0) / all);
+  const whole = await pipe(text, { pooling: 'model', overflow: 'window' });
+  expectClose(whole.data as Float32Array, mean, { label: 'of windows', absolute: TOLERANCE });
+  await pipe.dispose();
 });

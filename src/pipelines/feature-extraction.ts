@@ -71,7 +71,7 @@ export class FeatureExtraction extends Embedder {
     const prompt = await this.prompt(options, isModel);
 
     // The checkpoint's own modules have normalised a row before the checkpoint's own setting cuts it.
-    const cutsLast = (options.normalize ?? options.truncate_dim) === undefined;
+    const cutsLast = (options.normalize ?? options.truncate_dim ?? undefined) === undefined;
     // What the GPU can do whole: with windows the mean of a text is that of its windows, and is normalised after.
     const isWhole = options.overflow !== 'window' && dense.length === 0 && (cutsLast || kept === columns);
     const onGpu = normalize && isPooled && isWhole;
