@@ -93,9 +93,7 @@ export class DeviceModel {
       signal.throwIfAborted();
       return executable;
     } catch (error) {
-      const reason = await explained(gpu.device, error);
-      signal.throwIfAborted();
-      throw reason;
+      throw await explained(gpu.device, error, signal);
     }
   }
 

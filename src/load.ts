@@ -110,7 +110,7 @@ async function load(attempt: Attempt): Promise<DeviceModel> {
     });
     return await fill(attempt, opening);
   } catch (error) {
-    throw device ? await explained(device, error) : error;
+    throw device ? await explained(device, error, attempt.signal) : error;
   }
 }
 

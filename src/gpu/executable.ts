@@ -82,9 +82,8 @@ export async function createExecutable(
 
   /** Why something failed: of what is gone, buffers and maps fail in their own words. */
   async function reason(error: unknown): Promise<unknown> {
-    const why = await explained(device, error);
-    if (signal.aborted) return signal.reason;
-    if (isDestroyed) return disposed();
+    if (isDestroyed && !signal.aborted) return disposed();
+    const why = await explained(device, error, signal);
     return why instanceof WebGPUBertError ? why : unexpected('the GPU did not run a pass', String(why), why);
   }
 

@@ -54,17 +54,22 @@ const GRACE_MS = 250;
 
 /**
  * Why an operation of the device failed with `error`. A lost device fails operations in any way, sometimes before it is said to be
- * lost; so an error that may come of that waits a moment for the loss. What comes from elsewhere is given back as it is.
+ * lost; so an error that may come of that waits a moment for the loss, or for `signal`, whose reason it then is. What comes from
+ * elsewhere is given back as it is.
  */
-export async function explained(device: GPUDevice, error: unknown): Promise<unknown> {
+export async function explained(device: GPUDevice, error: unknown, signal: AbortSignal): Promise<unknown> {
+  if (signal.aborted) return signal.reason;
   const mayBeLoss = error instanceof WebGPUBertError ? error instanceof DeviceError : isOfDevice(error);
   if (!mayBeLoss || error instanceof LostDeviceError) return error;
   return new Promise(resolve => {
     const settle = (reason: unknown) => {
       clearTimeout(timer);
       end();
+      signal.removeEventListener('abort', abort);
       resolve(reason);
     };
+    const abort = () => settle(signal.reason);
+    signal.addEventListener('abort', abort);
     const timer = setTimeout(() => settle(error), GRACE_MS);
     const end = onLoss(device, settle);
   });
