@@ -436,4 +436,4 @@ it('whatever happens, in whatever order: right answers or the right error, and n
       throw new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
     }
   }
-});
+}, 300_000);

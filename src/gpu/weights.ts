@@ -54,18 +54,14 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
   /** The bytes of a piece that do not go to their place as they are. */
   let staged: GPUBuffer | undefined;
   let written = 0;
-  let isDestroyed = false;
+  /** Ends with the store: before anything is made or written, and so after every wait, it is looked at. */
+  const life = new AbortController();
   let taken = Promise.resolve<unknown>(undefined);
-
-  /** Before anything is made or written, and so after every wait. */
-  function check(): void {
-    if (isDestroyed) throw disposed();
-  }
 
   /** Runs a kernel of the load. */
   async function apply(kernel: Kernel, values: Readonly<Record<string, number>>, operands: readonly GPUBuffer[]) {
     const { pipeline, layout } = await pipelines.get(kernel);
-    check();
+    life.signal.throwIfAborted();
     const block = new DataView(new ArrayBuffer(4 * kernel.params.length));
     packParams(kernel, values, block, 0);
     const params = createBuffer(device, kernel.name, block.byteLength, 'UNIFORM');
@@ -125,7 +121,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
 
   return {
     allocate(weights) {
-      check();
+      life.signal.throwIfAborted();
       for (const weight of weights) {
         const key = weightKey(weight);
         if (all.has(key)) continue;
@@ -147,7 +143,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
     bytes: () => [...all.values()].reduce((sum, { weight }) => sum + weightBytes(weight), 0),
 
     async write({ tensor, stored, begin, bytes }) {
-      check();
+      life.signal.throwIfAborted();
       const size = stored === 'F32' ? 4 : 2;
       for (const held of all.values()) {
         const { weight } = held;
@@ -187,13 +183,13 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
       written = 0;
       await taken;
       // Of a device that is lost, whoever runs the load hears otherwise.
-      taken = promptly(queue, queue.onSubmittedWorkDone()).catch(() => undefined);
+      taken = promptly(queue, queue.onSubmittedWorkDone(), life.signal).catch(() => undefined);
     },
 
     finish,
 
     destroy() {
-      isDestroyed = true;
+      life.abort(disposed());
       finish();
       for (const { kept, rows } of all.values()) {
         kept.destroy();
