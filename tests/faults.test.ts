@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Engine } from '../src/engine.ts';
 import { env } from '../src/env.ts';
+import { DeviceError } from '../src/errors.ts';
 import { createExecutable } from '../src/gpu/executable.ts';
 import { watched } from '../src/gpu/faults.ts';
 import { explained, LostDeviceError, onLoss } from '../src/gpu/loss.ts';
@@ -13,6 +13,7 @@ import { createWeightStore } from '../src/gpu/weights.ts';
 import { isSupported, pipeline } from '../src/index.ts';
 import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/encoder.ts';
+import { packBatch } from '../src/plan/batch.ts';
 import { plan } from '../src/plan/plan.ts';
 import type { Sizes } from '../src/plan/sizes.ts';
 import { tuned } from '../src/tune.ts';
@@ -117,6 +118,34 @@ it('an executable whose kernels are ready after its end makes nothing', async ()
   await world.drain();
   await thrown;
   expect(fake.left).toEqual(NOTHING_LEFT);
+});
+
+it('an executable that is given back writes and submits no more, whatever waits in it', async () => {
+  for (let steps = 0; steps < 12; steps++) {
+    fake = new FakeDevice(world);
+    device = fake as unknown as GPUDevice;
+    const pipelines = new PipelineCache(device);
+    const made = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
+    const store = createWeightStore(device, pipelines);
+    store.allocate(made.weights);
+    const making = createExecutable(device, made, store, pipelines, new AbortController().signal);
+    await world.drain();
+    const executable = await making;
+    // The third waits for the readback of the first, the last for all.
+    const outputs = [5, 5, 5, 900].map(length => {
+      const all = new Array<number>(length).fill(1);
+      return executable.run(packBatch([{ ids: all, positions: all, types: all }], made.queryTile)).outputs;
+    });
+    const ends = Promise.allSettled(outputs);
+    for (let i = 0; i < steps; i++) await world.step();
+    executable.destroy();
+    store.destroy();
+    await world.drain();
+    for (const end of await ends) {
+      if (end.status === 'rejected') expect(end.reason).toBeInstanceOf(DeviceError);
+    }
+    expect([steps, fake.left, world.complaints]).toEqual([steps, NOTHING_LEFT, []]);
+  }
 });
 
 it('weights that are given back take no more', async () => {
@@ -335,8 +364,4 @@ describe('isSupported', () => {
     expect(await supported()).toMatchObject(no(/structuredClone/, /browser/));
     vi.unstubAllGlobals();
   });
-});
-
-it('an engine is whole or not at all', () => {
-  expect(() => Reflect.construct(Engine, [])).toThrow();
 });

@@ -271,6 +271,39 @@ describe('a lost device of our own', () => {
     engine.dispose();
   });
 
+  it('may be replaced by one of another adapter: plans are made anew; tensors on the CPU stay', async () => {
+    const tensor = 'embeddings.token_type_embeddings.weight';
+    const engine = await loaded(new FakeFiles(world), { host: [tensor] });
+    const kept = engine.host.get(tensor)!;
+    expect(kept.length).toBe(8);
+    const adapter = world.adapter();
+    world.adapter = () => ({ ...adapter, info: { vendor: 'google', architecture: 'swiftshader' } });
+    const state = call(engine, sequencesOf([4]));
+    latest().lose();
+    await world.drain();
+    expect([state.ended, engine.adapterName]).toEqual(['done', 'google swiftshader']);
+    // Weights are textures there.
+    expect(latest().textures.size).toBeGreaterThan(4);
+    expect(engine.host.get(tensor)).toBe(kept);
+    engine.dispose();
+    await world.drain();
+    nothingLeft();
+  });
+
+  it('takes its listener for refused operations along', async () => {
+    const engine = await loaded(new FakeFiles(world));
+    latest().lose();
+    await world.drain();
+    expect(world.devices.map(({ left }) => left.listeners)).toEqual([0, 1]);
+    latest().refuse('an operation of nobody');
+    const state = call(engine, sequencesOf([4]));
+    await world.drain();
+    expect(String(errorOf(state))).toContain('an operation of nobody');
+    engine.dispose();
+    await world.drain();
+    expect(latest().left).toEqual(NOTHING_LEFT);
+  });
+
   it('an abort while it is replaced rejects at once, others go on; dispose leaves nothing', async () => {
     for (let steps = 0; steps < 40; steps++) {
       begin(steps);
