@@ -54,14 +54,18 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
   /** The bytes of a piece that do not go to their place as they are. */
   let staged: GPUBuffer | undefined;
   let written = 0;
-  /** Ends with the store: before anything is made or written, and so after every wait, it is looked at. */
-  const life = new AbortController();
+  let isDestroyed = false;
   let taken = Promise.resolve<unknown>(undefined);
+
+  /** Before anything is made or written, and so after every wait. */
+  function check(): void {
+    if (isDestroyed) throw disposed();
+  }
 
   /** Runs a kernel of the load. */
   async function apply(kernel: Kernel, values: Readonly<Record<string, number>>, operands: readonly GPUBuffer[]) {
     const { pipeline, layout } = await pipelines.get(kernel);
-    life.signal.throwIfAborted();
+    check();
     const block = new DataView(new ArrayBuffer(4 * kernel.params.length));
     packParams(kernel, values, block, 0);
     const params = createBuffer(device, kernel.name, block.byteLength, 'UNIFORM');
@@ -121,7 +125,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
 
   return {
     allocate(weights) {
-      life.signal.throwIfAborted();
+      check();
       for (const weight of weights) {
         const key = weightKey(weight);
         if (all.has(key)) continue;
@@ -143,7 +147,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
     bytes: () => [...all.values()].reduce((sum, { weight }) => sum + weightBytes(weight), 0),
 
     async write({ tensor, stored, begin, bytes }) {
-      life.signal.throwIfAborted();
+      check();
       const size = stored === 'F32' ? 4 : 2;
       for (const held of all.values()) {
         const { weight } = held;
@@ -183,13 +187,13 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
       written = 0;
       await taken;
       // Of a device that is lost, whoever runs the load hears otherwise.
-      taken = promptly(queue, queue.onSubmittedWorkDone(), life.signal).catch(() => undefined);
+      taken = promptly(queue, queue.onSubmittedWorkDone()).catch(() => undefined);
     },
 
     finish,
 
     destroy() {
-      life.abort(disposed());
+      isDestroyed = true;
       finish();
       for (const { kept, rows } of all.values()) {
         kept.destroy();
