@@ -85,7 +85,7 @@ export class FakeWorld {
       limits: LIMITS,
       features: new Set<string>(),
       info: { vendor: 'fake' },
-      requestDevice: () => this.later(() => new FakeDevice(this)),
+      requestDevice: () => this.later(() => new FakeDevice(this, true)),
     };
   }
 }
@@ -210,7 +210,11 @@ export class FakeDevice {
   #lose!: (info: { reason: string; message: string }) => void;
   readonly #events = new EventTarget();
 
-  constructor(readonly world: FakeWorld) {
+  constructor(
+    readonly world: FakeWorld,
+    /** Whoever asked the adapter for it has to give it back. */
+    readonly isOfAdapter = false,
+  ) {
     world.devices.push(this);
     this.lost = new Promise(resolve => {
       this.#lose = resolve;
@@ -352,6 +356,7 @@ export class FakeDevice {
       textures: this.textures.size,
       scopes: this.scopes.length,
       listeners: this.#listeners.size,
+      isOpen: this.isOfAdapter && !this.isLost,
     };
   }
 }
@@ -361,4 +366,4 @@ export function weightSum(all: readonly Uint8Array[]): number {
   return all.reduce((sum, bytes) => sum + bytes.reduce((a, b) => a + b, 0), 0) % 1000;
 }
 
-export const NOTHING_LEFT = { buffers: [], textures: 0, scopes: 0, listeners: 0 };
+export const NOTHING_LEFT = { buffers: [], textures: 0, scopes: 0, listeners: 0, isOpen: false };
