@@ -176,6 +176,6 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
   });
   const choosing = until(signal, measuring);
   // A load that is given up holds nobody up, and does not let others in while one measures.
-  turn = Promise.allSettled([turn, choosing]);
+  turn = Promise.allSettled([turn, choosing]).then(() => undefined);
   return { ...gpu, caps: { ...caps, tiling: await choosing } };
 }
