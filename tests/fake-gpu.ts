@@ -209,6 +209,8 @@ export class FakeDevice {
   readonly lost: Promise<{ reason: string; message: string }>;
   #lose!: (info: { reason: string; message: string }) => void;
   readonly #events = new EventTarget();
+  /** Firefox: it refuses all that it is told when it is lost, as errors, before it is said to be lost. */
+  readonly isLoud: boolean;
 
   constructor(
     readonly world: FakeWorld,
@@ -216,6 +218,7 @@ export class FakeDevice {
     readonly isOfAdapter = false,
   ) {
     world.devices.push(this);
+    this.isLoud = world.below(2) === 1;
     this.lost = new Promise(resolve => {
       this.#lose = resolve;
     });
@@ -236,11 +239,11 @@ export class FakeDevice {
   }
 
   refuse(message: string): void {
-    if (this.isLost) return;
+    if (this.isLost && !this.isLoud) return;
     const scope = this.scopes.findLast(({ filter }) => filter === 'validation');
     if (scope) scope.error ??= { message };
     else {
-      this.world.complaints.push(message);
+      if (!this.isLost) this.world.complaints.push(message);
       this.#events.dispatchEvent(Object.assign(new Event('uncapturederror'), { error: { message } }));
     }
   }
@@ -296,6 +299,7 @@ export class FakeDevice {
   }
 
   #use(bound: readonly Bound[], how: string): void {
+    if (this.isLost) this.refuse('the device is lost');
     for (const { buffer, texture } of bound) {
       const each = buffer ?? texture!;
       if (each.device !== this) this.refuse('a buffer of another device');

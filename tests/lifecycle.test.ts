@@ -296,11 +296,22 @@ describe('a lost device of our own', () => {
     await world.drain();
     expect(world.devices.map(({ left }) => left.listeners)).toEqual([0, 1]);
     latest().refuse('an operation of nobody');
+    // Until it is plain that no loss of the device explains it.
+    await new Promise(resolve => setTimeout(resolve, 300));
     const state = call(engine, sequencesOf([4]));
     await world.drain();
     expect(String(errorOf(state))).toContain('an operation of nobody');
     engine.dispose();
     await world.drain();
+    expect(latest().left).toEqual(NOTHING_LEFT);
+    begin(2);
+    const loading = watch(load(new FakeFiles(world)));
+    await settled();
+    for (let i = 0; i < 6; i++) await world.step();
+    latest().refuse('an operation of nobody');
+    await world.drain();
+    await new Promise(resolve => setTimeout(resolve, 300));
+    expect(String(loading.error)).toContain('an operation of nobody');
     expect(latest().left).toEqual(NOTHING_LEFT);
   });
 

@@ -146,12 +146,11 @@ export async function createExecutable(
       packParams(kernel, known, params, offsets[i]!);
       return known;
     });
-    queue.writeBuffer(uniforms, 0, params.buffer);
-    // Deno does not survive a write of nothing.
-    for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(inputs[name], 0, batch[name]);
-
     let end = 0;
     const { result: places, refused } = watched(device, ['validation'], () => {
+      queue.writeBuffer(uniforms, 0, params.buffer);
+      // Deno does not survive a write of nothing.
+      for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(inputs[name], 0, batch[name]);
       const encoder = device.createCommandEncoder({ label: 'executable.pass' });
       const begin = () => encoder.beginComputePass({ label: 'executable.pass' });
       let encoding = begin();
