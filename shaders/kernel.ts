@@ -155,5 +155,18 @@ fn total(value: f32, lane: u32) -> f32 {
   return sum;
 }`;
 
+/** By its bits: a compiler may assume that no float is NaN. */
+export const IS_NAN =
+  'fn is_nan(x: vec4f) -> vec4<bool> { return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u); }';
+
+/**
+ * `fn finite_or_nan(x)`: x, and NaN in the place of an infinity. A sum of squares that overflowed would divide a row to zero, which
+ * is finite and wrong.
+ */
+export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  return bitcast<f32>(select(bits, bits | 0x400000u, (bits & 0x7f800000u) == 0x7f800000u));
+}`;
+
 /** A row's length with its padding: the next multiple of four. */
 export const padded = (n: number): number => Math.ceil(n / 4) * 4;

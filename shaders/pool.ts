@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, LANES, read, total, u32, write } from './kernel.ts';
+import { declarations, FINITE_OR_NAN, f32, IS_NAN, type Kernel, LANES, read, total, u32, write } from './kernel.ts';
 
 /** How the tokens of a sequence become one row, as the number that the kernel is given. */
 export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3 } as const;
@@ -31,6 +31,8 @@ export function pool({ columns, kept }: PoolVariant): Kernel {
     code: wgsl`
 ${declarations(bindings, params)}
 ${total(LANES)}
+${FINITE_OR_NAN}
+${IS_NAN}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -46,7 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     var out = x[start * ${C4}u + i];
     for (var t = start + 1u; t < end; t++) {
       let next = x[t * ${C4}u + i];
-      out = select(out + next, max(out, next), is_max);
+      let greater = select(max(out, next), out + next, is_nan(out) | is_nan(next));
+      out = select(out + next, greater, is_max);
     }
     if (!is_max) { out /= f32(end - start); }
 #if ${kept % 4 !== 0}
@@ -56,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     squares += dot(out, out);
   }
   if (params.normalize == 0u) { return; }
-  let scale = 1.0 / max(sqrt(total(squares, lane)), params.floor);
+  let scale = 1.0 / finite_or_nan(max(sqrt(total(squares, lane)), params.floor));
   for (var i = lane; i < ${N4}u; i += ${LANES}u) { y[group.x * ${N4}u + i] *= scale; }
 }`,
   };

@@ -83,6 +83,22 @@ export class UnsupportedError extends WebGPUBertError {
   }
 }
 
+/**
+ * A forward pass gave NaN or an infinity: weights that overflow what is computed with them. Only the calls whose sequences these
+ * are reject.
+ */
+export class NotFiniteError extends WebGPUBertError {
+  override readonly name = 'NotFiniteError';
+  /** The output that holds it, by its name in the model's answer. */
+  declare readonly output: string;
+  /** Which sequence of the call, from 0. */
+  declare readonly sequence: number;
+
+  constructor(complaint: Complaint & { output: string; sequence: number }) {
+    super(complaint);
+  }
+}
+
 /** An argument of a call is not what it should be. Nothing was run, nothing was changed. */
 export class InputError extends WebGPUBertError {
   override readonly name = 'InputError';

@@ -24,6 +24,7 @@ export {
   CheckpointError,
   DeviceError,
   InputError,
+  NotFiniteError,
   SourceError,
   UnsupportedError,
   WebGPUBertError,

@@ -3,19 +3,17 @@ import { openCheckpoint } from './checkpoint/checkpoint.ts';
 import { tensorFinder } from './checkpoint/names.ts';
 import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
 import { DeviceModel, planOf } from './device-model.ts';
-import { DeviceError } from './errors.ts';
 import { type Gpu, openGpu } from './gpu/device.ts';
-import { unexpected, watched } from './gpu/faults.ts';
+import { unexpected } from './gpu/faults.ts';
 import { explained, onLoss } from './gpu/loss.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
-import { createWeightStore, type WeightStore } from './gpu/weights.ts';
+import { createWeightStore, loadKernel } from './gpu/weights.ts';
 import { follow, until } from './interrupt.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
 import { canonicalRequest, type EncoderRequest, POOLER_TENSOR } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { kernelsOf } from './plan/plan.ts';
 import type { Sizes } from './plan/sizes.ts';
-import type { Weight } from './plan/weight.ts';
 import type { SentenceModules } from './sentence.ts';
 import { tuned } from './tune.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
@@ -147,6 +145,8 @@ async function fill({ source, options, signal, held, refusals }: Attempt, openin
   // To compile takes longest: all but what a pooler adds is known without the weights.
   const first = (hasPooler: boolean) => canonicalRequest(options.request({ hasPooler }));
   const pipelines = PipelineCache.of(gpu.device);
+  // The smallest first: no weight is done without it.
+  pipelines.get(loadKernel()).catch(() => undefined);
   for (const foreseen of [first(false), ...(options.more ?? [])]) {
     for (const kernel of kernelsOf(planOf(gpu.caps, config, foreseen, format).steps)) {
       pipelines.get(kernel).catch(() => undefined);
@@ -181,7 +181,7 @@ async function fill({ source, options, signal, held, refusals }: Attempt, openin
     all.flatMap(weight => weight.parts),
   );
   const weights = held(createWeightStore(gpu.device, pipelines), each => each.destroy());
-  await allocate(gpu.device, weights, all);
+  await weights.allocate(all);
   signal.throwIfAborted();
   const kernels = kernelsOf(planOf(gpu.caps, config, request, format).steps);
   const { length: total } = kernels;
@@ -207,14 +207,4 @@ async function fill({ source, options, signal, held, refusals }: Attempt, openin
   await Promise.all(refusals);
   signal.throwIfAborted();
   return model;
-}
-
-async function allocate(device: GPUDevice, weights: WeightStore, wanted: readonly Weight[]): Promise<void> {
-  const refused = await watched(device, ['validation', 'out-of-memory'], () => weights.allocate(wanted)).refused;
-  if (!refused) return;
-  throw new DeviceError({
-    what: 'the weights do not fit into the memory of the GPU',
-    actual: `${weights.bytes()} bytes asked for (${refused.message})`,
-    next: 'Dispose other models, or use a smaller one.',
-  });
 }

@@ -1,6 +1,7 @@
 import type { Caps } from '../shaders/kernel.ts';
 import type { Executable } from './gpu/executable.ts';
 import { packBatch, type Sequence } from './plan/batch.ts';
+import { checkFinite } from './plan/finite.ts';
 import { passRoom, type SequenceOutputs, splitOutputs } from './plan/passes.ts';
 
 export interface Ran<S extends Sequence> {
@@ -23,6 +24,8 @@ interface Call extends CallOptions<Sequence> {
   readonly queue: Sequence[];
   /** Sequences in passes under way, in order. */
   readonly sent: Sequence[];
+  /** Sequences whose outputs have come. */
+  delivered: number;
   /** Devices that were lost while it waited. */
   losses: number;
   resolve(): void;
@@ -64,7 +67,7 @@ export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Exe
  * so that a long list holds nobody up for more than the passes under way. At most two are: while the GPU computes one, the next
  * is tokenised and packed.
  *
- * A call fails alone if its source or its `done` throws or its signal aborts; a pass that fails takes the calls that are in it.
+ * A call fails alone if its source or its `done` throws, its signal aborts, or its outputs are not finite; a pass that fails takes the calls that are in it.
  * `check` throws where the device is out of use or the model disposed: what fails then fails of that. A device that is lost and
  * made again fails nothing: see `restart`. `caps` are those of the device of the present executable.
  */
@@ -179,6 +182,7 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
     if (!calls.has(call)) return;
     call.sent.splice(0, ran.length);
     try {
+      for (const { outputs } of ran) checkFinite(outputs, call.delivered++);
       call.done(ran);
     } catch (error) {
       call.reject(error);
@@ -219,6 +223,7 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
           done: done as CallOptions<Sequence>['done'],
           queue: [],
           sent: [],
+          delivered: 0,
           losses: 0,
           resolve: () => end(resolve),
           reject: error => end(() => reject(error)),

@@ -2,7 +2,7 @@ import { linearParams } from '../shaders/linear.ts';
 import type { Format } from '../shaders/matrix.ts';
 import { createBuffer } from './gpu/buffers.ts';
 import type { Gpu } from './gpu/device.ts';
-import { watched } from './gpu/faults.ts';
+import { ALL_ERRORS, watched } from './gpu/faults.ts';
 import { type CompiledKernel, PipelineCache } from './gpu/pipelines.ts';
 import { until } from './interrupt.ts';
 import { linearKernel, tilingsFor } from './plan/choose.ts';
@@ -87,9 +87,13 @@ export async function remembered(
   return name;
 }
 
-/** Of what `work` does before its first await, nobody else hears errors. */
-async function alone<T>(device: GPUDevice, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  const { result, refused } = watched(device, ['validation'], work);
+/** Of what `work` does before its first await, nobody else hears errors: they are what this rejects with. */
+async function alone<T>(
+  device: GPUDevice,
+  signal: AbortSignal | undefined,
+  work: () => T | Promise<T>,
+): Promise<Awaited<T>> {
+  const { result, refused } = watched(device, ALL_ERRORS, work);
   const [value, error] = await until(signal, Promise.all([result, refused]));
   if (error) throw error;
   return value;
@@ -117,16 +121,22 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
       }),
     );
     signal?.throwIfAborted();
-    const buffer = (rows: number, use?: 'UNIFORM') => createBuffer(device, 'tune', rows * LINEAR.outputs * 4, use);
-    // Zeros take as long as other numbers; the rows of x are those of the weight.
-    const weight = buffer(LINEAR.inner);
-    const y = buffer(PASSES[0]!);
-    const params = PASSES.map(rows => {
-      const block = buffer(1, 'UNIFORM');
-      // In the order of LINEAR_PARAMS.
-      device.queue.writeBuffer(block, 0, Uint32Array.of(rows, SHAPE.k4, SHAPE.n4, SHAPE.activate));
-      return block;
-    });
+    const made: GPUBuffer[] = [];
+    const buffer = (rows: number, use?: 'UNIFORM') => {
+      made.push(createBuffer(device, 'tune', rows * LINEAR.outputs * 4, use));
+      return made.at(-1)!;
+    };
+    const making = alone(device, signal, () => ({
+      // Zeros take as long as other numbers; the rows of x are those of the weight.
+      weight: buffer(LINEAR.inner),
+      y: buffer(PASSES[0]!),
+      params: PASSES.map(rows => {
+        const block = buffer(1, 'UNIFORM');
+        // In the order of LINEAR_PARAMS.
+        device.queue.writeBuffer(block, 0, Uint32Array.of(rows, SHAPE.k4, SHAPE.n4, SHAPE.activate));
+        return block;
+      }),
+    }));
     const submit = async (encode: (pass: GPUComputePassEncoder) => void) => {
       signal?.throwIfAborted();
       return alone(device, signal, async () => {
@@ -141,8 +151,9 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
         return performance.now() - began;
       });
     };
-    const time = (name: string, repeats: number) =>
-      submit(pass => {
+    const time = async (name: string, repeats: number) => {
+      const { weight, y, params } = await making;
+      return submit(pass => {
         const { pipeline, layout } = compiled.get(name)!;
         const { workgroups } = kernels.get(name)!;
         const groups = params.map(block => {
@@ -157,7 +168,9 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
           });
         }
       });
+    };
     try {
+      await making;
       // The second begins where the browser has just looked.
       await submit(() => undefined);
       const name = (await submit(() => undefined)) > POLLING_MS ? names[0] : await fastest(names, time);
@@ -165,7 +178,7 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
       signal?.throwIfAborted();
       return name;
     } finally {
-      for (const each of [weight, y, ...params]) each.destroy();
+      watched(device, ALL_ERRORS, () => made.forEach(each => void each.destroy()));
     }
   };
   // Texts of the same lengths are the same kernels: if not, what is remembered is still a tiling.

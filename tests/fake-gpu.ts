@@ -341,11 +341,16 @@ export class FakeDevice {
         const sum = [...weights].reduce((total, buffer) => total + buffer.sum, 0) % 1000;
         const tokens = used.find(({ buffer }) => buffer?.label === 'executable.tokens')?.buffer;
         const ids = tokens && new Uint32Array(tokens.bytes.buffer);
-        for (const { to, offset, size } of copies) {
+        for (const { from, to, offset, size } of copies) {
+          // A load only copies.
+          if (!ids) {
+            to.write(from.bytes.subarray(0, size), offset);
+            continue;
+          }
           const rows = new Float32Array(to.bytes.buffer, offset, size / 4);
           // Rows of four floats, tokens of four numbers.
           rows.forEach((_, i) => {
-            rows[i] = ids![i - (i % 4)]! + sum;
+            rows[i] = ids[i - (i % 4)]! + sum;
           });
         }
       }

@@ -127,7 +127,9 @@ it('an executable that is given back writes and submits no more, whatever waits 
     const pipelines = new PipelineCache(device);
     const made = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
     const store = createWeightStore(device, pipelines);
-    store.allocate(made.weights);
+    const allocating = store.allocate(made.weights);
+    await world.drain();
+    await allocating;
     const making = createExecutable(device, made, store, pipelines, new AbortController().signal);
     await world.drain();
     const executable = await making;
@@ -154,7 +156,9 @@ it('an executable that is given back writes and submits no more, whatever waits 
 it('weights that are given back take no more', async () => {
   const store = createWeightStore(device, new PipelineCache(device));
   const { weights } = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
-  store.allocate(weights);
+  const allocating = store.allocate(weights);
+  await world.drain();
+  await allocating;
   const tensor = weights[0]!.parts[0]!.tensor;
   // As two-byte numbers it waits for a kernel.
   const writing = store.write({ tensor, stored: 'F16', begin: 0, bytes: new Uint8Array(8) });
@@ -163,7 +167,7 @@ it('weights that are given back take no more', async () => {
   await world.drain();
   await thrown;
   await expect(store.write({ tensor, stored: 'F32', begin: 0, bytes: new Uint8Array(8) })).rejects.toThrow('disposed');
-  expect(() => store.allocate(weights)).toThrow('disposed');
+  await expect(store.allocate(weights)).rejects.toThrow('disposed');
   expect([fake.left, world.complaints]).toEqual([NOTHING_LEFT, []]);
 });
 

@@ -29,11 +29,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, ERRORS] },
   'src/plan/': { imports: ['src/plan/', 'shaders/', ERRORS] },
   'src/model/': { imports: ['src/model/', 'src/plan/', FIELDS, ERRORS], types: ['shaders/'] },
-  // Of the kernels only those that place and pack weights are not in a plan.
+  // Of the kernels only those that place, look through and pack weights are not in a plan.
   'src/gpu/': {
     imports: [
       'src/gpu/',
       'src/plan/',
+      'shaders/inspect.ts',
       'shaders/kernel.ts',
       'shaders/matrix.ts',
       'shaders/pack.ts',
@@ -47,7 +48,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/options.ts': { imports: [ERRORS], types: ['src/checkpoint/', 'shaders/'] },
   'src/model-inputs.ts': { imports: ['src/model/', ERRORS, TENSOR] },
   'src/tokenizer.ts': { imports: ['src/text/', 'src/callable.ts', ERRORS, TENSOR] },
-  'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
+  'src/upload.ts': { imports: ['src/checkpoint/', ERRORS], types: ['src/gpu/'] },
   'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
   'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'src/interrupt.ts', 'shaders/linear.ts'], types: ['shaders/'] },

@@ -499,3 +499,37 @@ test('whatever the order of arrival, lengths and aborts: every call gets its own
     expect(gpu.most).toBeLessThanOrEqual(2);
   }
 });
+
+test('outputs that are not finite reject their own call, which says which; others of the pass go on', async () => {
+  for (const [value, word] of [
+    [Number.NaN, 'NaN'],
+    [Number.POSITIVE_INFINITY, 'Infinity'],
+    [Number.NEGATIVE_INFINITY, '-Infinity'],
+  ] as const) {
+    const { scheduler, gpu } = start();
+    const run = gpu.run.bind(gpu);
+    // What the tokens of id 3 give overflows, in the last number of each.
+    gpu.run = batch => {
+      const { submitted, outputs } = run(batch);
+      const spoilt = outputs.then(all => {
+        const rows = all.get('last_hidden_state')!;
+        rows.forEach((id, i) => {
+          if (id === 3 && i % 4 === 3) rows[i] = value;
+        });
+        return all;
+      });
+      return { submitted, outputs: spoilt };
+    };
+    const seen: string[] = [];
+    const done = (ran: readonly Ran<Named>[]) => void seen.push(...ran.map(({ sequence }) => sequence.name));
+    const bad = scheduler.run(list('bad', 1, 5, 8), { done: () => undefined });
+    const good = scheduler.run(list('good', 10, 5, 8), { done });
+    const wanted = { name: 'NotFiniteError', output: 'last_hidden_state', sequence: 2, actual: word };
+    const refused = expect(bad).rejects.toMatchObject(wanted);
+    await settled();
+    while (await gpu.end());
+    await refused;
+    await good;
+    expect(seen).toEqual(['good0', 'good1', 'good2', 'good3', 'good4']);
+  }
+});

@@ -7,7 +7,7 @@ import type { Sizes } from '../plan/sizes.ts';
 import { INPUTS } from '../plan/step.ts';
 import { texelsOf } from '../plan/texels.ts';
 import { createBuffer } from './buffers.ts';
-import { disposed, unexpected, watched } from './faults.ts';
+import { ALL_ERRORS, disposed, unexpected, watched } from './faults.ts';
 import { explained } from './loss.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { promptly } from './promptly.ts';
@@ -63,7 +63,10 @@ export async function createExecutable(
   const blocks = [...new Set(keys)];
   const offsets = keys.map(key => blocks.indexOf(key) * BLOCK);
   const params = new DataView(new ArrayBuffer(blocks.length * BLOCK));
-  const uniforms = createBuffer(device, 'executable.params', params.byteLength, 'UNIFORM');
+  const made = watched(device, ALL_ERRORS, () =>
+    createBuffer(device, 'executable.params', params.byteLength, 'UNIFORM'),
+  );
+  const uniforms = made.result;
   const tenant: Tenant = { device, plan, weights, kernels, offsets, uniforms };
   // Pairs grow with the square of the length, and most plans keep none.
   const holdsPairs = plan.slots.some(slot => slot.has('pairs'));
@@ -102,7 +105,7 @@ export async function createExecutable(
   }
 
   function release(): void {
-    room?.destroy();
+    watched(device, ALL_ERRORS, () => room?.destroy());
     room = undefined;
   }
 
@@ -122,10 +125,11 @@ export async function createExecutable(
       });
     }
     release();
-    const { result, refused } = watched(device, ['out-of-memory', 'validation'], () => makeRoom(tenant, capacity));
+    const { result, refused } = watched(device, ALL_ERRORS, () => makeRoom(tenant, capacity));
     room = result;
-    const error = await refused;
+    const errors = await Promise.all([made.refused, refused]);
     check();
+    const error = errors.find(each => each);
     if (!error) return room;
     release();
     throw new DeviceError({
@@ -147,7 +151,7 @@ export async function createExecutable(
       return known;
     });
     let end = 0;
-    const { result: places, refused } = watched(device, ['validation'], () => {
+    const { result, refused } = watched(device, ALL_ERRORS, () => {
       queue.writeBuffer(uniforms, 0, params.buffer);
       // Deno does not survive a write of nothing.
       for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(inputs[name], 0, batch[name]);
@@ -166,7 +170,7 @@ export async function createExecutable(
         encoding.dispatchWorkgroups(...plan.steps[i]!.kernel.workgroups(values[i]!));
       });
       encoding.end();
-      const outputs = [...plan.outputs].map(([name, value]) => {
+      const places = [...plan.outputs].map(([name, value]) => {
         const offset = end;
         const size = sizes[value.rows] * rowBytes(value);
         encoder.copyBufferToBuffer(slotOf(value), 0, readback, offset, size);
@@ -174,9 +178,10 @@ export async function createExecutable(
         return { name, value, offset, size };
       });
       queue.submit([encoder.finish()]);
-      return outputs;
+      return { places, mapped: readback.mapAsync(GPUMapMode.READ, 0, end) };
     });
-    const [error] = await Promise.all([refused, promptly(queue, readback.mapAsync(GPUMapMode.READ, 0, end), signal)]);
+    const { places, mapped } = result;
+    const [error] = await Promise.all([refused, promptly(queue, mapped, signal)]);
     check();
     const bytes = readback.getMappedRange(0, end);
     const outputs = new Map(
@@ -212,7 +217,7 @@ export async function createExecutable(
       if (isDestroyed) return;
       isDestroyed = true;
       release();
-      uniforms.destroy();
+      watched(device, ALL_ERRORS, () => uniforms.destroy());
     },
   };
 }

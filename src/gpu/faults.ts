@@ -2,6 +2,9 @@ import { DeviceError } from '../errors.ts';
 
 export const disposed = () => new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });
 
+/** All that a device can report of a call: what is out of memory is told before what then is invalid. */
+export const ALL_ERRORS: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
+
 /** The error for what no device should refuse. */
 export const unexpected = (what: string, actual: string, cause?: unknown) =>
   new DeviceError({

@@ -65,7 +65,10 @@ function readbackBytes({ outputs }: Plan, capacity: Sizes): number {
 /** The first buffer of a room of this capacity that the device could not have. */
 export function excess({ plan, device: { limits } }: Tenant, capacity: Sizes) {
   return [
-    ...plan.slots.map(slot => ({ bytes: slotBytes(slot, capacity), most: limits.maxStorageBufferBindingSize })),
+    ...plan.slots.map(slot => ({
+      bytes: slotBytes(slot, capacity),
+      most: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+    })),
     ...[...mostTexels(plan.steps, capacity)].map(([format, texels]) => ({
       bytes: textureBytes(format, texels),
       most: textureBytes(format, MOST_TEXELS),

@@ -49,8 +49,9 @@ export function passRoom({ ops, slots, outputs }: Plan, caps: Caps): (sequence: 
   // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
   const budget = Math.min(TOKENS[kind], bindable);
+  // A buffer may be no smaller than a binding.
+  const readback = Math.min(READBACK_BYTES, caps.maxBindingBytes);
   const filled = none();
-  let bytes = 0;
   let macs = 0;
   return sequence => {
     const more = rowsOf(sequence);
@@ -58,11 +59,11 @@ export function passRoom({ ops, slots, outputs }: Plan, caps: Caps): (sequence: 
       filled[rows] += more[rows];
       macs += more[rows] * work[rows];
     }
-    for (const { rows, stride } of outputs.values()) bytes += 4 * stride * more[rows];
+    // Outputs stand in the readback one behind the other, each from a multiple of 256 bytes on.
+    let bytes = 0;
+    for (const { rows, stride } of outputs.values()) bytes += 256 * Math.ceil((stride * filled[rows]) / 64);
     const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
-    return (
-      filled.sequences === 1 || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES)
-    );
+    return filled.sequences === 1 || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= readback);
   };
 }
 
