@@ -2,6 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
+import { inspect, NO_HALF, NOT_FINITE } from '../../shaders/inspect.ts';
 import { type Caps, padded } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
@@ -28,7 +29,7 @@ const ROWS = [1, 7, 63, 65, 257];
 const TIERS: Record<string, (real: Caps) => Caps> = {
   swiftshader: caps => ({ ...caps, adapter: 'swiftshader', textures: 'sampled' }),
   llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', textures: 'storage', subgroup: 0 }),
-  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: undefined }),
+  gpu: caps => ({ ...caps, adapter: 'gpu', textures: undefined }),
   'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128, textures: undefined }),
 };
 
@@ -425,6 +426,54 @@ for (const stored of ['F32', 'F16', 'BF16'] as StoredType[]) {
     expectClose(found, expected, { label: stored });
   });
 }
+
+check('inspect: the first number of every kind, wherever it stands', async () => {
+  const found = async (x: Float32Array<ArrayBuffer>, limit: number) => {
+    const out = await dispatch(
+      inspect(),
+      { x, found: new Uint32Array(8) },
+      { count: x.length / 4, base: 1000, slot: 1, limit },
+    );
+    const words = [...new Uint32Array(out.found!.buffer)];
+    expect(
+      words.slice(0, 4).every(word => word === 0),
+      'another slot',
+    );
+    return words.slice(4).map(word => (word === 0 ? -1 : (~word >>> 0) - 1000));
+  };
+  for (const count of [4, 36, 2048, 2052, 5000]) {
+    const x = random(count)(count, 1e4);
+    expect(`${await found(x, NOT_FINITE)}` === '-1,-1,-1,-1', 'finite numbers');
+    for (const [kind, value] of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -65520].entries()) {
+      for (const at of [0, Math.floor(count / 3), count - 1]) {
+        const spoilt = x.slice();
+        spoilt[at] = value;
+        spoilt[count - 1] = value;
+        const wanted = [-1, -1, -1, -1];
+        wanted[kind] = at;
+        expect(`${await found(spoilt, NO_HALF)}` === `${wanted}`, `${value} at ${at} of ${count}`);
+      }
+    }
+    expect(
+      `${await found(
+        x.map(v => v + 65519 - v),
+        NO_HALF,
+      )}` === '-1,-1,-1,-1',
+      'what rounds to a half',
+    );
+  }
+});
+
+check('quantize: a group with a number that is not finite has a scale of NaN, its neighbours their own', async () => {
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    const x = random(9)(256);
+    x[70] = value;
+    const { y } = await dispatch(quantize({ columns: 128 }), { x, y: { floats: 68 } }, { rows: 2 });
+    const scales = [16, 33, 50, 67].map(at => y![at]!);
+    expect(`${scales.map(Number.isFinite)}` === 'true,false,true,true', `scales ${scales}`);
+    expect(Number.isNaN(scales[1]), `a scale of ${scales[1]}`);
+  }
+});
 
 check('halve: every number becomes a half beside it, what is too large the largest', async () => {
   const x = random(1)(1000, 40);

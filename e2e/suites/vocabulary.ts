@@ -2,6 +2,7 @@ import type { Tensor } from '../../src/index.ts';
 import { descending, load, softmax, url } from '../answers.ts';
 import { edited, floats, readTensors, valuesOf } from '../checkpoint-edit.ts';
 import { compareRow, type Expected, loadAs, type Outputs } from '../fixtures.ts';
+import { restrict } from '../gpu-limits.ts';
 import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
 import { fetchFiles, fetchJson, library, once, ownDevice } from '../library.ts';
 
@@ -92,14 +93,9 @@ check('fill-mask: several masks, many candidates, targets, and nothing but these
   }
 });
 
-/** A device that says that its bindings are small. */
-async function smallDevice(maxStorageBufferBindingSize: number): Promise<GPUDevice> {
-  const device = await ownDevice();
-  const limits: Record<string, number> = {};
-  for (const name in device.limits) limits[name] = device.limits[name as keyof GPUSupportedLimits] as number;
-  Object.defineProperty(device, 'limits', { value: { ...limits, maxStorageBufferBindingSize } });
-  return device;
-}
+/** A device whose buffers and bindings are small: it says so, and refuses larger ones. */
+const smallDevice = async (bytes: number): Promise<GPUDevice> =>
+  restrict(await ownDevice(), { maxStorageBufferBindingSize: bytes, maxBufferSize: bytes });
 
 check('a call that is too large for the device is refused, and the next one works', async () => {
   // Queries, keys and values of 64 tokens are 36,864 bytes.
