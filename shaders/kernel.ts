@@ -155,5 +155,13 @@ fn total(value: f32, lane: u32) -> f32 {
   return sum;
 }`;
 
+/**
+ * The params of a kernel whose grid may be run in parts: the workgroup of the whole grid that is the first of this dispatch. Which
+ * part a workgroup belongs to changes nothing that it computes.
+ */
+export const FIRST_GROUP: readonly Param[] = [u32('first_x'), u32('first_y')];
+/** Their values where the grid is run as one. */
+export const WHOLE_GRID = { first_x: 0, first_y: 0 } as const;
+
 /** A row's length with its padding: the next multiple of four. */
 export const padded = (n: number): number => Math.ceil(n / 4) * 4;

@@ -6,6 +6,7 @@ import { DeviceError } from './errors.ts';
 import { type Gpu, openGpu } from './gpu/device.ts';
 import { createExecutable } from './gpu/executable.ts';
 import { disposed, unexpected, watched } from './gpu/faults.ts';
+import { paceOf } from './gpu/pace.ts';
 import { PipelineCache } from './gpu/pipelines.ts';
 import { createWeightStore } from './gpu/weights.ts';
 import { type EncoderConfig, readConfig } from './model/config.ts';
@@ -165,7 +166,8 @@ function create(
     const request = canonicalRequest(asked);
     const key = JSON.stringify(request);
     const known = schedulers.get(key);
-    const make = () => createExecutable(device, planOf(gpu, config, request, format), weights, pipelines);
+    const make = () =>
+      createExecutable(device, planOf(gpu, config, request, format), weights, pipelines, paceOf(device, caps));
     const scheduler = known ?? createScheduler(make(), caps, check);
     // Set again where it is known: the map is in the order of use.
     schedulers.delete(key);

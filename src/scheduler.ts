@@ -31,7 +31,7 @@ interface Placed {
 }
 
 /** All calls of one executable: see createScheduler. */
-export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Executable> {
+export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run' | 'budget'> = Executable> {
   readonly executable: Promise<Runner>;
   /**
    * Runs sequences, which are taken one by one as passes have room for them. Rejects at once with the signal's reason; with
@@ -52,7 +52,7 @@ export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Exe
  * A call fails alone if its source or its `done` throws or its signal aborts; a pass that fails takes the calls that are in it.
  * `check` throws where the device is lost or the model disposed: what fails then fails of that.
  */
-export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>(
+export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run' | 'budget'>>(
   executable: Promise<Runner>,
   caps: Caps,
   check: () => void,
@@ -86,7 +86,7 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
       const { plan } = runner;
       while (waiting.size > 0) {
         check();
-        const pass = fill(passRoom(plan, caps));
+        const pass = fill(passRoom(plan, caps, runner.budget()));
         if (pass.length === 0) continue;
         const sequences = pass.map(({ sequence }) => sequence);
         const { submitted, outputs } = runner.run(packBatch(sequences, plan.queryTile));

@@ -36,6 +36,7 @@ const list = (name: string, first: number, count: number, length: number): Named
 /** Computes when it is told to: every output row is the id of its token. */
 class FakeGpu {
   readonly plan = made;
+  readonly budget = () => 2 ** 32;
   /** The ids of the first tokens of the sequences of every pass. */
   readonly passes: number[][] = [];
   readonly #waiting: { settle: () => void; fail: (error: Error) => void }[] = [];

@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
 import { checkNames, choice, count } from '../src/tasks/arguments.ts';
 import { truncateRows } from '../src/tasks/feature-extraction.ts';
-import { candidates, type FilledMask, fillMask, fillMaskOptions, maskPlaces } from '../src/tasks/fill-mask.ts';
+import {
+  candidates,
+  type FilledMask,
+  fillMask,
+  fillMaskOptions,
+  likeliest,
+  maskPlaces,
+} from '../src/tasks/fill-mask.ts';
 import { chosen } from '../src/tasks/multiple-choice.ts';
 import { nextSentence } from '../src/tasks/next-sentence-prediction.ts';
 import { precisionOf, quantizeEmbeddings } from '../src/tasks/precision.ts';
@@ -161,6 +168,29 @@ describe('fill-mask', () => {
     const { ids, scores } = candidates(logits, resolve({ targets: ['a', 'b'] }));
     expect(ids).toEqual([3, 2]);
     expect(scores).toEqual([softmax(logits)[3], softmax(logits)[2]]);
+  });
+
+  test('equal logits in the order of the tokens, and by logits where the scores are equal: both vanish beside 2,000', () => {
+    const flat = [5, 2000, 5, 0, 5, 1];
+    const { ids, scores } = candidates(flat, resolve({ top_k: 6 }));
+    expect(ids).toEqual([1, 0, 2, 4, 5, 3]);
+    expect(scores).toEqual([1, 0, 0, 0, 0, 0]);
+    expect(likeliest([0, 5, 1, 5], 3, logit => Math.exp(logit - 2000), [7, 3, 1, 9]).ids).toEqual([3, 9, 1]);
+  });
+
+  test('the whole of a large vocabulary, sorted in a moment', () => {
+    // Quarters: many are equal.
+    const next = random(5);
+    const large = Float32Array.from({ length: 250_002 }, () => Math.round(40 * next()) / 4);
+    const began = performance.now();
+    const { ids, scores } = candidates(large, { topK: large.length });
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(new Set(ids).size).toBe(large.length);
+    for (let i = 1; i < ids.length; i++) {
+      const [a, b] = [large[ids[i - 1]!]!, large[ids[i]!]!];
+      if (!(a > b || (a === b && ids[i - 1]! < ids[i]!))) throw new Error(`place ${i}`);
+    }
+    expect(scores.reduce((sum, score) => sum + score, 0)).toBeCloseTo(1, 9);
   });
 
   test('more asked for than there are', () => {

@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
-import { type Caps, padded } from '../../shaders/kernel.ts';
+import { type Caps, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
@@ -236,7 +236,7 @@ for (const tier of Object.keys(TIERS)) {
             context: { floats: T * H * padded(D) },
             ...(probabilities && { probabilities: { floats: H * batch.sizes.pairs } }),
           },
-          { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D) },
+          { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D), ...WHOLE_GRID },
         );
         const expected = reference.attention(qkv, lengths, { H, D });
         const worst = expectClose(unpadRows(context!, D), expected.context, { label: 'context', absolute: 1e-5 });
@@ -276,7 +276,7 @@ check('attention with a relative bias', async () => {
         context: { floats: T * H * D },
         probabilities: { floats: H * batch.sizes.pairs },
       },
-      { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D) },
+      { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D), ...WHOLE_GRID },
     );
     const expected = reference.attention(qkv, lengths, {
       H,
@@ -342,7 +342,7 @@ for (const [V, k] of [
     const { y } = await dispatch(
       topK({ columns: V, k }),
       { x: padRows(x, V), y: { floats: R * padded(2 * k + 2) } },
-      { rows: R },
+      { rows: R, ...WHOLE_GRID },
       { fill: 0 },
     );
     const rows = unpadRows(y!, 2 * k + 2);

@@ -5,9 +5,11 @@ import type { Value } from '../plan/op.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Sizes } from '../plan/sizes.ts';
 import { INPUTS } from '../plan/step.ts';
+import { type Submit, submitsOf } from '../plan/submits.ts';
 import { texelsOf } from '../plan/texels.ts';
 import { createBuffer } from './buffers.ts';
 import { disposed, unexpected, watched } from './faults.ts';
+import type { PaceKeeper } from './pace.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { promptly } from './promptly.ts';
 import { aligned, BLOCK, excess, fits, grown, IN_FLIGHT, makeRoom, type Room, rowBytes, type Tenant } from './room.ts';
@@ -20,6 +22,8 @@ export type Outputs = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 /** A plan made ready on a device. */
 export interface Executable {
   readonly plan: Plan;
+  /** The work that a pass should have by what the device has told of its speed: see src/plan/pace.ts. */
+  budget(): number;
   /** Bytes of activations, inputs and readbacks held now. */
   bytes(): number;
   /** Makes room for passes of this size ahead of the first one, where the device allows it. */
@@ -34,13 +38,15 @@ export interface Executable {
 
 /**
  * Waits for the pipelines of a plan; its weights must have been allocated. A run writes the batch, encodes every step into one
- * command buffer, submits once and maps one buffer; it creates nothing, unless the pass is larger than any before it.
+ * command buffer, submits once and maps one buffer; it creates nothing, unless the pass is larger than any before it. A pass that
+ * is too much for one submit on this device (see src/plan/pace.ts) is several, one after the other.
  */
 export async function createExecutable(
   device: GPUDevice,
   plan: Plan,
   weights: WeightStore,
   pipelines: PipelineCache,
+  pace: PaceKeeper,
 ): Promise<Executable> {
   const kernels = await Promise.all(plan.steps.map(step => pipelines.get(step.kernel)));
   // One uniform block per distinct list of params: most steps of an encoder share one.
@@ -103,60 +109,112 @@ export async function createExecutable(
     });
   }
 
-  /** Submits before it awaits anything. */
-  async function pass({ inputs, slotOf, steps }: Room, readback: GPUBuffer, batch: Batch): Promise<Outputs> {
-    const { queue } = device;
-    const { sizes } = batch;
+  /** Writes the params of every step for a pass of these sizes. Gives the values of each, and its grid. */
+  function prepare(sizes: Sizes) {
     const values = plan.steps.map(({ kernel, params: named }, i) => {
-      const known = Object.fromEntries(
+      const known: Readonly<Record<string, number>> = Object.fromEntries(
         Object.entries(named).map(([name, v]) => [name, typeof v === 'number' ? v : sizes[v]]),
       );
       packParams(kernel, known, params, offsets[i]!);
       return known;
     });
-    queue.writeBuffer(uniforms, 0, params.buffer);
+    device.queue.writeBuffer(uniforms, 0, params.buffer);
+    return { values, grids: plan.steps.map(({ kernel }, i) => kernel.workgroups(values[i]!)) };
+  }
+
+  /** Writes the params of one step anew, for the submits from now on: those before have theirs. */
+  function rewrite(step: number, values: Readonly<Record<string, number>>): void {
+    const offset = offsets[step]!;
+    packParams(plan.steps[step]!.kernel, values, params, offset);
+    device.queue.writeBuffer(uniforms, offset, params.buffer, offset, BLOCK);
+  }
+
+  function encode(encoder: GPUCommandEncoder, { steps }: Room, sizes: Sizes, { dispatches }: Submit): void {
+    const begin = () => encoder.beginComputePass({ label: 'executable.pass' });
+    let encoding = begin();
+    for (const { step, groups } of dispatches) {
+      const { bindGroup, copies } = steps[step]!;
+      if (copies.length) {
+        // A copy stands between passes.
+        encoding.end();
+        for (const { operand, from, to } of copies) copyToTexels(encoder, from, to, texelsOf(operand, sizes));
+        encoding = begin();
+      }
+      encoding.setPipeline(kernels[step]!.pipeline);
+      encoding.setBindGroup(0, bindGroup);
+      encoding.dispatchWorkgroups(...groups);
+    }
+    encoding.end();
+  }
+
+  /**
+   * Submits before it awaits anything. `handed` settles when the last submit has been handed over: each but the first waits for the
+   * one before it, which tells how much work it may have. `outputs` settles when the answer has been read.
+   */
+  function pass(room: Room, readback: GPUBuffer, { sizes, ...batch }: Batch) {
+    const { queue } = device;
+    const { values, grids } = prepare(sizes);
     // Deno does not survive a write of nothing.
-    for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(inputs[name], 0, batch[name]);
+    for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(room.inputs[name], 0, batch[name]);
 
     let end = 0;
-    const { result: places, refused } = watched(device, ['validation'], () => {
-      const encoder = device.createCommandEncoder({ label: 'executable.pass' });
-      const begin = () => encoder.beginComputePass({ label: 'executable.pass' });
-      let encoding = begin();
-      steps.forEach(({ bindGroup, copies }, i) => {
-        if (copies.length) {
-          // A copy stands between passes.
-          encoding.end();
-          for (const { operand, from, to } of copies) copyToTexels(encoder, from, to, texelsOf(operand, sizes));
-          encoding = begin();
+    const places: { name: string; value: Value; offset: number; size: number }[] = [];
+    const refusals: Promise<GPUError | undefined>[] = [];
+    /** Gives what is to be called when the submit is done. */
+    function submit(part: Submit): () => void {
+      const { result, refused } = watched(device, ['validation'], () => {
+        const encoder = device.createCommandEncoder({ label: 'executable.pass' });
+        encode(encoder, room, sizes, part);
+        for (const [name, value] of part.isLast ? plan.outputs : []) {
+          const size = sizes[value.rows] * rowBytes(value);
+          encoder.copyBufferToBuffer(room.slotOf(value), 0, readback, end, size);
+          places.push({ name, value, offset: end, size });
+          end += aligned(size);
         }
-        encoding.setPipeline(kernels[i]!.pipeline);
-        encoding.setBindGroup(0, bindGroup);
-        encoding.dispatchWorkgroups(...plan.steps[i]!.kernel.workgroups(values[i]!));
+        const commands = encoder.finish();
+        const ended = pace.begin(part.work);
+        queue.submit([commands]);
+        return ended;
       });
-      encoding.end();
-      const outputs = [...plan.outputs].map(([name, value]) => {
-        const offset = end;
-        const size = sizes[value.rows] * rowBytes(value);
-        encoder.copyBufferToBuffer(slotOf(value), 0, readback, offset, size);
-        end += aligned(size);
-        return { name, value, offset, size };
-      });
-      queue.submit([encoder.finish()]);
+      refused.catch(() => undefined);
+      refusals.push(refused);
+      return result;
+    }
+
+    async function submitAll(): Promise<() => void> {
+      for (const part of submitsOf(plan, sizes, grids, pace.budget)) {
+        const cut = part.dispatches.find(({ first }) => first);
+        if (cut) rewrite(cut.step, { ...values[cut.step]!, ...cut.first });
+        const ended = submit(part);
+        if (cut) rewrite(cut.step, values[cut.step]!);
+        if (part.isLast) return ended;
+        await promptly(queue, queue.onSubmittedWorkDone());
+        ended();
+        if (isDestroyed) throw disposed();
+      }
+      throw new Error('a pass has no last submit');
+    }
+
+    async function read(handed: Promise<() => void>): Promise<Outputs> {
+      const ended = await handed;
+      const mapped = readback.mapAsync(GPUMapMode.READ, 0, end).then(ended);
+      const [errors] = await Promise.all([Promise.all(refusals), promptly(queue, mapped)]);
+      const bytes = readback.getMappedRange(0, end);
+      const outputs = new Map(
+        places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),
+      );
+      readback.unmap();
+      const error = errors.find(each => each !== undefined);
+      if (error) throw unexpected('the GPU refused a pass', error.message);
       return outputs;
-    });
-    const [error] = await Promise.all([refused, promptly(queue, readback.mapAsync(GPUMapMode.READ, 0, end))]);
-    const bytes = readback.getMappedRange(0, end);
-    const outputs = new Map(
-      places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),
-    );
-    readback.unmap();
-    if (error) throw unexpected('the GPU refused a pass', error.message);
-    return outputs;
+    }
+    const handed = submitAll();
+    return { handed, outputs: read(handed) };
   }
 
   return {
     plan,
+    budget: pace.budget,
     bytes: () => (room?.bytes ?? 0) + params.byteLength,
     reserve: sizes =>
       inTurn(async () => {
@@ -167,8 +225,9 @@ export async function createExecutable(
         const free = await roomFor(batch.sizes);
         const slot = turn++ % IN_FLIGHT;
         await busy[slot];
-        const outputs = pass(free, free.readbacks[slot]!, batch);
+        const { handed, outputs } = pass(free, free.readbacks[slot]!, batch);
         busy[slot] = outputs.catch(() => undefined);
+        await handed;
         return { outputs };
       });
       return { submitted: handed.then(() => undefined), outputs: handed.then(({ outputs }) => outputs) };

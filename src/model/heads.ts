@@ -18,7 +18,7 @@ export interface HeadRequest {
   readonly kind: HeadKind;
   /** Masked LM only: logits of the picked tokens alone, not of all. */
   readonly picked?: boolean;
-  /** Masked LM of picked tokens: the best so many of the vocabulary, and the log of the sum of all exponentials. */
+  /** Masked LM of picked tokens: the best so many of the vocabulary, 64 at most, and the log of the sum of all exponentials. */
   readonly topK?: number;
 }
 

@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { type Caps, MOST_TEXELS, padded } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import type { Norm, Op, Rows, Value } from './op.ts';
+import { MOST_K, type Norm, type Op, type Rows, type Value } from './op.ts';
 import { bucketTable } from './relative.ts';
 import { matrix, type Storage, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
 
@@ -216,8 +216,9 @@ export function builder(caps: Caps, format: Format = 'f32') {
       });
     },
 
-    /** The best k of every row -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
+    /** The best k of every row, no more than MOST_K -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
     topK(x: Value, most: number): Value {
+      must(most <= MOST_K, `${x.name}: the best ${most}, not ${MOST_K} at most`);
       const k = Math.min(most, x.columns);
       const y = value(`${x.name}.top`, x.rows, 2 * k + 2);
       ops.push({ op: 'topK', x, k, y });

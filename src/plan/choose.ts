@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
-import type { Caps, Kernel } from '../../shaders/kernel.ts';
+import { type Caps, type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
@@ -35,6 +35,18 @@ const TILINGS: Record<Caps['adapter'], string> = { gpu: '4x4x16x16', swiftshader
 
 export const tilingOf = ({ tiling, adapter }: Caps): string => tiling ?? TILINGS[adapter];
 
+/** The tile of a tiling. `down`: only where the operands pass through workgroup memory. */
+function tileOf(caps: Caps) {
+  const [rows, columns, lanes, down] = tilingOf(caps).split('x').map(Number) as [number, number, number, number?];
+  return { rows, columns, lanes, down };
+}
+
+/** Rows of outputs that a workgroup of a linear computes, also where there are fewer. */
+export function tileRows(caps: Caps): number {
+  const { rows, lanes, down = 1 } = tileOf(caps);
+  return rows * Math.min(down, Math.floor(caps.maxInvocations / lanes));
+}
+
 /**
  * What is worth measuring on an adapter that the table does not know: the default, large, 64 x 64 with few invocations, small,
  * skinny; in registers alone wide and square, and with rows of x that a subgroup shares.
@@ -49,8 +61,7 @@ export const tilingsFor = ({ adapter, subgroup }: Caps): string[] => {
  * text serves all shapes, and linears with and without the activation.
  */
 export function linearKernel(variant: LinearVariant, caps: Caps): Kernel {
-  const numbers = tilingOf(caps).split('x').map(Number);
-  const [rows, columns, lanes, down] = numbers as [number, number, number, number?];
+  const { rows, columns, lanes, down } = tileOf(caps);
   if (down) return linearWorkgroup(variant, { rows, columns, lanes, down }, caps);
   const shape = caps.adapter === 'gpu' ? {} : { inner: undefined, outputs: undefined };
   return linearRegister({ ...variant, ...shape }, { rows, columns, lanes }, caps);
@@ -76,9 +87,9 @@ export function queryTile(ops: readonly Op[], caps: Caps): number {
 }
 
 /** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
-export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
+export function stepsOf(op: Op, caps: Caps, common?: Activation): Omit<Step, 'work'>[] {
   const shape = rowShape(caps);
-  const step = (kernel: Kernel, { name }: Value, operands: readonly Operand[], params: Step['params']): Step => ({
+  const step = (kernel: Kernel, { name }: Value, operands: readonly Operand[], params: Step['params']) => ({
     kernel,
     label: name,
     args: argsOf(operands),
@@ -127,7 +138,13 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
       const variant = attentionVariant(op);
       const kernel = attention(variant, attentionShape(variant, caps));
       const bias = [relative && 'tokens', relative?.buckets, relative?.bias] as const;
-      return [step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], { tiles: 'tiles', scale })];
+      return [
+        step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], {
+          tiles: 'tiles',
+          scale,
+          ...WHOLE_GRID,
+        }),
+      ];
     }
     case 'layerNorm': {
       const { x, residual, norm, y } = op;
@@ -147,7 +164,7 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
     }
     case 'topK': {
       const { x, k, y } = op;
-      return [step(topK({ columns: x.columns, k }), y, [x, y], { rows: x.rows })];
+      return [step(topK({ columns: x.columns, k }), y, [x, y], { rows: x.rows, ...WHOLE_GRID })];
     }
     default:
       return op satisfies never;

@@ -90,6 +90,12 @@ export interface GatherOp {
   readonly y: Value;
 }
 
+/**
+ * The most that a TopKOp finds: one workgroup walks the whole row once for each, so the time that a dispatch takes grows with it. Of a
+ * longer list the logits are read back and sorted on the CPU.
+ */
+export const MOST_K = 64;
+
 /** y = (maximum, sum of exponentials, k pairs of value and index) of every row of x. */
 export interface TopKOp {
   readonly op: 'topK';
