@@ -15,7 +15,7 @@ import { nextSentence } from '../src/tasks/next-sentence-prediction.ts';
 import { precisionOf, quantizeEmbeddings } from '../src/tasks/precision.ts';
 import { Ranking, ranked, sigmoid, softmax } from '../src/tasks/scores.ts';
 import { cosineScores } from '../src/tasks/sentence-similarity.ts';
-import { classificationOptions, classify, labelNames, shaped, textInputs } from '../src/tasks/text-classification.ts';
+import { classificationOptions, classify, shaped, textInputs } from '../src/tasks/text-classification.ts';
 import { configuredActivation, rank, rankingOptions } from '../src/tasks/text-ranking.ts';
 import { candidateLabels, entailmentIds, zeroShot, zeroShotOptions } from '../src/tasks/zero-shot-classification.ts';
 import { random } from './checkpoint-bytes.ts';
@@ -119,11 +119,6 @@ describe('text-classification', () => {
     expect(() => textInputs(['a', 3])).toThrow('text 1 of 2 is wrong: got number 3');
     expect(() => textInputs({ text: 'a', text_pair: 3 })).toThrow('"text_pair" of the text is wrong');
     expect(() => classificationOptions({ function_to_apply: 'tanh' as 'none' }, null, 2)).toThrow(UnsupportedError);
-  });
-
-  test('labels without a name', () => {
-    expect(labelNames({ 0: 'A', 2: 'C' }, 3)).toEqual(['A', 'LABEL_1', 'C']);
-    expect(labelNames(undefined, 1)).toEqual(['LABEL_0']);
   });
 });
 

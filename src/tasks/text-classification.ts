@@ -31,12 +31,6 @@ export function textInputs(inputs: unknown): TextInput[] {
   });
 }
 
-/** The labels of a config's `id2label`, in order; "LABEL_3" where it names none. */
-export function labelNames(id2label: unknown, labels: number): string[] {
-  const names = (id2label ?? {}) as Record<number, unknown>;
-  return Array.from({ length: labels }, (_, i) => String(names[i] ?? `LABEL_${i}`));
-}
-
 /**
  * Options checked. The function is chosen as in Python's pipeline: none for a regression, sigmoid for several labels at
  * once and for a single logit, else softmax. Throws InputError, UnsupportedError.
