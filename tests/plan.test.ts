@@ -9,9 +9,11 @@ import type { Value } from '../src/plan/op.ts';
 import { startPace } from '../src/plan/pace.ts';
 import { passRoom, splitOutputs } from '../src/plan/passes.ts';
 import { kernelsOf, type Plan, plan } from '../src/plan/plan.ts';
+import { bucketTable } from '../src/plan/relative.ts';
 import type { Step } from '../src/plan/step.ts';
 import { GPU } from './caps.ts';
 import { random } from './checkpoint-bytes.ts';
+import { relativeBucket } from './reference.ts';
 
 const ADAPTERS: Caps[] = [
   GPU,
@@ -187,6 +189,26 @@ describe('the arena', () => {
     expect(slotBytes(new Map([['tokens', 28]]), sizes)).toBe(7 * 28 * 4);
     expect(slotBytes(new Map([['pairs', 3]]), sizes)).toBe(Math.ceil((25 * 3) / 4) * 16);
     expect(slotBytes(new Map([['sequences', 4]]), sizesOf([], 4))).toBe(16);
+  });
+});
+
+describe('bucketTable', () => {
+  it.each([4, 8, 14, 32, 50, 64, 128])('%i buckets are those of the reference, for every distance', buckets => {
+    const table = bucketTable(buckets);
+    expect(table).toHaveLength(2 * 128 + 1);
+    for (let distance = -300; distance <= 300; distance++) {
+      const at = Math.max(-128, Math.min(128, distance)) + 128;
+      expect(table[at], `distance ${distance}`).toBe(relativeBucket(distance, buckets));
+    }
+  });
+
+  it('32 buckets, by hand: single distances below 8, then ranges; keys before the query first', () => {
+    const table = bucketTable(32);
+    const of = (distance: number) => table[distance + 128];
+    expect([0, -1, -7, -8, -11, -12, -16, -23, -32, -64, -127, -128].map(of)).toEqual([
+      0, 1, 7, 8, 8, 9, 10, 11, 12, 14, 15, 15,
+    ]);
+    expect([1, 7, 8, 16, 128].map(of)).toEqual([17, 23, 24, 26, 31]);
   });
 });
 

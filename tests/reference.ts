@@ -166,3 +166,21 @@ export function topK(
     return { logSumExp, best: row.sort((a, b) => b.value - a.value || a.index - b.index).slice(0, k) };
   });
 }
+
+/**
+ * The bucket of a distance, key - query: transformers' MPNetEncoder.relative_position_bucket, line by line, with its max_distance
+ * of 128. Of `buckets` the first half is for keys before the query (and itself).
+ */
+export function relativeBucket(distance: number, buckets: number): number {
+  const maxDistance = 128;
+  const n = -distance;
+  const half = Math.floor(buckets / 2);
+  const direction = n < 0 ? half : 0;
+  const far = Math.abs(n);
+  const maxExact = Math.floor(half / 2);
+  if (far < maxExact) return direction + far;
+  // torch computes this in float32; for every distance and number of buckets that the tests try, float64 gives the same.
+  const large =
+    maxExact + Math.trunc((Math.log(far / maxExact) / Math.log(maxDistance / maxExact)) * (half - maxExact));
+  return direction + Math.min(large, half - 1);
+}

@@ -281,7 +281,7 @@ check('attention with a relative bias', async () => {
     const expected = reference.attention(qkv, lengths, {
       H,
       D,
-      bias: (distance, head) => bias[buckets[Math.max(-128, Math.min(128, 2 * distance)) + 128]! * H + head]!,
+      bias: (distance, head) => bias[reference.relativeBucket(2 * distance, 32) * H + head]!,
     });
     expectClose(context!, expected.context, { label: `context (${tier})`, absolute: 1e-5 });
     expectClose(probabilities!, expected.probabilities, { label: `probabilities (${tier})`, absolute: 2e-6 });
