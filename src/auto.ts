@@ -5,6 +5,7 @@ import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { wrong } from './errors.ts';
+import { until } from './interrupt.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkSequence } from './model/input.ts';
@@ -49,6 +50,21 @@ export type OutputName = keyof ModelOutput;
 type Answer<Given extends OutputName> = Pick<ModelOutput, Given> & Pick<ModelOutput, 'hidden_states' | 'attentions'>;
 type ModelCall<Given extends OutputName> = (inputs: ModelInputs, options?: ModelCallOptions) => Promise<Answer<Given>>;
 
+/** What a model tells of its device. */
+export interface ModelEventMap {
+  /**
+   * The device was lost: the driver was reset, the browser's GPU process ended, or somebody destroyed it. A model on a device of
+   * its own loads its weights onto another, and its calls go on there; on a device of yours it is at its end.
+   */
+  devicelost: CustomEvent<{ reason: GPUDeviceLostReason; message: string }>;
+  /** The weights are on another device. `adapter` is the name of its graphics adapter. */
+  restored: CustomEvent<{ adapter: string }>;
+}
+
+type ModelListener<Type extends keyof ModelEventMap> =
+  | ((event: ModelEventMap[Type]) => void)
+  | { handleEvent(event: ModelEventMap[Type]): void };
+
 /** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained and its sisters. */
 export class PreTrainedModel extends (Callable as new () => object) {
   readonly #engine: Engine;
@@ -63,12 +79,35 @@ export class PreTrainedModel extends (Callable as new () => object) {
     return this.#engine.config.raw;
   }
 
-  /** The graphics adapter it runs on, for people. */
+  /** The graphics adapter it runs on, for people. Another device, after one was lost, may be on another. */
   get adapter(): string {
     return this.#engine.adapterName;
   }
 
-  /** Bytes that it holds on the GPU now. */
+  /** As of an EventTarget, for 'devicelost' and 'restored'. */
+  addEventListener<Type extends keyof ModelEventMap>(
+    type: Type,
+    listener: ModelListener<Type> | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    this.#engine.events.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
+  }
+
+  /** As of an EventTarget. */
+  removeEventListener<Type extends keyof ModelEventMap>(
+    type: Type,
+    listener: ModelListener<Type> | null,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    this.#engine.events.removeEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
+  }
+
+  /** As of an EventTarget: false where a listener has cancelled it. */
+  dispatchEvent(event: Event): boolean {
+    return this.#engine.events.dispatchEvent(event);
+  }
+
+  /** Bytes that it holds on the GPU now: none while a lost device is being replaced. */
   bytes(): Promise<{ weights: number; activations: number }> {
     return this.#engine.bytes();
   }
@@ -166,12 +205,22 @@ export interface AutoClass<Given extends OutputName> {
 }
 
 /** The caller's options as the engine takes them. Throws UnsupportedError. */
-export const readOptions = (options: PretrainedOptions) => ({
+export const readOptions = (where: ModelLocation, options: PretrainedOptions) => ({
   ...checkOptions(options),
   tuning: env.tuning,
   progress: options.progress_callback ?? undefined,
-  signal: options.signal,
+  signal: options.signal ?? undefined,
+  reopen: reopening(where, options),
 });
+
+/** The files of a model once more, from where they came from: the settings are those of the first time, but for `fetch`. */
+function reopening(
+  where: ModelLocation,
+  { revision, subfolder, local_files_only, integrity }: PretrainedOptions,
+): (signal: AbortSignal) => ModelSource {
+  const settings = { ...env, fetch: (input: string, init?: RequestInit) => env.fetch(input, init) };
+  return signal => openSource(where, { revision, subfolder, local_files_only, integrity, signal }, settings);
+}
 
 /** What a model gives by itself: its head's outputs, or without one the encoder's. */
 const usualRequest = (head: HeadKind | undefined, pooler: boolean): EncoderRequest =>
@@ -180,7 +229,7 @@ const usualRequest = (head: HeadKind | undefined, pooler: boolean): EncoderReque
 function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
   return {
     async from_pretrained(model, options = {}) {
-      const engineOptions = readOptions(options);
+      const engineOptions = readOptions(model, options);
       const engine = await Engine.load(openSource(model, options, env), {
         ...engineOptions,
         head,
@@ -210,7 +259,7 @@ export type TokenizerOptions = Omit<PretrainedOptions, 'dtype' | 'device'>;
 /** The tokenizer of a model, from its tokenizer.json and tokenizer_config.json. */
 export const AutoTokenizer = {
   from_pretrained(model: ModelLocation, options: TokenizerOptions = {}): Promise<PreTrainedTokenizer> {
-    return loadTokenizer(openSource(model, options, env));
+    return until(options.signal, loadTokenizer(openSource(model, options, env)));
   },
 };
 

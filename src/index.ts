@@ -11,6 +11,7 @@ export {
   AutoTokenizer,
   type CallableModel,
   type ModelCallOptions,
+  type ModelEventMap,
   type ModelOutput,
   PreTrainedModel,
   type TokenizerOptions,
@@ -47,6 +48,7 @@ export {
 export type { FeatureExtractionOptions } from './pipelines/feature-extraction.ts';
 export type { OverflowOptions, RunOptions, Said } from './pipelines/session.ts';
 export type { ClassificationInput } from './pipelines/text-classification.ts';
+export { isSupported, type Support } from './support.ts';
 export type { PoolingName } from './tasks/feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';
 export type { Answer, QuestionAnsweringOptions } from './tasks/question-answering.ts';

@@ -4,6 +4,7 @@ import { openSource } from './checkpoint/source.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { InputError, oneOf, WebGPUBertError } from './errors.ts';
+import { follow, until } from './interrupt.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import type { PretrainedOptions } from './options.ts';
@@ -99,14 +100,16 @@ export async function pipeline<T extends Task>(
   oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
   const name = (ALIASES as Record<string, string>)[task] ?? task;
   const info = TASKS[name as keyof typeof TASKS] as TaskInfo<Session>;
-  const engineOptions = readOptions(options);
   const where = model ?? info.model;
   if (where === undefined) {
     throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
   }
+  const engineOptions = readOptions(where, options);
   const source = openSource(where, options, env);
   // One fails, the other is told to stop.
   const stop = new AbortController();
+  const { signal } = stop;
+  const unfollow = follow(options.signal, stop);
   const fail = (error: unknown) => stop.abort(error);
   const { head } = info;
   const sentence = head ? Promise.resolve(undefined) : readModules(source);
@@ -120,14 +123,15 @@ export async function pipeline<T extends Task>(
     head,
     host: CRF_TENSORS,
     sentence: usable,
-    signal: AbortSignal.any([stop.signal, options.signal ?? stop.signal]),
+    signal,
     request: () => firstRequest(head),
   });
   const loadingTokenizer = loadTokenizer(source);
   loadingTokenizer.catch(fail);
-  const engine = await loadingEngine;
+  let engine: Engine | undefined;
   try {
-    const tokenizer = await loadingTokenizer;
+    engine = await loadingEngine;
+    const tokenizer = await until(signal, loadingTokenizer);
     if (tokenizer.text.vocabSize > engine.config.vocabSize) {
       throw new InputError({
         what: 'the tokenizer has more tokens than the model has embeddings',
@@ -137,10 +141,13 @@ export async function pipeline<T extends Task>(
       });
     }
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
+    signal.throwIfAborted();
     const callable = new PreTrainedModel(engine) as CallableModel;
     return new info.pipeline({ task: name, model: callable, tokenizer, engine, sentence }) as Pipeline<T>;
   } catch (error) {
-    engine.dispose();
+    engine?.dispose();
     throw error;
+  } finally {
+    unfollow();
   }
 }

@@ -4,6 +4,7 @@ import { createBuffer } from './gpu/buffers.ts';
 import type { Gpu } from './gpu/device.ts';
 import { watched } from './gpu/faults.ts';
 import { type CompiledKernel, PipelineCache } from './gpu/pipelines.ts';
+import { until } from './interrupt.ts';
 import { linearKernel, tilingsFor } from './plan/choose.ts';
 
 /** What is timed: a linear of a small encoder, for one long pass and for short sentences, so often that they weigh as much. */
@@ -99,9 +100,10 @@ let turn: Promise<unknown> = Promise.resolve();
 
 /**
  * The same device with the tiling that suits it best. On an adapter that no table knows, candidates are compiled and timed the
- * first time; the result is remembered per adapter and format, as long as the browser and the kernels are the same. Never rejects.
+ * first time; the result is remembered per adapter and format, as long as the browser and the kernels are the same. Rejects only with the reason of
+ * `signal`: at once, and nothing is made on the device any more.
  */
-export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
+export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSignal): Promise<Gpu> {
   const { device, caps, adapterName } = gpu;
   const names = tilingsFor(caps);
   if (!names.length) return gpu;
@@ -114,6 +116,7 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
         compiled.set(name, await alone(device, () => pipelines.get(kernel)));
       }),
     );
+    signal?.throwIfAborted();
     const buffer = (rows: number, use?: 'UNIFORM') => createBuffer(device, 'tune', rows * LINEAR.outputs * 4, use);
     // Zeros take as long as other numbers; the rows of x are those of the weight.
     const weight = buffer(LINEAR.inner);
@@ -124,8 +127,9 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
       device.queue.writeBuffer(block, 0, Uint32Array.of(rows, SHAPE.k4, SHAPE.n4, SHAPE.activate));
       return block;
     });
-    const submit = (encode: (pass: GPUComputePassEncoder) => void) =>
-      alone(device, async () => {
+    const submit = async (encode: (pass: GPUComputePassEncoder) => void) => {
+      signal?.throwIfAborted();
+      return alone(device, async () => {
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         encode(pass);
@@ -133,9 +137,10 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
         const commands = encoder.finish();
         const began = performance.now();
         device.queue.submit([commands]);
-        await device.queue.onSubmittedWorkDone();
+        await until(signal, device.queue.onSubmittedWorkDone());
         return performance.now() - began;
       });
+    };
     const time = (name: string, repeats: number) =>
       submit(pass => {
         const { pipeline, layout } = compiled.get(name)!;
@@ -155,14 +160,22 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
     try {
       // The second begins where the browser has just looked.
       await submit(() => undefined);
-      return (await submit(() => undefined)) > POLLING_MS ? names[0] : await fastest(names, time);
+      const name = (await submit(() => undefined)) > POLLING_MS ? names[0] : await fastest(names, time);
+      // What was found until an abort is not to be remembered.
+      signal?.throwIfAborted();
+      return name;
     } finally {
       for (const each of [weight, y, ...params]) each.destroy();
     }
   };
   // Texts of the same lengths are the same kernels: if not, what is remembered is still a tiling.
   const state = [navigator.userAgent, ...[...kernels.values()].map(({ code }) => code.length)].join();
-  const choosing = turn.then(() => remembered(`${format} ${adapterName}`, state, names, measure));
-  turn = choosing;
+  const measuring = turn.then(() => {
+    signal?.throwIfAborted();
+    return remembered(`${format} ${adapterName}`, state, names, measure);
+  });
+  const choosing = until(signal, measuring);
+  // A load that is given up holds nobody up, and does not let others in while one measures.
+  turn = Promise.allSettled([turn, choosing]);
   return { ...gpu, caps: { ...caps, tiling: await choosing } };
 }

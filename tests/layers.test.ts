@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/errors.ts': { imports: [] },
   'src/fields.ts': { imports: [ERRORS] },
   'src/callable.ts': { imports: [] },
+  'src/interrupt.ts': { imports: [] },
   'src/tensor.ts': { imports: [ERRORS] },
   'src/text/': { imports: ['src/text/', FIELDS, ERRORS] },
   'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, ERRORS] },
@@ -49,19 +50,26 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
   'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
-  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'shaders/linear.ts'], types: ['shaders/'] },
-  'src/engine.ts': {
+  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'src/interrupt.ts', 'shaders/linear.ts'], types: ['shaders/'] },
+  'src/support.ts': { imports: ['src/gpu/'] },
+  'src/device-model.ts': { imports: ['src/gpu/', 'src/model/', 'src/plan/'], types: ['shaders/', ERRORS] },
+  'src/load.ts': {
     imports: [
       'src/checkpoint/',
       'src/gpu/',
       'src/model/',
       'src/plan/',
-      'src/scheduler.ts',
+      'src/device-model.ts',
+      'src/interrupt.ts',
       'src/tune.ts',
       'src/upload.ts',
       ERRORS,
     ],
     types: ['src/sentence.ts', 'shaders/'],
+  },
+  'src/engine.ts': {
+    imports: ['src/gpu/', 'src/model/', 'src/load.ts', 'src/scheduler.ts'],
+    types: ['src/checkpoint/', 'src/plan/', 'src/device-model.ts', ERRORS],
   },
   // What is left in src/ is the public surface, which knows every folder.
   'src/': { imports: ['src/'], types: ['shaders/'] },

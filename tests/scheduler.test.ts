@@ -75,9 +75,13 @@ const settled = () => new Promise<void>(resolve => setTimeout(resolve));
 function start() {
   const gpu = new FakeGpu();
   let fault: Error | undefined;
-  const scheduler = createScheduler(Promise.resolve(gpu), caps, () => {
-    if (fault) throw fault;
-  });
+  const scheduler = createScheduler(
+    Promise.resolve(gpu),
+    () => caps,
+    () => {
+      if (fault) throw fault;
+    },
+  );
   const told: string[] = [];
   /** Starts a call; gives its names in the order in which they came back, and how it ended. */
   const call = (
@@ -396,7 +400,11 @@ describe('a device that fails', () => {
 
   test('an executable that never comes about rejects all', async () => {
     const failed = new Error('does not compile');
-    const scheduler = createScheduler(Promise.reject(failed) as Promise<FakeGpu>, caps, () => undefined);
+    const scheduler = createScheduler(
+      Promise.reject(failed) as Promise<FakeGpu>,
+      () => caps,
+      () => undefined,
+    );
     const calls = [1, 2].map(id => scheduler.run([named('a', id, 4)], { done: () => undefined }));
     for (const call of calls) await expect(call).rejects.toBe(failed);
   });

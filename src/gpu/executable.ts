@@ -1,5 +1,5 @@
 import { packParams } from '../../shaders/kernel.ts';
-import { DeviceError } from '../errors.ts';
+import { DeviceError, WebGPUBertError } from '../errors.ts';
 import type { Batch } from '../plan/batch.ts';
 import type { Value } from '../plan/op.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -9,10 +9,22 @@ import { type Submit, submitsOf } from '../plan/submits.ts';
 import { texelsOf } from '../plan/texels.ts';
 import { createBuffer } from './buffers.ts';
 import { disposed, unexpected, watched } from './faults.ts';
+import { explained } from './loss.ts';
 import type { PaceKeeper } from './pace.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { promptly } from './promptly.ts';
-import { aligned, BLOCK, excess, fits, grown, IN_FLIGHT, makeRoom, type Room, rowBytes, type Tenant } from './room.ts';
+import {
+  aligned,
+  BLOCK,
+  capacityFor,
+  excess,
+  fits,
+  IN_FLIGHT,
+  makeRoom,
+  type Room,
+  rowBytes,
+  type Tenant,
+} from './room.ts';
 import { copyToTexels } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 
@@ -30,7 +42,7 @@ export interface Executable {
   reserve(sizes: Sizes): Promise<void>;
   /**
    * Runs one pass. `submitted` settles when the pass has been handed to the GPU, so that the next one may be prepared;
-   * `outputs` when its answer has been read.
+   * `outputs` when its answer has been read. Both reject with DeviceError alone, a LostDeviceError where the device is gone.
    */
   run(batch: Batch): { submitted: Promise<void>; outputs: Promise<Outputs> };
   destroy(): void;
@@ -40,15 +52,18 @@ export interface Executable {
  * Waits for the pipelines of a plan; its weights must have been allocated. A run writes the batch, encodes every step into one
  * command buffer, submits once and maps one buffer; it creates nothing, unless the pass is larger than any before it. A pass that
  * is too much for one submit on this device (see src/plan/pace.ts) is several, one after the other.
+ * When `signal` aborts, all that waits rejects with its reason and nothing is made any more; `destroy` gives back what was.
  */
 export async function createExecutable(
   device: GPUDevice,
   plan: Plan,
   weights: WeightStore,
   pipelines: PipelineCache,
+  signal: AbortSignal,
   pace: PaceKeeper,
 ): Promise<Executable> {
   const kernels = await Promise.all(plan.steps.map(step => pipelines.get(step.kernel)));
+  signal.throwIfAborted();
   // One uniform block per distinct list of params: most steps of an encoder share one.
   const keys = plan.steps.map(({ kernel, params }) => JSON.stringify([kernel.params, params]));
   const blocks = [...new Set(keys)];
@@ -65,11 +80,28 @@ export async function createExecutable(
   let isDestroyed = false;
   let entry: Promise<unknown> = Promise.resolve();
 
+  /** After every wait: nothing may be made for an executable that is gone. */
+  function check(): void {
+    signal.throwIfAborted();
+    if (isDestroyed) throw disposed();
+  }
+
+  /** Why something failed: of what is gone, buffers and maps fail in their own words. */
+  async function reason(error: unknown): Promise<unknown> {
+    if (isDestroyed && !signal.aborted) return disposed();
+    const why = await explained(device, error, signal);
+    return why instanceof WebGPUBertError ? why : unexpected('the GPU did not run a pass', String(why), why);
+  }
+
   /** One after the other: rooms, readbacks and the order of submits belong to whoever is inside. */
   function inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const result = entry.then(() => {
-      if (isDestroyed) throw disposed();
-      return action();
+    const result = entry.then(async () => {
+      check();
+      try {
+        return await action();
+      } catch (error) {
+        throw await reason(error);
+      }
     });
     entry = result.catch(() => undefined);
     return result;
@@ -84,9 +116,8 @@ export async function createExecutable(
     const sizes = holdsPairs ? wanted : { ...wanted, pairs: 0 };
     if (room && fits(sizes, room.capacity)) return room;
     await Promise.all(busy);
-    // Doubling must not make a slot of logits larger than a binding may be when the pass itself is not.
-    const doubled = grown(sizes, room?.capacity);
-    const capacity = excess(tenant, doubled) ? sizes : doubled;
+    check();
+    const capacity = capacityFor(tenant, sizes, room?.capacity);
     const over = excess(tenant, capacity);
     if (over) {
       throw new DeviceError({
@@ -100,6 +131,7 @@ export async function createExecutable(
     const { result, refused } = watched(device, ['out-of-memory', 'validation'], () => makeRoom(tenant, capacity));
     room = result;
     const error = await refused;
+    check();
     if (!error) return room;
     release();
     throw new DeviceError({
@@ -176,7 +208,6 @@ export async function createExecutable(
         queue.submit([commands]);
         return ended;
       });
-      refused.catch(() => undefined);
       refusals.push(refused);
       return result;
     }
@@ -188,9 +219,9 @@ export async function createExecutable(
         const ended = submit(part);
         if (cut) rewrite(cut.step, values[cut.step]!);
         if (part.isLast) return ended;
-        await promptly(queue, queue.onSubmittedWorkDone());
+        await promptly(queue, queue.onSubmittedWorkDone(), signal);
+        check();
         ended();
-        if (isDestroyed) throw disposed();
       }
       throw new Error('a pass has no last submit');
     }
@@ -198,7 +229,8 @@ export async function createExecutable(
     async function read(handed: Promise<() => void>): Promise<Outputs> {
       const ended = await handed;
       const mapped = readback.mapAsync(GPUMapMode.READ, 0, end).then(ended);
-      const [errors] = await Promise.all([Promise.all(refusals), promptly(queue, mapped)]);
+      const [errors] = await Promise.all([Promise.all(refusals), promptly(queue, mapped, signal)]);
+      check();
       const bytes = readback.getMappedRange(0, end);
       const outputs = new Map(
         places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),
@@ -225,14 +257,19 @@ export async function createExecutable(
         const free = await roomFor(batch.sizes);
         const slot = turn++ % IN_FLIGHT;
         await busy[slot];
-        const { handed, outputs } = pass(free, free.readbacks[slot]!, batch);
+        check();
+        const { handed: all, outputs: read } = pass(free, free.readbacks[slot]!, batch);
+        const outputs = read.catch(async error => {
+          throw await reason(error);
+        });
         busy[slot] = outputs.catch(() => undefined);
-        await handed;
+        await all;
         return { outputs };
       });
       return { submitted: handed.then(() => undefined), outputs: handed.then(({ outputs }) => outputs) };
     },
     destroy() {
+      if (isDestroyed) return;
       isDestroyed = true;
       release();
       uniforms.destroy();

@@ -11,15 +11,27 @@ export const unexpected = (what: string, actual: string, cause?: unknown) =>
     cause,
   });
 
-/** What `work` gives, and the first error that the device has with what it does before it returns: nobody else hears of that. */
+/**
+ * Runs `work` inside error scopes. `refused` resolves to the first GPUError raised by the calls that `work` makes before it returns;
+ * such errors do not reach `uncapturederror`. The scopes are closed also where `work` throws.
+ */
 export function watched<T>(
   device: GPUDevice,
   filters: readonly GPUErrorFilter[],
   work: () => T,
 ): { result: T; refused: Promise<GPUError | undefined> } {
   for (const filter of filters) device.pushErrorScope(filter);
-  const result = work();
-  // All are popped, whatever the first one says.
-  const scopes = filters.map(() => device.popErrorScope());
-  return { result, refused: Promise.all(scopes).then(errors => errors.find(error => error !== null) ?? undefined) };
+  let scopes: Promise<GPUError | null>[] = [];
+  let result: T;
+  try {
+    result = work();
+  } finally {
+    // All are popped, whatever the first one says.
+    scopes = filters.map(() => device.popErrorScope());
+    // On a lost device they may reject; so does `refused`, for whoever reads it.
+    for (const scope of scopes) scope.catch(() => undefined);
+  }
+  const refused = Promise.all(scopes).then(errors => errors.find(error => error !== null) ?? undefined);
+  refused.catch(() => undefined);
+  return { result, refused };
 }

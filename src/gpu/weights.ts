@@ -4,6 +4,7 @@ import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { isVerbatim, plainBytes, type Weight, weightBytes, weightElements, weightKey } from '../plan/weight.ts';
 import { createBuffer } from './buffers.ts';
+import { disposed } from './faults.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { promptly } from './promptly.ts';
 import { copyToTexels, createTexels } from './texels.ts';
@@ -53,11 +54,18 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
   /** The bytes of a piece that do not go to their place as they are. */
   let staged: GPUBuffer | undefined;
   let written = 0;
+  let isDestroyed = false;
   let taken = Promise.resolve<unknown>(undefined);
+
+  /** Before anything is made or written, and so after every wait. */
+  function check(): void {
+    if (isDestroyed) throw disposed();
+  }
 
   /** Runs a kernel of the load. */
   async function apply(kernel: Kernel, values: Readonly<Record<string, number>>, operands: readonly GPUBuffer[]) {
     const { pipeline, layout } = await pipelines.get(kernel);
+    check();
     const block = new DataView(new ArrayBuffer(4 * kernel.params.length));
     packParams(kernel, values, block, 0);
     const params = createBuffer(device, kernel.name, block.byteLength, 'UNIFORM');
@@ -117,6 +125,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
 
   return {
     allocate(weights) {
+      check();
       for (const weight of weights) {
         const key = weightKey(weight);
         if (all.has(key)) continue;
@@ -138,6 +147,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
     bytes: () => [...all.values()].reduce((sum, { weight }) => sum + weightBytes(weight), 0),
 
     async write({ tensor, stored, begin, bytes }) {
+      check();
       const size = stored === 'F32' ? 4 : 2;
       for (const held of all.values()) {
         const { weight } = held;
@@ -183,6 +193,7 @@ export function createWeightStore(device: GPUDevice, pipelines: PipelineCache): 
     finish,
 
     destroy() {
+      isDestroyed = true;
       finish();
       for (const { kept, rows } of all.values()) {
         kept.destroy();

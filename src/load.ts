@@ -1,0 +1,213 @@
+import type { Format } from '../shaders/matrix.ts';
+import { openCheckpoint } from './checkpoint/checkpoint.ts';
+import { tensorFinder } from './checkpoint/names.ts';
+import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
+import { DeviceModel, planOf } from './device-model.ts';
+import { DeviceError } from './errors.ts';
+import { type Gpu, openGpu } from './gpu/device.ts';
+import { unexpected, watched } from './gpu/faults.ts';
+import { explained, onLoss } from './gpu/loss.ts';
+import { PipelineCache } from './gpu/pipelines.ts';
+import { createWeightStore, type WeightStore } from './gpu/weights.ts';
+import { follow, until } from './interrupt.ts';
+import { type EncoderConfig, readConfig } from './model/config.ts';
+import { canonicalRequest, type EncoderRequest, POOLER_TENSOR } from './model/encoder.ts';
+import type { HeadKind } from './model/heads.ts';
+import { kernelsOf } from './plan/plan.ts';
+import type { Sizes } from './plan/sizes.ts';
+import type { Weight } from './plan/weight.ts';
+import type { SentenceModules } from './sentence.ts';
+import { tuned } from './tune.ts';
+import { type CheckpointPart, matchParts, upload } from './upload.ts';
+
+export interface LoadOptions {
+  device?: GPUDevice | undefined;
+  /** How the weights are kept. Default: 'f32'. */
+  format?: Format | undefined;
+  /** Whether kernels may be chosen by measuring: see tune.ts. */
+  tuning?: boolean | undefined;
+  /** What stands on the encoder: its weights are loaded too. */
+  head?: HeadKind | undefined;
+  /** Tensors to be kept on the CPU too, where the checkpoint has them. */
+  host?: readonly string[] | undefined;
+  /** The modules of a sentence-transformers checkpoint, whose dense layers have files of their own. */
+  sentence?: Promise<SentenceModules | undefined> | undefined;
+  /** What will be asked for first: its kernels are compiled while the weights arrive. Others are compiled when they are asked for. */
+  request: (facts: { hasPooler: boolean }) => EncoderRequest;
+  /** Others whose kernels are compiled then, too. */
+  more?: readonly EncoderRequest[] | undefined;
+  progress?: ProgressCallback | undefined;
+  /** Read before. Default: config.json is read. */
+  config?: EncoderConfig | undefined;
+}
+
+/** Where the weights of dense layers after the pooling are, by canonical names. */
+const DENSE = 'sentence.dense.';
+/** The first call makes no buffers, unless it is longer than this. */
+const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
+
+/** What one load has under way. */
+interface Attempt {
+  readonly source: ModelSource;
+  readonly options: LoadOptions;
+  /** Aborts when the load fails, for whatever reason: nothing may be made any more. */
+  readonly signal: AbortSignal;
+  /** Lets the load fail. */
+  readonly fail: (error: unknown) => void;
+  /** Notes how something that was made is given back if the load fails; gives it back and throws where it has failed. */
+  readonly held: <T>(made: T, giveBack: (made: T) => void) => T;
+  /** Notes what ends with the load, well or not. */
+  readonly finally: (end: () => void) => void;
+}
+
+/**
+ * Brings the weights of `source` onto a device, while the kernels compile. Rejects at once with the signal's reason, and with
+ * LostDeviceError when the device is lost. Whatever it fails of, nothing is left on the device, and nothing listens.
+ */
+export async function loadModel(source: ModelSource, options: LoadOptions, signal?: AbortSignal): Promise<DeviceModel> {
+  const stop = new AbortController();
+  const made: (() => void)[] = [];
+  // At once, not when the failure has made its way through all that waits.
+  stop.signal.addEventListener('abort', () => {
+    for (const giveBack of made.reverse()) giveBack();
+  });
+  const ends = [follow(signal, stop)];
+  const held: Attempt['held'] = (each, giveBack) => {
+    if (!stop.signal.aborted) {
+      made.push(() => giveBack(each));
+      return each;
+    }
+    giveBack(each);
+    throw stop.signal.reason;
+  };
+  try {
+    const loading = load({
+      source,
+      options,
+      signal: stop.signal,
+      fail: error => stop.abort(error),
+      held,
+      finally: end => ends.push(end),
+    });
+    return await until(stop.signal, loading);
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    for (const end of ends) end();
+  }
+}
+
+async function load(attempt: Attempt): Promise<DeviceModel> {
+  let device: GPUDevice | undefined;
+  try {
+    attempt.signal.throwIfAborted();
+    const opening = openGpu(attempt.options.device).then(gpu => {
+      attempt.held(gpu, ({ device, owned }) => owned && device.destroy());
+      watch(attempt, gpu);
+      device = gpu.device;
+      return gpu;
+    });
+    return await fill(attempt, opening);
+  } catch (error) {
+    throw device ? await explained(device, error, attempt.signal) : error;
+  }
+}
+
+/** Lets the load fail as soon as its device does. */
+function watch({ fail, finally: atEnd }: Attempt, { device, owned }: Gpu): void {
+  atEnd(onLoss(device, fail));
+  if (!owned) return;
+  const onError = (event: Event) =>
+    fail(unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message));
+  device.addEventListener('uncapturederror', onError);
+  atEnd(() => device.removeEventListener('uncapturederror', onError));
+}
+
+async function fill({ source, options, signal, held }: Attempt, opening: Promise<Gpu>): Promise<DeviceModel> {
+  const { format, head, host = [], progress, tuning } = options;
+  const { name } = source;
+  // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
+  const choosing = tuning ? opening.then(gpu => tuned(gpu, format, signal)) : opening;
+  const configuring = options.config
+    ? Promise.resolve(options.config)
+    : source.json('config.json').then(json => readConfig(json));
+  const checking = openCheckpoint(source, { signal }).then(opened => held(opened, each => void each.cancel()));
+  // Whichever fails first is what the caller hears of; the others must not go unhandled.
+  for (const each of [choosing, configuring, checking]) each.catch(() => undefined);
+  const gpu = await choosing;
+  const config = await configuring;
+  signal.throwIfAborted();
+  // To compile takes longest: all but what a pooler adds is known without the weights.
+  const first = (hasPooler: boolean) => canonicalRequest(options.request({ hasPooler }));
+  const pipelines = PipelineCache.of(gpu.device);
+  for (const foreseen of [first(false), ...(options.more ?? [])]) {
+    for (const kernel of kernelsOf(planOf(gpu.caps, config, foreseen, format).steps)) {
+      pipelines.get(kernel).catch(() => undefined);
+    }
+  }
+  const checkpoint = await checking;
+  const find = tensorFinder(checkpoint.tensors, config.modelType);
+  const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(DENSE) }];
+  const sentence = await options.sentence;
+  for (const [i, file] of (sentence?.files ?? []).entries()) {
+    const prefix = `${DENSE}${i}.`;
+    const dense = held(await openCheckpoint(source, { signal, files: [file] }), each => void each.cancel());
+    parts.push({
+      checkpoint: dense,
+      find: canonical => dense.tensors.get(canonical.replace(prefix, 'linear.')),
+      owns: canonical => canonical.startsWith(prefix),
+    });
+  }
+  signal.throwIfAborted();
+  const hasPooler = find(POOLER_TENSOR) !== undefined;
+  const request = first(hasPooler);
+  // All weights, so that a later request finds them; only the kernels of the first.
+  const everything: EncoderRequest = {
+    lastHiddenState: true,
+    pooler: hasPooler,
+    ...(head && { head: { kind: head } }),
+    ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+  };
+  const all = planOf(gpu.caps, config, everything, format).weights;
+  const matched = matchParts(
+    parts,
+    all.flatMap(weight => weight.parts),
+  );
+  const weights = held(createWeightStore(gpu.device, pipelines), each => each.destroy());
+  await allocate(gpu.device, weights, all);
+  signal.throwIfAborted();
+  const kernels = kernelsOf(planOf(gpu.caps, config, request, format).steps);
+  const { length: total } = kernels;
+  let loaded = 0;
+  const compiling = Promise.all(
+    kernels.map(async kernel => {
+      await pipelines.get(kernel);
+      signal.throwIfAborted();
+      loaded++;
+      progress?.({ status: 'compile', name, file: kernel.name, progress: (100 * loaded) / total, loaded, total });
+    }),
+  );
+  compiling.catch(() => undefined);
+  const check = () => signal.throwIfAborted();
+  const floats = await upload(matched, weights, { name, host, progress, check });
+  await compiling;
+  signal.throwIfAborted();
+  const model = held(new DeviceModel({ gpu, pipelines, weights, config, format, hasPooler, host: floats }), each =>
+    each.destroy(),
+  );
+  const executable = await model.executable(request);
+  await executable.reserve(FIRST_ROOM);
+  signal.throwIfAborted();
+  return model;
+}
+
+async function allocate(device: GPUDevice, weights: WeightStore, wanted: readonly Weight[]): Promise<void> {
+  const refused = await watched(device, ['validation', 'out-of-memory'], () => weights.allocate(wanted)).refused;
+  if (!refused) return;
+  throw new DeviceError({
+    what: 'the weights do not fit into the memory of the GPU',
+    actual: `${weights.bytes()} bytes asked for (${refused.message})`,
+    next: 'Dispose other models, or use a smaller one.',
+  });
+}
