@@ -170,47 +170,41 @@ describe('everything that can be wrong', () => {
     );
   });
 
-  test('looks at names and places as often as there are tensors, not as often as their square', () => {
-    const looks = (count: number) => {
+  /** Headers of about n characters, each long in another way. */
+  const long: Record<string, (n: number) => Uint8Array> = {
+    'one value of the metadata': n => withHeader(`{"__metadata__":{"commit":"${'a'.repeat(n)}"}}`),
+    'one value full of escapes': n => withHeader(`{"__metadata__":{"a":"${'\\\\\\"'.repeat(n / 4)}"}}`),
+    'many values': n =>
+      withHeader(`{"__metadata__":{${Array.from({ length: n / 64 }, (_, i) => `"${i}":"${'b'.repeat(50)}"`)}}}`),
+    'one name': n => withHeader(`{"${'c'.repeat(n)}":${entry('U8', [0], [0, 0])}}`),
+    spaces: n => withHeader(`{"a"${' '.repeat(n / 2)}:${entry('U8', [0], [0, 0])}${' '.repeat(n / 2)}}`),
+    'one shape': n => withHeader(`{"a":${entry('U8', [0, ...Array(Math.floor(n / 2)).fill(1)], [0, 0])}}`),
+    'tensors in another order than that of the file': n => {
+      const count = Math.max(2, Math.floor(n / 64));
       const entries = Array.from({ length: count }, (_, i) => `"layer.${i}":${entry('U8', [1], [i, i + 1])}`);
-      // In another order than that of the file.
-      const header = `{${entries.filter((_, i) => i % 2)},${entries.filter((_, i) => i % 2 === 0)}}`;
-      const file = withHeader(header, new Uint8Array(count));
-      let looked = 0;
-      const { has } = Set.prototype;
-      const { sort } = Array.prototype;
-      const walks = (['every', 'some', 'find', 'findIndex', 'filter', 'includes', 'indexOf'] as const).map(
-        name => [name, Array.prototype[name] as (...values: unknown[]) => unknown] as const,
+      return withHeader(
+        `{${entries.filter((_, i) => i % 2)},${entries.filter((_, i) => i % 2 === 0)}}`,
+        new Uint8Array(count),
       );
-      const patch = (name: string, walk: unknown) => Object.assign(Array.prototype, { [name]: walk });
-      Set.prototype.has = function (this: Set<unknown>, value: unknown) {
-        looked++;
-        return has.call(this, value);
-      };
-      for (const [name, walk] of walks) {
-        patch(name, function (this: unknown[], ...values: unknown[]) {
-          looked += this.length;
-          return walk.apply(this, values);
-        });
-      }
-      patch('sort', function (this: unknown[], compare: (a: unknown, b: unknown) => number) {
-        return sort.call(this, (a, b) => {
-          looked++;
-          return compare(a, b);
-        });
-      });
-      try {
+    },
+  };
+
+  test.each(Object.keys(long))('takes no more time than in proportion to its length: %s', kind => {
+    const time = (n: number, turns: number) => {
+      const file = long[kind]!(n);
+      let least = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < turns; i++) {
+        const began = performance.now();
         parse(file);
-      } finally {
-        Set.prototype.has = has;
-        for (const [name, walk] of [...walks, ['sort', sort] as const]) patch(name, walk);
+        least = Math.min(least, performance.now() - began);
       }
-      return looked;
+      return least;
     };
-    const few = looks(1000);
-    // Names, numbers of shapes and spans, and the order.
-    expect(few).toBeGreaterThan(5000);
-    // n log n: of sixteen times as many no more than 16 log(16,000) / log(1,000) times.
-    expect(looks(16_000)).toBeLessThan(25 * few);
+    // What doubles with each character would never come to an end further below: here it takes most of a second.
+    for (const n of [16, 20, 24, 28]) expect(time(n, 2), `${n} characters`).toBeLessThan(100);
+    const n = 100_000;
+    const [once, twice, four] = [time(n, 5), time(2 * n, 5), time(4 * n, 5)];
+    // Four times as long in proportion, sixteen times as its square; a millisecond for the clock and for whoever else computes.
+    expect(four, `${once}, ${twice} and ${four} ms`).toBeLessThan(9 * once + 1);
   });
 });

@@ -102,10 +102,10 @@ function parseObject(json: Uint8Array, file: string): Json {
 /** JSON.parse keeps the last of two equal keys and says nothing; this finds one. `text` is valid JSON. */
 function duplicateKey(text: string): string | undefined {
   const open: Set<string>[] = [];
-  for (const [token, key] of text.matchAll(/("(?:[^"\\]+|\\.)*")\s*:|"(?:[^"\\]+|\\.)*"|[{}]/g)) {
+  for (const [token, key, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
     if (token === '{') open.push(new Set());
     else if (token === '}') open.pop();
-    else if (key !== undefined) {
+    else if (key !== undefined && colon !== undefined) {
       const name = JSON.parse(key) as string;
       const keys = open.at(-1)!;
       if (keys.has(name)) return key;

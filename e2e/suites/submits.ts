@@ -1,0 +1,211 @@
+import type { Caps } from '../../shaders/kernel.ts';
+import { createExecutable } from '../../src/gpu/executable.ts';
+import { createPaceKeeper, type PaceKeeper } from '../../src/gpu/pace.ts';
+import { createWeightStore } from '../../src/gpu/weights.ts';
+import type { FillMaskPipeline } from '../../src/index.ts';
+import { type EncoderConfig, readConfig } from '../../src/model/config.ts';
+import { type EncoderRequest, encoderGraph } from '../../src/model/encoder.ts';
+import { packBatch, type Sequence } from '../../src/plan/batch.ts';
+import { plan } from '../../src/plan/plan.ts';
+import { load, url } from '../answers.ts';
+import { random, testGpu } from '../dispatch.ts';
+import { takeCounts } from '../gpu-watch.ts';
+import { check, expect, expectClose, expectEqual, expectSameBits } from '../harness.ts';
+import { BERT, fetchJson, library, MINILM, ownDevice } from '../library.ts';
+
+/** No dispatch and no submit takes longer the more a caller asks for: a pass that is too much is several submits, of the same bits. */
+
+const ENDLESS: PaceKeeper = { budget: () => Number.POSITIVE_INFINITY, begin: () => () => undefined };
+const steady = (budget: number): PaceKeeper => ({ ...ENDLESS, budget: () => budget });
+
+const shaped = (fields: object): EncoderConfig =>
+  readConfig({
+    model_type: 'bert',
+    vocab_size: 301,
+    hidden_size: 36,
+    num_hidden_layers: 2,
+    num_attention_heads: 3,
+    intermediate_size: 70,
+    max_position_embeddings: 512,
+    type_vocab_size: 2,
+    ...fields,
+  });
+
+const sequence = (length: number, seed: number): Sequence => ({
+  ids: Array.from({ length }, (_, i) => (7 * i + seed) % 301),
+  positions: Array.from({ length }, (_, i) => i),
+  types: Array.from({ length }, (_, i) => i % 2),
+  masked: Array.from({ length: Math.ceil(length / 3) }, (_, i) => 3 * i),
+});
+
+/** One pass of random weights, run at several paces. Gives the outputs and the counts of calls of each. */
+async function runAt(paces: readonly PaceKeeper[], caps: Caps, request: EncoderRequest, lengths: readonly number[]) {
+  const { gpu, pipelines } = await testGpu();
+  const { device } = gpu;
+  const made = plan(encoderGraph(shaped({}), request, caps), caps);
+  const store = createWeightStore(device, pipelines);
+  store.allocate(made.weights);
+  const seen = new Set<string>();
+  for (const { tensor, shape } of made.weights.flatMap(({ parts }) => parts)) {
+    if (seen.has(tensor)) continue;
+    seen.add(tensor);
+    const values = random(seen.size)(
+      shape.reduce((a, b) => a * b),
+      0.2,
+    );
+    await store.write({ tensor, stored: 'F32', begin: 0, bytes: new Uint8Array(values.buffer) });
+  }
+  store.finish();
+  const batch = packBatch(lengths.map(sequence), made.queryTile);
+  const runs: { outputs: ReadonlyMap<string, Float32Array>; counts: ReturnType<typeof takeCounts> }[] = [];
+  for (const pace of paces) {
+    const { signal } = new AbortController();
+    const executable = await createExecutable(device, made, store, pipelines, signal, pace);
+    // Also the one that makes room, and once more, warm: whatever a part has left in the params must not matter.
+    const first = await executable.run(batch).outputs;
+    takeCounts();
+    const outputs = await executable.run(batch).outputs;
+    const counts = takeCounts();
+    expectSameBits(outputs, first, 'the same pass again');
+    runs.push({ outputs, counts });
+    executable.destroy();
+  }
+  store.destroy();
+  return runs;
+}
+
+const REQUESTS: Record<string, EncoderRequest> = {
+  'hidden states and attentions': { lastHiddenState: true, hiddenStates: [0, 1, 2], attentions: [0, 1] },
+  'a pooled row': { pool: { pooling: 'mean', normalize: true } },
+  'the best of a vocabulary': { head: { kind: 'MaskedLM', picked: true, topK: 8 } },
+};
+const TIERS: Record<string, (real: Caps) => Caps> = {
+  'as this adapter is': caps => caps,
+  'as a GPU': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: undefined }),
+};
+
+for (const [tier, as] of Object.entries(TIERS)) {
+  for (const [name, request] of Object.entries(REQUESTS)) {
+    check(`a pass in one submit and in many, ${name} (${tier}): the same bits, nothing is made`, async log => {
+      const { gpu } = await testGpu();
+      const budgets = [2 ** 22, 2 ** 18, 2 ** 14];
+      const lengths = [1, 130, 7, 65];
+      const [whole, ...parts] = await runAt([ENDLESS, ...budgets.map(steady)], as(gpu.caps), request, lengths);
+      expectEqual(whole!.counts.submit, 1, 'submits of one');
+      let before = 1;
+      for (const [i, { outputs, counts }] of parts.entries()) {
+        expectSameBits(outputs, whole!.outputs, `with a budget of ${budgets[i]}`);
+        const { submit, mapAsync, ...making } = counts;
+        expect(submit > before, `${submit} submits, ${before} with a larger budget`);
+        before = submit;
+        expectEqual(mapAsync, 1, 'maps');
+        expect(
+          Object.values(making).every(times => times === 0),
+          `it made something: ${JSON.stringify(making)}`,
+        );
+      }
+      log(`${parts.map(({ counts }) => counts.submit).join(', ')} submits with ${budgets.join(', ')}`);
+    });
+  }
+}
+
+check('a budget that is measured: the same bits whatever it comes to be', async log => {
+  const { gpu } = await testGpu();
+  const caps = TIERS['as a GPU']!(gpu.caps);
+  // A clock that says of every submit that it took long, and one that says nothing took any time.
+  let clock = 0;
+  const slow = createPaceKeeper(caps, () => (clock += 5000));
+  const [whole, ...others] = await runAt(
+    [ENDLESS, slow, createPaceKeeper(caps, () => 0)],
+    caps,
+    REQUESTS['a pooled row']!,
+    [200, 9, 200],
+  );
+  for (const { outputs } of others) expectSameBits(outputs, whole!.outputs, 'outputs');
+  expect(slow.budget() < 2 ** 30, `a budget of ${slow.budget()}`);
+  log(`${others.map(({ counts }) => counts.submit).join(', ')} submits`);
+});
+
+/** A device that says that it is one of a graphics card: the library then measures it. */
+async function pretended(): Promise<GPUDevice> {
+  const device = await ownDevice();
+  Object.defineProperty(device, 'adapterInfo', { value: { vendor: 'pretended' } });
+  return device;
+}
+
+check(
+  'a slow device that is no known software adapter: the submits of a long text are cut as it is measured',
+  async log => {
+    const { env, pipeline } = library;
+    const { tuning } = env;
+    env.tuning = false;
+    const device = await pretended();
+    const slow = await pipeline('feature-extraction', MINILM, { device });
+    env.tuning = tuning;
+    const known = await pipeline('feature-extraction', MINILM, { device: await ownDevice() });
+    const text = 'Paris is the capital of France, and a tower stands there. '.repeat(40);
+    const options = { pooling: 'mean', normalize: true } as const;
+    takeCounts();
+    const got = await slow(text, options);
+    const { submit, mapAsync } = takeCounts();
+    // 256 tokens of MiniLM are 2.8e9 multiply-adds, and the first submit has 2^30.
+    expect(submit >= 3, `${submit} submits`);
+    expectEqual(mapAsync, 1, 'maps');
+    expectSameBits(await slow(text, options), got, 'the same text again');
+    const wanted = await known(text, options);
+    expectClose(got.data as Float32Array, wanted.data as Float32Array, { label: 'embedding', absolute: 1e-5 });
+    log(`${submit} submits`);
+    await slow.dispose();
+    await known.dispose();
+    device.destroy();
+  },
+  { limitMs: 300_000 },
+);
+
+check('an abort and a dispose() between the submits of one pass: nothing goes on', async () => {
+  const { env, AutoModel } = library;
+  const { tuning } = env;
+  env.tuning = false;
+  const device = await pretended();
+  const model = await AutoModel.from_pretrained(BERT, { device });
+  env.tuning = tuning;
+  const wanted = await model({ input_ids: [[2, 5, 3]] });
+  const stop = new AbortController();
+  const long = { input_ids: Array.from({ length: 60 }, (_, b) => Array.from({ length: 64 }, (_, i) => (b + i) % 90)) };
+  const aborted = model(long, { signal: stop.signal }).catch((error: unknown) => error);
+  stop.abort();
+  expectEqual(((await aborted) as Error).name, 'AbortError', 'the aborted call');
+  expectSameBits(await model({ input_ids: [[2, 5, 3]] }), wanted, 'the call after it');
+  const left = model(long).catch((error: unknown) => error);
+  await model.dispose();
+  expect((await left) instanceof library.DeviceError, `${await left}`);
+  device.destroy();
+});
+
+check('fill-mask: a top_k of 64, found on the GPU, begins the answer of 65, sorted here', async log => {
+  for (const name of ['bert-masked-lm', 'roberta-masked-lm', 'electra-masked-lm']) {
+    const pipe: FillMaskPipeline = await load('fill-mask', url(name));
+    const { vocab_size: V } = await fetchJson<{ vocab_size: number }>(`${url(name)}config.json`);
+    const mask = pipe.tokenizer.mask_token!;
+    for (const text of [`${mask} is the capital.`, `${mask} is the ${mask} of the town.`]) {
+      const ask = async (top_k: number) =>
+        ((await pipe(text, { top_k })) as unknown[]).flat() as { token: number; score: number }[];
+      const masks = text.split(mask).length - 1;
+      const [few, more, all] = [await ask(64), await ask(65), await ask(V)];
+      const [short, long, whole] = [few, more, all].map(list => list.length / masks);
+      expectEqual([short, long, whole], [64, 65, V], 'answers for a mask');
+      for (let m = 0; m < masks; m++) {
+        const first = (list: typeof few, length: number) => list.slice(m * length, m * length + 64);
+        const tokens = (list: typeof few) => list.map(({ token }) => token);
+        expectEqual(tokens(first(more, 65)), tokens(first(few, 64)), `${name}: tokens of 65 and 64`);
+        expectEqual(tokens(first(all, V)), tokens(first(few, 64)), `${name}: tokens of ${V} and 64`);
+        const scores = (list: typeof few) => list.map(({ score }) => score);
+        expectClose(scores(first(more, 65)), scores(first(few, 64)), { label: 'scores', relative: 1e-5 });
+        expectSameBits(scores(first(all, V)), scores(first(more, 65)), 'scores of all and of 65');
+        expectEqual(new Set(tokens(all.slice(m * V, (m + 1) * V))).size, V, 'tokens, each once');
+      }
+    }
+    await pipe.dispose();
+    log(`${name}: ${V} tokens`);
+  }
+});
