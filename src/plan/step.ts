@@ -17,7 +17,7 @@ export type Argument =
 /** One dispatch. */
 export interface Step {
   readonly kernel: Kernel;
-  /** What it computes: the name of the value it writes, and of its bind group in errors of the browser. */
+  /** The name of the value that it writes. It labels the bind group, so the browser's errors say it. */
   readonly label: string;
   /** One per binding of the kernel, in order. */
   readonly args: readonly Argument[];
