@@ -54,7 +54,11 @@ export class DeviceModel {
   }
 
   readonly #onError = (event: Event): void => {
-    this.fault ??= unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message);
+    const refused = unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message);
+    // In Firefox a lost device refuses whatever it is told before it is said to be lost.
+    void explained(this.parts.gpu.device, refused, this.#life.signal).then(reason => {
+      if (reason === refused) this.fault ??= refused;
+    });
   };
 
   /** Calls `listener` once if the device is lost, soon where it is already; not after `destroy`. */

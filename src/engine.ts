@@ -1,6 +1,6 @@
 import type { ModelSource } from './checkpoint/types.ts';
 import type { DeviceModel } from './device-model.ts';
-import type { DeviceError } from './errors.ts';
+import { DeviceError } from './errors.ts';
 import type { Executable } from './gpu/executable.ts';
 import { disposed } from './gpu/faults.ts';
 import { LostDeviceError } from './gpu/loss.ts';
@@ -216,7 +216,13 @@ export class Engine {
 
   #suffer(error: LostDeviceError): void {
     this.#losses++;
-    for (const { scheduler } of this.#kept.values()) scheduler.suffer(error);
+    const enough = new DeviceError({
+      what: `the GPU device was lost ${MOST_LOSSES + 1} times during one call`,
+      actual: error.actual,
+      next: 'Call again; if it happens again, give shorter texts, or fewer at a time.',
+      cause: error,
+    });
+    for (const { scheduler } of this.#kept.values()) scheduler.suffer(enough);
   }
 
   #tell({ info: { reason, message } }: LostDeviceError): void {

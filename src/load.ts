@@ -54,6 +54,8 @@ interface Attempt {
   readonly signal: AbortSignal;
   /** Lets the load fail. */
   readonly fail: (error: unknown) => void;
+  /** What the device has refused outside of error scopes: each settles when it is known why. */
+  readonly refusals: Promise<void>[];
   /** Notes how something that was made is given back if the load fails; gives it back and throws where it has failed. */
   readonly held: <T>(made: T, giveBack: (made: T) => void) => T;
   /** Notes what ends with the load, well or not. */
@@ -86,6 +88,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions, signa
       options,
       signal: stop.signal,
       fail: error => stop.abort(error),
+      refusals: [],
       held,
       finally: end => ends.push(end),
     });
@@ -115,16 +118,19 @@ async function load(attempt: Attempt): Promise<DeviceModel> {
 }
 
 /** Lets the load fail as soon as its device does. */
-function watch({ fail, finally: atEnd }: Attempt, { device, owned }: Gpu): void {
+function watch({ signal, fail, refusals, finally: atEnd }: Attempt, { device, owned }: Gpu): void {
   atEnd(onLoss(device, fail));
   if (!owned) return;
-  const onError = (event: Event) =>
-    fail(unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message));
+  const onError = (event: Event): void => {
+    const refused = unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message);
+    // In Firefox a lost device refuses whatever it is told before it is said to be lost.
+    refusals.push(explained(device, refused, signal).then(fail));
+  };
   device.addEventListener('uncapturederror', onError);
   atEnd(() => device.removeEventListener('uncapturederror', onError));
 }
 
-async function fill({ source, options, signal, held }: Attempt, opening: Promise<Gpu>): Promise<DeviceModel> {
+async function fill({ source, options, signal, held, refusals }: Attempt, opening: Promise<Gpu>): Promise<DeviceModel> {
   const { format, head, host = [], progress, tuning } = options;
   const { name } = source;
   // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
@@ -198,6 +204,7 @@ async function fill({ source, options, signal, held }: Attempt, opening: Promise
   );
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
+  await Promise.all(refusals);
   signal.throwIfAborted();
   return model;
 }

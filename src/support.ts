@@ -21,13 +21,12 @@ const LIMITS = {
   maxComputeWorkgroupStorageSize: 16_384,
 } as const;
 
-/** What the library calls beside WebGPU: the youngest of it, by which an old browser is told. */
+/** What the library calls beside WebGPU, of that which an old browser may lack. */
 const FUNCTIONS: Readonly<Record<string, () => unknown>> = {
   ReadableStream: () => globalThis.ReadableStream,
   structuredClone: () => globalThis.structuredClone,
-  'AbortSignal.any': () => AbortSignal.any,
-  'URL.canParse': () => URL.canParse,
-  'Intl.Segmenter': () => Intl.Segmenter,
+  AbortController: () => globalThis.AbortController,
+  'Intl.Segmenter': () => globalThis.Intl?.Segmenter,
   CustomEvent: () => globalThis.CustomEvent,
 };
 

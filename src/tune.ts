@@ -88,9 +88,9 @@ export async function remembered(
 }
 
 /** Of what `work` does before its first await, nobody else hears errors. */
-async function alone<T>(device: GPUDevice, work: () => Promise<T>): Promise<T> {
+async function alone<T>(device: GPUDevice, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   const { result, refused } = watched(device, ['validation'], work);
-  const [value, error] = await Promise.all([result, refused]);
+  const [value, error] = await until(signal, Promise.all([result, refused]));
   if (error) throw error;
   return value;
 }
@@ -113,7 +113,7 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
     const pipelines = new PipelineCache(device);
     await Promise.allSettled(
       [...kernels].map(async ([name, kernel]) => {
-        compiled.set(name, await alone(device, () => pipelines.get(kernel)));
+        compiled.set(name, await alone(device, signal, () => pipelines.get(kernel)));
       }),
     );
     signal?.throwIfAborted();
@@ -129,7 +129,7 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
     });
     const submit = async (encode: (pass: GPUComputePassEncoder) => void) => {
       signal?.throwIfAborted();
-      return alone(device, async () => {
+      return alone(device, signal, async () => {
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         encode(pass);
@@ -137,7 +137,7 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
         const commands = encoder.finish();
         const began = performance.now();
         device.queue.submit([commands]);
-        await until(signal, device.queue.onSubmittedWorkDone());
+        await device.queue.onSubmittedWorkDone();
         return performance.now() - began;
       });
     };
@@ -176,6 +176,6 @@ export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSign
   });
   const choosing = until(signal, measuring);
   // A load that is given up holds nobody up, and does not let others in while one measures.
-  turn = Promise.allSettled([turn, choosing]);
+  turn = Promise.allSettled([turn, choosing]).then(() => undefined);
   return { ...gpu, caps: { ...caps, tiling: await choosing } };
 }

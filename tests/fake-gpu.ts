@@ -85,7 +85,7 @@ export class FakeWorld {
       limits: LIMITS,
       features: new Set<string>(),
       info: { vendor: 'fake' },
-      requestDevice: () => this.later(() => new FakeDevice(this)),
+      requestDevice: () => this.later(() => new FakeDevice(this, true)),
     };
   }
 }
@@ -209,9 +209,18 @@ export class FakeDevice {
   readonly lost: Promise<{ reason: string; message: string }>;
   #lose!: (info: { reason: string; message: string }) => void;
   readonly #events = new EventTarget();
+  /** What the submits since the last copy have bound. */
+  readonly #pass: Bound[] = [];
+  /** Firefox: it refuses all that it is told when it is lost, as errors, before it is said to be lost. */
+  readonly isLoud: boolean;
 
-  constructor(readonly world: FakeWorld) {
+  constructor(
+    readonly world: FakeWorld,
+    /** Whoever asked the adapter for it has to give it back. */
+    readonly isOfAdapter = false,
+  ) {
     world.devices.push(this);
+    this.isLoud = world.below(2) === 1;
     this.lost = new Promise(resolve => {
       this.#lose = resolve;
     });
@@ -232,11 +241,11 @@ export class FakeDevice {
   }
 
   refuse(message: string): void {
-    if (this.isLost) return;
+    if (this.isLost && !this.isLoud) return;
     const scope = this.scopes.findLast(({ filter }) => filter === 'validation');
     if (scope) scope.error ??= { message };
     else {
-      this.world.complaints.push(message);
+      if (!this.isLost) this.world.complaints.push(message);
       this.#events.dispatchEvent(Object.assign(new Event('uncapturederror'), { error: { message } }));
     }
   }
@@ -292,6 +301,7 @@ export class FakeDevice {
   }
 
   #use(bound: readonly Bound[], how: string): void {
+    if (this.isLost) this.refuse('the device is lost');
     for (const { buffer, texture } of bound) {
       const each = buffer ?? texture!;
       if (each.device !== this) this.refuse('a buffer of another device');
@@ -329,9 +339,13 @@ export class FakeDevice {
       for (const { used, copies } of all) {
         this.#use([...used, ...copies.flatMap(({ from, to }) => [{ buffer: from }, { buffer: to }])], 'submitted');
         if (this.isLost) continue;
-        const weights = new Set(used.flatMap(({ buffer }) => (buffer?.label.startsWith('weight.') ? [buffer] : [])));
+        // A pass may be several submits, of which the last one copies.
+        if (used.some(({ buffer }) => buffer?.label.startsWith('executable.'))) this.#pass.push(...used);
+        if (copies.length === 0) continue;
+        const bound = this.#pass.splice(0);
+        const weights = new Set(bound.flatMap(({ buffer }) => (buffer?.label.startsWith('weight.') ? [buffer] : [])));
         const sum = [...weights].reduce((total, buffer) => total + buffer.sum, 0) % 1000;
-        const tokens = used.find(({ buffer }) => buffer?.label === 'executable.tokens')?.buffer;
+        const tokens = bound.find(({ buffer }) => buffer?.label === 'executable.tokens')?.buffer;
         const ids = tokens && new Uint32Array(tokens.bytes.buffer);
         for (const { to, offset, size } of copies) {
           const rows = new Float32Array(to.bytes.buffer, offset, size / 4);
@@ -352,6 +366,7 @@ export class FakeDevice {
       textures: this.textures.size,
       scopes: this.scopes.length,
       listeners: this.#listeners.size,
+      isOpen: this.isOfAdapter && !this.isLost,
     };
   }
 }
@@ -361,4 +376,4 @@ export function weightSum(all: readonly Uint8Array[]): number {
   return all.reduce((sum, bytes) => sum + bytes.reduce((a, b) => a + b, 0), 0) % 1000;
 }
 
-export const NOTHING_LEFT = { buffers: [], textures: 0, scopes: 0, listeners: 0 };
+export const NOTHING_LEFT = { buffers: [], textures: 0, scopes: 0, listeners: 0, isOpen: false };

@@ -271,6 +271,50 @@ describe('a lost device of our own', () => {
     engine.dispose();
   });
 
+  it('may be replaced by one of another adapter: plans are made anew; tensors on the CPU stay', async () => {
+    const tensor = 'embeddings.token_type_embeddings.weight';
+    const engine = await loaded(new FakeFiles(world), { host: [tensor] });
+    const kept = engine.host.get(tensor)!;
+    expect(kept.length).toBe(8);
+    const adapter = world.adapter();
+    world.adapter = () => ({ ...adapter, info: { vendor: 'google', architecture: 'swiftshader' } });
+    const state = call(engine, sequencesOf([4]));
+    latest().lose();
+    await world.drain();
+    expect([state.ended, engine.adapterName]).toEqual(['done', 'google swiftshader']);
+    // Weights are textures there.
+    expect(latest().textures.size).toBeGreaterThan(4);
+    expect(engine.host.get(tensor)).toBe(kept);
+    engine.dispose();
+    await world.drain();
+    nothingLeft();
+  });
+
+  it('takes its listener for refused operations along', async () => {
+    const engine = await loaded(new FakeFiles(world));
+    latest().lose();
+    await world.drain();
+    expect(world.devices.map(({ left }) => left.listeners)).toEqual([0, 1]);
+    latest().refuse('an operation of nobody');
+    // Until it is plain that no loss of the device explains it.
+    await new Promise(resolve => setTimeout(resolve, 300));
+    const state = call(engine, sequencesOf([4]));
+    await world.drain();
+    expect(String(errorOf(state))).toContain('an operation of nobody');
+    engine.dispose();
+    await world.drain();
+    expect(latest().left).toEqual(NOTHING_LEFT);
+    begin(2);
+    const loading = watch(load(new FakeFiles(world)));
+    await settled();
+    for (let i = 0; i < 6; i++) await world.step();
+    latest().refuse('an operation of nobody');
+    await world.drain();
+    await new Promise(resolve => setTimeout(resolve, 300));
+    expect(String(loading.error)).toContain('an operation of nobody');
+    expect(latest().left).toEqual(NOTHING_LEFT);
+  });
+
   it('an abort while it is replaced rejects at once, others go on; dispose leaves nothing', async () => {
     for (let steps = 0; steps < 40; steps++) {
       begin(steps);
@@ -436,4 +480,4 @@ it('whatever happens, in whatever order: right answers or the right error, and n
       throw new Error(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
     }
   }
-});
+}, 300_000);

@@ -409,6 +409,44 @@ describe('a device that fails', () => {
     for (const call of calls) await expect(call).rejects.toBe(failed);
   });
 
+  test('restart() runs what was under way again, first, and tells nothing twice', async () => {
+    const { gpu, scheduler, call, told } = start();
+    const long = call(list('l', 1, 60, 64));
+    const short = call(list('s', 100, 20, 64));
+    await settled();
+    await gpu.end();
+    const before = [...told];
+    expect(before).toHaveLength(16);
+    const next = new FakeGpu();
+    scheduler.restart(Promise.resolve(next));
+    await settled();
+    // What is late of the old one is of no use, well or not.
+    const { length } = gpu.passes;
+    await gpu.end();
+    await gpu.end(new Error('gone'));
+    expect([told, gpu.passes.length]).toEqual([before, length]);
+    const names = (passes: readonly number[][]) => passes.flat().sort((a, b) => a - b);
+    expect(names(next.passes)).toEqual(names(gpu.passes.slice(1, 3)));
+    while (await next.end());
+    expect(long).toEqual({ names: namesOf(list('l', 1, 60, 64)), ended: 'done' });
+    expect(short).toEqual({ names: namesOf(list('s', 100, 20, 64)), ended: 'done' });
+    expect(scheduler.calls).toBe(0);
+  });
+
+  test('suffer() rejects who has outlived two devices, with the third', async () => {
+    const { scheduler, call, all } = start();
+    const first = call(list('a', 1, 3, 64));
+    const lost = [0, 1, 2].map(i => new Error(`lost ${i}`));
+    scheduler.suffer(lost[0]);
+    scheduler.suffer(lost[1]);
+    const second = call(list('b', 1, 3, 64));
+    await settled();
+    expect([first.ended, scheduler.calls]).toEqual([undefined, 2]);
+    scheduler.suffer(lost[2]);
+    await all();
+    expect([first.ended, second.ended]).toEqual([lost[2], 'done']);
+  });
+
   test('idle() waits for the passes of calls that are gone', async () => {
     const { gpu, scheduler, call } = start();
     const stop = new AbortController();

@@ -6,6 +6,7 @@ import {
   type Classification,
   type Entity,
   type FilledMask,
+  isSupported,
   pipeline,
   type RankedDocument,
   type Tensor,
@@ -18,6 +19,17 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 
 type Cut<T> = T & { readonly truncated: boolean };
 type Cuts<T> = T & { readonly truncated: readonly boolean[] };
 const is = <_ extends true>(): void => undefined;
+
+export async function support(id: string): Promise<string | undefined> {
+  const { ok, adapter, software, reason, next } = await isSupported();
+  if (!ok) return `${reason} ${next}`;
+  const { model } = await pipeline('feature-extraction', id);
+  const heard = ({ detail }: CustomEvent<{ adapter: string }>) => detail.adapter.length;
+  model.addEventListener('restored', heard);
+  model.addEventListener('devicelost', ({ detail }) => detail.reason.length + detail.message.length, { once: true });
+  model.removeEventListener('restored', heard);
+  return software ? undefined : adapter;
+}
 
 export async function pipelines(id: string): Promise<void> {
   const extractor = await pipeline('feature-extraction', id, { device: 'webgpu', dtype: 'fp32' });

@@ -141,7 +141,7 @@ export async function createExecutable(
     });
   }
 
-  /** Writes the params of every step for a pass of these sizes. Gives the values of each, and its grid. */
+  /** Packs the params of every step for a pass of these sizes. Gives the values of each, and its grid. */
   function prepare(sizes: Sizes) {
     const values = plan.steps.map(({ kernel, params: named }, i) => {
       const known: Readonly<Record<string, number>> = Object.fromEntries(
@@ -150,7 +150,6 @@ export async function createExecutable(
       packParams(kernel, known, params, offsets[i]!);
       return known;
     });
-    device.queue.writeBuffer(uniforms, 0, params.buffer);
     return { values, grids: plan.steps.map(({ kernel }, i) => kernel.workgroups(values[i]!)) };
   }
 
@@ -186,15 +185,19 @@ export async function createExecutable(
   function pass(room: Room, readback: GPUBuffer, { sizes, ...batch }: Batch) {
     const { queue } = device;
     const { values, grids } = prepare(sizes);
-    // Deno does not survive a write of nothing.
-    for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(room.inputs[name], 0, batch[name]);
-
     let end = 0;
     const places: { name: string; value: Value; offset: number; size: number }[] = [];
     const refusals: Promise<GPUError | undefined>[] = [];
-    /** Gives what is to be called when the submit is done. */
+    /** Gives what is to be called when the submit is done. The first writes the batch. */
     function submit(part: Submit): () => void {
+      const cut = part.dispatches.find(({ first }) => first);
       const { result, refused } = watched(device, ['validation'], () => {
+        if (refusals.length === 0) {
+          queue.writeBuffer(uniforms, 0, params.buffer);
+          // Deno does not survive a write of nothing.
+          for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(room.inputs[name], 0, batch[name]);
+        }
+        if (cut) rewrite(cut.step, { ...values[cut.step]!, ...cut.first });
         const encoder = device.createCommandEncoder({ label: 'executable.pass' });
         encode(encoder, room, sizes, part);
         for (const [name, value] of part.isLast ? plan.outputs : []) {
@@ -206,6 +209,7 @@ export async function createExecutable(
         const commands = encoder.finish();
         const ended = pace.begin(part.work);
         queue.submit([commands]);
+        if (cut) rewrite(cut.step, values[cut.step]!);
         return ended;
       });
       refusals.push(refused);
@@ -214,10 +218,7 @@ export async function createExecutable(
 
     async function submitAll(): Promise<() => void> {
       for (const part of submitsOf(plan, sizes, grids, pace.budget)) {
-        const cut = part.dispatches.find(({ first }) => first);
-        if (cut) rewrite(cut.step, { ...values[cut.step]!, ...cut.first });
         const ended = submit(part);
-        if (cut) rewrite(cut.step, values[cut.step]!);
         if (part.isLast) return ended;
         await promptly(queue, queue.onSubmittedWorkDone(), signal);
         check();
