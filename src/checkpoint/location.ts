@@ -94,7 +94,10 @@ function baseOf(where: string, subfolder: string): string {
 
 /** Ends in a slash. */
 function joinPath(folder: string, subfolder: string): string {
-  return `${folder}/${subfolder}/`.replace(/[\\/]+$/, '/').replace(/([^:])\/{2,}/g, '$1/');
+  const path = `${folder}/${subfolder}`;
+  let end = path.length;
+  while (path[end - 1] === '/' || path[end - 1] === '\\') end--;
+  return `${path.slice(0, end)}/`.replace(/([^:])\/{2,}/g, '$1/');
 }
 
 /** Files by their names, and by their paths below the folder of the model. */

@@ -57,7 +57,9 @@ export function headerLength(prefix: Uint8Array, file: string, fileLength?: numb
  * @throws CheckpointError one for each thing that can be wrong
  */
 export function parseHeader(json: Uint8Array, file: string, fileLength?: number): SafetensorsHeader {
-  const { __metadata__: metadata = {}, ...entries } = parseObject(json, file);
+  const { __metadata__, ...entries } = parseObject(json, file);
+  // As in the reference, null says that there is none.
+  const metadata = __metadata__ ?? {};
   if (!isRecord(metadata) || !Object.values(metadata).every(isText)) {
     throw damaged(file, `__metadata__ of ${file} is malformed`, describe(metadata), 'an object of strings');
   }
@@ -99,13 +101,18 @@ function parseObject(json: Uint8Array, file: string): Json {
   return value as Json;
 }
 
-/** JSON.parse keeps the last of two equal keys and says nothing; this finds one. `text` is valid JSON. */
+/** JSON.parse keeps the last of two equal keys and says nothing; this finds one. `text` is valid JSON, which is read once. */
 function duplicateKey(text: string): string | undefined {
   const open: Set<string>[] = [];
-  for (const [token, key] of text.matchAll(/("(?:[^"\\]+|\\.)*")\s*:|"(?:[^"\\]+|\\.)*"|[{}]/g)) {
-    if (token === '{') open.push(new Set());
-    else if (token === '}') open.pop();
-    else if (key !== undefined) {
+  for (let at = 0; at < text.length; at++) {
+    const mark = text[at];
+    if (mark === '{') open.push(new Set());
+    else if (mark === '}') open.pop();
+    else if (mark === '"') {
+      const start = at;
+      at = endOfString(text, start);
+      if (!isKey(text, at + 1)) continue;
+      const key = text.slice(start, at + 1);
       const name = JSON.parse(key) as string;
       const keys = open.at(-1)!;
       if (keys.has(name)) return key;
@@ -113,6 +120,20 @@ function duplicateKey(text: string): string | undefined {
     }
   }
   return undefined;
+}
+
+/** The place of the quote that ends the string which begins at `start`. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  return at;
+}
+
+/** Whether the string that ends before `at` is a key: a colon follows, white space or not. */
+function isKey(text: string, at: number): boolean {
+  let next = at;
+  while (' \t\n\r'.includes(text[next]!)) next++;
+  return text[next] === ':';
 }
 
 function tensorInfo(name: string, entry: unknown, file: string): TensorInfo {

@@ -1,7 +1,8 @@
 import { Fields } from '../fields.ts';
-import { type AlignedText, align, slice } from './aligned-text.ts';
-import { literal, WORD } from './characters.ts';
+import { type AlignedText, align, slice, spacesAfter, spacesBefore } from './aligned-text.ts';
+import { WORD } from './characters.ts';
 import type { Normalizer } from './normalizer.ts';
+import { TokenTrie } from './token-trie.ts';
 
 /** A token that is looked for in the text before the model sees it, as "[MASK]" is. */
 export interface AddedToken {
@@ -45,10 +46,12 @@ type Finder = (source: AlignedText) => Section[];
 
 /** Cuts a text at the leftmost, and there the longest, of the given tokens. */
 function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToken) => string): Finder {
-  const byContent = new Map(tokens.map(token => [contentOf(token), token]));
-  byContent.delete('');
-  const contents = [...byContent.keys()].sort((a, b) => b.length - a.length);
-  const any = new RegExp(contents.map(literal).join('|') || '(?!)', 'gu');
+  const contents = new TokenTrie<AddedToken>();
+  for (const token of tokens) {
+    const content = contentOf(token);
+    // Texts have no lone surrogates, and half of a character is not to be found in them.
+    if (content !== '' && !/\p{Surrogate}/u.test(content)) contents.add(content, token);
+  }
   return source => {
     const sections: Section[] = [];
     const { text } = source;
@@ -57,23 +60,33 @@ function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToke
       if (done < end) sections.push({ text: slice(source, done, end), token });
       done = end;
     };
-    for (const match of text.matchAll(any)) {
-      const token = byContent.get(match[0])!;
-      const before = text.slice(0, match.index);
-      const after = text.slice(match.index + match[0].length);
-      if (token.singleWord && (endsInWord.test(before) || startsInWord.test(after))) continue;
-      add(token.lstrip ? Math.max(done, before.search(spaceAtEnd)) : match.index);
-      add(text.length - (token.rstrip ? after.replace(spaceAtStart, '') : after).length, token);
+    for (let at = 0; at < text.length; ) {
+      let end = at;
+      let token: AddedToken | undefined;
+      contents.visit(text, at, text.length, (longer, its) => {
+        end = longer;
+        token = its;
+      });
+      const start = at;
+      at = Math.max(end, at + 1);
+      if (token === undefined || (token.singleWord && isInsideWord(text, start, end))) continue;
+      add(token.lstrip ? Math.max(done, spacesBefore(text, start, done)) : start);
+      add(token.rstrip ? spacesAfter(text, end) : end, token);
     }
     add(text.length);
     return sections;
   };
 }
 
-const endsInWord = new RegExp(`[${WORD}]$`, 'u');
-const startsInWord = new RegExp(`^[${WORD}]`, 'u');
-const spaceAtEnd = /\p{White_Space}*$/u;
-const spaceAtStart = /^\p{White_Space}*/u;
+/** Whether a word goes on on either side of a part of a text. */
+function isInsideWord(text: string, start: number, end: number): boolean {
+  const isPair = start > 1 && (text.charCodeAt(start - 1) & 0xfc00) === 0xdc00;
+  const before = text.slice(isPair ? start - 2 : start - 1, start);
+  const after = end < text.length ? String.fromCodePoint(text.codePointAt(end)!) : '';
+  return (start > 0 && wordCharacter.test(before)) || wordCharacter.test(after);
+}
+
+const wordCharacter = new RegExp(`^[${WORD}]$`, 'u');
 
 /** Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. */
 export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {

@@ -27,6 +27,23 @@ export function sizeAt(text: string, unit: number): number {
   return text.codePointAt(unit)! > 0xffff ? 2 : 1;
 }
 
+/** All white space is of one UTF-16 unit. */
+const space = /\p{White_Space}/u;
+
+/** Where the white space ends that begins at a place; the place itself where there is none. */
+export function spacesAfter(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && space.test(text[end]!)) end++;
+  return end;
+}
+
+/** Where the white space begins that ends at a place, at `least` or after it. */
+export function spacesBefore(text: string, end: number, least: number): number {
+  let start = end;
+  while (start > least && space.test(text[start - 1]!)) start--;
+  return start;
+}
+
 /** Of a place p and of ~p, p. */
 const beginning = (place: number) => Math.max(place, ~place);
 

@@ -1,5 +1,5 @@
 import type { Fields } from '../fields.ts';
-import { BYTE_CHARACTERS, literal, utf8 } from './characters.ts';
+import { BYTE_CHARACTERS, utf8 } from './characters.ts';
 import { build, inTurn } from './component.ts';
 import { pattern } from './pattern.ts';
 
@@ -44,10 +44,17 @@ const kinds: Record<string, (config: Fields) => Decoder> = {
   ByteFallback: () => decodeByteFallback,
   Fuse: () => tokens => [tokens.join('')],
   Strip: config => {
-    const content = `(?:${literal(config.text('content'))})`;
-    const start = new RegExp(`^${content}{0,${config.integer('start')}}`, 'u');
-    const stop = new RegExp(`${content}{0,${config.integer('stop')}}$`, 'u');
-    return each(token => token.replace(start, '').replace(stop, ''));
+    const content = config.text('content');
+    const [most, mostAtEnd] = [config.integer('start'), config.integer('stop')];
+    return each(token => {
+      let [start, end] = [0, token.length];
+      if (content === '') return token;
+      for (let i = 0; i < most && token.startsWith(content, start); i++) start += content.length;
+      for (let i = 0; i < mostAtEnd && end - content.length >= start && token.endsWith(content, end); i++) {
+        end -= content.length;
+      }
+      return token.slice(start, end);
+    });
   },
   Replace: config => {
     const from = pattern(config);
@@ -81,7 +88,7 @@ function decodeByteFallback(tokens: readonly string[]): string[] {
     try {
       if (bytes.length > 0) decoded.push(decoder.decode(Uint8Array.from(bytes)));
     } catch {
-      decoded.push(...bytes.map(() => '\ufffd'));
+      for (const _ of bytes) decoded.push('\ufffd');
     }
     bytes = [];
     if (token !== undefined) decoded.push(token);

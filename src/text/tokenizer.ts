@@ -79,6 +79,7 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
   for (const [token, id] of model.ids) addToken(token, id);
   for (const { content, id } of added) addToken(content, id);
   const allSpecialIds = added.filter(({ special }) => special).map(({ id }) => id);
+  const specialIds = new Set(allSpecialIds);
 
   const tokenize = (text: string, name: string): Part => {
     if (!isText(text)) throw wrong(`the ${name}`, text, 'a string');
@@ -147,7 +148,7 @@ export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown)
     },
     decode: (given, { skipSpecialTokens } = {}) => {
       const known = Array.from(given, Number).filter(
-        id => tokens[id] !== undefined && !(skipSpecialTokens && allSpecialIds.includes(id)),
+        id => tokens[id] !== undefined && !(skipSpecialTokens && specialIds.has(id)),
       );
       return joinTokens(known.map(id => tokens[id]!));
     },
