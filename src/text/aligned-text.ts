@@ -1,3 +1,5 @@
+import type { Finder } from './pattern-matcher.ts';
+
 /**
  * A text on its way through the tokenizer, with the character of the original that every UTF-16 unit of it stands for.
  *
@@ -104,7 +106,7 @@ export function transform(source: AlignedText, characters: readonly string[], ch
 }
 
 /** Every match replaced by `content`, literally; it stands for what the last character of the match did. */
-export function replace(source: AlignedText, pattern: RegExp, content: string): AlignedText {
+export function replace(source: AlignedText, find: Finder, content: string): AlignedText {
   const parts: string[] = [];
   const sources: number[] = [];
   let done = 0;
@@ -114,11 +116,11 @@ export function replace(source: AlignedText, pattern: RegExp, content: string): 
       sources.push(done);
     }
   };
-  const matches = [...source.text.matchAll(pattern)];
+  const matches = [...find(source.text)];
   if (matches.length === 0) return source;
-  for (const match of matches) {
-    keep(match.index);
-    done += match[0].length;
+  for (const [start, end] of matches) {
+    keep(start);
+    done = end;
     parts.push(content);
     sources.push(done - 1);
   }

@@ -59,7 +59,15 @@ const kinds: Record<string, (config: Fields) => Decoder> = {
   Replace: config => {
     const from = pattern(config);
     const content = config.text('content');
-    return each(token => token.replace(from, () => content));
+    return each(token => {
+      const parts: string[] = [];
+      let done = 0;
+      for (const [start, end] of from(token)) {
+        parts.push(token.slice(done, start), content);
+        done = end;
+      }
+      return parts.join('') + token.slice(done);
+    });
   },
   Sequence: config => inTurn(config.list('decoders').map(buildDecoder)),
 };
