@@ -14,6 +14,7 @@ import { checkOptions, type PretrainedOptions } from './options.ts';
 import { checkNames } from './tasks/arguments.ts';
 import type { Tensor } from './tensor.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
+import { readTokenizerFiles } from './tokenizer-files.ts';
 
 export interface ModelCallOptions {
   /** Also give `attentions`: one tensor [B, H, L, L] per layer; of a list of layers only those, in its order, to save memory. */
@@ -207,7 +208,7 @@ export const AutoModelForMultipleChoice = autoClass<'logits'>('MultipleChoice');
 
 export type TokenizerOptions = Omit<PretrainedOptions, 'dtype' | 'device'>;
 
-/** The tokenizer of a model, from its tokenizer.json and tokenizer_config.json. */
+/** The tokenizer of a model, from its tokenizer.json and tokenizer_config.json, or else from the files of its vocabulary. */
 export const AutoTokenizer = {
   from_pretrained(model: ModelLocation, options: TokenizerOptions = {}): Promise<PreTrainedTokenizer> {
     return loadTokenizer(openSource(model, options, env));
@@ -215,9 +216,6 @@ export const AutoTokenizer = {
 };
 
 export async function loadTokenizer(source: ModelSource): Promise<PreTrainedTokenizer> {
-  const [json, config] = await Promise.all([
-    source.json('tokenizer.json'),
-    source.json('tokenizer_config.json', { optional: true }),
-  ]);
-  return new PreTrainedTokenizer(json, config ?? {});
+  const { tokenizer, config } = await readTokenizerFiles(source);
+  return new PreTrainedTokenizer(tokenizer, config);
 }

@@ -103,3 +103,21 @@ export function oneOf<T>(name: string, value: unknown, supported: readonly T[], 
     next,
   });
 }
+
+/**
+ * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
+ * option would be ignored otherwise. Throws InputError for what is no object.
+ */
+export function checkNames<Options extends object>(
+  task: string,
+  options: Options | null | undefined,
+  names: readonly string[],
+): Options {
+  const given = options ?? ({} as Options);
+  if (typeof given !== 'object') throw wrong(`the options of ${task}`, given, 'an object');
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue;
+    throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
+  }
+  return given;
+}

@@ -1,6 +1,7 @@
 import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions } from './auto.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
+import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { InputError, oneOf, WebGPUBertError } from './errors.ts';
@@ -104,7 +105,7 @@ export async function pipeline<T extends Task>(
   if (where === undefined) {
     throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
   }
-  const source = openSource(where, options, env);
+  const source = shared(openSource(where, options, env));
   // One fails, the other is told to stop.
   const stop = new AbortController();
   const fail = (error: unknown) => stop.abort(error);
@@ -143,4 +144,19 @@ export async function pipeline<T extends Task>(
     engine.dispose();
     throw error;
   }
+}
+
+/** A source that asks for a JSON file once, however many parts of a load want it: the tokenizer may need config.json too. */
+function shared(source: ModelSource): ModelSource {
+  const files = new Map<string, Promise<unknown>>();
+  return {
+    ...source,
+    json(file, options) {
+      const reading = files.get(file) ?? source.json(file, options);
+      // A file that is asked for again after it failed is read again.
+      files.set(file, reading);
+      reading.catch(() => files.delete(file));
+      return reading;
+    },
+  };
 }

@@ -187,7 +187,9 @@ async function collected(bytes: AsyncGenerator<Uint8Array>, least = Number.POSIT
 function foreign(file: string, head: Uint8Array, where: string): SourceError | undefined {
   if (head.subarray(0, 8).includes(0)) return undefined;
   const start = new TextDecoder().decode(head.subarray(0, HEAD_BYTES)).trimStart();
-  const isPage = /^<[!?a-z]/i.test(start);
+  // A vocabulary may begin with a token in angle brackets ("<s>"), which JSON and weights do not.
+  const page = file.endsWith('.txt') ? /^<(!doctype|!--|html|\?xml)/i : /^<[!?a-z]/i;
+  const isPage = page.test(start);
   if (!isPage && !start.startsWith('version https://git-lfs')) return undefined;
   return new SourceError({
     file,

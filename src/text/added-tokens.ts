@@ -22,26 +22,23 @@ export interface Section {
   readonly token?: AddedToken;
 }
 
-/** The `added_tokens` of a tokenizer.json. */
-export function readAddedTokens(file: Fields): AddedToken[] {
-  return file.list('added_tokens', []).map((entry, i) => {
-    const config = new Fields(entry, `added_tokens[${i}]`);
-    const content = config.text('content');
-    if (content === '') throw config.malformed(content, 'some text', 'content');
-    const special = config.flag('special', false);
-    return {
-      id: config.integer('id'),
-      content,
-      special,
-      normalized: config.flag('normalized', !special),
-      singleWord: config.flag('single_word', false),
-      lstrip: config.flag('lstrip', false),
-      rstrip: config.flag('rstrip', false),
-    };
-  });
+/** An entry of the `added_tokens` of a tokenizer.json, or of what tokenizer_config.json says of a token. */
+export function readAddedToken(entry: unknown, where: string, file?: string): Omit<AddedToken, 'id'> {
+  const config = new Fields(entry, where, file);
+  const content = config.text('content');
+  if (content === '') throw config.malformed(content, 'some text', 'content');
+  const special = config.flag('special', false);
+  return {
+    content,
+    special,
+    normalized: config.flag('normalized', !special),
+    singleWord: config.flag('single_word', false),
+    lstrip: config.flag('lstrip', false),
+    rstrip: config.flag('rstrip', false),
+  };
 }
 
-type Finder = (source: AlignedText) => Section[];
+type Finder = (source: AlignedText, splitsSpecial: boolean) => Section[];
 
 /** Cuts a text at the leftmost, and there the longest, of the given tokens. */
 function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToken) => string): Finder {
@@ -49,7 +46,7 @@ function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToke
   byContent.delete('');
   const contents = [...byContent.keys()].sort((a, b) => b.length - a.length);
   const any = new RegExp(contents.map(literal).join('|') || '(?!)', 'gu');
-  return source => {
+  return (source, splitsSpecial) => {
     const sections: Section[] = [];
     const { text } = source;
     let done = 0;
@@ -59,6 +56,7 @@ function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToke
     };
     for (const match of text.matchAll(any)) {
       const token = byContent.get(match[0])!;
+      if (splitsSpecial && token.special) continue;
       const before = text.slice(0, match.index);
       const after = text.slice(match.index + match[0].length);
       if (token.singleWord && (endsInWord.test(before) || startsInWord.test(after))) continue;
@@ -75,7 +73,10 @@ const startsInWord = new RegExp(`^[${WORD}]`, 'u');
 const spaceAtEnd = /\p{White_Space}*$/u;
 const spaceAtStart = /^\p{White_Space}*/u;
 
-/** Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. */
+/**
+ * Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. Where special tokens are
+ * split, what would be one is text like any other.
+ */
 export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {
   const findRaw = tokenFinder(
     tokens.filter(token => !token.normalized),
@@ -85,6 +86,8 @@ export function sectionFinder(tokens: readonly AddedToken[], normalize: Normaliz
     tokens.filter(token => token.normalized),
     token => normalize(align(token.content)).text,
   );
-  return (text: string): Section[] =>
-    findRaw(align(text)).flatMap(section => (section.token ? section : findNormalized(normalize(section.text))));
+  return (text: string, splitsSpecial = false): Section[] =>
+    findRaw(align(text), splitsSpecial).flatMap(section =>
+      section.token ? section : findNormalized(normalize(section.text), splitsSpecial),
+    );
 }

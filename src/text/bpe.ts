@@ -49,7 +49,9 @@ const SPAN = 2 ** 26;
 function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: string) {
   /** Pairs of ids (left * SPAN + right) and what they become. */
   const byPair = new Map<number, { rank: number; id: number; token: string }>();
-  config.list('merges').forEach((entry, rank) => {
+  // A file of merges begins with its version, which some tools keep among them; as in Rust it is none, and has no rank.
+  const merges = config.list('merges').filter(entry => !(isText(entry) && entry.startsWith('#version')));
+  merges.forEach((entry, rank) => {
     const [left, right, more] = isText(entry) ? entry.split(' ') : Array.isArray(entry) ? entry : [];
     const token = left + String(right).slice(prefix.length);
     const [leftId, rightId, id] = [left, right, token].map(part => ids.get(part));

@@ -13,7 +13,8 @@ export interface Token {
 
 /** The tokens of one text, before special tokens are put around them. */
 export interface Part {
-  readonly text: string;
+  /** A list where the words were given: then offsets are those in a word. */
+  readonly text: string | readonly string[];
   readonly tokens: readonly Token[];
 }
 
@@ -107,7 +108,9 @@ function readTrim(config: Fields): Partial<Layout> {
   if (!config.flag('trim_offsets', true)) return {};
   const addPrefixSpace = config.flag('add_prefix_space', true);
   return {
-    offset: (each, { text, tokens }) => {
+    offset: (each, part) => {
+      const { tokens } = part;
+      const text = typeof part.text === 'string' ? part.text : part.text[each.word!]!;
       let [start, end] = each.offset;
       const [, leading, trailing] = spaces.exec(each.token)!;
       const isFirst = each === tokens[0] || start === 0;
