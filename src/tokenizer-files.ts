@@ -3,7 +3,7 @@ import { SourceError, UnsupportedError } from './errors.ts';
 import { Fields, isRecord, type Json } from './fields.ts';
 import { withOlderFiles } from './text/added-vocabulary.ts';
 import { className, tokenizerClass, VOCABULARY_CLASSES } from './text/tokenizer-class.ts';
-import { fromVocabularyFiles, vocabularyFileNames } from './text/vocabulary-files.ts';
+import { fromVocabularyFiles, slowConfig, vocabularyFileNames } from './text/vocabulary-files.ts';
 
 /** What a tokenizer is built from. */
 export interface TokenizerFiles {
@@ -43,10 +43,10 @@ export async function readTokenizerFiles(source: ModelSource): Promise<Tokenizer
   const name = className(json, isNamed ? undefined : await source.json('config.json', optional));
   const config = withOlderFiles(json, ...(await olderFiles(source, json, name)));
   if (name !== undefined) config.tokenizer_class = name;
-  const tokenizer = (await reading) ?? (await vocabularyFiles(source, name, config));
+  const tokenizer = await reading;
   // A tokenizer.json of this class has another pre-tokenizer in it than the one that its class puts there when it is loaded.
   if (name?.startsWith('RoFormer')) throw refused(source, name, 'RoFormer');
-  return { tokenizer, config };
+  return tokenizer === undefined ? vocabularyFiles(source, name, slowConfig(config)) : { tokenizer, config };
 }
 
 /**
@@ -64,8 +64,8 @@ async function olderFiles(
   return Promise.all([source.json('special_tokens_map.json', optional), source.json('added_tokens.json', optional)]);
 }
 
-/** What stands for tokenizer.json, from the files of a vocabulary. */
-async function vocabularyFiles(source: ModelSource, name: string | undefined, config: Json): Promise<Json> {
+/** The files of a vocabulary, as a tokenizer.json. */
+async function vocabularyFiles(source: ModelSource, name: string | undefined, config: Json): Promise<TokenizerFiles> {
   const known = tokenizerClass(name);
   if (name === undefined || !known?.model) throw await missing(source, name, []);
   const [vocabName, mergesName] = vocabularyFileNames(known) as [string, string?];
@@ -76,7 +76,7 @@ async function vocabularyFiles(source: ModelSource, name: string | undefined, co
   if (vocab === undefined || (mergesName !== undefined && merges === undefined)) {
     throw await missing(source, name, vocabularyFileNames(known));
   }
-  return fromVocabularyFiles({ vocab, merges }, config, known);
+  return { tokenizer: fromVocabularyFiles({ vocab, merges }, config, known), config };
 }
 
 /** A whole file as text; undefined where there is none. */

@@ -55,6 +55,19 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
   };
 }
 
+/**
+ * tokenizer_config.json as it counts where there is no tokenizer.json: Python makes a slow tokenizer first, in which a special token of
+ * which no file says whether it is normalised is, unless the file calls it special.
+ */
+export function slowConfig(config: Json): Json {
+  const settled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(settled);
+    return isRecord(value) && 'content' in value ? { normalized: value.special !== true, ...value } : value;
+  };
+  const isNamed = (key: string) => key.endsWith('_token') || key === 'additional_special_tokens';
+  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, isNamed(key) ? settled(value) : value]));
+}
+
 function lacking(file: string, what: string, named: string): SourceError {
   return new SourceError({
     file,
