@@ -9,7 +9,7 @@ import type { SequenceOutputs } from '../plan/passes.ts';
 import type { SentenceModules } from '../sentence.ts';
 import { checkNames, choice, count } from '../tasks/arguments.ts';
 import type { Encoding } from '../text/encoding.ts';
-import type { EncodeOptions } from '../text/tokenizer.ts';
+import type { EncodeOptions, TextInput } from '../text/tokenizer.ts';
 import type { PreTrainedTokenizer } from '../tokenizer.ts';
 
 /** What every call of every pipeline takes. */
@@ -90,12 +90,27 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
 
   /** One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. */
   protected encode(
-    text: string,
-    { overflow, stride, maxLength = this.longest, pair, truncation }: EncodeOptions & OverflowOptions = {},
+    text: TextInput,
+    {
+      overflow,
+      stride,
+      maxLength = this.longest,
+      pair,
+      truncation,
+      isSplitIntoWords,
+      remedy,
+    }: EncodeOptions & OverflowOptions = {},
   ): Encoding[] {
     const how = choice('overflow', overflow, ['truncate', 'error', 'window'] as const, 'truncate');
     const longest = Math.min(maxLength, this.longest);
-    const options = { maxLength: longest, pair, truncation, stride: count('stride', stride, 0, 0) };
+    const options = {
+      maxLength: longest,
+      pair,
+      truncation,
+      isSplitIntoWords,
+      remedy,
+      stride: count('stride', stride, 0, 0),
+    };
     if (how === 'window') return this.tokenizer.text.encodeWindows(text, options);
     const encoding = this.tokenizer.text.encode(text, options);
     if (how === 'truncate' || !encoding.truncated) return [encoding];

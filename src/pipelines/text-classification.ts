@@ -36,6 +36,9 @@ import {
 /** A text, or a text and its pair. */
 export type ClassificationInput = string | { text: string; text_pair?: string | null };
 
+/** What can be done where a hypothesis alone has more tokens than the model takes. */
+const SHORTER = 'Shorten the label or hypothesis_template: of text and hypothesis only the text is cut.';
+
 type Options = TextClassificationOptions & RunOptions & OverflowOptions;
 
 /** Texts or pairs -> labels, as transformers.js's TextClassificationPipeline; pairs as Python's. */
@@ -117,7 +120,7 @@ export class ZeroShotClassification extends Session<'logits'> {
     const { found, truncated } = await this.forward(
       list,
       // The premise gives way, the hypothesis stays whole: Python's only_first.
-      text => hypotheses.flatMap(pair => this.encode(text, { pair, truncation: 'only_first' })),
+      text => hypotheses.flatMap(pair => this.encode(text, { pair, truncation: 'only_first', remedy: SHORTER })),
       logitsOf,
       options,
     );
