@@ -54,6 +54,11 @@ const TASKS = {
   'multiple-choice': task(MultipleChoice, 'MultipleChoice'),
 };
 
+/** The model of each task that has a default. */
+export const DEFAULT_MODELS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(TASKS).flatMap(([name, { model }]) => (model === undefined ? [] : [[name, model]])),
+);
+
 /** What is asked for first: its kernels are compiled while the weights arrive. */
 const firstRequest = (kind: HeadKind | undefined): EncoderRequest =>
   kind

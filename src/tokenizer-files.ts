@@ -31,14 +31,12 @@ const OTHER_PROGRAMS: Readonly<Record<string, string>> = {
  */
 export async function readTokenizerFiles(source: ModelSource): Promise<TokenizerFiles> {
   const optional = { optional: true };
+  // The small one first, then at once the large one.
+  const readingConfig = source.json('tokenizer_config.json', optional);
   const reading = source.json('tokenizer.json', optional);
   // Whichever fails first is what the caller hears of.
   reading.catch(() => undefined);
-  const { json } = new Fields(
-    (await source.json('tokenizer_config.json', optional)) ?? {},
-    '',
-    'tokenizer_config.json',
-  );
+  const { json } = new Fields((await readingConfig) ?? {}, '', 'tokenizer_config.json');
   const isNamed = (json.tokenizer_class ?? '') !== '';
   const name = className(json, isNamed ? undefined : await source.json('config.json', optional));
   const config = withOlderFiles(json, ...(await olderFiles(source, json, name)));

@@ -89,7 +89,9 @@ describe('a tokenizer', () => {
     expect(lengths({ pad_to_multiple_of: 8 })).toBe(3);
     expect(lengths({ padding: true, truncation: true, pad_to_multiple_of: 16 })).toBe(16);
     const both = { padding: true, truncation: true } as const;
-    expect(() => bert('a', { ...both, pad_to_multiple_of: 7 })).toThrow(/48, expected a multiple of pad_to_multiple_of/);
+    expect(() => bert('a', { ...both, pad_to_multiple_of: 7 })).toThrow(
+      /48, expected a multiple of pad_to_multiple_of/,
+    );
     expect(() => bert('a', { padding: true, pad_to_multiple_of: 0 })).toThrow(/pad_to_multiple_of is wrong/);
     expect(bert('a', { ...lists, padding: true, pad_to_multiple_of: 4 }).attention_mask).toEqual([1, 1, 1, 0]);
   });
@@ -150,6 +152,8 @@ describe('a tokenizer', () => {
     expect(encode).toThrow(/Shorten the text that may not be cut/);
     expect(encode).not.toThrow(/longest_first/);
     const remedy = 'Shorten the question.';
-    expect(() => bert.text.encode(long, { pair: 'a', truncation: 'only_second', maxLength: 5, remedy })).toThrow(remedy);
+    expect(() => bert.text.encode(long, { pair: 'a', truncation: 'only_second', maxLength: 5, remedy })).toThrow(
+      remedy,
+    );
   });
 });
