@@ -158,9 +158,10 @@ function shared(source: ModelSource): ModelSource {
     ...source,
     json(file, options) {
       const reading = files.get(file) ?? source.json(file, options);
-      // A file that is asked for again after it failed is read again.
       files.set(file, reading);
-      reading.catch(() => files.delete(file));
+      // A file that failed, or was not there, is asked for again.
+      const forget = () => files.delete(file);
+      reading.then(value => value === undefined && forget(), forget);
       return reading;
     },
   };

@@ -47,6 +47,9 @@ export async function readTokenizerFiles(source: ModelSource): Promise<Tokenizer
   return tokenizer === undefined ? vocabularyFiles(source, name, slowConfig(config)) : { tokenizer, config };
 }
 
+/** The classes that are whatever their tokenizer.json says. */
+const isGeneral = (name: string): boolean => name === 'PreTrainedTokenizerFast' || name === 'TokenizersBackend';
+
 /**
  * special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no `added_tokens_decoder`. A tokenizer of no
  * class but the general one was never anything but a tokenizer.json, in which all of it stands.
@@ -56,8 +59,7 @@ async function olderFiles(
   config: Json,
   name: string | undefined,
 ): Promise<[specialTokensMap: unknown, addedTokens: unknown]> {
-  const isWhole = name === undefined || name === 'PreTrainedTokenizerFast' || name === 'TokenizersBackend';
-  if (isWhole || isRecord(config.added_tokens_decoder)) return [undefined, undefined];
+  if (name === undefined || isGeneral(name) || isRecord(config.added_tokens_decoder)) return [undefined, undefined];
   const optional = { optional: true };
   return Promise.all([source.json('special_tokens_map.json', optional), source.json('added_tokens.json', optional)]);
 }
@@ -108,22 +110,22 @@ async function missing(source: ModelSource, name: string | undefined, files: rea
     () => undefined,
     error => error,
   );
-  if (!(cause instanceof SourceError)) return cause instanceof Error ? cause : refused(source, name ?? 'none', base);
-  if (name !== undefined && files.length === 0 && !tokenizerClass(name)) return refused(source, name, base);
+  if (cause !== undefined && !(cause instanceof SourceError)) throw cause;
+  if (name !== undefined && !isGeneral(name) && !tokenizerClass(name)) return refused(source, name, base);
   const looked = ['tokenizer.json', ...files].join(', ');
   const others =
     name === undefined
       ? 'Neither tokenizer_config.json nor config.json names its class, so no other file can be read.'
       : files.length === 0
-        ? `The ${name} is read from tokenizer.json alone: a SentencePiece model (*.model, *.spm) is not.`
+        ? `The ${name} is read from tokenizer.json alone; a SentencePiece model (*.model) is not read.`
         : `The ${name} is read from ${files.join(' and ')} where there is no tokenizer.json.`;
   return new SourceError({
     file: 'tokenizer.json',
-    url: cause.url,
-    status: cause.status,
+    url: cause?.url,
+    status: cause?.status,
     what: `${source.name} has no tokenizer`,
-    actual: `${cause.what} (looked for ${looked})`,
-    next: `${others} ${SAVE}: put it beside config.json. ${cause.next ?? ''}`.trim(),
+    actual: `${cause?.what ?? 'none that can be read'} (looked for ${looked})`,
+    next: `${others} ${SAVE}: put it beside config.json. ${cause?.next ?? ''}`.trim(),
     cause,
   });
 }

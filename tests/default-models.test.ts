@@ -190,6 +190,7 @@ describe('what cannot be read', () => {
     ['nothing', { 'config.json': { model_type: 'bert' } }, /looked for tokenizer.json, vocab.txt.*save_pretrained/],
     ['half', { 'config.json': { model_type: 'roberta' }, 'vocab.json': {} }, /tokenizer.json, vocab.json, merges.txt/],
     ['a class of SentencePiece', { 'config.json': { model_type: 'xlm-roberta' } }, /SentencePiece.*save_pretrained/],
+    ['the general class', { 'tokenizer_config.json': { tokenizer_class: 'PreTrainedTokenizerFast' } }, /alone/],
     ['no class', { 'vocab.txt': VOCAB }, /Neither tokenizer_config.json nor config.json names its class/],
   ])('%s: says what was looked for, and what can be done', async (_, files, message) => {
     const error = await failing(files);

@@ -102,6 +102,8 @@ export async function shapes(id: string, some: string | readonly string[], k: nu
   (await ner('x')).truncated satisfies boolean;
   (await ner(['x', 'y']))[0]![0]!.start satisfies number;
   (await ner(['x', 'y']))[0]!.truncated satisfies boolean;
+  (await ner(['x', 'y'], { is_split_into_words: true, delimiter: '' }))[0]![0]!.start satisfies number;
+  (await ner([['x'], ['y']], { is_split_into_words: true }))[0]!.truncated satisfies boolean;
   const groups = await ner(some);
   is<Same<typeof groups, Cut<Entity[]> | Cut<Entity[]>[]>>();
 
@@ -139,6 +141,18 @@ export async function models(id: string): Promise<void> {
     output_hidden_states: true,
   });
   is<Same<typeof logits, Tensor>>();
+  tokenizer('a', { padding: true, pad_to_multiple_of: 8, split_special_tokens: true }).word_ids(0) satisfies (
+    | number
+    | null
+  )[];
+  tokenizer([['a', 'b']], { is_split_into_words: true, return_tensor: false }).input_ids[0]![0] satisfies
+    | number
+    | undefined;
+  tokenizer(['a', 'b'], { is_split_into_words: true, return_tensor: false }).input_ids[0] satisfies number | undefined;
+  // @ts-expect-error: there is no such option
+  tokenizer('a', { max_lenght: 8 });
+  // @ts-expect-error: words are a list
+  tokenizer([['a']]);
   is<Same<typeof attentions, Tensor[] | undefined>>();
   is<Same<typeof hidden_states, Tensor[] | undefined>>();
   const reader = await AutoModelForQuestionAnswering.from_pretrained(id);

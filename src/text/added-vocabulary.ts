@@ -53,7 +53,8 @@ export function addedVocabulary(
   }
   const additional = additionalTokens(config) ?? known?.additional ?? [];
 
-  const wanted: Special[] = decoder.filter(token => !inFile.some(other => isSame(other, token)));
+  const fileTokens = new Map(inFile.map(token => [token.content, token]));
+  const wanted: Special[] = decoder.filter(token => !isSame(fileTokens.get(token.content), token));
   const found = new Set([...inFile, ...wanted].map(contentOf));
   const names = new Set<string>();
   for (const token of [...special.values(), ...additional]) {
@@ -101,7 +102,8 @@ function classToken(content: string, flags: { lstrip?: true; normalized?: boolea
   return { ...plainToken(content, true), lstrip: flags.lstrip ?? false, normalized: flags.normalized };
 }
 
-const isSame = (a: Unnumbered, b: Unnumbered): boolean =>
+const isSame = (a: Unnumbered | undefined, b: Unnumbered): boolean =>
+  a !== undefined &&
   a.content === b.content &&
   a.special === b.special &&
   isNormalized(a) === isNormalized(b) &&
