@@ -44,7 +44,9 @@ export async function readTokenizerFiles(source: ModelSource): Promise<Tokenizer
   const tokenizer = await reading;
   // A tokenizer.json of this class has another pre-tokenizer in it than the one that its class puts there when it is loaded.
   if (name?.startsWith('RoFormer')) throw refused(source, name, 'RoFormer');
-  return tokenizer === undefined ? vocabularyFiles(source, name, slowConfig(config)) : { tokenizer, config };
+  return tokenizer === undefined
+    ? vocabularyFiles(source, name, slowConfig(config, tokenizerClass(name)))
+    : { tokenizer, config };
 }
 
 /** The classes that are whatever their tokenizer.json says. */

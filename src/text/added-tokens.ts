@@ -8,6 +8,8 @@ export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  /** Looked for in the text as it is. */
+  readonly raw: boolean;
   /** Looked for in the normalised text, in its own normalised form. */
   readonly normalized: boolean;
   readonly singleWord: boolean;
@@ -23,7 +25,7 @@ export interface Section {
 }
 
 /** An entry of the `added_tokens` of a tokenizer.json, or of what tokenizer_config.json says of a token. */
-export function readAddedToken(entry: unknown, where: string, file?: string): Omit<AddedToken, 'id'> {
+export function readAddedToken(entry: unknown, where: string, file?: string): Omit<AddedToken, 'id' | 'raw'> {
   const config = new Fields(entry, where, file);
   const content = config.text('content');
   if (content === '') throw config.malformed(content, 'some text', 'content');
@@ -79,7 +81,7 @@ const spaceAtStart = /^\p{White_Space}*/u;
  */
 export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {
   const findRaw = tokenFinder(
-    tokens.filter(token => !token.normalized),
+    tokens.filter(token => token.raw),
     token => token.content,
   );
   const findNormalized = tokenFinder(

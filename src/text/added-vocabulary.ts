@@ -3,7 +3,7 @@ import { type AddedToken, readAddedToken } from './added-tokens.ts';
 import { ROLES, type Role, type TokenizerClass } from './tokenizer-class.ts';
 
 /** A token before it has an id; where nothing says whether it is normalised, that is whether it is not special. */
-type Unnumbered = Omit<AddedToken, 'id' | 'normalized'> & { readonly normalized?: boolean | undefined };
+type Unnumbered = Omit<AddedToken, 'id' | 'normalized' | 'raw'> & { readonly normalized?: boolean | undefined };
 /** A special token: a string of which nothing more is said, or one with its flags. */
 type Special = string | Unnumbered;
 
@@ -65,23 +65,50 @@ export function addedVocabulary(
     if (!isThere) wanted.push(token);
   }
 
+  const tokens = numbered(
+    [
+      inFile,
+      wanted.map(token => {
+        const special = names.has(contentOf(token));
+        return isText(token) ? plainToken(token, special) : { ...token, special: token.special || special };
+      }),
+    ],
+    ids,
+  );
+  return { tokens, roles };
+}
+
+/**
+ * Lists of tokens, added one after the other, with their ids. A token that is added again has the flags of the last time, but stays as it
+ * was looked for: in the raw text, in the normalised one, or in both; and once special it is special.
+ */
+function numbered(lists: readonly (readonly Unnumbered[])[], ids: ReadonlyMap<string, number>): AddedToken[] {
   const added = new Map<string, AddedToken>();
+  /** Of special tokens whether the first of their kind is normalised. */
+  const specials = new Map<string, boolean>();
   let greatest = -1;
-  const add = (token: Unnumbered): void => {
-    const { content } = token;
-    const next = greatest >= ids.size ? greatest + 1 : ids.size;
-    const id = added.get(content)?.id ?? ids.get(content) ?? next;
-    greatest = Math.max(greatest, id);
-    added.set(content, { ...token, normalized: isNormalized(token), id });
-  };
-  for (const token of inFile) add(token);
-  for (const token of wanted) {
-    const content = contentOf(token);
-    if (content === '') continue;
-    if (isText(token)) add(plainToken(content, names.has(content)));
-    else add({ ...token, special: token.special || names.has(content) });
+  for (const list of lists) {
+    for (const token of list) {
+      if (token.special && !specials.has(token.content)) specials.set(token.content, isNormalized(token));
+    }
+    for (const token of list) {
+      const { content } = token;
+      const known = added.get(content);
+      const next = greatest >= ids.size ? greatest + 1 : ids.size;
+      const id = known?.id ?? ids.get(content) ?? next;
+      greatest = Math.max(greatest, id);
+      const special = specials.has(content);
+      const normalized = specials.get(content) ?? isNormalized(token);
+      added.set(content, {
+        ...token,
+        id,
+        special,
+        normalized: normalized || (known?.normalized ?? false),
+        raw: !normalized || (known?.raw ?? false),
+      });
+    }
   }
-  return { tokens: [...added.values()].sort((a, b) => a.id - b.id), roles };
+  return [...added.values()].sort((a, b) => a.id - b.id);
 }
 
 const contentOf = (token: Special): string => (isText(token) ? token : token.content);

@@ -16,6 +16,8 @@ export interface TokenizerClass {
   readonly layout?: 'BERT' | 'MPNet' | 'Funnel' | 'RoBERTa' | 'GPT-2';
   /** Special tokens that the class itself adds, in place of what tokenizer.json says of them, where the files name none. */
   readonly flags?: Readonly<Partial<Record<Role, { readonly lstrip?: true; readonly normalized?: boolean }>>>;
+  /** The same where there is no tokenizer.json alone. */
+  readonly slowFlags?: Readonly<Partial<Record<Role, { readonly lstrip?: true }>>>;
   /** do_lower_case, strip_accents and tokenize_chinese_chars are applied. */
   readonly normalizes?: true;
   /** add_prefix_space and trim_offsets are applied to the post-processor. */
@@ -87,7 +89,7 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
     model: 'BPE',
     special: { ...BRACKETS, unk: '[UNK]', pad: '[PAD]' },
     layout: 'BERT',
-    flags: { mask: { lstrip: true } },
+    slowFlags: { mask: { lstrip: true } },
     needsPrefixSpace: true,
   },
   XLMRoberta: XLM_ROBERTA,

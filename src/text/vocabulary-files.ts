@@ -1,7 +1,7 @@
 import { SourceError } from '../errors.ts';
-import { Fields, isRecord, type Json } from '../fields.ts';
+import { Fields, isRecord, isText, type Json } from '../fields.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
-import type { TokenizerClass } from './tokenizer-class.ts';
+import { ROLES, type TokenizerClass } from './tokenizer-class.ts';
 
 /** The files that a tokenizer is made of where there is no tokenizer.json. */
 export interface VocabularyFiles {
@@ -59,13 +59,20 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
  * tokenizer_config.json as it counts where there is no tokenizer.json: Python makes a slow tokenizer first, in which a special token of
  * which no file says whether it is normalised is, unless the file calls it special.
  */
-export function slowConfig(config: Json): Json {
+export function slowConfig(config: Json, known: TokenizerClass | undefined): Json {
   const settled = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(settled);
     return isRecord(value) && 'content' in value ? { normalized: value.special !== true, ...value } : value;
   };
   const isNamed = (key: string) => key.endsWith('_token') || key === 'additional_special_tokens';
-  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, isNamed(key) ? settled(value) : value]));
+  const flagged: Json = {};
+  for (const role of ROLES) {
+    const flags = known?.slowFlags?.[role];
+    const content = config[`${role}_token`] === undefined ? known?.special[role] : config[`${role}_token`];
+    if (flags && isText(content)) flagged[`${role}_token`] = { ...flags, content, normalized: true };
+  }
+  const entries = Object.entries({ ...config, ...flagged });
+  return Object.fromEntries(entries.map(([key, value]) => [key, isNamed(key) ? settled(value) : value]));
 }
 
 function lacking(file: string, what: string, named: string): SourceError {
