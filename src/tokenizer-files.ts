@@ -2,7 +2,7 @@ import type { ModelSource } from './checkpoint/types.ts';
 import { SourceError, UnsupportedError } from './errors.ts';
 import { Fields, isRecord, type Json } from './fields.ts';
 import { withOlderFiles } from './text/added-vocabulary.ts';
-import { className, tokenizerClass, VOCABULARY_CLASSES } from './text/tokenizer-class.ts';
+import { className, ROLES, tokenizerClass, VOCABULARY_CLASSES } from './text/tokenizer-class.ts';
 import { fromVocabularyFiles, slowConfig, vocabularyFileNames } from './text/vocabulary-files.ts';
 
 /** What a tokenizer is built from. */
@@ -53,15 +53,16 @@ export async function readTokenizerFiles(source: ModelSource): Promise<Tokenizer
 const isGeneral = (name: string): boolean => name === 'PreTrainedTokenizerFast' || name === 'TokenizersBackend';
 
 /**
- * special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no `added_tokens_decoder`. A tokenizer of no
- * class but the general one was never anything but a tokenizer.json, in which all of it stands.
+ * special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no `added_tokens_decoder`. A tokenizer of the
+ * general class was never anything but a tokenizer.json, so where its config names special tokens nothing is left open.
  */
 async function olderFiles(
   source: ModelSource,
   config: Json,
   name: string | undefined,
 ): Promise<[specialTokensMap: unknown, addedTokens: unknown]> {
-  if (name === undefined || isGeneral(name) || isRecord(config.added_tokens_decoder)) return [undefined, undefined];
+  const isWhole = name !== undefined && isGeneral(name) && ROLES.some(role => `${role}_token` in config);
+  if (name === undefined || isWhole || isRecord(config.added_tokens_decoder)) return [undefined, undefined];
   const optional = { optional: true };
   return Promise.all([source.json('special_tokens_map.json', optional), source.json('added_tokens.json', optional)]);
 }

@@ -130,7 +130,7 @@ describe('requests', () => {
   it('are two where tokenizer_config.json says what was added', async () => {
     const decoder = { tokenizer_class: 'BertTokenizer', added_tokens_decoder: { 4: { content: '[MASK]' } } };
     expect(await needed({ ...MINILM, 'tokenizer_config.json': decoder })).toEqual(both);
-    const general = { tokenizer_class: 'PreTrainedTokenizerFast' };
+    const general = { tokenizer_class: 'PreTrainedTokenizerFast', mask_token: '[MASK]' };
     expect(await needed({ ...MINILM, 'tokenizer_config.json': general })).toEqual(both);
   });
 

@@ -20,7 +20,7 @@ export function configured(json: Json, config: Fields, known: TokenizerClass | u
       ...normalizer,
       lowercase,
       strip_accents: config.flag('strip_accents', lowercase),
-      handle_chinese_chars: config.flag('tokenize_chinese_chars', true),
+      ...(known.normalizes === 'all' && { handle_chinese_chars: config.flag('tokenize_chinese_chars', true) }),
     };
   }
   if (!isLeft && isOf(preTokenizer, 'ByteLevel') && (isNamed || config.has('add_prefix_space'))) {

@@ -18,8 +18,8 @@ export interface TokenizerClass {
   readonly flags?: Readonly<Partial<Record<Role, { readonly lstrip?: true; readonly normalized?: boolean }>>>;
   /** The same where there is no tokenizer.json alone. */
   readonly slowFlags?: Readonly<Partial<Record<Role, { readonly lstrip?: true }>>>;
-  /** do_lower_case, strip_accents and tokenize_chinese_chars are applied. */
-  readonly normalizes?: true;
+  /** do_lower_case and strip_accents are applied to a tokenizer.json; with 'all' tokenize_chinese_chars, too. */
+  readonly normalizes?: 'all' | 'case';
   /** add_prefix_space and trim_offsets are applied to the post-processor. */
   readonly trims?: true;
   /** Words that are given are taken only with add_prefix_space, for a word begins with its space. */
@@ -30,7 +30,7 @@ const BERT: TokenizerClass = {
   model: 'WordPiece',
   special: { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' },
   layout: 'BERT',
-  normalizes: true,
+  normalizes: 'all',
 };
 
 /** fairseq's special tokens. */
@@ -71,6 +71,7 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
     ...BERT,
     special: { ...FAIRSEQ, unk: '[UNK]' },
     layout: 'MPNet',
+    normalizes: 'case',
     flags: { bos: {}, eos: {}, unk: {}, sep: {}, pad: {}, cls: {}, mask: { lstrip: true } },
   },
   Funnel: { ...BERT, special: { ...FAIRSEQ, sep: '<sep>', cls: '<cls>' }, layout: 'Funnel' },

@@ -47,7 +47,11 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
   const unknown = roles.unk ?? '[UNK]';
   if (!ids.has(unknown)) throw lacking('vocab.txt', `the token ${unknown}`, 'unk_token of tokenizer_config.json');
   return {
-    normalizer: { type: 'BertNormalizer', clean_text: true },
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: config.tokenize_chinese_chars !== false && config.do_basic_tokenize !== false,
+    },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     model: { type: 'WordPiece', vocab, unk_token: unknown },
     post_processor: layout(known, config, special),
