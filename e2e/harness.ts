@@ -1,3 +1,5 @@
+import { difference, holdsNumbers, notFinite, shown } from './same.ts';
+
 /**
  * Tests that run in the page. A suite (e2e/suites/<name>.ts) calls `check` for each of its cases; the page lists them
  * and runs them one at a time when it is told to.
@@ -55,9 +57,21 @@ export function expect(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(message);
 }
 
+/** The same values, types and fields: see same.ts. */
 export function expectEqual(actual: unknown, expected: unknown, label: string): void {
-  const [got, wanted] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (got !== wanted) throw new Error(`${label}: got ${got}, expected ${wanted}`);
+  const found = difference(actual, expected);
+  if (found) throw new Error(`${label}: ${found}`);
+}
+
+/**
+ * The same bits, of typed arrays and of all numbers in lists, tensors and answers. All of them must be finite and there must be some: two
+ * results that are both NaN, or both empty, are no proof of anything.
+ */
+export function expectSameBits(actual: unknown, expected: unknown, label: string): void {
+  expectEqual(actual, expected, label);
+  const bad = notFinite(actual);
+  if (bad) throw new Error(`${label}: not finite: ${bad}`);
+  if (!holdsNumbers(actual)) throw new Error(`${label}: there are no numbers to compare in ${shown(actual)}`);
 }
 
 /** Runs `body`, which must throw, and returns the error for a closer look. */

@@ -7,11 +7,17 @@ import { serveTests } from './server.ts';
 
 const loadLimitMs = 60_000;
 
+/** A suite's page, and what its devices may have: see gpu-limits.ts. */
+interface SuitePage {
+  readonly suite: string;
+  readonly limits: LimitedRun['limits'] | undefined;
+}
+
 /** One browser with one page for the suite at hand. A page that is lost is opened anew for the next case. */
 class SuiteRunner {
   private browser: Browser | undefined;
   private page: Page | undefined;
-  private suite: string | undefined;
+  private shown: SuitePage | undefined;
   private messages: string[] = [];
 
   constructor(
@@ -20,25 +26,25 @@ class SuiteRunner {
   ) {}
 
   /** Opens the suite's page where it is not open, and lists its cases. Throws where the suite does not load. */
-  async load(suite: string): Promise<CaseInfo[]> {
-    if (this.suite !== suite || !this.page || !this.browser?.isOpen()) {
+  async load(wanted: SuitePage): Promise<CaseInfo[]> {
+    if (this.shown !== wanted || !this.page || !this.browser?.isOpen()) {
       await this.drop();
       if (!this.browser?.isOpen()) this.browser = await this.open();
       const page = await this.browser.newPage();
       this.page = page;
       page.onMessage((line, kind) => this.messages.push(`${kind}: ${line}`));
-      await page.goto(`${this.origin}/suite?suite=${suite}`);
+      await page.goto(`${this.origin}/suite?suite=${wanted.suite}&limits=${wanted.limits ?? ''}`);
       await page.evaluate(waitForSuite, loadLimitMs);
-      this.suite = suite;
+      this.shown = wanted;
     }
     return this.page!.evaluate(() => globalThis.suite!.cases());
   }
 
   /** Runs one case; what went wrong in it or around it is an error with the page's messages. */
-  async run(suite: string, { name, limitMs }: CaseInfo): Promise<Outcome> {
+  async run(page: SuitePage, { name, limitMs }: CaseInfo): Promise<Outcome> {
     this.messages = [];
     try {
-      await this.load(suite);
+      await this.load(page);
       const outcome = await within(
         limitMs,
         this.page!.evaluate((wanted: string) => globalThis.suite!.run(wanted), name),
@@ -56,13 +62,13 @@ class SuiteRunner {
   /** A page that hangs may also hang its own closing. */
   private async drop(): Promise<void> {
     const { page } = this;
-    this.page = this.suite = undefined;
+    this.page = this.shown = undefined;
     await within(10_000, page?.close() ?? Promise.resolve()).catch(() => this.close());
   }
 
   async close(): Promise<void> {
     const { browser } = this;
-    this.browser = this.page = this.suite = undefined;
+    this.browser = this.page = this.shown = undefined;
     await within(10_000, browser?.close() ?? Promise.resolve()).catch(() => undefined);
   }
 }
@@ -90,12 +96,23 @@ async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
+/** A run of some suites on devices that have no more than the defaults, or less: see gpu-limits.ts. */
+export interface LimitedRun {
+  readonly limits: 'default' | 'small';
+  readonly suites: readonly string[];
+}
+
 /**
  * Makes one vitest test of every case of every suite in e2e/suites, run in one browser:
- * "chromium › kernels › linear 65x384x1536". A suite that does not load is a failed test of its own.
- * WEBGPU_BERT_SUITES names the suites wanted, with commas; without it, all are run.
+ * "chromium › kernels › linear 65x384x1536"; then of those of the limited runs: "chromium, default limits › kernels › ...". A suite
+ * that does not load is a failed test of its own. WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the
+ * runs: "none", "default", "small"; without them, all are run.
  */
-export async function testSuites(browserName: Browser['name'], open: () => Promise<Browser>): Promise<void> {
+export async function testSuites(
+  browserName: Browser['name'],
+  open: () => Promise<Browser>,
+  limited: readonly LimitedRun[] = [],
+): Promise<void> {
   const server = await serveTests();
   const runner = new SuiteRunner(open, server.origin);
   afterAll(async () => {
@@ -103,17 +120,21 @@ export async function testSuites(browserName: Browser['name'], open: () => Promi
     await server.close();
   });
   const wanted = process.env.WEBGPU_BERT_SUITES?.split(',');
+  const runs = process.env.WEBGPU_BERT_LIMITS?.split(',');
   const suites = readdirSync(at('e2e', 'suites'))
     .filter(file => file.endsWith('.ts'))
     .map(file => file.slice(0, -3))
     .filter(suite => wanted?.includes(suite) ?? true);
+  const pages = [{ limits: undefined, suites }, ...limited]
+    .filter(({ limits }) => runs?.includes(limits ?? 'none') ?? true)
+    .flatMap(run => suites.filter(suite => run.suites.includes(suite)).map(suite => ({ suite, limits: run.limits })));
 
-  for (const suite of suites) {
-    const title = `${browserName} › ${suite}`;
+  for (const page of pages) {
+    const title = `${browserName}${page.limits ? `, ${page.limits} limits` : ''} › ${page.suite}`;
     let infos: CaseInfo[];
     try {
-      infos = await within(loadLimitMs + 30_000, runner.load(suite));
-      if (infos.length === 0) throw new Error(`e2e/suites/${suite}.ts registers no case`);
+      infos = await within(loadLimitMs + 30_000, runner.load(page));
+      if (infos.length === 0) throw new Error(`e2e/suites/${page.suite}.ts registers no case`);
     } catch (error) {
       test(`${title} › loads`, () => {
         throw error;
@@ -122,7 +143,7 @@ export async function testSuites(browserName: Browser['name'], open: () => Promi
     }
     for (const info of infos) {
       test(`${title} › ${info.name}`, { timeout: info.limitMs + loadLimitMs + 60_000 }, async ({ annotate }) => {
-        const { notes } = await runner.run(suite, info);
+        const { notes } = await runner.run(page, info);
         for (const note of notes) await annotate(note);
       });
     }

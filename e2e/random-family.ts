@@ -154,16 +154,6 @@ function configOf(shape: FamilyShape, { offset, eps, types, tasks }: Names): obj
   };
 }
 
-/** transformers' MPNetEncoder.relative_position_bucket, line by line. */
-function bucketOf(distance: number, buckets: number): number {
-  const half = Math.floor(buckets / 2);
-  const n = Math.abs(distance);
-  const exact = Math.floor(half / 2);
-  if (n < exact) return (distance > 0 ? half : 0) + n;
-  const far = exact + Math.floor((Math.log(n / exact) / Math.log(128 / exact)) * (half - exact));
-  return (distance > 0 ? half : 0) + Math.min(far, half - 1);
-}
-
 export interface FamilyTokens {
   ids: readonly number[];
   types: readonly number[];
@@ -256,7 +246,9 @@ export function randomFamily(shape: FamilyShape, seed: number) {
         const own = linear(x, part, C, C);
         for (let t = 0; t < L; t++) qkv.set(own.subarray(t * C, (t + 1) * C), (3 * t + p) * C);
       }
-      const bias = relative && ((d: number, h: number) => get(`${relative}.weight`)[bucketOf(d, buckets!) * H + h]!);
+      const bias =
+        relative &&
+        ((d: number, h: number) => get(`${relative}.weight`)[reference.relativeBucket(d, buckets!) * H + h]!);
       const { context, probabilities } = reference.attention(qkv, [L], { H, D, ...(bias && { bias }) });
       attentions.push(probabilities);
       const normed = norm(linear(context, names_.out, C, C, { residual: x }), names_.outNorm);

@@ -48,6 +48,11 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
       {
         name: 'files',
         configureServer({ middlewares }) {
+          // A frame of an opaque origin fetches even its own modules from another one.
+          middlewares.use((_, response, next) => {
+            response.setHeader('access-control-allow-origin', '*');
+            next();
+          });
           middlewares.use('/hub', (_, response) => void response.end(hub.url));
           middlewares.use('/listing', (_, response) => void response.end(JSON.stringify(listing())));
           middlewares.use('/strict', (_, response, next) => {
@@ -59,6 +64,7 @@ export async function serveTests(): Promise<{ origin: string; close(): Promise<v
               // As they lie there, for vite would put its reloading client in.
               '/suite': at('e2e', 'site', 'index.html'),
               '/strict': at('e2e', 'site', 'strict.html'),
+              '/frame': at('e2e', 'site', 'frame.html'),
               '/site/': at('e2e', 'site'),
               '/dist/': at('dist'),
               '/models/': at('.cache', 'models'),

@@ -1,4 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { IS_NAN } from './kernel.ts';
 
 /**
  * The activations of a linear's epilogue. `gelu` is exact (erf); `gelu_tanh` is the approximation of the GELU paper
@@ -22,9 +23,12 @@ function horner(coefficients: readonly number[], x: string): string {
     );
 }
 
-/** `fn activate(x: vec4f) -> vec4f`. */
+/** `fn activate(x: vec4f) -> vec4f`: NaN stays NaN, which min, max and clamp may pass over; so it is looked for by its bits. */
 export function activation(kind: Activation): string {
   return wgsl`
+#if ${kind === 'relu' || kind === 'tanh'}
+${IS_NAN}
+#endif
 #if ${kind === 'gelu'}
 fn erf4(x: vec4f) -> vec4f {
   let c = clamp(x, vec4f(-4.0), vec4f(4.0));
@@ -38,12 +42,14 @@ fn activate(x: vec4f) -> vec4f {
   return x - x / (exp(2.0 * clamp(u, vec4f(-20.0), vec4f(20.0))) + 1.0);
 }
 #elif ${kind === 'relu'}
-fn activate(x: vec4f) -> vec4f { return max(x, vec4f(0.0)); }
+fn activate(x: vec4f) -> vec4f { return select(max(x, vec4f(0.0)), x, is_nan(x)); }
 #elif ${kind === 'silu'}
 fn activate(x: vec4f) -> vec4f { return x / (1.0 + exp(-clamp(x, vec4f(-80.0), vec4f(80.0)))); }
 #else
 // tanh through exp: the builtin overflows to NaN for large arguments on some drivers.
-fn activate(x: vec4f) -> vec4f { return 1.0 - 2.0 / (exp(2.0 * clamp(x, vec4f(-20.0), vec4f(20.0))) + 1.0); }
+fn activate(x: vec4f) -> vec4f {
+  return select(1.0 - 2.0 / (exp(2.0 * clamp(x, vec4f(-20.0), vec4f(20.0))) + 1.0), x, is_nan(x));
+}
 #endif
 `;
 }

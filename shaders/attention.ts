@@ -1,5 +1,18 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, each, element, f32, type Kernel, padded, read, texel, u32, write } from './kernel.ts';
+import {
+  type Caps,
+  declarations,
+  each,
+  element,
+  FIRST_GROUP,
+  f32,
+  type Kernel,
+  padded,
+  read,
+  texel,
+  u32,
+  write,
+} from './kernel.ts';
 
 export interface AttentionVariant {
   /** H and D, unpadded. */
@@ -63,7 +76,7 @@ export function attention(variant: AttentionVariant, shape: AttentionShape): Ker
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
-  const params = [u32('tiles'), f32('scale')];
+  const params = [u32('tiles'), f32('scale'), ...FIRST_GROUP];
   const ofQuery = (text: (r: number) => string) => each(queries, text);
   const ofColumn = (text: (d: number) => string) => each(D4, text);
   // As many keys as the 16 KiB of workgroup memory that every adapter has take, 32 at most.
@@ -133,10 +146,10 @@ fn bias_of(query: u32, key: u32, head: u32) -> f32 {
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let tile = tiles[group.x];
+  let tile = tiles[group.x + params.first_x];
   let start = tile.x;
   let end = tile.y;
-  let head = group.y;
+  let head = group.y + params.first_y;
   let first = tile.z + local.x * ${queries}u;
 ${ofQuery(
   r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${S4}u + head * ${D4}u;

@@ -95,15 +95,17 @@ fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXE
 export const element = ({ name, access }: Binding, index: string): string =>
   access === 'texel' ? `${name}_at(${index})` : `${name}[${index}]`;
 
-/** Writes the uniform struct of `kernel` at `byteOffset`. */
+/** Writes the uniform struct of `kernel` at `byteOffset`. Throws where a value is missing: it is a mistake in a plan. */
 export function packParams(
-  kernel: Pick<Kernel, 'params'>,
+  kernel: Pick<Kernel, 'name' | 'params'>,
   values: Readonly<Record<string, number>>,
   view: DataView,
   byteOffset: number,
 ): void {
   kernel.params.forEach(({ name, type }, i) => {
-    view[type === 'u32' ? 'setUint32' : 'setFloat32'](byteOffset + 4 * i, values[name]!, true);
+    const value = values[name];
+    if (value === undefined) throw new Error(`the kernel "${kernel.name}" got no value for its param "${name}"`);
+    view[type === 'u32' ? 'setUint32' : 'setFloat32'](byteOffset + 4 * i, value, true);
   });
 }
 
@@ -154,6 +156,26 @@ fn total(value: f32, lane: u32) -> f32 {
   workgroupBarrier();
   return sum;
 }`;
+
+/** By its bits: a compiler may assume that no float is NaN. */
+export const IS_NAN =
+  'fn is_nan(x: vec4f) -> vec4<bool> { return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u); }';
+
+/**
+ * `fn finite_or_nan(x)`: x, and NaN in the place of an infinity. A sum of squares that overflowed would divide a row to zero, which
+ * is finite and wrong.
+ */
+export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  return bitcast<f32>(select(bits, bits | 0x400000u, (bits & 0x7f800000u) == 0x7f800000u));
+}`;
+/**
+ * The params of a kernel whose grid may be run in parts: the workgroup of the whole grid that is the first of this dispatch. Which
+ * part a workgroup belongs to changes nothing that it computes.
+ */
+export const FIRST_GROUP: readonly Param[] = [u32('first_x'), u32('first_y')];
+/** Their values where the grid is run as one. */
+export const WHOLE_GRID = { first_x: 0, first_y: 0 } as const;
 
 /** A row's length with its padding: the next multiple of four. */
 export const padded = (n: number): number => Math.ceil(n / 4) * 4;

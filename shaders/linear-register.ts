@@ -61,8 +61,8 @@ fn main(@builtin(global_invocation_id) id: vec3u${shared ? ', @builtin(subgroup_
   let K4 = ${K4};
   let N4 = ${N4};
   let stride = ${stride};
-  let row = id.y * ${ROWS}u;
-  let column = id.x * ${COLUMNS}u;
+  let row = (id.y + params.first_y) * ${ROWS}u;
+  let column = (id.x + params.first_x * ${LANES}u) * ${COLUMNS}u;
   let last = params.rows - 1u;
 ${each(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
 ${each(COLUMNS, j => `  let w${j}_at = min(column + ${j}u, N4 * 4u - 1u) * stride;`)}

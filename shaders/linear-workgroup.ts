@@ -74,8 +74,8 @@ ${body.epilogue}
 
 @compute @workgroup_size(${lanes}, ${down})
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
-  let first_row = at.y * ${ROWS}u;
-  let first_column = at.x * ${COLUMNS}u;
+  let first_row = (at.y + params.first_y) * ${ROWS}u;
+  let first_column = (at.x + params.first_x) * ${COLUMNS}u;
 ${eachSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
   for (var k = 0u; k < K4; k += ${STEP}u) {
 #if ${whole}

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation } from './activation.ts';
-import { type Binding, type Caps, padded, read, u32, write } from './kernel.ts';
+import { type Binding, type Caps, FIRST_GROUP, padded, read, u32, WHOLE_GRID, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
@@ -46,13 +46,14 @@ export interface LinearBody {
 }
 
 /** `activate`: 0 leaves the activation out. */
-export const LINEAR_PARAMS = ['rows', 'k4', 'n4', 'activate'].map(u32);
+export const LINEAR_PARAMS = [...['rows', 'k4', 'n4', 'activate'].map(u32), ...FIRST_GROUP];
 
-/** The values of its params that a linear has by its shape. */
+/** The values of its params that a linear has by its shape, for its whole grid. */
 export const linearParams = (inner: number, outputs: number, activate: boolean) => ({
   k4: padded(inner) / 4,
   n4: padded(outputs) / 4,
   activate: Number(activate),
+  ...WHOLE_GRID,
 });
 
 export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' | 'f16' | 'dot4I8'>): LinearBody {

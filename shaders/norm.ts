@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, total } from './kernel.ts';
+import { type Caps, FINITE_OR_NAN, total } from './kernel.ts';
 
 /** How many invocations share one row, and how many rows a workgroup holds; one of the two is 1. */
 export interface RowShape {
@@ -29,6 +29,7 @@ export function normalise(C: number, { lanes }: RowShape): string {
   const C4 = Math.ceil(C / 4);
   return wgsl`
 ${total(lanes)}
+${FINITE_OR_NAN}
 fn normalise(row: u32, lane: u32) {
   let at = row * ${C4}u;
   // Four sums side by side: each is a quarter as long, and so is its rounding error.
@@ -43,7 +44,7 @@ fn normalise(row: u32, lane: u32) {
 #endif
     squares += deviation * deviation;
   }
-  let scale = 1.0 / sqrt(total(dot(squares, vec4f(1.0)), lane) / f32(${C}) + params.eps);
+  let scale = 1.0 / sqrt(finite_or_nan(total(dot(squares, vec4f(1.0)), lane)) / f32(${C}) + params.eps);
   for (var i = lane; i < ${C4}u; i += ${lanes}u) { y[at + i] = (y[at + i] - mean) * scale * gamma[i] + beta[i]; }
 }`;
 }

@@ -54,9 +54,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= params.rows) { return; }
   let begin = row * ${C4}u + group * ${GROUP}u;
   let count = min(${GROUP}u, ${C4}u - group * ${GROUP}u);
-  var tops = vec4f();
-  for (var k = 0u; k < count; k++) { tops = max(tops, abs(x[begin + k])); }
-  let top = max(max(tops.x, tops.y), max(tops.z, tops.w));
+  // The largest size by its bits, which are in the order of the sizes: a maximum of floats may pass over NaN.
+  var sizes = vec4u();
+  for (var k = 0u; k < count; k++) { sizes = max(sizes, bitcast<vec4u>(x[begin + k]) & vec4u(0x7fffffffu)); }
+  let size = max(max(sizes.x, sizes.y), max(sizes.z, sizes.w));
+  let top = bitcast<f32>(size);
   // A group of zeros has bytes of 0; so has one so small that the quotient would overflow.
   let inverse = select(0.0, 127.0 / top, top > 1e-30);
   let to = row * ${stride}u + group * ${GROUP + 1}u;
@@ -64,7 +66,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let whole = bitcast<vec4u>(vec4i(clamp(round(x[begin + k] * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(255u);
     y[to + k] = whole.x | (whole.y << 8u) | (whole.z << 16u) | (whole.w << 24u);
   }
-  y[to + count] = bitcast<u32>(top / 127.0);
+  // A group with a number that is not finite has no bytes: its scale is NaN, and so is all that is computed of it.
+  y[to + count] = select(bitcast<u32>(top / 127.0), 0x7fc00000u, size >= 0x7f800000u);
 }`,
   };
 }

@@ -1,24 +1,39 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, LANES, read, total, u32, write } from './kernel.ts';
+import { declarations, FINITE_OR_NAN, f32, IS_NAN, type Kernel, LANES, read, total, u32, write } from './kernel.ts';
 
 /** How the tokens of a sequence become one row, as the number that the kernel is given. */
-export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3 } as const;
+export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3, mean_sqrt: 4, weighted: 5 } as const;
 export type Pooling = keyof typeof POOLINGS;
 
+/** Several poolings as the kernel is given them: one number, four bits each, the first lowest. */
+export const packPoolings = (poolings: readonly Pooling[]): number =>
+  poolings.reduce((packed, pooling, i) => packed | (POOLINGS[pooling] << (4 * i)), 0);
+
 export interface PoolVariant {
-  /** C of the input and of the output, unpadded; the output may be shorter (Matryoshka truncation, before the norm). */
+  /** C of the input. */
   readonly columns: number;
+  /** Rows that a sequence is pooled to, which stand one behind the other. */
+  readonly poolings: number;
+  /** Columns of the output: poolings C, unpadded; of one pooling there may be fewer (Matryoshka truncation, before the norm). */
   readonly kept: number;
 }
 
 /**
- * y[B, kept] = normalise(pool(x[T, C] over the tokens of each sequence)[0 .. kept])
+ * y[B, kept] = normalise(concat(pool_i(x[T, C] over the tokens of each sequence) for each pooling i)[0 .. kept])
+ *
+ *   mean       the sum over the n tokens / n             max    the greatest of each column
+ *   mean_sqrt  the sum over the n tokens / sqrt(n)       cls    the first token      last   the last token
+ *   weighted   the mean weighted by the place of a token in its sequence: 1, 2, 3, ...
+ *
+ * Of the tokens the first few may be left out; the weights of the others count from the start all the same. Where none is left, cls
+ * is the first token all the same and everything else zero, as in sentence-transformers (but for max, which is minus infinity there).
  *
  * One workgroup takes one sequence; its 64 invocations take a vec4f of columns each, in turn. How it pools, and whether the L2
- * norm follows (max(norm, 1e-12) as torch.nn.functional.normalize), are params: one pipeline serves every request.
- *      sequences[B] = (start, end, ...)      grid: B
+ * norm follows (max(norm, 1e-12) as torch.nn.functional.normalize), are params: one pipeline serves every request with as many
+ * poolings. A sum is one chain of additions per column, in the order of the tokens, whatever else is in the pass.
+ *      sequences[B] = (start, end, ..., left out)      grid: B
  */
-export function pool({ columns, kept }: PoolVariant): Kernel {
+export function pool({ columns, poolings, kept }: PoolVariant): Kernel {
   const C4 = Math.ceil(columns / 4);
   const N4 = Math.ceil(kept / 4);
   const bindings = [read('sequences', 'array<vec4u>'), read('x'), write('y')];
@@ -31,32 +46,78 @@ export function pool({ columns, kept }: PoolVariant): Kernel {
     code: wgsl`
 ${declarations(bindings, params)}
 ${total(LANES)}
+${FINITE_OR_NAN}
+${IS_NAN}
+
+// Columns 4 i to 4 i + 3 of what one pooling makes of a sequence.
+fn pooled(pooling: u32, sequence: vec4u, i: u32) -> vec4f {
+  var end = sequence.y;
+  var first = min(sequence.x + sequence.w, end);
+  if (pooling == ${POOLINGS.cls}u) {
+    if (first >= end) { first = sequence.x; }
+    end = first + 1u;
+  }
+  if (first >= end) { return vec4f(); }
+  if (pooling == ${POOLINGS.last}u) { first = end - 1u; }
+  let is_max = pooling == ${POOLINGS.max}u;
+  let is_weighted = pooling == ${POOLINGS.weighted}u;
+  var weight = select(1.0, f32(first - sequence.x + 1u), is_weighted);
+  let step = select(0.0, 1.0, is_weighted);
+  var weights = weight;
+  var out = x[first * ${C4}u + i] * weight;
+  for (var t = first + 1u; t < end; t++) {
+    let next = x[t * ${C4}u + i];
+    weight += step;
+    weights += weight;
+    let greater = select(max(out, next), out + next, is_nan(out) | is_nan(next));
+    out = select(out + next * weight, greater, is_max);
+  }
+  if (is_max) { return out; }
+  return out / select(weights, sqrt(weights), pooling == ${POOLINGS.mean_sqrt}u);
+}
+
+#if ${poolings > 1}
+fn pooling_of(block: u32) -> u32 { return (params.pooling >> (4u * block)) & 15u; }
+
+#if ${columns % 4 !== 0}
+// Here a vec4f of the output takes from two places of the input.
+fn column(c: u32, sequence: vec4u) -> f32 {
+  if (c >= ${kept}u) { return 0.0; }
+  let own = c % ${columns}u;
+  let four = pooled(pooling_of(c / ${columns}u), sequence, own / 4u);
+  return four[own % 4u];
+}
+#endif
+#endif
+
+fn row(i: u32, sequence: vec4u) -> vec4f {
+#if ${poolings === 1}
+  let out = pooled(params.pooling, sequence, i);
+#elif ${columns % 4 === 0}
+  let out = pooled(pooling_of(i / ${C4}u), sequence, i % ${C4}u);
+#else
+  let c = 4u * i;
+  let out = vec4f(column(c, sequence), column(c + 1u, sequence), column(c + 2u, sequence), column(c + 3u, sequence));
+#endif
+#if ${kept % 4 !== 0}
+  return select(vec4f(), out, vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(${kept}u));
+#else
+  return out;
+#endif
+}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let lane = local.x;
-  let is_max = params.pooling == ${POOLINGS.max}u;
-  // One token alone is its own mean.
-  var start = sequences[group.x].x;
-  var end = sequences[group.x].y;
-  if (params.pooling == ${POOLINGS.cls}u) { end = start + 1u; }
-  if (params.pooling == ${POOLINGS.last}u) { start = end - 1u; }
+  let sequence = sequences[group.x];
   var squares = 0.0;
   for (var i = lane; i < ${N4}u; i += ${LANES}u) {
-    var out = x[start * ${C4}u + i];
-    for (var t = start + 1u; t < end; t++) {
-      let next = x[t * ${C4}u + i];
-      out = select(out + next, max(out, next), is_max);
-    }
-    if (!is_max) { out /= f32(end - start); }
-#if ${kept % 4 !== 0}
-    out = select(vec4f(), out, vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(${kept}u));
-#endif
+    let out = row(i, sequence);
     y[group.x * ${N4}u + i] = out;
     squares += dot(out, out);
   }
   if (params.normalize == 0u) { return; }
-  let scale = 1.0 / max(sqrt(total(squares, lane)), params.floor);
+  let scale = 1.0 / finite_or_nan(max(sqrt(total(squares, lane)), params.floor));
   for (var i = lane; i < ${N4}u; i += ${LANES}u) { y[group.x * ${N4}u + i] *= scale; }
 }`,
   };

@@ -1,19 +1,20 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, type Kernel, LANES, padded, read, reduce, total, u32, write } from './kernel.ts';
+import { declarations, FIRST_GROUP, type Kernel, LANES, padded, read, reduce, total, u32, write } from './kernel.ts';
 
 /**
  * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), best first)
  *
  * One workgroup takes a row. The first two numbers are the log-sum-exp in a form that several slices of one vocabulary can be
  * joined by. The best are found one by one: the largest value that comes after the one before it, equal values in the order of
- * their indices (as torch.topk on a stable sort). k passes over the row cost less than sorting it, for any k that a person reads;
- * an index is exact as a float up to 2^24.      grid: rows
+ * their indices (as torch.topk on a stable sort). k passes over the row cost less than sorting it, as long as k is small: a plan
+ * asks for MOST_K (src/plan/op.ts) and no more, because one workgroup walks all of a row k times. An index is exact as a float up
+ * to 2^24.      grid: rows
  */
 export function topK({ columns, k }: { readonly columns: number; readonly k: number }): Kernel {
   const stride = padded(columns);
   const out = padded(2 * k + 2);
   const bindings = [read('x', 'array<f32>'), write('y', 'array<f32>')];
-  const params = [u32('rows')];
+  const params = [u32('rows'), ...FIRST_GROUP];
   return {
     name: `top ${k} of ${columns}`,
     bindings,
@@ -34,10 +35,11 @@ fn beats(a: u32, b: u32) -> bool {
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  if (group.x >= params.rows) { return; }
+  let r = group.x + params.first_x;
+  if (r >= params.rows) { return; }
   let lane = local.x;
-  let row = group.x * ${stride}u;
-  let to = group.x * ${out}u;
+  let row = r * ${stride}u;
+  let to = r * ${out}u;
   var maximum = LOWEST;
   var last_value = 3.4e38;
   var last_place = 0u;

@@ -1,10 +1,11 @@
 import { Callable } from './callable.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
-import { openSource } from './checkpoint/source.ts';
+import { type ManagedSource, openSource } from './checkpoint/source.ts';
 import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { wrong } from './errors.ts';
+import { linkedAbort, until } from './interrupt.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkSequence } from './model/input.ts';
@@ -14,6 +15,7 @@ import { checkOptions, type PretrainedOptions } from './options.ts';
 import { checkNames } from './tasks/arguments.ts';
 import type { Tensor } from './tensor.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
+import { readTokenizerFiles } from './tokenizer-files.ts';
 
 export interface ModelCallOptions {
   /** Also give `attentions`: one tensor [B, H, L, L] per layer; of a list of layers only those, in its order, to save memory. */
@@ -49,6 +51,21 @@ export type OutputName = keyof ModelOutput;
 type Answer<Given extends OutputName> = Pick<ModelOutput, Given> & Pick<ModelOutput, 'hidden_states' | 'attentions'>;
 type ModelCall<Given extends OutputName> = (inputs: ModelInputs, options?: ModelCallOptions) => Promise<Answer<Given>>;
 
+/** What a model tells of its device. */
+export interface ModelEventMap {
+  /**
+   * The device was lost: the driver was reset, the browser's GPU process ended, or somebody destroyed it. A model on a device of
+   * its own loads its weights onto another, and its calls go on there; on a device of yours it is at its end.
+   */
+  devicelost: CustomEvent<{ reason: GPUDeviceLostReason; message: string }>;
+  /** The weights are on another device. `adapter` is the name of its graphics adapter. */
+  restored: CustomEvent<{ adapter: string }>;
+}
+
+type ModelListener<Type extends keyof ModelEventMap> =
+  | ((event: ModelEventMap[Type]) => void)
+  | { handleEvent(event: ModelEventMap[Type]): void };
+
 /** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained and its sisters. */
 export class PreTrainedModel extends (Callable as new () => object) {
   readonly #engine: Engine;
@@ -63,12 +80,35 @@ export class PreTrainedModel extends (Callable as new () => object) {
     return this.#engine.config.raw;
   }
 
-  /** The graphics adapter it runs on, for people. */
+  /** The graphics adapter it runs on, for people. Another device, after one was lost, may be on another. */
   get adapter(): string {
     return this.#engine.adapterName;
   }
 
-  /** Bytes that it holds on the GPU now. */
+  /** As of an EventTarget, for 'devicelost' and 'restored'. */
+  addEventListener<Type extends keyof ModelEventMap>(
+    type: Type,
+    listener: ModelListener<Type> | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    this.#engine.events.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
+  }
+
+  /** As of an EventTarget. */
+  removeEventListener<Type extends keyof ModelEventMap>(
+    type: Type,
+    listener: ModelListener<Type> | null,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    this.#engine.events.removeEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
+  }
+
+  /** As of an EventTarget: false where a listener has cancelled it. */
+  dispatchEvent(event: Event): boolean {
+    return this.#engine.events.dispatchEvent(event);
+  }
+
+  /** Bytes that it holds on the GPU now: none while a lost device is being replaced. */
   bytes(): Promise<{ weights: number; activations: number }> {
     return this.#engine.bytes();
   }
@@ -170,23 +210,57 @@ export const readOptions = (options: PretrainedOptions) => ({
   ...checkOptions(options),
   tuning: env.tuning,
   progress: options.progress_callback ?? undefined,
-  signal: options.signal,
+  signal: options.signal ?? undefined,
 });
+
+/**
+ * The files of a model once more, from where they came from and of the same commit: the settings are those of the first time, but
+ * for `fetch`.
+ */
+export function reopening(
+  source: ManagedSource,
+  where: ModelLocation,
+  { revision, subfolder, local_files_only, integrity }: PretrainedOptions,
+): (signal: AbortSignal) => ModelSource {
+  const settings = { ...env, fetch: (input: string, init?: RequestInit) => env.fetch(input, init) };
+  return signal =>
+    openSource(where, { revision, subfolder, local_files_only, integrity, signal }, settings, {
+      commit: source.commit,
+    });
+}
 
 /** What a model gives by itself: its head's outputs, or without one the encoder's. */
 const usualRequest = (head: HeadKind | undefined, pooler: boolean): EncoderRequest =>
   head ? { head: { kind: head } } : { lastHiddenState: true, pooler };
 
+/** Runs a load whose parts are all told to stop when one of them fails; the caller's signal is listened to no longer than that. */
+async function stopping<T>(other: AbortSignal | undefined, load: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = linkedAbort(other);
+  try {
+    return await load(stop.signal);
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    stop.release();
+  }
+}
+
 function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
   return {
     async from_pretrained(model, options = {}) {
       const engineOptions = readOptions(options);
-      const engine = await Engine.load(openSource(model, options, env), {
-        ...engineOptions,
-        head,
-        request: ({ hasPooler }) => usualRequest(head, hasPooler),
+      return stopping(options.signal, async signal => {
+        const source = openSource(model, { ...options, signal }, env);
+        const engine = await Engine.load(source, {
+          ...engineOptions,
+          reopen: reopening(source, model, options),
+          signal,
+          head,
+          request: ({ hasPooler }) => usualRequest(head, hasPooler),
+        });
+        return new PreTrainedModel(engine) as CallableModel<Given>;
       });
-      return new PreTrainedModel(engine) as CallableModel<Given>;
     },
   };
 }
@@ -207,17 +281,16 @@ export const AutoModelForMultipleChoice = autoClass<'logits'>('MultipleChoice');
 
 export type TokenizerOptions = Omit<PretrainedOptions, 'dtype' | 'device'>;
 
-/** The tokenizer of a model, from its tokenizer.json and tokenizer_config.json. */
+/** The tokenizer of a model, from its tokenizer.json and tokenizer_config.json, or else from the files of its vocabulary. */
 export const AutoTokenizer = {
   from_pretrained(model: ModelLocation, options: TokenizerOptions = {}): Promise<PreTrainedTokenizer> {
-    return loadTokenizer(openSource(model, options, env));
+    return stopping(options.signal, signal =>
+      until(signal, loadTokenizer(openSource(model, { ...options, signal }, env))),
+    );
   },
 };
 
 export async function loadTokenizer(source: ModelSource): Promise<PreTrainedTokenizer> {
-  const [json, config] = await Promise.all([
-    source.json('tokenizer.json'),
-    source.json('tokenizer_config.json', { optional: true }),
-  ]);
-  return new PreTrainedTokenizer(json, config ?? {});
+  const { tokenizer, config } = await readTokenizerFiles(source);
+  return new PreTrainedTokenizer(tokenizer, config);
 }

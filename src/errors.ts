@@ -23,6 +23,18 @@ export function describe(value: unknown): string {
   return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
+/** A part of a message may quote a name of a foreign file, which may be of any length. */
+const MOST_CHARACTERS = 600;
+
+/** A complaint whose texts are no longer than that; what else a subclass is told stays as it is. */
+function clipped<C extends Complaint>(complaint: C): C {
+  const parts = Object.entries(complaint).map(([name, part]) => [
+    name,
+    typeof part === 'string' && part.length > MOST_CHARACTERS ? `${part.slice(0, MOST_CHARACTERS)}…` : part,
+  ]);
+  return Object.fromEntries(parts) as C;
+}
+
 function sentence({ what, actual, expected, next }: Complaint): string {
   let text = what;
   if (actual !== undefined) text += `: got ${actual}`;
@@ -39,7 +51,8 @@ export class WebGPUBertError extends Error {
   declare readonly next: string | undefined;
 
   /** What a subclass is told beside a complaint becomes its fields. */
-  constructor({ cause, ...complaint }: Complaint) {
+  constructor({ cause, ...given }: Complaint) {
+    const complaint = clipped(given);
     super(sentence(complaint), cause === undefined ? undefined : { cause });
     Object.assign(this, complaint);
   }
@@ -83,6 +96,22 @@ export class UnsupportedError extends WebGPUBertError {
   }
 }
 
+/**
+ * A forward pass gave NaN or an infinity: weights that overflow what is computed with them. Only the calls whose sequences these
+ * are reject.
+ */
+export class NotFiniteError extends WebGPUBertError {
+  override readonly name = 'NotFiniteError';
+  /** The output that holds it, by its name in the model's answer. */
+  declare readonly output: string;
+  /** Which sequence of the call, from 0. */
+  declare readonly sequence: number;
+
+  constructor(complaint: Complaint & { output: string; sequence: number }) {
+    super(complaint);
+  }
+}
+
 /** An argument of a call is not what it should be. Nothing was run, nothing was changed. */
 export class InputError extends WebGPUBertError {
   override readonly name = 'InputError';
@@ -102,4 +131,22 @@ export function oneOf<T>(name: string, value: unknown, supported: readonly T[], 
     supported: supported.map(String),
     next,
   });
+}
+
+/**
+ * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
+ * option would be ignored otherwise. Throws InputError for what is no object.
+ */
+export function checkNames<Options extends object>(
+  task: string,
+  options: Options | null | undefined,
+  names: readonly string[],
+): Options {
+  const given = options ?? ({} as Options);
+  if (typeof given !== 'object') throw wrong(`the options of ${task}`, given, 'an object');
+  for (const name of Object.keys(given)) {
+    if (names.includes(name)) continue;
+    throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
+  }
+  return given;
 }

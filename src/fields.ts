@@ -11,22 +11,26 @@ export const isWhole = (value: unknown): value is number => Number.isSafeInteger
 export const isRecord = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The error for a value of a JSON file. */
+/**
+ * The error for a value of a JSON file. The file was read whole and is JSON, so what it says is what its author wrote: to
+ * download it again would change nothing.
+ */
 export function malformed(
   where: string,
   actual: unknown,
   expected: string,
   file = 'tokenizer.json',
   kind: Kind = SourceError,
+  next = remedy(file),
 ): Error {
-  return new kind({
-    file,
-    what: `${file} is malformed: ${where}`,
-    actual: describe(actual),
-    expected,
-    next: 'Download or save the file again.',
-  });
+  return new kind({ file, what: `${file} is malformed: ${where}`, actual: describe(actual), expected, next });
 }
+
+/** What can be done about a value that this library does not read. */
+const remedy = (file: string): string =>
+  file.startsWith('tokenizer')
+    ? 'Save the tokenizer again with save_pretrained of a current transformers; where Python reads this file, please report it.'
+    : `Correct the value in a copy of ${file}; where Python reads the file as it is, please report it.`;
 
 /** An object of a JSON file whose fields are read one by one; `missing` stands for one that is missing or null. */
 export class Fields {
@@ -64,9 +68,11 @@ export class Fields {
     return this.get(key, isText, 'a string', missing);
   }
 
-  integer(key: string, missing?: number, least = 0): number {
-    const is = (value: unknown): value is number => isWhole(value) && value >= least;
-    return this.get(key, is, `a whole number of at least ${least}`, missing);
+  integer(key: string, missing?: number, least = 0, most = Number.MAX_SAFE_INTEGER): number {
+    const is = (value: unknown): value is number =>
+      Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+    const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`;
+    return this.get(key, is, `a whole number ${range}`, missing);
   }
 
   list(key: string, missing?: unknown[]): unknown[] {

@@ -11,6 +11,7 @@ export {
   AutoTokenizer,
   type CallableModel,
   type ModelCallOptions,
+  type ModelEventMap,
   type ModelOutput,
   PreTrainedModel,
   type TokenizerOptions,
@@ -23,11 +24,23 @@ export {
   CheckpointError,
   DeviceError,
   InputError,
+  NotFiniteError,
   SourceError,
   UnsupportedError,
   WebGPUBertError,
 } from './errors.ts';
 export type { ModelInputs } from './model-inputs.ts';
+export {
+  type CacheCheckResult,
+  type CacheClearResult,
+  type CachedModel,
+  type CacheSize,
+  type DownloadSize,
+  type FileMetadata,
+  type MemoryFootprint,
+  ModelRegistry,
+  type RegistryOptions,
+} from './model-registry.ts';
 export type { PretrainedOptions } from './options.ts';
 export {
   type FeatureExtractionPipeline,
@@ -47,8 +60,10 @@ export {
 export type { FeatureExtractionOptions } from './pipelines/feature-extraction.ts';
 export type { OverflowOptions, RunOptions, Said } from './pipelines/session.ts';
 export type { ClassificationInput } from './pipelines/text-classification.ts';
+export { isSupported, type Support } from './support.ts';
 export type { PoolingName } from './tasks/feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';
+export type { PromptOptions } from './tasks/prompts.ts';
 export type { Answer, QuestionAnsweringOptions } from './tasks/question-answering.ts';
 export type { Classification, TextClassificationOptions } from './tasks/text-classification.ts';
 export type { RankedDocument, TextRankingOptions } from './tasks/text-ranking.ts';

@@ -79,7 +79,7 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: 
       positions: pick(positions?.[b] ?? positionsOf(config, row)),
     };
   });
-  return { rows, width: Math.max(...ids.map(row => row.length)), choices };
+  return { rows, width: ids.reduce((most, row) => Math.max(most, row.length), 0), choices };
 }
 
 const isRow = (value: unknown): value is ArrayLike<unknown> =>

@@ -6,15 +6,16 @@ import { oneOf } from './errors.ts';
 /** What `pipeline` and `from_pretrained` take: transformers.js's names, and `signal` and `integrity` beside them. */
 export interface PretrainedOptions extends LocationOptions, SourceOptions {
   /**
-   * How the weights are kept on the GPU, whatever the file has: 'fp32'; 'fp16', half as large; 'q8', bytes with a scale per output
-   * channel, a quarter. Sums are float32 (of q8 whole numbers) in each. Default: 'fp32', which is also what 'auto' means.
+   * How the weights are kept on the GPU, whatever the file has: 'fp32'; 'fp16', half as large; 'q8', bytes with a scale for every 64
+   * numbers of a row, a quarter and a little more. Sums are float32 (of q8 whole numbers) in each. Default: 'fp32', which is also what 'auto' means.
    */
   dtype?: string | null;
   /** 'webgpu', or a device of your own, which is never destroyed by this library. Default: 'webgpu'. */
   device?: string | GPUDevice | null;
 }
 
-const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
+/** Each dtype, and the format of the kernels' weights that it means. */
+export const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
 export const DTYPES: readonly string[] = Object.keys(FORMATS);
 export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
 

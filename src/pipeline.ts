@@ -1,9 +1,12 @@
-import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions } from './auto.ts';
+import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions, reopening } from './auto.ts';
+import { inFolder } from './checkpoint/folder.ts';
 import type { ModelLocation } from './checkpoint/location.ts';
 import { openSource } from './checkpoint/source.ts';
+import type { ModelSource } from './checkpoint/types.ts';
 import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { InputError, oneOf, WebGPUBertError } from './errors.ts';
+import { linkedAbort, until } from './interrupt.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import type { PretrainedOptions } from './options.ts';
@@ -14,20 +17,30 @@ import { QuestionAnswering } from './pipelines/question-answering.ts';
 import type { Session, SessionParts } from './pipelines/session.ts';
 import { TextClassification, TextRanking, ZeroShotClassification } from './pipelines/text-classification.ts';
 import { CRF_TENSORS, TokenClassification } from './pipelines/token-classification.ts';
-import { readModules } from './sentence.ts';
+import { type ModelKind, NO_SENTENCE, openSentence } from './sentence.ts';
 
 interface TaskInfo<P> {
   readonly pipeline: new (parts: SessionParts) => P;
-  /** What stands on the encoder; without one it is sentences, and the modules of sentence-transformers are asked for. */
+  /** What stands on the encoder. */
   readonly head?: HeadKind;
+  /** As which of its models sentence-transformers would load a checkpoint for this task: what it wrote there is asked for. */
+  readonly kind?: ModelKind | undefined;
   /** Of transformers.js, where it names a BERT-shaped one. */
   readonly model?: string;
 }
+
+/** The tasks whose models may be those of sentence-transformers. */
+const KINDS = new Map<unknown, ModelKind>([
+  [FeatureExtraction, 'SentenceTransformer'],
+  [SentenceSimilarity, 'SentenceTransformer'],
+  [TextRanking, 'CrossEncoder'],
+]);
 
 const task = <P>(pipeline: TaskInfo<P>['pipeline'], head?: HeadKind, model?: string): TaskInfo<P> => ({
   pipeline,
   head,
   model,
+  kind: KINDS.get(pipeline),
 });
 const SENTENCES = 'sentence-transformers/all-MiniLM-L6-v2';
 const BERT = 'google-bert/bert-base-uncased';
@@ -52,6 +65,11 @@ const TASKS = {
   'next-sentence-prediction': task(NextSentencePrediction, 'NextSentencePrediction', BERT),
   'multiple-choice': task(MultipleChoice, 'MultipleChoice'),
 };
+
+/** The model of each task that has a default. */
+export const DEFAULT_MODELS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(TASKS).flatMap(([name, { model }]) => (model === undefined ? [] : [[name, model]])),
+);
 
 /** What is asked for first: its kernels are compiled while the weights arrive. */
 const firstRequest = (kind: HeadKind | undefined): EncoderRequest =>
@@ -84,6 +102,13 @@ export type TextRankingPipeline = Pipeline<'text-ranking'>;
 export type TokenClassificationPipeline = Pipeline<'token-classification'>;
 export type ZeroShotClassificationPipeline = Pipeline<'zero-shot-classification'>;
 
+/** A task by its name or alias, and what it is made of. Throws UnsupportedError for one that is not built. */
+export function taskOf(task: string): { name: keyof typeof TASKS; info: TaskInfo<Session> } {
+  oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
+  const name = ((ALIASES as Record<string, string>)[task] ?? task) as keyof typeof TASKS;
+  return { name, info: TASKS[name] as TaskInfo<Session> };
+}
+
 /**
  * Loads a model and its tokenizer for a task: transformers.js's `pipeline`.
  * Throws UnsupportedError for a task that is not built, and whatever loading throws: SourceError, CheckpointError, DeviceError.
@@ -96,51 +121,73 @@ export async function pipeline<T extends Task>(
   given?: PretrainedOptions | null,
 ): Promise<Pipeline<T>> {
   const options = given ?? {};
-  oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
-  const name = (ALIASES as Record<string, string>)[task] ?? task;
-  const info = TASKS[name as keyof typeof TASKS] as TaskInfo<Session>;
-  const engineOptions = readOptions(options);
+  const { name, info } = taskOf(task);
   const where = model ?? info.model;
   if (where === undefined) {
     throw new InputError({ what: `${name} has no default model`, next: 'Name one as the second argument.' });
   }
-  const source = openSource(where, options, env);
-  // One fails, the other is told to stop.
-  const stop = new AbortController();
+  const engineOptions = readOptions(options);
+  // One fails, the others are told to stop.
+  const stop = linkedAbort(options.signal);
+  const { signal } = stop;
   const fail = (error: unknown) => stop.abort(error);
-  const { head } = info;
-  const sentence = head ? Promise.resolve(undefined) : readModules(source);
-  // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
-  // not matter.
-  const usable = sentence.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
-  usable.catch(fail);
-  // First, so that config.json is asked for before the tokenizer's larger files: what it says is compiled while they come.
-  const loadingEngine = Engine.load(source, {
-    ...engineOptions,
-    head,
-    host: CRF_TENSORS,
-    sentence: usable,
-    signal: AbortSignal.any([stop.signal, options.signal ?? stop.signal]),
-    request: () => firstRequest(head),
-  });
-  const loadingTokenizer = loadTokenizer(source);
-  loadingTokenizer.catch(fail);
-  const engine = await loadingEngine;
+  let engine: Engine | undefined;
   try {
-    const tokenizer = await loadingTokenizer;
-    if (tokenizer.text.vocabSize > engine.config.vocabSize) {
-      throw new InputError({
-        what: 'the tokenizer has more tokens than the model has embeddings',
-        actual: `${tokenizer.text.vocabSize} tokens`,
-        expected: `at most ${engine.config.vocabSize}`,
-        next: 'Check that tokenizer.json and config.json belong together.',
-      });
-    }
+    const opened = openSource(where, { ...options, signal }, env);
+    const source = shared(opened);
+    const { head, kind } = info;
+    const sentence = kind ? openSentence(source, kind) : NO_SENTENCE;
+    // Where the transformer lies in a folder of its own, its files are those in there.
+    const encoderIn = (root: ModelSource) => (kind ? inFolder(root, sentence.folder) : root);
+    // Modules that are not built, or not whole, are an error when they are asked for: with a pooling of the caller's they do
+    // not matter. A cross-encoder always asks.
+    const usable =
+      kind === 'CrossEncoder'
+        ? Promise.all([sentence.modules, sentence.settings]).then(([modules]) => modules)
+        : sentence.modules.catch(error => (error instanceof WebGPUBertError ? undefined : Promise.reject(error)));
+    usable.catch(fail);
+    // First, so that config.json is asked for before all else: its answer tells the commit that the rest is asked for at, and what
+    // it says is compiled while the tokenizer's larger files come.
+    const loadingEngine = Engine.load(source, {
+      ...engineOptions,
+      head,
+      host: CRF_TENSORS,
+      sentence: usable,
+      encoderIn,
+      reopen: reopening(opened, where, options),
+      signal,
+      request: () => firstRequest(head),
+    });
+    const loadingTokenizer = loadTokenizer(encoderIn(source));
+    loadingTokenizer.catch(fail);
+    engine = await loadingEngine;
+    const tokenizer = await until(signal, loadingTokenizer);
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
+    signal.throwIfAborted();
     const callable = new PreTrainedModel(engine) as CallableModel;
     return new info.pipeline({ task: name, model: callable, tokenizer, engine, sentence }) as Pipeline<T>;
   } catch (error) {
-    engine.dispose();
+    fail(error);
+    engine?.dispose();
     throw error;
+  } finally {
+    stop.release();
   }
+}
+
+/** A source that asks for a JSON file once, however many parts of a load want it: the tokenizer may need config.json too. */
+function shared(source: ModelSource): ModelSource {
+  const files = new Map<string, Promise<unknown>>();
+  return {
+    name: source.name,
+    open: source.open,
+    json(file, options) {
+      const reading = files.get(file) ?? source.json(file, options);
+      files.set(file, reading);
+      // A file that failed, or was not there, is asked for again.
+      const forget = () => files.delete(file);
+      reading.then(value => value === undefined && forget(), forget);
+      return reading;
+    },
+  };
 }

@@ -1,6 +1,7 @@
 import type { Caps } from '../shaders/kernel.ts';
 import type { Executable } from './gpu/executable.ts';
 import { packBatch, type Sequence } from './plan/batch.ts';
+import { checkFinite } from './plan/finite.ts';
 import { passRoom, type SequenceOutputs, splitOutputs } from './plan/passes.ts';
 
 export interface Ran<S extends Sequence> {
@@ -14,12 +15,19 @@ export interface CallOptions<S extends Sequence> {
   done(ran: readonly Ran<S>[]): void;
 }
 
+/** How many lost devices a call outlives: it is begun again so often, and rejects with the next. */
+export const MOST_LOSSES = 2;
+
 interface Call extends CallOptions<Sequence> {
   readonly source: Iterator<Sequence>;
-  /** The sequence whose turn it is; none where the source is at its end. */
-  next: Sequence | undefined;
-  /** Sequences in passes under way. */
-  open: number;
+  /** Taken out of the source and in no pass: first the one whose turn it is. None where the source is at its end. */
+  readonly queue: Sequence[];
+  /** Sequences in passes under way, in order. */
+  readonly sent: Sequence[];
+  /** Sequences whose outputs have come. */
+  delivered: number;
+  /** Devices that were lost while it waited. */
+  losses: number;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -31,13 +39,23 @@ interface Placed {
 }
 
 /** All calls of one executable: see createScheduler. */
-export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Executable> {
+export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run' | 'budget'> = Executable> {
+  /** The one that passes run on: another after `restart`. */
   readonly executable: Promise<Runner>;
+  /** How many calls have not ended. */
+  readonly calls: number;
   /**
    * Runs sequences, which are taken one by one as passes have room for them. Rejects at once with the signal's reason; with
    * whatever the iterable or `done` throws; with what a pass failed of.
    */
   run<S extends Sequence>(sequences: Iterable<S>, options: CallOptions<S>): Promise<void>;
+  /** The device was lost, with `error`: a call that has outlived MOST_LOSSES before rejects with it, others go on waiting. */
+  suffer(error: unknown): void;
+  /**
+   * Goes on with another executable. The passes under way are forgotten, and their sequences come first in the next ones: what
+   * `done` has been told is not told again.
+   */
+  restart(executable: Promise<Runner>): void;
   /** Rejects every call. */
   stop(error: unknown): void;
   /** Settles when no pass is under way any more. */
@@ -49,12 +67,13 @@ export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run'> = Exe
  * so that a long list holds nobody up for more than the passes under way. At most two are: while the GPU computes one, the next
  * is tokenised and packed.
  *
- * A call fails alone if its source or its `done` throws or its signal aborts; a pass that fails takes the calls that are in it.
- * `check` throws where the device is lost or the model disposed: what fails then fails of that.
+ * A call fails alone if its source or its `done` throws, its signal aborts, or its outputs are not finite; a pass that fails takes the calls that are in it.
+ * `check` throws where the device is out of use or the model disposed: what fails then fails of that. A device that is lost and
+ * made again fails nothing: see `restart`. `caps` are those of the device of the present executable.
  */
-export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>(
-  executable: Promise<Runner>,
-  caps: Caps,
+export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run' | 'budget'>>(
+  first: Promise<Runner>,
+  caps: () => Caps,
   check: () => void,
 ): Scheduler<Runner> {
   /** Those that have not ended. */
@@ -64,29 +83,35 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
   /** The last two passes; a pass that has settled may be among them. None of these rejects. */
   const underWay: Promise<void>[] = [];
   let isPacking = false;
+  let executable = first;
+  /** Counts the executables. Whatever began with an earlier one has no say any more. */
+  let epoch = 0;
 
-  /** Takes the next sequence of a call out of its source. */
+  /** Sees to the next sequence of a call, which it takes out of its source where none is left of a lost pass. */
   function advance(call: Call): void {
     try {
-      const { done, value } = call.source.next();
-      call.next = done ? undefined : value;
+      if (call.queue.length === 0) {
+        const { done, value } = call.source.next();
+        if (!done) call.queue.push(value);
+      }
     } catch (error) {
       call.reject(error);
     }
     if (!calls.has(call)) return;
-    if (call.next) waiting.add(call);
-    else if (call.open === 0) call.resolve();
+    if (call.queue.length > 0) waiting.add(call);
+    else if (call.sent.length === 0) call.resolve();
   }
 
   async function pack(): Promise<void> {
+    const own = epoch;
     isPacking = true;
     try {
       // Also where it is there already: meanwhile the other calls of the same tick arrive.
       const runner = await executable;
       const { plan } = runner;
-      while (waiting.size > 0) {
+      while (own === epoch && waiting.size > 0) {
         check();
-        const pass = fill(passRoom(plan, caps));
+        const pass = fill(passRoom(plan, caps(), runner.budget()));
         if (pass.length === 0) continue;
         const sequences = pass.map(({ sequence }) => sequence);
         const { submitted, outputs } = runner.run(packBatch(sequences, plan.queryTile));
@@ -94,12 +119,12 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
         underWay.push(finish(pass, split, underWay.at(-1)));
         // What it fails of, `outputs` fails of too.
         await submitted.catch(() => undefined);
-        if (underWay.length > 1) await underWay.shift();
+        if (own === epoch && underWay.length > 1) await underWay.shift();
       }
     } catch (error) {
-      fail(calls, error);
+      if (own === epoch) fail(calls, error);
     } finally {
-      isPacking = false;
+      if (own === epoch) isPacking = false;
     }
   }
 
@@ -108,10 +133,10 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
     const pass: Placed[] = [];
     // A Set goes on to what is added while it is walked: a call that has more comes round again.
     for (const call of waiting) {
-      const sequence = call.next!;
+      const sequence = call.queue[0]!;
       if (!hasRoom(sequence)) break;
       pass.push({ call, sequence });
-      call.open++;
+      call.sent.push(call.queue.shift()!);
       waiting.delete(call);
       advance(call);
     }
@@ -123,23 +148,25 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
     split: Promise<SequenceOutputs[]>,
     before: Promise<void> | undefined,
   ): Promise<void> {
+    const own = epoch;
     const ran = new Map<Call, Ran<Sequence>[]>(pass.map(({ call }) => [call, []]));
     try {
       const all = await split;
       await before;
+      if (own !== epoch) return;
       check();
       pass.forEach(({ call, sequence }, i) => {
         ran.get(call)!.push({ sequence, outputs: all[i]! });
       });
-      for (const [call, own] of ran) deliver(call, own);
+      for (const [call, part] of ran) deliver(call, part);
     } catch (error) {
-      fail(ran.keys(), error);
+      if (own === epoch) fail(ran.keys(), error);
     }
   }
 
   function fail(those: Iterable<Call>, error: unknown): void {
     try {
-      // Where the device is lost a pass just says that its buffers are gone.
+      // Of a model that is gone a pass just says that its buffers are.
       check();
       for (const call of those) call.reject(error);
     } catch (fault) {
@@ -153,24 +180,51 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run'>>
 
   function deliver(call: Call, ran: readonly Ran<Sequence>[]): void {
     if (!calls.has(call)) return;
-    call.open -= ran.length;
+    call.sent.splice(0, ran.length);
     try {
+      for (const { outputs } of ran) checkFinite(outputs, call.delivered++);
       call.done(ran);
     } catch (error) {
       call.reject(error);
     }
-    if (call.next === undefined && call.open === 0) call.resolve();
+    if (call.queue.length === 0 && call.sent.length === 0) call.resolve();
+  }
+
+  function suffer(error: unknown): void {
+    for (const call of calls) if (++call.losses > MOST_LOSSES) call.reject(error);
+  }
+
+  function restart(next: Promise<Runner>): void {
+    epoch++;
+    executable = next;
+    isPacking = false;
+    underWay.length = 0;
+    waiting.clear();
+    for (const call of calls) {
+      call.queue.unshift(...call.sent.splice(0));
+      if (call.queue.length > 0) waiting.add(call);
+    }
+    if (waiting.size > 0) void pack();
   }
 
   return {
-    executable,
+    get executable() {
+      return executable;
+    },
+    get calls() {
+      return calls.size;
+    },
+    suffer,
+    restart,
     run: <S extends Sequence>(sequences: Iterable<S>, { signal, done }: CallOptions<S>): Promise<void> =>
       new Promise((resolve, reject) => {
         const call: Call = {
           source: sequences[Symbol.iterator](),
           done: done as CallOptions<Sequence>['done'],
-          next: undefined,
-          open: 0,
+          queue: [],
+          sent: [],
+          delivered: 0,
+          losses: 0,
           resolve: () => end(resolve),
           reject: error => end(() => reject(error)),
         };

@@ -1,9 +1,11 @@
 import { linearParams } from '../shaders/linear.ts';
 import type { Format } from '../shaders/matrix.ts';
+import { globalOf } from './globals.ts';
 import { createBuffer } from './gpu/buffers.ts';
 import type { Gpu } from './gpu/device.ts';
-import { watched } from './gpu/faults.ts';
+import { ALL_ERRORS, watched } from './gpu/faults.ts';
 import { type CompiledKernel, PipelineCache } from './gpu/pipelines.ts';
+import { until } from './interrupt.ts';
 import { linearKernel, tilingsFor } from './plan/choose.ts';
 
 /** What is timed: a linear of a small encoder, for one long pass and for short sentences, so often that they weigh as much. */
@@ -58,7 +60,7 @@ const kept = new Map<string, string>();
 /** What is remembered; a value is remembered from now on. Pages and workers share the Cache API; it wants a URL. */
 async function memory(key: string, value?: string): Promise<string | undefined> {
   try {
-    const cache = await caches.open('webgpu-bert-tuning');
+    const cache = await globalOf('caches')!.open('webgpu-bert-tuning');
     const url = `https://webgpu-bert.invalid/${encodeURIComponent(key)}`;
     if (value) await cache.put(url, new Response(value));
     return value ?? (await (await cache.match(url))?.text()) ?? kept.get(key);
@@ -86,10 +88,14 @@ export async function remembered(
   return name;
 }
 
-/** Of what `work` does before its first await, nobody else hears errors. */
-async function alone<T>(device: GPUDevice, work: () => Promise<T>): Promise<T> {
-  const { result, refused } = watched(device, ['validation'], work);
-  const [value, error] = await Promise.all([result, refused]);
+/** Of what `work` does before its first await, nobody else hears errors: they are what this rejects with. */
+async function alone<T>(
+  device: GPUDevice,
+  signal: AbortSignal | undefined,
+  work: () => T | Promise<T>,
+): Promise<Awaited<T>> {
+  const { result, refused } = watched(device, ALL_ERRORS, work);
+  const [value, error] = await until(signal, Promise.all([result, refused]));
   if (error) throw error;
   return value;
 }
@@ -99,9 +105,10 @@ let turn: Promise<unknown> = Promise.resolve();
 
 /**
  * The same device with the tiling that suits it best. On an adapter that no table knows, candidates are compiled and timed the
- * first time; the result is remembered per adapter and format, as long as the browser and the kernels are the same. Never rejects.
+ * first time; the result is remembered per adapter and format, as long as the browser and the kernels are the same. Rejects only with the reason of
+ * `signal`: at once, and nothing is made on the device any more.
  */
-export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
+export async function tuned(gpu: Gpu, format: Format = 'f32', signal?: AbortSignal): Promise<Gpu> {
   const { device, caps, adapterName } = gpu;
   const names = tilingsFor(caps);
   if (!names.length) return gpu;
@@ -111,21 +118,29 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
     const pipelines = new PipelineCache(device);
     await Promise.allSettled(
       [...kernels].map(async ([name, kernel]) => {
-        compiled.set(name, await alone(device, () => pipelines.get(kernel)));
+        compiled.set(name, await alone(device, signal, () => pipelines.get(kernel)));
       }),
     );
-    const buffer = (rows: number, use?: 'UNIFORM') => createBuffer(device, 'tune', rows * LINEAR.outputs * 4, use);
-    // Zeros take as long as other numbers; the rows of x are those of the weight.
-    const weight = buffer(LINEAR.inner);
-    const y = buffer(PASSES[0]!);
-    const params = PASSES.map(rows => {
-      const block = buffer(1, 'UNIFORM');
-      // In the order of LINEAR_PARAMS.
-      device.queue.writeBuffer(block, 0, Uint32Array.of(rows, SHAPE.k4, SHAPE.n4, SHAPE.activate));
-      return block;
-    });
-    const submit = (encode: (pass: GPUComputePassEncoder) => void) =>
-      alone(device, async () => {
+    signal?.throwIfAborted();
+    const made: GPUBuffer[] = [];
+    const buffer = (rows: number, use?: 'UNIFORM') => {
+      made.push(createBuffer(device, 'tune', rows * LINEAR.outputs * 4, use));
+      return made.at(-1)!;
+    };
+    const making = alone(device, signal, () => ({
+      // Zeros take as long as other numbers; the rows of x are those of the weight.
+      weight: buffer(LINEAR.inner),
+      y: buffer(PASSES[0]!),
+      params: PASSES.map(rows => {
+        const block = buffer(1, 'UNIFORM');
+        // In the order of LINEAR_PARAMS.
+        device.queue.writeBuffer(block, 0, Uint32Array.of(rows, SHAPE.k4, SHAPE.n4, SHAPE.activate));
+        return block;
+      }),
+    }));
+    const submit = async (encode: (pass: GPUComputePassEncoder) => void) => {
+      signal?.throwIfAborted();
+      return alone(device, signal, async () => {
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         encode(pass);
@@ -136,8 +151,10 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
         await device.queue.onSubmittedWorkDone();
         return performance.now() - began;
       });
-    const time = (name: string, repeats: number) =>
-      submit(pass => {
+    };
+    const time = async (name: string, repeats: number) => {
+      const { weight, y, params } = await making;
+      return submit(pass => {
         const { pipeline, layout } = compiled.get(name)!;
         const { workgroups } = kernels.get(name)!;
         const groups = params.map(block => {
@@ -152,17 +169,27 @@ export async function tuned(gpu: Gpu, format: Format = 'f32'): Promise<Gpu> {
           });
         }
       });
+    };
     try {
+      await making;
       // The second begins where the browser has just looked.
       await submit(() => undefined);
-      return (await submit(() => undefined)) > POLLING_MS ? names[0] : await fastest(names, time);
+      const name = (await submit(() => undefined)) > POLLING_MS ? names[0] : await fastest(names, time);
+      // What was found until an abort is not to be remembered.
+      signal?.throwIfAborted();
+      return name;
     } finally {
-      for (const each of [weight, y, ...params]) each.destroy();
+      watched(device, ALL_ERRORS, () => made.forEach(each => void each.destroy()));
     }
   };
   // Texts of the same lengths are the same kernels: if not, what is remembered is still a tiling.
-  const state = [navigator.userAgent, ...[...kernels.values()].map(({ code }) => code.length)].join();
-  const choosing = turn.then(() => remembered(`${format} ${adapterName}`, state, names, measure));
-  turn = choosing;
+  const state = [globalOf('navigator')?.userAgent, ...[...kernels.values()].map(({ code }) => code.length)].join();
+  const measuring = turn.then(() => {
+    signal?.throwIfAborted();
+    return remembered(`${format} ${adapterName}`, state, names, measure);
+  });
+  const choosing = until(signal, measuring);
+  // A load that is given up holds nobody up, and does not let others in while one measures.
+  turn = Promise.allSettled([turn, choosing]).then(() => undefined);
   return { ...gpu, caps: { ...caps, tiling: await choosing } };
 }

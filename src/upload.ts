@@ -1,7 +1,8 @@
 import { toFloats } from './checkpoint/floats.ts';
 import { matchTensors, type WantedTensor } from './checkpoint/match.ts';
 import type { Checkpoint, ProgressCallback, TensorDtype, TensorInfo } from './checkpoint/types.ts';
-import type { WeightStore } from './gpu/weights.ts';
+import { CheckpointError } from './errors.ts';
+import type { Flaw, WeightStore } from './gpu/weights.ts';
 
 /** A checkpoint file (or its shards), and which tensors of the model are in it. */
 export interface CheckpointPart {
@@ -36,7 +37,41 @@ export interface UploadOptions {
   check: () => void;
 }
 
-/** Streams the parts to the GPU, every piece as it arrives. Gives the tensors that were asked for on the CPU. */
+/** The error for a tensor of the file with a number, the first of it, that cannot be computed with. */
+function flawed({ name, file }: TensorInfo, { kind, index }: Omit<Flaw, 'tensor'>, others = 0): CheckpointError {
+  const more = others > 0 ? `, and in ${others} more ${others > 1 ? 'tensors' : 'tensor'}` : '';
+  const at = `at [${index.join(', ')}]${more}`;
+  if (kind === 'too large') {
+    return new CheckpointError({
+      what: `the tensor "${name}" does not fit into dtype "fp16"`,
+      actual: `a number beyond 65504 ${at}`,
+      expected: 'numbers from -65504 to 65504',
+      next: 'Load the model with dtype "fp32" or "q8".',
+      file,
+      tensor: name,
+    });
+  }
+  return new CheckpointError({
+    what: `the tensor "${name}" is damaged`,
+    actual: `${kind} ${at}`,
+    expected: 'finite numbers',
+    next: 'Get the file again, or save the model again from weights that are finite.',
+    file,
+    tensor: name,
+  });
+}
+
+/** The flaw of numbers that the CPU needs. A score of minus infinity forbids a transition, which the CPU computes with. */
+function flawOf(values: Float32Array, columns: number): Omit<Flaw, 'tensor'> | undefined {
+  const at = values.findIndex(value => Number.isNaN(value) || value === Number.POSITIVE_INFINITY);
+  if (at < 0) return undefined;
+  return { kind: Number.isNaN(values[at]) ? 'NaN' : 'Infinity', index: [Math.floor(at / columns), at % columns] };
+}
+
+/**
+ * Streams the parts to the GPU, every piece as it arrives. Gives the tensors that were asked for on the CPU. Throws CheckpointError
+ * where a tensor has numbers that are not finite, or that its format cannot hold; DeviceError where the device refuses a piece.
+ */
 export async function upload(
   parts: readonly MatchedPart[],
   store: WeightStore,
@@ -71,9 +106,17 @@ export async function upload(
       progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
     }
     for (const [tensor, { canonical, bytes }] of kept) {
-      floats.set(canonical, toFloats(bytes.buffer, checkpoint.tensors.get(tensor)!.dtype as TensorDtype));
+      const info = checkpoint.tensors.get(tensor)!;
+      const values = toFloats(bytes.buffer, info.dtype as TensorDtype);
+      const flaw = flawOf(values, info.shape.at(-1)!);
+      if (flaw) throw flawed(info, flaw);
+      floats.set(canonical, values);
     }
   }
-  store.finish();
+  const [first, ...others] = await store.finish();
+  if (first) {
+    const { find } = parts.find(({ owns }) => owns(first.tensor))!;
+    throw flawed(find(first.tensor)!, first, others.length);
+  }
   return floats;
 }

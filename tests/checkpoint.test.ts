@@ -120,6 +120,23 @@ describe('one file', () => {
     await expect(openCheckpoint(fakeSource({}))).rejects.toThrow(/neither model.safetensors nor/);
   });
 
+  test('a file that comes while the index is asked for is not left open', async () => {
+    const source = fakeSource({ 'model.safetensors': safetensors(TENSORS) });
+    const { open } = source;
+    let cancelled = 0;
+    // Missing at first; then it is there.
+    source.open = async (file, options) => {
+      if (options?.optional) return undefined;
+      const opened = (await open(file, options))!;
+      const cancel = () => {
+        cancelled++;
+      };
+      return { ...opened, stream: new ReadableStream<Uint8Array>({ cancel }) };
+    };
+    await expect(openCheckpoint(source)).rejects.toThrow(/neither model.safetensors nor/);
+    expect(cancelled).toBe(1);
+  });
+
   test('files chosen by name', async () => {
     const source = fakeSource({ 'other.safetensors': safetensors(TENSORS) });
     expect((await openCheckpoint(source, { files: ['other.safetensors'] })).tensors.size).toBe(6);

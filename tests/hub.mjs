@@ -14,6 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * @property {number} [cut] the connection is cut after so many bytes of the answer
  * @property {number} [lengthOff] added to Content-Length, which is then not the length
  * @property {number} [status] answered instead of the file
+ * @property {string} [retryAfter] the header Retry-After beside `status`
+ * @property {boolean} [drop] the connection is closed without an answer
  * @property {boolean} [html] a web page with status 200, as a single-page application's server gives for every path
  * @property {boolean} [noRange] Range is ignored
  * @property {boolean} [noValidator] neither ETag nor Last-Modified
@@ -29,12 +31,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * @property {string[]} [gated] ids that answer 401
  * @property {number} [largeBytes] files from this size on are redirected, as all *.safetensors; default 1 MiB
  * @property {number} [port] default: any that is free
+ * @property {Record<string, string>} [commits] the commit of each revision, which the hub's own answers tell then, and under
+ *   which its files are, too: by '{id}@{commit}/{file}', or else by '{id}/{file}'
  *
  * @typedef {object} Hub
  * @property {string} url with a slash at its end; for env.remoteHost
  * @property {{ method: string, path: string, range: string | undefined, status: number }[]} requests
  * @property {Record<string, Fault>} faults may be changed at any time
  * @property {Record<string, Uint8Array | string>} files may be changed at any time
+ * @property {Record<string, string>} commits may be changed at any time
  * @property {() => Promise<void>} stop
  *
  * @param {HubOptions} [options]
@@ -46,6 +51,8 @@ export async function startHub(options = {}) {
   const files = options.files ?? {};
   /** @type {Hub['faults']} */
   const faults = options.faults ?? {};
+  /** @type {Hub['commits']} */
+  const commits = options.commits ?? {};
   /** @type {Hub['requests']} */
   const requests = [];
 
@@ -59,7 +66,7 @@ export async function startHub(options = {}) {
 
   /** @param {string} id */
   async function exists(id) {
-    if (Object.keys(files).some(key => key.startsWith(`${id}/`))) return true;
+    if (Object.keys(files).some(key => key.startsWith(`${id}/`) || key.startsWith(`${id}@`))) return true;
     return (await load(`${id}/config.json`)) !== undefined;
   }
 
@@ -98,9 +105,11 @@ export async function startHub(options = {}) {
       const [id = '', revision = '', file = ''] = hub.slice(1).map(decodeURIComponent);
       if (gated.includes(id)) return refuse(response, 401, 'GatedRepo', `Access to model ${id} is restricted.`);
       if (!(await exists(id))) return refuse(response, 401, 'RepoNotFound', 'Invalid username or password.');
-      if (!revisions.includes(revision))
+      const commit = commits[revision] ?? Object.values(commits).find(each => each === revision);
+      if (!commit && !revisions.includes(revision))
         return refuse(response, 404, 'RevisionNotFound', `Invalid rev id: ${revision}`);
-      const key = `${id}/${file}`;
+      if (commit) response.setHeader('x-repo-commit', commit);
+      const key = files[`${id}@${commit}/${file}`] === undefined ? `${id}/${file}` : `${id}@${commit}/${file}`;
       const bytes = await load(key);
       if (bytes === undefined) return refuse(response, 404, 'EntryNotFound', 'Entry not found');
       if (file.endsWith('.safetensors') || bytes.length >= largeBytes) {
@@ -124,7 +133,11 @@ export async function startHub(options = {}) {
    */
   async function send(request, response, key, bytes) {
     const fault = request.method === 'HEAD' ? (faults[key] ?? {}) : faultOf(key);
-    if (fault.status !== undefined) return response.writeHead(fault.status).end();
+    if (fault.drop) return response.destroy();
+    if (fault.status !== undefined) {
+      if (fault.retryAfter !== undefined) response.setHeader('retry-after', fault.retryAfter);
+      return response.writeHead(fault.status).end();
+    }
     if (fault.html) {
       return response
         .writeHead(200, { 'content-type': 'text/html' })
@@ -174,6 +187,7 @@ export async function startHub(options = {}) {
     requests,
     faults,
     files,
+    commits,
     stop: () =>
       new Promise(resolve => {
         server.close(() => resolve());

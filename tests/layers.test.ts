@@ -17,51 +17,67 @@ interface Layer {
 const ERRORS = 'src/errors.ts';
 const FIELDS = 'src/fields.ts';
 const TENSOR = 'src/tensor.ts';
+const GLOBALS = 'src/globals.ts';
+const INTERRUPT = 'src/interrupt.ts';
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   'shaders/': { imports: ['shaders/'], packages: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
   'src/errors.ts': { imports: [] },
   'src/fields.ts': { imports: [ERRORS] },
   'src/callable.ts': { imports: [] },
+  'src/interrupt.ts': { imports: [] },
+  'src/globals.ts': { imports: [] },
   'src/tensor.ts': { imports: [ERRORS] },
   'src/text/': { imports: ['src/text/', FIELDS, ERRORS] },
-  'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, ERRORS] },
+  'src/checkpoint/': { imports: ['src/checkpoint/', FIELDS, GLOBALS, INTERRUPT, ERRORS] },
   'src/plan/': { imports: ['src/plan/', 'shaders/', ERRORS] },
   'src/model/': { imports: ['src/model/', 'src/plan/', FIELDS, ERRORS], types: ['shaders/'] },
-  // Of the kernels only those that place and pack weights are not in a plan.
+  // Of the kernels only those that place, look through and pack weights are not in a plan.
   'src/gpu/': {
     imports: [
       'src/gpu/',
       'src/plan/',
+      'shaders/inspect.ts',
       'shaders/kernel.ts',
       'shaders/matrix.ts',
       'shaders/pack.ts',
       'shaders/place.ts',
+      GLOBALS,
       ERRORS,
     ],
     types: ['shaders/'],
   },
-  'src/tasks/': { imports: ['src/tasks/', ERRORS, TENSOR], types: ['src/text/'] },
+  'src/tasks/': { imports: ['src/tasks/', FIELDS, ERRORS, TENSOR], types: ['src/text/'] },
   'src/env.ts': { imports: ['src/checkpoint/environment.ts'] },
   'src/options.ts': { imports: [ERRORS], types: ['src/checkpoint/', 'shaders/'] },
   'src/model-inputs.ts': { imports: ['src/model/', ERRORS, TENSOR] },
   'src/tokenizer.ts': { imports: ['src/text/', 'src/callable.ts', ERRORS, TENSOR] },
-  'src/upload.ts': { imports: ['src/checkpoint/'], types: ['src/gpu/'] },
-  'src/sentence.ts': { imports: [FIELDS, ERRORS], types: ['src/checkpoint/', 'src/model/'] },
+  'src/upload.ts': { imports: ['src/checkpoint/', ERRORS], types: ['src/gpu/'] },
+  'src/sentence.ts': {
+    imports: ['src/checkpoint/folder.ts', FIELDS, ERRORS],
+    types: ['src/checkpoint/', 'src/model/', 'shaders/'],
+  },
   'src/scheduler.ts': { imports: ['src/plan/'], types: ['src/gpu/', 'shaders/'] },
-  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', 'shaders/linear.ts'], types: ['shaders/'] },
-  'src/engine.ts': {
+  'src/tune.ts': { imports: ['src/gpu/', 'src/plan/', INTERRUPT, GLOBALS, 'shaders/linear.ts'], types: ['shaders/'] },
+  'src/support.ts': { imports: ['src/gpu/', GLOBALS] },
+  'src/device-model.ts': { imports: ['src/gpu/', 'src/model/', 'src/plan/'], types: ['shaders/', ERRORS] },
+  'src/load.ts': {
     imports: [
       'src/checkpoint/',
       'src/gpu/',
       'src/model/',
       'src/plan/',
-      'src/scheduler.ts',
+      'src/device-model.ts',
+      INTERRUPT,
       'src/tune.ts',
       'src/upload.ts',
       ERRORS,
     ],
     types: ['src/sentence.ts', 'shaders/'],
+  },
+  'src/engine.ts': {
+    imports: ['src/gpu/', 'src/model/', 'src/load.ts', 'src/scheduler.ts', ERRORS],
+    types: ['src/checkpoint/', 'src/plan/', 'src/device-model.ts'],
   },
   // What is left in src/ is the public surface, which knows every folder.
   'src/': { imports: ['src/'], types: ['shaders/'] },

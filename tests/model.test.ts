@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Caps } from '../shaders/kernel.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
-import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
+import { labelNames, MODEL_TYPES, readConfig } from '../src/model/config.ts';
 import { canonicalRequest, encoderGraph } from '../src/model/encoder.ts';
 import { checkSequence } from '../src/model/input.ts';
 import { type ModelInputs, unpadInputs } from '../src/model-inputs.ts';
@@ -125,6 +125,124 @@ describe('readConfig', () => {
   });
 });
 
+describe('classes', () => {
+  const read = (fields: object) => readConfig({ ...bert, ...fields });
+  const logitsOf = (fields: object, kind: 'SequenceClassification' | 'TokenClassification') =>
+    encoderGraph(read(fields), { head: { kind } }, caps).outputs.get('logits')!.columns;
+
+  it.each([
+    [{}, ['LABEL_0', 'LABEL_1']],
+    [{ id2label: null }, ['LABEL_0', 'LABEL_1']],
+    [{ num_labels: 3 }, ['LABEL_0', 'LABEL_1', 'LABEL_2']],
+    [{ num_labels: null }, ['LABEL_0', 'LABEL_1']],
+    [{ id2label: { 1: 'b', 0: 'a' } }, ['a', 'b']],
+    // Python ignores num_labels where there is an id2label, whose length is what counts.
+    [{ id2label: { 0: 'a', 1: 'b', 2: 'c' }, num_labels: 2, problem_type: null }, ['a', 'b', 'c']],
+    [{ id2label: { 0: 5, 1: 'b' } }, ['5', 'b']],
+  ])('%j are those of Python', (fields, names) => {
+    expect(labelNames(read(fields))).toEqual(names);
+    expect(logitsOf(fields, 'SequenceClassification')).toBe(names.length);
+    expect(logitsOf(fields, 'TokenClassification')).toBe(names.length);
+  });
+
+  it.each([
+    [{ id2label: { 0: 'x', 2: 'z' } }, 2, 'class 1'],
+    [{ id2label: { 1: 'x', 2: 'z' } }, 2, 'class 0'],
+    [{ id2label: { x: 0, y: 1 } }, 2, 'class 0'],
+    [{ id2label: { 0: 'x', 4000000000: 'z' } }, 2, 'class 1'],
+    [{ id2label: { 0: 'x', '-1': 'z', 1: null } }, 3, 'class 1'],
+  ])('%j: as many rows as entries, as in Python; names only where a task answers with them', (fields, rows, lacks) => {
+    expect(logitsOf(fields, 'SequenceClassification')).toBe(rows);
+    const error = thrown(() => labelNames(read(fields))) as CheckpointError;
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toContain('config.json is malformed: id2label');
+    expect(error.message).toContain(lacks);
+    expect(error.next).toContain('a copy of config.json');
+  });
+
+  it.each([
+    [{ id2label: {} }, 'id2label'],
+    [{ id2label: [] }, 'id2label'],
+    [{ id2label: 'positive' }, 'id2label'],
+    [{ id2label: null, num_labels: 0 }, 'num_labels'],
+    [{ num_labels: 1e12 }, 'num_labels'],
+    [{ num_labels: '3' }, 'num_labels'],
+    [{ num_labels: -1 }, 'num_labels'],
+  ])('%j stops only a head that classifies', (fields, where) => {
+    expect(encoderGraph(read(fields), { lastHiddenState: true }, caps).outputs.size).toBe(1);
+    for (const kind of ['MaskedLM', 'QuestionAnswering', 'MultipleChoice'] as const) {
+      expect(encoderGraph(read(fields), { head: { kind } }, caps).outputs.size).toBe(1);
+    }
+    for (const kind of ['SequenceClassification', 'TokenClassification'] as const) {
+      const error = thrown(() => logitsOf(fields, kind)) as CheckpointError;
+      expect(error).toBeInstanceOf(CheckpointError);
+      expect(error.message).toContain(`config.json is malformed: ${where}`);
+    }
+  });
+});
+
+describe('pad_token_id', () => {
+  const roberta = { ...bert, model_type: 'roberta', max_position_embeddings: 18 };
+  const positions = (fields: object, ids: number[]) =>
+    Array.from(checkSequence(readConfig({ ...roberta, ...fields }), { ids }).positions);
+
+  it.each([[-1], [null], [undefined], [7], [2 ** 60], ['0'], [1.5]])('%j says nothing of a BERT', pad_token_id => {
+    expect(readConfig({ ...bert, pad_token_id }).positionOffset).toBe(0);
+  });
+
+  it('is where the positions of a RoBERTa begin, and what they leave out', () => {
+    expect(positions({}, [5, 1, 6])).toEqual([2, 1, 3]);
+    expect(positions({ pad_token_id: 1 }, [5, 1, 6])).toEqual([2, 1, 3]);
+    expect(positions({ pad_token_id: null }, [5, 1, 6])).toEqual([2, 1, 3]);
+    expect(positions({ pad_token_id: 0 }, [5, 0, 6])).toEqual([1, 0, 2]);
+    // transformers: cumsum of `ids != -1`, plus -1: no token is padding.
+    expect(positions({ pad_token_id: -1 }, [5, 1, 6])).toEqual([0, 1, 2]);
+    expect(readConfig({ ...roberta, pad_token_id: -1 }).maxPositions).toBe(18);
+    for (const pad_token_id of [-2, 1.5, '1', 2 ** 60]) {
+      expect(
+        thrown(() => positions({ pad_token_id }, [5])),
+        `${pad_token_id}`,
+      ).toBeInstanceOf(CheckpointError);
+    }
+  });
+
+  it('is 1 in MPNet, whatever config.json says, as in Python', () => {
+    for (const pad_token_id of [undefined, 1, 5, -1]) {
+      expect(positions({ model_type: 'mpnet', pad_token_id }, [5, 1, 6])).toEqual([2, 1, 3]);
+    }
+  });
+
+  it('leaves at least one position', () => {
+    for (const pad_token_id of [17, 18, 1000]) {
+      expect(thrown(() => readConfig({ ...roberta, pad_token_id }))).toBeInstanceOf(CheckpointError);
+    }
+    expect(readConfig({ ...roberta, pad_token_id: 16 }).maxPositions).toBe(1);
+  });
+});
+
+describe('numbers that no encoder has', () => {
+  it.each([
+    ['num_hidden_layers', 1e8],
+    ['vocab_size', 1e12],
+    ['max_position_embeddings', 1e12],
+    ['hidden_size', 3e9],
+    ['intermediate_size', 2 ** 50],
+    ['type_vocab_size', 2 ** 52],
+  ])('%s %d is refused before anything is made of it', (name, value) => {
+    const error = thrown(() => readConfig({ ...bert, [name]: value })) as CheckpointError;
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toContain(name);
+    expect(error.expected).toMatch(/a whole number from \d to \d+/);
+  });
+
+  it('a value of any kind in the place of a name is described', () => {
+    const deep = JSON.parse(`${'['.repeat(50_000)}${']'.repeat(50_000)}`);
+    for (const model_type of [deep, { toString: 1, valueOf: 2 }]) {
+      expect(thrown(() => readConfig({ ...bert, model_type }))).toBeInstanceOf(UnsupportedError);
+    }
+  });
+});
+
 describe('checkSequence', () => {
   const config = readConfig(bert);
   it('fills in types and positions', () => {
@@ -202,6 +320,11 @@ describe('unpadInputs', () => {
     expect([rows.length, choices]).toEqual([2, 2]);
     expect(() => unpad({ input_ids: [[[1], [2]]] })).toThrow(/three dims/);
     expect(() => unpad({ input_ids: [[[1], [2]], [[3]]] }, true)).toThrow(/different numbers of choices/);
+  });
+
+  it('takes more rows than a call takes arguments', () => {
+    const input_ids = Array.from({ length: 300_000 }, (_, i) => (i === 7 ? [1, 2, 3] : [1]));
+    expect(unpad({ input_ids }).width).toBe(3);
   });
 
   it.each([

@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { isVerbatim, matrix, table, vector, type Weight, weightBytes, weightKey } from '../src/plan/weight.ts';
+import {
+  bandOf,
+  bandRows,
+  isVerbatim,
+  matrix,
+  originOf,
+  table,
+  vector,
+  vectorSlice,
+  type Weight,
+  weightBytes,
+  weightKey,
+} from '../src/plan/weight.ts';
 
 /** Where every element of every tensor goes, as shaders/place.ts computes it. */
 function place(weight: Weight): Map<number, string> {
@@ -102,6 +114,54 @@ describe('a table', () => {
         expect(weightBytes(slice)).toBeLessThanOrEqual(36 * 12 * 4);
         expect(Math.max(...place(slice).keys())).toBeLessThan(slice.height * slice.stride);
         next += slice.count;
+      }
+    }
+  });
+});
+
+const LAYOUTS: readonly Weight[] = [
+  matrix(['w'], 6, 8),
+  matrix(['w'], 5, 7),
+  matrix(['q', 'k', 'v'], 15, 15, { rowHead: 5 }),
+  matrix(['q', 'k'], 24, 24, { rowHead: 12 }),
+  matrix(['o'], 15, 15, { columnHead: 5 }),
+  vector(['q', 'k', 'v'], 10, 5),
+  vectorSlice('b', 50, 8, 21),
+  ...table('t', 109, 10, 39),
+];
+
+describe('originOf', () => {
+  it('finds every element again, and nothing in the padding', () => {
+    for (const weight of LAYOUTS) {
+      const placed = place(weight);
+      for (let at = 0; at < weight.height * weight.stride; at++) {
+        const origin = originOf(weight, at);
+        const [row, column = 0] = origin?.index ?? [];
+        expect(origin && `${origin.tensor}[${row}, ${column}]`).toBe(placed.get(at));
+      }
+    }
+  });
+});
+
+describe('bands', () => {
+  it('hold every row of a part once, one below the other, and no more bytes than they may', () => {
+    for (const weight of LAYOUTS) {
+      for (const bytes of [1, 200, 1000, 1 << 20]) {
+        const rows = bandRows(weight, bytes);
+        for (const part of weight.parts) {
+          let [first, to] = [0, part.rowOffset];
+          for (let index = 0; first < weight.count; index++) {
+            const band = bandOf(weight, part, rows, index);
+            expect([band.first, band.to]).toEqual([first, to]);
+            expect(originOf(weight, to * weight.stride)).toMatchObject({ tensor: part.tensor });
+            expect(originOf(weight, to * weight.stride)!.index[0]).toBe(weight.first + first);
+            const least = weight.rowGroup.size === weight.rowGroup.padded ? 1 : weight.rowGroup.padded;
+            expect(band.height * weight.stride * 4).toBeLessThanOrEqual(Math.max(bytes, least * weight.stride * 4));
+            first += band.count;
+            to += band.height;
+          }
+          expect(first).toBe(weight.count);
+        }
       }
     }
   });

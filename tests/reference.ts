@@ -129,21 +129,56 @@ export function attention(
   return { context, probabilities: Float64Array.from(probabilities) };
 }
 
-/** x [T, C] -> [B, kept] */
+/** One column of a sequence -> one number, without its first `unpooled` tokens: sentence-transformers' Pooling. */
+export function pooled(pooling: string, column: readonly number[], unpooled = 0): number {
+  const rest = column.slice(unpooled);
+  if (pooling === 'cls') return rest[0] ?? column[0]!;
+  if (rest.length === 0) return 0;
+  const sum = (weightOf: (i: number) => number) => rest.reduce((sum, v, i) => sum + v * weightOf(i), 0);
+  switch (pooling) {
+    case 'last':
+      return rest.at(-1)!;
+    case 'max':
+      return Math.max(...rest);
+    case 'mean':
+      return sum(() => 1) / rest.length;
+    case 'mean_sqrt':
+      return sum(() => 1) / Math.sqrt(rest.length);
+    case 'weighted': {
+      const weights = rest.map((_, i) => unpooled + i + 1);
+      return sum(i => weights[i]!) / weights.reduce((a, b) => a + b);
+    }
+    default:
+      throw new Error(`no pooling ${pooling}`);
+  }
+}
+
+/** x [T, C] -> [B, kept]; of several poolings [B, poolings C] */
 export function pool(
   x: Numbers,
   lengths: readonly number[],
-  { C, kept = C, pooling, normalize }: { C: number; kept?: number; pooling: string; normalize: boolean },
+  {
+    C,
+    pooling,
+    kept = C * [pooling].flat().length,
+    normalize,
+    unpooled = [],
+  }: {
+    C: number;
+    kept?: number;
+    pooling: string | readonly string[];
+    normalize: boolean;
+    /** Of every sequence how many tokens at its start are left out. */
+    unpooled?: readonly number[];
+  },
 ): Float64Array {
   const y = new Float64Array(lengths.length * kept);
+  const poolings = [pooling].flat();
   let start = 0;
   lengths.forEach((L, b) => {
     const row = Array.from({ length: kept }, (_, c) => {
-      const column = Array.from({ length: L }, (_, i) => x[(start + i) * C + c]!);
-      if (pooling === 'cls') return column[0]!;
-      if (pooling === 'last') return column[L - 1]!;
-      if (pooling === 'max') return Math.max(...column);
-      return column.reduce((a, v) => a + v) / L;
+      const column = Array.from({ length: L }, (_, i) => x[(start + i) * C + (c % C)]!);
+      return pooled(poolings[Math.floor(c / C)]!, column, unpooled[b]);
     });
     const norm = normalize ? Math.max(1e-12, Math.sqrt(row.reduce((a, v) => a + v * v, 0))) : 1;
     row.forEach((v, c) => {
@@ -165,4 +200,22 @@ export function topK(
     const logSumExp = top + Math.log(row.reduce((sum, { value }) => sum + Math.exp(value - top), 0));
     return { logSumExp, best: row.sort((a, b) => b.value - a.value || a.index - b.index).slice(0, k) };
   });
+}
+
+/**
+ * The bucket of a distance, key - query: transformers' MPNetEncoder.relative_position_bucket, line by line, with its max_distance
+ * of 128. Of `buckets` the first half is for keys before the query (and itself).
+ */
+export function relativeBucket(distance: number, buckets: number): number {
+  const maxDistance = 128;
+  const n = -distance;
+  const half = Math.floor(buckets / 2);
+  const direction = n < 0 ? half : 0;
+  const far = Math.abs(n);
+  const maxExact = Math.floor(half / 2);
+  if (far < maxExact) return direction + far;
+  // torch computes this in float32; for every distance and number of buckets that the tests try, float64 gives the same.
+  const large =
+    maxExact + Math.trunc((Math.log(far / maxExact) / Math.log(maxDistance / maxExact)) * (half - maxExact));
+  return direction + Math.min(large, half - 1);
 }

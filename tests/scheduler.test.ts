@@ -36,6 +36,7 @@ const list = (name: string, first: number, count: number, length: number): Named
 /** Computes when it is told to: every output row is the id of its token. */
 class FakeGpu {
   readonly plan = made;
+  readonly budget = () => 2 ** 32;
   /** The ids of the first tokens of the sequences of every pass. */
   readonly passes: number[][] = [];
   readonly #waiting: { settle: () => void; fail: (error: Error) => void }[] = [];
@@ -74,9 +75,13 @@ const settled = () => new Promise<void>(resolve => setTimeout(resolve));
 function start() {
   const gpu = new FakeGpu();
   let fault: Error | undefined;
-  const scheduler = createScheduler(Promise.resolve(gpu), caps, () => {
-    if (fault) throw fault;
-  });
+  const scheduler = createScheduler(
+    Promise.resolve(gpu),
+    () => caps,
+    () => {
+      if (fault) throw fault;
+    },
+  );
   const told: string[] = [];
   /** Starts a call; gives its names in the order in which they came back, and how it ended. */
   const call = (
@@ -395,9 +400,51 @@ describe('a device that fails', () => {
 
   test('an executable that never comes about rejects all', async () => {
     const failed = new Error('does not compile');
-    const scheduler = createScheduler(Promise.reject(failed) as Promise<FakeGpu>, caps, () => undefined);
+    const scheduler = createScheduler(
+      Promise.reject(failed) as Promise<FakeGpu>,
+      () => caps,
+      () => undefined,
+    );
     const calls = [1, 2].map(id => scheduler.run([named('a', id, 4)], { done: () => undefined }));
     for (const call of calls) await expect(call).rejects.toBe(failed);
+  });
+
+  test('restart() runs what was under way again, first, and tells nothing twice', async () => {
+    const { gpu, scheduler, call, told } = start();
+    const long = call(list('l', 1, 60, 64));
+    const short = call(list('s', 100, 20, 64));
+    await settled();
+    await gpu.end();
+    const before = [...told];
+    expect(before).toHaveLength(16);
+    const next = new FakeGpu();
+    scheduler.restart(Promise.resolve(next));
+    await settled();
+    // What is late of the old one is of no use, well or not.
+    const { length } = gpu.passes;
+    await gpu.end();
+    await gpu.end(new Error('gone'));
+    expect([told, gpu.passes.length]).toEqual([before, length]);
+    const names = (passes: readonly number[][]) => passes.flat().sort((a, b) => a - b);
+    expect(names(next.passes)).toEqual(names(gpu.passes.slice(1, 3)));
+    while (await next.end());
+    expect(long).toEqual({ names: namesOf(list('l', 1, 60, 64)), ended: 'done' });
+    expect(short).toEqual({ names: namesOf(list('s', 100, 20, 64)), ended: 'done' });
+    expect(scheduler.calls).toBe(0);
+  });
+
+  test('suffer() rejects who has outlived two devices, with the third', async () => {
+    const { scheduler, call, all } = start();
+    const first = call(list('a', 1, 3, 64));
+    const lost = [0, 1, 2].map(i => new Error(`lost ${i}`));
+    scheduler.suffer(lost[0]);
+    scheduler.suffer(lost[1]);
+    const second = call(list('b', 1, 3, 64));
+    await settled();
+    expect([first.ended, scheduler.calls]).toEqual([undefined, 2]);
+    scheduler.suffer(lost[2]);
+    await all();
+    expect([first.ended, second.ended]).toEqual([lost[2], 'done']);
   });
 
   test('idle() waits for the passes of calls that are gone', async () => {
@@ -451,5 +498,39 @@ test('whatever the order of arrival, lengths and aborts: every call gets its own
     }
     expect(new Set(gpu.passes.flat()).size).toBe(gpu.passes.flat().length);
     expect(gpu.most).toBeLessThanOrEqual(2);
+  }
+});
+
+test('outputs that are not finite reject their own call, which says which; others of the pass go on', async () => {
+  for (const [value, word] of [
+    [Number.NaN, 'NaN'],
+    [Number.POSITIVE_INFINITY, 'Infinity'],
+    [Number.NEGATIVE_INFINITY, '-Infinity'],
+  ] as const) {
+    const { scheduler, gpu } = start();
+    const run = gpu.run.bind(gpu);
+    // What the tokens of id 3 give overflows, in the last number of each.
+    gpu.run = batch => {
+      const { submitted, outputs } = run(batch);
+      const spoilt = outputs.then(all => {
+        const rows = all.get('last_hidden_state')!;
+        rows.forEach((id, i) => {
+          if (id === 3 && i % 4 === 3) rows[i] = value;
+        });
+        return all;
+      });
+      return { submitted, outputs: spoilt };
+    };
+    const seen: string[] = [];
+    const done = (ran: readonly Ran<Named>[]) => void seen.push(...ran.map(({ sequence }) => sequence.name));
+    const bad = scheduler.run(list('bad', 1, 5, 8), { done: () => undefined });
+    const good = scheduler.run(list('good', 10, 5, 8), { done });
+    const wanted = { name: 'NotFiniteError', output: 'last_hidden_state', sequence: 2, actual: word };
+    const refused = expect(bad).rejects.toMatchObject(wanted);
+    await settled();
+    while (await gpu.end());
+    await refused;
+    await good;
+    expect(seen).toEqual(['good0', 'good1', 'good2', 'good3', 'good4']);
   }
 });

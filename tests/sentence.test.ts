@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ModelLocation } from '../src/checkpoint/location.ts';
 import { openSource } from '../src/checkpoint/source.ts';
 import { SourceError, UnsupportedError } from '../src/errors.ts';
-import { readModules } from '../src/sentence.ts';
+import { type ModelKind, openSentence } from '../src/sentence.ts';
 import { environment, thrown } from './source-environment.ts';
 
 const TRANSFORMER = 'sentence_transformers.models.Transformer';
@@ -14,14 +14,16 @@ const MEAN = { pooling_mode: 'mean' };
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
 const listed = (...types: string[]) =>
   types.map((type, idx) => ({ idx, name: `${idx}`, path: idx ? `${idx}_${type.split('.').at(-1)}` : '', type }));
-const read = (files: Record<string, unknown>) =>
-  readModules(
+const open = (files: Record<string, unknown>, kind?: ModelKind) =>
+  openSentence(
     openSource(
       Object.fromEntries(Object.entries(files).map(([name, value]) => [name, bytes(value)])) as ModelLocation,
       {},
       environment(''),
     ),
+    kind,
   );
+const read = (files: Record<string, unknown>) => open(files).modules;
 const pooled = (pooling: unknown) =>
   read({ 'modules.json': listed(TRANSFORMER, POOLING), '1_Pooling/config.json': pooling });
 
@@ -29,29 +31,58 @@ test('none where there is no modules.json', async () => {
   expect(await read({ 'config.json': {} })).toBeUndefined();
 });
 
+test('a value of any kind in the place of a name is refused by a typed error', async () => {
+  const odd = { toString: 1, valueOf: 2 };
+  expect(await thrown(pooled({ pooling_mode: odd }))).toBeInstanceOf(UnsupportedError);
+  const dense = (config: object) =>
+    read({
+      'modules.json': listed(TRANSFORMER, POOLING, DENSE),
+      '1_Pooling/config.json': MEAN,
+      '2_Dense/config.json': { in_features: 4, out_features: 2, ...config },
+      '2_Dense/model.safetensors': 0,
+    });
+  expect(await thrown(dense({ module_input_name: odd }))).toBeInstanceOf(UnsupportedError);
+  expect(await dense({ use_residual: false, module_input_name: null })).toMatchObject({ dense: [{ outputs: 2 }] });
+});
+
 describe('the pooling', () => {
   test.each([
-    [{ embedding_dimension: 48, pooling_mode: 'mean', include_prompt: true }, 'mean'],
-    [{ pooling_mode: 'cls' }, 'cls'],
-    [{ pooling_mode: ['max'] }, 'max'],
-    [{ pooling_mode: 'lasttoken' }, 'last'],
-    [{ pooling_mode: 'cls', pooling_mode_mean_tokens: true }, 'cls'],
-    [{ pooling_mode_cls_token: false, pooling_mode_mean_tokens: true }, 'mean'],
-    [{ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }, 'cls'],
-    [{ pooling_mode_max_tokens: true }, 'max'],
-    [{ pooling_mode_lasttoken: true }, 'last'],
+    [{ embedding_dimension: 48, pooling_mode: 'mean', include_prompt: true }, ['mean']],
+    [{ pooling_mode: 'cls' }, ['cls']],
+    [{ pooling_mode: ['max'] }, ['max']],
+    [{ pooling_mode: 'lasttoken' }, ['last']],
+    [{ pooling_mode: 'weightedmean' }, ['weighted']],
+    [{ pooling_mode: 'mean_sqrt_len_tokens' }, ['mean_sqrt']],
+    [{ pooling_mode: ['mean', 'cls', 'weightedmean'] }, ['mean', 'cls', 'weighted']],
+    [{ pooling_mode: 'cls', pooling_mode_mean_tokens: true }, ['cls']],
+    [{ pooling_mode_cls_token: false, pooling_mode_mean_tokens: true }, ['mean']],
+    [{ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }, ['cls']],
+    [{ pooling_mode_max_tokens: true }, ['max']],
+    [{ pooling_mode_lasttoken: true }, ['last']],
+    [{ pooling_mode_mean_sqrt_len_tokens: true }, ['mean_sqrt']],
+    [{ pooling_mode_weightedmean_tokens: true }, ['weighted']],
+    // Several flags are joined in the order of sentence-transformers, not that of the file; none is the mean.
+    [{ pooling_mode_mean_tokens: true, pooling_mode_max_tokens: true }, ['max', 'mean']],
+    [
+      { pooling_mode_lasttoken: true, pooling_mode_weightedmean_tokens: true, pooling_mode_cls_token: true },
+      ['cls', 'weighted', 'last'],
+    ],
+    [{ pooling_mode_mean_tokens: false }, ['mean']],
+    [{ word_embedding_dimension: 48 }, ['mean']],
   ])('%o', async (config, pooling) => {
-    expect(await pooled(config)).toEqual({ pooling, dense: [], files: [], normalize: false, maxLength: undefined });
+    expect(await pooled(config)).toEqual({ pooling, includePrompt: true, dense: [], files: [], normalize: false });
+  });
+
+  test('a prompt that is left out', async () => {
+    expect(await pooled({ ...MEAN, include_prompt: false })).toMatchObject({ includePrompt: false });
   });
 
   test.each([
-    [{ pooling_mode: 'weightedmean' }, 'weightedmean'],
-    [{ pooling_mode: ['cls', 'mean'] }, 'cls and mean'],
+    [{ pooling_mode: ['cls', 'median'] }, 'median'],
     [{ pooling_mode: [] }, 'none'],
+    [{ pooling_mode: null }, 'null'],
     [{ pooling_mode: 'constructor' }, 'constructor'],
-    [{ pooling_mode_mean_tokens: true, pooling_mode_max_tokens: true }, 'mean and max'],
-    [{ pooling_mode_mean_sqrt_len_tokens: true }, 'mean_sqrt_len'],
-    [{ pooling_mode_mean_tokens: false }, 'none'],
+    [{ pooling_mode_mean_tokens: true, pooling_mode_median_tokens: true }, 'median'],
   ])('%o is refused', async (config, actual) => {
     const error = await thrown(pooled(config));
     expect(error).toBeInstanceOf(UnsupportedError);
@@ -74,7 +105,7 @@ describe('the order of modules', () => {
 
   test('a transformer, a pooling, dense layers, a normalisation', async () => {
     expect(await all(listed(TRANSFORMER, POOLING, DENSE, DENSE, NORMALIZE))).toMatchObject({
-      pooling: 'mean',
+      pooling: ['mean'],
       dense: [
         { outputs: 20, bias: true },
         { outputs: 20, bias: false },
@@ -121,24 +152,177 @@ describe('the order of modules', () => {
   );
 });
 
-describe('sentence_bert_config.json', () => {
-  const own = (config: unknown) =>
-    read({
-      'modules.json': listed(TRANSFORMER, POOLING),
-      '1_Pooling/config.json': MEAN,
-      'sentence_bert_config.json': config,
+test('a normalisation of token embeddings is refused', async () => {
+  const type = 'sentence_transformers.base.modules.normalize.Normalize';
+  const files = (config: unknown) => ({
+    'modules.json': listed(TRANSFORMER, POOLING, type),
+    '1_Pooling/config.json': MEAN,
+    '2_Normalize/config.json': config,
+  });
+  expect(await read(files({ module_input_name: 'sentence_embedding' }))).toMatchObject({ normalize: true });
+  const error = await thrown(read(files({ module_input_name: 'token_embeddings' })));
+  expect(error).toBeInstanceOf(UnsupportedError);
+  expect(error.message).toContain('token_embeddings');
+});
+
+describe('the settings of the transformer', () => {
+  const own = (files: Record<string, unknown>) =>
+    open({ 'modules.json': listed(TRANSFORMER, POOLING), '1_Pooling/config.json': MEAN, ...files }).settings;
+
+  test('a length, and lower case', async () => {
+    const config = (json: unknown) => own({ 'sentence_bert_config.json': json });
+    expect(await config({ max_seq_length: 128, do_lower_case: false })).toMatchObject({
+      maxLength: 128,
+      lowerCase: false,
     });
-
-  test('a length', async () => {
-    expect(await own({ max_seq_length: 128, do_lower_case: false })).toMatchObject({ maxLength: 128 });
-    expect(await own({ max_seq_length: null })).toMatchObject({ maxLength: undefined });
+    expect(await config({ max_seq_length: null })).toMatchObject({ maxLength: undefined });
+    expect(await config({ do_lower_case: true })).toMatchObject({ lowerCase: true });
+    for (const name of ['tokenizer_args', 'processor_kwargs']) {
+      const both = { max_seq_length: 128, [name]: { model_max_length: 64 } };
+      expect(await config(both)).toMatchObject({ maxLength: 64 });
+    }
+    expect(await own({})).toMatchObject({ maxLength: undefined, lowerCase: false });
   });
 
-  test('do_lower_case is refused', async () => {
-    const error = await thrown(own({ max_seq_length: 128, do_lower_case: true }));
-    expect(error).toBeInstanceOf(UnsupportedError);
-    expect(error.message).toContain('do_lower_case');
+  test.each(['roberta', 'distilbert', 'camembert', 'albert', 'xlm-roberta', 'xlnet'])(
+    'sentence_%s_config.json',
+    async name => {
+      expect(await own({ [`sentence_${name}_config.json`]: { max_seq_length: 4 } })).toMatchObject({ maxLength: 4 });
+    },
+  );
+
+  test('the first that is there and not empty', async () => {
+    const all = {
+      'sentence_bert_config.json': {},
+      'sentence_xlnet_config.json': { max_seq_length: 5 },
+      'sentence_distilbert_config.json': { max_seq_length: 4 },
+    };
+    expect(await own(all)).toMatchObject({ maxLength: 4 });
+    expect(await own({ ...all, 'sentence_bert_config.json': { max_seq_length: 3 } })).toMatchObject({ maxLength: 3 });
   });
+
+  test.each([5, [], { do_lower_case: 'yes' }])('malformed: %j', async config => {
+    const error = await thrown(own({ 'sentence_bert_config.json': config }));
+    expect(error).toBeInstanceOf(SourceError);
+    expect(error.message).toContain('sentence_bert_config.json');
+  });
+
+  test('of a transformer in a folder', async () => {
+    const modules = listed(TRANSFORMER, POOLING).map(module => ({ ...module, path: module.path || './0_BERT/' }));
+    const files = open({
+      'modules.json': modules,
+      '1_Pooling/config.json': MEAN,
+      'sentence_bert_config.json': { max_seq_length: 3 },
+      '0_BERT/sentence_roberta_config.json': { max_seq_length: 7 },
+    });
+    expect(await files.folder).toBe('0_BERT');
+    expect(await files.settings).toMatchObject({ maxLength: 7 });
+  });
+});
+
+describe('config_sentence_transformers.json', () => {
+  const CONFIG = 'config_sentence_transformers.json';
+  const own = (config: unknown, kind?: ModelKind) =>
+    open({ 'modules.json': listed(TRANSFORMER), ...(config === undefined ? {} : { [CONFIG]: config }) }, kind).settings;
+
+  test('prompts, their default, the similarity and the columns', async () => {
+    const config = {
+      model_type: 'SentenceTransformer',
+      prompts: { query: 'query: ', passage: 'passage: ', none: null },
+      default_prompt_name: 'query',
+      similarity_fn_name: 'dot',
+      truncate_dim: 64,
+    };
+    expect(await own(config)).toMatchObject({
+      prompts: { query: 'query: ', document: '', passage: 'passage: ', none: '' },
+      defaultPrompt: 'query',
+      similarity: 'dot',
+      truncateDim: 64,
+    });
+  });
+
+  test.each([
+    undefined,
+    {},
+    { prompts: null, default_prompt_name: null, similarity_fn_name: 'maxsim', truncate_dim: null },
+  ])('the usual: %o', async config => {
+    const usual = { prompts: { query: '', document: '' }, similarity: 'cosine' };
+    expect(await own(config)).toMatchObject({ ...usual, defaultPrompt: undefined, truncateDim: undefined });
+  });
+
+  test('of a cross-encoder', async () => {
+    const config = { model_type: 'CrossEncoder', prompts: { ask: 'ask: ' }, activation_fn: 'torch.nn.Sigmoid' };
+    const wanted = { prompts: { ask: 'ask: ' }, activation: 'torch.nn.Sigmoid' };
+    expect(await own(config, 'CrossEncoder')).toMatchObject(wanted);
+    // Of another kind of model it says nothing, as in Python.
+    expect(await own(config)).toMatchObject({ prompts: { query: '', document: '' }, activation: undefined });
+    expect(await own({ ...config, model_type: undefined }, 'CrossEncoder')).toMatchObject({ prompts: {} });
+  });
+
+  test.each([
+    { prompts: [] },
+    { prompts: { query: 5 } },
+    { default_prompt_name: 'ask' },
+    { default_prompt_name: 'toString' },
+    { truncate_dim: 0 },
+  ])('malformed: %j', async config => {
+    const error = await thrown(own(config));
+    expect(error).toBeInstanceOf(SourceError);
+    expect(error.message).toContain(CONFIG);
+  });
+
+  test('modules that are not built do not hide the prompts', async () => {
+    const files = open({ 'modules.json': listed('modeling.Own', POOLING), [CONFIG]: { prompts: { query: 'q: ' } } });
+    expect(await files.settings).toMatchObject({ prompts: { query: 'q: ' } });
+    expect(await thrown(files.modules)).toBeInstanceOf(UnsupportedError);
+  });
+});
+
+test('of a cross-encoder any module but the transformer is refused', async () => {
+  const modules = (...types: string[]) => {
+    const config = { model_type: 'CrossEncoder' };
+    const files = { 'modules.json': listed(...types), 'config_sentence_transformers.json': config };
+    return open(files, 'CrossEncoder').modules;
+  };
+  expect(await modules(TRANSFORMER)).toBeUndefined();
+  const error = await thrown(modules(TRANSFORMER, DENSE));
+  expect(error).toBeInstanceOf(UnsupportedError);
+  expect(error.actual).toBe('Transformer, Dense');
+});
+
+test('files of an embedder say nothing of a cross-encoder', async () => {
+  const files = open(
+    { 'modules.json': listed(TRANSFORMER, POOLING), 'sentence_bert_config.json': { max_seq_length: 4 } },
+    'CrossEncoder',
+  );
+  expect(await files.modules).toBeUndefined();
+  expect(await files.settings).toMatchObject({ maxLength: undefined, prompts: {} });
+});
+
+test('asks for no file that is not needed, and for each once', async () => {
+  const asked: string[] = [];
+  const files: Record<string, unknown> = {
+    'modules.json': listed(TRANSFORMER, POOLING, NORMALIZE),
+    '1_Pooling/config.json': MEAN,
+    'sentence_bert_config.json': { max_seq_length: 4 },
+  };
+  const source = {
+    name: 'counted',
+    open: async () => undefined,
+    json: async (file: string) => {
+      asked.push(file);
+      return files[file];
+    },
+  };
+  const opened = openSentence(source);
+  await Promise.all([opened.modules, opened.settings]);
+  expect(asked.sort()).toEqual([...Object.keys(files), 'config_sentence_transformers.json'].sort());
+  asked.length = 0;
+  files['modules.json'] = undefined;
+  const none = openSentence(source);
+  expect(await Promise.all([none.modules, none.folder])).toEqual([undefined, '']);
+  expect(await none.settings).toMatchObject({ prompts: { query: '', document: '' } });
+  expect(asked).toEqual(['modules.json']);
 });
 
 test.each([
@@ -147,7 +331,7 @@ test.each([
   { 'modules.json': [{ path: '' }] },
   { 'modules.json': listed(TRANSFORMER, POOLING) },
   { 'modules.json': listed(TRANSFORMER, POOLING), '1_Pooling/config.json': [] },
-  { 'modules.json': listed(TRANSFORMER, POOLING), '1_Pooling/config.json': MEAN, 'sentence_bert_config.json': 5 },
+  { 'modules.json': listed(TRANSFORMER, POOLING), '1_Pooling/config.json': { ...MEAN, include_prompt: 'no' } },
   {
     'modules.json': listed(TRANSFORMER, POOLING, DENSE),
     '1_Pooling/config.json': MEAN,

@@ -5,7 +5,7 @@ import { openSource } from '../src/checkpoint/source.ts';
 import { InputError } from '../src/errors.ts';
 import { noise, safetensors } from './checkpoint-bytes.ts';
 import { startHub } from './hub.mjs';
-import { bytesOf, environment, expectBytes, fakeCache, thrown } from './source-environment.ts';
+import { bytesOf, environment, expectBytes, fakeCache, recorder, thrown } from './source-environment.ts';
 
 const weights = safetensors({ w: { dtype: 'F32', shape: [200, 1000], bytes: noise(800_000, 1) } });
 const FILE = 'model.safetensors';
@@ -31,7 +31,10 @@ beforeEach(() => {
   for (const key of Object.keys(hub.faults)) delete hub.faults[key];
   Object.assign(hub.files, { 'org/name/config.json': CONFIG, [KEY]: weights });
 });
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
 afterAll(() => hub.stop());
 
 const offline = { fetch: () => Promise.reject(new TypeError('Failed to fetch')) };
@@ -215,6 +218,7 @@ describe('without a cache', () => {
   });
 
   test('a cache that is full, or fails to read', async () => {
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined);
     fake = fakeCache(100_000);
     expectBytes(await load(), weights);
     fake = fakeCache(1);
@@ -222,6 +226,36 @@ describe('without a cache', () => {
     expect(fake.entries.size).toBe(0);
     fake.cache.match = () => Promise.reject(new Error('broken'));
     expectBytes(await load(), weights);
+  });
+
+  test('what cannot be kept is said: an event for each file, a warning for all', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    fake = fakeCache(1);
+    const { events, progress_callback } = recorder();
+    const source = open({}, 'org/name', { progress_callback });
+    await source.json('config.json');
+    expectBytes(await bytesOf(await source.open(FILE)), weights);
+    const reason = 'QuotaExceededError: The quota has been exceeded.';
+    expect(events.filter(({ status }) => status === 'uncached')).toEqual([
+      { status: 'uncached', name: 'org/name', file: 'config.json', reason },
+      { status: 'uncached', name: 'org/name', file: FILE, reason },
+    ]);
+    expect(events.filter(({ status }) => status === 'done')).toHaveLength(2);
+    expect(warn).toHaveBeenCalledOnce();
+    expect(warn.mock.calls[0]![0]).toContain(reason);
+    warn.mockRestore();
+  });
+
+  test('a download that ends early is no failure of the cache', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const reader = (await open().open(FILE))!.stream.getReader();
+    await reader.read();
+    await reader.cancel();
+    hub.faults[KEY] = { cut: 100_000, noValidator: true };
+    await thrown(load());
+    await new Promise(resolve => setTimeout(resolve, 20));
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
   });
 
   test('a custom one that does not read the body', async () => {
@@ -232,6 +266,17 @@ describe('without a cache', () => {
     };
     expectBytes(await load({ useCustomCache: true, customCache }), weights);
     await expect(kept[0]!.arrayBuffer()).rejects.toThrow();
+  });
+
+  test('a frame in which a look at caches throws', async () => {
+    Object.defineProperty(globalThis, 'caches', {
+      configurable: true,
+      get() {
+        throw new DOMException('The operation is insecure.', 'SecurityError');
+      },
+    });
+    expectBytes(await load(), weights);
+    expect(await open().json('config.json')).toEqual({ a: 1 });
   });
 
   test('a custom one that is none', async () => {

@@ -64,6 +64,7 @@ export function fakeCache(quota = Number.POSITIVE_INFINITY) {
       });
     },
     delete: async url => entries.delete(url),
+    keys: async () => [...entries.keys()],
   };
   return { entries, cache };
 }

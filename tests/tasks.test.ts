@@ -2,13 +2,20 @@ import { describe, expect, test } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
 import { checkNames, choice, count } from '../src/tasks/arguments.ts';
 import { truncateRows } from '../src/tasks/feature-extraction.ts';
-import { candidates, type FilledMask, fillMask, fillMaskOptions, maskPlaces } from '../src/tasks/fill-mask.ts';
+import {
+  candidates,
+  type FilledMask,
+  fillMask,
+  fillMaskOptions,
+  likeliest,
+  maskPlaces,
+} from '../src/tasks/fill-mask.ts';
 import { chosen } from '../src/tasks/multiple-choice.ts';
 import { nextSentence } from '../src/tasks/next-sentence-prediction.ts';
 import { precisionOf, quantizeEmbeddings } from '../src/tasks/precision.ts';
 import { Ranking, ranked, sigmoid, softmax } from '../src/tasks/scores.ts';
-import { cosineScores } from '../src/tasks/sentence-similarity.ts';
-import { classificationOptions, classify, labelNames, shaped, textInputs } from '../src/tasks/text-classification.ts';
+import { cosineScores, similarityScores } from '../src/tasks/sentence-similarity.ts';
+import { classificationOptions, classify, shaped, textInputs } from '../src/tasks/text-classification.ts';
 import { configuredActivation, rank, rankingOptions } from '../src/tasks/text-ranking.ts';
 import { candidateLabels, entailmentIds, zeroShot, zeroShotOptions } from '../src/tasks/zero-shot-classification.ts';
 import { random } from './checkpoint-bytes.ts';
@@ -113,11 +120,6 @@ describe('text-classification', () => {
     expect(() => textInputs({ text: 'a', text_pair: 3 })).toThrow('"text_pair" of the text is wrong');
     expect(() => classificationOptions({ function_to_apply: 'tanh' as 'none' }, null, 2)).toThrow(UnsupportedError);
   });
-
-  test('labels without a name', () => {
-    expect(labelNames({ 0: 'A', 2: 'C' }, 3)).toEqual(['A', 'LABEL_1', 'C']);
-    expect(labelNames(undefined, 1)).toEqual(['LABEL_0']);
-  });
 });
 
 describe('fill-mask', () => {
@@ -161,6 +163,29 @@ describe('fill-mask', () => {
     const { ids, scores } = candidates(logits, resolve({ targets: ['a', 'b'] }));
     expect(ids).toEqual([3, 2]);
     expect(scores).toEqual([softmax(logits)[3], softmax(logits)[2]]);
+  });
+
+  test('equal logits in the order of the tokens, and by logits where the scores are equal: both vanish beside 2,000', () => {
+    const flat = [5, 2000, 5, 0, 5, 1];
+    const { ids, scores } = candidates(flat, resolve({ top_k: 6 }));
+    expect(ids).toEqual([1, 0, 2, 4, 5, 3]);
+    expect(scores).toEqual([1, 0, 0, 0, 0, 0]);
+    expect(likeliest([0, 5, 1, 5], 3, logit => Math.exp(logit - 2000), [7, 3, 1, 9]).ids).toEqual([3, 9, 1]);
+  });
+
+  test('the whole of a large vocabulary, sorted in a moment', () => {
+    // Quarters: many are equal.
+    const next = random(5);
+    const large = Float32Array.from({ length: 250_002 }, () => Math.round(40 * next()) / 4);
+    const began = performance.now();
+    const { ids, scores } = candidates(large, { topK: large.length });
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(new Set(ids).size).toBe(large.length);
+    for (let i = 1; i < ids.length; i++) {
+      const [a, b] = [large[ids[i - 1]!]!, large[ids[i]!]!];
+      if (!(a > b || (a === b && ids[i - 1]! < ids[i]!))) throw new Error(`place ${i}`);
+    }
+    expect(scores.reduce((sum, score) => sum + score, 0)).toBeCloseTo(1, 9);
   });
 
   test('more asked for than there are', () => {
@@ -268,8 +293,27 @@ describe('text-ranking', () => {
     [{ sbert_ce_default_activation_function: null }, undefined],
     [{ sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Sigmoid', version: '4.0' } }, 'sigmoid'],
     [{ sentence_transformers: { version: '4.0' }, sbert_ce_default_activation_function: 'torch.nn.Identity' }, 'none'],
+    // Null in the newer place is none, whatever the older one says.
+    [
+      { sentence_transformers: { activation_fn: null }, sbert_ce_default_activation_function: 'torch.nn.Identity' },
+      undefined,
+    ],
+    // What is not torch's is passed over.
+    [{ sbert_ce_default_activation_function: 'own.Identity' }, undefined],
+    [{ sentence_transformers: null }, undefined],
   ])('%j', (config, activation) => {
     expect(configuredActivation(config)).toBe(activation);
+  });
+
+  test('config_sentence_transformers.json goes before config.json', () => {
+    const older = { sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Sigmoid' } };
+    expect(configuredActivation(older, 'torch.nn.modules.linear.Identity')).toBe('none');
+    expect(configuredActivation(older, 'own.Identity')).toBe('sigmoid');
+    expect(configuredActivation({}, 'torch.nn.modules.activation.Sigmoid')).toBe('sigmoid');
+    expect(() => configuredActivation({}, 'torch.nn.Tanh')).toThrow(
+      'the activation that config_sentence_transformers.json names is not supported',
+    );
+    expect(rankingOptions({ activation: 'sigmoid' }, {}, 1, 2, 'torch.nn.Tanh').activation).toBe('sigmoid');
   });
 
   test('errors', () => {
@@ -300,6 +344,15 @@ test('sentence-similarity', () => {
   [1, 0, -1, 0].forEach((value, i) => {
     expect(scores[i]).toBeCloseTo(value, 12);
   });
+});
+
+test('sentence-similarity by another measure', () => {
+  const scores = (name: Parameters<typeof similarityScores>[2]) =>
+    similarityScores(Float32Array.of(3, 4), Float32Array.of(6, 8, 0, 0), name);
+  expect(scores('cosine')).toEqual([1, 0]);
+  expect(scores('dot')).toEqual([50, 0]);
+  expect(scores('euclidean')).toEqual([-5, -5]);
+  expect(scores('manhattan')).toEqual([-7, -7]);
 });
 
 describe('feature-extraction', () => {

@@ -6,6 +6,9 @@ import {
   type Classification,
   type Entity,
   type FilledMask,
+  isSupported,
+  type MemoryFootprint,
+  ModelRegistry,
   pipeline,
   type RankedDocument,
   type Tensor,
@@ -18,6 +21,17 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 
 type Cut<T> = T & { readonly truncated: boolean };
 type Cuts<T> = T & { readonly truncated: readonly boolean[] };
 const is = <_ extends true>(): void => undefined;
+
+export async function support(id: string): Promise<string | undefined> {
+  const { ok, adapter, software, reason, next } = await isSupported();
+  if (!ok) return `${reason} ${next}`;
+  const { model } = await pipeline('feature-extraction', id);
+  const heard = ({ detail }: CustomEvent<{ adapter: string }>) => detail.adapter.length;
+  model.addEventListener('restored', heard);
+  model.addEventListener('devicelost', ({ detail }) => detail.reason.length + detail.message.length, { once: true });
+  model.removeEventListener('restored', heard);
+  return software ? undefined : adapter;
+}
 
 export async function pipelines(id: string): Promise<void> {
   const extractor = await pipeline('feature-extraction', id, { device: 'webgpu', dtype: 'fp32' });
@@ -102,6 +116,8 @@ export async function shapes(id: string, some: string | readonly string[], k: nu
   (await ner('x')).truncated satisfies boolean;
   (await ner(['x', 'y']))[0]![0]!.start satisfies number;
   (await ner(['x', 'y']))[0]!.truncated satisfies boolean;
+  (await ner(['x', 'y'], { is_split_into_words: true, delimiter: '' }))[0]![0]!.start satisfies number;
+  (await ner([['x'], ['y']], { is_split_into_words: true }))[0]!.truncated satisfies boolean;
   const groups = await ner(some);
   is<Same<typeof groups, Cut<Entity[]> | Cut<Entity[]>[]>>();
 
@@ -139,6 +155,18 @@ export async function models(id: string): Promise<void> {
     output_hidden_states: true,
   });
   is<Same<typeof logits, Tensor>>();
+  tokenizer('a', { padding: true, pad_to_multiple_of: 8, split_special_tokens: true }).word_ids(0) satisfies (
+    | number
+    | null
+  )[];
+  tokenizer([['a', 'b']], { is_split_into_words: true, return_tensor: false }).input_ids[0]![0] satisfies
+    | number
+    | undefined;
+  tokenizer(['a', 'b'], { is_split_into_words: true, return_tensor: false }).input_ids[0] satisfies number | undefined;
+  // @ts-expect-error: there is no such option
+  tokenizer('a', { max_lenght: 8 });
+  // @ts-expect-error: words are a list
+  tokenizer([['a']]);
   is<Same<typeof attentions, Tensor[] | undefined>>();
   is<Same<typeof hidden_states, Tensor[] | undefined>>();
   const reader = await AutoModelForQuestionAnswering.from_pretrained(id);
@@ -147,4 +175,19 @@ export async function models(id: string): Promise<void> {
   // @ts-expect-error: this model has no logits
   spans.logits;
   await model.dispose();
+}
+
+export async function registry(id: string): Promise<void> {
+  const { files, allCached } = await ModelRegistry.is_pipeline_cached_files('feature-extraction', id, {
+    revision: 'v1',
+  });
+  is<Same<typeof files, { file: string; cached: boolean }[]>>();
+  is<Same<typeof allCached, boolean>>();
+  const { filesDeleted } = await ModelRegistry.clear_cache(id);
+  is<Same<typeof filesDeleted, number>>();
+  const footprint = await ModelRegistry.get_pipeline_memory_footprint('ner', id);
+  is<Same<typeof footprint, MemoryFootprint>>();
+  const { exists, size, contentType, fromCache } = await ModelRegistry.get_file_metadata(id, 'config.json');
+  is<Same<[typeof exists, typeof size], [boolean, number | undefined]>>();
+  is<Same<[typeof contentType, typeof fromCache], [string | undefined, boolean | undefined]>>();
 }

@@ -1,4 +1,6 @@
-import { type CaseInfo, cases, run } from '../harness.ts';
+import { claimEverywhere } from '../gpu-limits.ts';
+import { takeExcesses } from '../gpu-watch.ts';
+import { type CaseInfo, cases, type Outcome, run } from '../harness.ts';
 
 /** What the Node side reaches the page's suite by. */
 export interface SuitePage {
@@ -12,10 +14,23 @@ declare global {
   var suiteError: string | undefined;
 }
 
-const name = new URLSearchParams(location.search).get('suite') ?? '';
+const asked = new URLSearchParams(location.search);
+const name = asked.get('suite') ?? '';
+const limits = asked.get('limits');
+if (limits === 'default' || limits === 'small') claimEverywhere(limits);
+
+/** A case that goes beyond what its device was asked for has failed, whether or not the device minds. */
+async function runWithin(which: string): Promise<Outcome> {
+  takeExcesses();
+  const outcome = await run(which);
+  const excesses = takeExcesses();
+  if (!outcome.ok || excesses.length === 0) return outcome;
+  return { ...outcome, ok: false, error: `beyond the limits of its device:\n${excesses.slice(0, 10).join('\n')}` };
+}
+
 try {
   await import(/* @vite-ignore */ `../suites/${name}.ts`);
-  globalThis.suite = { cases, run };
+  globalThis.suite = { cases, run: runWithin };
 } catch (error) {
   globalThis.suiteError = `e2e/suites/${name}.ts: ${error instanceof Error ? `${error.message}\n${error.stack}` : error}`;
 }

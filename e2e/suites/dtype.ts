@@ -2,7 +2,7 @@ import type { FeatureExtractionPipeline, Tensor } from '../../src/index.ts';
 import { edited, readTensors, valuesOf } from '../checkpoint-edit.ts';
 import { type Expected, type FixtureCase, loadAs, type Outputs, sharedDevice } from '../fixtures.ts';
 import { liveBytes } from '../gpu-watch.ts';
-import { check, expect, expectEqual } from '../harness.ts';
+import { check, expect, expectEqual, expectSameBits } from '../harness.ts';
 import { BERT, fetchJson, library, MINILM, ownDevice } from '../library.ts';
 import { half } from '../packed.ts';
 
@@ -45,7 +45,7 @@ for (const [dtype, { least, share }] of Object.entries(HELD)) {
     expect(worst >= least, `the least cosine is ${worst}`);
     for (const i of [0, 6, 13]) {
       const alone = await extractor(texts[i]!, MEAN);
-      expectEqual([...(alone.data as Float32Array)], rows[i], `bits of text ${i}, alone and in the batch`);
+      expectSameBits([...(alone.data as Float32Array)], rows[i], `bits of text ${i}, alone and in the batch`);
     }
     const { weights, activations } = await extractor.model.bytes();
     // The file's float32 tensors, less its integers.
@@ -129,17 +129,17 @@ for (const stored of ['F16', 'BF16'] as const) {
     const files = await twins(stored);
     expectEqual(readTensors(files.narrow['model.safetensors']!)['embeddings.LayerNorm.bias']!.dtype, stored, 'dtype');
     const device = await sharedDevice();
-    const found: Record<string, number[]> = {};
+    const found: Record<string, Tensor> = {};
     for (const dtype of ['fp32', 'fp16', 'q8']) {
       for (const [name, source] of Object.entries(files)) {
         const model = await library.AutoModel.from_pretrained(source, { dtype, device });
         const { last_hidden_state } = await model({ input_ids: [[2, 5, 7, 11, 3]] });
-        found[`${name} ${dtype}`] = [...(last_hidden_state.data as Float32Array)];
+        found[`${name} ${dtype}`] = last_hidden_state;
         await model.dispose();
       }
-      expectEqual(found[`narrow ${dtype}`], found[`wide ${dtype}`], dtype);
+      expectSameBits(found[`narrow ${dtype}`], found[`wide ${dtype}`], dtype);
     }
     // Halves are kept as they are.
-    if (stored === 'F16') expectEqual(found['narrow fp16'], found['narrow fp32'], 'fp16 and fp32');
+    if (stored === 'F16') expectSameBits(found['narrow fp16'], found['narrow fp32'], 'fp16 and fp32');
   });
 }

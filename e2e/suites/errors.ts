@@ -237,14 +237,15 @@ check('load: no tokenizer.json', async () => {
   await new Promise(resolve => setTimeout(resolve, 50));
   expectEqual(liveBuffers(device).count, before, 'buffers on the device');
 });
-check('load: a tokenizer with more tokens than the model', async () => {
+check('a tokenizer with more tokens than the model: refused where such a token occurs', async () => {
   const device = await shared();
-  const before = liveBuffers(device).count;
   const { 'tokenizer.json': tokenizer } = await fetchFiles(BERT);
-  const files = { ...good, 'tokenizer.json': tokenizer! };
-  const error = await expectThrows(() => pipeline('feature-extraction', files, { device }), 'pipeline');
-  expectKind(error, InputError, ['640', '11']);
-  expectEqual(liveBuffers(device).count, before, 'buffers on the device');
+  const extractor = await pipeline('feature-extraction', { ...good, 'tokenizer.json': tokenizer! }, { device });
+  const error = await expectThrows(() => extractor('The fox'), 'a token without an embedding');
+  expectKind(error, InputError, ['no embedding for the token "', '640 tokens', 'below 11']);
+  // Nothing but [CLS] and [SEP], which the model has.
+  expectEqual((await extractor('')).dims, [1, 2, shape.hidden_size], 'the next call');
+  await extractor.dispose();
 });
 check('load: a tokenizer.json that is none', async () => {
   const device = await shared();

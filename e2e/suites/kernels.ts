@@ -2,14 +2,15 @@ import type { Activation } from '../../shaders/activation.ts';
 import { attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
-import { type Caps, padded } from '../../shaders/kernel.ts';
+import { inspect, NO_HALF, NOT_FINITE } from '../../shaders/inspect.ts';
+import { type Caps, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
-import { POOLINGS, type Pooling, pool } from '../../shaders/pool.ts';
+import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
 import { linearKernel, tilingsFor } from '../../src/plan/choose.ts';
@@ -28,7 +29,7 @@ const ROWS = [1, 7, 63, 65, 257];
 const TIERS: Record<string, (real: Caps) => Caps> = {
   swiftshader: caps => ({ ...caps, adapter: 'swiftshader', textures: 'sampled' }),
   llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', textures: 'storage', subgroup: 0 }),
-  gpu: caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: undefined }),
+  gpu: caps => ({ ...caps, adapter: 'gpu', textures: undefined }),
   'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128, textures: undefined }),
 };
 
@@ -236,7 +237,7 @@ for (const tier of Object.keys(TIERS)) {
             context: { floats: T * H * padded(D) },
             ...(probabilities && { probabilities: { floats: H * batch.sizes.pairs } }),
           },
-          { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D) },
+          { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D), ...WHOLE_GRID },
         );
         const expected = reference.attention(qkv, lengths, { H, D });
         const worst = expectClose(unpadRows(context!, D), expected.context, { label: 'context', absolute: 1e-5 });
@@ -276,12 +277,12 @@ check('attention with a relative bias', async () => {
         context: { floats: T * H * D },
         probabilities: { floats: H * batch.sizes.pairs },
       },
-      { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D) },
+      { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D), ...WHOLE_GRID },
     );
     const expected = reference.attention(qkv, lengths, {
       H,
       D,
-      bias: (distance, head) => bias[buckets[Math.max(-128, Math.min(128, 2 * distance)) + 128]! * H + head]!,
+      bias: (distance, head) => bias[reference.relativeBucket(2 * distance, 32) * H + head]!,
     });
     expectClose(context!, expected.context, { label: `context (${tier})`, absolute: 1e-5 });
     expectClose(probabilities!, expected.probabilities, { label: `probabilities (${tier})`, absolute: 2e-6 });
@@ -342,7 +343,7 @@ for (const [V, k] of [
     const { y } = await dispatch(
       topK({ columns: V, k }),
       { x: padRows(x, V), y: { floats: R * padded(2 * k + 2) } },
-      { rows: R },
+      { rows: R, ...WHOLE_GRID },
       { fill: 0 },
     );
     const rows = unpadRows(y!, 2 * k + 2);
@@ -359,29 +360,52 @@ for (const [V, k] of [
   });
 }
 
-for (const pooling of Object.keys(POOLINGS) as Pooling[]) {
+const POOLS: Pooling[][] = [
+  ...(Object.keys(POOLINGS) as Pooling[]).map(pooling => [pooling]),
+  ['cls', 'mean', 'max'],
+  ['weighted', 'last'],
+  ['max', 'mean_sqrt', 'cls', 'weighted', 'last', 'mean'],
+];
+
+for (const pooling of POOLS) {
   for (const normalize of [false, true]) {
-    check(`pool ${pooling}${normalize ? ', normalised' : ''}`, async () => {
+    check(`pool ${pooling.join(' and ')}${normalize ? ', normalised' : ''}`, async () => {
       const lengths = [1, 7, 63, 65, 257];
       const T = lengths.reduce((a, b) => a + b);
-      for (const [C, kept] of [
-        [384, 384],
-        [50, 50],
-        [48, 31],
-      ] as const) {
-        const x = random(C)(T * C);
-        const rows = lengths.map(L => ({ ids: new Array(L).fill(0) as number[] }));
-        const batch = packBatch(
-          rows.map(({ ids }) => ({ ids, positions: ids, types: ids })),
-          16,
-        );
-        const { y } = await dispatch(
-          pool({ columns: C, kept }),
-          { sequences: batch.sequences, x: padRows(x, C), y: { floats: lengths.length * padded(kept) } },
-          { sequences: lengths.length, pooling: POOLINGS[pooling], normalize: Number(normalize), floor: 1e-12 },
-        );
-        const expected = reference.pool(x, lengths, { C, kept, pooling, normalize });
-        expectClose(unpadRows(y!, kept), expected, { label: `${C}>${kept}`, absolute: 2e-6 });
+      const several = pooling.length;
+      for (const [C, kept] of several > 1
+        ? [
+            [384, 384 * several],
+            [50, 50 * several],
+            [7, 7 * several],
+          ]
+        : [
+            [384, 384],
+            [50, 50],
+            [48, 31],
+          ]) {
+        const x = random(C!)(T * C!);
+        // Nothing left out; some tokens, all of them, and more than there are.
+        for (const unpooled of [
+          [0, 0, 0, 0, 0],
+          [0, 3, 63, 70, 5],
+        ]) {
+          const ids = lengths.map(L => new Array<number>(L).fill(0));
+          const batch = packBatch(
+            ids.map((row, i) => ({ ids: row, positions: row, types: row, unpooled: unpooled[i] })),
+            16,
+          );
+          const { y } = await dispatch(
+            pool({ columns: C!, poolings: several, kept: kept! }),
+            { sequences: batch.sequences, x: padRows(x, C!), y: { floats: lengths.length * padded(kept!) } },
+            { sequences: lengths.length, pooling: packPoolings(pooling), normalize: Number(normalize), floor: 1e-12 },
+          );
+          const expected = reference.pool(x, lengths, { C: C!, kept: kept!, pooling, normalize, unpooled });
+          // A mean by the root of n is a mean times as much.
+          const scale = pooling.includes('mean_sqrt') && !normalize ? 16 : 1;
+          const label = `${C}>${kept} without ${unpooled}`;
+          expectClose(unpadRows(y!, kept!), expected, { label, absolute: 2e-6 * scale });
+        }
       }
     });
   }
@@ -425,6 +449,54 @@ for (const stored of ['F32', 'F16', 'BF16'] as StoredType[]) {
     expectClose(found, expected, { label: stored });
   });
 }
+
+check('inspect: the first number of every kind, wherever it stands', async () => {
+  const found = async (x: Float32Array<ArrayBuffer>, limit: number) => {
+    const out = await dispatch(
+      inspect(),
+      { x, found: new Uint32Array(8) },
+      { count: x.length / 4, base: 1000, slot: 1, limit },
+    );
+    const words = [...new Uint32Array(out.found!.buffer)];
+    expect(
+      words.slice(0, 4).every(word => word === 0),
+      'another slot',
+    );
+    return words.slice(4).map(word => (word === 0 ? -1 : (~word >>> 0) - 1000));
+  };
+  for (const count of [4, 36, 2048, 2052, 5000]) {
+    const x = random(count)(count, 1e4);
+    expect(`${await found(x, NOT_FINITE)}` === '-1,-1,-1,-1', 'finite numbers');
+    for (const [kind, value] of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -65520].entries()) {
+      for (const at of [0, Math.floor(count / 3), count - 1]) {
+        const spoilt = x.slice();
+        spoilt[at] = value;
+        spoilt[count - 1] = value;
+        const wanted = [-1, -1, -1, -1];
+        wanted[kind] = at;
+        expect(`${await found(spoilt, NO_HALF)}` === `${wanted}`, `${value} at ${at} of ${count}`);
+      }
+    }
+    expect(
+      `${await found(
+        x.map(v => v + 65519 - v),
+        NO_HALF,
+      )}` === '-1,-1,-1,-1',
+      'what rounds to a half',
+    );
+  }
+});
+
+check('quantize: a group with a number that is not finite has a scale of NaN, its neighbours their own', async () => {
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    const x = random(9)(256);
+    x[70] = value;
+    const { y } = await dispatch(quantize({ columns: 128 }), { x, y: { floats: 68 } }, { rows: 2 });
+    const scales = [16, 33, 50, 67].map(at => y![at]!);
+    expect(`${scales.map(Number.isFinite)}` === 'true,false,true,true', `scales ${scales}`);
+    expect(Number.isNaN(scales[1]), `a scale of ${scales[1]}`);
+  }
+});
 
 check('halve: every number becomes a half beside it, what is too large the largest', async () => {
   const x = random(1)(1000, 40);

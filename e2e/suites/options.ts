@@ -6,7 +6,7 @@ import { edited, floats } from '../checkpoint-edit.ts';
 import { random } from '../dispatch.ts';
 import { type Expected, sharedDevice } from '../fixtures.ts';
 import { liveBuffers, takeCounts } from '../gpu-watch.ts';
-import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
+import { check, expect, expectClose, expectEqual, expectSameBits, expectThrows } from '../harness.ts';
 import { fetchFiles, fetchJson, library, ownDevice } from '../library.ts';
 
 /** Options of feature-extraction and of the models, against the plain outputs of the encoder. */
@@ -73,7 +73,7 @@ check('feature-extraction: pooling, normalize, truncate_dim, precision', async (
   }
   const quantized = await call({ pooling: 'mean', normalize: true, quantize: true });
   const binary = await call({ pooling: 'mean', normalize: true, precision: 'binary' });
-  expectEqual([quantized.type, rowsOf(quantized)], [binary.type, rowsOf(binary)], 'quantize: true');
+  expectSameBits(quantized, binary, 'quantize: true');
   await pipe.dispose();
 });
 
@@ -233,10 +233,10 @@ check(
     const whole = [file('1_Pooling/config.json', '{"embedding_dimension": 48, "pooling_mode": "max"}'), ...files];
     const pipe = await load('feature-extraction', whole);
     const wanted = await pipe(TEXTS, { pooling: 'max' });
-    expectEqual((await pipe(TEXTS, { pooling: 'model' })).tolist(), wanted.tolist(), 'what the modules say');
+    expectSameBits(await pipe(TEXTS, { pooling: 'model' }), wanted, 'what the modules say');
     await pipe.dispose();
     const lacking = await load('feature-extraction', files);
-    expectEqual((await lacking(TEXTS, { pooling: 'max' })).tolist(), wanted.tolist(), 'without the file of a module');
+    expectSameBits(await lacking(TEXTS, { pooling: 'max' }), wanted, 'without the file of a module');
     const error = await expectThrows(
       () => lacking(TEXTS, { pooling: 'model' }),
       'the modules of a file that is not there',
@@ -256,7 +256,7 @@ check('models on one device: each kernel compiled once, and none lost with the f
   await first.dispose();
   await second(TEXTS);
   const third = await library.pipeline('text-classification', url('bert-sequence'), { device });
-  expectEqual(await third('a'), before, 'the answer after another model was disposed');
+  expectSameBits(await third('a'), before, 'the answer after another model was disposed');
   await second.dispose();
   await third.dispose();
   expectEqual(liveBuffers(device).count, 0, 'buffers left');

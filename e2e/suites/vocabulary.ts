@@ -2,6 +2,7 @@ import type { Tensor } from '../../src/index.ts';
 import { descending, load, softmax, url } from '../answers.ts';
 import { edited, floats, readTensors, valuesOf } from '../checkpoint-edit.ts';
 import { compareRow, type Expected, loadAs, type Outputs } from '../fixtures.ts';
+import { restrict } from '../gpu-limits.ts';
 import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
 import { fetchFiles, fetchJson, library, once, ownDevice } from '../library.ts';
 
@@ -92,14 +93,9 @@ check('fill-mask: several masks, many candidates, targets, and nothing but these
   }
 });
 
-/** A device that says that its bindings are small. */
-async function smallDevice(maxStorageBufferBindingSize: number): Promise<GPUDevice> {
-  const device = await ownDevice();
-  const limits: Record<string, number> = {};
-  for (const name in device.limits) limits[name] = device.limits[name as keyof GPUSupportedLimits] as number;
-  Object.defineProperty(device, 'limits', { value: { ...limits, maxStorageBufferBindingSize } });
-  return device;
-}
+/** A device whose buffers and bindings are small: it says so, and refuses larger ones. */
+const smallDevice = async (bytes: number): Promise<GPUDevice> =>
+  restrict(await ownDevice(), { maxStorageBufferBindingSize: bytes, maxBufferSize: 4 * bytes });
 
 check('a call that is too large for the device is refused, and the next one works', async () => {
   // Queries, keys and values of 64 tokens are 36,864 bytes.
@@ -185,4 +181,27 @@ check('an untied decoder', async () => {
     expectClose(logits.slice(0, row).data as Float32Array, wanted, { label: `row ${row}`, absolute: 2e-4 });
   });
   await model.dispose();
+});
+
+check('one tensor for the word table and the decoder, under the name of the latter: the same bits', async () => {
+  const { AutoModelForMaskedLM, AutoTokenizer } = library;
+  const KEPT = [
+    ['roberta-masked-lm', 'roberta', 'lm_head.decoder.weight'],
+    ['mpnet-masked-lm', 'mpnet', 'lm_head.decoder.weight'],
+    ['albert-masked-lm', 'albert', 'predictions.decoder.weight'],
+  ] as const;
+  for (const [name, top, kept] of KEPT) {
+    const files = await edited(url(name), {
+      tensors: all => {
+        const table = `${top}.embeddings.word_embeddings.weight`;
+        all[kept] = all[table]!;
+        delete all[table];
+      },
+    });
+    const [plain, shared] = await Promise.all([url(name), files].map(at => AutoModelForMaskedLM.from_pretrained(at)));
+    const inputs = (await AutoTokenizer.from_pretrained(url(name)))('Paris is the capital of France.');
+    const [wanted, got] = await Promise.all([plain!(inputs), shared!(inputs)]);
+    expectEqual([...got.logits.data], [...wanted.logits.data], `logits of ${name}`);
+    await Promise.all([plain!.dispose(), shared!.dispose()]);
+  }
 });

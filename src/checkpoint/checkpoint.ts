@@ -1,7 +1,7 @@
 import { CheckpointError, SourceError } from '../errors.ts';
 import { ByteReader, joined } from './byte-reader.ts';
 import { damaged, headerLength, parseHeader, wrongLength } from './safetensors.ts';
-import { checkShards, parseShardIndex, type ShardIndex } from './shard-index.ts';
+import { checkShards, parseShardIndex, SHARDS, type ShardIndex } from './shard-index.ts';
 import type { Checkpoint, ModelSource, TensorChunk, TensorInfo } from './types.ts';
 
 const SINGLE = 'model.safetensors';
@@ -29,6 +29,7 @@ interface Shard {
   header: Uint8Array;
   /** In file order. */
   tensors: TensorInfo[];
+  metadata: Readonly<Record<string, string>> | undefined;
   /** Of the whole file. */
   byteLength: number;
 }
@@ -72,8 +73,8 @@ export async function openCheckpoint(
     const json = await reader.exactly(length);
     check();
     if (json.length < length) throw wrongLength(file, reader.received, 8 + length);
-    const { tensors, dataLength } = parseHeader(json, file, opened.size);
-    return { file, reader, header: joined([prefix, json]), tensors, byteLength: 8 + length + dataLength };
+    const { tensors, metadata, dataLength } = parseHeader(json, file, opened.size);
+    return { file, reader, header: joined([prefix, json]), tensors, metadata, byteLength: 8 + length + dataLength };
   }
 
   async function* chunks(): AsyncGenerator<TensorChunk> {
@@ -86,7 +87,8 @@ export async function openCheckpoint(
         if (i >= HELD_STREAMS) {
           const { header, ...now } = (await openShard(shard.file))!;
           if (header.length !== shard.header.length || header.some((byte, at) => byte !== shard.header[at])) {
-            throw damaged(shard.file, `${shard.file} changed while the model was being loaded`);
+            const what = `${shard.file} changed while the model was being loaded`;
+            throw damaged(shard.file, what, { next: 'Load the model again.' });
           }
           reader = now.reader;
         }
@@ -119,13 +121,19 @@ export async function openCheckpoint(
       const other = tensors.get(tensor.name);
       if (other !== undefined) {
         const what = `tensor "${tensor.name}" stands in both ${other.file} and ${tensor.file}`;
-        throw damaged(tensor.file, what, undefined, undefined, tensor.name);
+        throw damaged(tensor.file, what, { next: SHARDS, tensor: tensor.name });
       }
       tensors.set(tensor.name, tensor);
     }
     if (index !== undefined) checkShards(index, tensors, INDEX);
     signal?.throwIfAborted();
-    return { tensors, byteLength: shards.reduce((sum, shard) => sum + shard.byteLength, 0), chunks, cancel };
+    const leftOut = new Map(
+      shards
+        .flatMap(({ metadata }) => Object.entries(metadata ?? {}))
+        .filter(([name, kept]) => !tensors.has(name) && tensors.has(kept)),
+    );
+    const byteLength = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
+    return { tensors, leftOut, byteLength, chunks, cancel };
   } catch (error) {
     await cancel();
     signal?.throwIfAborted();
@@ -137,9 +145,11 @@ async function requireIndex(source: ModelSource): Promise<unknown> {
   const index = await source.json(INDEX, { optional: true });
   if (index !== undefined) return index;
   // What stands in the place of the weights, if anything: a web page or a Git LFS pointer is worth naming.
-  await source.open(SINGLE).catch(error => {
+  const opened = await source.open(SINGLE).catch(error => {
     if (error instanceof SourceError && error.status !== 404) throw error;
   });
+  // It came in the meantime: nobody reads it.
+  await opened?.stream.cancel();
   throw new SourceError({
     file: SINGLE,
     what: `${source.name} has no weights that can be read`,

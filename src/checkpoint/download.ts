@@ -1,5 +1,6 @@
 import { SourceError } from '../errors.ts';
 import { piecesOf } from './byte-reader.ts';
+import { type Clock, isPassing, MOST_ATTEMPTS, mayReconnect, Patience } from './retry.ts';
 
 /** What all requests for one file share. */
 export interface Connection {
@@ -7,10 +8,10 @@ export interface Connection {
   file: string;
   fetch: (input: string, init?: RequestInit) => Promise<Response>;
   signal: AbortSignal;
+  clock: Clock;
 }
 
 const RETRIES = 3;
-const FIRST_PAUSE_MS = 250;
 
 /** The size of a body; undefined where the server does not say, or says that of the compressed bytes. */
 export function sizeOf({ headers }: Response): number | undefined {
@@ -24,17 +25,57 @@ export function validatorOf({ headers }: Response): string | undefined {
   return headers.get('etag') ?? headers.get('last-modified') ?? undefined;
 }
 
-/** @throws SourceError where the server cannot be reached */
-export async function request({ url, file, fetch, signal }: Connection, headers: HeadersInit = {}): Promise<Response> {
-  try {
-    return await fetch(url, { signal, headers });
-  } catch (cause) {
-    signal.throwIfAborted();
+/** An answer, and how often it was asked for, in words; these are empty where it came at once. */
+export interface Answer {
+  response: Response;
+  effort: string;
+}
+
+/** Asks once. Rejects as `fetch` does, or with the signal's reason. */
+async function ask({ url, fetch, signal }: Connection, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, { ...init, signal });
+  // A fetch of the caller's may know no signal.
+  if (signal.aborted) await response.body?.cancel().catch(() => undefined);
+  signal.throwIfAborted();
+  return response;
+}
+
+/** After what it is asked again: nothing; a passing trouble that the server tells of; or that it cannot be reached, too. */
+export type Retries = 'none' | 'answers' | 'all';
+
+/**
+ * Asks again, after a pause, where the connection drops or the answer is a passing trouble of the server's (see retry.ts). Where
+ * that stays, the answer is the last one.
+ * @throws SourceError where the server cannot be reached
+ */
+export async function request(
+  connection: Connection,
+  { retries, ...init }: RequestInit & { retries: Retries },
+): Promise<Answer> {
+  const { url, file, signal, clock } = connection;
+  const patience = new Patience(clock, retries === 'none' ? 1 : MOST_ATTEMPTS);
+  for (;;) {
+    let response: Response | undefined;
+    let cause: unknown;
+    try {
+      response = await ask(connection, init);
+    } catch (error) {
+      signal.throwIfAborted();
+      cause = error;
+    }
+    if (response ? isPassing(response) : retries === 'all' && mayReconnect()) {
+      // Its headers have said all.
+      await response?.body?.cancel().catch(() => undefined);
+      if (await patience.pause(signal, response)) continue;
+    }
+    const effort = String(patience);
+    if (response) return { response, effort };
+    const why = cause instanceof Error ? cause.message : String(cause);
     throw new SourceError({
       file,
       url,
       what: `${file} could not be loaded: ${url} cannot be reached`,
-      actual: cause instanceof Error ? cause.message : String(cause),
+      actual: effort ? `${why} (${effort})` : why,
       next: 'Check the connection, the address, and that the server allows this page (CORS).',
       cause,
     });
@@ -42,8 +83,8 @@ export async function request({ url, file, fetch, signal }: Connection, headers:
 }
 
 /**
- * The body of `response` from its first byte to its last, in pieces as `piecesOf` gives them. Where it breaks off, the rest is asked for again, up to three
- * times, and taken only if the server proves by ETag or Last-Modified that the file is still the same.
+ * The body of `response` from its first byte to its last, in pieces as `piecesOf` gives them. Where it breaks off, the rest is
+ * asked for again, up to three times, and taken only if the server proves by ETag or Last-Modified that the file is still the same.
  *
  * The requests carry no If-Range, which would cost a preflight at another origin: the answer's own ETag is compared.
  * @param discard given where `response` is a kept copy, which is removed when it turns out to be damaged
@@ -54,7 +95,8 @@ export async function* download(
   connection: Connection,
   discard?: () => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
-  const { url, file, signal } = connection;
+  const { url, file, signal, clock } = connection;
+  const patience = new Patience(clock, RETRIES + 1);
   const size = sizeOf(response);
   const validator = validatorOf(response);
   let answer = response;
@@ -64,7 +106,7 @@ export async function* download(
     let end: string | undefined;
     let failure: unknown;
     try {
-      if (retry > 0) answer = await request(connection, loaded > 0 ? { range: `bytes=${loaded}-` } : {});
+      if (retry > 0) answer = await ask(connection, loaded > 0 ? { headers: { range: `bytes=${loaded}-` } } : {});
       const { body, ok, status, headers } = answer;
       const [, start = loaded] = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '') ?? [];
       // A server that knows no ranges sends all of it again.
@@ -92,28 +134,22 @@ export async function* download(
     // Of an answer that has not been read; otherwise it is over.
     await answer.body?.cancel().catch(() => undefined);
     if (retry === 0) await discard?.();
-    if (retry === RETRIES) end ??= 'the connection broke';
     if (loaded > 0 && validator === undefined) end ??= 'the connection broke, and the server gives no ETag to go on by';
+    // After a damaged copy the server is asked at once.
+    const isAtOnce = discard !== undefined && retry === 0;
+    if (!end && (retry === RETRIES || !(isAtOnce || (await patience.pause(signal, answer)))))
+      end = 'the connection broke';
     if (end) {
+      const effort = String(patience);
       throw new SourceError({
         file,
         url,
         what: `${file} could not be loaded whole from ${url}, ${end}`,
-        actual: `${loaded} bytes`,
+        actual: `${loaded} bytes${effort && ` (${effort})`}`,
         expected: `${size ?? 'more'}`,
         next: 'Load the model again.',
         cause: failure,
       });
     }
-    if (!discard || retry > 0) await pause(FIRST_PAUSE_MS * 2 ** retry, signal);
   }
-}
-
-/** Rejects with the signal's reason. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise(resolve => {
-    setTimeout(resolve, ms);
-    signal.addEventListener('abort', resolve, { once: true });
-  });
-  signal.throwIfAborted();
 }

@@ -1,9 +1,11 @@
-/** What the library needs of a cache: the Cache API's `match` and `put`, and `delete` where it can. */
+/** What the library needs of a cache: the Cache API's `match` and `put`, and `delete` and `keys` where it can. */
 export interface ModelCache {
   match(url: string): Promise<Response | undefined>;
   /** Must reject, and keep nothing, when the response's body ends in an error. */
   put(url: string, response: Response): Promise<void>;
   delete?(url: string): Promise<boolean>;
+  /** The URLs of all entries: ModelRegistry lists them. */
+  keys?(): Promise<readonly (string | { readonly url: string })[]>;
 }
 
 /** Settings of the public `env` object, named as in transformers.js. */

@@ -1,8 +1,10 @@
 import { InputError, wrong } from '../errors.ts';
 import { isText } from '../fields.ts';
+import { globalOf } from '../globals.ts';
+import { isCommit } from './commit.ts';
 import { type Environment, hasFileSystem } from './environment.ts';
 import { directoryStore, type FileStore, memoryStore } from './store.ts';
-import { webStore } from './web-store.ts';
+import { type WebPlace, type WebSettings, webStore } from './web-store.ts';
 
 /** A file given from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
 export type LocalFile = File | { name: string; blob: Blob };
@@ -39,6 +41,7 @@ export function resolveLocation(
   where: ModelLocation,
   { revision = 'main', subfolder = '', local_files_only = false }: LocationOptions,
   env: Environment,
+  settings: WebSettings,
 ): { name: string; stores: FileStore[] } {
   if (typeof where !== 'string' && !(where instanceof URL)) {
     return { name: 'files', stores: [memoryStore(inMemory(where))] };
@@ -47,22 +50,27 @@ export function resolveLocation(
   const remote = env.allowRemoteModels && !local_files_only;
   const stores: FileStore[] = [];
   /** A directory where there is a file system, else a URL, which may be relative to the page. */
-  const add = (place: string, isAllowed: boolean, fixed = false) => {
+  const add = (place: string, isAllowed: boolean, hub?: WebPlace['hub'], isLast = true) => {
     const isFile = /^file:/i.test(place);
     if (hasFileSystem() && (isFile || !isUrl(place))) {
       const { fileURLToPath } = process.getBuiltinModule('node:url');
       stores.push(directoryStore(joinPath(isFile ? fileURLToPath(place) : place, subfolder)));
-    } else if (isAllowed) stores.push(webStore(baseOf(place, subfolder), fixed, env));
+    } else if (isAllowed) stores.push(webStore({ base: baseOf(place, subfolder), hub, isLast }, env, settings));
   };
   if (isUrl(name)) add(name, remote);
   else if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) add(name, true);
   else {
     if (!isHubId(name)) throw wrong('the model', where, KINDS);
-    if (env.allowLocalModels) add(`${env.localModelPath}/${name}`, true);
-    const folder = env.remotePathTemplate
-      .replaceAll('{model}', name)
-      .replaceAll('{revision}', encodeURIComponent(revision));
-    if (remote) add(`${env.remoteHost}/${folder}`, true, true);
+    if (env.allowLocalModels) add(`${env.localModelPath}/${name}`, true, undefined, !remote);
+    const folderAt = (commit: string) =>
+      `${env.remoteHost}/${env.remotePathTemplate.replaceAll('{model}', name).replaceAll('{revision}', encodeURIComponent(commit))}`;
+    const hub = {
+      ...(isCommit(revision) && { commit: revision }),
+      ...(env.remotePathTemplate.includes('{revision}') && {
+        baseAt: (commit: string) => baseOf(folderAt(commit), subfolder),
+      }),
+    };
+    if (remote) add(folderAt(revision), true, hub);
   }
   if (stores.length > 0) return { name, stores };
   throw new InputError({
@@ -84,17 +92,28 @@ function isHubId(id: string): boolean {
 }
 
 function baseOf(where: string, subfolder: string): string {
-  const page = typeof document === 'object' ? document.baseURI : globalThis.location?.href;
-  if (!URL.canParse(where, page)) throw wrong('the model', where, 'a URL that is valid');
-  const base = new URL(where, page);
+  const base = urlOf(where, globalOf('document')?.baseURI ?? globalOf('location')?.href);
+  if (!base) throw wrong('the model', where, 'a URL that is valid');
   base.search = base.hash = '';
   base.pathname = joinPath(base.pathname.replace(/^\/+/, ''), encodeURI(subfolder));
   return base.href;
 }
 
+/** Undefined where it is none. URL.parse and URL.canParse are younger than WebGPU. */
+function urlOf(where: string, page: string | undefined): URL | undefined {
+  try {
+    return new URL(where, page);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Ends in a slash. */
 function joinPath(folder: string, subfolder: string): string {
-  return `${folder}/${subfolder}/`.replace(/[\\/]+$/, '/').replace(/([^:])\/{2,}/g, '$1/');
+  const path = `${folder}/${subfolder}`;
+  let end = path.length;
+  while (path[end - 1] === '/' || path[end - 1] === '\\') end--;
+  return `${path.slice(0, end)}/`.replace(/([^:])\/{2,}/g, '$1/');
 }
 
 /** Files by their names, and by their paths below the folder of the model. */
@@ -118,10 +137,10 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
     if (files.has(name)) throw wrong('the model', name, 'no two files of one name: choose the folder');
     files.set(name, file);
   }
-  // The folder of the model is the one nearest to the top that has a config.json, or else any file.
+  // The folder of the model is the one nearest to the top that has a config.json or modules.json, or else any file.
   const depth = (path: string) => path.split('/').length;
   const paths = [...files.keys()].sort((a, b) => depth(a) - depth(b));
-  const first = paths.find(path => /(^|\/)config\.json$/.test(path)) ?? paths[0] ?? '';
+  const first = paths.find(path => /(^|\/)(config|modules)\.json$/.test(path)) ?? paths[0] ?? '';
   const root = first.slice(0, first.lastIndexOf('/') + 1);
   // A file directly in it is the one of its name: 'config.json', not 'onnx/config.json'.
   for (const path of paths) {

@@ -1,7 +1,13 @@
-import type { TensorInfo } from './types.ts';
+import type { Checkpoint, TensorInfo } from './types.ts';
 
-/** The name that every encoder has; what stands before it in a file stands before all of its tensors: `bert.`, `roberta.`. */
 const WORD_TABLE = 'embeddings.word_embeddings.weight';
+const DECODER = 'cls.predictions.decoder.weight';
+
+/**
+ * Tensors that every encoder has. What stands before one of them in a file stands before all of the encoder's: `bert.`,
+ * `roberta.`. The first is no part of any tie, so a file has it under its own name; the others are for files that lack it.
+ */
+const LANDMARKS = ['encoder.layer.0.attention.self.query.weight', WORD_TABLE, 'embeddings.position_embeddings.weight'];
 
 /** RoBERTa's masked-LM head, which XLM-RoBERTa, CamemBERT and MPNet have too. */
 const LM_HEAD = {
@@ -73,25 +79,50 @@ const spellings = (name: string): string[] => [
 ];
 
 /**
- * The tensor of a checkpoint that has this canonical name, or undefined. Canonical are the names of a BertModel, and of
- * BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining for heads.
+ * A function from a canonical name to the tensor of the checkpoint that has it, or undefined. Canonical are the names of a
+ * BertModel, and of BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining for heads.
+ *
+ * A file may keep one tensor for several names, as safetensors.torch.save_model does. Its metadata says so; without it, the word
+ * table is that of the masked-LM decoder and the other way round, where the config ties the two.
  */
 export function tensorFinder(
-  tensors: ReadonlyMap<string, TensorInfo>,
-  modelType: string,
+  { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
+  { modelType, tiedDecoder }: { readonly modelType: string; readonly tiedDecoder: boolean },
 ): (canonical: string) => TensorInfo | undefined {
-  // Of several encoders in one file, the one nearest to the top.
-  const [table = WORD_TABLE] = [...tensors.keys()]
-    .filter(name => `.${name}`.endsWith(`.${WORD_TABLE}`))
-    .sort((a, b) => a.length - b.length);
-  const prefix = table.slice(0, -WORD_TABLE.length);
   const rules = Object.entries(RULES[modelType] ?? {});
-  return canonical => {
-    const inFile = rules.reduce((name, [part, other]) => name.replace(part, other), canonical);
-    for (const name of spellings(inFile)) {
-      const tensor = tensors.get(prefix + name) ?? tensors.get(name);
-      if (tensor) return tensor;
+  const familyName = (canonical: string) => rules.reduce((name, [part, other]) => name.replace(part, other), canonical);
+  const prefixes = prefixesOf([...tensors.keys(), ...leftOut.keys()], LANDMARKS.map(familyName));
+  const find = (canonical: string): TensorInfo | undefined => {
+    for (const name of spellings(familyName(canonical))) {
+      for (const prefix of prefixes) {
+        const full = prefix + name;
+        const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
+        if (tensor) return tensor;
+      }
     }
     return undefined;
   };
+  return canonical => {
+    const found = find(canonical);
+    if (found || !tiedDecoder) return found;
+    if (canonical === WORD_TABLE) return find(DECODER);
+    return canonical === DECODER ? find(WORD_TABLE) : undefined;
+  };
+}
+
+/**
+ * What may stand before a tensor's name: the encoder's prefix, and those of all that it is a part of. For `model.bert.` they are
+ * `model.bert.`, `model.` (where the heads are) and none.
+ */
+function prefixesOf(names: readonly string[], landmarks: readonly string[]): string[] {
+  for (const landmark of landmarks) {
+    // Of several encoders in one file, the one nearest to the top.
+    const [nearest] = names
+      .filter(name => name === landmark || name.endsWith(`.${landmark}`))
+      .sort((a, b) => a.length - b.length);
+    if (nearest === undefined) continue;
+    const parts = nearest.slice(0, -landmark.length).split('.').slice(0, -1);
+    return [...parts.map((_, i) => `${parts.slice(0, parts.length - i).join('.')}.`), ''];
+  }
+  return [''];
 }

@@ -6,10 +6,13 @@ export interface ProgressReporter {
   /** Reports that the bytes begin to come; what it returns is called with the length of each piece. */
   download(file: string, size: number | undefined): (length: number) => void;
   done(file: string): void;
+  /** Reports that a file could not be kept, also on the console: a page that loads all again each time should not go unnoticed. */
+  uncached(file: string, error: unknown): void;
 }
 
 export function progressReporter(name: string, callback: ProgressCallback | null | undefined): ProgressReporter {
   const initiated = new Set<string>();
+  let hasWarned = false;
   const files: Record<string, { loaded: number; total: number }> = {};
   const percent = (loaded: number, total: number) => (total > 0 ? (loaded / total) * 100 : 0);
   return {
@@ -39,6 +42,12 @@ export function progressReporter(name: string, callback: ProgressCallback | null
     },
     done(file) {
       callback?.({ status: 'done', name, file });
+    },
+    uncached(file, error) {
+      const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      if (!hasWarned) console.warn(`webgpu-bert: ${file} of ${name} is used, but could not be kept (${reason}).`);
+      hasWarned = true;
+      callback?.({ status: 'uncached', name, file, reason });
     },
   };
 }

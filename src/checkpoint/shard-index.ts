@@ -10,6 +10,10 @@ export interface ShardIndex {
   weightMap: ReadonlyMap<string, string>;
 }
 
+/** What can be done about an index and shards that do not belong together. */
+export const SHARDS = 'Take the index and all of its files from the same revision of the model.';
+const INDEX = 'Save the model again with save_pretrained, which writes the index.';
+
 /** Whether a file name stays in its folder on every kind of source: no way up, no root, scheme, query or escape. */
 export function isSafePath(file: string): boolean {
   return /^[\w-][\w. +@=,~-]*(\/[\w-][\w. +@=,~-]*)*$/.test(file);
@@ -18,12 +22,14 @@ export function isSafePath(file: string): boolean {
 /** @throws CheckpointError where the index has no weight_map, or one that names something other than safe file names */
 export function parseShardIndex(value: unknown, file: string): ShardIndex {
   const map = isRecord(value) ? value.weight_map : undefined;
-  if (!isRecord(map) || Object.keys(map).length === 0) throw damaged(file, `${file} has no weight_map`);
+  if (!isRecord(map) || Object.keys(map).length === 0)
+    throw damaged(file, `${file} has no weight_map`, { next: INDEX });
   const weightMap = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
     if (!isText(shard) || !isSafePath(shard) || !shard.endsWith('.safetensors')) {
       const what = `${file} names an unusable file for tensor "${tensor}"`;
-      throw damaged(file, what, describe(shard), 'the name of a .safetensors file beside it', tensor);
+      const expected = 'the name of a .safetensors file beside it';
+      throw damaged(file, what, { actual: describe(shard), expected, next: INDEX, tensor });
     }
     weightMap.set(tensor, shard);
   }
@@ -35,16 +41,15 @@ export function checkShards(index: ShardIndex, tensors: ReadonlyMap<string, Tens
   for (const [name, shard] of index.weightMap) {
     const found = tensors.get(name)?.file;
     if (found === shard) continue;
-    throw damaged(
-      shard,
-      `tensor "${name}" is not in ${shard}, where ${file} has it`,
-      found ?? 'no file that holds it',
-      undefined,
-      name,
-    );
+    throw damaged(shard, `tensor "${name}" is not in ${shard}, where ${file} has it`, {
+      actual: found ?? 'no file that holds it',
+      next: SHARDS,
+      tensor: name,
+    });
   }
   for (const { name, file: shard } of tensors.values()) {
     if (index.weightMap.has(name)) continue;
-    throw damaged(shard, `${shard} holds tensor "${name}", which ${file} does not know`, undefined, undefined, name);
+    const what = `${shard} holds tensor "${name}", which ${file} does not know`;
+    throw damaged(shard, what, { next: SHARDS, tensor: name });
   }
 }

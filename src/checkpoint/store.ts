@@ -19,12 +19,37 @@ export interface StoredFile {
   discard?: () => Promise<void>;
 }
 
+/** What is known of a file that is not read. */
+export interface FileStat {
+  /** Bytes; undefined where the server does not say. */
+  size: number | undefined;
+  contentType?: string | undefined;
+}
+
+/** What a cache holds of a file. */
+export interface KeptFile extends FileStat {
+  /** It is remembered that there is no such file. */
+  isAbsent: boolean;
+  /** Whether a load would take it, as it is of the same commit as the kept config.json. */
+  isUsed: boolean;
+}
+
 /** A place that files are opened in. */
 export interface FileStore {
   /** The URL or path that a file has here. */
   where(file: string): string;
   /** Undefined where the file does not exist. Throws SourceError. */
   open(file: string, signal: AbortSignal): Promise<StoredFile | undefined>;
+  /** Asks for no more than the file's headers. Undefined where it does not exist. Throws SourceError. */
+  stat(file: string, signal: AbortSignal): Promise<FileStat | undefined>;
+  /** What the cache holds of it; asks no server. Absent where files need not be kept, as they are at hand. */
+  kept?(file: string): Promise<KeptFile | undefined>;
+  /** Removes what the cache holds of it; whether it held anything. */
+  forget?(file: string): Promise<boolean>;
+  /** The names of all that the cache holds of this place; empty for a cache that cannot list. */
+  list?(): Promise<readonly string[]>;
+  /** The commit that all files of this place are of; undefined before it is known, and where nobody tells. */
+  commit?(): string | undefined;
 }
 
 const PIECE_BYTES = 1 << 20;
@@ -42,6 +67,10 @@ export function memoryStore(files: ReadonlyMap<string, Blob | Uint8Array>): File
       return found instanceof Blob
         ? { size: found.size, bytes: piecesOf(found.stream(), signal), where: file }
         : { size: found.length, bytes: pieces(found), where: file };
+    },
+    async stat(file) {
+      const found = files.get(file);
+      return found && { size: found instanceof Blob ? found.size : found.length };
     },
   };
 }
@@ -73,6 +102,10 @@ export function directoryStore(path: string): FileStore {
         }
       }
       return { size, bytes: pieces(), where };
+    },
+    async stat(file) {
+      const found = await fs.stat(path + file).catch(() => undefined);
+      return found?.isFile() ? { size: found.size } : undefined;
     },
   };
 }

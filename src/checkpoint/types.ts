@@ -25,6 +25,11 @@ export interface TensorChunk {
 /** A checkpoint whose headers have been read and validated, and whose data has not been read yet. */
 export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * Names that the file left out because another name has the same tensor, and that other name, which is one of `tensors`:
+   * safetensors.torch.save_model writes them into `__metadata__`.
+   */
+  readonly leftOut: ReadonlyMap<string, string>;
   /** The sum of the sizes of all its files. */
   readonly byteLength: number;
   /** All data once, in file order; backpressure holds the download. */
@@ -38,6 +43,8 @@ export type ProgressInfo =
   | { status: 'initiate' | 'download'; name: string; file: string }
   | { status: 'progress'; name: string; file: string; progress: number; loaded: number; total: number }
   | { status: 'done'; name: string; file: string }
+  /** The file is used, but could not be kept for the next time: `reason` says why (the quota of the page is used up, say). */
+  | { status: 'uncached'; name: string; file: string; reason: string }
   | {
       /** All files of one model together, those that have been opened so far; comes before each 'progress'. */
       status: 'progress_total';

@@ -1,5 +1,6 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
+import { globalOf } from '../globals.ts';
 
 /** A device, what its adapter can do, and whether it is ours to destroy. */
 export interface Gpu {
@@ -10,8 +11,9 @@ export interface Gpu {
   readonly owned: boolean;
 }
 
+/** The versions with which WebGPU came. Nothing asks for them: features are looked for, and no younger API is used (tests/globals.test.ts). */
 const NEXT =
-  'Use Chrome or Edge 116+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
+  'Use Chrome or Edge 113+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
 
 /** Limits worth having beyond the defaults: tables of embeddings are larger than 128 MiB in some models. */
 const WANTED = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
@@ -25,9 +27,10 @@ const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups'];
  */
 export async function openGpu(given?: GPUDevice): Promise<Gpu> {
   if (given) return describe(given, false, given.adapterInfo);
-  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu;
+  const gpu = globalOf('navigator')?.gpu;
   if (!gpu) throw new DeviceError({ what: 'this environment has no WebGPU (navigator.gpu is missing)', next: NEXT });
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  // It rejects where the browser has given the GPU up.
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
   if (!adapter) throw new DeviceError({ what: 'WebGPU found no usable graphics adapter', next: NEXT });
   const requiredLimits = Object.fromEntries(WANTED.map(limit => [limit, adapter.limits[limit]]));
   try {
@@ -40,18 +43,23 @@ export async function openGpu(given?: GPUDevice): Promise<Gpu> {
 }
 
 /** Firefox names no adapter; its fallback on Linux, the only one it has, is llvmpipe. Windows' WARP is the nearest to it too. */
-function kindOf(name: string, fallback: boolean | undefined): Caps['adapter'] {
+export function kindOf(name: string, fallback: boolean | undefined): Caps['adapter'] {
   if (/swiftshader/i.test(name)) return 'swiftshader';
   return fallback || /llvmpipe|lavapipe|basic render/i.test(name) ? 'llvmpipe' : 'gpu';
 }
 
+/** What a graphics adapter is called, for people. */
+export function adapterNameOf(info: Partial<GPUAdapterInfo> = {}): string {
+  const words = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
+  return [...new Set(words)].join(' ') || 'unnamed adapter';
+}
+
 function describe(device: GPUDevice, owned: boolean, info: Partial<GPUAdapterInfo> = {}): Gpu {
   const { subgroupMinSize: least, subgroupMaxSize: most } = info;
-  const words = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
-  const adapterName = [...new Set(words)].join(' ') || 'unnamed adapter';
+  const adapterName = adapterNameOf(info);
   const { limits, features } = device;
   const adapter = kindOf(adapterName, info.isFallbackAdapter);
-  const speaks = (feature: string) => navigator.gpu?.wgslLanguageFeatures?.has(feature) === true;
+  const speaks = (feature: string) => globalOf('navigator')?.gpu?.wgslLanguageFeatures?.has(feature) === true;
   const storage = speaks('readonly_and_readwrite_storage_textures');
   return {
     device,

@@ -1,16 +1,31 @@
 import { packParams } from '../../shaders/kernel.ts';
-import { DeviceError } from '../errors.ts';
+import { DeviceError, WebGPUBertError } from '../errors.ts';
 import type { Batch } from '../plan/batch.ts';
 import type { Value } from '../plan/op.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Sizes } from '../plan/sizes.ts';
 import { INPUTS } from '../plan/step.ts';
+import { type Submit, submitsOf } from '../plan/submits.ts';
 import { texelsOf } from '../plan/texels.ts';
 import { createBuffer } from './buffers.ts';
-import { disposed, unexpected, watched } from './faults.ts';
+import { ALL_ERRORS, disposed, unexpected, watched } from './faults.ts';
+import { MapMode } from './flags.ts';
+import { explained } from './loss.ts';
+import type { PaceKeeper } from './pace.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { promptly } from './promptly.ts';
-import { aligned, BLOCK, excess, fits, grown, IN_FLIGHT, makeRoom, type Room, rowBytes, type Tenant } from './room.ts';
+import {
+  aligned,
+  BLOCK,
+  capacityFor,
+  excess,
+  fits,
+  IN_FLIGHT,
+  makeRoom,
+  type Room,
+  rowBytes,
+  type Tenant,
+} from './room.ts';
 import { copyToTexels } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 
@@ -20,13 +35,15 @@ export type Outputs = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 /** A plan made ready on a device. */
 export interface Executable {
   readonly plan: Plan;
+  /** The work that a pass should have by what the device has told of its speed: see src/plan/pace.ts. */
+  budget(): number;
   /** Bytes of activations, inputs and readbacks held now. */
   bytes(): number;
   /** Makes room for passes of this size ahead of the first one, where the device allows it. */
   reserve(sizes: Sizes): Promise<void>;
   /**
    * Runs one pass. `submitted` settles when the pass has been handed to the GPU, so that the next one may be prepared;
-   * `outputs` when its answer has been read.
+   * `outputs` when its answer has been read. Both reject with DeviceError alone, a LostDeviceError where the device is gone.
    */
   run(batch: Batch): { submitted: Promise<void>; outputs: Promise<Outputs> };
   destroy(): void;
@@ -34,21 +51,29 @@ export interface Executable {
 
 /**
  * Waits for the pipelines of a plan; its weights must have been allocated. A run writes the batch, encodes every step into one
- * command buffer, submits once and maps one buffer; it creates nothing, unless the pass is larger than any before it.
+ * command buffer, submits once and maps one buffer; it creates nothing, unless the pass is larger than any before it. A pass that
+ * is too much for one submit on this device (see src/plan/pace.ts) is several, one after the other.
+ * When `signal` aborts, all that waits rejects with its reason and nothing is made any more; `destroy` gives back what was.
  */
 export async function createExecutable(
   device: GPUDevice,
   plan: Plan,
   weights: WeightStore,
   pipelines: PipelineCache,
+  signal: AbortSignal,
+  pace: PaceKeeper,
 ): Promise<Executable> {
   const kernels = await Promise.all(plan.steps.map(step => pipelines.get(step.kernel)));
+  signal.throwIfAborted();
   // One uniform block per distinct list of params: most steps of an encoder share one.
   const keys = plan.steps.map(({ kernel, params }) => JSON.stringify([kernel.params, params]));
   const blocks = [...new Set(keys)];
   const offsets = keys.map(key => blocks.indexOf(key) * BLOCK);
   const params = new DataView(new ArrayBuffer(blocks.length * BLOCK));
-  const uniforms = createBuffer(device, 'executable.params', params.byteLength, 'UNIFORM');
+  const made = watched(device, ALL_ERRORS, () =>
+    createBuffer(device, 'executable.params', params.byteLength, 'UNIFORM'),
+  );
+  const uniforms = made.result;
   const tenant: Tenant = { device, plan, weights, kernels, offsets, uniforms };
   // Pairs grow with the square of the length, and most plans keep none.
   const holdsPairs = plan.slots.some(slot => slot.has('pairs'));
@@ -59,18 +84,35 @@ export async function createExecutable(
   let isDestroyed = false;
   let entry: Promise<unknown> = Promise.resolve();
 
+  /** After every wait: nothing may be made for an executable that is gone. */
+  function check(): void {
+    signal.throwIfAborted();
+    if (isDestroyed) throw disposed();
+  }
+
+  /** Why something failed: of what is gone, buffers and maps fail in their own words. */
+  async function reason(error: unknown): Promise<unknown> {
+    if (isDestroyed && !signal.aborted) return disposed();
+    const why = await explained(device, error, signal);
+    return why instanceof WebGPUBertError ? why : unexpected('the GPU did not run a pass', String(why), why);
+  }
+
   /** One after the other: rooms, readbacks and the order of submits belong to whoever is inside. */
   function inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const result = entry.then(() => {
-      if (isDestroyed) throw disposed();
-      return action();
+    const result = entry.then(async () => {
+      check();
+      try {
+        return await action();
+      } catch (error) {
+        throw await reason(error);
+      }
     });
     entry = result.catch(() => undefined);
     return result;
   }
 
   function release(): void {
-    room?.destroy();
+    watched(device, ALL_ERRORS, () => room?.destroy());
     room = undefined;
   }
 
@@ -78,9 +120,8 @@ export async function createExecutable(
     const sizes = holdsPairs ? wanted : { ...wanted, pairs: 0 };
     if (room && fits(sizes, room.capacity)) return room;
     await Promise.all(busy);
-    // Doubling must not make a slot of logits larger than a binding may be when the pass itself is not.
-    const doubled = grown(sizes, room?.capacity);
-    const capacity = excess(tenant, doubled) ? sizes : doubled;
+    check();
+    const capacity = capacityFor(tenant, sizes, room?.capacity);
     const over = excess(tenant, capacity);
     if (over) {
       throw new DeviceError({
@@ -91,9 +132,11 @@ export async function createExecutable(
       });
     }
     release();
-    const { result, refused } = watched(device, ['out-of-memory', 'validation'], () => makeRoom(tenant, capacity));
+    const { result, refused } = watched(device, ALL_ERRORS, () => makeRoom(tenant, capacity));
     room = result;
-    const error = await refused;
+    const errors = await Promise.all([made.refused, refused]);
+    check();
+    const error = errors.find(each => each);
     if (!error) return room;
     release();
     throw new DeviceError({
@@ -103,60 +146,115 @@ export async function createExecutable(
     });
   }
 
-  /** Submits before it awaits anything. */
-  async function pass({ inputs, slotOf, steps }: Room, readback: GPUBuffer, batch: Batch): Promise<Outputs> {
-    const { queue } = device;
-    const { sizes } = batch;
+  /** Packs the params of every step for a pass of these sizes. Gives the values of each, and its grid. */
+  function prepare(sizes: Sizes) {
     const values = plan.steps.map(({ kernel, params: named }, i) => {
-      const known = Object.fromEntries(
+      const known: Readonly<Record<string, number>> = Object.fromEntries(
         Object.entries(named).map(([name, v]) => [name, typeof v === 'number' ? v : sizes[v]]),
       );
       packParams(kernel, known, params, offsets[i]!);
       return known;
     });
-    queue.writeBuffer(uniforms, 0, params.buffer);
-    // Deno does not survive a write of nothing.
-    for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(inputs[name], 0, batch[name]);
+    return { values, grids: plan.steps.map(({ kernel }, i) => kernel.workgroups(values[i]!)) };
+  }
 
+  /** Writes the params of one step anew, for the submits from now on: those before have theirs. */
+  function rewrite(step: number, values: Readonly<Record<string, number>>): void {
+    const offset = offsets[step]!;
+    packParams(plan.steps[step]!.kernel, values, params, offset);
+    device.queue.writeBuffer(uniforms, offset, params.buffer, offset, BLOCK);
+  }
+
+  function encode(encoder: GPUCommandEncoder, { steps }: Room, sizes: Sizes, { dispatches }: Submit): void {
+    const begin = () => encoder.beginComputePass({ label: 'executable.pass' });
+    let encoding = begin();
+    for (const { step, groups } of dispatches) {
+      const { bindGroup, copies } = steps[step]!;
+      if (copies.length) {
+        // A copy stands between passes.
+        encoding.end();
+        for (const { operand, from, to } of copies) copyToTexels(encoder, from, to, texelsOf(operand, sizes));
+        encoding = begin();
+      }
+      encoding.setPipeline(kernels[step]!.pipeline);
+      encoding.setBindGroup(0, bindGroup);
+      encoding.dispatchWorkgroups(...groups);
+    }
+    encoding.end();
+  }
+
+  /**
+   * Submits before it awaits anything. `handed` settles when the last submit has been handed over: each but the first waits for the
+   * one before it, which tells how much work it may have. `outputs` settles when the answer has been read.
+   */
+  function pass(room: Room, readback: GPUBuffer, { sizes, ...batch }: Batch) {
+    const { queue } = device;
+    const { values, grids } = prepare(sizes);
     let end = 0;
-    const { result: places, refused } = watched(device, ['validation'], () => {
+    const places: { name: string; value: Value; offset: number; size: number }[] = [];
+    const refusals: Promise<GPUError | undefined>[] = [];
+    /** Notes what the device refuses of `work`. */
+    function watch<T>(work: () => T): T {
+      const { result, refused } = watched(device, ALL_ERRORS, work);
+      refusals.push(refused);
+      return result;
+    }
+
+    /** The first submit writes the batch. Settles when the GPU has done the part, at the last one when the answer can be read. */
+    function submit(part: Submit): Promise<undefined> {
+      if (refusals.length === 0) {
+        queue.writeBuffer(uniforms, 0, params.buffer);
+        // Deno does not survive a write of nothing.
+        for (const name of INPUTS) if (batch[name].length) queue.writeBuffer(room.inputs[name], 0, batch[name]);
+      }
+      const cut = part.dispatches.find(({ first }) => first);
+      if (cut) rewrite(cut.step, { ...values[cut.step]!, ...cut.first });
       const encoder = device.createCommandEncoder({ label: 'executable.pass' });
-      const begin = () => encoder.beginComputePass({ label: 'executable.pass' });
-      let encoding = begin();
-      steps.forEach(({ bindGroup, copies }, i) => {
-        if (copies.length) {
-          // A copy stands between passes.
-          encoding.end();
-          for (const { operand, from, to } of copies) copyToTexels(encoder, from, to, texelsOf(operand, sizes));
-          encoding = begin();
-        }
-        encoding.setPipeline(kernels[i]!.pipeline);
-        encoding.setBindGroup(0, bindGroup);
-        encoding.dispatchWorkgroups(...plan.steps[i]!.kernel.workgroups(values[i]!));
-      });
-      encoding.end();
-      const outputs = [...plan.outputs].map(([name, value]) => {
-        const offset = end;
+      encode(encoder, room, sizes, part);
+      for (const [name, value] of part.isLast ? plan.outputs : []) {
         const size = sizes[value.rows] * rowBytes(value);
-        encoder.copyBufferToBuffer(slotOf(value), 0, readback, offset, size);
+        encoder.copyBufferToBuffer(room.slotOf(value), 0, readback, end, size);
+        places.push({ name, value, offset: end, size });
         end += aligned(size);
-        return { name, value, offset, size };
-      });
-      queue.submit([encoder.finish()]);
+      }
+      const commands = encoder.finish();
+      const ended = pace.begin(part.work);
+      queue.submit([commands]);
+      if (cut) rewrite(cut.step, values[cut.step]!);
+      const done = part.isLast ? readback.mapAsync(MapMode.READ, 0, end) : queue.onSubmittedWorkDone();
+      return done.then(() => void ended());
+    }
+
+    async function submitAll(): Promise<{ mapped: Promise<undefined> }> {
+      for (const part of submitsOf(plan, sizes, grids, pace.budget)) {
+        const done = watch(() => submit(part));
+        if (part.isLast) return { mapped: done };
+        await promptly(queue, done, signal);
+        check();
+      }
+      throw new Error('a pass has no last submit');
+    }
+
+    async function read(handed: Promise<{ mapped: Promise<undefined> }>): Promise<Outputs> {
+      const { mapped } = await handed;
+      const [errors] = await Promise.all([Promise.all(refusals), promptly(queue, mapped, signal)]);
+      check();
+      const bytes = readback.getMappedRange(0, end);
+      const outputs = new Map(
+        places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),
+      );
+      readback.unmap();
+      const error = errors.find(each => each !== undefined);
+      if (error) throw unexpected('the GPU refused a pass', error.message);
       return outputs;
-    });
-    const [error] = await Promise.all([refused, promptly(queue, readback.mapAsync(GPUMapMode.READ, 0, end))]);
-    const bytes = readback.getMappedRange(0, end);
-    const outputs = new Map(
-      places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),
-    );
-    readback.unmap();
-    if (error) throw unexpected('the GPU refused a pass', error.message);
-    return outputs;
+    }
+    const handed = submitAll();
+    return { handed, outputs: read(handed) };
   }
 
   return {
     plan,
+    budget: pace.budget,
     bytes: () => (room?.bytes ?? 0) + params.byteLength,
     reserve: sizes =>
       inTurn(async () => {
@@ -167,16 +265,22 @@ export async function createExecutable(
         const free = await roomFor(batch.sizes);
         const slot = turn++ % IN_FLIGHT;
         await busy[slot];
-        const outputs = pass(free, free.readbacks[slot]!, batch);
+        check();
+        const { handed: all, outputs: read } = pass(free, free.readbacks[slot]!, batch);
+        const outputs = read.catch(async error => {
+          throw await reason(error);
+        });
         busy[slot] = outputs.catch(() => undefined);
+        await all;
         return { outputs };
       });
       return { submitted: handed.then(() => undefined), outputs: handed.then(({ outputs }) => outputs) };
     },
     destroy() {
+      if (isDestroyed) return;
       isDestroyed = true;
       release();
-      uniforms.destroy();
+      watched(device, ALL_ERRORS, () => uniforms.destroy());
     },
   };
 }

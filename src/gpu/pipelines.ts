@@ -1,5 +1,5 @@
 import type { Kernel } from '../../shaders/kernel.ts';
-import { unexpected } from './faults.ts';
+import { ALL_ERRORS, unexpected, watched } from './faults.ts';
 
 export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
@@ -42,15 +42,19 @@ export class PipelineCache {
 
   async #compile({ name, code }: Kernel): Promise<CompiledKernel> {
     const device = this.#device;
-    const module = device.createShaderModule({ label: name, code });
+    // A text that does not compile is an error of the module and of the pipeline: the second, which rejects, is enough.
+    const { module, compiling } = watched(device, ALL_ERRORS, () => {
+      const module = device.createShaderModule({ label: name, code });
+      // The layout is what the text declares, all of which every kernel uses.
+      const compiling = device.createComputePipelineAsync({ label: name, layout: 'auto', compute: { module } });
+      return { module, compiling };
+    }).result;
     try {
-      const pipeline = await device.createComputePipelineAsync({
-        label: name,
-        // What the text declares, all of which every kernel uses.
-        layout: 'auto',
-        compute: { module },
-      });
-      return { pipeline, layout: pipeline.getBindGroupLayout(0) };
+      const pipeline = await compiling;
+      const { result: layout, refused } = watched(device, ALL_ERRORS, () => pipeline.getBindGroupLayout(0));
+      const error = await refused;
+      if (error) throw error;
+      return { pipeline, layout };
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       const lines = code.split('\n');

@@ -44,8 +44,8 @@ export interface Room {
   readonly destroy: () => void;
 }
 
-/** The next capacity: sizes grow by doubling, so that a longer pass now and then makes few new rooms. */
-export function grown(sizes: Sizes, previous: Sizes | undefined): Sizes {
+/** Sizes grow by doubling, so that a longer pass now and then makes few new rooms. */
+function grown(sizes: Sizes, previous: Sizes | undefined): Sizes {
   const grow = ([key, size]: [string, number]) => [
     key,
     Math.max(previous?.[key as keyof Sizes] ?? 0, 2 ** Math.ceil(Math.log2(Math.max(size, 16)))),
@@ -65,7 +65,10 @@ function readbackBytes({ outputs }: Plan, capacity: Sizes): number {
 /** The first buffer of a room of this capacity that the device could not have. */
 export function excess({ plan, device: { limits } }: Tenant, capacity: Sizes) {
   return [
-    ...plan.slots.map(slot => ({ bytes: slotBytes(slot, capacity), most: limits.maxStorageBufferBindingSize })),
+    ...plan.slots.map(slot => ({
+      bytes: slotBytes(slot, capacity),
+      most: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+    })),
     ...[...mostTexels(plan.steps, capacity)].map(([format, texels]) => ({
       bytes: textureBytes(format, texels),
       most: textureBytes(format, MOST_TEXELS),
@@ -74,8 +77,37 @@ export function excess({ plan, device: { limits } }: Tenant, capacity: Sizes) {
   ].find(({ bytes, most }) => bytes > most);
 }
 
-export function makeRoom({ device, plan, weights, kernels, offsets, uniforms }: Tenant, capacity: Sizes): Room {
+/**
+ * The capacity of the next room: never less than that of the one before in any size. Doubled where the device binds that; else as
+ * much as the pass needs. Only where both together are more than the device binds, as a readback may be that holds several
+ * outputs, it is what the pass needs alone.
+ */
+export function capacityFor(tenant: Tenant, sizes: Sizes, previous: Sizes | undefined): Sizes {
+  const larger = ([key, size]: [string, number]) => [key, Math.max(size, previous?.[key as keyof Sizes] ?? 0)];
+  const both: Sizes = Object.fromEntries(Object.entries(sizes).map(larger));
+  return [grown(sizes, previous), both].find(capacity => !excess(tenant, capacity)) ?? sizes;
+}
+
+/** Makes a room, whole: where it throws, nothing of it is left. */
+export function makeRoom(tenant: Tenant, capacity: Sizes): Room {
   const made: (GPUBuffer | GPUTexture)[] = [];
+  const destroy = () => {
+    for (const each of made) each.destroy();
+  };
+  try {
+    return { ...furnish(tenant, capacity, made), destroy };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+}
+
+/** What it makes it puts into `made` at once. */
+function furnish(
+  { device, plan, weights, kernels, offsets, uniforms }: Tenant,
+  capacity: Sizes,
+  made: (GPUBuffer | GPUTexture)[],
+): Omit<Room, 'destroy'> {
   let bytes = 0;
   const keep = <T extends GPUBuffer | GPUTexture>(each: T, size: number): T => {
     made.push(each);
@@ -127,8 +159,5 @@ export function makeRoom({ device, plan, weights, kernels, offsets, uniforms }: 
       })),
     };
   });
-  const destroy = () => {
-    for (const each of made) each.destroy();
-  };
-  return { capacity, bytes, inputs, slotOf, steps, readbacks, destroy };
+  return { capacity, bytes, inputs, slotOf, steps, readbacks };
 }

@@ -1,6 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { CheckpointError, oneOf } from '../errors.ts';
-import { Fields, isText, malformed } from '../fields.ts';
+import { Fields, isText, isWhole, type Json, malformed } from '../fields.ts';
 
 /** What the encoder needs to know of a checkpoint: config.json, checked once and under one set of names. */
 export interface EncoderConfig {
@@ -22,6 +22,7 @@ export interface EncoderConfig {
   readonly positionOffset: number;
   /** 0: the model knows no segments. */
   readonly typeVocabSize: number;
+  /** Of fairseq's families, whose positions leave padding out: the id of the padding; -1: no token is padding. Of others 0. */
   readonly padTokenId: number;
   /** Floats of an embedding; where it is not C, a linear leads from one to the other. */
   readonly embeddingSize: number;
@@ -38,8 +39,8 @@ export interface EncoderConfig {
   readonly classifier: Activation | undefined;
   /** Of the masked-LM transform. */
   readonly maskedActivation: Activation;
-  /** The classes of a head, by index; Python's default is LABEL_0 and LABEL_1. */
-  readonly labels: readonly string[];
+  /** The names of a head's classes by their ids, undefined of a class without one; empty where there are no classes. */
+  readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;
   /** config.json, whole: what a task needs beyond the encoder. */
   readonly raw: Readonly<Record<string, unknown>>;
@@ -62,8 +63,8 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 interface Family {
   /** Names of the fields, where they are not BERT's. */
   readonly fields?: Readonly<Partial<Record<FieldName, string>>>;
-  /** Positions count from the padding's id + 1, as in fairseq's models. */
-  readonly fairseqPositions?: true;
+  /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': its id is 1, whatever config.json says. */
+  readonly fairseqPositions?: 'configured' | 'fixed';
   /** Default of type_vocab_size; 0: the family has no segments. */
   readonly types: number;
   readonly activation: string;
@@ -82,7 +83,7 @@ interface Family {
 type FieldName = 'hidden_size' | 'num_attention_heads' | 'num_hidden_layers' | 'intermediate_size' | 'hidden_act';
 
 const BERT: Family = { types: 2, activation: 'gelu', eps: 1e-12 };
-const ROBERTA: Family = { ...BERT, fairseqPositions: true, classifier: 'tanh', maskedActivation: 'gelu' };
+const ROBERTA: Family = { ...BERT, fairseqPositions: 'configured', classifier: 'tanh', maskedActivation: 'gelu' };
 
 /** The families by `model_type`; defaults are those of transformers' config classes. */
 const FAMILIES: Readonly<Record<string, Family>> = {
@@ -104,13 +105,21 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   camembert: ROBERTA,
   electra: { ...BERT, projection: 'if needed', classifier: 'gelu', maskedActivation: 'gelu' },
   albert: { ...BERT, activation: 'gelu_new', projection: 'always', sharedLayers: true },
-  mpnet: { ...ROBERTA, types: 0, relativeBias: true },
+  mpnet: { ...ROBERTA, fairseqPositions: 'fixed', types: 0, relativeBias: true },
   ernie: { ...BERT, tasks: true },
 };
 
 export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 
 const FILE = 'config.json';
+
+/**
+ * The greatest numbers that are believed, many times those of any encoder there is. A number beyond them is a mistake, and
+ * would fill the memory with a plan before the weights could show it. Layers are fewest because a plan lists them one by one.
+ */
+const MOST_LAYERS = 256;
+const MOST_COLUMNS = 2 ** 17;
+const MOST_ROWS = 2 ** 26;
 
 /** Fields of which one value alone is built. */
 const ONLY = { position_embedding_type: 'absolute', is_decoder: false, add_cross_attention: false, inner_group_num: 1 };
@@ -123,13 +132,13 @@ const ONLY = { position_embedding_type: 'absolute', is_decoder: false, add_cross
 export function readConfig(raw: unknown): EncoderConfig {
   const fields = new Fields(raw, '', FILE, CheckpointError);
   const { json } = fields;
-  const modelType = String(json.model_type);
-  const family = FAMILIES[oneOf(`"model_type" of ${FILE}`, json.model_type, MODEL_TYPES)]!;
+  const modelType = oneOf<unknown>(`"model_type" of ${FILE}`, json.model_type, MODEL_TYPES) as string;
+  const family = FAMILIES[modelType]!;
   for (const [name, only] of Object.entries(ONLY)) oneOf(`"${name}" of ${FILE}`, json[name] ?? only, [only]);
   const named = (name: FieldName) => family.fields?.[name] ?? name;
-  const count = (name: string, missing?: number) => fields.integer(name, missing, 1);
-  const hiddenSize = count(named('hidden_size'));
-  const heads = count(named('num_attention_heads'));
+  const count = (name: string, most: number, missing?: number) => fields.integer(name, missing, 1, most);
+  const hiddenSize = count(named('hidden_size'), MOST_COLUMNS);
+  const heads = count(named('num_attention_heads'), MOST_COLUMNS);
   if (hiddenSize % heads !== 0) {
     const sizes = `${named('hidden_size')} ${hiddenSize}, ${named('num_attention_heads')} ${heads}`;
     throw malformed(sizes, hiddenSize / heads, 'heads of a whole size', FILE, CheckpointError);
@@ -137,34 +146,39 @@ export function readConfig(raw: unknown): EncoderConfig {
   const act = named('hidden_act');
   const activation =
     ACTIVATIONS[oneOf(`"${act}" of ${FILE}`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
-  const layers = count(named('num_hidden_layers'));
-  const groups = family.sharedLayers ? count('num_hidden_groups', 1) : layers;
-  const padTokenId = fields.integer('pad_token_id', family.fairseqPositions ? 1 : 0);
+  const layers = count(named('num_hidden_layers'), MOST_LAYERS);
+  const groups = family.sharedLayers ? count('num_hidden_groups', MOST_LAYERS, 1) : layers;
+  const padTokenId = paddingOf(fields, family);
   const positionOffset = family.fairseqPositions ? padTokenId + 1 : 0;
-  const embeddingSize = family.projection ? count('embedding_size', 128) : hiddenSize;
+  const positions = count('max_position_embeddings', MOST_ROWS);
+  if (positions <= positionOffset) {
+    const expected = `more than ${positionOffset}: the first positions are those of the padding, pad_token_id ${padTokenId}`;
+    throw fields.malformed(positions, expected, 'max_position_embeddings');
+  }
+  const embeddingSize = family.projection ? count('embedding_size', MOST_COLUMNS, 128) : hiddenSize;
   return {
     modelType,
-    vocabSize: count('vocab_size'),
+    vocabSize: count('vocab_size', MOST_ROWS),
     hiddenSize,
     layers,
     heads,
     headSize: hiddenSize / heads,
-    intermediateSize: count(named('intermediate_size')),
+    intermediateSize: count(named('intermediate_size'), MOST_COLUMNS),
     activation,
     normEps: fields.get('layer_norm_eps', isEps, 'a number from 0 to 1', family.eps),
-    maxPositions: count('max_position_embeddings') - positionOffset,
+    maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types),
+    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, 0, MOST_ROWS),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
-    taskVocabSize: family.tasks && json.use_task_id === true ? count('task_type_vocab_size', 3) : 0,
+    taskVocabSize: family.tasks && json.use_task_id === true ? count('task_type_vocab_size', MOST_ROWS, 3) : 0,
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
-    relativeBuckets: family.relativeBias ? count('relative_attention_num_buckets', 32) : 0,
+    relativeBuckets: family.relativeBias ? count('relative_attention_num_buckets', MOST_ROWS, 32) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
     classifier: family.classifier,
     maskedActivation: family.maskedActivation ?? activation,
-    labels: labelsOf(fields),
+    labels: labelsOf(json),
     problemType: isText(json.problem_type) ? json.problem_type : undefined,
     raw: json,
   };
@@ -172,13 +186,46 @@ export function readConfig(raw: unknown): EncoderConfig {
 
 const isEps = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value < 1;
 
-/** id2label's names in the order of their ids; without it num_labels of LABEL_i, 2 unless told. */
-function labelsOf(fields: Fields): string[] {
-  const names = fields.json.id2label;
-  if (typeof names !== 'object' || !names)
-    return Array.from({ length: fields.integer('num_labels', 2, 1) }, (_, i) => `LABEL_${i}`);
-  const labels: string[] = [];
-  for (const [id, name] of Object.entries(names)) labels[Number(id)] = String(name);
-  if (labels.length > 0 && Object.keys(labels).length === labels.length) return labels;
-  throw fields.malformed(names, 'a name for every id from 0 on', 'id2label');
+/**
+ * The padding's id where positions depend on it. All that such a model was trained with is 1, so null, with which Python's classes
+ * compute nothing, is read as 1; -1 says that no token is padding, and positions begin at 0.
+ */
+function paddingOf(fields: Fields, { fairseqPositions }: Family): number {
+  if (fairseqPositions === undefined) return 0;
+  return fairseqPositions === 'fixed' ? 1 : fields.integer('pad_token_id', 1, -1, MOST_ROWS);
+}
+
+/**
+ * The classes as transformers' PretrainedConfig counts them: as many as `id2label` has entries, whatever their ids; without it
+ * `num_labels`, 2 unless told, under the names LABEL_0, LABEL_1, ... Nothing is refused here: most models have no classes.
+ */
+function labelsOf({ id2label, num_labels }: Json): (string | undefined)[] {
+  if (id2label === undefined || id2label === null) {
+    const count = num_labels ?? 2;
+    return Array.from({ length: isWhole(count) && count <= MOST_COLUMNS ? count : 0 }, (_, id) => `LABEL_${id}`);
+  }
+  if (typeof id2label !== 'object') return [];
+  return Array.from({ length: Object.keys(id2label).length }, (_, id) => {
+    const name = (id2label as Json)[id];
+    return isText(name) || typeof name === 'number' ? String(name) : undefined;
+  });
+}
+
+const LABELS = 'A model without classes has no such head: take another task, or a checkpoint that was trained for it.';
+
+/** The number of classes, for a head that has a row of logits for each. Throws CheckpointError where config.json has none. */
+export function labelCount({ labels, raw }: EncoderConfig): number {
+  if (labels.length > 0) return labels.length;
+  const where = (raw.id2label ?? null) === null ? 'num_labels' : 'id2label';
+  throw malformed(where, raw[where], 'at least one class, which this head needs', FILE, CheckpointError, LABELS);
+}
+
+/** The name of every class, for a task that answers with names. Throws CheckpointError where config.json lacks one. */
+export function labelNames(config: EncoderConfig): readonly string[] {
+  labelCount(config);
+  return config.labels.map((name, id) => {
+    if (name !== undefined) return name;
+    const next = `Give class ${id} a name in a copy of ${FILE}, or take AutoModelForSequenceClassification, which gives logits.`;
+    throw malformed('id2label', config.raw.id2label, `a name for class ${id}`, FILE, CheckpointError, next);
+  });
 }

@@ -20,8 +20,12 @@ export interface EncoderRequest {
   readonly lastHiddenState?: boolean;
   /** [B, C] as `pooler_output`: tanh of a linear on the first token. */
   readonly pooler?: boolean;
-  /** [B, C] as `embedding`, or [B, outputs of the last dense layer]. */
-  readonly pool?: { readonly pooling: Pooling; readonly normalize: boolean; readonly dense?: readonly DenseLayer[] };
+  /** [B, C] as `embedding`, of several poolings [B, poolings C], or [B, outputs of the last dense layer]. */
+  readonly pool?: {
+    readonly pooling: Pooling | readonly Pooling[];
+    readonly normalize: boolean;
+    readonly dense?: readonly DenseLayer[];
+  };
   /** [T, C] as `hidden_states.0` (the embeddings) to `hidden_states.{layers}`, those that are listed. */
   readonly hiddenStates?: readonly number[];
   /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`, those that are listed. */
@@ -31,14 +35,15 @@ export interface EncoderRequest {
 }
 
 /**
- * A request in the form that equal ones share: layers in order and each once, and a top-k of a power of two, of which the caller
+ * A request in the form that equal ones share: poolings as a list, layers in order and each once, and a top-k of a power of two, of which the caller
  * takes the first. So that a person's many wishes make few plans and pipelines.
  */
 export function canonicalRequest(request: EncoderRequest): EncoderRequest {
-  const { hiddenStates, attentions, head } = request;
+  const { hiddenStates, attentions, head, pool } = request;
   const ordered = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
   return {
     ...request,
+    ...(pool && { pool: { pooling: [pool.pooling].flat(), normalize: pool.normalize, dense: pool.dense ?? [] } }),
     ...(hiddenStates && { hiddenStates: ordered(hiddenStates) }),
     ...(attentions && { attentions: ordered(attentions) }),
     ...(head?.topK && { head: { ...head, topK: 2 ** Math.ceil(Math.log2(head.topK)) } }),
@@ -47,6 +52,18 @@ export function canonicalRequest(request: EncoderRequest): EncoderRequest {
 
 /** The tensors that only the pooler needs: a checkpoint may lack them. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
+
+/** All that a checkpoint can be asked for: what its weights are needed for, whatever is asked for first. */
+export const everything = (
+  hasPooler: boolean,
+  head: HeadRequest['kind'] | undefined,
+  sentence: { pooling: readonly Pooling[]; dense: readonly DenseLayer[] } | undefined,
+): EncoderRequest => ({
+  lastHiddenState: true,
+  pooler: hasPooler,
+  ...(head && { head: { kind: head } }),
+  ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+});
 
 /**
  * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in what EncoderConfig says,

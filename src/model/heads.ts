@@ -1,7 +1,7 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { Builder } from '../plan/builder.ts';
 import type { Value } from '../plan/op.ts';
-import type { EncoderConfig } from './config.ts';
+import { type EncoderConfig, labelCount } from './config.ts';
 
 /** What stands on top of the encoder, by the suffix of Python's class: BertForMaskedLM. */
 export type HeadKind =
@@ -18,7 +18,7 @@ export interface HeadRequest {
   readonly kind: HeadKind;
   /** Masked LM only: logits of the picked tokens alone, not of all. */
   readonly picked?: boolean;
-  /** Masked LM of picked tokens: the best so many of the vocabulary, and the log of the sum of all exponentials. */
+  /** Masked LM of picked tokens: the best so many of the vocabulary, 64 at most, and the log of the sum of all exponentials. */
   readonly topK?: number;
 }
 
@@ -73,10 +73,10 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
       else classify(1, modelType === 'distilbert' ? classifier : undefined); // [B, 1]
       return;
     case 'SequenceClassification':
-      classify(config.labels.length, classifier); // [B, labels]
+      classify(labelCount(config), classifier); // [B, labels]
       return;
     case 'TokenClassification':
-      logits(hidden, 'classifier', config.labels.length); // [T, labels]
+      logits(hidden, 'classifier', labelCount(config)); // [T, labels]
       return;
     case 'QuestionAnswering':
       logits(hidden, 'qa_outputs', 2); // [T, 2]

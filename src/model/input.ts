@@ -13,6 +13,8 @@ export interface RawSequence {
   readonly places?: readonly number[] | undefined;
   /** Tokens that a head is wanted for alone, by their places in `ids`. */
   readonly masked?: readonly number[] | undefined;
+  /** How many tokens at the start are left out where the sequence is pooled. */
+  readonly unpooled?: number | undefined;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface RawSequence {
  */
 export function checkSequence(
   config: EncoderConfig,
-  { ids, types, positions, places: rows, masked }: RawSequence,
+  { ids, types, positions, places: rows, masked, unpooled }: RawSequence,
 ): Sequence {
   if (ids.length === 0) {
     throw new InputError({
@@ -51,7 +53,7 @@ export function checkSequence(
       expected: 'the same number of each',
     });
   }
-  return { ids, types: segments, positions: places, places: rows, masked };
+  return { ids, types: segments, positions: places, places: rows, masked, unpooled };
 }
 
 /**

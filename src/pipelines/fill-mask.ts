@@ -1,4 +1,5 @@
 import { joinSlices, slicesOf } from '../model-outputs.ts';
+import { MOST_K } from '../plan/op.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
 import { text as string, textList } from '../tasks/arguments.ts';
 import {
@@ -21,7 +22,8 @@ type Masks = FilledMask[] | FilledMask[][];
 export class FillMask extends Session<'logits'> {
   /**
    * [{ score, token, token_str, sequence }] of a text with one mask, a list of such lists for several masks; a list of either
-   * for a list of texts. The vocabulary is computed for the masks alone, and the best are found on the GPU. No type can count
+   * for a list of texts. The vocabulary is computed for the masks alone, and the best are found on the GPU, if they are no more
+   * than 64: of more, and of `targets`, the logits of the whole vocabulary are read back, 4 bytes a token and mask. No type can count
    * masks: `Found` is one mask's, and named where there are several.
    *
    *   await unmasker('Paris is the [MASK] of France.', { top_k: 3 });
@@ -50,7 +52,11 @@ export class FillMask extends Session<'logits'> {
       token => this.tokenizer.text.tokenToId(token),
       text => this.tokenizer.encode(text, { add_special_tokens: false }),
     );
+    const { targets = [] } = chosen;
+    this.checkTokens({ ids: [...targets], tokens: targets.map(id => this.tokenizer.text.idToToken(id)!) });
     const topK = Math.min(chosen.topK, vocabSize);
+    // The logits of targets need not be among the best, and a long list is sorted faster here than found one by one on the GPU.
+    const readsAll = chosen.targets !== undefined || topK > MOST_K;
     // All texts first: one without a mask is an error before anything runs.
     const encodings = list.map(text => {
       const [encoding] = this.encode(text);
@@ -65,16 +71,16 @@ export class FillMask extends Session<'logits'> {
       encodings,
       encoding => [encoding],
       (out, { ids, masked, truncated }) => {
+        const logits = readsAll ? joinSlices(out, vocabSize) : undefined;
         const best = masked.map((_, m) =>
-          chosen.targets
-            ? candidates(joinSlices(out, vocabSize).subarray(m * vocabSize, (m + 1) * vocabSize), chosen)
+          logits
+            ? candidates(logits.subarray(m * vocabSize, (m + 1) * vocabSize), { ...chosen, topK })
             : topOf(out, m, masked.length, topK),
         );
         return saying(fillMask(ids, masked, best, decode, special.pad?.id), truncated);
       },
       options,
-      // The logits of targets need not be among the best, so then all of a mask's are read.
-      { head: chosen.targets ? head : { ...head, topK } },
+      { head: readsAll ? head : { ...head, topK } },
     );
     const answers = found.flat(1);
     return Array.isArray(texts) ? answers : answers[0]!;
@@ -92,9 +98,5 @@ function topOf(out: SequenceOutputs, mask: number, masks: number, topK: number):
   const total = slices.reduce((all, { maximum, sum }) => all + sum * Math.exp(maximum - top), 0);
   const values = slices.flatMap(({ pairs }) => pairs.filter((_, i) => i % 2 === 0));
   const ids = slices.flatMap(({ first, pairs }) => pairs.filter((_, i) => i % 2 === 1).map(place => first + place));
-  return likeliest(
-    values.map(value => Math.exp(value - top) / total),
-    topK,
-    ids,
-  );
+  return likeliest(values, topK, value => Math.exp(value - top) / total, ids);
 }

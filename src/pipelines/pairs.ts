@@ -1,9 +1,11 @@
 import { joined } from '../model-outputs.ts';
 import { listOf, text as string } from '../tasks/arguments.ts';
+import { normalizeRows } from '../tasks/feature-extraction.ts';
 import { type Choice, chosen } from '../tasks/multiple-choice.ts';
 import { type NextSentence, nextSentence } from '../tasks/next-sentence-prediction.ts';
-import { cosineScores } from '../tasks/sentence-similarity.ts';
-import { MEAN } from './feature-extraction.ts';
+import { PROMPT_NAMES, type PromptOptions } from '../tasks/prompts.ts';
+import { similarityScores } from '../tasks/sentence-similarity.ts';
+import { Embedder, MEAN } from './embedder.ts';
 import { logitsOf, type RunOptions, type Said, Session, saying } from './session.ts';
 
 /** Whether the second text follows the first, by BERT's pre-training head. */
@@ -44,28 +46,36 @@ export class MultipleChoice extends Session<'logits'> {
   }
 }
 
-/** A sentence and others -> the cosines of their embeddings (as the checkpoint's modules.json pools, else by the mean), as the hub's sentence-similarity task. */
-export class SentenceSimilarity extends Session<'last_hidden_state' | 'pooler_output'> {
-  /** One score for each of `sentences`, and in `truncated` whether it or the source was cut. */
+/**
+ * A sentence and others -> the similarity of their embeddings, as the hub's sentence-similarity task: they are those of
+ * sentence-transformers' encode() (by the checkpoint's modules.json, else the mean), compared by its similarity() (`similarity_fn_name`
+ * of config_sentence_transformers.json, else the cosine).
+ */
+export class SentenceSimilarity extends Embedder {
+  /** One score for each of `sentences`, and in `truncated` whether it or the source was cut. A prompt stands before all of them. */
   async _call(
     inputs: { source_sentence: string; sentences: readonly string[] },
-    given?: RunOptions | null,
+    given?: (RunOptions & PromptOptions) | null,
   ): Promise<Said<number[], readonly boolean[]>> {
-    const options = this.options(given);
+    const options = this.options(given, ...PROMPT_NAMES);
     const source = string('source_sentence', inputs?.source_sentence);
     const list = listOf('sentences', inputs.sentences, string);
-    const { pooling, dense, maxLength } = (await this.sentence) ?? MEAN;
-    const { found, truncated } = await this.forward(
-      [source, ...list],
-      text => this.encode(text, { maxLength }),
-      out => out.get('embedding')!,
-      options,
-      { pool: { pooling, normalize: false, dense } },
-    );
-    const [own, ...others] = found.flat();
+    const modules = (await this.sentence.modules) ?? MEAN;
+    const settings = await this.sentence.settings;
+    const { similarity, truncateDim } = settings;
+    const prompt = await this.prompt(options, true);
+    const recipe = { ...modules, normalize: false, prompt, settings };
+    const { found, truncated } = await this.pooledWindows([source, ...list], recipe, options);
+    const rows = found.map(([window]) => {
+      const { row } = window!;
+      // A cosine is the same without.
+      if (modules.normalize && similarity !== 'cosine') normalizeRows(row, row.length);
+      return row.subarray(0, truncateDim);
+    });
+    const [own, ...others] = rows;
     const [isCut, ...cut] = truncated;
     return saying(
-      cosineScores(own!, joined(others)),
+      similarityScores(own!, joined(others), similarity),
       cut.map(other => other || isCut!),
     );
   }

@@ -9,6 +9,9 @@ import { type ByTopK, logitsOf, type RunOptions, type Said, Session, saying } fr
 
 type Options = QuestionAnsweringOptions & RunOptions;
 
+/** What can be done where the question leaves no room for the context. */
+const SHORTER = 'Shorten the question, or pass a greater max_seq_len where the model takes more.';
+
 /** Question and context -> the span of the context that answers, as transformers.js's QuestionAnsweringPipeline and Python's. */
 export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
   /**
@@ -42,7 +45,7 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
     const { maxLength, stride, ...chosen } = answerOptions(options, this.longest, taken);
     const { found } = await this.forward(
       [text],
-      pair => tokenizer.encodeWindows(own, { pair, maxLength, stride, truncation: 'only_second' }),
+      pair => tokenizer.encodeWindows(own, { pair, maxLength, stride, truncation: 'only_second', remedy: SHORTER }),
       (out, encoding) => {
         const both = logitsOf(out);
         return {

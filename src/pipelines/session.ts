@@ -6,10 +6,10 @@ import { describe, InputError } from '../errors.ts';
 import type { EncoderRequest } from '../model/encoder.ts';
 import { checkSequence } from '../model/input.ts';
 import type { SequenceOutputs } from '../plan/passes.ts';
-import type { SentenceModules } from '../sentence.ts';
+import type { SentenceFiles } from '../sentence.ts';
 import { checkNames, choice, count } from '../tasks/arguments.ts';
 import type { Encoding } from '../text/encoding.ts';
-import type { EncodeOptions } from '../text/tokenizer.ts';
+import type { EncodeOptions, TextInput } from '../text/tokenizer.ts';
 import type { PreTrainedTokenizer } from '../tokenizer.ts';
 
 /** What every call of every pipeline takes. */
@@ -37,6 +37,8 @@ export const OVERFLOW_NAMES = ['overflow', 'stride'] as const;
 type Window = Encoding & {
   /** The tokens that a head is wanted for alone, by their places. */
   readonly masked?: readonly number[];
+  /** How many tokens at its start are left out where it is pooled. */
+  readonly unpooled?: number;
 };
 
 /** What a pipeline is made of, under transformers.js's names. */
@@ -45,8 +47,8 @@ export interface SessionParts<Given extends OutputName = OutputName> {
   readonly model: CallableModel<Given>;
   readonly tokenizer: PreTrainedTokenizer;
   readonly engine: Engine;
-  /** The modules of a sentence-transformers checkpoint. Rejects where one of them is not built, or a file of it is missing or malformed. */
-  readonly sentence: Promise<SentenceModules | undefined>;
+  /** What sentence-transformers wrote into the checkpoint. */
+  readonly sentence: SentenceFiles;
 }
 
 /** What became of some texts. */
@@ -88,14 +90,24 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     return checkNames(this.task, given, [...names, 'signal', 'progress_callback']);
   }
 
-  /** One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. */
+  /**
+   * One encoding, or with overflow 'window' as many as the text needs. Throws InputError with overflow 'error'. A `maxLength` of
+   * sentence-transformers goes before the tokenizer's own; no sequence has more tokens than the model has positions.
+   */
   protected encode(
-    text: string,
-    { overflow, stride, maxLength = this.longest, pair, truncation }: EncodeOptions & OverflowOptions = {},
+    text: TextInput,
+    { overflow, stride, maxLength, pair, truncation, isSplitIntoWords, remedy }: EncodeOptions & OverflowOptions = {},
   ): Encoding[] {
     const how = choice('overflow', overflow, ['truncate', 'error', 'window'] as const, 'truncate');
-    const longest = Math.min(maxLength, this.longest);
-    const options = { maxLength: longest, pair, truncation, stride: count('stride', stride, 0, 0) };
+    const longest = maxLength === undefined ? this.longest : Math.min(maxLength, this.engine.config.maxPositions);
+    const options = {
+      maxLength: longest,
+      pair,
+      truncation,
+      isSplitIntoWords,
+      remedy,
+      stride: count('stride', stride, 0, 0),
+    };
     if (how === 'window') return this.tokenizer.text.encodeWindows(text, options);
     const encoding = this.tokenizer.text.encode(text, options);
     if (how === 'truncate' || !encoding.truncated) return [encoding];
@@ -104,6 +116,22 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
       actual: describe(text),
       expected: `at most ${longest} tokens`,
       next: "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.",
+    });
+  }
+
+  /**
+   * A tokenizer may have more tokens than the model has embeddings, as where one was added and the model not resized: that
+   * matters only where such a token occurs. Throws InputError there.
+   */
+  protected checkTokens({ ids, tokens }: Pick<Encoding, 'ids' | 'tokens'>): void {
+    const { vocabSize } = this.engine.config;
+    const at = ids.findIndex(id => id >= vocabSize);
+    if (at < 0) return;
+    throw new InputError({
+      what: `the model has no embedding for the token ${JSON.stringify(tokens[at])}`,
+      actual: `id ${ids[at]} of a tokenizer with ${this.tokenizer.text.vocabSize} tokens`,
+      expected: `an id below ${vocabSize}, the vocab_size of config.json`,
+      next: 'Leave that token out of the text, or take the tokenizer that belongs to this model.',
     });
   }
 
@@ -120,6 +148,7 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
     request: EncoderRequest = { head: { kind: this.engine.head! } },
   ): Promise<Ran<Read>> {
     const { config } = this.engine;
+    const checkTokens = (window: Window) => this.checkTokens(window);
     const ran: Ran<Read> = { found: [], truncated: [] };
     function* sequences() {
       for (const text of texts) {
@@ -129,9 +158,10 @@ export class Session<Given extends OutputName = OutputName> extends (Callable as
         // A text in windows is whole.
         ran.truncated.push(overflow !== 'window' && windows.some(({ truncated }) => truncated));
         for (const window of windows) {
-          const { ids, typeIds: types, masked } = window;
+          const { ids, typeIds: types, masked, unpooled } = window;
+          checkTokens(window);
           const isLast = window === windows.at(-1);
-          yield { ...checkSequence(config, { ids, types, masked }), window, text, found, isLast };
+          yield { ...checkSequence(config, { ids, types, masked, unpooled }), window, text, found, isLast };
         }
       }
     }

@@ -1,4 +1,6 @@
+import { labelCount, labelNames } from '../model/config.ts';
 import { listOf, text as string, textList } from '../tasks/arguments.ts';
+import { lowerCased, PROMPT_NAMES, type PromptOptions, promptOf } from '../tasks/prompts.ts';
 import {
   type Classification,
   classificationOptions,
@@ -36,6 +38,9 @@ import {
 /** A text, or a text and its pair. */
 export type ClassificationInput = string | { text: string; text_pair?: string | null };
 
+/** What can be done where a hypothesis alone has more tokens than the model takes. */
+const SHORTER = 'Shorten the label or hypothesis_template: of text and hypothesis only the text is cut.';
+
 type Options = TextClassificationOptions & RunOptions & OverflowOptions;
 
 /** Texts or pairs -> labels, as transformers.js's TextClassificationPipeline; pairs as Python's. */
@@ -62,7 +67,8 @@ export class TextClassification extends Session<'logits'> {
     given?: Options | null,
   ): Promise<Said<Classification[] | Classification[][], readonly boolean[]>> {
     const options = this.options(given, 'top_k', 'function_to_apply', ...OVERFLOW_NAMES);
-    const { labels, problemType, raw } = this.engine.config;
+    const { problemType, raw } = this.engine.config;
+    const labels = labelNames(this.engine.config);
     // A reranker's config may name the activation of its one logit.
     const named = labels.length === 1 ? configuredActivation(raw) : undefined;
     const chosen = classificationOptions(
@@ -117,7 +123,7 @@ export class ZeroShotClassification extends Session<'logits'> {
     const { found, truncated } = await this.forward(
       list,
       // The premise gives way, the hypothesis stays whole: Python's only_first.
-      text => hypotheses.flatMap(pair => this.encode(text, { pair, truncation: 'only_first' })),
+      text => hypotheses.flatMap(pair => this.encode(text, { pair, truncation: 'only_first', remedy: SHORTER })),
       logitsOf,
       options,
     );
@@ -128,18 +134,27 @@ export class ZeroShotClassification extends Session<'logits'> {
 
 /** A query and documents -> the documents by score, as sentence-transformers' CrossEncoder.rank. */
 export class TextRanking extends Session<'logits'> {
-  /** [{ corpus_id, score, text? }], best first. `truncated` is in the order of `documents`: of each with the query. */
+  /**
+   * [{ corpus_id, score, text? }], best first. `truncated` is in the order of `documents`: of each with the query. A prompt (of the
+   * call, else the checkpoint's default) stands before the query.
+   */
   async _call(
     query: string,
     documents: readonly string[],
-    given?: (TextRankingOptions & RunOptions) | null,
+    given?: (TextRankingOptions & PromptOptions & RunOptions) | null,
   ): Promise<Said<RankedDocument[], readonly boolean[]>> {
-    const options = this.options(given, 'top_k', 'return_documents', 'activation');
+    const options = this.options(given, 'top_k', 'return_documents', 'activation', ...PROMPT_NAMES);
     const list = listOf('documents', documents, string);
     const question = string('query', query);
-    const { raw, labels } = this.engine.config;
-    const chosen = rankingOptions(options, raw, labels.length, list.length);
-    const { found, truncated } = await this.forward(list, pair => this.encode(question, { pair }), logitsOf, options);
+    const { config } = this.engine;
+    const settings = await this.sentence.settings;
+    const chosen = rankingOptions(options, config.raw, labelCount(config), list.length, settings.activation);
+    const prompt = await promptOf(options, () => this.sentence.settings, true);
+    const { maxLength, lowerCase } = settings;
+    const read = (text: string) => (lowerCase ? lowerCased(text, this.tokenizer.all_special_tokens) : text);
+    const asked = read(prompt + question);
+    const encode = (document: string) => this.encode(asked, { pair: read(document), maxLength });
+    const { found, truncated } = await this.forward(list, encode, logitsOf, options);
     return saying(
       rank(
         found.map(([logits]) => logits![0]!),

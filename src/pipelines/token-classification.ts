@@ -1,12 +1,15 @@
-import { text as string, textList } from '../tasks/arguments.ts';
+import { labelNames } from '../model/config.ts';
+import { flag, text as string, textList } from '../tasks/arguments.ts';
 import type { Crf } from '../tasks/crf.ts';
 import {
   classifyTokens,
   type Entity,
+  inText,
   mergeEntities,
   type TokenClassificationOptions,
   type TokenLabels,
   tokenClassificationOptions,
+  wordedTexts,
 } from '../tasks/token-classification.ts';
 import {
   logitsOf,
@@ -22,6 +25,8 @@ import {
 export const CRF_TENSORS = ['crf.transitions', 'crf.start_transitions', 'crf.end_transitions'] as const;
 
 type Options = TokenClassificationOptions & RunOptions & OverflowOptions;
+/** Lists of words, one or several. */
+type Words = readonly string[] | readonly (readonly string[])[];
 
 /** Texts -> entities, as transformers.js's TokenClassificationPipeline, with Python's strategies and character offsets. */
 export class TokenClassification extends Session<'logits'> {
@@ -31,7 +36,13 @@ export class TokenClassification extends Session<'logits'> {
    *
    *   await ner('Anna lives in Rome.', { aggregation_strategy: 'simple' });
    *   // [{ entity_group: 'PER', score: 0.99, word: 'Anna', start: 0, end: 4 }, ...]
+   *
+   * With is_split_into_words the words are given, of one text or of several, and the answer is a list of lists, of one text too, as
+   * in Python. `start` and `end` are then places in the words with `delimiter` between them.
+   *
+   *   await ner(['Anna', 'lives', 'in', 'Rome', '.'], { is_split_into_words: true });
    */
+  _call(words: Words, options: Options & { is_split_into_words: true }): Promise<Said<Entity[], boolean>[]>;
   _call(text: string, options?: Options | null): Promise<Said<Entity[], boolean>>;
   _call(texts: readonly string[], options?: Options | null): Promise<Said<Entity[], boolean>[]>;
   _call(
@@ -39,26 +50,41 @@ export class TokenClassification extends Session<'logits'> {
     options?: Options | null,
   ): Promise<Said<Entity[], boolean> | Said<Entity[], boolean>[]>;
   async _call(
-    texts: string | readonly string[],
+    texts: string | Words,
     given?: Options | null,
   ): Promise<Said<Entity[], boolean> | Said<Entity[], boolean>[]> {
-    const options = this.options(given, 'aggregation_strategy', 'ignore_labels', ...OVERFLOW_NAMES);
+    const options = this.options(
+      given,
+      'aggregation_strategy',
+      'ignore_labels',
+      'is_split_into_words',
+      'delimiter',
+      ...OVERFLOW_NAMES,
+    );
     const chosen = tokenClassificationOptions(options);
-    const list = textList(texts, string);
     const { text: tokenizer } = this.tokenizer;
     const model: TokenLabels = {
-      labels: this.engine.config.labels,
+      labels: labelNames(this.engine.config),
       unkId: tokenizer.special.unk?.id,
       marksSubwords: tokenizer.continuingSubwordPrefix !== undefined,
       join: tokens => tokenizer.joinTokens(tokens),
       crf: this.#crf(),
     };
-    const { found, truncated } = await this.forward(
-      list,
-      text => this.encode(text, options),
-      (out, encoding, text) => classifyTokens(text, encoding, logitsOf(out), model, chosen),
-      options,
-    );
+    const isSplitIntoWords = flag('is_split_into_words', options.is_split_into_words, false);
+    const { found, truncated } = isSplitIntoWords
+      ? await this.forward(
+          wordedTexts(texts, options),
+          ({ words }) => this.encode(words, { ...options, isSplitIntoWords }),
+          (out, encoding, worded) =>
+            classifyTokens(worded.text, inText(encoding, worded), logitsOf(out), model, chosen),
+          options,
+        )
+      : await this.forward(
+          textList(texts, string),
+          text => this.encode(text, options),
+          (out, encoding, text) => classifyTokens(text, encoding, logitsOf(out), model, chosen),
+          options,
+        );
     const results = found.map((windows, i) =>
       saying(windows.length === 1 ? windows[0]! : mergeEntities(windows), truncated[i]!),
     );

@@ -50,7 +50,3 @@ export function arena(ops: readonly Op[], kept: Iterable<Value>): Arena {
 export function slotBytes(slot: ReadonlyMap<Rows, number>, sizes: Sizes): number {
   return Math.max(16, ...[...slot].map(([rows, stride]) => Math.ceil((sizes[rows] * stride) / 4) * 16));
 }
-
-/** The bytes of all activations in a pass of at most these sizes: known before anything is allocated. */
-export const arenaBytes = (plan: Arena, sizes: Sizes): number =>
-  plan.slots.reduce((sum, slot) => sum + slotBytes(slot, sizes), 0);

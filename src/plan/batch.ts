@@ -9,6 +9,8 @@ export interface Sequence {
   readonly places?: readonly number[] | undefined;
   /** The tokens that a head is wanted for alone, by their places in the sequence. */
   readonly masked?: readonly number[] | undefined;
+  /** How many tokens at the start are left out where the sequence is pooled; 0 where missing. */
+  readonly unpooled?: number | undefined;
 }
 
 /** The packed sequences of one pass, as the kernels read them. */
@@ -16,7 +18,7 @@ export interface Batch {
   readonly sizes: Sizes;
   /** T x (id, position, type, place) */
   readonly tokens: Uint32Array<ArrayBuffer>;
-  /** B x (start, end, start of its pairs, 0) */
+  /** B x (start, end, start of its pairs, tokens that are left out where it is pooled) */
   readonly sequences: Uint32Array<ArrayBuffer>;
   /** tiles x (start, end, first query, start of its pairs) */
   readonly tiles: Uint32Array<ArrayBuffer>;
@@ -51,7 +53,7 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   let tile = 0;
   let pairs = 0;
   let picked = 0;
-  list.forEach(({ ids, positions, types, places, masked: wanted = [] }, b) => {
+  list.forEach(({ ids, positions, types, places, masked: wanted = [], unpooled = 0 }, b) => {
     const end = start + ids.length;
     for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
       tokens[at] = ids[i]!;
@@ -59,7 +61,7 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
       tokens[at + 2] = types[i]!;
       tokens[at + 3] = places?.[i] ?? i;
     }
-    sequences.set([start, end, pairs, 0], 4 * b);
+    sequences.set([start, end, pairs, unpooled], 4 * b);
     for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
     for (const place of wanted) masked[4 * picked++] = start + place;
     pairs += ids.length * ids.length;

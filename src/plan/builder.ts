@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { type Caps, MOST_TEXELS, padded } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import type { Norm, Op, Rows, Value } from './op.ts';
+import { MOST_K, type Norm, type Op, type Rows, type Value } from './op.ts';
 import { bucketTable } from './relative.ts';
 import { matrix, type Storage, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
 
@@ -189,12 +189,19 @@ export function builder(caps: Caps, format: Format = 'f32') {
       return y;
     },
 
-    /** [T, C] -> [B, columns] */
-    pool(x: Value, options: { pooling: Pooling; normalize: boolean; columns?: number; name: string }): Value {
-      const { pooling, normalize, columns = x.columns, name } = options;
-      must(x.rows === 'tokens' && columns <= x.columns, `${name}: ${columns} columns of ${x.columns}`);
+    /** [T, C] -> [B, columns]; of several poolings, which all are whole, [B, poolings C] */
+    pool(
+      x: Value,
+      options: { pooling: Pooling | readonly Pooling[]; normalize: boolean; columns?: number; name: string },
+    ): Value {
+      const { normalize, name } = options;
+      const poolings = [options.pooling].flat();
+      const all = poolings.length * x.columns;
+      const columns = options.columns ?? all;
+      const fits = poolings.length > 1 ? columns === all : columns <= all;
+      must(x.rows === 'tokens' && fits, `${name}: ${columns} columns of ${all}`);
       const y = value(name, 'sequences', columns);
-      ops.push({ op: 'pool', x, pooling, normalize, y });
+      ops.push({ op: 'pool', x, poolings, normalize, y });
       return y;
     },
 
@@ -216,8 +223,9 @@ export function builder(caps: Caps, format: Format = 'f32') {
       });
     },
 
-    /** The best k of every row -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
+    /** The best k of every row, no more than MOST_K -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
     topK(x: Value, most: number): Value {
+      must(most <= MOST_K, `${x.name}: the best ${most}, not ${MOST_K} at most`);
       const k = Math.min(most, x.columns);
       const y = value(`${x.name}.top`, x.rows, 2 * k + 2);
       ops.push({ op: 'topK', x, k, y });

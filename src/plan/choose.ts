@@ -2,14 +2,14 @@ import type { Activation } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention, attentionShape } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
-import type { Caps, Kernel } from '../../shaders/kernel.ts';
+import { type Caps, type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { rowShape } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
-import { POOLINGS, pool } from '../../shaders/pool.ts';
+import { packPoolings, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
 import type { AttentionOp, Op, Value } from './op.ts';
 import type { Argument, InputName, Step } from './step.ts';
@@ -35,6 +35,18 @@ const TILINGS: Record<Caps['adapter'], string> = { gpu: '4x4x16x16', swiftshader
 
 export const tilingOf = ({ tiling, adapter }: Caps): string => tiling ?? TILINGS[adapter];
 
+/** The tile of a tiling. `down`: only where the operands pass through workgroup memory. */
+function tileOf(caps: Caps) {
+  const [rows, columns, lanes, down] = tilingOf(caps).split('x').map(Number) as [number, number, number, number?];
+  return { rows, columns, lanes, down };
+}
+
+/** Rows of outputs that a workgroup of a linear computes, also where there are fewer. */
+export function tileRows(caps: Caps): number {
+  const { rows, lanes, down = 1 } = tileOf(caps);
+  return rows * Math.min(down, Math.floor(caps.maxInvocations / lanes));
+}
+
 /**
  * What is worth measuring on an adapter that the table does not know: the default, large, 64 x 64 with few invocations, small,
  * skinny; in registers alone wide and square, and with rows of x that a subgroup shares.
@@ -49,8 +61,7 @@ export const tilingsFor = ({ adapter, subgroup }: Caps): string[] => {
  * text serves all shapes, and linears with and without the activation.
  */
 export function linearKernel(variant: LinearVariant, caps: Caps): Kernel {
-  const numbers = tilingOf(caps).split('x').map(Number);
-  const [rows, columns, lanes, down] = numbers as [number, number, number, number?];
+  const { rows, columns, lanes, down } = tileOf(caps);
   if (down) return linearWorkgroup(variant, { rows, columns, lanes, down }, caps);
   const shape = caps.adapter === 'gpu' ? {} : { inner: undefined, outputs: undefined };
   return linearRegister({ ...variant, ...shape }, { rows, columns, lanes }, caps);
@@ -75,10 +86,28 @@ export function queryTile(ops: readonly Op[], caps: Caps): number {
   return lanes * queries;
 }
 
+/** The kernels of an adapter that were made, by what they were made from. */
+const madeKernels = new WeakMap<Caps, Map<string, Kernel>>();
+
+/** The kernel of a variant, whose text is written once: the layers of a model, and its plans, have the same few. */
+function once<Variant>(
+  caps: Caps,
+  make: (variant: Variant, caps: Caps) => Kernel,
+  name: string,
+  variant: Variant,
+): Kernel {
+  const made = madeKernels.get(caps) ?? new Map<string, Kernel>();
+  madeKernels.set(caps, made);
+  const key = `${name} ${JSON.stringify(variant)}`;
+  const kernel = made.get(key) ?? make(variant, caps);
+  made.set(key, kernel);
+  return kernel;
+}
+
 /** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
-export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
+export function stepsOf(op: Op, caps: Caps, common?: Activation): Omit<Step, 'work'>[] {
   const shape = rowShape(caps);
-  const step = (kernel: Kernel, { name }: Value, operands: readonly Operand[], params: Step['params']): Step => ({
+  const step = (kernel: Kernel, { name }: Value, operands: readonly Operand[], params: Step['params']) => ({
     kernel,
     label: name,
     args: argsOf(operands),
@@ -95,7 +124,7 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
         norm: !!norm,
         format: words[0]?.storage.format,
       };
-      const kernel = embed(variant, shape, caps);
+      const kernel = once(caps, variant => embed(variant, shape, caps), op.op, variant);
       return words.map(slice =>
         step(kernel, y, ['tokens', slice, positions, types, tasks, norm?.gamma, norm?.beta, y], {
           rows: 'tokens',
@@ -116,29 +145,37 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
         activation: activation ?? (caps.adapter === 'gpu' ? undefined : common),
       };
       const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
-      return [step(linearKernel(variant, caps), y, [x, weight, bias, residual, y], params)];
+      return [step(once(caps, linearKernel, op.op, variant), y, [x, weight, bias, residual, y], params)];
     }
     case 'quantize': {
       const { x, y } = op;
-      return [step(quantize(x), y, [x, y], { rows: x.rows })];
+      return [step(once(caps, quantize, op.op, { columns: x.columns }), y, [x, y], { rows: x.rows })];
     }
     case 'attention': {
       const { qkv, scale, context, probabilities, relative } = op;
       const variant = attentionVariant(op);
-      const kernel = attention(variant, attentionShape(variant, caps));
+      const make = (variant: AttentionVariant) => attention(variant, attentionShape(variant, caps));
+      const kernel = once(caps, make, op.op, variant);
       const bias = [relative && 'tokens', relative?.buckets, relative?.bias] as const;
-      return [step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], { tiles: 'tiles', scale })];
+      return [
+        step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], {
+          tiles: 'tiles',
+          scale,
+          ...WHOLE_GRID,
+        }),
+      ];
     }
     case 'layerNorm': {
       const { x, residual, norm, y } = op;
-      const kernel = layerNorm({ columns: x.columns, residual: !!residual }, shape);
+      const variant = { columns: x.columns, residual: !!residual };
+      const kernel = once(caps, variant => layerNorm(variant, shape), op.op, variant);
       return [step(kernel, y, [x, residual, norm.gamma, norm.beta, y], { rows: x.rows, eps: norm.eps })];
     }
     case 'pool': {
-      const { x, pooling, normalize, y } = op;
-      const kernel = pool({ columns: x.columns, kept: y.columns });
-      const [kind, norm] = [POOLINGS[pooling], Number(normalize)];
-      const params = { sequences: 'sequences', pooling: kind, normalize: norm, floor: 1e-12 } as const;
+      const { x, poolings, normalize, y } = op;
+      const kernel = pool({ columns: x.columns, poolings: poolings.length, kept: y.columns });
+      const [kinds, norm] = [packPoolings(poolings), Number(normalize)];
+      const params = { sequences: 'sequences', pooling: kinds, normalize: norm, floor: 1e-12 } as const;
       return [step(kernel, y, ['sequences', x, y], params)];
     }
     case 'gather': {
@@ -147,7 +184,7 @@ export function stepsOf(op: Op, caps: Caps, common?: Activation): Step[] {
     }
     case 'topK': {
       const { x, k, y } = op;
-      return [step(topK({ columns: x.columns, k }), y, [x, y], { rows: x.rows })];
+      return [step(topK({ columns: x.columns, k }), y, [x, y], { rows: x.rows, ...WHOLE_GRID })];
     }
     default:
       return op satisfies never;

@@ -74,11 +74,11 @@ export interface LayerNormOp {
   readonly y: Value;
 }
 
-/** y = one row per sequence, from its tokens. */
+/** y = one row per sequence, from its tokens: what each pooling makes of them, one behind the other. */
 export interface PoolOp {
   readonly op: 'pool';
   readonly x: Value;
-  readonly pooling: Pooling;
+  readonly poolings: readonly Pooling[];
   readonly normalize: boolean;
   readonly y: Value;
 }
@@ -89,6 +89,12 @@ export interface GatherOp {
   readonly x: Value;
   readonly y: Value;
 }
+
+/**
+ * The most that a TopKOp finds: one workgroup walks the whole row once for each, so the time that a dispatch takes grows with it. Of a
+ * longer list the logits are read back and sorted on the CPU.
+ */
+export const MOST_K = 64;
 
 /** y = (maximum, sum of exponentials, k pairs of value and index) of every row of x. */
 export interface TopKOp {

@@ -1,16 +1,12 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import { slotBytes } from './arena.ts';
 import type { Sequence } from './batch.ts';
-import type { Op, Rows } from './op.ts';
+import type { Rows } from './op.ts';
 import type { Plan } from './plan.ts';
+import { costOf } from './work.ts';
 
 /** Tokens of one pass: enough to fill a GPU. */
 const TOKENS = { gpu: 8192, software: 1024 };
-/**
- * Multiply-adds of one pass, which bound the time that a call waits for those under way: on a CPU (1 to 8 GFLOP/s) a few
- * seconds, on a GPU from 10 ms to, on the slowest, as many. Of BERT-base it is 3,000 tokens, of MiniLM on a CPU 400.
- */
-const WORK = { gpu: 2 ** 38, software: 2 ** 32 };
 /** Outputs read back by one pass, unless a single sequence has more. */
 const READBACK_BYTES = 64 << 20;
 
@@ -28,41 +24,30 @@ const rowsOf = ({ ids: { length }, masked }: Sequence): Record<Rows, number> => 
 /** A number for every kind of rows, nothing yet. */
 const none = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, masked: 0 });
 
-/** Multiply-adds for one row of a kind. */
-function workOf(ops: readonly Op[]): Record<Rows, number> {
-  const work = none();
-  for (const op of ops) {
-    if (op.op === 'linear') work[op.y.rows] += op.x.columns * op.y.columns;
-    else if (op.op === 'attention') work.pairs += 2 * op.context.columns;
-  }
-  return work;
-}
-
 /**
  * A pass that is being filled: says of one sequence after another whether it still fits. The first always does, however long
- * it is; then the budgets count tokens, multiply-adds, and the bytes to be read back.
+ * it is; then the budgets count tokens, work, and the bytes to be read back.
+ * @param most The work of a pass, which bounds the time that a call waits for those under way: see pace.ts. On a CPU it is 400
+ * tokens of MiniLM.
  */
-export function passRoom({ ops, slots, outputs }: Plan, caps: Caps): (sequence: Sequence) => boolean {
+export function passRoom({ slots, outputs, work }: Plan, caps: Caps, most: number): (sequence: Sequence) => boolean {
   const kind = caps.adapter === 'gpu' ? 'gpu' : 'software';
-  const work = workOf(ops);
   const widest = Math.max(...slots.map(slot => slot.get('tokens') ?? 1));
   // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
   const budget = Math.min(TOKENS[kind], bindable);
+  // A buffer may be no smaller than a binding.
+  const readback = Math.min(READBACK_BYTES, caps.maxBindingBytes);
   const filled = none();
-  let bytes = 0;
-  let macs = 0;
   return sequence => {
     const more = rowsOf(sequence);
-    for (const rows of Object.keys(filled) as Rows[]) {
-      filled[rows] += more[rows];
-      macs += more[rows] * work[rows];
-    }
-    for (const { rows, stride } of outputs.values()) bytes += 4 * stride * more[rows];
+    for (const rows of Object.keys(filled) as Rows[]) filled[rows] += more[rows];
+    // Outputs stand in the readback one behind the other, each from a multiple of 256 bytes on.
+    let bytes = 0;
+    for (const { rows, stride } of outputs.values()) bytes += 256 * Math.ceil((stride * filled[rows]) / 64);
     const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
-    return (
-      filled.sequences === 1 || (filled.tokens <= budget && macs <= WORK[kind] && binds && bytes <= READBACK_BYTES)
-    );
+    const isWithin = filled.tokens <= budget && bytes <= readback && costOf(work, filled) <= most;
+    return filled.sequences === 1 || (isWithin && binds);
   };
 }
 

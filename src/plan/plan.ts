@@ -5,6 +5,7 @@ import { commonActivation, queryTile, stepsOf } from './choose.ts';
 import type { Op, Value } from './op.ts';
 import type { Step } from './step.ts';
 import type { Weight } from './weight.ts';
+import { joinedWork, type Work, workOf } from './work.ts';
 
 /** A forward pass made ready for any lengths: pure data, made once per model and output request. */
 export interface Plan extends Arena {
@@ -12,13 +13,18 @@ export interface Plan extends Arena {
   readonly steps: readonly Step[];
   readonly weights: readonly Weight[];
   readonly outputs: ReadonlyMap<string, Value>;
+  /** Of all steps. */
+  readonly work: readonly Work[];
   /** Queries of one attention work item. */
   readonly queryTile: number;
 }
 
 export function plan({ ops, outputs }: Graph, caps: Caps): Plan {
   const common = commonActivation(ops);
-  const steps = ops.flatMap(op => stepsOf(op, caps, common));
+  const steps = ops.flatMap(op => {
+    const work = workOf(op, caps);
+    return stepsOf(op, caps, common).map((step): Step => ({ ...step, work }));
+  });
   const weights = new Set<Weight>();
   for (const { args } of steps) for (const arg of args) if (arg.kind === 'weight') weights.add(arg.weight);
   return {
@@ -26,6 +32,7 @@ export function plan({ ops, outputs }: Graph, caps: Caps): Plan {
     steps,
     weights: [...weights],
     outputs,
+    work: joinedWork(steps.flatMap(({ work }) => work)),
     queryTile: queryTile(ops, caps),
     ...arena(ops, outputs.values()),
   };

@@ -66,6 +66,47 @@ export const plainBytes = ({ stride, height }: Weight): number => padded(stride 
 export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
   columns === stride && rowGroup.size === rowGroup.padded && columnGroup.size === columnGroup.padded;
 
+/** The rows of a tensor, and the rows of a weight that they become; both whole groups. */
+export interface Band {
+  readonly first: number;
+  readonly count: number;
+  readonly to: number;
+  readonly height: number;
+}
+
+/** Rows of a tensor whose float32 rows, padded, take at most so many bytes: whole groups, one at least. */
+export function bandRows({ stride, rowGroup }: Weight, bytes: number): number {
+  const { size, padded } = rowGroup;
+  // Where groups are not padded a row stands for itself.
+  if (size === padded) return Math.max(1, Math.floor(bytes / (4 * stride)));
+  return size * Math.max(1, Math.floor(bytes / (4 * stride * padded)));
+}
+
+/** Band `index` of a part, of `rows` rows each but for the last; counted from the first row that the weight takes. */
+export function bandOf({ rowGroup, count }: Weight, { rowOffset }: WeightPart, rows: number, index: number): Band {
+  const first = index * rows;
+  const here = Math.min(rows, count - first);
+  const group = rowGroup.size === rowGroup.padded ? SINGLE : rowGroup;
+  return { first, count: here, to: rowOffset + extent(first, group), height: extent(here, group) };
+}
+
+/** Where in the checkpoint number `at` of a weight's rows comes from: its tensor, and the index there. Undefined for padding. */
+export function originOf(
+  { parts, first, count, columns, rowGroup, columnGroup, stride }: Weight,
+  at: number,
+): { tensor: string; index: number[] } | undefined {
+  const from = (x: number, { size, padded }: Group) =>
+    x % padded < size ? Math.floor(x / padded) * size + (x % padded) : -1;
+  const row = Math.floor(at / stride);
+  const column = from(at % stride, columnGroup);
+  for (const { tensor, shape, rowOffset } of parts) {
+    const own = from(row - rowOffset, rowGroup);
+    if (row < rowOffset || own < 0 || own >= count || column < 0 || column >= columns) continue;
+    return { tensor, index: shape.length === 1 ? [first + own] : [first + own, column] };
+  }
+  return undefined;
+}
+
 /** Each stands for itself. */
 const SINGLE: Group = { size: 1, padded: 1 };
 const groupOf = (size: number | undefined): Group => (size ? { size, padded: padded(size) } : SINGLE);

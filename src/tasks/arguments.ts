@@ -1,22 +1,6 @@
-import { oneOf, UnsupportedError, wrong } from '../errors.ts';
+import { oneOf, wrong } from '../errors.ts';
 
-/**
- * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
- * option would be ignored otherwise. Throws InputError for what is no object.
- */
-export function checkNames<Options extends object>(
-  task: string,
-  options: Options | null | undefined,
-  names: readonly string[],
-): Options {
-  const given = options ?? ({} as Options);
-  if (typeof given !== 'object') throw wrong(`the options of ${task}`, given, 'an object');
-  for (const name of Object.keys(given)) {
-    if (names.includes(name)) continue;
-    throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
-  }
-  return given;
-}
+export { checkNames } from '../errors.ts';
 
 /** A whole number of at least `least`, and of `most` at most; the fallback where it is undefined. */
 export function count(name: string, value: unknown, fallback: number, least = 1, most = Number.MAX_SAFE_INTEGER) {

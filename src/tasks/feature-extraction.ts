@@ -1,13 +1,33 @@
 import { choice, count } from './arguments.ts';
 
-/** How the rows of a text's tokens become one: the names of transformers.js, `max`, and `model`: what the checkpoint's modules say. */
-export const POOLING_NAMES = ['none', 'mean', 'cls', 'first_token', 'max', 'last_token', 'eos', 'model'] as const;
-export type PoolingName = (typeof POOLING_NAMES)[number];
+const ON_GPU = {
+  mean: 'mean',
+  cls: 'cls',
+  first_token: 'cls',
+  max: 'max',
+  last_token: 'last',
+  eos: 'last',
+  lasttoken: 'last',
+  mean_sqrt_len_tokens: 'mean_sqrt',
+  weightedmean: 'weighted',
+} as const;
 
-const ON_GPU = { mean: 'mean', cls: 'cls', first_token: 'cls', max: 'max', last_token: 'last', eos: 'last' } as const;
+/** A pooling as the kernel calls it. */
+export type OwnPooling = (typeof ON_GPU)[keyof typeof ON_GPU];
+
+/**
+ * How the rows of a text's tokens become one: the names of transformers.js, those of sentence-transformers, and `model`: what the
+ * checkpoint's modules say.
+ */
+export type PoolingName = 'none' | keyof typeof ON_GPU | 'model';
+export const POOLING_NAMES: readonly PoolingName[] = [
+  'none',
+  ...(Object.keys(ON_GPU) as (keyof typeof ON_GPU)[]),
+  'model',
+];
 
 /** The pooling as the kernel calls it; undefined for `none`. Throws UnsupportedError with the list. */
-export function poolingOf(name: string): (typeof ON_GPU)[keyof typeof ON_GPU] | undefined {
+export function poolingOf(name: string): OwnPooling | undefined {
   const pooling = choice('pooling', name, POOLING_NAMES, 'none');
   return pooling === 'none' || pooling === 'model' ? undefined : ON_GPU[pooling];
 }

@@ -1,6 +1,6 @@
 import { InputError, wrong } from '../errors.ts';
 import { count, listOf, text } from './arguments.ts';
-import { ranked, softmax } from './scores.ts';
+import { ranked, softmaxOf } from './scores.ts';
 
 export interface FillMaskOptions {
   /** How many tokens to report for a mask. Default: 5. */
@@ -51,10 +51,19 @@ export function fillMaskOptions(
   return { topK: Math.min(topK, targets.length), targets };
 }
 
-/** The tokens of the greatest scores, of equals the first; `ids` where not every token has a score. */
-export function likeliest(scores: ArrayLike<number>, topK: number, ids?: readonly number[]): MaskCandidates {
-  const best = ranked(scores, topK);
-  return { ids: best.map(i => ids?.[i] ?? i), scores: best.map(i => scores[i]!) };
+/**
+ * The tokens of the greatest logits, of equals the first. By logits and not by scores: scores of unlikely tokens may be equal where
+ * their logits are not, and the order must be the same whoever has sorted.
+ * @param ids The tokens that the logits are of, where these are not those of the whole vocabulary.
+ */
+export function likeliest(
+  logits: ArrayLike<number>,
+  topK: number,
+  score: (logit: number) => number,
+  ids?: readonly number[],
+): MaskCandidates {
+  const best = ranked(logits, topK);
+  return { ids: best.map(i => ids?.[i] ?? i), scores: best.map(i => score(logits[i]!)) };
 }
 
 /** The likeliest tokens by the logits [V] of one mask. */
@@ -62,8 +71,8 @@ export function candidates(
   logits: ArrayLike<number>,
   { topK, targets }: { topK: number; targets?: readonly number[] | undefined },
 ): MaskCandidates {
-  const all = softmax(logits);
-  return likeliest(targets?.map(id => all[id]!) ?? all, topK, targets);
+  const score = softmaxOf(logits);
+  return likeliest(targets?.map(id => logits[id]!) ?? logits, topK, score, targets);
 }
 
 /**

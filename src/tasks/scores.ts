@@ -1,10 +1,13 @@
 /** Float64 throughout: a softmax over a vocabulary has many terms, and its callers compare with Python to 1e-4 and less. */
-export function softmax(logits: ArrayLike<number>): Float64Array {
-  const scores = Float64Array.from(logits);
-  const shift = scores.reduce((greatest, value) => Math.max(greatest, value), Number.NEGATIVE_INFINITY);
+export const softmax = (logits: ArrayLike<number>): Float64Array => Float64Array.from(logits, softmaxOf(logits));
+
+/** The softmax among `logits` of any one of them. */
+export function softmaxOf(logits: ArrayLike<number>): (logit: number) => number {
+  let shift = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logits.length; i++) shift = Math.max(shift, logits[i]!);
   let sum = 0;
-  for (let i = 0; i < scores.length; i++) sum += scores[i] = Math.exp(scores[i]! - shift);
-  return scores.map(value => value / sum);
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - shift);
+  return logit => Math.exp(logit - shift) / sum;
 }
 
 export function sigmoid(logit: number): number {

@@ -27,14 +27,9 @@ export function textInputs(inputs: unknown): TextInput[] {
     if (given.text === undefined) throw wrong(name, input, 'a string or { text, text_pair }');
     const own = text(`"text" of ${name}`, given.text);
     const pair = given.text_pair ?? undefined;
-    return { text: own, pair: pair === undefined ? pair : text(`"text_pair" of ${name}`, pair) };
+    // Python's tokenizers take an empty pair of a single text for none.
+    return { text: own, pair: (pair !== undefined && text(`"text_pair" of ${name}`, pair)) || undefined };
   });
-}
-
-/** The labels of a config's `id2label`, in order; "LABEL_3" where it names none. */
-export function labelNames(id2label: unknown, labels: number): string[] {
-  const names = (id2label ?? {}) as Record<number, unknown>;
-  return Array.from({ length: labels }, (_, i) => String(names[i] ?? `LABEL_${i}`));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { oneOf, UnsupportedError } from '../errors.ts';
+import { isText } from '../fields.ts';
 import { choice, count, flag } from './arguments.ts';
 import { ranked, toScores } from './scores.ts';
 
@@ -7,7 +8,7 @@ export interface TextRankingOptions {
   top_k?: number | null;
   /** Whether `text` is reported. Default: false. */
   return_documents?: boolean;
-  /** What makes a score of the model's one logit. Default: what the checkpoint's config names, else a sigmoid. */
+  /** What makes a score of the model's one logit. Default: what the checkpoint names, else a sigmoid. */
   activation?: 'sigmoid' | 'none' | null;
 }
 
@@ -21,16 +22,28 @@ export interface RankedDocument {
 const ACTIVATIONS = ['sigmoid', 'none'] as const;
 const TORCH_NAMES = { Sigmoid: 'sigmoid', Identity: 'none' } as const;
 
-/** The activation that sentence-transformers wrote into a config.json, undefined where it wrote none. */
-export function configuredActivation(config: Readonly<Record<string, unknown>>): 'sigmoid' | 'none' | undefined {
-  const own = config.sentence_transformers as { activation_fn?: unknown } | undefined;
-  const path = own?.activation_fn ?? config.sbert_ce_default_activation_function;
-  if (path === undefined || path === null) return undefined;
-  const name = String(path).replace(/^torch\.nn\.(\w+\.)*/, '');
+/**
+ * The activation that sentence-transformers wrote into a checkpoint, undefined where it wrote none: versions 6 on into
+ * config_sentence_transformers.json (`own`), 4 and 5 into config.json as sentence_transformers.activation_fn, where null is none,
+ * and those before as sbert_ce_default_activation_function. One that is no class of torch is passed over, as there.
+ */
+export function configuredActivation(
+  config: Readonly<Record<string, unknown>>,
+  own?: string,
+): 'sigmoid' | 'none' | undefined {
+  const isTorch = (path: unknown): path is string => isText(path) && path.startsWith('torch.');
+  const inConfig = config.sentence_transformers;
+  const isNew = typeof inConfig === 'object' && inConfig !== null && 'activation_fn' in inConfig;
+  const older = isNew ? inConfig.activation_fn : config.sbert_ce_default_activation_function;
+  const path = isTorch(own) ? own : older;
+  if (!isTorch(path)) return undefined;
+  const name = path.replace(/^torch\.nn\.(\w+\.)*/, '');
   const next = 'Pass `activation: "none"` for the raw scores.';
   const known = Object.keys(TORCH_NAMES) as (keyof typeof TORCH_NAMES)[];
-  return TORCH_NAMES[oneOf('the activation that config.json names', name, known, next)];
+  return TORCH_NAMES[oneOf(`the activation that ${path === own ? OWN_FILE : 'config.json'} names`, name, known, next)];
 }
+
+const OWN_FILE = 'config_sentence_transformers.json';
 
 /** Options checked. Throws InputError, and UnsupportedError where the model has not one logit. */
 export function rankingOptions(
@@ -38,6 +51,7 @@ export function rankingOptions(
   config: Readonly<Record<string, unknown>>,
   labels: number,
   documents: number,
+  own?: string,
 ) {
   if (labels !== 1) {
     throw new UnsupportedError({
@@ -52,7 +66,7 @@ export function rankingOptions(
     withText: flag('return_documents', options.return_documents, false),
     activation: options.activation
       ? choice('activation', options.activation, ACTIVATIONS, 'none')
-      : (configuredActivation(config) ?? 'sigmoid'),
+      : (configuredActivation(config, own) ?? 'sigmoid'),
   };
 }
 

@@ -11,6 +11,45 @@ export interface TokenClassificationOptions {
   aggregation_strategy?: AggregationStrategy;
   /** Labels that are left out. Default: ['O']. */
   ignore_labels?: readonly string[];
+  /** Texts are lists of words: of one text a list of strings, of several a list of such lists. Default: false. */
+  is_split_into_words?: boolean;
+  /** What stands between the words in the text that `start` and `end` are places of. Default: a space. */
+  delimiter?: string;
+}
+
+/** A text whose words are given. */
+export interface WordedText {
+  readonly words: readonly string[];
+  /** The words with the delimiter between them. */
+  readonly text: string;
+  /** Where each word begins in the text. */
+  readonly starts: readonly number[];
+}
+
+/** The texts of a call with is_split_into_words: one, or several. Throws InputError for what is no list of words. */
+export function wordedTexts(texts: unknown, options: TokenClassificationOptions): WordedText[] {
+  const delimiter = string('delimiter', options.delimiter ?? ' ');
+  const isOne = !Array.isArray(texts) || !texts.every(Array.isArray) || texts.length === 0;
+  return (isOne ? [texts] : texts).map((given, i) => {
+    const words = listOf(isOne ? 'the words' : `the words of text ${i}`, given, string);
+    let end = 0;
+    const starts = words.map(word => {
+      const start = end;
+      end += word.length + delimiter.length;
+      return start;
+    });
+    return { words, text: words.join(delimiter), starts };
+  });
+}
+
+/** The encoding of given words, whose offsets are those in a word, with offsets in the text. */
+export function inText<E extends Pick<Encoding, 'offsets' | 'wordIds'>>(encoding: E, { starts }: WordedText): E {
+  const offsets = encoding.offsets.map(([start, end], i): [number, number] => {
+    const word = encoding.wordIds[i] ?? null;
+    const base = word === null ? 0 : starts[word]!;
+    return [base + start, base + end];
+  });
+  return { ...encoding, offsets };
 }
 
 /** With the strategy 'none' a token and its `entity`; else a group and its `entity_group`. */

@@ -41,10 +41,13 @@ export function zeroShotOptions(labels: readonly string[], options: ZeroShotOpti
  */
 export function entailmentIds(
   label2id: unknown,
-  labels: readonly string[],
+  labels: readonly (string | undefined)[],
 ): { entailment: number; contradiction: number } {
   const named = Object.entries((label2id ?? {}) as Record<string, number>);
-  const entries = named.length > 0 ? named : labels.map((label, id): [string, number] => [label, id]);
+  const entries =
+    named.length > 0
+      ? named
+      : labels.flatMap((label, id): [string, number][] => (label === undefined ? [] : [[label, id]]));
   const find = (name: RegExp) => entries.find(([label, id]) => name.test(label) && id >= 0 && id < labels.length)?.[1];
   const entailment = find(/^entail/i);
   if (entailment === undefined) {

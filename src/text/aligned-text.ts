@@ -1,3 +1,5 @@
+import type { Finder } from './pattern-matcher.ts';
+
 /**
  * A text on its way through the tokenizer, with the character of the original that every UTF-16 unit of it stands for.
  *
@@ -25,6 +27,23 @@ export function align(text: string): AlignedText {
 /** How many UTF-16 units the character at a place has. */
 export function sizeAt(text: string, unit: number): number {
   return text.codePointAt(unit)! > 0xffff ? 2 : 1;
+}
+
+/** All white space is of one UTF-16 unit. */
+const space = /\p{White_Space}/u;
+
+/** Where the white space ends that begins at a place; the place itself where there is none. */
+export function spacesAfter(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && space.test(text[end]!)) end++;
+  return end;
+}
+
+/** Where the white space begins that ends at a place, at `least` or after it. */
+export function spacesBefore(text: string, end: number, least: number): number {
+  let start = end;
+  while (start > least && space.test(text[start - 1]!)) start--;
+  return start;
 }
 
 /** Of a place p and of ~p, p. */
@@ -87,7 +106,7 @@ export function transform(source: AlignedText, characters: readonly string[], ch
 }
 
 /** Every match replaced by `content`, literally; it stands for what the last character of the match did. */
-export function replace(source: AlignedText, pattern: RegExp, content: string): AlignedText {
+export function replace(source: AlignedText, find: Finder, content: string): AlignedText {
   const parts: string[] = [];
   const sources: number[] = [];
   let done = 0;
@@ -97,11 +116,11 @@ export function replace(source: AlignedText, pattern: RegExp, content: string): 
       sources.push(done);
     }
   };
-  const matches = [...source.text.matchAll(pattern)];
+  const matches = [...find(source.text)];
   if (matches.length === 0) return source;
-  for (const match of matches) {
-    keep(match.index);
-    done += match[0].length;
+  for (const [start, end] of matches) {
+    keep(start);
+    done = end;
     parts.push(content);
     sources.push(done - 1);
   }

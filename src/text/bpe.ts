@@ -14,6 +14,9 @@ export function buildBpe(config: Fields): Model {
   const fallsBack = config.flag('byte_fallback', false);
   const ignoresMerges = config.flag('ignore_merges', false);
   const ids = vocabulary(config, unknown);
+  for (const [token, id] of ids) {
+    if (id >= SPAN) throw config.malformed(id, `ids below ${SPAN}`, `vocab[${JSON.stringify(token)}]`);
+  }
   const merge = readMerges(config, ids, prefix);
 
   const characters = (word: string): Piece[] => {
@@ -24,8 +27,8 @@ export function buildBpe(config: Fields): Model {
       const end = start + character.length;
       const token = (start > 0 ? prefix : '') + character + (end === word.length ? suffix : '');
       const known = piecesOf(ids, { token, start, end }, fallsBack);
-      if (known) found.push(...known);
-      else if (unknown !== undefined) {
+      for (const piece of known ?? []) found.push(piece);
+      if (!known && unknown !== undefined) {
         if (wasUnknown && fusesUnknown) found.at(-1)!.end = end;
         else found.push({ id: ids.get(unknown)!, token: unknown, start, end });
       }
@@ -49,11 +52,21 @@ const SPAN = 2 ** 26;
 function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: string) {
   /** Pairs of ids (left * SPAN + right) and what they become. */
   const byPair = new Map<number, { rank: number; id: number; token: string }>();
-  config.list('merges').forEach((entry, rank) => {
+  // A file of merges begins with its version, which some tools keep among them; as in Rust it is none, and has no rank.
+  const merges = config.list('merges').filter(entry => !(isText(entry) && entry.startsWith('#version')));
+  merges.forEach((entry, rank) => {
     const [left, right, more] = isText(entry) ? entry.split(' ') : Array.isArray(entry) ? entry : [];
-    const token = left + String(right).slice(prefix.length);
-    const [leftId, rightId, id] = [left, right, token].map(part => ids.get(part));
-    if (leftId === undefined || rightId === undefined || id === undefined || more !== undefined) {
+    const areTexts = isText(left) && isText(right) && right.length >= prefix.length;
+    const token = areTexts ? left + right.slice(prefix.length) : undefined;
+    const [leftId, rightId] = [ids.get(left), ids.get(right)];
+    const id = token === undefined ? undefined : ids.get(token);
+    if (
+      token === undefined ||
+      leftId === undefined ||
+      rightId === undefined ||
+      id === undefined ||
+      more !== undefined
+    ) {
       throw config.malformed(entry, 'two tokens of the vocabulary that join to another', `merges[${rank}]`);
     }
     byPair.set(leftId * SPAN + rightId, { rank, id, token });

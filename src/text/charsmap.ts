@@ -9,7 +9,6 @@ import type { Normalizer } from './normalizer.ts';
  */
 export function charsmapNormalizer(config: Fields): Normalizer {
   const search = readTrie(config);
-  const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
   return source => {
     const characters: string[] = [];
     const changes: number[] = [];
@@ -20,16 +19,16 @@ export function charsmapNormalizer(config: Fields): Normalizer {
       modified = true;
       const added = [...replacement];
       const growth = added.length - [...part].length;
-      characters.push(...added);
-      for (let i = 0; i < added.length; i++) changes.push(i >= added.length - growth ? 1 : 0);
+      for (let i = 0; i < added.length; i++) {
+        characters.push(added[i]!);
+        changes.push(i >= added.length - growth ? 1 : 0);
+      }
       // What vanishes is swallowed by the character before it.
       if (growth < 0 && changes.length > 0) changes[changes.length - 1]! += growth;
       return true;
     };
     // Printable ASCII alone has no clusters, and asking the segmenter is slow.
-    const graphemes = isAscii(source.text)
-      ? source.text
-      : Array.from(segmenter.segment(source.text), ({ segment }) => segment);
+    const graphemes = isAscii(source.text) ? source.text : graphemesOf(source.text);
     for (const grapheme of graphemes) {
       if ((grapheme.length === 1 || utf8(grapheme).length < 6) && apply(grapheme)) continue;
       for (const character of grapheme) {
@@ -40,6 +39,33 @@ export function charsmapNormalizer(config: Fields): Normalizer {
     }
     return modified ? transform(source, characters, changes) : source;
   };
+}
+
+/** How many UTF-16 units the segmenter is given at once. */
+const PART = 256;
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+
+/**
+ * The grapheme clusters of a text. Engines copy the whole text with every cluster that they give, so it is given part by part:
+ * where a cluster ends depends on nothing before its beginning and on one character after it.
+ */
+function* graphemesOf(text: string): Generator<string> {
+  let size = PART;
+  for (let start = 0; start < text.length; ) {
+    let end = Math.min(start + size, text.length);
+    // Half of a character would be a character of its own.
+    if (end < text.length && (text.charCodeAt(end) & 0xfc00) === 0xdc00) end++;
+    const clusters = Array.from(segmenter.segment(text.slice(start, end)), ({ segment }) => segment);
+    // The last one may go on.
+    if (end < text.length) clusters.pop();
+    if (clusters.length === 0) size *= 2;
+    else size = PART;
+    for (const cluster of clusters) {
+      yield cluster;
+      start += cluster.length;
+    }
+  }
 }
 
 /** What a trie has for the shortest key that a text starts with. */

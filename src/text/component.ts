@@ -8,8 +8,20 @@ import { Fields } from '../fields.ts';
 export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Fields) => T>, missing?: T): T {
   if (missing !== undefined && (value === null || value === undefined)) return missing;
   const config = new Fields(value, where);
-  return kinds[oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(kinds))]!(config);
+  const kind = kinds[oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(kinds))]!;
+  if (depth === MOST_DEPTH) throw config.malformed(`more than ${MOST_DEPTH} of them in each other`, 'fewer', 'type');
+  depth++;
+  try {
+    return kind(config);
+  } finally {
+    depth--;
+  }
 }
+
+/** A Sequence may hold others. The Rust tokenizers read no JSON that is nested more deeply than this, brackets counted. */
+const MOST_DEPTH = 127;
+/** In how many components that are being built the next one is. */
+let depth = 0;
 
 /** The steps of a component of the type Sequence, one after the other. */
 export const inTurn =

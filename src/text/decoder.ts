@@ -1,5 +1,5 @@
 import type { Fields } from '../fields.ts';
-import { BYTE_CHARACTERS, literal, utf8 } from './characters.ts';
+import { BYTE_CHARACTERS, utf8 } from './characters.ts';
 import { build, inTurn } from './component.ts';
 import { pattern } from './pattern.ts';
 
@@ -44,15 +44,30 @@ const kinds: Record<string, (config: Fields) => Decoder> = {
   ByteFallback: () => decodeByteFallback,
   Fuse: () => tokens => [tokens.join('')],
   Strip: config => {
-    const content = `(?:${literal(config.text('content'))})`;
-    const start = new RegExp(`^${content}{0,${config.integer('start')}}`, 'u');
-    const stop = new RegExp(`${content}{0,${config.integer('stop')}}$`, 'u');
-    return each(token => token.replace(start, '').replace(stop, ''));
+    const content = config.text('content');
+    const [most, mostAtEnd] = [config.integer('start'), config.integer('stop')];
+    return each(token => {
+      let [start, end] = [0, token.length];
+      if (content === '') return token;
+      for (let i = 0; i < most && token.startsWith(content, start); i++) start += content.length;
+      for (let i = 0; i < mostAtEnd && end - content.length >= start && token.endsWith(content, end); i++) {
+        end -= content.length;
+      }
+      return token.slice(start, end);
+    });
   },
   Replace: config => {
     const from = pattern(config);
     const content = config.text('content');
-    return each(token => token.replace(from, () => content));
+    return each(token => {
+      const parts: string[] = [];
+      let done = 0;
+      for (const [start, end] of from(token)) {
+        parts.push(token.slice(done, start), content);
+        done = end;
+      }
+      return parts.join('') + token.slice(done);
+    });
   },
   Sequence: config => inTurn(config.list('decoders').map(buildDecoder)),
 };
@@ -81,7 +96,7 @@ function decodeByteFallback(tokens: readonly string[]): string[] {
     try {
       if (bytes.length > 0) decoded.push(decoder.decode(Uint8Array.from(bytes)));
     } catch {
-      decoded.push(...bytes.map(() => '\ufffd'));
+      for (const _ of bytes) decoded.push('\ufffd');
     }
     bytes = [];
     if (token !== undefined) decoded.push(token);

@@ -1,5 +1,5 @@
 import type { Fields } from '../fields.ts';
-import { type AlignedText, mapCharacters, prepend, replace } from './aligned-text.ts';
+import { type AlignedText, mapCharacters, prepend, replace, spacesAfter, spacesBefore } from './aligned-text.ts';
 import { byteLevel, isAscii } from './characters.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { build, inTurn } from './component.ts';
@@ -31,9 +31,9 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
     return source => replace(source, from, content);
   },
   Strip: config => {
-    const left = config.flag('strip_left', false) ? /^\p{White_Space}+/gu : never;
-    const right = config.flag('strip_right', false) ? /\p{White_Space}+$/gu : never;
-    return source => replace(replace(source, left, ''), right, '');
+    const left = config.flag('strip_left', false);
+    const right = config.flag('strip_right', false);
+    return source => strip(source, left, right);
   },
   Prepend: config => {
     const prefix = config.text('prepend');
@@ -45,7 +45,12 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
   Sequence: config => inTurn(config.list('normalizers').map(buildNormalizer)),
 };
 
-const never = /(?!)/g;
+function strip(source: AlignedText, left: boolean, right: boolean): AlignedText {
+  const { text, places, origin } = source;
+  const start = left ? spacesAfter(text, 0) : 0;
+  const end = right ? spacesBefore(text, text.length, start) : text.length;
+  return { text: text.slice(start, end), places: places.subarray(start, end), origin };
+}
 
 function lowercase(source: AlignedText): AlignedText {
   // Character by character, as Rust: a final sigma is not special. ASCII alone cannot differ.

@@ -27,7 +27,7 @@ const spellingsOutside: Record<string, string> = {
  * stands for itself, POSIX's names for characters); the start of a group or of a class; any other escape or character.
  */
 const token =
-  /(\(\?i:([\w '*+?|]*)\)|&&|--)|\\([pP])\{(\^?)(?!punct\})(\w+)\}|(\\(?:[dDsSwWfnrtv]|x\{[\dA-Fa-f]+\}|x[0-7][\dA-Fa-f]|u[\dA-Fa-f]{4}))|(-)(?!\])|(\\(?:[\dA-Za-z]|$)|\{\d+\}\?|\[\^?\]|\[([:.=])[^\]]*\9\])|\(\?(?:<?[=!]|:)?|\[\^?-?|\\?[\s\S]/gu;
+  /(\(\?i:([\w '*+?|]*)\)|&&|--)|\\([pP])\{(\^?)(?!punct\})(\w+)\}|(\\(?:[dDsSwWfnrtv]|x\{[\dA-Fa-f]+\}|x[0-7][\dA-Fa-f]|u[\dA-Fa-f]{4}))|(-)(?!\])|(\\(?:[\dA-Za-z]|$)|\{\d+\}\?|\[\^?\]|\[([:.=])[^\]]{0,20}\9\])|\(\?(?:<?[=!]|:)?|\[\^?-?|\\?[\s\S]/gu;
 
 /**
  * A regular expression of tokenizer.json, which is Oniguruma's (Ruby's syntax), as one of JavaScript's in `v` mode. In

@@ -1,20 +1,59 @@
+import { UnsupportedError } from '../errors.ts';
 import { type Fields, isText } from '../fields.ts';
 import { type AlignedText, slice } from './aligned-text.ts';
 import { literal } from './characters.ts';
 import { translate } from './oniguruma.ts';
+import { mayGrowExponentially } from './pattern-growth.ts';
+import { type Finder, finderOf, programFinder } from './pattern-matcher.ts';
+import { compilePattern, type Program } from './pattern-program.ts';
+import { parsePattern } from './pattern-syntax.ts';
 
-/** The `pattern` of a component, `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }` as a global JavaScript regular expression. */
-export function pattern(config: Fields): RegExp {
+/** Longer than any pattern of a tokenizer, and short enough to be looked into in no time. */
+const LONGEST_PATTERN = 10_000;
+
+/**
+ * The `pattern` of a component, `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }`. What it finds it finds in time that
+ * grows with the text's length alone.
+ * @throws SourceError for what is no pattern; UnsupportedError for one that the tokenizers of a file's maker would
+ * need exponential time for
+ */
+export function pattern(config: Fields): Finder {
   const { json } = config.fields('pattern');
   const { Regex, String: text } = json;
-  if (isText(text)) return new RegExp(literal(text), 'gv');
+  if (isText(text)) return finderOf(new RegExp(literal(text), 'gv'));
   if (!isText(Regex)) throw config.malformed(json, '{ "Regex": string } or { "String": string }', 'pattern');
+  return programFinder(programOf(Regex, config));
+}
+
+function programOf(Regex: string, config: Fields): Program {
+  if (Regex.length > LONGEST_PATTERN) throw unsupported(Regex, `it is longer than ${LONGEST_PATTERN} characters`);
+  let translated: string;
   try {
-    return new RegExp(translate(Regex), 'gv');
+    translated = translate(Regex);
+    new RegExp(translated, 'v');
   } catch (cause) {
     const error = config.malformed(Regex, 'a regular expression that JavaScript can run', 'pattern');
     throw Object.assign(error, { cause });
   }
+  let program: Program;
+  try {
+    program = compilePattern(parsePattern(translated));
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw unsupported(Regex, cause.message, cause);
+  }
+  if (mayGrowExponentially(program)) throw unsupported(Regex, 'it may take exponential time');
+  return program;
+}
+
+function unsupported(Regex: string, why: string, cause?: Error): UnsupportedError {
+  return new UnsupportedError({
+    what: `the pattern ${JSON.stringify(Regex.slice(0, 200))} of tokenizer.json is not supported: ${why}`,
+    supported: ['patterns in which a repetition matches a text in one way only'],
+    expected: 'one in which a repetition matches a text in one way only',
+    next: 'Write it without a repetition inside of another, as a+ for (a+)+.',
+    cause,
+  });
 }
 
 /** What becomes of the matches: whether a piece joins the one before it, by whether the two are matches. */
@@ -34,7 +73,7 @@ export function splitBehavior(config: Fields, missing?: SplitBehavior): SplitBeh
 }
 
 /** Cuts a text at the matches of a pattern; what becomes of the matches is the behavior's. No piece is empty. */
-export function split(source: AlignedText, cut: RegExp, behavior: SplitBehavior, invert = false): AlignedText[] {
+export function split(source: AlignedText, cut: Finder, behavior: SplitBehavior, invert = false): AlignedText[] {
   const pieces: { start: number; end: number; isMatch: boolean }[] = [];
   let done = 0;
   const add = (end: number, isMatch: boolean) => {
@@ -43,9 +82,9 @@ export function split(source: AlignedText, cut: RegExp, behavior: SplitBehavior,
     else pieces.push({ start: done, end, isMatch });
     done = end;
   };
-  for (const { index, 0: match } of source.text.matchAll(cut)) {
-    if (done < index) add(index, invert);
-    add(index + match.length, !invert);
+  for (const [start, end] of cut(source.text)) {
+    if (done < start) add(start, invert);
+    add(end, !invert);
   }
   add(source.text.length, invert);
   return pieces

@@ -13,7 +13,8 @@ export interface Token {
 
 /** The tokens of one text, before special tokens are put around them. */
 export interface Part {
-  readonly text: string;
+  /** A list where the words were given: then offsets are those in a word. */
+  readonly text: string | readonly string[];
   readonly tokens: readonly Token[];
 }
 
@@ -97,7 +98,11 @@ const kinds: Record<string, (config: Fields) => Partial<Layout>> = {
   BertProcessing: config => around(config, 1),
   RobertaProcessing: config => ({ ...around(config, 0), ...readTrim(config) }),
   ByteLevel: readTrim,
-  Sequence: config => Object.assign({}, ...config.list('processors').map(readLayout)) as Partial<Layout>,
+  Sequence: config =>
+    config
+      .list('processors')
+      .map(readLayout)
+      .reduce((layout, later) => Object.assign(layout, later), {}),
 };
 
 const readLayout = (config: unknown): Partial<Layout> => build(config, 'post_processor', kinds, {});
@@ -107,21 +112,30 @@ function readTrim(config: Fields): Partial<Layout> {
   if (!config.flag('trim_offsets', true)) return {};
   const addPrefixSpace = config.flag('add_prefix_space', true);
   return {
-    offset: (each, { text, tokens }) => {
+    offset: (each, part) => {
+      const { tokens } = part;
+      const text = typeof part.text === 'string' ? part.text : part.text[each.word!]!;
       let [start, end] = each.offset;
-      const [, leading, trailing] = spaces.exec(each.token)!;
+      const leading = countSpaces(each.token, 0, 1);
+      const trailing = countSpaces(each.token, each.token.length - 1, -1);
       const isFirst = each === tokens[0] || start === 0;
-      const added = isFirst && addPrefixSpace && leading!.length === 1;
-      for (let i = added ? 0 : leading!.length; i > 0 && start < end; i--) start += sizeAt(text, start);
-      const back = end < trailing!.length ? 0 : trailing!.length;
+      const added = isFirst && addPrefixSpace && leading === 1;
+      for (let i = added ? 0 : leading; i > 0 && start < end; i--) start += sizeAt(text, start);
+      const back = end < trailing ? 0 : trailing;
       for (let i = back; i > 0 && start < end; i--) end -= sizeAt(text, end - 2);
       return [start, end];
     },
   };
 }
 
-/** The white space at both ends of a token; all of a token that is nothing else stands at both. */
-const spaces = /^(?=([\u0120\p{White_Space}]*)).*?([\u0120\p{White_Space}]*)$/su;
+/** How many units of white space a token has from one of its places on, forwards (1) or backwards (-1). */
+function countSpaces(token: string, from: number, step: 1 | -1): number {
+  let at = from;
+  while (at >= 0 && at < token.length && space.test(token[at]!)) at += step;
+  return (at - from) * step;
+}
+
+const space = /[\u0120\p{White_Space}]/u;
 
 /** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa, whose pair is of type 0, has a second separator between the two. */
 function around(config: Fields, typeId: 0 | 1): Partial<Layout> {

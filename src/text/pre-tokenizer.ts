@@ -3,6 +3,7 @@ import { type AlignedText, mapCharacters, prepend, replace } from './aligned-tex
 import { byteLevel, isAscii, literal, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
 import { build } from './component.ts';
 import { pattern, type SplitBehavior, split, splitBehavior } from './pattern.ts';
+import { type Finder, finderOf } from './pattern-matcher.ts';
 
 /** Cuts a normalised text into the words that the model takes one by one. */
 export type PreTokenizer = (source: AlignedText) => AlignedText[];
@@ -12,16 +13,17 @@ export function buildPreTokenizer(config: unknown): PreTokenizer {
   return build(config, 'pre_tokenizer', kinds, source => [source]);
 }
 
-const cutter = (cut: RegExp, behavior: SplitBehavior, invert?: boolean) => (source: AlignedText) =>
+const cutter = (cut: Finder, behavior: SplitBehavior, invert?: boolean) => (source: AlignedText) =>
   split(source, cut, behavior, invert);
 
 const kinds: Record<string, (config: Fields) => PreTokenizer> = {
-  BertPreTokenizer: () => cutter(new RegExp(`[${PUNCTUATION}]|[^${WHITESPACE}${PUNCTUATION}]+`, 'gu'), 'Removed', true),
-  Whitespace: () => cutter(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu'), 'Removed', true),
-  WhitespaceSplit: () => cutter(/\p{White_Space}+/gu, 'Removed'),
-  Punctuation: config => cutter(new RegExp(`[${PUNCTUATION}]`, 'gu'), splitBehavior(config, 'Isolated')),
+  BertPreTokenizer: () =>
+    cutter(finderOf(new RegExp(`[${PUNCTUATION}]|[^${WHITESPACE}${PUNCTUATION}]+`, 'gu')), 'Removed', true),
+  Whitespace: () => cutter(finderOf(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu')), 'Removed', true),
+  WhitespaceSplit: () => cutter(finderOf(/\p{White_Space}+/gu), 'Removed'),
+  Punctuation: config => cutter(finderOf(new RegExp(`[${PUNCTUATION}]`, 'gu')), splitBehavior(config, 'Isolated')),
   Split: config => cutter(pattern(config), splitBehavior(config), config.flag('invert', false)),
-  Digits: config => cutter(/\p{N}/gu, config.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
+  Digits: config => cutter(finderOf(/\p{N}/gu), config.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
   ByteLevel: byteLevelPreTokenizer,
   Metaspace: metaspacePreTokenizer,
   Sequence: config => {
@@ -33,13 +35,15 @@ const kinds: Record<string, (config: Fields) => PreTokenizer> = {
 /** The words of GPT-2 (openai/gpt-2, src/encoder.py). */
 const gpt2Words =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+const findGpt2Words = finderOf(gpt2Words);
+const findSpaces = finderOf(/ /g);
 
 function byteLevelPreTokenizer(config: Fields): PreTokenizer {
   const addPrefixSpace = config.flag('add_prefix_space', false);
   const usesRegex = config.flag('use_regex', true);
   return source => {
     const prefixed = addPrefixSpace && !source.text.startsWith(' ') ? prepend(source, ' ') : source;
-    return (usesRegex ? split(prefixed, gpt2Words, 'Isolated') : [prefixed]).map(word =>
+    return (usesRegex ? split(prefixed, findGpt2Words, 'Isolated') : [prefixed]).map(word =>
       isAscii(word.text) ? { ...word, text: word.text.replaceAll(' ', '\u0120') } : mapCharacters(word, byteLevel),
     );
   };
@@ -53,9 +57,9 @@ function metaspacePreTokenizer(config: Fields): PreTokenizer {
   const prependScheme = config.get('prepend_scheme', isScheme, 'always, first or never', 'always');
   const scheme = config.json.add_prefix_space === false ? 'never' : prependScheme;
   const splits = config.flag('split', true);
-  const cut = new RegExp(literal(replacement), 'gv');
+  const cut = finderOf(new RegExp(literal(replacement), 'gv'));
   return source => {
-    let aligned = replace(source, / /g, replacement);
+    let aligned = replace(source, findSpaces, replacement);
     const prepends = scheme === 'always' || (scheme === 'first' && source.origin === 0);
     if (prepends && !aligned.text.startsWith(replacement)) aligned = prepend(aligned, replacement);
     return splits ? split(aligned, cut, 'MergedWithNext') : [aligned];

@@ -1,6 +1,6 @@
 import { type Fields, isText } from '../fields.ts';
 import { sizeAt } from './aligned-text.ts';
-import { longestToken, type Model, type Piece, piecesOf } from './vocabulary.ts';
+import { type Model, type Piece, piecesOf, tokenSearch } from './vocabulary.ts';
 
 /** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
@@ -19,23 +19,24 @@ export function buildUnigram(config: Fields): Model {
   const unknownScore =
     scores.reduce((worst, score) => Math.min(worst, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
   const fallsBack = config.flag('byte_fallback', false);
-  const longest = longestToken(ids);
+  const search = tokenSearch(ids);
 
   const pieces = (word: string): Piece[] => {
     /** For every place in the word, the last piece of the best way there. */
     const best: { start: number; total: number; id: number }[] = [{ start: 0, total: 0, id: unknownId }];
     for (let start = 0; start < word.length; ) {
       const next = start + sizeAt(word, start);
-      const limit = Math.min(word.length, start + longest);
+      let isKnown = false;
       const offer = (end: number, id: number, score: number) => {
         const total = best[start]!.total + score;
         if (best[end] === undefined || total > best[end].total) best[end] = { start, total, id };
       };
-      for (let end = next; end <= limit; end++) {
-        const id = ids.get(word.slice(start, end));
-        if (id !== undefined) offer(end, id, scores[id]!);
-      }
-      if (!ids.has(word.slice(start, next))) offer(next, unknownId, unknownScore);
+      search.each(word, start, (end, id) => {
+        if (end < next) return;
+        offer(end, id, scores[id]!);
+        if (end === next) isKnown = true;
+      });
+      if (!isKnown) offer(next, unknownId, unknownScore);
       start = next;
     }
     const spans: { start: number; end: number; id: number }[] = [];

@@ -1,5 +1,5 @@
 import type { Fields } from '../fields.ts';
-import { longestToken, type Model, type Piece, vocabulary } from './vocabulary.ts';
+import { type Model, type Piece, tokenSearch, vocabulary } from './vocabulary.ts';
 
 /** WordPiece (google-research/bert, tokenization.py): the longest token that fits, again and again, or unknown. */
 export function buildWordPiece(config: Fields): Model {
@@ -8,22 +8,18 @@ export function buildWordPiece(config: Fields): Model {
   const unknown = config.text('unk_token');
   const ids = vocabulary(config, unknown);
   const unknownId = ids.get(unknown)!;
-  const longest = longestToken(ids);
+  const first = tokenSearch(ids);
+  const next = tokenSearch(ids, prefix);
 
   const pieces = (word: string): Piece[] => {
     const whole = [{ id: unknownId, token: unknown, start: 0, end: word.length }];
     if (word.length > maxCharacters && [...word].length > maxCharacters) return whole;
     const found: Piece[] = [];
     for (let start = 0; start < word.length; start = found.at(-1)!.end) {
-      let end = Math.min(word.length, start + longest);
-      for (; end > start; end--) {
-        const token = (start > 0 ? prefix : '') + word.slice(start, end);
-        const id = ids.get(token);
-        if (id === undefined) continue;
-        found.push({ id, token, start, end });
-        break;
-      }
-      if (end === start) return whole;
+      const token = (start > 0 ? next : first).longest(word, start);
+      if (token === undefined) return whole;
+      const { end, id } = token;
+      found.push({ id, token: (start > 0 ? prefix : '') + word.slice(start, end), start, end });
     }
     return found;
   };

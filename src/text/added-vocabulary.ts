@@ -1,0 +1,211 @@
+import { Fields, isRecord, isText, type Json } from '../fields.ts';
+import { type AddedToken, readAddedToken } from './added-tokens.ts';
+import { ROLES, type Role, type TokenizerClass } from './tokenizer-class.ts';
+
+/** A token before it has an id; where nothing says whether it is normalised, that is whether it is not special. */
+type Unnumbered = Omit<AddedToken, 'id' | 'normalized' | 'raw'> & { readonly normalized?: boolean | undefined };
+/** A special token: a string of which nothing more is said, or one with its flags. */
+type Special = string | Unnumbered;
+
+/** The special tokens by what they are for; null where the files say that there is none. */
+export type RoleTokens = Readonly<Partial<Record<Role, string | null>>>;
+
+export interface AddedVocabulary {
+  readonly tokens: readonly AddedToken[];
+  /** What the files or else the class name; of another role nothing is said. */
+  readonly roles: RoleTokens;
+}
+
+/**
+ * The added tokens as transformers 4.57 has them after loading: those of tokenizer.json, then those of `added_tokens_decoder`, then
+ * the special tokens that tokenizer_config.json or else the class names. Of one token the last flags count. A token that the
+ * vocabulary has keeps the id that it has there, whatever a file says; another follows behind the vocabulary.
+ * Source: PreTrainedTokenizerFast.__init__, PreTrainedTokenizerBase._from_pretrained, and AddedVocabulary of the Rust tokenizers.
+ */
+export function addedVocabulary(
+  file: Fields,
+  config: Fields,
+  known: TokenizerClass | undefined,
+  ids: ReadonlyMap<string, number>,
+): AddedVocabulary {
+  const entries = file.list('added_tokens', []).map((entry, i): [number, Unnumbered] => {
+    const where = `added_tokens[${i}]`;
+    return [new Fields(entry, where).integer('id'), readAddedToken(entry, where)];
+  });
+  const inFile = entries.map(([, token]) => token);
+  const inConfig = decoderTokens(config);
+  const decoder = inConfig ?? inOrder([...addedTokensFile(config), ...entries]);
+  const byContent = new Map((inConfig ?? inFile).map(token => [token.content, token]));
+
+  const special = new Map<Role, Special>();
+  const roles: Partial<Record<Role, string | null>> = {};
+  for (const role of ROLES) {
+    const key = `${role}_token`;
+    const value = config.json[key];
+    const fallback = value === undefined ? known?.special[role] : undefined;
+    if (value === null) roles[role] = null;
+    if (value === null || (value === undefined && fallback === undefined)) continue;
+    const said = fallback ?? readSpecial(config, value, key);
+    // What added_tokens_decoder says of a token that a file names stands before what the class would make of it.
+    const token = (fallback === undefined && byContent.get(contentOf(said))) || said;
+    special.set(role, isText(token) ? classToken(token, known?.flags?.[role]) : token);
+    roles[role] = contentOf(token);
+  }
+  const additional = additionalTokens(config) ?? known?.additional ?? [];
+
+  const fileTokens = new Map(inFile.map(token => [token.content, token]));
+  const wanted: Special[] = decoder.filter(token => !isSame(fileTokens.get(token.content), token));
+  const found = new Set([...inFile, ...wanted].map(contentOf));
+  const names = new Set<string>();
+  for (const token of [...special.values(), ...additional]) {
+    const content = contentOf(token);
+    if (names.has(content)) continue;
+    names.add(content);
+    const isThere = isText(token) ? found.has(content) : wanted.some(other => !isText(other) && isSame(other, token));
+    if (!isThere) wanted.push(token);
+  }
+
+  const tokens = numbered(
+    [
+      inFile,
+      wanted.map(token => {
+        const special = names.has(contentOf(token));
+        return isText(token) ? plainToken(token, special) : { ...token, special: token.special || special };
+      }),
+    ],
+    ids,
+  );
+  return { tokens, roles };
+}
+
+/**
+ * Lists of tokens, added one after the other, with their ids. A token that is added again has the flags of the last time, but stays as it
+ * was looked for: in the raw text, in the normalised one, or in both; and once special it is special.
+ */
+function numbered(lists: readonly (readonly Unnumbered[])[], ids: ReadonlyMap<string, number>): AddedToken[] {
+  const added = new Map<string, AddedToken>();
+  /** Of special tokens whether the first of their kind is normalised. */
+  const specials = new Map<string, boolean>();
+  let greatest = -1;
+  for (const list of lists) {
+    for (const token of list) {
+      if (token.special && !specials.has(token.content)) specials.set(token.content, isNormalized(token));
+    }
+    for (const token of list) {
+      const { content } = token;
+      const known = added.get(content);
+      const next = greatest >= ids.size ? greatest + 1 : ids.size;
+      const id = known?.id ?? ids.get(content) ?? next;
+      greatest = Math.max(greatest, id);
+      const special = specials.has(content);
+      const normalized = specials.get(content) ?? isNormalized(token);
+      added.set(content, {
+        ...token,
+        id,
+        special,
+        normalized: normalized || (known?.normalized ?? false),
+        raw: !normalized || (known?.raw ?? false),
+      });
+    }
+  }
+  return [...added.values()].sort((a, b) => a.id - b.id);
+}
+
+const contentOf = (token: Special): string => (isText(token) ? token : token.content);
+
+const isNormalized = ({ normalized, special }: Unnumbered): boolean => normalized ?? !special;
+
+const plainToken = (content: string, special: boolean): Unnumbered => ({
+  content,
+  special,
+  singleWord: false,
+  lstrip: false,
+  rstrip: false,
+});
+
+/** A special token of which the files give the name alone, as the class adds it. */
+function classToken(content: string, flags: { lstrip?: true; normalized?: boolean } | undefined): Special {
+  if (flags === undefined) return content;
+  return { ...plainToken(content, true), lstrip: flags.lstrip ?? false, normalized: flags.normalized };
+}
+
+const isSame = (a: Unnumbered | undefined, b: Unnumbered): boolean =>
+  a !== undefined &&
+  a.content === b.content &&
+  a.special === b.special &&
+  isNormalized(a) === isNormalized(b) &&
+  a.singleWord === b.singleWord &&
+  a.lstrip === b.lstrip &&
+  a.rstrip === b.rstrip;
+
+/** `added_tokens_decoder` ({ "4": { content, lstrip, ... } }), by its ids. */
+function decoderTokens(config: Fields): Unnumbered[] | undefined {
+  if (!config.has('added_tokens_decoder')) return undefined;
+  const { json } = config.fields('added_tokens_decoder');
+  return inOrder(
+    Object.entries(json).map(([id, token]) => {
+      if (!/^\d+$/.test(id)) throw config.malformed(id, 'an id', 'added_tokens_decoder');
+      return [Number(id), readToken(config, token, `added_tokens_decoder.${id}`)];
+    }),
+  );
+}
+
+/** Tokens in the order of the ids that files give them; of one id the last. */
+const inOrder = (entries: readonly [id: number, token: Unnumbered][]): Unnumbered[] =>
+  [...new Map(entries)].sort(([a], [b]) => a - b).map(([, token]) => token);
+
+/** `additional_special_tokens`, and what 4.57 (an object) and 5 (a list) call `extra_special_tokens`. */
+function additionalTokens(config: Fields): Special[] | undefined {
+  const lists = ['additional_special_tokens', 'extra_special_tokens'].flatMap(key => {
+    if (!config.has(key)) return [];
+    const value = config.json[key];
+    const list = isRecord(value) && key === 'extra_special_tokens' ? Object.values(value) : config.list(key);
+    return [list.map((token, i) => readSpecial(config, token, `${key}[${i}]`))];
+  });
+  return lists.length === 0 ? undefined : lists.flat();
+}
+
+const readSpecial = (config: Fields, value: unknown, key: string): Special =>
+  isText(value) ? value : readToken(config, value, key);
+
+function readToken(config: Fields, value: unknown, key: string): Unnumbered {
+  if (!isRecord(value)) throw config.malformed(value, 'a string or an object with its content', key);
+  const token = readAddedToken(value, key, 'tokenizer_config.json');
+  return 'normalized' in value ? token : { ...token, normalized: undefined };
+}
+
+/** Keys of tokenizer_config.json that name special tokens. */
+const SPECIAL_KEYS = [...ROLES.map(role => `${role}_token`), 'additional_special_tokens'];
+
+/** Under this name the contents of added_tokens.json stand among the fields of tokenizer_config.json. */
+const ADDED_TOKENS_FILE = 'added_tokens.json';
+
+/**
+ * tokenizer_config.json with what special_tokens_map.json and added_tokens.json say beside it: older versions of transformers wrote part
+ * of it there. They count only where it has no `added_tokens_decoder`.
+ */
+export function withOlderFiles(config: Json, specialTokensMap: unknown, addedTokens: unknown): Json {
+  const merged: Json = { ...config };
+  const { json } = new Fields(specialTokensMap ?? {}, '', 'special_tokens_map.json');
+  const asSpecial = (value: unknown) => (isRecord(value) ? { ...value, special: true } : value);
+  for (const [key, value] of Object.entries(json)) {
+    const known = merged[key];
+    if (key !== 'additional_special_tokens' || !Array.isArray(value)) merged[key] = asSpecial(value);
+    else merged[key] = [...(Array.isArray(known) ? known : []), ...value.map(asSpecial)];
+  }
+  if (addedTokens !== undefined) merged[ADDED_TOKENS_FILE] = addedTokens;
+  return merged;
+}
+
+/** The tokens of added_tokens.json ({ token: id }), by their ids. */
+function addedTokensFile({ json }: Fields): [id: number, token: Unnumbered][] {
+  if (json[ADDED_TOKENS_FILE] === undefined) return [];
+  const file = new Fields(json[ADDED_TOKENS_FILE], '', ADDED_TOKENS_FILE);
+  const named = new Set(
+    SPECIAL_KEYS.flatMap(key => json[key] ?? []).map(value => (isRecord(value) ? value.content : value)),
+  );
+  return Object.keys(file.json).map(content => {
+    const special = named.has(content);
+    return [file.integer(content), { ...plainToken(content, special), normalized: !special }];
+  });
+}

@@ -1,0 +1,147 @@
+import { SourceError } from '../errors.ts';
+import { Fields, isRecord, isText, type Json } from '../fields.ts';
+import { addedVocabulary } from './added-vocabulary.ts';
+import { ROLES, type TokenizerClass } from './tokenizer-class.ts';
+
+/** The files that a tokenizer is made of where there is no tokenizer.json. */
+export interface VocabularyFiles {
+  /** vocab.txt as text, or vocab.json parsed. */
+  readonly vocab: unknown;
+  /** merges.txt, of a BPE model. */
+  readonly merges?: string;
+}
+
+/** The names of the files of a class, the vocabulary first. */
+export const vocabularyFileNames = ({ model }: TokenizerClass): readonly string[] =>
+  model === 'BPE' ? ['vocab.json', 'merges.txt'] : ['vocab.txt'];
+
+/**
+ * The tokenizer.json that transformers 4.57 makes of vocabulary files, without what tokenizer_config.json changes of it.
+ * Throws SourceError where a file is malformed or lacks a token that the class needs.
+ * Source: convert_slow_tokenizer.py.
+ */
+export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known: TokenizerClass): Json {
+  const ids = known.model === 'BPE' ? readVocabJson(files.vocab) : readVocabText(files.vocab as string);
+  const vocab = Object.fromEntries(ids);
+  const { tokens, roles } = addedVocabulary(
+    new Fields({}, ''),
+    new Fields(config, '', 'tokenizer_config.json'),
+    known,
+    ids,
+  );
+  /** A special token and its id. */
+  const special = (role: 'cls' | 'sep' | 'bos'): [string, number] => {
+    const content = roles[role];
+    const id = tokens.find(token => token.content === content)?.id ?? ids.get(content ?? '');
+    if (content && id !== undefined) return [content, id];
+    throw lacking(vocabularyFileNames(known)[0]!, `the ${role} token`, `${role}_token of tokenizer_config.json`);
+  };
+  if (known.model === 'BPE') {
+    return {
+      model: { type: 'BPE', vocab, merges: readMergesText(files.merges ?? ''), fuse_unk: false },
+      pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false },
+      post_processor: layout(known, config, special),
+      decoder: { type: 'ByteLevel' },
+    };
+  }
+  const unknown = roles.unk ?? '[UNK]';
+  if (!ids.has(unknown)) throw lacking('vocab.txt', `the token ${unknown}`, 'unk_token of tokenizer_config.json');
+  return {
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: config.tokenize_chinese_chars !== false && config.do_basic_tokenize !== false,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    model: { type: 'WordPiece', vocab, unk_token: unknown },
+    post_processor: layout(known, config, special),
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+  };
+}
+
+/**
+ * tokenizer_config.json as it counts where there is no tokenizer.json: Python makes a slow tokenizer first, in which a special token of
+ * which no file says whether it is normalised is, unless the file calls it special.
+ */
+export function slowConfig(config: Json, known: TokenizerClass | undefined): Json {
+  const settled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(settled);
+    return isRecord(value) && 'content' in value ? { normalized: value.special !== true, ...value } : value;
+  };
+  const isNamed = (key: string) => key.endsWith('_token') || key === 'additional_special_tokens';
+  const flagged: Json = {};
+  for (const role of ROLES) {
+    const flags = known?.slowFlags?.[role];
+    const content = config[`${role}_token`] === undefined ? known?.special[role] : config[`${role}_token`];
+    if (flags && isText(content)) flagged[`${role}_token`] = { ...flags, content, normalized: true };
+  }
+  const entries = Object.entries({ ...config, ...flagged });
+  return Object.fromEntries(entries.map(([key, value]) => [key, isNamed(key) ? settled(value) : value]));
+}
+
+function lacking(file: string, what: string, named: string): SourceError {
+  return new SourceError({
+    file,
+    what: `${file} lacks ${what}`,
+    next: `Check that the file is whole, and ${named}.`,
+  });
+}
+
+/** How special tokens stand around a text and a pair, as post-processor of a tokenizer.json. */
+function layout(
+  { layout }: TokenizerClass,
+  config: Json,
+  special: (role: 'cls' | 'sep' | 'bos') => [string, number],
+): Json {
+  if (layout === 'RoBERTa') return { type: 'RobertaProcessing', cls: special('cls'), sep: special('sep') };
+  const sequence = (id: 'A' | 'B') => ({ Sequence: { id, type_id: id === 'A' ? 0 : 1 } });
+  const token = ([id]: [string, number], type_id: number) => ({ SpecialToken: { id, type_id } });
+  const template = (single: Json[], pair: Json[], tokens: [string, number][]) => ({
+    type: 'TemplateProcessing',
+    single,
+    pair,
+    special_tokens: Object.fromEntries(tokens.map(([id, number]) => [id, { id, ids: [number], tokens: [id] }])),
+  });
+  if (layout === 'GPT-2') {
+    if (config.add_bos_token !== true) return { type: 'ByteLevel', trim_offsets: false };
+    const bos = special('bos');
+    const start = [token(bos, 0), sequence('A')];
+    return template(start, [...start, sequence('B')], [bos]);
+  }
+  const cls = special('cls');
+  const sep = special('sep');
+  const single = [token(cls, layout === 'Funnel' ? 2 : 0), sequence('A'), token(sep, 0)];
+  const between = layout === 'MPNet' ? [token(sep, 0)] : [];
+  return template(single, [...single, ...between, sequence('B'), token(sep, 1)], [cls, sep]);
+}
+
+/** Python's universal newlines. */
+const lines = (text: string): string[] => text.split(/\r\n|\r|\n/);
+
+/** vocab.txt: a token a line, whose id is the number of the line; of a token that stands there twice the last counts. */
+function readVocabText(text: string): Map<string, number> {
+  const tokens = lines(text);
+  // What follows the last line break is a line only where there is something.
+  if (tokens.at(-1) === '') tokens.pop();
+  return new Map(tokens.map((token, id) => [token, id]));
+}
+
+function readVocabJson(vocab: unknown): Map<string, number> {
+  const fields = new Fields(isRecord(vocab) ? vocab : {}, '', 'vocab.json');
+  if (!isRecord(vocab)) throw fields.malformed(vocab, 'an object from tokens to ids', 'vocab.json');
+  return new Map(Object.keys(vocab).map(token => [token, fields.integer(token)]));
+}
+
+/** merges.txt: a line of its version, then a pair of tokens a line. As in Python what follows the last line break is no pair. */
+function readMergesText(text: string): string[][] {
+  const pairs = new Map<string, string[]>();
+  for (const [i, line] of lines(text).slice(1, -1).entries()) {
+    const pair = line.split(/\p{White_Space}+/u).filter(Boolean);
+    if (pair.length === 0) continue;
+    if (pair.length !== 2) {
+      throw new Fields({}, '', 'merges.txt').malformed(line, 'two tokens with a space between them', `line ${i + 2}`);
+    }
+    if (!pairs.has(pair.join(' '))) pairs.set(pair.join(' '), pair);
+  }
+  return [...pairs.values()];
+}

@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { AutoTokenizer } from '../src/auto.ts';
+import type { PreTrainedTokenizer, TokenizerOptions } from '../src/tokenizer.ts';
+
+interface Case {
+  text: string | string[];
+  text_pair?: string | string[];
+  options?: TokenizerOptions;
+  ids: number[];
+  offsets: number[];
+  types?: string;
+  words?: (number | null)[];
+}
+/** What tests/fixtures/tools/tokenizer_files.py writes. */
+interface Golden {
+  files: Record<string, string | { file: string }>;
+  special: Record<string, [token: string, id: number]>;
+  model_max_length: number | null;
+  padding_side: string;
+  truncation_side: string;
+  cases: Case[];
+}
+
+/** WEBGPU_BERT_TOKENIZERS names a folder of more goldens, of many random texts. */
+const folders = [new URL('./fixtures/tokenizers/', import.meta.url).pathname, process.env.WEBGPU_BERT_TOKENIZERS];
+const load = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
+const encoder = new TextEncoder();
+
+describe.each(folders.filter(folder => folder !== undefined))('the tokenizers of %s', folder => {
+  const shared = load(`${folder}/files.json`) as Record<string, string>;
+  const names = readdirSync(folder).filter(name => name !== 'files.json');
+
+  it.each(names)('%s: ids, offsets, type ids, words, special tokens and limits are Python’s', async name => {
+    const { files, special, cases, ...golden } = load(`${folder}/${name}`) as Golden;
+    const bytes = Object.entries(files).map(([file, content]) => [
+      file,
+      encoder.encode(typeof content === 'string' ? content : shared[content.file]),
+    ]);
+    const tokenizer = await AutoTokenizer.from_pretrained(Object.fromEntries(bytes));
+    const tokens = tokenizer as PreTrainedTokenizer & Record<string, unknown>;
+    for (const [key, [token, id]] of Object.entries(special)) {
+      expect([key, tokens[key], tokens[`${key}_id`]]).toEqual([key, token, id]);
+    }
+    expect(tokenizer.model_max_length).toBe(golden.model_max_length ?? Number.POSITIVE_INFINITY);
+    expect([tokenizer.padding_side, tokenizer.truncation_side]).toEqual([golden.padding_side, golden.truncation_side]);
+    expect(cases.length).toBeGreaterThan(8);
+    for (const { text, text_pair, options, ids, offsets, types, words } of cases) {
+      const found = tokenizer(text as string, {
+        ...options,
+        text_pair,
+        return_tensor: false,
+        return_offsets_mapping: true,
+      });
+      const label = JSON.stringify([text, text_pair, options]);
+      expect(found.input_ids, label).toEqual(ids);
+      expect(found.offset_mapping!.flat(), label).toEqual(offsets);
+      expect(found.token_type_ids?.join(''), label).toBe(types);
+      if (words) expect(found.word_ids(), label).toEqual(words);
+    }
+  });
+});
