@@ -3,9 +3,9 @@ import { type Arena, arena } from './arena.ts';
 import type { Graph } from './builder.ts';
 import { commonActivation, queryTile, stepsOf } from './choose.ts';
 import type { Op, Value } from './op.ts';
-import type { Step } from './step.ts';
+import type { Step, Work } from './step.ts';
 import type { Weight } from './weight.ts';
-import { joinedWork, type Work, workOf } from './work.ts';
+import { joinedWork, workOf } from './work.ts';
 
 /** A forward pass made ready for any lengths: pure data, made once per model and output request. */
 export interface Plan extends Arena {

@@ -1,8 +1,7 @@
 import type { Kernel } from '../../shaders/kernel.ts';
-import type { Value } from './op.ts';
+import type { Rows, Value } from './op.ts';
 import type { Sizes } from './sizes.ts';
 import type { Weight } from './weight.ts';
-import type { Work } from './work.ts';
 
 /** What the host writes per pass, each array<vec4u>: see batch.ts. */
 export const INPUTS = ['tokens', 'sequences', 'tiles', 'masked'] as const;
@@ -13,6 +12,16 @@ export type Argument =
   | { readonly kind: 'weight'; readonly weight: Weight }
   | { readonly kind: 'input'; readonly input: InputName }
   | { readonly kind: 'constant'; readonly constant: Uint32Array<ArrayBuffer> };
+
+/**
+ * What the rows of one kind cost a step: `cost` each, in multiply-adds of a linear. They are counted in multiples of `tile`,
+ * because a workgroup computes whole tiles: of one row it takes as long as of 64.
+ */
+export interface Work {
+  readonly rows: Rows;
+  readonly tile: number;
+  readonly cost: number;
+}
 
 /** One dispatch. */
 export interface Step {

@@ -1,16 +1,7 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import { tileRows } from './choose.ts';
 import type { Op, Rows } from './op.ts';
-
-/**
- * What the rows of one kind cost a step: `cost` each, in multiply-adds of a linear. They are counted in multiples of `tile`,
- * because a workgroup computes whole tiles: of one row it takes as long as of 64.
- */
-export interface Work {
-  readonly rows: Rows;
-  readonly tile: number;
-  readonly cost: number;
-}
+import type { Work } from './step.ts';
 
 /** A number for every kind of rows. */
 export type RowCounts = Readonly<Record<Rows, number>>;
