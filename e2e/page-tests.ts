@@ -10,7 +10,7 @@ const loadLimitMs = 60_000;
 /** A suite's page, and what its devices may have: see gpu-limits.ts. */
 interface SuitePage {
   readonly suite: string;
-  readonly limits: LimitedRun['limits'] | undefined;
+  readonly limits: DeviceLimits;
 }
 
 /** One browser with one page for the suite at hand. A page that is lost is opened anew for the next case. */
@@ -33,7 +33,7 @@ class SuiteRunner {
       const page = await this.browser.newPage();
       this.page = page;
       page.onMessage((line, kind) => this.messages.push(`${kind}: ${line}`));
-      await page.goto(`${this.origin}/suite?suite=${wanted.suite}&limits=${wanted.limits ?? ''}`);
+      await page.goto(`${this.origin}/suite?suite=${wanted.suite}&limits=${wanted.limits}`);
       await page.evaluate(waitForSuite, loadLimitMs);
       this.shown = wanted;
     }
@@ -96,22 +96,19 @@ async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
-/** A run of some suites on devices that have no more than the defaults, or less: see gpu-limits.ts. */
-export interface LimitedRun {
-  readonly limits: 'default' | 'small';
-  readonly suites: readonly string[];
-}
+/** What devices have: what their adapter has to give, no more than the defaults, or less. See gpu-limits.ts. */
+export type DeviceLimits = 'adapter' | 'default' | 'small';
 
 /**
  * Makes one vitest test of every case of every suite in e2e/suites, run in one browser:
- * "chromium › kernels › linear 65x384x1536"; then of those of the limited runs: "chromium, default limits › kernels › ...". A suite
+ * "chromium, default limits › kernels › linear 65x384x1536"; then, on small devices, of those suites that `small` names. A suite
  * that does not load is a failed test of its own. WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the
- * runs: "none", "default", "small"; without them, all are run.
+ * runs: "adapter", "default", "small"; without it, all are run.
  */
 export async function testSuites(
   browserName: Browser['name'],
   open: () => Promise<Browser>,
-  limited: readonly LimitedRun[] = [],
+  { limits = 'adapter', small = [] }: { limits?: DeviceLimits; small?: readonly string[] } = {},
 ): Promise<void> {
   const server = await serveTests();
   const runner = new SuiteRunner(open, server.origin);
@@ -125,12 +122,13 @@ export async function testSuites(
     .filter(file => file.endsWith('.ts'))
     .map(file => file.slice(0, -3))
     .filter(suite => wanted?.includes(suite) ?? true);
-  const pages = [{ limits: undefined, suites }, ...limited]
-    .filter(({ limits }) => runs?.includes(limits ?? 'none') ?? true)
-    .flatMap(run => suites.filter(suite => run.suites.includes(suite)).map(suite => ({ suite, limits: run.limits })));
+  const onSmall = suites.filter(suite => small.includes(suite)).map(suite => ({ suite, limits: 'small' as const }));
+  const pages = [...suites.map(suite => ({ suite, limits })), ...onSmall].filter(
+    page => runs?.includes(page.limits) ?? true,
+  );
 
   for (const page of pages) {
-    const title = `${browserName}${page.limits ? `, ${page.limits} limits` : ''} › ${page.suite}`;
+    const title = `${browserName}${page.limits === 'adapter' ? '' : `, ${page.limits} limits`} › ${page.suite}`;
     let infos: CaseInfo[];
     try {
       infos = await within(loadLimitMs + 30_000, runner.load(page));
