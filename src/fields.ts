@@ -23,7 +23,8 @@ export function malformed(
   kind: Kind = SourceError,
   next = remedy(file),
 ): Error {
-  return new kind({ file, what: `${file} is malformed: ${where}`, actual: describe(actual), expected, next });
+  const what = where === '' ? `${file} is malformed` : `${file} is malformed: ${where}`;
+  return new kind({ file, what, actual: describe(actual), expected, next });
 }
 
 /** What can be done about a value that this library does not read. */

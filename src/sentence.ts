@@ -132,7 +132,14 @@ function listOf(json: unknown): readonly Module[] {
       const type = fields.text('type');
       // A class of the repository's own may have any name; it is told whole.
       const kind = type.replace(/^sentence_transformers\.(\w+\.)*/, '');
-      return { kind, type, path: fields.text('path').replace(/^\.\//, '').replace(/\/$/, '') };
+      return {
+        kind,
+        type,
+        path: fields
+          .text('path')
+          .replace(/^\.(\/|$)/, '')
+          .replace(/\/$/, ''),
+      };
     });
 }
 

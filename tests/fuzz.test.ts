@@ -150,6 +150,18 @@ describe('what no dice finds', () => {
       /^loaded/,
     ],
     [
+      'a type of a pre-tokenizer that is no text',
+      'bert-base',
+      edited('tokenizer.json', json => Object.assign(json.pre_tokenizer as object, { type: { toString: 1 } })),
+      /^SourceError.*pre_tokenizer\.type/,
+    ],
+    [
+      'a direction that is no text',
+      'bert-base',
+      replaced('tokenizer.json', 'truncation', '{"direction":{"toString":1}}'),
+      /^loaded/,
+    ],
+    [
       'a decoder that strips up to 2^53 times',
       'bert-base',
       replaced(

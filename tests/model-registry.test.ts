@@ -104,6 +104,34 @@ describe('the files that a load needs', () => {
     ]);
   });
 
+  test('of tokenizers without a tokenizer.json', async () => {
+    const vocabulary = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a'];
+    const wordPiece = { 'vocab.txt': `${vocabulary.join('\n')}\n`, 'tokenizer_config.json': '{}' };
+    const bpe = {
+      'vocab.json': '{"<s>":0,"</s>":1,"a":2}',
+      'merges.txt': '#version: 0.2\n',
+      'added_tokens.json': '{}',
+    };
+    for (const [model, type, files] of [
+      ['org/vocabulary', 'bert', wordPiece],
+      ['org/merges', 'roberta', bpe],
+    ] as const) {
+      hub.files[`${model}/config.json`] = JSON.stringify({ ...JSON.parse(`${bert('config.json')}`), model_type: type });
+      hub.files[`${model}/model.safetensors`] = bert('model.safetensors');
+      for (const [name, text] of Object.entries(files)) hub.files[`${model}/${name}`] = text;
+      const all = [...FILES.slice(0, 2), ...Object.keys(files)].sort();
+      expect([...(await ModelRegistry.get_files(model))].sort()).toEqual(all);
+      expect([...(await ModelRegistry.get_pipeline_files('fill-mask', model))].sort()).toEqual(all);
+      expect([...(await ModelRegistry.get_tokenizer_files(model))].sort()).toEqual(Object.keys(files).sort());
+      expect((await ModelRegistry.get_download_size(model)).files.map(({ file }) => file).sort()).toEqual(all);
+      expect(await ModelRegistry.is_cached(model)).toBe(false);
+      await load(model);
+      expect(await ModelRegistry.is_cached(model)).toBe(true);
+      expect((await ModelRegistry.clear_pipeline_cache('fill-mask', model)).filesDeleted).toBe(all.length);
+      expect(await ModelRegistry.is_cached(model)).toBe(false);
+    }
+  });
+
   test('no body of a large file is asked for, and nothing is kept', async () => {
     await ModelRegistry.get_pipeline_files('feature-extraction', SENTENCE);
     await ModelRegistry.get_pipeline_download_size('feature-extraction', SENTENCE);

@@ -218,6 +218,12 @@ describe('the settings of the transformer', () => {
     expect(await files.folder).toBe('0_BERT');
     expect(await files.settings).toMatchObject({ maxLength: 7 });
   });
+
+  test.each(['.', './'])('of a transformer in the folder %j, which is the model’s own', async path => {
+    const modules = listed(TRANSFORMER, POOLING).map(module => ({ ...module, path: module.path || path }));
+    const files = open({ 'modules.json': modules, '1_Pooling/config.json': MEAN });
+    expect(await files.folder).toBe('');
+  });
 });
 
 describe('config_sentence_transformers.json', () => {

@@ -14,7 +14,7 @@ import { chosen } from '../src/tasks/multiple-choice.ts';
 import { nextSentence } from '../src/tasks/next-sentence-prediction.ts';
 import { precisionOf, quantizeEmbeddings } from '../src/tasks/precision.ts';
 import { Ranking, ranked, sigmoid, softmax } from '../src/tasks/scores.ts';
-import { cosineScores, similarityScores } from '../src/tasks/sentence-similarity.ts';
+import { similarityScores } from '../src/tasks/sentence-similarity.ts';
 import { classificationOptions, classify, shaped, textInputs } from '../src/tasks/text-classification.ts';
 import { configuredActivation, rank, rankingOptions } from '../src/tasks/text-ranking.ts';
 import { candidateLabels, entailmentIds, zeroShot, zeroShotOptions } from '../src/tasks/zero-shot-classification.ts';
@@ -340,7 +340,7 @@ test('multiple choice', () => {
 });
 
 test('sentence-similarity', () => {
-  const scores = cosineScores(Float32Array.of(3, 4), Float32Array.of(6, 8, -4, 3, -3, -4, 0, 0));
+  const scores = similarityScores(Float32Array.of(3, 4), Float32Array.of(6, 8, -4, 3, -3, -4, 0, 0), 'cosine');
   [1, 0, -1, 0].forEach((value, i) => {
     expect(scores[i]).toBeCloseTo(value, 12);
   });

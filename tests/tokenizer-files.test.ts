@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { AutoTokenizer } from '../src/auto.ts';
+import { SourceError } from '../src/errors.ts';
 import type { PreTrainedTokenizer, TokenizerOptions } from '../src/tokenizer.ts';
 
 interface Case {
@@ -58,5 +59,27 @@ describe.each(folders.filter(folder => folder !== undefined))('the tokenizers of
       expect(found.token_type_ids?.join(''), label).toBe(types);
       if (words) expect(found.word_ids(), label).toEqual(words);
     }
+  });
+});
+
+describe('vocabulary files with odd values beside them', () => {
+  const deep = '['.repeat(20_000) + ']'.repeat(20_000);
+  const files = {
+    'config.json': '{"model_type":"bert"}',
+    'vocab.txt': '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n',
+  };
+
+  it.each([
+    ['special_tokens_map.json', `{"additional_special_tokens":${deep}}`, /additional_special_tokens\[0\]: got a list/],
+    ['tokenizer_config.json', `{"additional_special_tokens":${deep}}`, /additional_special_tokens\[0\]: got a list/],
+    ['tokenizer_config.json', `{"mask_token":${deep}}`, /mask_token: got a list/],
+    ['added_tokens.json', '[1]', /^added_tokens.json is malformed: got \[1\], expected an object/],
+  ])('%s: %.40s', async (file, text, message) => {
+    const all = Object.entries({ ...files, [file]: text }).map(([name, content]) => [name, encoder.encode(content)]);
+    const error: unknown = await AutoTokenizer.from_pretrained(Object.fromEntries(all)).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(SourceError);
+    expect((error as SourceError).message).toMatch(message);
   });
 });

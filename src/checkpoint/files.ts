@@ -80,7 +80,9 @@ export function fileLister(source: ManagedSource, kept: boolean): FileLister {
         name: source.name,
         async open(file, options) {
           if (!(await note(file, options?.optional ?? false))) return undefined;
-          return { size: listed.get(file)?.known?.size, stream: new ReadableStream() };
+          // Nobody here needs what is in it, but whoever reads it waits for its end.
+          const stream = new ReadableStream<Uint8Array>({ start: controller => controller.close() });
+          return { size: listed.get(file)?.known?.size, stream };
         },
         async json(file, options) {
           return (await note(file, options?.optional ?? false)) ? source.json(file, options) : undefined;

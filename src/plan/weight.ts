@@ -59,9 +59,6 @@ export function weightBytes(weight: Weight): number {
   return texels ? textureBytes(TEXEL_FORMATS[format], elements) : elements * elementBytes(format);
 }
 
-/** The bytes of its float32 rows: what it is made of while it arrives. */
-export const plainBytes = ({ stride, height }: Weight): number => padded(stride * height) * 4;
-
 /** Whether a float32 tensor lies in the file as it will lie in the buffer, so that its bytes can be written as they are. */
 export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
   columns === stride && rowGroup.size === rowGroup.padded && columnGroup.size === columnGroup.padded;

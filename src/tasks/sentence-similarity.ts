@@ -18,7 +18,3 @@ export function similarityScores(source: Float32Array, others: Float32Array, nam
     SCORES[name](source, others.subarray(i * columns, (i + 1) * columns)),
   );
 }
-
-/** The cosine of one embedding [C] with each of others [n, C]. */
-export const cosineScores = (source: Float32Array, others: Float32Array): number[] =>
-  similarityScores(source, others, 'cosine');

@@ -1,4 +1,4 @@
-import { type Fields, isRecord, type Json } from '../fields.ts';
+import { type Fields, isRecord, isText, type Json } from '../fields.ts';
 import type { TokenizerClass } from './tokenizer-class.ts';
 
 /**
@@ -37,12 +37,12 @@ export function configured(json: Json, config: Fields, known: TokenizerClass | u
 }
 
 const isOf = (component: unknown, ...types: readonly string[]): component is Json =>
-  isRecord(component) && types.includes(String(component.type));
+  isRecord(component) && isText(component.type) && types.includes(component.type);
 
 /** Which side is cut or padded: as tokenizer_config.json says, else as the `truncation` or `padding` of tokenizer.json does. */
 export function sideOf(config: Fields, key: 'truncation_side' | 'padding_side', other: unknown): 'left' | 'right' {
   const isSide = (value: unknown): value is 'left' | 'right' => value === 'left' || value === 'right';
-  const direction = isRecord(other) ? String(other.direction).toLowerCase() : undefined;
+  const direction = isRecord(other) && isText(other.direction) ? other.direction.toLowerCase() : undefined;
   return config.get(key, isSide, "'left' or 'right'", isSide(direction) ? direction : 'right');
 }
 

@@ -4,7 +4,10 @@ const word = '\\p{Alpha}\\p{M}\\p{Nd}\\p{Pc}';
 /** Outside of a class, \w has some digits more. */
 const wordOutside = `${word}\xb2\xb3\xb9\xbc-\xbe`;
 
-/** What is written in another way. `.` and the anchors know no line break but \n. */
+/**
+ * What is written in another way. `.` and the anchors know no line break but \n; behind the \n that a text ends with no
+ * line begins.
+ */
 const spellings: Record<string, string> = {
   '\\d': '\\p{Nd}',
   '\\D': '\\P{Nd}',
@@ -15,7 +18,7 @@ const spellings: Record<string, string> = {
 };
 const spellingsOutside: Record<string, string> = {
   '.': '[^\\n]',
-  '^': '(?<![^\\n])',
+  '^': '(?<![^\\n])(?!(?<=\\n)(?![\\s\\S]))',
   $: '(?![^\\n])',
   '\\w': `[${wordOutside}]`,
   '\\W': `[^${wordOutside}]`,

@@ -32,8 +32,8 @@ class Membership {
 const MOST_KEPT = 65_536;
 
 /**
- * The matches of a program, in the order and with the ends that JavaScript's own machine finds, in time that grows with the
- * length of the text, whatever the pattern.
+ * The matches of a program, in the order and with the ends that JavaScript's own machine finds (but for one in an empty text, or an
+ * empty one right behind another), in time that grows with the length of the text, whatever the pattern.
  *
  * Both try one way after the other and turn back where one fails. What comes after an instruction at a place depends on these
  * two alone (there is no reference back, and no empty round: see compilePattern). So a split that has failed at a place fails there
@@ -151,9 +151,14 @@ export function programFinder({ classes, looks, ...program }: Program): Finder {
 
   return function* (text) {
     const run = search(text);
-    for (let start = 0; start <= text.length; ) {
+    let lastEnd = -1;
+    // Rust's tokenizers find nothing in an empty text, and no empty match right behind another match, where JavaScript does.
+    for (let start = 0; text !== '' && start <= text.length; ) {
       const end = run(0, start, false);
-      if (end >= 0) yield [start, end];
+      if (end > start || (end === start && end !== lastEnd)) {
+        yield [start, end];
+        lastEnd = end;
+      }
       // An empty match, or none, goes on with the next character.
       if (end > start) start = end;
       else start += (text.codePointAt(start) ?? 0) > 0xffff ? 2 : 1;

@@ -64,10 +64,8 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
  * which no file says whether it is normalised is, unless the file calls it special.
  */
 export function slowConfig(config: Json, known: TokenizerClass | undefined): Json {
-  const settled = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(settled);
-    return isRecord(value) && 'content' in value ? { normalized: value.special !== true, ...value } : value;
-  };
+  const settled = (value: unknown): unknown =>
+    isRecord(value) && 'content' in value ? { normalized: value.special !== true, ...value } : value;
   const isNamed = (key: string) => key.endsWith('_token') || key === 'additional_special_tokens';
   const flagged: Json = {};
   for (const role of ROLES) {
@@ -76,7 +74,11 @@ export function slowConfig(config: Json, known: TokenizerClass | undefined): Jso
     if (flags && isText(content)) flagged[`${role}_token`] = { ...flags, content, normalized: true };
   }
   const entries = Object.entries({ ...config, ...flagged });
-  return Object.fromEntries(entries.map(([key, value]) => [key, isNamed(key) ? settled(value) : value]));
+  const said = (key: string, value: unknown) => {
+    if (!isNamed(key)) return value;
+    return Array.isArray(value) ? value.map(settled) : settled(value);
+  };
+  return Object.fromEntries(entries.map(([key, value]) => [key, said(key, value)]));
 }
 
 function lacking(file: string, what: string, named: string): SourceError {

@@ -6,6 +6,7 @@ import { WebGPUBertError } from '../../src/errors.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
 import { GPU } from '../caps.ts';
 import { random, withHeader } from '../checkpoint-bytes.ts';
+import { layouts } from './layouts.ts';
 import { type Files, load, type Way } from './load.ts';
 import { type Dice, type JsonMap, mapJson, mutateBytes, mutateJson, mutateSafetensors } from './mutation.ts';
 
@@ -36,40 +37,48 @@ const WAYS: readonly Pick<Way, 'caps' | 'format'>[] = [
   { caps: { ...GPU, adapter: 'llvmpipe', textures: 'storage' } satisfies Caps, format: 'i8' },
 ];
 
-const JSON_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json'] as const;
+const FILES = ['model.safetensors', 'config.json', 'tokenizer.json', 'tokenizer_config.json'];
 
 interface Model {
   readonly name: string;
   readonly head: HeadKind | undefined;
   readonly files: Files;
-  readonly maps: Readonly<Record<(typeof JSON_FILES)[number], JsonMap>>;
-  readonly header: JsonMap;
-  readonly body: Uint8Array;
+  /** What each file of JSON says, and the header of each file of tensors. */
+  readonly maps: ReadonlyMap<string, JsonMap>;
   readonly expected: Map<number, string>;
 }
 
-function readModel(folder: string, name: string): Model {
-  const read = (file: string) => readFileSync(join(folder, name, file));
-  const [config, tokenizer, tokenizerConfig] = JSON_FILES.map(file => mapJson(read(file).toString()));
-  const weights = read('model.safetensors');
-  const length = Number(weights.readBigUInt64LE(0));
-  const [architecture] = JSON.parse(config!.text).architectures as string[];
+const isWeights = (file: string): boolean => file.endsWith('.safetensors');
+/** The length of the header of a file of tensors. */
+const headerLength = ({ buffer, byteOffset }: Uint8Array): number =>
+  Number(new DataView(buffer, byteOffset).getBigUint64(0, true));
+const bodyOf = (weights: Uint8Array): Uint8Array => weights.subarray(8 + headerLength(weights));
+
+function modelOf(name: string, files: Files): Model {
+  const decoder = new TextDecoder();
+  const text = (file: string, bytes: Uint8Array) =>
+    decoder.decode(isWeights(file) ? bytes.subarray(8, 8 + headerLength(bytes)) : bytes);
+  const maps = new Map(
+    Object.entries(files)
+      .filter(([file]) => isWeights(file) || file.endsWith('.json'))
+      .map(([file, bytes]) => [file, mapJson(text(file, bytes))]),
+  );
+  const [architecture] = JSON.parse(maps.get('config.json')!.text).architectures as string[];
   const head = /For(\w+)$/.exec(architecture!)?.[1] as HeadKind | undefined;
-  return {
-    name,
-    head,
-    files: Object.fromEntries([...JSON_FILES, 'model.safetensors'].map(file => [file, new Uint8Array(read(file))])),
-    maps: { 'config.json': config!, 'tokenizer.json': tokenizer!, 'tokenizer_config.json': tokenizerConfig! },
-    header: mapJson(weights.toString('utf8', 8, 8 + length)),
-    body: new Uint8Array(weights.subarray(8 + length)),
-    expected: new Map(),
-  };
+  return { name, head, files, maps, expected: new Map() };
 }
+
+const readFiles = (folder: string, name: string): Files =>
+  Object.fromEntries(FILES.map(file => [file, new Uint8Array(readFileSync(join(folder, name, file)))]));
 
 /** @param folder the models, a folder each */
 export function fuzzer(folder: string): (seed: number) => Promise<Outcome> {
   const names = readdirSync(folder, { withFileTypes: true }).filter(entry => entry.isDirectory());
-  const models = names.map(({ name }) => readModel(folder, name));
+  const models = names.map(({ name }) => modelOf(name, readFiles(folder, name)));
+  /** The same models in other files. */
+  const others = models.flatMap(({ name, files }) =>
+    Object.entries(layouts(files)).map(([layout, files]) => modelOf(`${name}, ${layout}`, files)),
+  );
 
   /** The files of a mutant, what was changed, and whether it says the same as the model that it was made of. */
   function mutant(dice: Dice, model: Model): { files: Files; what: string[]; neutral: boolean } {
@@ -82,20 +91,21 @@ export function fuzzer(folder: string): (seed: number) => Promise<Outcome> {
       neutral &&= same;
       for (const each of how) what.push(`${file}: ${each}`);
     };
-    const kinds = ['model.safetensors', ...JSON_FILES];
+    const kinds = Object.keys(model.files);
     // One file as a rule, so that what is behind it is reached; now and then several.
     const chosen = kinds.filter(() => dice(12) === 0);
     if (chosen.length === 0) chosen.push(kinds[dice(kinds.length)]!);
     for (const file of chosen) {
-      if (dice(12) === 0) {
-        const { bytes, what } = mutateBytes(dice, files[file]!, other.files[file]!);
+      const map = model.maps.get(file);
+      const otherMap = other.maps.get(file) ?? map;
+      if (dice(12) === 0 || !map || !otherMap) {
+        const { bytes, what } = mutateBytes(dice, files[file]!, other.files[file] ?? files[file]!);
         put(file, bytes, what, false);
-      } else if (file === 'model.safetensors') {
-        const { bytes, what, neutral } = mutateSafetensors(dice, model.header, model.body, other.header);
+      } else if (isWeights(file)) {
+        const { bytes, what, neutral } = mutateSafetensors(dice, map, bodyOf(files[file]!), otherMap);
         put(file, bytes, what, neutral);
       } else {
-        const name = file as (typeof JSON_FILES)[number];
-        const { text, what, neutral } = mutateJson(dice, model.maps[name], other.maps[name]);
+        const { text, what, neutral } = mutateJson(dice, map, otherMap);
         put(file, new TextEncoder().encode(text), what, neutral);
       }
     }
@@ -105,7 +115,8 @@ export function fuzzer(folder: string): (seed: number) => Promise<Outcome> {
   return async seed => {
     const next = random(seed);
     const dice: Dice = limit => Math.floor(next() * limit);
-    const model = models[dice(models.length)]!;
+    const among = dice(3) === 0 ? others : models;
+    const model = among[dice(among.length)]!;
     const wayNumber = dice(WAYS.length);
     const way = { ...WAYS[wayNumber]!, head: model.head };
     if (!model.expected.has(wayNumber)) model.expected.set(wayNumber, await load(model.files, way));
@@ -144,11 +155,14 @@ export function fuzzer(folder: string): (seed: number) => Promise<Outcome> {
 
 /** The files of a model whose JSON is changed, for cases that no dice finds. `header` is that of model.safetensors. */
 export function changed(folder: string, name: string, change: (texts: Record<string, string>) => object): Files {
-  const { files, maps, header, body } = readModel(folder, name);
-  const texts = { ...Object.fromEntries(JSON_FILES.map(file => [file, maps[file].text])), header: header.text };
+  const { files, maps } = modelOf(name, readFiles(folder, name));
+  const weights = 'model.safetensors';
+  const texts = Object.fromEntries([...maps].map(([file, { text }]) => [file === weights ? 'header' : file, text]));
   const encoder = new TextEncoder();
   const entries = Object.entries(change(texts)).map(([file, text]): [string, Uint8Array] =>
-    file === 'header' ? ['model.safetensors', withHeader(String(text), body)] : [file, encoder.encode(String(text))],
+    file === 'header'
+      ? [weights, withHeader(String(text), bodyOf(files[weights]!))]
+      : [file, encoder.encode(String(text))],
   );
   return { ...files, ...Object.fromEntries(entries) };
 }

@@ -15,6 +15,7 @@ import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
+import { openSentence } from '../../src/sentence.ts';
 import type { Encoding } from '../../src/text/encoding.ts';
 
 export type Files = Readonly<Record<string, Uint8Array>>;
@@ -37,6 +38,7 @@ const TEXTS: readonly (readonly [text: string, pair?: string])[] = [
 /** What a load came to: the same for loads that mean the same. Throws a WebGPUBertError, or an Error where a promise is broken. */
 export async function load(files: Files, { caps, format, head }: Way): Promise<string> {
   const source = openSource(files, {}, env);
+  const sentence = openSentence(source);
   const config = readConfig(await source.json('config.json'));
   const first: EncoderRequest = head ? { head: { kind: head } } : { pool: { pooling: 'mean', normalize: true } };
   kernelsOf(plan(encoderGraph(config, first, caps, format), caps).steps);
@@ -70,7 +72,8 @@ export async function load(files: Files, { caps, format, head }: Way): Promise<s
   );
   const tensors = [...matched].map(([name, served]) => [name, ...served].join('=')).sort();
   const { raw: _, ...read } = config;
-  return [JSON.stringify(read), ...tensors, names, ...encodings].join('\n');
+  const said = JSON.stringify([read, await sentence.folder, await sentence.settings, await sentence.modules]);
+  return [said, ...tensors, names, ...encodings].join('\n');
 }
 
 function must(holds: boolean, what: string): void {
