@@ -93,8 +93,7 @@ describe('readConfig', () => {
 
   const counts = Object.keys(bert).filter(name => name !== 'model_type');
   it.each(counts)('refuses a %s that is no count', name => {
-    const least = name === 'type_vocab_size' ? -1 : 0;
-    for (const value of [least, -1, 1.5, '12', Number.NaN, Number.POSITIVE_INFINITY, [12], true, 2 ** 60]) {
+    for (const value of [0, -1, 1.5, '12', Number.NaN, Number.POSITIVE_INFINITY, [12], true, 2 ** 60]) {
       const error = thrown(() => readConfig({ ...bert, [name]: value }));
       expect(error, `${name} ${String(value)}`).toBeInstanceOf(CheckpointError);
       expect((error as Error).message).toContain(name);

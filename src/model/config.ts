@@ -168,7 +168,7 @@ export function readConfig(raw: unknown): EncoderConfig {
     normEps: fields.get('layer_norm_eps', isEps, 'a number from 0 to 1', family.eps),
     maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, 0, MOST_ROWS),
+    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, 1, MOST_ROWS),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
