@@ -14,11 +14,11 @@ export interface Support {
   readonly next: string | undefined;
 }
 
-/** What every kernel counts on; WebGPU promises as much of each adapter that is not asked for in a lesser mode. */
+/** What every kernel counts on: those of larger workgroups are made smaller down to this. */
 const LIMITS = {
   maxStorageBuffersPerShaderStage: 8,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxComputeWorkgroupSizeX: 256,
+  maxComputeInvocationsPerWorkgroup: 128,
+  maxComputeWorkgroupSizeX: 128,
   maxComputeWorkgroupStorageSize: 16_384,
 } as const;
 

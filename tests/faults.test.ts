@@ -415,6 +415,11 @@ describe('isSupported', () => {
     info({}, { maxStorageBuffersPerShaderStage: 4 });
     expect(await supported()).toMatchObject({ ...no(/maxStorageBuffersPerShaderStage is 4/, /./), adapter: 'fake' });
     info({}, { maxStorageBuffersPerShaderStage: 8 });
+    // Kernels adapt to 128 invocations, and to no fewer.
+    info({}, { maxComputeInvocationsPerWorkgroup: 64 });
+    expect(await supported()).toMatchObject(no(/maxComputeInvocationsPerWorkgroup is 64/, /./));
+    info({}, { maxComputeInvocationsPerWorkgroup: 128, maxComputeWorkgroupSizeX: 128 });
+    expect(await supported()).toMatchObject({ ok: true });
     const adapter = world.adapter();
     world.adapter = () => ({ ...adapter, requestDevice: () => Promise.reject(new Error('out of devices')) });
     expect(await supported()).toMatchObject({ ...no(/out of devices/, /./), adapter: 'fake' });
