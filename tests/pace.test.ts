@@ -180,6 +180,23 @@ describe('measuring', () => {
     ended();
     expect(keeper.budget()).toBe(2 ** 31);
   });
+
+  test('submits of no work, with which passes end whose last step was cut, say nothing', () => {
+    let clock = 0;
+    const keeper = createPaceKeeper(gpu, () => clock);
+    const before = keeper.budget();
+    // Two at once, as two models on one device have them.
+    const [first, second] = [keeper.begin(0), keeper.begin(0)];
+    clock = 400;
+    first();
+    second();
+    expect(keeper.budget()).toBe(before);
+    // A large answer takes long to be read back.
+    const alone = keeper.begin(0);
+    clock += 400;
+    alone();
+    expect(keeper.budget()).toBe(before);
+  });
 });
 
 describe('a pass', () => {

@@ -297,6 +297,57 @@ test('a mirror that tells no commit: as it comes, and a kept copy is used withou
   expect(paths(/./)).toEqual(['/org/name/resolve/main/modules.json']);
 });
 
+describe('a commit that is known beforehand, as when a lost device is replaced', () => {
+  const openAt = (commit: string | undefined, more = {}, options = {}) =>
+    openSource('org/name', options, environment(hub.url, more), { commit });
+  const weightsAt = (commit: string | undefined, more = {}) => openAt(commit, more).open(FILE).then(bytesOf);
+
+  test('of a branch that has moved since', async () => {
+    hub.commits.main = AUTUMN;
+    expectBytes(await weightsAt(SPRING), WEIGHTS[SPRING]);
+    expectAll(await load(openAt(SPRING)), SPRING);
+    expect(paths(/resolve\/main/)).toEqual([]);
+    // Nothing of it stays with the branch.
+    expectAll(await load(open()), AUTUMN);
+  });
+
+  test('a source tells it to the next, also where its files were kept', async () => {
+    for (const from of [open(cached()), open(cached())]) {
+      hub.commits.main = SPRING;
+      await load(from);
+      hub.commits.main = AUTUMN;
+      expect(from.commit).toBe(SPRING);
+      hub.requests.length = 0;
+      expectBytes(await weightsAt(from.commit, cached()), WEIGHTS[SPRING]);
+      expectBytes(await weightsAt(from.commit, { ...cached(), ...offline }), WEIGHTS[SPRING]);
+      expect(hub.requests).toEqual([]);
+      expectBytes(await weightsAt(from.commit), WEIGHTS[SPRING]);
+    }
+  });
+
+  test('where the cache has gone on with the branch', async () => {
+    hub.commits.main = AUTUMN;
+    await load(open(cached()));
+    expectBytes(await weightsAt(SPRING, cached()), WEIGHTS[SPRING]);
+    // And whatever is kept then, the next load of the branch is whole.
+    expectAll(await load(open(cached())), AUTUMN);
+  });
+
+  test('with a local server before the hub, in a subfolder, and of a revision that is one', async () => {
+    hub.commits.main = AUTUMN;
+    const local = { allowLocalModels: true, localModelPath: `${hub.url}plain/none/` };
+    expectBytes(await weightsAt(SPRING, local), WEIGHTS[SPRING]);
+    expect(await openAt(SPRING, {}, { subfolder: 'sub' }).json('config.json')).toEqual({ commit: SPRING });
+    expect(await openAt(SPRING, {}, { revision: SPRING }).json('config.json')).toEqual({ commit: SPRING });
+  });
+
+  test('that is no longer there: an error, and no file of another', async () => {
+    delete hub.commits.spring;
+    hub.commits.main = AUTUMN;
+    expect(await thrown(weightsAt(SPRING))).toMatchObject({ name: 'SourceError', next: 'Load the model again.' });
+  });
+});
+
 test('local_files_only asks for nothing', async () => {
   const source = open({ allowLocalModels: true, localModelPath: '/nowhere/' }, { local_files_only: true });
   expect(await source.json('config.json', { optional: true })).toBeUndefined();

@@ -39,9 +39,11 @@ export const startPace = ({ adapter }: Caps): Pace => ({ budget: adapter === 'gp
 /**
  * The pace after one more submit. It grows where the time left room for more, by the time as it was measured; where only what
  * remains of it without the floor says so, it is doubled at most, for a floor is an estimate. It shrinks where the work took longer than
- * it should. A small submit that was quick says nothing about larger ones and changes nothing.
+ * it should. A small submit that was quick says nothing about larger ones and changes nothing. Nor does one of no work, which only
+ * reads the outputs back: what that takes is no matter of how much a submit has to do.
  */
 export function paced(pace: Pace, { work, ms }: Measure): Pace {
+  if (work === 0) return pace;
   const { budget, last } = pace;
   const time = Math.max(ms, CLOCK_MS);
   const floor = Math.min(floorOf(last, { work, ms: time }) ?? pace.floor, time);
