@@ -6,6 +6,7 @@ import { Engine } from './engine.ts';
 import { env } from './env.ts';
 import { wrong } from './errors.ts';
 import { linkedAbort, until } from './interrupt.ts';
+import type { LoadOptions } from './load.ts';
 import type { EncoderRequest } from './model/encoder.ts';
 import type { HeadKind } from './model/heads.ts';
 import { checkSequence } from './model/input.ts';
@@ -215,17 +216,17 @@ export const readOptions = (options: PretrainedOptions) => ({
 
 /**
  * The files of a model once more, from where they came from and of the same commit: the settings are those of the first time, but
- * for `fetch`.
+ * for `fetch`. The model keeps what this gives, so of the first time nothing else is in it.
  */
 export function reopening(
-  source: ManagedSource,
+  { commit }: Pick<ManagedSource, 'commit'>,
   where: ModelLocation,
   { revision, subfolder, local_files_only, integrity }: PretrainedOptions,
 ): (signal: AbortSignal) => ModelSource {
   const settings = { ...env, fetch: (input: string, init?: RequestInit) => env.fetch(input, init) };
   return signal =>
     openSource(where, { revision, subfolder, local_files_only, integrity, signal }, settings, {
-      commit: source.commit,
+      commit: commit(),
     });
 }
 
@@ -247,6 +248,8 @@ async function stopping<T>(other: AbortSignal | undefined, load: (signal: AbortS
 }
 
 function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> {
+  // The model keeps it: made inside of a load it would hold the load's options.
+  const request: LoadOptions['request'] = ({ hasPooler }) => usualRequest(head, hasPooler);
   return {
     async from_pretrained(model, options = {}) {
       const engineOptions = readOptions(options);
@@ -257,7 +260,7 @@ function autoClass<Given extends OutputName>(head?: HeadKind): AutoClass<Given> 
           reopen: reopening(source, model, options),
           signal,
           head,
-          request: ({ hasPooler }) => usualRequest(head, hasPooler),
+          request,
         });
         return new PreTrainedModel(engine) as CallableModel<Given>;
       });

@@ -13,13 +13,20 @@ export function until<T>(signal: AbortSignal | undefined, promise: Promise<T>): 
   });
 }
 
-/** Aborts `stop` when `signal` aborts, or has, with its reason. What it returns ends that; nothing listens then. */
+/**
+ * Aborts `stop` when `signal` aborts, or has, with its reason. What it returns ends that; nothing listens then, and whoever keeps it
+ * does not keep the signal.
+ */
 export function follow(signal: AbortSignal | undefined, stop: AbortController): () => void {
   if (!signal) return () => undefined;
-  const abort = () => stop.abort(signal.reason);
+  let followed: AbortSignal | undefined = signal;
+  const abort = () => stop.abort(followed?.reason);
   if (signal.aborted) abort();
   else signal.addEventListener('abort', abort, { once: true });
-  return () => signal.removeEventListener('abort', abort);
+  return () => {
+    followed?.removeEventListener('abort', abort);
+    followed = undefined;
+  };
 }
 
 /** An AbortController that follows another signal until it is released. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { randomBert } from '../e2e/random-bert.ts';
 import { env } from '../src/env.ts';
 import { DeviceError } from '../src/errors.ts';
 import { createExecutable } from '../src/gpu/executable.ts';
@@ -11,7 +12,7 @@ import { createPaceKeeper } from '../src/gpu/pace.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { capacityFor, makeRoom, type Tenant } from '../src/gpu/room.ts';
 import { createWeightStore } from '../src/gpu/weights.ts';
-import { isSupported, pipeline } from '../src/index.ts';
+import { AutoModel, isSupported, type PretrainedOptions, pipeline } from '../src/index.ts';
 import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/encoder.ts';
 import { packBatch } from '../src/plan/batch.ts';
@@ -37,15 +38,15 @@ beforeEach(() => {
 });
 afterAll(() => vi.unstubAllGlobals());
 
-const tiny = readConfig({
-  model_type: 'bert',
+const TINY = {
   vocab_size: 40,
   hidden_size: 4,
   num_hidden_layers: 1,
   num_attention_heads: 1,
   intermediate_size: 4,
   max_position_embeddings: 2048,
-});
+};
+const tiny = readConfig({ model_type: 'bert', ...TINY });
 
 describe('error scopes', () => {
   it('are closed when the work in them throws', async () => {
@@ -213,6 +214,107 @@ it('a pass of many submits: each waits for the one before, one map, and what is 
   expect([fake.left, world.complaints]).toEqual([NOTHING_LEFT, []]);
 });
 
+it('passes of many submits, one behind the other: every dispatch has the params of its own pass and part', async () => {
+  const pipelines = new PipelineCache(device);
+  const larger = readConfig({
+    model_type: 'bert',
+    ...TINY,
+    hidden_size: 64,
+    intermediate_size: 256,
+    num_hidden_layers: 3,
+  });
+  const made = plan(encoderGraph(larger, { lastHiddenState: true, pooler: true }, GPU), GPU);
+  const store = createWeightStore(device, pipelines);
+  const allocating = store.allocate(made.weights);
+  await world.drain();
+  await allocating;
+  // Which step a bind group is of: a room makes one for each, in their order.
+  const stepOf = new Map<unknown, number>();
+  const createBindGroup = fake.createBindGroup.bind(fake);
+  fake.createBindGroup = descriptor => {
+    const bound = createBindGroup(descriptor);
+    stepOf.set(bound, stepOf.size % made.steps.length);
+    return bound;
+  };
+  const submits: { step: number; groups: number[]; values: Record<string, number> }[][] = [];
+  let dispatches: { bound: { buffer: { bytes: Uint8Array }; offset: number }[]; groups: number[] }[] = [];
+  const createCommandEncoder = fake.createCommandEncoder.bind(fake);
+  fake.createCommandEncoder = () => {
+    const encoder = createCommandEncoder();
+    const beginComputePass = encoder.beginComputePass;
+    dispatches = [];
+    encoder.beginComputePass = () => {
+      const pass = beginComputePass();
+      let bound: (typeof dispatches)[number]['bound'];
+      return {
+        ...pass,
+        setBindGroup: (at, group) => {
+          bound = group as unknown as typeof bound;
+          return pass.setBindGroup(at, group);
+        },
+        dispatchWorkgroups: (...groups: number[]) => void dispatches.push({ bound, groups }),
+      };
+    };
+    return encoder;
+  };
+  const submit = fake.queue.submit;
+  fake.queue.submit = commands => {
+    submit(commands);
+    submits.push(
+      dispatches.map(({ bound, groups }) => {
+        const { buffer, offset } = bound[0]!;
+        const step = stepOf.get(bound)!;
+        const view = new DataView(buffer.bytes.buffer, offset);
+        const read = ({ type }: { type: string }, i: number) =>
+          type === 'u32' ? view.getUint32(4 * i, true) : view.getFloat32(4 * i, true);
+        const { params } = made.steps[step]!.kernel;
+        return { step, groups, values: Object.fromEntries(params.map((param, i) => [param.name, read(param, i)])) };
+      }),
+    );
+  };
+  const work = () => undefined;
+  const pace = { budget: () => 2 ** 17, begin: () => work };
+  const making = createExecutable(device, made, store, pipelines, new AbortController().signal, pace);
+  await world.drain();
+  const executable = await making;
+  const lengths = [300, 70, 299, 131];
+  const batches = lengths.map(length => {
+    const all = new Array<number>(length).fill(1);
+    return packBatch([{ ids: all, positions: all, types: all }], made.queryTile);
+  });
+  const outputs = batches.map(batch => executable.run(batch).outputs);
+  await world.drain();
+  await Promise.all(outputs);
+  expect(submits.length).toBeGreaterThan(20);
+  let left = submits.flat();
+  for (const { sizes } of batches) {
+    made.steps.forEach(({ kernel, params, label }, step) => {
+      const own: Record<string, number> = Object.fromEntries(
+        Object.entries(params).map(([name, v]) => [name, Math.fround(typeof v === 'number' ? v : sizes[v])]),
+      );
+      const [x, y] = kernel.workgroups(own);
+      const seen = new Uint8Array(x * y);
+      const count = left.findIndex(each => each.step !== step);
+      for (const { groups, values } of left.splice(0, count < 0 ? left.length : count)) {
+        const { first_x = 0, first_y = 0 } = values;
+        const whole = { ...values, ...(own.first_x === undefined ? {} : { first_x: 0, first_y: 0 }) };
+        expect([label, whole]).toEqual([label, own]);
+        for (let j = 0; j < groups[1]!; j++) {
+          for (let i = 0; i < groups[0]!; i++) seen[(first_y + j) * x + first_x + i]!++;
+        }
+      }
+      expect([label, seen.every(times => times === 1)]).toEqual([label, true]);
+    });
+  }
+  expect(left).toEqual([]);
+  left = submits.flat();
+  // Some were cut, and others that share their params with those were not.
+  expect(left.some(({ values }) => values.first_x! + values.first_y! > 0)).toBe(true);
+  executable.destroy();
+  store.destroy();
+  expect([fake.left, world.complaints]).toEqual([NOTHING_LEFT, []]);
+});
+
 it('weights that are given back take no more', async () => {
   const store = createWeightStore(device, new PipelineCache(device));
   const { weights } = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
@@ -276,6 +378,50 @@ it('nothing of a model lives on in the device of the caller', async () => {
   }
   expect(held.map(each => each.deref())).toEqual([undefined, undefined, undefined]);
   expect(fake.isLost).toBe(false);
+});
+
+it('a model that lives on holds neither the progress callback nor the signal of its load', async () => {
+  // What was measured would be remembered for the tests after this one.
+  env.tuning = false;
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { files } = randomBert({ ...TINY, hidden_act: 'gelu', type_vocab_size: 2 }, { seed: 3, as: 'F32' });
+  const vocabulary = Array.from({ length: 40 }, (_, i) =>
+    i < 5 ? `[${['PAD', 'UNK', 'CLS', 'SEP', 'MASK'][i]}]` : `w${i}`,
+  );
+  const whole = { ...files, 'vocab.txt': new TextEncoder().encode(vocabulary.join('\n')) } as Record<
+    string,
+    Uint8Array<ArrayBuffer>
+  >;
+  for (const make of [
+    (options: PretrainedOptions) => AutoModel.from_pretrained(whole, options),
+    (options: PretrainedOptions) => pipeline('feature-extraction', whole, options),
+  ]) {
+    const { made, held } = await (async () => {
+      const progress_callback = () => undefined;
+      const stop = new AbortController();
+      const making = make({ progress_callback, signal: stop.signal });
+      let isDone = false;
+      making.then(
+        () => (isDone = true),
+        () => (isDone = true),
+      );
+      while (!isDone) {
+        await world.drain();
+        await new Promise(resolve => setTimeout(resolve, 1));
+      }
+      const made = await making;
+      return { made, held: [progress_callback, stop.signal].map(each => new WeakRef<object>(each)) };
+    })();
+    for (let i = 0; i < 5 && held.some(each => each.deref()); i++) {
+      await new Promise(resolve => setTimeout(resolve, 10));
+      collect();
+    }
+    expect(held.map(each => each.deref())).toEqual([undefined, undefined]);
+    await made.dispose();
+    await world.drain();
+  }
+  env.tuning = true;
 });
 
 describe('measuring tilings', () => {

@@ -316,12 +316,12 @@ describe('a commit that is known beforehand, as when a lost device is replaced',
       hub.commits.main = SPRING;
       await load(from);
       hub.commits.main = AUTUMN;
-      expect(from.commit).toBe(SPRING);
+      expect(from.commit()).toBe(SPRING);
       hub.requests.length = 0;
-      expectBytes(await weightsAt(from.commit, cached()), WEIGHTS[SPRING]);
-      expectBytes(await weightsAt(from.commit, { ...cached(), ...offline }), WEIGHTS[SPRING]);
+      expectBytes(await weightsAt(from.commit(), cached()), WEIGHTS[SPRING]);
+      expectBytes(await weightsAt(from.commit(), { ...cached(), ...offline }), WEIGHTS[SPRING]);
       expect(hub.requests).toEqual([]);
-      expectBytes(await weightsAt(from.commit), WEIGHTS[SPRING]);
+      expectBytes(await weightsAt(from.commit()), WEIGHTS[SPRING]);
     }
   });
 

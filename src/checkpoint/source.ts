@@ -52,8 +52,11 @@ export interface ManagedSource extends ModelSource {
   forget(file: string): Promise<boolean>;
   /** The names of all files that are kept of the model; none where the cache cannot list. */
   keptFiles(): Promise<readonly string[]>;
-  /** The commit that the files are of; undefined before a server has told one, and where none does. */
-  readonly commit: string | undefined;
+  /**
+   * The commit that the files are of; undefined before a server has told one, and where none does. It may be kept for as long as a
+   * model lives: it holds nothing of the load, neither its callback nor its signal.
+   */
+  readonly commit: () => string | undefined;
 }
 
 export interface SourceSettings {
@@ -301,11 +304,12 @@ export function openSource(
     kept: keptOf,
     forget,
     keptFiles,
-    get commit() {
-      return stores.find(store => store.commit?.())?.commit?.();
-    },
+    commit: commitOf(stores),
   };
 }
+
+/** Made here, because a function holds whatever any function beside it uses. */
+const commitOf = (stores: readonly FileStore[]) => () => stores.find(store => store.commit?.())?.commit?.();
 
 /** A copy of at least so many bytes, by whole pieces; fewer only where there are no more. */
 async function collected(bytes: AsyncGenerator<Uint8Array>, least = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
