@@ -197,6 +197,26 @@ describe('CRF', () => {
     });
   });
 
+  test.each([1, 2, 4, 5])('%i tokens, scores of minus infinity: what they forbid has the probability 0', length => {
+    const next = random(length);
+    const numbers = (size: number) => Array.from({ length: size }, () => next() * 8 - 4);
+    const never = Number.NEGATIVE_INFINITY;
+    // O, B, I and a label that no path has: I comes after B and I alone.
+    const crf = { start_transitions: numbers(4), end_transitions: numbers(4), transitions: numbers(16) };
+    for (const from of [0, 3]) crf.transitions[4 * from + 2] = never;
+    for (const from of [0, 1, 2, 3]) crf.transitions[4 * from + 3] = crf.transitions[12 + from] = never;
+    for (const label of [2, 3]) crf.start_transitions[label] = never;
+    crf.end_transitions[3] = never;
+    const emissions = numbers(length * 4);
+    const all = paths(emissions, crf);
+    expect(viterbi(emissions, crf)).toEqual(all.reduce((a, b) => (b.score > a.score ? b : a)).path);
+    const whole = all.reduce((sum, { score }) => sum + Math.exp(score), 0);
+    marginals(emissions, crf).forEach((value, i) => {
+      const through = all.filter(({ path }) => path[Math.floor(i / 4)] === i % 4);
+      expect(value).toBeCloseTo(through.reduce((sum, { score }) => sum + Math.exp(score), 0) / whole, 10);
+    });
+  });
+
   test('no token, no label; a forbidden transition is not taken', () => {
     const crf = { start_transitions: [0, 0], end_transitions: [0, 0], transitions: [0, -1e4, 0, 0] };
     expect(viterbi([], crf)).toEqual([]);

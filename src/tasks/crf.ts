@@ -55,7 +55,9 @@ export function marginals(emissions: ArrayLike<number>, crf: Crf): Float64Array 
   return Float64Array.from(scores.flatMap(row => [...softmax(row)]));
 }
 
+/** Of forbidden paths alone minus infinity, as their own scores are: the difference of two such would be NaN. */
 function logSumExp(terms: readonly number[]): number {
   const greatest = Math.max(...terms);
+  if (greatest === Number.NEGATIVE_INFINITY) return greatest;
   return greatest + Math.log(terms.reduce((sum, value) => sum + Math.exp(value - greatest), 0));
 }
