@@ -68,7 +68,7 @@ export class Engine {
     this.#adapterName = gpu.adapterName;
     const { reopen, signal: _, progress: __, ...loading } = options;
     if (reopen && gpu.owned) {
-      const again = { ...loading, config, host: [] };
+      const again = { ...loading, config, host: undefined };
       this.#reload = signal => {
         const more = [...this.#kept.values()].map(({ request }) => request);
         return loadModel(reopen(signal), { ...again, more }, signal);

@@ -1,5 +1,6 @@
 import type { Format } from '../shaders/matrix.ts';
 import { openCheckpoint } from './checkpoint/checkpoint.ts';
+import { matchTensors, type WantedTensor } from './checkpoint/match.ts';
 import { tensorFinder } from './checkpoint/names.ts';
 import type { ModelSource, ProgressCallback } from './checkpoint/types.ts';
 import { DeviceModel, planOf } from './device-model.ts';
@@ -26,8 +27,8 @@ export interface LoadOptions {
   tuning?: boolean | undefined;
   /** What stands on the encoder: its weights are loaded too. */
   head?: HeadKind | undefined;
-  /** Tensors to be kept on the CPU too, where the checkpoint has them. */
-  host?: readonly string[] | undefined;
+  /** Tensors to be kept on the CPU too, where the checkpoint has all of them. */
+  host?: ((config: EncoderConfig) => readonly WantedTensor[]) | undefined;
   /** The modules of a sentence-transformers checkpoint, whose dense layers have files of their own. */
   sentence?: Promise<SentenceModules | undefined> | undefined;
   /** Where in the files of a model the encoder's are. Default: beside all others. */
@@ -134,7 +135,7 @@ async function fill(
   { source: root, options, signal, held, refusals }: Attempt,
   opening: Promise<Gpu>,
 ): Promise<DeviceModel> {
-  const { format, head, host = [], progress, tuning } = options;
+  const { format, head, progress, tuning } = options;
   const { name } = root;
   const source = options.encoderIn?.(root) ?? root;
   // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
@@ -172,6 +173,10 @@ async function fill(
     });
   }
   signal.throwIfAborted();
+  const asked = options.host?.(config) ?? [];
+  const host = asked.every(({ tensor }) => find(tensor)) ? asked : [];
+  // The CPU reads the same types as the GPU.
+  matchTensors(host, find);
   const hasPooler = find(POOLER_TENSOR) !== undefined;
   const request = first(hasPooler);
   // All weights, so that a later request finds them; only the kernels of the first.
@@ -196,7 +201,7 @@ async function fill(
   );
   compiling.catch(() => undefined);
   const check = () => signal.throwIfAborted();
-  const floats = await upload(matched, weights, { name, host, progress, check });
+  const floats = await upload(matched, weights, { name, host: host.map(({ tensor }) => tensor), progress, check });
   await compiling;
   signal.throwIfAborted();
   const model = held(new DeviceModel({ gpu, pipelines, weights, config, format, hasPooler, host: floats }), each =>

@@ -16,7 +16,7 @@ import { MultipleChoice, NextSentencePrediction, SentenceSimilarity } from './pi
 import { QuestionAnswering } from './pipelines/question-answering.ts';
 import type { Session, SessionParts } from './pipelines/session.ts';
 import { TextClassification, TextRanking, ZeroShotClassification } from './pipelines/text-classification.ts';
-import { CRF_TENSORS, TokenClassification } from './pipelines/token-classification.ts';
+import { crfTensors, TokenClassification } from './pipelines/token-classification.ts';
 import { type ModelKind, NO_SENTENCE, openSentence } from './sentence.ts';
 
 interface TaskInfo<P> {
@@ -151,7 +151,7 @@ export async function pipeline<T extends Task>(
     const loadingEngine = Engine.load(source, {
       ...engineOptions,
       head,
-      host: CRF_TENSORS,
+      host: head === 'TokenClassification' ? crfTensors : undefined,
       sentence: usable,
       encoderIn,
       reopen: reopening(opened, where, options),

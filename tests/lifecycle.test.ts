@@ -149,6 +149,23 @@ it('a load loses two devices and goes on; the third is too much', async () => {
   }
 });
 
+it('tensors for the CPU have the shape that config.json says, or the load fails before any of them is read', async () => {
+  const tensor = 'embeddings.token_type_embeddings.weight';
+  const files = new FakeFiles(world);
+  const error = await loaded(files, { host: () => [{ tensor, shape: [3, 4] }] }).catch((error: unknown) => error);
+  expect(error).toMatchObject({ name: 'CheckpointError', actual: '[2, 4]', tensor });
+  // They are asked for all together, or not at all.
+  const others = () => [
+    { tensor, shape: [3, 4] },
+    { tensor: 'crf.transitions', shape: [1, 1] },
+  ];
+  const engine = await loaded(files, { host: others });
+  expect(engine.host.size).toBe(0);
+  engine.dispose();
+  await world.drain();
+  nothingLeft();
+});
+
 it('an abort while kernels compile that never will', async () => {
   const device = new FakeDevice(world);
   device.neverCompiles = true;
@@ -273,7 +290,7 @@ describe('a lost device of our own', () => {
 
   it('may be replaced by one of another adapter: plans are made anew; tensors on the CPU stay', async () => {
     const tensor = 'embeddings.token_type_embeddings.weight';
-    const engine = await loaded(new FakeFiles(world), { host: [tensor] });
+    const engine = await loaded(new FakeFiles(world), { host: () => [{ tensor, shape: [2, 4] }] });
     const kept = engine.host.get(tensor)!;
     expect(kept.length).toBe(8);
     const adapter = world.adapter();

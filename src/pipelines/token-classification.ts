@@ -1,4 +1,5 @@
-import { labelNames } from '../model/config.ts';
+import type { WantedTensor } from '../checkpoint/match.ts';
+import { type EncoderConfig, labelCount, labelNames } from '../model/config.ts';
 import { flag, text as string, textList } from '../tasks/arguments.ts';
 import type { Crf } from '../tasks/crf.ts';
 import {
@@ -21,8 +22,13 @@ import {
   saying,
 } from './session.ts';
 
-/** Read to the CPU at load: see Engine.host. */
-export const CRF_TENSORS = ['crf.transitions', 'crf.start_transitions', 'crf.end_transitions'] as const;
+const CRF_TENSORS = ['crf.transitions', 'crf.start_transitions', 'crf.end_transitions'] as const;
+
+/** Read to the CPU at load, see Engine.host: transitions [n, n] between the n labels, [n] at the start and [n] at the end. */
+export function crfTensors(config: EncoderConfig): WantedTensor[] {
+  const n = labelCount(config);
+  return CRF_TENSORS.map(tensor => ({ tensor, shape: tensor === 'crf.transitions' ? [n, n] : [n] }));
+}
 
 type Options = TokenClassificationOptions & RunOptions & OverflowOptions;
 /** Lists of words, one or several. */
