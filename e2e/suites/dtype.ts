@@ -1,4 +1,5 @@
 import type { FeatureExtractionPipeline, Tensor } from '../../src/index.ts';
+import { cosine } from '../answers.ts';
 import { edited, readTensors, valuesOf } from '../checkpoint-edit.ts';
 import { type Expected, type FixtureCase, loadAs, type Outputs, sharedDevice } from '../fixtures.ts';
 import { liveBytes } from '../gpu-watch.ts';
@@ -9,16 +10,6 @@ import { half } from '../packed.ts';
 /** Weights kept as halves and as bytes: how far the answers are from float64, what they take, and that rows stay alone. */
 
 const MEAN = { pooling: 'mean', normalize: true } as const;
-
-function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let [ab, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    ab += a[i]! * b[i]!;
-    aa += a[i]! ** 2;
-    bb += b[i]! ** 2;
-  }
-  return ab / Math.sqrt(aa * bb);
-}
 
 /** What the formats are held to: cosine with float64, and bytes of weights beside those of fp32. */
 const HELD = {

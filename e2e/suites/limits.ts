@@ -1,5 +1,6 @@
 import type { FeatureExtractionPipeline, PretrainedOptions, Tensor } from '../../src/index.ts';
 import { safetensors, type TensorBytes } from '../../tests/checkpoint-bytes.ts';
+import { cosine } from '../answers.ts';
 import { readTensors, valuesOf } from '../checkpoint-edit.ts';
 import { enforce, restrict } from '../gpu-limits.ts';
 import { liveBuffers, takeExcesses, takeScopes } from '../gpu-watch.ts';
@@ -44,16 +45,6 @@ function large(rows: number, columns: number): Files {
     'config.json': new TextEncoder().encode(JSON.stringify({ ...config, vocab_size: rows })),
     'model.safetensors': safetensors(tensors),
   };
-}
-
-function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let [ab, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    ab += a[i]! * b[i]!;
-    aa += a[i]! ** 2;
-    bb += b[i]! ** 2;
-  }
-  return ab / Math.sqrt(aa * bb);
 }
 
 /** The least cosine of the rows of two [1, L, C]. */
