@@ -189,7 +189,7 @@ Object.defineProperty(GPUDevice.prototype, 'queue', {
     return owned(this, queueOf.call(this) as GPUQueue);
   },
 });
-// A submit of nothing is how Firefox is asked to look for finished work: see src/gpu/promptly.ts.
+// A submit of nothing is how Firefox is asked to look for finished work: see src/gpu/poll.ts.
 wrap(GPUQueue.prototype, 'submit', (queue, values: [unknown[]], original) => {
   if (values[0].length) {
     counts.submit++;

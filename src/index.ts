@@ -10,16 +10,26 @@ export {
   AutoModelForTokenClassification,
   AutoTokenizer,
   type CallableModel,
+  env,
   type ModelCallOptions,
   type ModelEventMap,
+  type ModelInputs,
   type ModelOutput,
   PreTrainedModel,
+  PreTrainedTokenizer,
+  type PretrainedOptions,
+  Tensor,
   type TokenizerOptions,
-} from './auto.ts';
-export type { Environment, ModelCache } from './checkpoint/environment.ts';
-export type { LocalFile, ModelLocation } from './checkpoint/location.ts';
-export type { ProgressCallback, ProgressInfo } from './checkpoint/types.ts';
-export { env } from './env.ts';
+} from './api/index.ts';
+export type {
+  Environment,
+  LocalFile,
+  ModelCache,
+  ModelLocation,
+  ProgressCallback,
+  ProgressInfo,
+} from './checkpoint/source/index.ts';
+export { isSupported, type Support } from './engine/index.ts';
 export {
   CheckpointError,
   DeviceError,
@@ -29,19 +39,6 @@ export {
   UnsupportedError,
   WebGPUBertError,
 } from './errors.ts';
-export type { ModelInputs } from './model-inputs.ts';
-export {
-  type CacheCheckResult,
-  type CacheClearResult,
-  type CachedModel,
-  type CacheSize,
-  type DownloadSize,
-  type FileMetadata,
-  type MemoryFootprint,
-  ModelRegistry,
-  type RegistryOptions,
-} from './model-registry.ts';
-export type { PretrainedOptions } from './options.ts';
 export {
   type FeatureExtractionPipeline,
   type FillMaskPipeline,
@@ -60,14 +57,30 @@ export {
 export type { FeatureExtractionOptions } from './pipelines/feature-extraction.ts';
 export type { OverflowOptions, RunOptions, Said } from './pipelines/session.ts';
 export type { ClassificationInput } from './pipelines/text-classification.ts';
-export { isSupported, type Support } from './support.ts';
-export type { PoolingName } from './tasks/feature-extraction.ts';
-export type { FilledMask, FillMaskOptions } from './tasks/fill-mask.ts';
-export type { PromptOptions } from './tasks/prompts.ts';
-export type { Answer, QuestionAnsweringOptions } from './tasks/question-answering.ts';
-export type { Classification, TextClassificationOptions } from './tasks/text-classification.ts';
-export type { RankedDocument, TextRankingOptions } from './tasks/text-ranking.ts';
-export type { Entity, TokenClassificationOptions } from './tasks/token-classification.ts';
-export type { ZeroShotOptions, ZeroShotResult } from './tasks/zero-shot-classification.ts';
-export { Tensor } from './tensor.ts';
-export { PreTrainedTokenizer } from './tokenizer.ts';
+export {
+  type CacheCheckResult,
+  type CacheClearResult,
+  type CachedModel,
+  type CacheSize,
+  type DownloadSize,
+  type FileMetadata,
+  type MemoryFootprint,
+  ModelRegistry,
+  type RegistryOptions,
+} from './registry/index.ts';
+export type {
+  Answer,
+  Classification,
+  Entity,
+  FilledMask,
+  FillMaskOptions,
+  PoolingName,
+  PromptOptions,
+  QuestionAnsweringOptions,
+  RankedDocument,
+  TextClassificationOptions,
+  TextRankingOptions,
+  TokenClassificationOptions,
+  ZeroShotOptions,
+  ZeroShotResult,
+} from './tasks/index.ts';

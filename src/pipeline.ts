@@ -1,15 +1,16 @@
-import { type CallableModel, loadTokenizer, PreTrainedModel, readOptions, reopening } from './auto.ts';
-import { inFolder } from './checkpoint/folder.ts';
-import type { ModelLocation } from './checkpoint/location.ts';
-import { openSource } from './checkpoint/source.ts';
-import type { ModelSource } from './checkpoint/types.ts';
-import { Engine } from './engine.ts';
-import { env } from './env.ts';
+import {
+  type CallableModel,
+  env,
+  loadTokenizer,
+  PreTrainedModel,
+  type PretrainedOptions,
+  readOptions,
+  reopening,
+} from './api/index.ts';
+import { inFolder, type ModelLocation, type ModelSource, openSource } from './checkpoint/source/index.ts';
+import { Engine, type ModelKind, NO_SENTENCE, openSentence } from './engine/index.ts';
 import { InputError, oneOf, WebGPUBertError } from './errors.ts';
-import { linkedAbort, until } from './interrupt.ts';
-import type { EncoderRequest } from './model/encoder.ts';
-import type { HeadKind } from './model/heads.ts';
-import type { PretrainedOptions } from './options.ts';
+import type { EncoderRequest, HeadKind } from './model/index.ts';
 import { FeatureExtraction } from './pipelines/feature-extraction.ts';
 import { FillMask } from './pipelines/fill-mask.ts';
 import { MultipleChoice, NextSentencePrediction, SentenceSimilarity } from './pipelines/pairs.ts';
@@ -17,7 +18,7 @@ import { QuestionAnswering } from './pipelines/question-answering.ts';
 import type { Session, SessionParts } from './pipelines/session.ts';
 import { TextClassification, TextRanking, ZeroShotClassification } from './pipelines/text-classification.ts';
 import { crfTensors, TokenClassification } from './pipelines/token-classification.ts';
-import { type ModelKind, NO_SENTENCE, openSentence } from './sentence.ts';
+import { linkedAbort, until } from './runtime/index.ts';
 
 interface TaskInfo<P> {
   readonly pipeline: new (parts: SessionParts) => P;

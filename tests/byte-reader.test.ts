@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { piecesOf } from '../src/checkpoint/byte-reader.ts';
-import { kept } from '../src/checkpoint/cache.ts';
+import { piecesOf } from '../src/checkpoint/source/bytes.ts';
+import { kept } from '../src/checkpoint/source/cache.ts';
 
 const { transfer } = ArrayBuffer.prototype as ArrayBuffer & { transfer?: unknown };
 // Node 20 has no ArrayBuffer.prototype.transfer; that it detaches is what matters here.

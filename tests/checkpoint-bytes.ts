@@ -1,4 +1,4 @@
-import type { ModelSource } from '../src/checkpoint/types.ts';
+import type { ModelSource } from '../src/checkpoint/source/types.ts';
 
 export interface TensorBytes {
   dtype: string;

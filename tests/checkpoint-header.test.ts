@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { headerLength, parseHeader } from '../src/checkpoint/safetensors.ts';
+import { headerLength, parseHeader } from '../src/checkpoint/file/safetensors.ts';
 import { CheckpointError } from '../src/errors.ts';
 import { safetensors, withHeader } from './checkpoint-bytes.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { openCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import type { Checkpoint } from '../src/checkpoint/types.ts';
+import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
+import type { Checkpoint } from '../src/checkpoint/file/types.ts';
 import { CheckpointError, SourceError } from '../src/errors.ts';
 import { fakeSource, inPieces, noise, random, safetensors, type TensorBytes } from './checkpoint-bytes.ts';
 

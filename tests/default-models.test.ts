@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { AutoTokenizer } from '../src/auto.ts';
-import { env } from '../src/env.ts';
+import { env } from '../src/api/env.ts';
+import { AutoTokenizer } from '../src/api/models.ts';
 import { SourceError, UnsupportedError } from '../src/errors.ts';
 import { DEFAULT_MODELS } from '../src/pipeline.ts';
 import { type Hub, startHub } from './hub.mjs';

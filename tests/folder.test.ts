@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { inFolder } from '../src/checkpoint/folder.ts';
-import type { ModelFile, ModelSource } from '../src/checkpoint/types.ts';
+import { inFolder } from '../src/checkpoint/source/folder.ts';
+import type { ModelFile, ModelSource } from '../src/checkpoint/source/types.ts';
 import { thrown } from './source-environment.ts';
 
 /** A source of JSON files, whose value is the path, and of streams; what was asked for and what was cancelled. */

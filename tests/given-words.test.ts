@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { InputError, UnsupportedError } from '../src/errors.ts';
 import {
   AGGREGATION_NAMES,
@@ -11,7 +12,6 @@ import {
   wordedTexts,
 } from '../src/tasks/token-classification.ts';
 import { buildTokenizer } from '../src/text/tokenizer.ts';
-import { PreTrainedTokenizer } from '../src/tokenizer.ts';
 
 interface Case {
   tokenizer: string;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { expectClose, expectEqual, expectSameBits } from '../e2e/harness.ts';
-import { Tensor } from '../src/tensor.ts';
+import { Tensor } from '../src/api/tensor.ts';
 
 /** The harness of the browser tests itself: that what it compares can be found to differ. */
 

@@ -1,14 +1,14 @@
 import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Engine } from '../src/engine.ts';
+import type { Engine } from '../src/engine/engine.ts';
 import { DeviceError } from '../src/errors.ts';
 import { FakeDevice, FakeWorld, GPU_GLOBALS, NOTHING_LEFT, settled } from './fake-gpu.ts';
 import { type CallState, call, FakeFiles, load, sequencesOf, wrongs } from './lifecycle.ts';
 
 // The same plan is made thousands of times here, and takes longer than all the rest.
-vi.mock('../src/model/encoder.ts', async original => {
+vi.mock('../src/model/bert.ts', async original => {
   const { once } = await import('./once.ts');
-  const encoder = await original<typeof import('../src/model/encoder.ts')>();
+  const encoder = await original<typeof import('../src/model/bert.ts')>();
   return { ...encoder, encoderGraph: once(encoder.encoderGraph) };
 });
 vi.mock('../src/plan/plan.ts', async original => {

@@ -1,6 +1,6 @@
 import { randomBert } from '../e2e/random-bert.ts';
-import type { ModelSource } from '../src/checkpoint/types.ts';
-import { Engine, type EngineOptions } from '../src/engine.ts';
+import type { ModelSource } from '../src/checkpoint/source/types.ts';
+import { Engine, type EngineOptions } from '../src/engine/engine.ts';
 import type { Sequence } from '../src/plan/batch.ts';
 import { type FakeDevice, type FakeWorld, weightSum } from './fake-gpu.ts';
 

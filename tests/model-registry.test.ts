@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { loadTokenizer } from '../src/auto.ts';
-import { openCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { openSource } from '../src/checkpoint/source.ts';
+import { loadTokenizer } from '../src/api/models.ts';
+import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
+import { openSource } from '../src/checkpoint/source/source.ts';
+import { openSentence } from '../src/engine/sentence-modules.ts';
 import { env, InputError, ModelRegistry, SourceError, UnsupportedError } from '../src/index.ts';
-import { openSentence } from '../src/sentence.ts';
 import { noise, safetensors } from './checkpoint-bytes.ts';
 import { startHub } from './hub.mjs';
 import { bytesOf, fakeCache, thrown } from './source-environment.ts';

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Caps } from '../shaders/kernel.ts';
+import { type ModelInputs, unpadInputs } from '../src/api/inputs.ts';
+import { Tensor } from '../src/api/tensor.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
+import { canonicalRequest, encoderGraph } from '../src/model/bert.ts';
 import { labelNames, MODEL_TYPES, readConfig } from '../src/model/config.ts';
-import { canonicalRequest, encoderGraph } from '../src/model/encoder.ts';
 import { checkSequence } from '../src/model/input.ts';
-import { type ModelInputs, unpadInputs } from '../src/model-inputs.ts';
 import { plan } from '../src/plan/plan.ts';
-import { Tensor } from '../src/tensor.ts';
 import { GPU } from './caps.ts';
 
 const bert = {

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { openCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { matchTensors } from '../src/checkpoint/match.ts';
-import { tensorFinder } from '../src/checkpoint/names.ts';
+import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
+import { matchTensors } from '../src/checkpoint/file/match.ts';
+import { tensorFinder } from '../src/checkpoint/file/names.ts';
 import { CheckpointError } from '../src/errors.ts';
+import { encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
-import { encoderGraph } from '../src/model/encoder.ts';
 import { plan } from '../src/plan/plan.ts';
 import { GPU } from './caps.ts';
 import { fakeSource, withHeader } from './checkpoint-bytes.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { translate } from '../src/text/oniguruma.ts';
+import { translate } from '../src/text/pattern/oniguruma.ts';
 
 /**
  * What @huggingface/tokenizers 0.2.0 finds: [index, length, index, length, …] of every text; null where it throws. What `^` finds is that

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Caps, Workgroups } from '../shaders/kernel.ts';
 import { createPaceKeeper } from '../src/gpu/pace.ts';
+import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/encoder.ts';
 import { sizesOf } from '../src/plan/batch.ts';
 import { type Pace, paced, startPace } from '../src/plan/pace.ts';
 import { passRoom } from '../src/plan/passes.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Caps, f32, packParams, padded, u32 } from '../shaders/kernel.ts';
+import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/encoder.ts';
 import { slotBytes } from '../src/plan/arena.ts';
 import { packBatch, type Sequence, sizesOf } from '../src/plan/batch.ts';
 import { builder } from '../src/plan/builder.ts';

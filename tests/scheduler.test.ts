@@ -1,11 +1,11 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { Caps } from '../shaders/kernel.ts';
+import { createScheduler, type Ran } from '../src/engine/scheduler.ts';
+import { encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
-import { encoderGraph } from '../src/model/encoder.ts';
 import type { Batch, Sequence } from '../src/plan/batch.ts';
 import { plan } from '../src/plan/plan.ts';
-import { createScheduler, type Ran } from '../src/scheduler.ts';
 import { GPU } from './caps.ts';
 
 const caps: Caps = { ...GPU, adapter: 'swiftshader' };

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { CallableModel } from '../src/auto.ts';
-import type { Engine } from '../src/engine.ts';
+import type { CallableModel } from '../src/api/models.ts';
+import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
+import type { Engine } from '../src/engine/engine.ts';
+import { NO_SENTENCE } from '../src/engine/sentence-modules.ts';
 import { CheckpointError, InputError } from '../src/errors.ts';
 import { readConfig } from '../src/model/config.ts';
 import { FeatureExtraction } from '../src/pipelines/feature-extraction.ts';
 import { FillMask } from '../src/pipelines/fill-mask.ts';
 import type { SessionParts } from '../src/pipelines/session.ts';
 import { TextClassification } from '../src/pipelines/text-classification.ts';
-import { NO_SENTENCE } from '../src/sentence.ts';
-import { PreTrainedTokenizer } from '../src/tokenizer.ts';
 
 const read = (file: string) =>
   JSON.parse(readFileSync(new URL(`fixtures/random/bert-base/${file}`, import.meta.url), 'utf8'));

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { kept } from '../src/checkpoint/cache.ts';
-import { openCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { openSource } from '../src/checkpoint/source.ts';
+import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
+import { kept } from '../src/checkpoint/source/cache.ts';
+import { openSource } from '../src/checkpoint/source/source.ts';
 import { InputError } from '../src/errors.ts';
 import { noise, safetensors } from './checkpoint-bytes.ts';
 import { startHub } from './hub.mjs';

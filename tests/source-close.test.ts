@@ -2,8 +2,8 @@ import { type FileHandle, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openSource } from '../src/checkpoint/source.ts';
-import type { ProgressInfo } from '../src/checkpoint/types.ts';
+import { openSource } from '../src/checkpoint/source/source.ts';
+import type { ProgressInfo } from '../src/checkpoint/source/types.ts';
 import { noise } from './checkpoint-bytes.ts';
 import { bytesOf, environment, fakeCache, thrown } from './source-environment.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openSource } from '../src/checkpoint/source.ts';
+import { openSource } from '../src/checkpoint/source/source.ts';
 import { noise, safetensors } from './checkpoint-bytes.ts';
 import { startHub } from './hub.mjs';
 import { bytesOf, environment, expectBytes, fakeCache, thrown } from './source-environment.ts';

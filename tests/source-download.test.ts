@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { sha256 } from '../src/checkpoint/sha256.ts';
-import { openSource } from '../src/checkpoint/source.ts';
+import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
+import { sha256 } from '../src/checkpoint/source/sha256.ts';
+import { openSource } from '../src/checkpoint/source/source.ts';
 import { InputError, SourceError } from '../src/errors.ts';
 import { noise, random, safetensors } from './checkpoint-bytes.ts';
 import { startHub } from './hub.mjs';

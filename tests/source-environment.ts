@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import type { Environment, ModelCache } from '../src/checkpoint/environment.ts';
-import type { ModelFile, ProgressInfo } from '../src/checkpoint/types.ts';
+import type { Environment, ModelCache } from '../src/checkpoint/source/environment.ts';
+import type { ModelFile, ProgressInfo } from '../src/checkpoint/source/types.ts';
 
 /** An environment that reaches `remoteHost` and nothing else. */
 export function environment(remoteHost: string, more: Partial<Environment> = {}): Environment {

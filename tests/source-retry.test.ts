@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Clock, MOST_ATTEMPTS, MOST_WAIT_MS, realClock } from '../src/checkpoint/retry.ts';
-import { openSource } from '../src/checkpoint/source.ts';
-import type { ProgressInfo } from '../src/checkpoint/types.ts';
+import { type Clock, MOST_ATTEMPTS, MOST_WAIT_MS, realClock } from '../src/checkpoint/source/retry.ts';
+import { openSource } from '../src/checkpoint/source/source.ts';
+import type { ProgressInfo } from '../src/checkpoint/source/types.ts';
 import { AutoTokenizer, env } from '../src/index.ts';
 import { bytesOf, environment, fakeCache, recorder, thrown } from './source-environment.ts';
 

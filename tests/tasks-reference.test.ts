@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { candidates, type FillMaskOptions, fillMask, fillMaskOptions, maskPlaces } from '../src/tasks/fill-mask.ts';
 import { columnRanges, type Precision, quantizeEmbeddings } from '../src/tasks/precision.ts';
 import {
@@ -32,7 +33,6 @@ import {
 } from '../src/tasks/zero-shot-classification.ts';
 import { buildDecoder } from '../src/text/decoder.ts';
 import type { Encoding } from '../src/text/encoding.ts';
-import { PreTrainedTokenizer } from '../src/tokenizer.ts';
 
 // Logits and answers of the Python pipelines on small random models, and the answers that follow from the logits here.
 function fixture<Case>(name: string): { cases: Case[] } {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Tensor } from '../src/api/tensor.ts';
 import { InputError } from '../src/errors.ts';
-import { Tensor } from '../src/tensor.ts';
 
 const matrix = new Tensor('float32', new Float32Array([1, 2, 3, 4, 5, 6]), [2, 3]);
 

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { UnsupportedError } from '../src/errors.ts';
 import { align } from '../src/text/aligned-text.ts';
 import { buildNormalizer } from '../src/text/normalizer.ts';
-import { translate } from '../src/text/oniguruma.ts';
-import { mayGrowExponentially } from '../src/text/pattern-growth.ts';
-import { programFinder } from '../src/text/pattern-matcher.ts';
-import { compilePattern } from '../src/text/pattern-program.ts';
-import { parsePattern } from '../src/text/pattern-syntax.ts';
+import { mayGrowExponentially } from '../src/text/pattern/growth.ts';
+import { programFinder } from '../src/text/pattern/matcher.ts';
+import { translate } from '../src/text/pattern/oniguruma.ts';
+import { compilePattern } from '../src/text/pattern/program.ts';
+import { parsePattern } from '../src/text/pattern/syntax.ts';
 import { buildPreTokenizer } from '../src/text/pre-tokenizer.ts';
 
 const program = (source: string) => compilePattern(parsePattern(translate(source)));

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { Tensor } from '../src/api/tensor.ts';
+import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { InputError } from '../src/errors.ts';
-import { Tensor } from '../src/tensor.ts';
-import { PreTrainedTokenizer } from '../src/tokenizer.ts';
 
 function load(name: string, config: Record<string, unknown> = {}): PreTrainedTokenizer {
   const file = JSON.parse(readFileSync(new URL(`./fixtures/text/${name}.json`, import.meta.url), 'utf8'));

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { AutoTokenizer } from '../src/auto.ts';
+import { AutoTokenizer } from '../src/api/models.ts';
+import type { PreTrainedTokenizer, TokenizerOptions } from '../src/api/tokenizer.ts';
 import { SourceError } from '../src/errors.ts';
-import type { PreTrainedTokenizer, TokenizerOptions } from '../src/tokenizer.ts';
 
 interface Case {
   text: string | string[];

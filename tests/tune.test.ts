@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { env } from '../src/env.ts';
+import { env } from '../src/api/env.ts';
+import { fastest, remembered, tuned } from '../src/engine/tune.ts';
 import type { Gpu } from '../src/gpu/device.ts';
 import { linearKernel, tilingsFor } from '../src/plan/choose.ts';
-import { fastest, remembered, tuned } from '../src/tune.ts';
 import { GPU } from './caps.ts';
 
 const NAMES = ['usual', 'b', 'c', 'd'];

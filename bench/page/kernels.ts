@@ -1,15 +1,15 @@
 import { packParams, type TexelFormat } from '../../shaders/kernel.ts';
+import { tuned } from '../../src/engine/tune.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
 import { createTexels } from '../../src/gpu/texels.ts';
+import { encoderGraph } from '../../src/model/bert.ts';
 import type { EncoderConfig } from '../../src/model/config.ts';
-import { encoderGraph } from '../../src/model/encoder.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Op } from '../../src/plan/op.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
 import type { Argument, Step } from '../../src/plan/step.ts';
 import { weightBytes, weightElements } from '../../src/plan/weight.ts';
-import { tuned } from '../../src/tune.ts';
 import { median } from './median.ts';
 import { multiplyAddPeak, repetitions, spanFor, submitFloor, timeOf } from './peak.ts';
 

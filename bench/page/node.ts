@@ -1,8 +1,8 @@
+import { tuned } from '../../src/engine/tune.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { env, pipeline } from '../../src/index.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { tilingOf } from '../../src/plan/choose.ts';
-import { tuned } from '../../src/tune.ts';
 import { benchKernels, type KernelReport } from './kernels.ts';
 import { median } from './median.ts';
 import { submitFloor } from './peak.ts';

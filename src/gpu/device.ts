@@ -1,6 +1,6 @@
 import type { Caps } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
-import { globalOf } from '../globals.ts';
+import { globalOf } from '../runtime/index.ts';
 
 /** A device, what its adapter can do, and whether it is ours to destroy. */
 export interface Gpu {

@@ -1,19 +1,22 @@
 import { packParams } from '../../shaders/kernel.ts';
 import { DeviceError, WebGPUBertError } from '../errors.ts';
-import type { Batch } from '../plan/batch.ts';
-import type { Value } from '../plan/op.ts';
-import type { Plan } from '../plan/plan.ts';
-import type { Sizes } from '../plan/sizes.ts';
-import { INPUTS } from '../plan/step.ts';
-import { type Submit, submitsOf } from '../plan/submits.ts';
-import { texelsOf } from '../plan/texels.ts';
+import {
+  type Batch,
+  INPUTS,
+  type Plan,
+  type Sizes,
+  type Submit,
+  submitsOf,
+  texelsOf,
+  type Value,
+} from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
-import { ALL_ERRORS, disposed, unexpected, watched } from './faults.ts';
+import { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
 import { MapMode } from './flags.ts';
 import { explained } from './loss.ts';
 import type { PaceKeeper } from './pace.ts';
 import type { PipelineCache } from './pipelines.ts';
-import { promptly } from './promptly.ts';
+import { promptly } from './poll.ts';
 import {
   aligned,
   BLOCK,
@@ -25,7 +28,7 @@ import {
   type Room,
   rowBytes,
   type Tenant,
-} from './room.ts';
+} from './resources.ts';
 import { copyToTexels } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 

@@ -1,5 +1,5 @@
 import type { Caps } from '../../shaders/kernel.ts';
-import { type Measure, type Pace, paced, startPace } from '../plan/pace.ts';
+import { type Measure, type Pace, paced, startPace } from '../plan/index.ts';
 
 /** A submit under way, or the one that ended last. */
 interface Running {

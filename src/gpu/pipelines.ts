@@ -1,5 +1,5 @@
 import type { Kernel } from '../../shaders/kernel.ts';
-import { ALL_ERRORS, unexpected, watched } from './faults.ts';
+import { ALL_ERRORS, unexpected, watched } from './errors.ts';
 
 export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;

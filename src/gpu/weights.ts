@@ -15,12 +15,12 @@ import {
   weightBytes,
   weightElements,
   weightKey,
-} from '../plan/weight.ts';
+} from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
-import { ALL_ERRORS, disposed, unexpected, watched } from './faults.ts';
+import { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
 import { createPassing, type Dispatch, type Passing } from './passing.ts';
 import type { PipelineCache } from './pipelines.ts';
-import { promptly } from './promptly.ts';
+import { promptly } from './poll.ts';
 import { copyToTexels, createTexels } from './texels.ts';
 
 /** A piece of a tensor on its way to the GPU. The pieces of a tensor come in their order, each once. */

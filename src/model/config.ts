@@ -1,6 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { CheckpointError, oneOf } from '../errors.ts';
-import { Fields, isText, isWhole, type Json, malformed } from '../fields.ts';
+import { Fields, isText, isWhole, type Json, malformed } from '../json.ts';
 
 /** What the encoder needs to know of a checkpoint: config.json, checked once and under one set of names. */
 export interface EncoderConfig {

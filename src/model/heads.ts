@@ -1,6 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { Builder } from '../plan/builder.ts';
-import type { Value } from '../plan/op.ts';
+import type { Builder, Value } from '../plan/index.ts';
 import { type EncoderConfig, labelCount } from './config.ts';
 
 /** What stands on top of the encoder, by the suffix of Python's class: BertForMaskedLM. */

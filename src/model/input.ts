@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts';
-import type { Sequence } from '../plan/batch.ts';
+import type { Sequence } from '../plan/index.ts';
 import type { EncoderConfig } from './config.ts';
 
 /** Tokens as a caller gives them: any numbers, none checked. */

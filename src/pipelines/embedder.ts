@@ -1,7 +1,6 @@
-import type { SentenceModules, SentenceSettings } from '../sentence.ts';
-import type { PooledWindow } from '../tasks/pooled-windows.ts';
-import { lowerCased, type PromptOptions, promptOf } from '../tasks/prompts.ts';
-import type { Encoding } from '../text/encoding.ts';
+import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
+import { lowerCased, type PooledWindow, type PromptOptions, promptOf } from '../tasks/index.ts';
+import type { Encoding } from '../text/index.ts';
 import { type OverflowOptions, type Ran, type RunOptions, Session } from './session.ts';
 
 /** What the modules are where a checkpoint has none: the usual. */

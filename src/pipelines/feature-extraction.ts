@@ -1,11 +1,20 @@
+import { joined, Tensor, type TensorData } from '../api/index.ts';
 import { wrong } from '../errors.ts';
-import { joined } from '../model-outputs.ts';
-import { text as string, textList } from '../tasks/arguments.ts';
-import { normalizeRows, type PoolingName, poolingOf, truncateRows } from '../tasks/feature-extraction.ts';
-import { poolWindows } from '../tasks/pooled-windows.ts';
-import { type PrecisionOptions, precisionOf, quantizeEmbeddings, type Ranges } from '../tasks/precision.ts';
-import { PROMPT_NAMES, type PromptOptions } from '../tasks/prompts.ts';
-import { Tensor, type TensorData } from '../tensor.ts';
+import {
+  normalizeRows,
+  type PoolingName,
+  PROMPT_NAMES,
+  type PrecisionOptions,
+  type PromptOptions,
+  poolingOf,
+  poolWindows,
+  precisionOf,
+  quantizeEmbeddings,
+  type Ranges,
+  text as string,
+  textList,
+  truncateRows,
+} from '../tasks/index.ts';
 import { Embedder, MEAN } from './embedder.ts';
 import { OVERFLOW_NAMES, type OverflowOptions, type RunOptions, type Said, saying } from './session.ts';
 

@@ -1,7 +1,5 @@
-import { joinSlices, slicesOf } from '../model-outputs.ts';
-import { MOST_K } from '../plan/op.ts';
-import type { SequenceOutputs } from '../plan/passes.ts';
-import { text as string, textList } from '../tasks/arguments.ts';
+import { joinSlices, slicesOf } from '../api/index.ts';
+import { MOST_K, type SequenceOutputs } from '../plan/index.ts';
 import {
   candidates,
   type FilledMask,
@@ -11,7 +9,9 @@ import {
   likeliest,
   type MaskCandidates,
   maskPlaces,
-} from '../tasks/fill-mask.ts';
+  text as string,
+  textList,
+} from '../tasks/index.ts';
 import { type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = FillMaskOptions & RunOptions;

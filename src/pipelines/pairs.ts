@@ -1,10 +1,16 @@
-import { joined } from '../model-outputs.ts';
-import { listOf, text as string } from '../tasks/arguments.ts';
-import { normalizeRows } from '../tasks/feature-extraction.ts';
-import { type Choice, chosen } from '../tasks/multiple-choice.ts';
-import { type NextSentence, nextSentence } from '../tasks/next-sentence-prediction.ts';
-import { PROMPT_NAMES, type PromptOptions } from '../tasks/prompts.ts';
-import { similarityScores } from '../tasks/sentence-similarity.ts';
+import { joined } from '../api/index.ts';
+import {
+  type Choice,
+  chosen,
+  listOf,
+  type NextSentence,
+  nextSentence,
+  normalizeRows,
+  PROMPT_NAMES,
+  type PromptOptions,
+  similarityScores,
+  text as string,
+} from '../tasks/index.ts';
 import { Embedder, MEAN } from './embedder.ts';
 import { logitsOf, type RunOptions, type Said, Session, saying } from './session.ts';
 

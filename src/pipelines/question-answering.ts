@@ -1,10 +1,10 @@
-import { text as string } from '../tasks/arguments.ts';
 import {
   type Answer,
   answerOptions,
   answerQuestion,
   type QuestionAnsweringOptions,
-} from '../tasks/question-answering.ts';
+  text as string,
+} from '../tasks/index.ts';
 import { type ByTopK, logitsOf, type RunOptions, type Said, Session, saying } from './session.ts';
 
 type Options = QuestionAnsweringOptions & RunOptions;

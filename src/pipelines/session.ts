@@ -1,16 +1,11 @@
-import type { CallableModel, OutputName } from '../auto.ts';
-import { Callable } from '../callable.ts';
-import type { ProgressCallback } from '../checkpoint/types.ts';
-import type { Engine } from '../engine.ts';
+import { Callable, type CallableModel, type OutputName, type PreTrainedTokenizer } from '../api/index.ts';
+import type { ProgressCallback } from '../checkpoint/source/index.ts';
+import type { Engine, SentenceFiles } from '../engine/index.ts';
 import { describe, InputError } from '../errors.ts';
-import type { EncoderRequest } from '../model/encoder.ts';
-import { checkSequence } from '../model/input.ts';
-import type { SequenceOutputs } from '../plan/passes.ts';
-import type { SentenceFiles } from '../sentence.ts';
-import { checkNames, choice, count } from '../tasks/arguments.ts';
-import type { Encoding } from '../text/encoding.ts';
-import type { EncodeOptions, TextInput } from '../text/tokenizer.ts';
-import type { PreTrainedTokenizer } from '../tokenizer.ts';
+import { checkSequence, type EncoderRequest } from '../model/index.ts';
+import type { SequenceOutputs } from '../plan/index.ts';
+import { checkNames, choice, count } from '../tasks/index.ts';
+import type { EncodeOptions, Encoding, TextInput } from '../text/index.ts';
 
 /** What every call of every pipeline takes. */
 export interface RunOptions {

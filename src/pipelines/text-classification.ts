@@ -1,29 +1,30 @@
-import { labelCount, labelNames } from '../model/config.ts';
-import { listOf, text as string, textList } from '../tasks/arguments.ts';
-import { lowerCased, PROMPT_NAMES, type PromptOptions, promptOf } from '../tasks/prompts.ts';
+import { labelCount, labelNames } from '../model/index.ts';
 import {
   type Classification,
+  candidateLabels,
   classificationOptions,
   classify,
-  shaped,
-  type TextClassificationOptions,
-  textInputs,
-} from '../tasks/text-classification.ts';
-import {
   configuredActivation,
+  entailmentIds,
+  listOf,
+  lowerCased,
+  PROMPT_NAMES,
+  type PromptOptions,
+  promptOf,
   type RankedDocument,
   rank,
   rankingOptions,
+  shaped,
+  text as string,
+  type TextClassificationOptions,
   type TextRankingOptions,
-} from '../tasks/text-ranking.ts';
-import {
-  candidateLabels,
-  entailmentIds,
+  textInputs,
+  textList,
   type ZeroShotOptions,
   type ZeroShotResult,
   zeroShot,
   zeroShotOptions,
-} from '../tasks/zero-shot-classification.ts';
+} from '../tasks/index.ts';
 import {
   type ByTopK,
   logitsOf,

@@ -1,17 +1,19 @@
-import type { WantedTensor } from '../checkpoint/match.ts';
-import { type EncoderConfig, labelCount, labelNames } from '../model/config.ts';
-import { flag, text as string, textList } from '../tasks/arguments.ts';
-import type { Crf } from '../tasks/crf.ts';
+import type { WantedTensor } from '../checkpoint/file/index.ts';
+import { type EncoderConfig, labelCount, labelNames } from '../model/index.ts';
 import {
+  type Crf,
   classifyTokens,
   type Entity,
+  flag,
   inText,
   mergeEntities,
+  text as string,
   type TokenClassificationOptions,
   type TokenLabels,
+  textList,
   tokenClassificationOptions,
   wordedTexts,
-} from '../tasks/token-classification.ts';
+} from '../tasks/index.ts';
 import {
   logitsOf,
   OVERFLOW_NAMES,

@@ -1,4 +1,4 @@
-import type { Encoding } from '../text/encoding.ts';
+import type { Encoding } from '../text/index.ts';
 import { count, flag } from './arguments.ts';
 import { Ranking, softmax } from './scores.ts';
 

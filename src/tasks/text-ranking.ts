@@ -1,5 +1,5 @@
 import { oneOf, UnsupportedError } from '../errors.ts';
-import { isText } from '../fields.ts';
+import { isText } from '../json.ts';
 import { choice, count, flag } from './arguments.ts';
 import { ranked, toScores } from './scores.ts';
 

@@ -1,4 +1,4 @@
-import type { Encoding } from '../text/encoding.ts';
+import type { Encoding } from '../text/index.ts';
 import { choice, listOf, text as string } from './arguments.ts';
 import { type Crf, marginals, viterbi } from './crf.ts';
 import { argmax, softmax } from './scores.ts';

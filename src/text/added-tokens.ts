@@ -1,7 +1,7 @@
-import { Fields } from '../fields.ts';
+import { Fields } from '../json.ts';
+import type { Normalizer } from './aligned-text.ts';
 import { type AlignedText, align, slice, spacesAfter, spacesBefore } from './aligned-text.ts';
 import { WORD } from './characters.ts';
-import type { Normalizer } from './normalizer.ts';
 import { TokenTrie } from './token-trie.ts';
 
 /** A token that is looked for in the text before the model sees it, as "[MASK]" is. */

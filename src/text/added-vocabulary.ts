@@ -1,4 +1,4 @@
-import { Fields, isRecord, isText, type Json } from '../fields.ts';
+import { Fields, isRecord, isText, type Json } from '../json.ts';
 import { type AddedToken, readAddedToken } from './added-tokens.ts';
 import { ROLES, type Role, type TokenizerClass } from './tokenizer-class.ts';
 

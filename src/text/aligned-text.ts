@@ -1,4 +1,4 @@
-import type { Finder } from './pattern-matcher.ts';
+import type { Finder } from './pattern/index.ts';
 
 /**
  * A text on its way through the tokenizer, with the character of the original that every UTF-16 unit of it stands for.
@@ -13,6 +13,8 @@ export interface AlignedText {
   /** Where this piece begins in the original: what is put before its first character is aligned there. */
   readonly origin: number;
 }
+
+export type Normalizer = (source: AlignedText) => AlignedText;
 
 /** A text that is its own original. It has no lone surrogates. */
 export function align(text: string): AlignedText {

@@ -1,5 +1,5 @@
 import { UnsupportedError } from '../errors.ts';
-import { type Fields, isText } from '../fields.ts';
+import { type Fields, isText } from '../json.ts';
 import { type Model, type Piece, piecesOf, vocabulary } from './vocabulary.ts';
 
 /** Byte-pair encoding (Sennrich et al. 2016): characters, merged pair by pair in the order the merges were learnt. */

@@ -12,10 +12,6 @@ export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 /** Whether a text is of ASCII's printable characters, for which much has a shorter way. */
 export const isAscii = (text: string) => /^[ -~]*$/.test(text);
 
-/** A text as the source of a regular expression (for the flags u and v) that matches it, in a class and outside of one. */
-export const literal = (text: string) =>
-  text.replace(/[!-/:-@[-`{-~]/g, mark => `\\x${mark.charCodeAt(0).toString(16)}`);
-
 const byteCharacters: string[] = [];
 const printable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
 for (let byte = 0, moved = 256; byte < 256; byte++) {

@@ -1,7 +1,6 @@
-import type { Fields } from '../fields.ts';
-import { transform } from './aligned-text.ts';
+import type { Fields } from '../json.ts';
+import { type Normalizer, transform } from './aligned-text.ts';
 import { isAscii, utf8 } from './characters.ts';
-import type { Normalizer } from './normalizer.ts';
 
 /**
  * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements that

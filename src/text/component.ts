@@ -1,5 +1,5 @@
 import { oneOf } from '../errors.ts';
-import { Fields } from '../fields.ts';
+import { Fields } from '../json.ts';
 
 /**
  * Builds one component of a tokenizer.json by its `type` from the kinds that are supported.

@@ -1,4 +1,4 @@
-import { type Fields, isRecord, isText, type Json } from '../fields.ts';
+import { type Fields, isRecord, isText, type Json } from '../json.ts';
 import type { TokenizerClass } from './tokenizer-class.ts';
 
 /**

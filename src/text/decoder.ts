@@ -1,7 +1,7 @@
-import type { Fields } from '../fields.ts';
+import type { Fields } from '../json.ts';
 import { BYTE_CHARACTERS, utf8 } from './characters.ts';
 import { build, inTurn } from './component.ts';
-import { pattern } from './pattern.ts';
+import { pattern } from './split.ts';
 
 /** Turns tokens back into parts of a text, which are then joined. */
 export type Decoder = (tokens: readonly string[]) => readonly string[];

@@ -1,4 +1,4 @@
-import { Fields } from '../fields.ts';
+import { Fields } from '../json.ts';
 import { buildBpe } from './bpe.ts';
 import { build } from './component.ts';
 import { buildUnigram } from './unigram.ts';

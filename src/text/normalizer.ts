@@ -1,12 +1,18 @@
-import type { Fields } from '../fields.ts';
-import { type AlignedText, mapCharacters, prepend, replace, spacesAfter, spacesBefore } from './aligned-text.ts';
+import type { Fields } from '../json.ts';
+import {
+  type AlignedText,
+  mapCharacters,
+  type Normalizer,
+  prepend,
+  replace,
+  spacesAfter,
+  spacesBefore,
+} from './aligned-text.ts';
 import { byteLevel, isAscii } from './characters.ts';
 import { charsmapNormalizer } from './charsmap.ts';
 import { build, inTurn } from './component.ts';
-import { pattern } from './pattern.ts';
+import { pattern } from './split.ts';
 import { normalizeForm, type UnicodeForm } from './unicode-form.ts';
-
-export type Normalizer = (source: AlignedText) => AlignedText;
 
 /** The `normalizer` of a tokenizer.json as a function; null is the identity. */
 export function buildNormalizer(config: unknown): Normalizer {

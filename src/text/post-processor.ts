@@ -1,4 +1,4 @@
-import { Fields, isText, isWhole } from '../fields.ts';
+import { Fields, isText, isWhole } from '../json.ts';
 import { sizeAt } from './aligned-text.ts';
 import { build } from './component.ts';
 import type { Encoding } from './encoding.ts';

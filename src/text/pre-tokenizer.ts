@@ -1,9 +1,9 @@
-import { type Fields, isText } from '../fields.ts';
+import { type Fields, isText } from '../json.ts';
 import { type AlignedText, mapCharacters, prepend, replace } from './aligned-text.ts';
-import { byteLevel, isAscii, literal, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
+import { byteLevel, isAscii, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
 import { build } from './component.ts';
-import { pattern, type SplitBehavior, split, splitBehavior } from './pattern.ts';
-import { type Finder, finderOf } from './pattern-matcher.ts';
+import { type Finder, finderOf, literal } from './pattern/index.ts';
+import { pattern, type SplitBehavior, split, splitBehavior } from './split.ts';
 
 /** Cuts a normalised text into the words that the model takes one by one. */
 export type PreTokenizer = (source: AlignedText) => AlignedText[];

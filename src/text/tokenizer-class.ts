@@ -1,4 +1,4 @@
-import { isRecord, isText } from '../fields.ts';
+import { isRecord, isText } from '../json.ts';
 
 /** Names of special tokens, in the order in which Python adds them to a vocabulary. */
 export const ROLES = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'] as const;

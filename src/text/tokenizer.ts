@@ -1,5 +1,5 @@
 import { InputError, wrong } from '../errors.ts';
-import { Fields, isText, isWhole } from '../fields.ts';
+import { Fields, isText, isWhole } from '../json.ts';
 import { sectionFinder } from './added-tokens.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
 import { type AlignedText, span } from './aligned-text.ts';

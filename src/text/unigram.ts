@@ -1,4 +1,4 @@
-import { type Fields, isText } from '../fields.ts';
+import { type Fields, isText } from '../json.ts';
 import { sizeAt } from './aligned-text.ts';
 import { type Model, type Piece, piecesOf, tokenSearch } from './vocabulary.ts';
 

@@ -1,5 +1,5 @@
 import { SourceError } from '../errors.ts';
-import { Fields, isRecord, isText, type Json } from '../fields.ts';
+import { Fields, isRecord, isText, type Json } from '../json.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
 import { ROLES, type TokenizerClass } from './tokenizer-class.ts';
 

@@ -1,4 +1,4 @@
-import { type Fields, isRecord, isWhole } from '../fields.ts';
+import { type Fields, isRecord, isWhole } from '../json.ts';
 import { utf8 } from './characters.ts';
 import { TokenTrie } from './token-trie.ts';
 

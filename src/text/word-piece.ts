@@ -1,4 +1,4 @@
-import type { Fields } from '../fields.ts';
+import type { Fields } from '../json.ts';
 import { type Model, type Piece, tokenSearch, vocabulary } from './vocabulary.ts';
 
 /** WordPiece (google-research/bert, tokenization.py): the longest token that fits, again and again, or unknown. */

@@ -1,21 +1,21 @@
 /** A load of a model up to the GPU: config.json -> plan, headers -> matched tensors, tokenizer -> ids. */
 import type { Caps } from '../../shaders/kernel.ts';
 import type { Format } from '../../shaders/matrix.ts';
-import { loadTokenizer } from '../../src/auto.ts';
-import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
-import { matchTensors } from '../../src/checkpoint/match.ts';
-import { tensorFinder } from '../../src/checkpoint/names.ts';
-import { openSource } from '../../src/checkpoint/source.ts';
-import type { Checkpoint } from '../../src/checkpoint/types.ts';
-import { env } from '../../src/env.ts';
+import { env } from '../../src/api/env.ts';
+import { loadTokenizer } from '../../src/api/models.ts';
+import { openCheckpoint } from '../../src/checkpoint/file/checkpoint.ts';
+import { matchTensors } from '../../src/checkpoint/file/match.ts';
+import { tensorFinder } from '../../src/checkpoint/file/names.ts';
+import type { Checkpoint } from '../../src/checkpoint/file/types.ts';
+import { openSource } from '../../src/checkpoint/source/source.ts';
+import { openSentence } from '../../src/engine/sentence-modules.ts';
 import { WebGPUBertError } from '../../src/errors.ts';
+import { type EncoderRequest, encoderGraph, POOLER_TENSOR } from '../../src/model/bert.ts';
 import { type EncoderConfig, labelNames, readConfig } from '../../src/model/config.ts';
-import { type EncoderRequest, encoderGraph, POOLER_TENSOR } from '../../src/model/encoder.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
-import { openSentence } from '../../src/sentence.ts';
 import type { Encoding } from '../../src/text/encoding.ts';
 
 export type Files = Readonly<Record<string, Uint8Array>>;

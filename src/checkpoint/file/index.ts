@@ -1,0 +1,11 @@
+/**
+ * What is in the weight files of a checkpoint: safetensors headers, shards, names, shapes and dtypes of tensors. `engine` and `registry`
+ * import it. It never knows a model, a GPU, or how the bytes were fetched.
+ */
+
+export { openCheckpoint } from './checkpoint.ts';
+export { toFloats } from './floats.ts';
+export { matchTensors, type WantedTensor } from './match.ts';
+export { tensorFinder } from './names.ts';
+export { parseShardIndex } from './shard-index.ts';
+export type { Checkpoint, TensorChunk, TensorDtype, TensorInfo } from './types.ts';

@@ -1,0 +1,151 @@
+import { InputError, wrong } from '../../errors.ts';
+import { isText } from '../../json.ts';
+import { globalOf } from '../../runtime/index.ts';
+import { isCommit } from './commit.ts';
+import { type Environment, hasFileSystem } from './environment.ts';
+import { directoryStore, type FileStore, memoryStore } from './store.ts';
+import { type WebPlace, type WebSettings, webStore } from './web-store.ts';
+
+/** A file given from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
+export type LocalFile = File | { name: string; blob: Blob };
+
+/**
+ * Where a model's files are:
+ * - a hub id, 'org/name': looked for under env.localModelPath where env.allowLocalModels, then at env.remoteHost;
+ * - a base URL: 'https://host/path/', a URL object, or './path/' and '/path/' beside the page;
+ * - in Node and Deno a directory, './path' or absolute, or a file: URL;
+ * - a FileList or an array of files, found by their paths below the folder of config.json;
+ * - an object from file names to their bytes or blobs.
+ */
+export type ModelLocation =
+  | string
+  | URL
+  | FileList
+  | readonly LocalFile[]
+  | Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>;
+
+export interface LocationOptions {
+  /** A branch, tag or commit of a hub model. Default: 'main'. */
+  revision?: string;
+  /** The folder of the model that holds its files. */
+  subfolder?: string;
+  /** Nothing is loaded from env.remoteHost. Default: false. */
+  local_files_only?: boolean;
+}
+
+/**
+ * The places to look in, in the order of trying.
+ * @throws InputError where the location is none of the kinds, or the settings of `env` leave no place to look in
+ */
+export function resolveLocation(
+  where: ModelLocation,
+  { revision = 'main', subfolder = '', local_files_only = false }: LocationOptions,
+  env: Environment,
+  settings: WebSettings,
+): { name: string; stores: FileStore[] } {
+  if (typeof where !== 'string' && !(where instanceof URL)) {
+    return { name: 'files', stores: [memoryStore(inMemory(where))] };
+  }
+  const name = String(where);
+  const remote = env.allowRemoteModels && !local_files_only;
+  const stores: FileStore[] = [];
+  /** A directory where there is a file system, else a URL, which may be relative to the page. */
+  const add = (place: string, isAllowed: boolean, hub?: WebPlace['hub'], isLast = true) => {
+    const isFile = /^file:/i.test(place);
+    if (hasFileSystem() && (isFile || !isUrl(place))) {
+      const { fileURLToPath } = process.getBuiltinModule('node:url');
+      stores.push(directoryStore(joinPath(isFile ? fileURLToPath(place) : place, subfolder)));
+    } else if (isAllowed) stores.push(webStore({ base: baseOf(place, subfolder), hub, isLast }, env, settings));
+  };
+  if (isUrl(name)) add(name, remote);
+  else if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) add(name, true);
+  else {
+    if (!isHubId(name)) throw wrong('the model', where, KINDS);
+    if (env.allowLocalModels) add(`${env.localModelPath}/${name}`, true, undefined, !remote);
+    const folderAt = (commit: string) =>
+      `${env.remoteHost}/${env.remotePathTemplate.replaceAll('{model}', name).replaceAll('{revision}', encodeURIComponent(commit))}`;
+    const hub = {
+      ...(isCommit(revision) && { commit: revision }),
+      ...(env.remotePathTemplate.includes('{revision}') && {
+        baseAt: (commit: string) => baseOf(folderAt(commit), subfolder),
+      }),
+    };
+    if (remote) add(folderAt(revision), true, hub);
+  }
+  if (stores.length > 0) return { name, stores };
+  throw new InputError({
+    what: `${name} may not be loaded`,
+    actual: `env.allowLocalModels = ${env.allowLocalModels} and ${local_files_only ? 'local_files_only: true' : 'env.allowRemoteModels = false'}`,
+    expected: 'one that is allowed, a path or files',
+  });
+}
+
+const KINDS =
+  "a hub id ('org/name'), a URL, a path that starts with './' or '/', a list of files ({ name, blob }), or an object from names to bytes";
+
+/** Two letters at least: 'C:\models' is a path. */
+const isUrl = (place: string) => /^[a-z][a-z\d+.-]+:/i.test(place);
+
+/** The rule of the hub for repository names (huggingface_hub, utils/_validators.py). */
+function isHubId(id: string): boolean {
+  return /^(\b[\w.-]+\b\/)?\b[\w.-]{1,96}\b$/.test(id) && !/\.\.|--|\.git$|\.ipynb$/.test(id);
+}
+
+function baseOf(where: string, subfolder: string): string {
+  const base = urlOf(where, globalOf('document')?.baseURI ?? globalOf('location')?.href);
+  if (!base) throw wrong('the model', where, 'a URL that is valid');
+  base.search = base.hash = '';
+  base.pathname = joinPath(base.pathname.replace(/^\/+/, ''), encodeURI(subfolder));
+  return base.href;
+}
+
+/** Undefined where it is none. URL.parse and URL.canParse are younger than WebGPU. */
+function urlOf(where: string, page: string | undefined): URL | undefined {
+  try {
+    return new URL(where, page);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends in a slash. */
+function joinPath(folder: string, subfolder: string): string {
+  const path = `${folder}/${subfolder}`;
+  let end = path.length;
+  while (path[end - 1] === '/' || path[end - 1] === '\\') end--;
+  return `${path.slice(0, end)}/`.replace(/([^:])\/{2,}/g, '$1/');
+}
+
+/** Files by their names, and by their paths below the folder of the model. */
+function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
+  if (typeof where !== 'object' || where === null || where instanceof Blob) throw wrong('the model', where, KINDS);
+  const given: [name: unknown, value: unknown][] =
+    'length' in where
+      ? Array.from(where as ArrayLike<LocalFile>, file => {
+          // Of a chosen folder, what is below it; a selection of files has names only.
+          const chosen = file instanceof Blob && file.webkitRelativePath;
+          return [
+            chosen ? chosen.slice(chosen.indexOf('/') + 1) : file?.name,
+            file instanceof Blob ? file : file?.blob,
+          ];
+        })
+      : Object.entries(where);
+  const files = new Map<string, Blob | Uint8Array>();
+  for (const [name, value] of given) {
+    const file = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
+    if (!isText(name) || !(file instanceof Uint8Array || file instanceof Blob)) throw wrong('the model', value, KINDS);
+    if (files.has(name)) throw wrong('the model', name, 'no two files of one name: choose the folder');
+    files.set(name, file);
+  }
+  // The folder of the model is the one nearest to the top that has a config.json or modules.json, or else any file.
+  const depth = (path: string) => path.split('/').length;
+  const paths = [...files.keys()].sort((a, b) => depth(a) - depth(b));
+  const first = paths.find(path => /(^|\/)(config|modules)\.json$/.test(path)) ?? paths[0] ?? '';
+  const root = first.slice(0, first.lastIndexOf('/') + 1);
+  // A file directly in it is the one of its name: 'config.json', not 'onnx/config.json'.
+  for (const path of paths) {
+    const name = path.slice(root.length);
+    if (path.startsWith(root) && !files.has(name)) files.set(name, files.get(path)!);
+  }
+  return files;
+}

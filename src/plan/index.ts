@@ -1,0 +1,30 @@
+/**
+ * A forward pass as data: ops, and the steps, slots, weights and batches made of them. `model`, `gpu` and `engine` import it. It never
+ * touches a GPU and never knows a model's name.
+ */
+
+export { slotBytes } from './arena.ts';
+export { type Batch, packBatch, type Sequence } from './batch.ts';
+export { type Builder, builder, type Graph } from './builder.ts';
+export { linearKernel, tilingsFor } from './choose.ts';
+export { checkFinite } from './finite.ts';
+export { MOST_K, type Value } from './op.ts';
+export { type Measure, type Pace, paced, startPace } from './pace.ts';
+export { passRoom, type SequenceOutputs, splitOutputs } from './passes.ts';
+export { kernelsOf, type Plan, plan } from './plan.ts';
+export type { Sizes } from './sizes.ts';
+export { type Argument, INPUTS, type InputName } from './step.ts';
+export { type Submit, submitsOf } from './submits.ts';
+export { mostTexels, type TexelOperand, texelOperands, texelsOf } from './texels.ts';
+export {
+  type Band,
+  bandOf,
+  bandRows,
+  isVerbatim,
+  originOf,
+  type Weight,
+  type WeightPart,
+  weightBytes,
+  weightElements,
+  weightKey,
+} from './weight.ts';
