@@ -1,6 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import {
-  type Caps,
   declarations,
   each,
   element,
@@ -9,6 +8,7 @@ import {
   type Kernel,
   padded,
   read,
+  type TextureKind,
   texel,
   u32,
   write,
@@ -33,20 +33,6 @@ export interface AttentionShape {
   readonly queries: number;
   /** Keys and values pass through workgroup memory. */
   readonly shared: boolean;
-  /** q, k and v are read as a texture. */
-  readonly textures: Caps['textures'];
-}
-
-/**
- * Software adapters: several queries per invocation, because every key that is loaded should serve several, and no barrier.
- * GPUs: one query per invocation, keys shared by the 64 of a workgroup.
- */
-export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
-  // Four keys and values of more than 512 floats would not fit into workgroup memory.
-  const { textures } = caps;
-  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256, textures };
-  if (caps.adapter === 'llvmpipe') return { lanes: 8, queries: 2, shared: false, textures };
-  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false, textures };
 }
 
 /**
@@ -62,12 +48,15 @@ export function attentionShape({ headSize }: AttentionVariant, caps: Caps): Atte
  *
  * The head size is padded to a multiple of four by rows of zero weight.      grid: tiles, H
  */
-export function attention(variant: AttentionVariant, shape: AttentionShape): Kernel {
+export function attention(
+  variant: AttentionVariant,
+  { lanes, queries, shared }: AttentionShape,
+  texture: TextureKind | undefined,
+): Kernel {
   const { heads, headSize, probabilities, relative } = variant;
-  const { lanes, queries, shared, textures } = shape;
   const D4 = padded(headSize) / 4;
   const S4 = 3 * heads * D4;
-  const qkv = textures ? texel('qkv', 'rgba32float', textures) : read('qkv');
+  const qkv = texture ? texel('qkv', 'rgba32float', texture) : read('qkv');
   const load = (index: string) => element(qkv, index);
   const bindings = [
     read('tiles', 'array<vec4u>'),

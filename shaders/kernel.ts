@@ -11,7 +11,13 @@
  * A row of any matrix is padded to a multiple of four floats, so that it can be read as vec4f; the padding is always zero.
  */
 
-/** How an array of matrix elements lies in a texture, where texel loads are cheaper than loads from a storage buffer. */
+/**
+ * Where a texel load is cheaper than a load from a storage buffer, an array is read from a 2D texture of one of these kinds. A sampled
+ * texture has levels, which llvmpipe looks up in each invocation; a read-only storage texture has none, but not every browser has it.
+ */
+export type TextureKind = 'sampled' | 'storage';
+
+/** The format of a texture that stands for an array: one texel is one element. */
 export type TexelFormat = 'rgba32float' | 'rgba16float' | 'r32uint';
 
 /** One storage buffer or texture. Its place in the list is its @binding, after the uniform `params` at 0. */
@@ -21,8 +27,8 @@ export interface Binding {
   readonly access: 'read' | 'write' | 'texel';
   /** WGSL type: `array<vec4f>`; or the format of a texture. */
   readonly type: string;
-  /** Of a texture: see Caps. */
-  readonly kind?: Caps['textures'];
+  /** Of a texture. */
+  readonly kind?: TextureKind;
 }
 
 /** Texels of one line of a texture that stands for an array; with the 8192 lines that every device has, 2^24 elements. */
@@ -54,26 +60,18 @@ export interface Kernel {
   readonly workgroups: (params: Readonly<Record<string, number>>) => Workgroups;
 }
 
-/** The adapter, as far as a kernel's text may depend on it. Plain data. */
-export interface Caps {
-  /** Software adapters (SwiftShader, Mesa's llvmpipe) run on the CPU: barriers and loads are dear, invocations few. */
-  readonly adapter: 'gpu' | 'swiftshader' | 'llvmpipe';
-  /** The tiling of the linears, by its name in src/plan/choose.ts, where one was measured. Default: that of the kind of adapter. */
-  readonly tiling?: string | undefined;
-  /** Invocations per workgroup: 256, or 128 where the adapter says so. */
-  readonly maxInvocations: number;
-  readonly workgroupStorageBytes: number;
-  readonly maxBindingBytes: number;
-  /**
-   * Where a texel costs less than a load from a storage buffer, the kind of texture that linears and attention read their operands
-   * from: what sampled ones have in levels costs llvmpipe twice the load itself; storage ones have to be in the language.
-   */
-  readonly textures?: 'sampled' | 'storage' | undefined;
-  /** Invocations of a subgroup, where they are the same number in every kernel; else 0. */
+/**
+ * What the text of a kernel may use beyond what every WebGPU device has. Plain data: src/plan/profiles.ts makes it of what a device can
+ * do and of what is fast there.
+ */
+export interface Target {
+  /** Matrices, and q, k and v, are read from textures of this kind; undefined: from storage buffers. */
+  readonly texture: TextureKind | undefined;
+  /** Invocations of a subgroup, where every kernel on the device has the same number of them, and subgroup functions; else 0. */
   readonly subgroup: number;
-  /** The feature shader-f16. */
+  /** `enable f16`: halves are loaded as f16. Otherwise they are unpacked from u32. */
   readonly f16: boolean;
-  /** The language feature packed_4x8_integer_dot_product, where it is faster than to take the bytes apart. */
+  /** dot4I8Packed multiplies four bytes at once. Otherwise bytes are converted to floats first. */
   readonly dot4I8: boolean;
 }
 
@@ -111,7 +109,7 @@ export function packParams(
 
 export const read = (name: string, type = 'array<vec4f>'): Binding => ({ name, access: 'read', type });
 export const write = (name: string, type = 'array<vec4f>'): Binding => ({ name, access: 'write', type });
-export const texel = (name: string, type: TexelFormat, kind: Caps['textures']): Binding => ({
+export const texel = (name: string, type: TexelFormat, kind: TextureKind): Binding => ({
   name,
   access: 'texel',
   type,

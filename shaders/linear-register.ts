@@ -1,14 +1,8 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, each, type Kernel } from './kernel.ts';
+import { declarations, each, type Kernel, type Target } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
-
-/** A tile: one invocation computes `rows` x `columns` outputs; `lanes` invocations stand side by side along N. */
-export interface RegisterTile {
-  readonly rows: number;
-  readonly columns: number;
-  readonly lanes: number;
-}
+import { type RegisterTiling, tilingLabel } from './tiling.ts';
 
 /**
  * The tiling for software adapters: one invocation computes a tile of outputs in registers, and nothing passes through workgroup
@@ -20,11 +14,11 @@ export interface RegisterTile {
  * Where the lanes of a workgroup are one subgroup, each loads a part of the rows of x and broadcasts it: 20 loads instead of 32.
  * Rows and columns past the end are read at the last valid one and not stored.
  */
-export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps: Caps): Kernel {
-  const body = linearBody(variant, caps);
+export function linearRegister(variant: LinearVariant, tiling: RegisterTiling, target: Target): Kernel {
+  const body = linearBody(variant, target);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
-  const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tile;
-  const shared = caps.subgroup === LANES && ROWS % LANES === 0;
+  const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tiling;
+  const shared = target.subgroup === LANES && ROWS % LANES === 0;
   /** Rows of x that an invocation loads. */
   const own = shared ? ROWS / LANES : ROWS;
   const rowOf = (i: number) => (shared ? `row + ${i * LANES}u + lane` : `row + ${i}u`);
@@ -44,7 +38,7 @@ ${each(
 ${each(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x${i}`, `w${4 * j + q}`)).join(', ')});`)}`,
 )}`;
   return {
-    name: `${name} register ${ROWS}x${COLUMNS}x${LANES}${shared ? ' subgroup' : ''}`,
+    name: `${name} ${tilingLabel(tiling)}${shared ? ' subgroup' : ''}`,
     bindings,
     params: LINEAR_PARAMS,
     workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / (COLUMNS * LANES)), Math.ceil(rows! / ROWS), 1],

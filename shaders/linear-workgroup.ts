@@ -1,20 +1,12 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, each, type Kernel } from './kernel.ts';
+import { declarations, each, type Kernel, type Target } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
-
-/** A tile: one invocation computes `rows` x `columns` outputs, columns in fours; a workgroup has `lanes` x `down` of them. */
-export interface WorkgroupTile {
-  readonly rows: number;
-  readonly columns: number;
-  readonly lanes: number;
-  readonly down: number;
-}
+import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
 
 /**
  * The tilings for real GPUs: a workgroup computes a tile of rows * down by columns * lanes outputs; steps of 16 along K (of i8
- * a group) pass through workgroup memory, 64 bytes of every line: 8 KiB for 64 x 64. Where the adapter has not so many
- * invocations there are fewer down.
+ * a group) pass through workgroup memory, 64 bytes of every line: 8 KiB for 64 x 64.
  *
  *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / (rows * down)
  *
@@ -22,15 +14,14 @@ export interface WorkgroupTile {
  * invocations read neighbouring elements and no bank is hit twice. Products are added as in linear-register.ts: one dot for each
  * four k, in their order, whatever the tile.
  */
-export function linearWorkgroup(variant: LinearVariant, tile: WorkgroupTile, caps: Caps): Kernel {
-  const body = linearBody(variant, caps);
+export function linearWorkgroup(variant: LinearVariant, tiling: WorkgroupTiling, target: Target): Kernel {
+  const body = linearBody(variant, target);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
-  const { rows, columns, lanes } = tile;
+  const { rows, columns, lanes, down } = tiling;
   const step = whole ? 'u32' : 'vec4f';
   // 64 bytes of every line: of i8 a group.
   const STEP = whole ? GROUP : 4;
   const zero = whole ? '0u' : 'vec4f()';
-  const down = Math.min(tile.down, Math.floor(caps.maxInvocations / lanes));
   const ROWS = rows * down;
   const COLUMNS = columns * lanes;
   const invocations = lanes * down;
@@ -54,7 +45,7 @@ export function linearWorkgroup(variant: LinearVariant, tile: WorkgroupTile, cap
   const element = `min(k4, K4 - 1u)${whole ? ' + group' : ''}`;
   const scale = (loaded: string) => `bitcast<f32>(${loaded})`;
   return {
-    name: `${name} workgroup ${rows}x${columns}x${lanes}x${down}`,
+    name: `${name} ${tilingLabel(tiling)}`,
     bindings,
     params: LINEAR_PARAMS,
     workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / COLUMNS), Math.ceil(rows! / ROWS), 1],
