@@ -118,61 +118,12 @@ export const texel = (name: string, type: TexelFormat, kind: TextureKind): Bindi
 export const u32 = (name: string): Param => ({ name, type: 'u32' });
 export const f32 = (name: string): Param => ({ name, type: 'f32' });
 
-/** Text repeated with an index: the unrolled parts of a kernel. */
-export const each = (n: number, text: (i: number) => string): string =>
-  Array.from({ length: n }, (_, i) => text(i)).join('\n');
-
-/** The grid of a kernel with one invocation in x for each of so many things, by the 64; the rest of a long row goes to y. */
-export function folded(things: number): Workgroups {
-  const groups = Math.ceil(things / LANES);
-  return [Math.min(groups, WIDE), Math.ceil(groups / WIDE), 1];
-}
-
-/** Invocations of a workgroup, where nothing speaks for another number. */
-export const LANES = 64;
-const WIDE = 32768;
-/** The number of an invocation of such a grid, by its `global_invocation_id`. */
-export const FOLDED = `id.y * ${WIDE * LANES}u + id.x`;
-
-/** Folds what the lanes of a workgroup hold in workgroup memory into the first: `combine` takes `other` into `lane`. */
-export const reduce = (lanes: number, combine: string): string => `
-  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { let other = lane + half; ${combine} }
-  }
-  workgroupBarrier();`;
-
-/** `fn total(value, lane)`: the sum over the lanes of a workgroup, for each of them; of one lane its own value, without a barrier. */
-export const total = (lanes: number): string =>
-  lanes === 1
-    ? 'fn total(value: f32, lane: u32) -> f32 { return value; }'
-    : `
-var<workgroup> partial: array<f32, ${lanes}>;
-fn total(value: f32, lane: u32) -> f32 {
-  partial[lane] = value;${reduce(lanes, 'partial[lane] += partial[other];')}
-  let sum = partial[0];
-  workgroupBarrier();
-  return sum;
-}`;
-
-/** By its bits: a compiler may assume that no float is NaN. */
-export const IS_NAN =
-  'fn is_nan(x: vec4f) -> vec4<bool> { return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u); }';
-
 /**
- * `fn finite_or_nan(x)`: x, and NaN in the place of an infinity. A sum of squares that overflowed would divide a row to zero, which
- * is finite and wrong.
- */
-export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
-  let bits = bitcast<u32>(x);
-  return bitcast<f32>(select(bits, bits | 0x400000u, (bits & 0x7f800000u) == 0x7f800000u));
-}`;
-/**
- * The params of a kernel whose grid may be run in parts: the workgroup of the whole grid that is the first of this dispatch. Which
- * part a workgroup belongs to changes nothing that it computes.
+ * The params of a kernel whose grid may be dispatched in parts: the first workgroup of this part in the whole grid. No result depends
+ * on the parts.
  */
 export const FIRST_GROUP: readonly Param[] = [u32('first_x'), u32('first_y')];
-/** Their values where the grid is run as one. */
+/** Their values for the whole grid. */
 export const WHOLE_GRID = { first_x: 0, first_y: 0 } as const;
 
 /** A row's length with its padding: the next multiple of four. */

@@ -1,7 +1,8 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, each, type Kernel, type Target } from './kernel.ts';
+import { declarations, type Kernel, type Target } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
+import { unrolled } from './snippets.ts';
 import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
 
 /**
@@ -28,8 +29,8 @@ export function linearWorkgroup(variant: LinearVariant, tiling: WorkgroupTiling,
   /** Where in the tile stands column q of the fours j of an invocation. */
   const columnAt = (j: number, q: number) => `${(q * COLUMNS) / 4 + j * lanes}u + local.x`;
   const rowAt = (i: number) => `local.y * ${rows}u + ${i}u`;
-  const eachFour = (text: (j: number) => string) => each(columns / 4, text);
-  const eachSum = (text: (i: number, j: number) => string) => eachFour(j => each(rows, i => text(i, j)));
+  const eachFour = (text: (j: number) => string) => unrolled(columns / 4, text);
+  const eachSum = (text: (i: number, j: number) => string) => eachFour(j => unrolled(rows, i => text(i, j)));
   const four = (text: (q: number) => string) => [0, 1, 2, 3].map(text).join(', ');
   const rowOf = (i: string) => `min(first_row + ${i}, params.rows - 1u) * STRIDE`;
   const columnOf = (i: string) => `min(first_column + ${i}, N4 * 4u - 1u) * STRIDE`;
@@ -82,10 +83,10 @@ ${fill('x_tile', ROWS, line => loadX(`${rowOf(line)} + ${element}`), 'line')}
 ${fill('w_tile', COLUMNS, line => loadWeight(`${columnOf(line)} + ${element}`), place('line'))}
     workgroupBarrier();
     for (var s = 0u; s < ${STEP}u; s++) {
-${each(rows, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + ${rowAt(i)}]`)};`)}
+${unrolled(rows, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + ${rowAt(i)}]`)};`)}
 ${eachFour(
-  j => `${each(4, q => `      let w${j}_${q} = ${operand(`w_tile[s * ${COLUMNS}u + ${columnAt(j, q)}]`)};`)}
-${each(rows, i => `      ${whole ? 'whole' : 'sum'}${i}_${j} += ${sum}(${four(q => product(`x${i}`, `w${j}_${q}`))});`)}`,
+  j => `${unrolled(4, q => `      let w${j}_${q} = ${operand(`w_tile[s * ${COLUMNS}u + ${columnAt(j, q)}]`)};`)}
+${unrolled(rows, i => `      ${whole ? 'whole' : 'sum'}${i}_${j} += ${sum}(${four(q => product(`x${i}`, `w${j}_${q}`))});`)}`,
 )}
     }
 #if ${whole}
@@ -98,7 +99,7 @@ ${eachSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (x_scales[${row
 ${eachFour(
   j => `  let column${j} = first_column / 4u + ${j * lanes}u + local.x;
   if (column${j} < N4) {
-${each(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}
+${unrolled(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}
   }`,
 )}
 }`,

@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { FINITE_OR_NAN, total } from './kernel.ts';
+import { FINITE_OR_NAN, total } from './snippets.ts';
 
 /** How many invocations share one row, and how many rows a workgroup holds; one of the two is 1. */
 export interface RowShape {
