@@ -1,5 +1,4 @@
 import type { Activation } from '../shaders/activation.ts';
-import { MAX_DISTANCE } from '../shaders/attention.ts';
 import type { Pooling } from '../shaders/pool.ts';
 import type { Sequence } from '../src/plan/batch.ts';
 import type { Graph } from '../src/plan/builder.ts';
@@ -210,11 +209,13 @@ export class Run {
     return { context, probabilities: { rows: data.length / H, columns: H, data } };
   }
 
-  /** bias[bucket of the distance][h], where the distance is that of the key from the query, and the far ones are as one. */
+  /** bias[bucket of the distance][h]; the distance is key - query. Distances beyond the first and last bucket count as those. */
   #relativeBias({ relative }: AttentionOp, distance: number, h: number): number {
     if (!relative) return 0;
-    const near = Math.max(-MAX_DISTANCE, Math.min(MAX_DISTANCE, distance));
-    return at(this.#weight(relative.bias), relative.buckets[near + MAX_DISTANCE]!, h);
+    const { bias, buckets } = relative;
+    const farthest = (buckets.length - 1) / 2;
+    const near = Math.max(-farthest, Math.min(farthest, distance));
+    return at(this.#weight(bias), buckets[near + farthest]!, h);
   }
 
   /** y[R, C] = LayerNorm(x[R, C] + residual[R, C]) */
