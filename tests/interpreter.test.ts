@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Activation } from '../shaders/activation.ts';
 import type { Pooling } from '../shaders/pool.ts';
+import type { HeadRequest } from '../src/model/heads.ts';
 import { encoderGraph, readConfig } from '../src/model/index.ts';
-import { type Builder, builder, type Graph, type Sequence, type Value } from '../src/plan/index.ts';
+import { type Builder, builder, type Graph, plan, type Sequence, type Value } from '../src/plan/index.ts';
 import type { Op } from '../src/plan/op.ts';
 import { describeDifference, firstDifference, withEveryValue } from './bisect.ts';
 import { GPU } from './caps.ts';
@@ -309,6 +310,31 @@ describe('a graph', () => {
     expect(names).toEqual(expect.arrayContaining(['encoder.layer.0.output.dense', 'encoder.layer.0.output.dense#2']));
     const { outputs, values } = interpret(shared, weightsOf(shared), batch);
     expect(outputs.get('last_hidden_state')).toBe(values.get('encoder.layer.0.output.LayerNorm#2'));
+  });
+
+  it('picks the same logits as are in the rows of all tokens, and the best of them', () => {
+    const places = [[6, 0], [], [3]];
+    const picked = batch.map((sequence, b) => ({ ...sequence, masked: places[b]! }));
+    const logitsOf = (head: Omit<HeadRequest, 'kind'>, name: string) => {
+      const masked = encoderGraph(config, { head: { kind: 'MaskedLM', ...head } }, caps);
+      return interpret(masked, tensors, picked).outputs.get(name)!;
+    };
+    const whole = logitsOf({}, 'logits.0').data;
+    const rows = [6, 0, 7 + 1 + 3].flatMap(token => [...whole.subarray(token * VOCABULARY, (token + 1) * VOCABULARY)]);
+    expect([...logitsOf({ picked: true }, 'logits.0').data]).toEqual(rows);
+    const { data, columns } = logitsOf({ picked: true, topK: 4 }, 'top.0');
+    expect(columns).toBe(2 + 2 * 4);
+    for (const [r, { best }] of reference.topK(rows, { V: VOCABULARY, k: 4 }).entries()) {
+      const pairs = best.flatMap(({ value, index }) => [value, index]);
+      expect([...data.subarray(r * columns + 2, (r + 1) * columns)]).toEqual(pairs);
+    }
+  });
+
+  it('with every value as an output has a slot of the arena for each', () => {
+    const every = withEveryValue(graph);
+    const { slotOf } = plan(every, GPU);
+    const slots = [...every.outputs.values()].map(({ id }) => slotOf.get(id));
+    expect(new Set(slots).size).toBe(every.outputs.size);
   });
 
   it('refuses a tensor of another shape, and an id that no table has', () => {
