@@ -44,6 +44,7 @@ export interface LinearBody {
   readonly whole: boolean;
   /** The type of four such sums. Both are exact: 64 products of two bytes are below 2^24. */
   readonly sum: 'vec4f' | 'vec4i';
+  /** Directives, which must come first in the text. */
   readonly enables: string;
   /** `fn store(row: u32, column4: u32, sum: vec4f)`: the epilogue, for four neighbouring outputs of a row inside the matrix. */
   readonly epilogue: string;
