@@ -1,29 +1,17 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import { FORMATS } from '../api/index.ts';
 import { openCheckpoint, tensorFinder } from '../checkpoint/file/index.ts';
 import { inFolder } from '../checkpoint/source/index.ts';
 import { openGpu } from '../gpu/index.ts';
 import { encoderGraph, everything, POOLER_TENSOR, readConfig } from '../model/index.ts';
-import { plan, weightBytes } from '../plan/index.ts';
+import { plan, USUAL_GPU, weightBytes } from '../plan/index.ts';
 import { CONFIG } from './file-lister.ts';
 import type { Inquiry } from './inquiry.ts';
 import type { MemoryFootprint } from './types.ts';
 
-/** The GPU that sizes are computed for where none is named: no textures for weights, and bindings up to 2 GiB. */
-const USUAL: Caps = {
-  adapter: 'gpu',
-  maxInvocations: 256,
-  workgroupStorageBytes: 16384,
-  maxBindingBytes: 2 ** 31 - 4,
-  subgroup: 0,
-  f16: false,
-  dot4I8: false,
-};
-
 /** The bytes of a model's weights on the GPU, from config.json, the headers of the weights and the plan for them. */
 export async function footprint(inquiry: Inquiry): Promise<MemoryFootprint> {
   const { source, task, options } = inquiry;
-  const caps = options.device ? (await openGpu(options.device)).caps : USUAL;
+  const caps = options.device ? (await openGpu(options.device)).caps : USUAL_GPU;
   const { folder, modules } = await inquiry.sentenceFiles();
   const encoder = inFolder(source, Promise.resolve(folder));
   const [config, checkpoint] = await Promise.all([
