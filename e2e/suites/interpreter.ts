@@ -1,0 +1,106 @@
+import { createExecutable } from '../../src/gpu/executable.ts';
+import { createPaceKeeper } from '../../src/gpu/pace.ts';
+import { createWeightStore } from '../../src/gpu/weights.ts';
+import { type EncoderRequest, encoderGraph } from '../../src/model/bert.ts';
+import { readConfig } from '../../src/model/config.ts';
+import { packBatch, type Sequence } from '../../src/plan/batch.ts';
+import type { Graph, Op } from '../../src/plan/op.ts';
+import { plan } from '../../src/plan/plan.ts';
+import { describeDifference, firstDifference, namedValues, withEveryValue } from '../../tests/bisect.ts';
+import type { TensorData } from '../../tests/interpreter.ts';
+import { random, testGpu } from '../dispatch.ts';
+import { check, expect } from '../harness.ts';
+
+/**
+ * Every value of a forward pass, as this device computes it, against the interpreter's: op by op, each on the device's own operands. A
+ * wrong kernel is named, whatever the later ones make of its numbers.
+ */
+
+/** Of one op in float32, relative to 1 + |x|: a sum of some hundred products of the order of 1. */
+const TOLERANCE = 1e-5;
+
+const VOCABULARY = 301;
+const sequence = (length: number, seed: number): Sequence => ({
+  ids: Array.from({ length }, (_, i) => (7 * i + seed) % VOCABULARY),
+  positions: Array.from({ length }, (_, i) => i),
+  types: Array.from({ length }, (_, i) => i % 2),
+  masked: Array.from({ length: Math.ceil(length / 3) }, (_, i) => 3 * i),
+});
+const BATCH = [sequence(1, 3), sequence(65, 5), sequence(7, 11)];
+
+/** The values of a graph by name, from a pass of random weights on this device, and these weights. */
+async function valuesOnDevice(graph: Graph, maxBindingBytes = Number.POSITIVE_INFINITY) {
+  const { gpu, pipelines } = await testGpu();
+  const { device } = gpu;
+  const caps = { ...gpu.caps, maxBindingBytes: Math.min(gpu.caps.maxBindingBytes, maxBindingBytes) };
+  const planned = plan(withEveryValue(graph), { caps });
+  const store = createWeightStore(device, pipelines);
+  await store.allocate(planned.weights);
+  const tensors = new Map<string, TensorData>();
+  for (const { tensor, shape } of planned.weights.flatMap(({ parts }) => parts)) {
+    if (tensors.has(tensor)) continue;
+    const count = shape.reduce((a, b) => a * b);
+    const data = random(tensors.size + 1)(count, shape.length > 1 ? 1 / Math.sqrt(shape[1]!) : 0.5);
+    tensors.set(tensor, { shape, data });
+    await store.write({ tensor, stored: 'F32', begin: 0, bytes: new Uint8Array(data.slice().buffer) });
+  }
+  await store.finish();
+  const { signal } = new AbortController();
+  const executable = await createExecutable(device, planned, store, pipelines, signal, createPaceKeeper(caps));
+  const results = await executable.run(packBatch(BATCH, planned.queryTile)).outputs;
+  executable.destroy();
+  store.destroy();
+  return { values: namedValues(planned.outputs, results), tensorOf: (tensor: string) => tensors.get(tensor)! };
+}
+
+/** The heads of 5 columns are padded, and so is every row. */
+const SHAPE = {
+  vocab_size: VOCABULARY,
+  hidden_size: 35,
+  num_hidden_layers: 2,
+  num_attention_heads: 7,
+  intermediate_size: 70,
+  max_position_embeddings: 80,
+  type_vocab_size: 2,
+  embedding_size: 18,
+};
+const CASES: readonly [modelType: string, request: EncoderRequest, maxBindingBytes?: number][] = [
+  ['bert', { pooler: true, attentions: [1], head: { kind: 'MaskedLM' } }],
+  ['bert', { head: { kind: 'MaskedLM' } }, 1 << 14],
+  [
+    'mpnet',
+    {
+      pool: {
+        pooling: ['mean', 'max', 'weighted'],
+        normalize: true,
+        dense: [{ outputs: 9, bias: true, activation: 'tanh' }],
+      },
+    },
+  ],
+  ['albert', { head: { kind: 'MaskedLM', picked: true } }],
+  ['electra', { head: { kind: 'SequenceClassification' } }],
+];
+
+for (const [model_type, request, maxBindingBytes] of CASES) {
+  const graph = encoderGraph(readConfig({ model_type, ...SHAPE }), request);
+  const kinds = [...new Set(graph.ops.map(({ op }) => op))].join(', ');
+  const slices = maxBindingBytes ? ` in bindings of ${maxBindingBytes} bytes` : '';
+  check(`every op of ${model_type} (${kinds})${slices}`, async log => {
+    const { values, tensorOf } = await valuesOnDevice(graph, maxBindingBytes);
+    const difference = firstDifference(graph, tensorOf, BATCH, { actual: values, tolerance: TOLERANCE });
+    expect(!difference, difference ? describeDifference(difference) : '');
+    const tight = firstDifference(graph, tensorOf, BATCH, { actual: values, tolerance: 1e-9 });
+    log(`${values.size} values; first beyond 1e-9: ${tight ? describeDifference(tight) : 'none'}`);
+  });
+}
+
+check('an op that the device computes otherwise is named', async log => {
+  const graph = encoderGraph(readConfig({ model_type: 'bert', ...SHAPE }), { lastHiddenState: true });
+  const place = graph.ops.findLastIndex(({ op }) => op === 'attention');
+  const mistaken = graph.ops.map((op, i) => (i === place ? ({ ...op, scale: 0.4 } as Op) : op));
+  const { values, tensorOf } = await valuesOnDevice({ ...graph, ops: mistaken });
+  const difference = firstDifference(graph, tensorOf, BATCH, { actual: values, tolerance: TOLERANCE });
+  const words = difference ? describeDifference(difference) : 'no difference';
+  expect(words.startsWith('attention encoder.layer.1.attention.self.context: '), words);
+  log(words);
+});
