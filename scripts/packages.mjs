@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { at } from './root.mjs';
+import { join } from 'node:path';
+import { root } from './root.mjs';
 import { run, tail } from './run.mjs';
 import { Stop, say } from './step.mjs';
 
@@ -14,36 +15,45 @@ function lock(path) {
   }
 }
 
-/** npm writes node_modules/.package-lock.json last, so it tells what a finished install has put there. */
-function isFresh() {
-  const wanted = lock(at('package-lock.json'))?.packages;
-  const present = lock(at('node_modules', '.package-lock.json'))?.packages;
+/**
+ * npm writes node_modules/.package-lock.json last, so it tells what a finished install has put there.
+ * @param {string} folder
+ */
+function isFresh(folder) {
+  const wanted = lock(join(folder, 'package-lock.json'))?.packages;
+  const present = lock(join(folder, 'node_modules', '.package-lock.json'))?.packages;
   if (!wanted || !present) return false;
   return Object.entries(wanted).every(([path, entry]) => {
-    // An optional package is for one platform, and may well be absent on this one.
-    if (path === '' || (entry.optional && !present[path])) return true;
-    return present[path]?.version === entry.version && existsSync(at(path));
+    // The folder itself, or a link out of it. An optional package is for one platform, and may well be absent on this one.
+    if (!path.startsWith('node_modules/') || (entry.optional && !present[path])) return true;
+    return present[path]?.version === entry.version && existsSync(join(folder, path));
   });
 }
 
-/** Installs the packages of package-lock.json where they are not there already. */
+/**
+ * Installs the packages of a folder's package-lock.json where they are not there already.
+ * @param {string} folder @param {{ flags?: readonly string[], env?: Record<string, string>, next: string }} options
+ * @returns {Promise<string>} What was done, in words.
+ */
+export async function install(folder, { flags = [], env, next }) {
+  if (isFresh(folder)) return 'already installed';
+  const args = ['ci', '--prefix', folder, ...flags, '--no-audit', '--no-fund', '--loglevel=error'];
+  const { ok, missing, output } = await run('npm', args, { limitMs: 900_000, env });
+  if (missing) throw new Stop('npm is not on the PATH', 'install Node with npm, then run the command again.');
+  if (!ok) throw new Stop(`npm ci in ${folder} failed:\n${tail(output, 12)}`, next);
+  return 'installed';
+}
+
+/** Installs the project's own packages where they are not there already. */
 export async function packages() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     throw new Stop(`this is Node ${process.versions.node}`, 'install Node 20.19 or later, then run the command again.');
   }
-  if (isFresh()) return 'already installed';
-  say('npm ci (a minute or so)');
-  // Development packages are what this is about, also where NODE_ENV says production.
-  const install = await run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
-    limitMs: 900_000,
+  if (!isFresh(root)) say('npm ci (a minute or so)');
+  return install(root, {
+    // Development packages are what this is about, also where NODE_ENV says production.
+    flags: ['--include=dev'],
+    next: "npm's own words are above; most often the network or a proxy is in the way. Then run the command again.",
   });
-  if (install.missing) throw new Stop('npm is not on the PATH', 'install Node with npm, then run the command again.');
-  if (!install.ok) {
-    throw new Stop(
-      `npm ci failed:\n${tail(install.output, 12)}`,
-      "npm's own words are above; most often the network or a proxy is in the way. Then run the command again.",
-    );
-  }
-  return 'installed';
 }

@@ -131,6 +131,11 @@ async function main() {
       'mend the errors above; npx biome check --write . does what a program can.',
     ),
   );
+  if (!unit) {
+    await check('package', 'what npm would publish, as a stranger gets it', async () =>
+      (await import('./package.mjs')).checkPackage(),
+    );
+  }
   await stage('unit tests', 'vitest, tests/', () => vitest('unit', ''));
   if (browsers.length > 0) {
     await stage('browser tests', browsers.join(' and '), () =>

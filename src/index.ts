@@ -84,3 +84,11 @@ export type {
   ZeroShotOptions,
   ZeroShotResult,
 } from './tasks/index.ts';
+
+declare global {
+  /**
+   * WebGPU's device, which `device` options take. Older compilers do not know it: there it is declared here, as an object of which
+   * nothing is known, so that these types stand alone. A compiler that knows it, or @webgpu/types, merges this with its own.
+   */
+  interface GPUDevice {}
+}

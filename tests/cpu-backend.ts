@@ -1,9 +1,8 @@
-import type { Caps } from '../shaders/kernel.ts';
 import { type TensorDtype, toFloats } from '../src/checkpoint/file/index.ts';
 import type { Backend, BackendListener, CompileProgress, Executable, WeightStore } from '../src/engine/backend.ts';
 import { disposed, type Flaw, LostDeviceError, type Outputs, type Piece } from '../src/gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../src/model/index.ts';
-import { type Batch, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
+import { type Batch, type Caps, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
 import { GPU } from './caps.ts';
 import { interpret } from './interpreter.ts';
 

@@ -1,5 +1,5 @@
 import type { Activation } from '../shaders/activation.ts';
-import { MAX_DISTANCE } from '../shaders/attention.ts';
+import { MAX_DISTANCE } from '../shaders/attention-keys.ts';
 import type { Pooling } from '../shaders/pool.ts';
 import type { Sequence } from '../src/plan/batch.ts';
 import type { Graph } from '../src/plan/builder.ts';

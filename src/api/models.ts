@@ -52,7 +52,7 @@ export interface ModelEventMap {
    * The device was lost: the driver was reset, the browser's GPU process ended, or somebody destroyed it. A model on a device of
    * its own loads its weights onto another, and its calls go on there; on a device of yours it is at its end.
    */
-  devicelost: CustomEvent<{ reason: GPUDeviceLostReason; message: string }>;
+  devicelost: CustomEvent<{ reason: 'unknown' | 'destroyed'; message: string }>;
   /** The weights are on another device. `adapter` is the name of its graphics adapter. */
   restored: CustomEvent<{ adapter: string }>;
 }
@@ -203,7 +203,6 @@ export interface AutoClass<Given extends OutputName> {
 /** The caller's options as the engine takes them. Throws UnsupportedError. */
 export const readOptions = (options: PretrainedOptions) => ({
   ...checkOptions(options),
-  tuning: env.tuning,
   progress: options.progress_callback ?? undefined,
   signal: options.signal ?? undefined,
 });

@@ -22,7 +22,7 @@ import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
 import type { SentenceModules } from './sentence-modules.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
-import { openWebGPU, WebGPUBackend } from './webgpu-backend.ts';
+import { openWebGPU } from './webgpu-backend.ts';
 
 export interface LoadOptions {
   /** Opens what the model is computed on. Default: WebGPU. */
@@ -31,8 +31,6 @@ export interface LoadOptions {
   device?: GPUDevice | undefined;
   /** How matrices and the word table are kept. Default: 'f32'. */
   format?: Format | undefined;
-  /** Whether kernels may be chosen by measuring: see tune.ts. */
-  tuning?: boolean | undefined;
   /** The head on the encoder, whose weights are loaded too. Default: none. */
   head?: HeadKind | undefined;
   /** Tensors to keep on the CPU too: all of them where the checkpoint has all, else none. */
@@ -127,17 +125,13 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const source = options.encoderIn?.(root) ?? root;
   // The device, config.json and the header of the weights are asked for together. The body of the weights waits until it is
   // known that the model fits.
-  const choosing = opening.then(async backend => {
-    if (options.tuning && backend instanceof WebGPUBackend) await backend.tune(signal);
-    return backend;
-  });
   const configuring = options.config ?? source.json('config.json').then(json => readConfig(json));
   const openFile = async (from: ModelSource, files?: readonly string[]): Promise<Checkpoint> =>
     made.add(await openCheckpoint(from, files ? { files } : {}), checkpoint => void checkpoint.cancel());
   const opened = openFile(source);
   // The caller hears of the first failure; the others must not be unhandled rejections.
-  for (const promise of [choosing, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
-  const backend = await choosing;
+  for (const promise of [opening, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
+  const backend = await opening;
   const config = await configuring;
   signal.throwIfAborted();
 

@@ -1,4 +1,4 @@
-import { adapterNameOf, kindOf, openGpu } from '../gpu/index.ts';
+import { adapterNameOf, isSoftware, kindOf, openGpu } from '../gpu/index.ts';
 import { globalOf } from '../runtime/index.ts';
 
 /** Whether models run here, and if not, why. */
@@ -60,7 +60,7 @@ export async function isSupported(): Promise<Support> {
       );
     }
     adapter = adapterNameOf(gpuAdapter.info);
-    software = kindOf(adapter, gpuAdapter.info?.isFallbackAdapter) !== 'gpu';
+    software = isSoftware(kindOf(adapter, gpuAdapter.info?.isFallbackAdapter));
     for (const [name, minimum] of Object.entries(MINIMUM_LIMITS)) {
       const limit = gpuAdapter.limits[name as keyof typeof MINIMUM_LIMITS];
       // A limit that the browser does not know is undefined, and as little use as one that is too small.

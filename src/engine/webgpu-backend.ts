@@ -17,7 +17,6 @@ import {
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import { kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
 import type { Backend, BackendListener, BackendOptions, CompileProgress, Executable } from './backend.ts';
-import { tuned } from './tune.ts';
 
 /** Opens the caller's device, or a new one on the best adapter there is. Throws DeviceError. */
 export async function openWebGPU({ device, format }: BackendOptions): Promise<WebGPUBackend> {
@@ -28,7 +27,7 @@ export async function openWebGPU({ device, format }: BackendOptions): Promise<We
 export class WebGPUBackend implements Backend {
   readonly weights: WeightStore;
   fault: DeviceError | undefined;
-  #gpu: Gpu;
+  readonly #gpu: Gpu;
   readonly #format: Format | undefined;
   readonly #pipelines: PipelineCache;
   /** Aborts when the backend is destroyed, with its reason. */
@@ -59,11 +58,6 @@ export class WebGPUBackend implements Backend {
 
   get isOwned(): boolean {
     return this.#gpu.owned;
-  }
-
-  /** Chooses the tiling of linears by measuring: see tune.ts. */
-  async tune(signal: AbortSignal): Promise<void> {
-    this.#gpu = await tuned(this.#gpu, this.#format, signal);
   }
 
   plan(config: EncoderConfig, request: EncoderRequest): Plan {
