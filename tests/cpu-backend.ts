@@ -1,18 +1,15 @@
 import { type TensorDtype, toFloats } from '../src/checkpoint/file/index.ts';
 import type { Backend, BackendListener, CompileProgress, Executable, WeightStore } from '../src/engine/backend.ts';
 import { disposed, type Flaw, LostDeviceError, type Outputs, type Piece } from '../src/gpu/index.ts';
-import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../src/model/index.ts';
-import { type Batch, type Caps, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
+import { type Batch, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
 import { GPU } from './caps.ts';
-import { interpret } from './interpreter.ts';
+import { Run } from './interpreter.ts';
 
 /**
  * A backend without a GPU: the interpreter's float64 on the CPU. With it an engine, and all pipelines on it, run whole checkpoints in
  * Node. Everything happens at once, so there is nothing to compile, and nothing can be refused.
  */
 
-/** A graph is planned for some adapter; the interpreter reads the graph, and of the plan the engine reads what every one has. */
-const CAPS: Caps = GPU;
 /** A pass holds at most so many sequences: few, so that a test with a few texts has several passes. */
 const MAX_SEQUENCES = 3;
 
@@ -31,9 +28,9 @@ export class CPUBackend implements Backend {
     return this.#end !== undefined;
   }
 
-  plan(config: EncoderConfig, request: EncoderRequest): Plan {
-    const graph = encoderGraph(config, request, CAPS);
-    const planned = plan(graph, CAPS);
+  /** For some adapter: the interpreter runs the graph, and the engine reads nothing of a plan that depends on the adapter. */
+  plan(graph: Graph): Plan {
+    const planned = plan(graph, { caps: GPU });
     this.#graphs.set(planned, graph);
     return planned;
   }
@@ -45,14 +42,17 @@ export class CPUBackend implements Backend {
   async executable(plan: Plan): Promise<Executable> {
     if (this.#end) throw this.#end.reason;
     const graph = this.#graphs.get(plan)!;
+    // Tables of this size are in no slices, so the outputs of a plan are those of its graph.
+    if (plan.outputs.length !== graph.outputs.length) throw new Error('an output is in slices');
     let isDestroyed = false;
     const compute = async (batch: Batch): Promise<Outputs> => {
       if (this.#end) throw this.#end.reason;
       if (isDestroyed) throw disposed();
       const sequences = unpacked(batch);
       this.passes.push(sequences.length);
-      const { outputs } = interpret(graph, tensor => this.weights.tensor(tensor), sequences);
-      return new Map([...outputs].map(([name, { data }]) => [name, Float32Array.from(data)]));
+      const run = new Run(tensor => this.weights.tensor(tensor), sequences);
+      for (const op of graph.ops) run.compute(op);
+      return graph.outputs.map(({ value }) => Float32Array.from(run.get(value).data));
     };
     return {
       plan,

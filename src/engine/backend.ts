@@ -1,8 +1,7 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
 import type { Flaw, LostDeviceError, Outputs, Piece } from '../gpu/index.ts';
-import type { EncoderConfig, EncoderRequest } from '../model/index.ts';
-import type { Batch, Plan, Sequence, Sizes, Weight } from '../plan/index.ts';
+import type { Batch, Graph, Plan, Sequence, Sizes, Weight } from '../plan/index.ts';
 
 /**
  * What a model is computed on: a device that was opened for one model, with its weights and executables. The engine knows a device
@@ -20,8 +19,8 @@ export interface Backend {
   /** The weights of the model on the device, empty at first. */
   readonly weights: WeightStore;
 
-  /** The forward pass of a request as this device runs it. Pure: nothing is made on the device. */
-  plan(config: EncoderConfig, request: EncoderRequest): Plan;
+  /** How this device computes a forward pass. Pure: nothing is made on the device. */
+  plan(graph: Graph): Plan;
   /** Compiles the kernels of a plan that are not compiled yet. `onCompiled` is called as each becomes ready. */
   compile(plan: Plan, onCompiled?: (progress: CompileProgress) => void): Promise<void>;
   /** Makes a plan ready to run. Its weights must have been allocated. */

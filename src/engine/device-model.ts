@@ -1,5 +1,5 @@
 import { disposed } from '../gpu/index.ts';
-import type { EncoderConfig, EncoderRequest } from '../model/index.ts';
+import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import type { Backend, Executable } from './backend.ts';
 
 /** What a load makes: everything is there, and the weights are filled in. */
@@ -42,7 +42,7 @@ export class DeviceModel {
   async #make(request: EncoderRequest): Promise<Executable> {
     const { backend, config } = this.parts;
     try {
-      const executable = await backend.executable(backend.plan(config, request));
+      const executable = await backend.executable(backend.plan(encoderGraph(config, request)));
       if (this.#isDestroyed) {
         executable.destroy();
         throw disposed();

@@ -11,6 +11,7 @@ import {
   canonicalRequest,
   type EncoderConfig,
   type EncoderRequest,
+  encoderGraph,
   everything,
   type HeadKind,
   POOLER_TENSOR,
@@ -136,9 +137,10 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   signal.throwIfAborted();
 
   // Compiling takes longest, and needs no weights: everything but the pooler's kernels is known now.
+  const planOf = (request: EncoderRequest) => backend.plan(encoderGraph(config, request));
   const firstRequest = (hasPooler: boolean) => canonicalRequest(options.request({ hasPooler }));
   for (const request of [firstRequest(false), ...(options.more ?? [])]) {
-    backend.compile(backend.plan(config, request)).catch(() => undefined);
+    backend.compile(planOf(request)).catch(() => undefined);
   }
 
   const checkpoint = await opened;
@@ -152,14 +154,14 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const hasPooler = find(POOLER_TENSOR) !== undefined;
   const request = firstRequest(hasPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = backend.plan(config, everything(hasPooler, head, sentence));
+  const { weights } = planOf(everything(hasPooler, head, sentence));
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
     host: wholeOrNothing(options.host?.(config) ?? [], find),
   });
   await backend.weights.allocate(weights);
   signal.throwIfAborted();
-  const compiling = backend.compile(backend.plan(config, request), ({ kernel, loaded, total }) => {
+  const compiling = backend.compile(planOf(request), ({ kernel, loaded, total }) => {
     signal.throwIfAborted();
     progress?.({ status: 'compile', name, file: kernel, progress: (100 * loaded) / total, loaded, total });
   });

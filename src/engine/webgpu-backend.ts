@@ -14,8 +14,7 @@ import {
   unexpected,
   type WeightStore,
 } from '../gpu/index.ts';
-import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
-import { kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
+import { type Graph, kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
 import type { Backend, BackendListener, BackendOptions, CompileProgress, Executable } from './backend.ts';
 
 /** Opens the caller's device, or a new one on the best adapter there is. Throws DeviceError. */
@@ -60,9 +59,8 @@ export class WebGPUBackend implements Backend {
     return this.#gpu.owned;
   }
 
-  plan(config: EncoderConfig, request: EncoderRequest): Plan {
-    const { caps } = this.#gpu;
-    return plan(encoderGraph(config, request, caps, this.#format), caps);
+  plan(graph: Graph): Plan {
+    return plan(graph, { caps: this.#gpu.caps, format: this.#format });
   }
 
   async compile(plan: Plan, onCompiled?: (progress: CompileProgress) => void): Promise<void> {
