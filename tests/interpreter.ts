@@ -41,7 +41,7 @@ export interface Matrix {
 }
 
 export interface Interpretation {
-  /** The graph's outputs by their names. Rows of all sequences are packed; attention probabilities are [H, L, L] per sequence. */
+  /** The graph's outputs by name, those of a layer as `name.layer`. Rows of all sequences are packed; attention probabilities are [H, L, L] per sequence. */
   readonly outputs: ReadonlyMap<string, Matrix>;
   /** Every value that the graph computes, in the order of the ops, by the names that `valueNames` gives. */
   readonly values: ReadonlyMap<string, Matrix>;
@@ -75,7 +75,7 @@ export function valueNames({ ops }: Graph): Map<Value, string> {
 }
 
 /** The values that an op writes. */
-const writes = (op: Op): Value[] =>
+export const writes = (op: Op): Value[] =>
   op.op === 'attention' ? [op.context, ...(op.probabilities ? [op.probabilities] : [])] : [op.y];
 
 /** One run of a graph: the batch, the weights and the values computed so far. */
@@ -300,19 +300,16 @@ export class Run {
   }
 }
 
-function denseWeight(
-  { parts, first, count, columns, rowGroup, columnGroup, stride, height }: Weight,
-  tensors: TensorLookup,
-) {
+function denseWeight({ parts, columns, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
   /** Where row or column i goes when each group of `size` is padded. */
   const place = (i: number, { size, padded }: Group) => Math.floor(i / size) * padded + (i % size);
   const matrix = zeros(height, stride);
   for (const { tensor, shape, rowOffset } of parts) {
     const { data, shape: actual } = tensors(tensor);
     if (String(actual) !== String(shape)) throw new Error(`${tensor} is [${actual}], not [${shape}]`);
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < shape[0]!; i++) {
       const to = (rowOffset + place(i, rowGroup)) * stride;
-      for (let c = 0; c < columns; c++) matrix.data[to + place(c, columnGroup)] = data[(first + i) * columns + c]!;
+      for (let c = 0; c < columns; c++) matrix.data[to + place(c, columnGroup)] = data[i * columns + c]!;
     }
   }
   return matrix;

@@ -6,7 +6,7 @@ import type { TokenizerClass } from './tokenizer-class.ts';
  * when it is loaded, the defaults of those that are not given included. Of a class that is not known only the prefix space is.
  * Source: __init__ of the fast classes of transformers 4.57.
  */
-export function configured(json: Json, config: Fields, known: TokenizerClass | undefined): Json {
+export function withClassSettings(json: Json, config: Fields, known: TokenizerClass | undefined): Json {
   const { normalizer, pre_tokenizer: preTokenizer, post_processor: postProcessor } = json;
   const changed: Json = { ...json };
   const { tokenizer_class: name } = config.json;
