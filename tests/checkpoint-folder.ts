@@ -22,13 +22,17 @@ export function folderSource(...folders: readonly URL[]): ModelSource {
     name: 'folder',
     async open(file, { optional } = {}) {
       const bytes = read(file, optional);
-      return bytes && { size: bytes.length, stream: new Blob([bytes as Uint8Array<ArrayBuffer>]).stream() };
+      return bytes && { size: bytes.length, bytes: inOnePiece(bytes), cancel: async () => undefined };
     },
     async json(file, { optional } = {}) {
       const bytes = read(file, optional);
       return bytes && JSON.parse(new TextDecoder().decode(bytes));
     },
   };
+}
+
+async function* inOnePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** A checkpoint whose weights are in the memory of the CPU. */
