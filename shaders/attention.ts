@@ -87,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let end = tile.y;
   let head = group.y + params.first_y;
   let first = tile.z + local.x * ${queries}u;
-  // Of query r: q{r} [D], top{r} the largest score so far, sum{r} of exp(score - top{r}), a{r} [D] of exp(score - top{r}) v.
+  // For each query r: q{r} [D]; top{r}, its largest score so far; sum{r} of exp(score - top{r}); a{r} [D], the sum of exp(score - top{r}) v.
 ${perQuery(
   r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${3 * heads * D4}u + head * ${D4}u;
   var top${r} = LOWEST;

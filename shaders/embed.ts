@@ -6,7 +6,7 @@ import { normalise, type RowShape, rowIndex } from './norm.ts';
 export interface EmbedVariant {
   /** C, unpadded. */
   readonly columns: number;
-  /** Which tables are added to the words. Of `tasks` (ERNIE) every token gets row 0. */
+  /** Which tables are added to the words. Every token gets row 0 of `tasks` (ERNIE). */
   readonly positions: boolean;
   readonly types: boolean;
   readonly tasks: boolean;

@@ -50,11 +50,11 @@ fn look(i: u32, bits: u32) {
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   let first = index / ${LANES}u * ${LANES * VECTORS}u + index % ${LANES}u;
-  var most = vec4u();
+  var largest = vec4u();
   for (var i = first; i < min(first + ${LANES * VECTORS}u, params.count); i += ${LANES}u) {
-    most = max(most, x[i] & vec4u(0x7fffffffu));
+    largest = max(largest, x[i] & vec4u(0x7fffffffu));
   }
-  if (all(most < vec4u(params.limit))) { return; }
+  if (all(largest < vec4u(params.limit))) { return; }
   for (var i = first; i < min(first + ${LANES * VECTORS}u, params.count); i += ${LANES}u) {
     let four = x[i];
 ${unrolled(4, c => `    look(4u * i + ${c}u, four[${c}]);`)}

@@ -85,9 +85,9 @@ fn pooling_of(block: u32) -> u32 { return (params.pooling >> (4u * block)) & 15u
 // C is no multiple of four: a vec4f of the output may have columns of two poolings.
 fn column(c: u32, sequence: vec4u) -> f32 {
   if (c >= ${kept}u) { return 0.0; }
-  let own = c % ${columns}u;
-  let four = pooled(pooling_of(c / ${columns}u), sequence, own / 4u);
-  return four[own % 4u];
+  let of_input = c % ${columns}u;
+  let four = pooled(pooling_of(c / ${columns}u), sequence, of_input / 4u);
+  return four[of_input % 4u];
 }
 #endif
 #endif

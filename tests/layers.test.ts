@@ -191,6 +191,20 @@ function readTree(): Map<string, string> {
   return files;
 }
 
+/** The files of the engine that know WebGPU: the backend that pages use, and the question whether it is there. */
+const WEBGPU_FILES = ['src/engine/webgpu-backend.ts', 'src/engine/support.ts'];
+/** What else the engine takes from the gpu's room: types, and errors that any backend may report. */
+const ERRORS_OF_DEVICES = ['LostDeviceError', 'disposed'];
+
+/** The values that a file of the engine imports from the gpu's room although another backend could not have them. */
+function webGPUValues(file: string, source: string): string[] {
+  if (!file.startsWith('src/engine/') || WEBGPU_FILES.includes(file)) return [];
+  return [...source.matchAll(/^(?:import|export) (type )?\{([^}]*)\} from '\.\.\/gpu\/index\.ts'/gm)]
+    .filter(([, type]) => type === undefined)
+    .flatMap(([, , names]) => names!.split(',').map(name => name.trim()))
+    .filter(name => name !== '' && !name.startsWith('type ') && !ERRORS_OF_DEVICES.includes(name));
+}
+
 describe('the library', () => {
   const files = readTree();
 
@@ -217,6 +231,11 @@ describe('the library', () => {
 
   it('has no import against an arrow, and no circle, not of types either', () => {
     expect(violations(files)).toEqual([]);
+  });
+
+  it('knows WebGPU in the engine through its backend alone', () => {
+    for (const file of WEBGPU_FILES) expect(files.has(file), file).toBe(true);
+    expect([...files].flatMap(([file, source]) => webGPUValues(file, source))).toEqual([]);
   });
 
   it('imports with the extension', () => {
@@ -299,6 +318,12 @@ describe('the rules can fail', () => {
       tree({ 'src/plan/a.ts': a, 'src/plan/b.ts': b, 'src/plan/c.ts': "export type { a } from './a.ts';" }),
     );
     expect(types).toEqual(found);
+  });
+
+  it('an engine that opens a GPU itself', () => {
+    const source = "import { disposed, type Gpu, openGpu } from '../gpu/index.ts';\n";
+    expect(webGPUValues('src/engine/load.ts', source)).toEqual(['openGpu']);
+    expect(webGPUValues('src/engine/support.ts', source)).toEqual([]);
   });
 
   it('but not for what is allowed, or only spoken of', () => {

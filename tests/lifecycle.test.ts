@@ -86,6 +86,7 @@ describe.each(bothKinds)('a load on a device of %s', kind => {
         loading.value!.dispose();
         continue;
       }
+      expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
       const reason = new Error('enough');
       stop.abort(reason);
       // No step: whatever it waited for never comes.

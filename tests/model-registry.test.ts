@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { loadTokenizer } from '../src/api/models.ts';
 import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
-import { openSentence } from '../src/engine/sentence-modules.ts';
+import { openSentence } from '../src/engine/sentence-files.ts';
 import { env, InputError, ModelRegistry, SourceError, UnsupportedError } from '../src/index.ts';
 import { noise, safetensors } from './checkpoint-bytes.ts';
 import { startHub } from './hub.mjs';

@@ -203,10 +203,10 @@ describe('a pass', () => {
   test('costs what its linears and its attention multiply, and on a GPU somewhat more', () => {
     const sizes = sizesOf([512, 512], 64);
     const multiplied = 12 * (12 * 768 ** 2 * 1024 + 2 * 768 * 2 * 512 ** 2);
-    const cost = costOf(planOf(12, 768).work, sizes);
+    const cost = costOf(planOf(12, 768).rowCosts, sizes);
     expect(cost).toBeGreaterThan(multiplied);
     expect(cost).toBeLessThan(1.2 * multiplied);
-    expect(costOf(plan(encoderGraph(shaped(12, 768), MEAN), { caps: SWIFTSHADER }).work, sizes)).toBe(multiplied);
+    expect(costOf(plan(encoderGraph(shaped(12, 768), MEAN), { caps: SWIFTSHADER }).rowCosts, sizes)).toBe(multiplied);
   });
 
   test('of every op costs something: none is forgotten', () => {
@@ -219,16 +219,16 @@ describe('a pass', () => {
     for (const format of ['f32', 'i8'] as const) {
       const made = plan(encoderGraph(shaped(2, 128), request), { caps: gpu, format });
       const sizes = sizesOf([9, 9], 64, 2);
-      for (const { label, work } of made.steps) expect(costOf(work, sizes), label).toBeGreaterThan(0);
-      const sum = made.steps.reduce((all, { work }) => all + costOf(work, sizes), 0);
-      expect(costOf(made.work, sizes)).toBeCloseTo(sum, 0);
+      for (const { label, rowCosts } of made.steps) expect(costOf(rowCosts, sizes), label).toBeGreaterThan(0);
+      const sum = made.steps.reduce((all, { rowCosts }) => all + costOf(rowCosts, sizes), 0);
+      expect(costOf(made.rowCosts, sizes)).toBeCloseTo(sum, 0);
     }
   });
 
   test('counts whole tiles: one mask is as dear as 64', () => {
     const made = planOf(1, 384, { head: { kind: 'MaskedLM', picked: true, topK: 8 } });
     const decoder = made.steps.find(({ label }) => label === 'vocabulary')!;
-    const cost = (masks: number) => costOf(decoder.work, sizesOf([128], 64, masks));
+    const cost = (masks: number) => costOf(decoder.rowCosts, sizesOf([128], 64, masks));
     expect(cost(64)).toBeLessThan(1.1 * cost(1));
     expect(cost(65)).toBeGreaterThan(1.8 * cost(64));
   });
@@ -277,7 +277,7 @@ describe('a pass that is too much for one submit', () => {
     }
     expect(parts.map(({ isLast }) => isLast)).toEqual(parts.map((_, i) => i === parts.length - 1));
     const work = parts.reduce((sum, part) => sum + part.work, 0);
-    expect(work / costOf(made.work, sizes)).toBeCloseTo(1, 6);
+    expect(work / costOf(made.rowCosts, sizes)).toBeCloseTo(1, 6);
   }
 
   const long = planOf(12, 768, MEAN, 8192);
@@ -290,7 +290,7 @@ describe('a pass that is too much for one submit', () => {
       for (const budget of [2 ** 27, 2 ** 28, 2 ** 30, 2 ** 33, 2 ** 36, 2 ** 60]) {
         const parts = submits(long, sizes, () => budget);
         expectWhole(long, sizes, parts);
-        if (costOf(long.work, sizes) <= budget) expect(parts).toHaveLength(1);
+        if (costOf(long.rowCosts, sizes) <= budget) expect(parts).toHaveLength(1);
         // None is over it but what cannot be cut: at 2^27 a workgroup's tile, and rows that are only moved.
         if (budget >= 2 ** 30) for (const { work } of parts) expect(work).toBeLessThanOrEqual(budget);
       }

@@ -1,10 +1,11 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { outputOf } from '../src/api/outputs.ts';
-import { createScheduler, type Ran } from '../src/engine/scheduler.ts';
+import { Scheduler, type SequenceResult } from '../src/engine/scheduler.ts';
 import { encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
 import type { Batch, Sequence } from '../src/plan/batch.ts';
+import { passRoom } from '../src/plan/passes.ts';
 import { plan } from '../src/plan/plan.ts';
 import { SWIFTSHADER } from './caps.ts';
 
@@ -36,7 +37,7 @@ const list = (name: string, first: number, count: number, length: number): Named
 /** Computes when it is told to: every output row is the id of its token. */
 class FakeGpu {
   readonly plan = made;
-  readonly budget = () => 2 ** 32;
+  readonly passRoom = () => passRoom(made, caps, 2 ** 32);
   /** The ids of the first tokens of the sequences of every pass. */
   readonly passes: number[][] = [];
   readonly #waiting: { settle: () => void; fail: (error: Error) => void }[] = [];
@@ -75,30 +76,26 @@ const settled = () => new Promise<void>(resolve => setTimeout(resolve));
 function start() {
   const gpu = new FakeGpu();
   let fault: Error | undefined;
-  const scheduler = createScheduler(
-    Promise.resolve(gpu),
-    () => caps,
-    () => {
-      if (fault) throw fault;
-    },
-  );
+  const scheduler = new Scheduler(Promise.resolve(gpu), () => {
+    if (fault) throw fault;
+  });
   const told: string[] = [];
   /** Starts a call; gives its names in the order in which they came back, and how it ended. */
   const call = (
     sequences: Iterable<Named>,
-    { signal, done }: { signal?: AbortSignal; done?: (ran: readonly Ran<Named>[]) => void } = {},
+    { signal, done }: { signal?: AbortSignal; done?: (results: readonly SequenceResult<Named>[]) => void } = {},
   ) => {
     const names: string[] = [];
     const state: { names: string[]; ended: unknown } = { names, ended: undefined };
-    const take = (ran: readonly Ran<Named>[]) => {
-      for (const { sequence, outputs } of ran) {
+    const take = (results: readonly SequenceResult<Named>[]) => {
+      for (const { sequence, outputs } of results) {
         const rows = outputOf(outputs, 'last_hidden_state');
         expect(rows.length).toBe(4 * sequence.ids.length);
         expect(rows.every(value => value === sequence.ids[0])).toBe(true);
         names.push(sequence.name);
         told.push(sequence.name);
       }
-      done?.(ran);
+      done?.(results);
     };
     scheduler.run(sequences, { signal, done: take }).then(
       () => {
@@ -400,11 +397,7 @@ describe('a device that fails', () => {
 
   test('an executable that never comes about rejects all', async () => {
     const failed = new Error('does not compile');
-    const scheduler = createScheduler(
-      Promise.reject(failed) as Promise<FakeGpu>,
-      () => caps,
-      () => undefined,
-    );
+    const scheduler = new Scheduler(Promise.reject(failed), () => undefined);
     const calls = [1, 2].map(id => scheduler.run([named('a', id, 4)], { done: () => undefined }));
     for (const call of calls) await expect(call).rejects.toBe(failed);
   });
@@ -433,16 +426,16 @@ describe('a device that fails', () => {
     expect(scheduler.calls).toBe(0);
   });
 
-  test('suffer() rejects who has outlived two devices, with the third', async () => {
+  test('countLoss() rejects a call that has survived two lost devices, with the third', async () => {
     const { scheduler, call, all } = start();
     const first = call(list('a', 1, 3, 64));
     const lost = [0, 1, 2].map(i => new Error(`lost ${i}`));
-    scheduler.suffer(lost[0]);
-    scheduler.suffer(lost[1]);
+    scheduler.countLoss(lost[0]);
+    scheduler.countLoss(lost[1]);
     const second = call(list('b', 1, 3, 64));
     await settled();
     expect([first.ended, scheduler.calls]).toEqual([undefined, 2]);
-    scheduler.suffer(lost[2]);
+    scheduler.countLoss(lost[2]);
     await all();
     expect([first.ended, second.ended]).toEqual([lost[2], 'done']);
   });
@@ -521,7 +514,8 @@ test('outputs that are not finite reject their own call, which says which; other
       return { submitted, outputs: spoilt };
     };
     const seen: string[] = [];
-    const done = (ran: readonly Ran<Named>[]) => void seen.push(...ran.map(({ sequence }) => sequence.name));
+    const done = (results: readonly SequenceResult<Named>[]) =>
+      void seen.push(...results.map(({ sequence }) => sequence.name));
     const bad = scheduler.run(list('bad', 1, 5, 8), { done: () => undefined });
     const good = scheduler.run(list('good', 10, 5, 8), { done });
     const wanted = { name: 'NotFiniteError', output: 'last_hidden_state', sequence: 2, actual: word };

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { ModelLocation } from '../src/checkpoint/source/location.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
-import { type ModelKind, openSentence } from '../src/engine/sentence-modules.ts';
+import { openSentence } from '../src/engine/sentence-files.ts';
+import type { ModelKind } from '../src/engine/sentence-modules.ts';
 import { SourceError, UnsupportedError } from '../src/errors.ts';
 import { environment, thrown } from './source-environment.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { CallableModel } from '../src/api/models.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import type { Engine } from '../src/engine/engine.ts';
-import { NO_SENTENCE } from '../src/engine/sentence-modules.ts';
+import { NO_SENTENCE } from '../src/engine/sentence-files.ts';
 import { CheckpointError, InputError } from '../src/errors.ts';
 import { readConfig } from '../src/model/config.ts';
 import { FeatureExtraction } from '../src/pipelines/feature-extraction.ts';

@@ -11,7 +11,7 @@ import { type Format, rowElements } from '../../shaders/matrix.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.ts';
-import { tilingLabel } from '../../shaders/tiling.ts';
+import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
 import type { Caps } from '../../src/plan/caps.ts';
@@ -323,7 +323,14 @@ for (const tiling of TILINGS) {
     check(`${name}, tiling ${tilingLabel(tiling)}`, async log => {
       const found: Float32Array[] = [];
       const noted = (y: Float32Array) => found.push(y);
-      await checkLinear(linear, format, { ...(await profileFor('gpu')), tiling }, log, { rows, noted });
+      const { caps } = (await testGpu()).gpu;
+      await checkLinear(
+        linear,
+        format,
+        { ...(await profileFor('gpu')), tiling: fitted(tiling, caps.maxInvocations) },
+        log,
+        { rows, noted },
+      );
       // Added in the same order, by a compiler that leaves the order alone: the same bits.
       const wanted = first.get(name) ?? found;
       first.set(name, wanted);

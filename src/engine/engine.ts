@@ -1,72 +1,76 @@
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { DeviceError } from '../errors.ts';
-import { disposed, type Executable, LostDeviceError } from '../gpu/index.ts';
+import { disposed, LostDeviceError } from '../gpu/index.ts';
 import { canonicalRequest, type EncoderConfig, type EncoderRequest, type HeadKind } from '../model/index.ts';
 import type { Sequence } from '../plan/index.ts';
+import type { Executable } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
-import { type CallOptions, createScheduler, MOST_LOSSES, type Scheduler } from './scheduler.ts';
+import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
 
 export interface EngineOptions extends LoadOptions {
   signal?: AbortSignal | undefined;
   /**
-   * The same files once more, for a device in place of a lost one: everything under way there rejects when `signal` aborts. Without
-   * it, and on a device of the caller's, a lost device is the end of the engine.
+   * Opens the same files again, to load the model onto another device after a loss. Everything under way there rejects when `signal`
+   * aborts. Without it, or on a device of the caller's, a lost device ends the engine.
    */
   reopen?: ((signal: AbortSignal) => ModelSource) | undefined;
 }
 
-/** Requests whose plans and buffers are kept: a page rarely makes more. */
-const KEPT_PLANS = 6;
+/** So many requests keep their plan and buffers while no call uses them. A page rarely makes more. */
+const MAX_IDLE_REQUESTS = 6;
 
-/** The calls that ask for the same. */
-interface Kept {
+/** A request and the scheduler of all calls that make it. */
+interface Shared {
   readonly request: EncoderRequest;
   readonly scheduler: Scheduler;
 }
 
 /**
- * A checkpoint on a device: text-free and task-free. It runs sequences; calls that ask for the same share passes (see Scheduler).
+ * A checkpoint on a device. It knows no text and no task: it runs sequences. Calls that make the same request share passes (see
+ * Scheduler).
  *
- * When a device of our own is lost, for whatever reason, the weights are loaded anew onto another. Calls wait for that and are begun
- * again where they were; a call that has outlived two devices rejects with the third. `events` says 'devicelost' and 'restored'.
+ * When a device that the backend owns is lost, for whatever reason, the weights are loaded again onto another. Calls wait for that
+ * and go on where they were; a call rejects when it loses its third device. `events` dispatches 'devicelost' and 'restored'.
  */
 export class Engine {
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
   readonly head: HeadKind | undefined;
-  /** The tensors that were asked for on the CPU, by their canonical names. */
+  /** The tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
   readonly events = new EventTarget();
 
   /** Aborts when the engine is disposed of. */
   readonly #life = new AbortController();
-  /** How to load it again; none where it cannot be. */
+  /** Loads the model again; undefined where a lost device is not replaced. */
   #reload: ((signal: AbortSignal) => Promise<DeviceModel>) | undefined;
-  /** None between the loss of a device and the next one. */
+  /** Undefined between the loss of a device and its replacement. */
   #model: DeviceModel | undefined;
   #restoring: Promise<DeviceModel> | undefined;
   #adapterName: string;
-  /** Devices lost since a pass has ended well. */
+  /** Devices lost since a pass last succeeded. */
   #losses = 0;
   /** Why no call can succeed any more. */
   #end: DeviceError | undefined;
-  /** One for each request; in the order of use. */
-  readonly #kept = new Map<string, Kept>();
+  /** By the JSON text of the request; the one used last comes last. */
+  readonly #requests = new Map<string, Shared>();
+  /** Calls that have not ended. */
   #running = 0;
 
   private constructor(model: DeviceModel, options: EngineOptions) {
-    const { config, hasPooler, host, gpu } = model.parts;
+    const { config, hasPooler, host, backend } = model.parts;
     this.config = config;
     this.hasPooler = hasPooler;
     this.host = host;
     this.head = options.head;
-    this.#adapterName = gpu.adapterName;
-    const { reopen, signal: _, progress: __, ...loading } = options;
-    if (reopen && gpu.owned) {
-      const again = { ...loading, config, host: undefined };
+    this.#adapterName = backend.adapterName;
+    const { reopen, signal: _, progress: __, ...lasting } = options;
+    if (reopen && backend.isOwned) {
+      // The engine keeps these: config.json is not read again, and tensors on the CPU stay as they are.
+      const again: LoadOptions = { ...lasting, config, host: undefined };
       this.#reload = signal => {
-        const more = [...this.#kept.values()].map(({ request }) => request);
+        const more = [...this.#requests.values()].map(({ request }) => request);
         return loadModel(reopen(signal), { ...again, more }, signal);
       };
     }
@@ -74,8 +78,8 @@ export class Engine {
   }
 
   /**
-   * Loads config.json and the weights of `source`; anew where our device is lost meanwhile, twice at most. Throws
-   * UnsupportedError, CheckpointError, SourceError or DeviceError, and at once the signal's reason; after a failure or an abort
+   * Loads config.json and the weights of `source`. Begins again, twice at most, where an owned device is lost meanwhile. Throws
+   * UnsupportedError, CheckpointError, SourceError or DeviceError, and at once the signal's reason. After a failure or an abort
    * nothing is left on the device.
    */
   static async load(source: ModelSource, options: EngineOptions): Promise<Engine> {
@@ -87,24 +91,24 @@ export class Engine {
         signal?.throwIfAborted();
         return new Engine(model, options);
       } catch (error) {
-        if (!(error instanceof LostDeviceError) || device || losses === MOST_LOSSES) throw error;
+        if (!(error instanceof LostDeviceError) || device || losses === MAX_LOSSES) throw error;
       }
     }
   }
 
-  /** Of the present device, or while there is none of the last. */
+  /** The adapter of the present device; while there is none, of the last one. */
   get adapterName(): string {
     return this.#adapterName;
   }
 
-  /** Bytes held on the GPU now. */
+  /** Bytes held on the device now. */
   async bytes(): Promise<{ weights: number; activations: number }> {
     return this.#model?.bytes() ?? { weights: 0, activations: 0 };
   }
 
   /**
-   * Runs sequences, taken from the iterable only as they are needed: see Scheduler. Rejects with the signal's reason, at once;
-   * with DeviceError; with whatever the iterable or `done` throws; with what failed when a lost device was to be replaced.
+   * Runs sequences, taken from the iterable only as they are needed: see Scheduler. Rejects with the signal's reason, at once; with
+   * DeviceError; with what the iterable or `done` throws; with the error of a load that was to replace a lost device.
    */
   async run<S extends Sequence>(
     sequences: Iterable<S>,
@@ -117,17 +121,17 @@ export class Engine {
     try {
       await this.#schedulerOf(canonicalRequest(request)).run(sequences, {
         signal,
-        done: ran => {
+        done: results => {
           this.#losses = 0;
-          done(ran);
+          done(results);
         },
       });
     } finally {
-      if (--this.#running === 0) this.#trim();
+      if (--this.#running === 0) this.#releaseOldest();
     }
   }
 
-  /** Gives back everything on the GPU; the device too, unless it was the caller's. What waits rejects with DeviceError. Idempotent. */
+  /** Gives back everything on the device, and an owned device too. What waits rejects with DeviceError. Idempotent. */
   dispose(): void {
     if (this.#life.signal.aborted) return;
     const reason = disposed();
@@ -135,62 +139,58 @@ export class Engine {
     this.#stop(reason);
     this.#model?.destroy(reason);
     this.#model = undefined;
-    // It holds the files.
+    // It holds the source of the files.
     this.#reload = undefined;
   }
 
   #check(): void {
     if (this.#life.signal.aborted) throw disposed();
-    const fault = this.#end ?? this.#model?.fault;
+    const fault = this.#end ?? this.#model?.backend.fault;
     if (fault) throw fault;
   }
 
   #stop(reason: DeviceError): void {
-    for (const { scheduler } of this.#kept.values()) scheduler.stop(reason);
-    this.#kept.clear();
+    for (const { scheduler } of this.#requests.values()) scheduler.stop(reason);
+    this.#requests.clear();
   }
 
   #adopt(model: DeviceModel): void {
     this.#model = model;
-    this.#adapterName = model.parts.gpu.adapterName;
-    model.whenLost(error => this.#onLost(model, error));
+    this.#adapterName = model.backend.adapterName;
+    // A refused operation is the backend's `fault`, which `#check` finds.
+    model.backend.listen({ lost: error => this.#onLost(model, error), refused: () => undefined });
   }
 
   #schedulerOf(request: EncoderRequest): Scheduler {
     const key = JSON.stringify(request);
-    let kept = this.#kept.get(key);
-    if (!kept) {
-      const scheduler = createScheduler(
-        this.#executable(key, request),
-        () => this.#model!.caps,
-        () => this.#check(),
-      );
-      kept = { request, scheduler };
-    }
-    // Set again where it is known: the map is in the order of use.
-    this.#kept.delete(key);
-    this.#kept.set(key, kept);
-    return kept.scheduler;
+    const shared = this.#requests.get(key) ?? {
+      request,
+      scheduler: new Scheduler(this.#executable(key, request), () => this.#check()),
+    };
+    // Deleted and set again, so that the map is in the order of use.
+    this.#requests.delete(key);
+    this.#requests.set(key, shared);
+    return shared.scheduler;
   }
 
-  /** The executable of a request on the device there is or will be. Where it fails, the next call that asks for it tries again. */
+  /** The executable of a request on the present or the next device. After a failure the next call with that request tries again. */
   #executable(key: string, request: EncoderRequest): Promise<Executable> {
     const present = this.#model ? Promise.resolve(this.#model) : this.#restore();
     const making = present.then(model => {
-      if (!this.#kept.has(key)) throw disposed();
+      if (!this.#requests.has(key)) throw disposed();
       return model.executable(request);
     });
     making.catch(() => {
-      if (this.#kept.get(key)?.scheduler.executable === making) this.#kept.delete(key);
+      if (this.#requests.get(key)?.scheduler.executable === making) this.#requests.delete(key);
     });
     return making;
   }
 
-  /** Forgets the plans that were used longest ago, while no call is in use of one; an aborted one's pass may still run. */
-  #trim(): void {
-    const old = [...this.#kept].slice(0, Math.max(0, this.#kept.size - KEPT_PLANS));
-    for (const [key, { request, scheduler }] of old) {
-      this.#kept.delete(key);
+  /** Releases the plans and buffers used longest ago. Called while no call runs; the pass of an aborted call may still be under way. */
+  #releaseOldest(): void {
+    const oldest = [...this.#requests].slice(0, Math.max(0, this.#requests.size - MAX_IDLE_REQUESTS));
+    for (const [key, { request, scheduler }] of oldest) {
+      this.#requests.delete(key);
       this.#model?.release(request, scheduler.idle());
     }
   }
@@ -199,44 +199,44 @@ export class Engine {
     model.destroy(error);
     this.#model = undefined;
     if (this.#reload) {
-      this.#suffer(error);
+      this.#countLoss(error);
       if (this.#mayRestore()) void this.#restore();
-      // Nobody waits: the next call tries again.
-      else this.#kept.clear();
+      // No call waits, so there is nothing to keep: the next call loads the model again.
+      else this.#requests.clear();
     } else {
       this.#end = error;
       this.#stop(error);
     }
-    this.#tell(error);
+    this.#dispatchLost(error);
   }
 
-  #suffer(error: LostDeviceError): void {
+  #countLoss(error: LostDeviceError): void {
     this.#losses++;
-    const enough = new DeviceError({
-      what: `the GPU device was lost ${MOST_LOSSES + 1} times during one call`,
+    const tooMany = new DeviceError({
+      what: `the GPU device was lost ${MAX_LOSSES + 1} times during one call`,
       actual: error.actual,
       next: 'Call again; if it happens again, give shorter texts, or fewer at a time.',
       cause: error,
     });
-    for (const { scheduler } of this.#kept.values()) scheduler.suffer(enough);
+    for (const { scheduler } of this.#requests.values()) scheduler.countLoss(tooMany);
   }
 
-  #tell({ info: { reason, message } }: LostDeviceError): void {
+  #dispatchLost({ info: { reason, message } }: LostDeviceError): void {
     this.events.dispatchEvent(new CustomEvent('devicelost', { detail: { reason, message } }));
   }
 
-  /** A call that waits is worth another device, and knows itself when it has had enough. Without one it is not tried for ever. */
+  /** Whether to load the model again now. A call that waits counts its losses itself; without one, repeated losses end the attempts. */
   #mayRestore(): boolean {
-    return this.#losses <= MOST_LOSSES || [...this.#kept.values()].some(({ scheduler }) => scheduler.calls > 0);
+    return this.#losses <= MAX_LOSSES || [...this.#requests.values()].some(({ scheduler }) => scheduler.calls > 0);
   }
 
-  /** Begins to load the model onto another device, unless that is under way; all calls go on there. */
+  /** Begins to load the model onto another device, unless that is under way. All calls go on there. */
   #restore(): Promise<DeviceModel> {
     if (this.#restoring) return this.#restoring;
     const restoring = Promise.resolve().then(() => this.#loadAgain());
     restoring.catch(() => undefined);
     this.#restoring = restoring;
-    for (const [key, { request, scheduler }] of this.#kept) scheduler.restart(this.#executable(key, request));
+    for (const [key, { request, scheduler }] of this.#requests) scheduler.restart(this.#executable(key, request));
     return restoring;
   }
 
@@ -253,9 +253,9 @@ export class Engine {
           break;
         } catch (error) {
           if (!(error instanceof LostDeviceError)) throw error;
-          this.#suffer(error);
+          this.#countLoss(error);
           const goesOn = this.#mayRestore();
-          this.#tell(error);
+          this.#dispatchLost(error);
           if (!goesOn) throw error;
         }
       }

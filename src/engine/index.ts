@@ -1,16 +1,11 @@
 /**
- * A checkpoint at work on a device: load, run, schedule, restore after a loss. `api` and `tasks` import it. It never knows a text,
- * a tokenizer or a task.
+ * A checkpoint on a device: loading it, running and scheduling its calls, and loading it again after a loss. `api`, `tasks` and the
+ * registry import it. It never knows a text, a tokenizer or a task; and WebGPU only in webgpu-backend.ts and support.ts.
  */
 
 export { Engine } from './engine.ts';
 export type { LoadOptions } from './load.ts';
-export {
-  type ModelKind,
-  NO_SENTENCE,
-  openSentence,
-  type SentenceFiles,
-  type SentenceModules,
-  type SentenceSettings,
-} from './sentence-modules.ts';
+export { NO_SENTENCE, openSentence, type SentenceFiles } from './sentence-files.ts';
+export type { ModelKind, SentenceModules } from './sentence-modules.ts';
+export type { SentenceSettings } from './sentence-settings.ts';
 export { isSupported, type Support } from './support.ts';

@@ -1,37 +1,33 @@
-import type { Executable } from '../gpu/index.ts';
-import {
-  type Caps,
-  checkFinite,
-  packBatch,
-  passRoom,
-  type Sequence,
-  type SequenceOutputs,
-  splitOutputs,
-} from '../plan/index.ts';
+import { checkFinite, packBatch, type Sequence, type SequenceOutputs, splitOutputs } from '../plan/index.ts';
+import type { Executable } from './backend.ts';
 
-export interface Ran<S extends Sequence> {
+/** A sequence and what the pass computed of it. */
+export interface SequenceResult<S extends Sequence> {
   readonly sequence: S;
   readonly outputs: SequenceOutputs;
 }
 
 export interface CallOptions<S extends Sequence> {
   signal?: AbortSignal | undefined;
-  /** Called after every pass that had sequences of the call, with those, in order. What it throws rejects the call. */
-  done(ran: readonly Ran<S>[]): void;
+  /** Called after every pass that had sequences of the call, with their results in order. What it throws rejects the call. */
+  done(results: readonly SequenceResult<S>[]): void;
 }
 
-/** How many lost devices a call outlives: it is begun again so often, and rejects with the next. */
-export const MOST_LOSSES = 2;
+/** A call survives so many lost devices: each time it goes on with another. The next loss rejects it. */
+export const MAX_LOSSES = 2;
+
+/** What the scheduler needs of an executable. */
+export type PassRunner = Pick<Executable, 'plan' | 'passRoom' | 'run'>;
 
 interface Call extends CallOptions<Sequence> {
   readonly source: Iterator<Sequence>;
-  /** Taken out of the source and in no pass: first the one whose turn it is. None where the source is at its end. */
+  /** Sequences taken out of the source that are in no pass; the first is the next to be packed. Empty at the end of the source. */
   readonly queue: Sequence[];
   /** Sequences in passes under way, in order. */
   readonly sent: Sequence[];
-  /** Sequences whose outputs have come. */
+  /** How many sequences have their outputs. */
   delivered: number;
-  /** Devices that were lost while it waited. */
+  /** How many devices were lost during the call. */
   losses: number;
   resolve(): void;
   reject(error: unknown): void;
@@ -43,57 +39,107 @@ interface Placed {
   readonly sequence: Sequence;
 }
 
-/** All calls of one executable: see createScheduler. */
-export interface Scheduler<Runner extends Pick<Executable, 'plan' | 'run' | 'budget'> = Executable> {
-  /** The one that passes run on: another after `restart`. */
-  readonly executable: Promise<Runner>;
-  /** How many calls have not ended. */
-  readonly calls: number;
-  /**
-   * Runs sequences, which are taken one by one as passes have room for them. Rejects at once with the signal's reason; with
-   * whatever the iterable or `done` throws; with what a pass failed of.
-   */
-  run<S extends Sequence>(sequences: Iterable<S>, options: CallOptions<S>): Promise<void>;
-  /** The device was lost, with `error`: a call that has outlived MOST_LOSSES before rejects with it, others go on waiting. */
-  suffer(error: unknown): void;
-  /**
-   * Goes on with another executable. The passes under way are forgotten, and their sequences come first in the next ones: what
-   * `done` has been told is not told again.
-   */
-  restart(executable: Promise<Runner>): void;
-  /** Rejects every call. */
-  stop(error: unknown): void;
-  /** Settles when no pass is under way any more. */
-  idle(): Promise<void>;
-}
-
 /**
- * The calls that wait share the next pass: one sequence of each in turn, in the order of their arrival, until the pass is full,
- * so that a long list holds nobody up for more than the passes under way. At most two are: while the GPU computes one, the next
- * is tokenised and packed.
+ * Runs all calls of one executable. The calls that wait share the next pass: it takes one sequence of each in turn, in the order of
+ * their arrival, until it is full. So a long list delays another call by no more than the passes under way, which are two at most:
+ * while the device computes one, the next is tokenised and packed.
  *
- * A call fails alone if its source or its `done` throws, its signal aborts, or its outputs are not finite; a pass that fails takes the calls that are in it.
- * `check` throws where the device is out of use or the model disposed: what fails then fails of that. A device that is lost and
- * made again fails nothing: see `restart`. `caps` are those of the device of the present executable.
+ * A call fails alone if its source or its `done` throws, its signal aborts, or its outputs are not finite. A pass that fails rejects
+ * every call with a sequence in it. A lost device that is replaced rejects nothing: see `restart`.
  */
-export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run' | 'budget'>>(
-  first: Promise<Runner>,
-  caps: () => Caps,
-  check: () => void,
-): Scheduler<Runner> {
-  /** Those that have not ended. */
-  const calls = new Set<Call>();
-  /** Those of them that have a sequence waiting; whose turn is next comes first. */
-  const waiting = new Set<Call>();
-  /** The last two passes; a pass that has settled may be among them. None of these rejects. */
-  const underWay: Promise<void>[] = [];
-  let isPacking = false;
-  let executable = first;
-  /** Counts the executables. Whatever began with an earlier one has no say any more. */
-  let epoch = 0;
+export class Scheduler {
+  /** The calls that have not ended. */
+  readonly #calls = new Set<Call>();
+  /** Those of them with a sequence to be packed, in the order of their turns. */
+  readonly #waiting = new Set<Call>();
+  /** The last two passes, whether settled or not. None of these promises rejects. */
+  readonly #underWay: Promise<void>[] = [];
+  readonly #check: () => void;
+  #isPacking = false;
+  #executable: Promise<PassRunner>;
+  /** Counts the executables. What began with an earlier one is dropped when it ends. */
+  #epoch = 0;
 
-  /** Sees to the next sequence of a call, which it takes out of its source where none is left of a lost pass. */
-  function advance(call: Call): void {
+  /** @param check Throws where the device is out of use or the model disposed: then every failure is reported as that. */
+  constructor(executable: Promise<PassRunner>, check: () => void) {
+    this.#executable = executable;
+    this.#check = check;
+  }
+
+  /** The executable that passes run on: the last one given to `restart`. */
+  get executable(): Promise<PassRunner> {
+    return this.#executable;
+  }
+
+  /** How many calls have not ended. */
+  get calls(): number {
+    return this.#calls.size;
+  }
+
+  /**
+   * Runs sequences. They are taken from the iterable one by one, as passes have room for them. Rejects at once with the signal's
+   * reason; with what the iterable or `done` throws; with the error of a pass.
+   */
+  run<S extends Sequence>(sequences: Iterable<S>, { signal, done }: CallOptions<S>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        this.#calls.delete(call);
+        this.#waiting.delete(call);
+        signal?.removeEventListener('abort', abort);
+        settle();
+      };
+      const call: Call = {
+        source: sequences[Symbol.iterator](),
+        done: done as CallOptions<Sequence>['done'],
+        queue: [],
+        sent: [],
+        delivered: 0,
+        losses: 0,
+        resolve: () => end(resolve),
+        reject: error => end(() => reject(error)),
+      };
+      const abort = () => call.reject(signal!.reason);
+      signal?.addEventListener('abort', abort);
+      this.#calls.add(call);
+      this.#advance(call);
+      if (!this.#isPacking) void this.#pack();
+    });
+  }
+
+  /** Counts a lost device for every call, and rejects with `error` those that have survived MAX_LOSSES before. */
+  countLoss(error: unknown): void {
+    for (const call of this.#calls) if (++call.losses > MAX_LOSSES) call.reject(error);
+  }
+
+  /**
+   * Goes on with another executable. The passes under way are dropped, and their sequences come first in the next passes. Results
+   * that `done` has had do not come again.
+   */
+  restart(executable: Promise<PassRunner>): void {
+    this.#epoch++;
+    this.#executable = executable;
+    this.#isPacking = false;
+    this.#underWay.length = 0;
+    this.#waiting.clear();
+    for (const call of this.#calls) {
+      call.queue.unshift(...call.sent.splice(0));
+      if (call.queue.length > 0) this.#waiting.add(call);
+    }
+    if (this.#waiting.size > 0) void this.#pack();
+  }
+
+  /** Rejects every call. */
+  stop(error: unknown): void {
+    for (const call of this.#calls) call.reject(error);
+  }
+
+  /** Resolves when no pass is under way any more. */
+  async idle(): Promise<void> {
+    await this.#underWay.at(-1);
+  }
+
+  /** Makes the call's next sequence wait for its turn; ends the call where it has no more. A lost pass's sequences come first. */
+  #advance(call: Call): void {
     try {
       if (call.queue.length === 0) {
         const { done, value } = call.source.next();
@@ -102,150 +148,94 @@ export function createScheduler<Runner extends Pick<Executable, 'plan' | 'run' |
     } catch (error) {
       call.reject(error);
     }
-    if (!calls.has(call)) return;
-    if (call.queue.length > 0) waiting.add(call);
+    if (!this.#calls.has(call)) return;
+    if (call.queue.length > 0) this.#waiting.add(call);
     else if (call.sent.length === 0) call.resolve();
   }
 
-  async function pack(): Promise<void> {
-    const own = epoch;
-    isPacking = true;
+  /** Packs and submits passes until no call waits. */
+  async #pack(): Promise<void> {
+    const epoch = this.#epoch;
+    this.#isPacking = true;
     try {
-      // Also where it is there already: meanwhile the other calls of the same tick arrive.
-      const runner = await executable;
+      // Awaited even where it is there: meanwhile the other calls of the same tick arrive.
+      const runner = await this.#executable;
       const { plan } = runner;
-      while (own === epoch && waiting.size > 0) {
-        check();
-        const pass = fill(passRoom(plan, caps(), runner.budget()));
+      while (epoch === this.#epoch && this.#waiting.size > 0) {
+        this.#check();
+        const pass = this.#fill(runner.passRoom());
         if (pass.length === 0) continue;
         const sequences = pass.map(({ sequence }) => sequence);
         const { submitted, outputs } = runner.run(packBatch(sequences, plan.queryTile));
-        const split = outputs.then(all => splitOutputs(plan, sequences, all));
-        underWay.push(finish(pass, split, underWay.at(-1)));
-        // What it fails of, `outputs` fails of too.
+        const results = outputs.then(all => splitOutputs(plan, sequences, all));
+        this.#underWay.push(this.#finish(pass, results, this.#underWay.at(-1)));
+        // Where it rejects, so does `outputs`, with the same error.
         await submitted.catch(() => undefined);
-        if (own === epoch && underWay.length > 1) await underWay.shift();
+        if (epoch === this.#epoch && this.#underWay.length > 1) await this.#underWay.shift();
       }
     } catch (error) {
-      if (own === epoch) fail(calls, error);
+      if (epoch === this.#epoch) this.#fail(this.#calls, error);
     } finally {
-      if (own === epoch) isPacking = false;
+      if (epoch === this.#epoch) this.#isPacking = false;
     }
   }
 
-  /** One sequence of each call in turn, as long as there is room. */
-  function fill(hasRoom: (sequence: Sequence) => boolean): Placed[] {
+  /** Takes one sequence of each call in turn, as long as there is room. */
+  #fill(hasRoom: (sequence: Sequence) => boolean): Placed[] {
     const pass: Placed[] = [];
-    // A Set goes on to what is added while it is walked: a call that has more comes round again.
-    for (const call of waiting) {
+    // A Set goes on to what is added while it is walked, so a call with more sequences comes round again.
+    for (const call of this.#waiting) {
       const sequence = call.queue[0]!;
       if (!hasRoom(sequence)) break;
       pass.push({ call, sequence });
       call.sent.push(call.queue.shift()!);
-      waiting.delete(call);
-      advance(call);
+      this.#waiting.delete(call);
+      this.#advance(call);
     }
-    return pass.filter(({ call }) => calls.has(call));
+    return pass.filter(({ call }) => this.#calls.has(call));
   }
 
-  async function finish(
+  /** Waits for a pass, and for the one before it, then hands the results to the calls. Never rejects. */
+  async #finish(
     pass: readonly Placed[],
-    split: Promise<SequenceOutputs[]>,
-    before: Promise<void> | undefined,
+    computing: Promise<SequenceOutputs[]>,
+    previous: Promise<void> | undefined,
   ): Promise<void> {
-    const own = epoch;
-    const ran = new Map<Call, Ran<Sequence>[]>(pass.map(({ call }) => [call, []]));
+    const epoch = this.#epoch;
+    const resultsOf = new Map<Call, SequenceResult<Sequence>[]>(pass.map(({ call }) => [call, []]));
     try {
-      const all = await split;
-      await before;
-      if (own !== epoch) return;
-      check();
-      pass.forEach(({ call, sequence }, i) => {
-        ran.get(call)!.push({ sequence, outputs: all[i]! });
-      });
-      for (const [call, part] of ran) deliver(call, part);
+      const outputs = await computing;
+      await previous;
+      if (epoch !== this.#epoch) return;
+      this.#check();
+      for (const [i, { call, sequence }] of pass.entries()) {
+        resultsOf.get(call)!.push({ sequence, outputs: outputs[i]! });
+      }
+      for (const [call, results] of resultsOf) this.#deliver(call, results);
     } catch (error) {
-      if (own === epoch) fail(ran.keys(), error);
+      if (epoch === this.#epoch) this.#fail(resultsOf.keys(), error);
     }
   }
 
-  function fail(those: Iterable<Call>, error: unknown): void {
+  #deliver(call: Call, results: readonly SequenceResult<Sequence>[]): void {
+    if (!this.#calls.has(call)) return;
+    call.sent.splice(0, results.length);
     try {
-      // Of a model that is gone a pass just says that its buffers are.
-      check();
-      for (const call of those) call.reject(error);
-    } catch (fault) {
-      stop(fault);
-    }
-  }
-
-  function stop(error: unknown): void {
-    for (const call of calls) call.reject(error);
-  }
-
-  function deliver(call: Call, ran: readonly Ran<Sequence>[]): void {
-    if (!calls.has(call)) return;
-    call.sent.splice(0, ran.length);
-    try {
-      for (const { outputs } of ran) checkFinite(outputs, call.delivered++);
-      call.done(ran);
+      for (const { outputs } of results) checkFinite(outputs, call.delivered++);
+      call.done(results);
     } catch (error) {
       call.reject(error);
     }
     if (call.queue.length === 0 && call.sent.length === 0) call.resolve();
   }
 
-  function suffer(error: unknown): void {
-    for (const call of calls) if (++call.losses > MOST_LOSSES) call.reject(error);
-  }
-
-  function restart(next: Promise<Runner>): void {
-    epoch++;
-    executable = next;
-    isPacking = false;
-    underWay.length = 0;
-    waiting.clear();
-    for (const call of calls) {
-      call.queue.unshift(...call.sent.splice(0));
-      if (call.queue.length > 0) waiting.add(call);
+  /** Rejects calls with the error of a pass; where the device or the model is gone, rejects all, with the reason for that. */
+  #fail(calls: Iterable<Call>, error: unknown): void {
+    try {
+      this.#check();
+      for (const call of calls) call.reject(error);
+    } catch (fault) {
+      this.stop(fault);
     }
-    if (waiting.size > 0) void pack();
   }
-
-  return {
-    get executable() {
-      return executable;
-    },
-    get calls() {
-      return calls.size;
-    },
-    suffer,
-    restart,
-    run: <S extends Sequence>(sequences: Iterable<S>, { signal, done }: CallOptions<S>): Promise<void> =>
-      new Promise((resolve, reject) => {
-        const call: Call = {
-          source: sequences[Symbol.iterator](),
-          done: done as CallOptions<Sequence>['done'],
-          queue: [],
-          sent: [],
-          delivered: 0,
-          losses: 0,
-          resolve: () => end(resolve),
-          reject: error => end(() => reject(error)),
-        };
-        const abort = () => call.reject(signal!.reason);
-        const end = (settle: () => void) => {
-          calls.delete(call);
-          waiting.delete(call);
-          signal?.removeEventListener('abort', abort);
-          settle();
-        };
-        signal?.addEventListener('abort', abort);
-        calls.add(call);
-        advance(call);
-        if (!isPacking) void pack();
-      }),
-    stop,
-    idle: async () => underWay.at(-1),
-  };
 }

@@ -6,23 +6,23 @@ export interface Support {
   readonly ok: boolean;
   /** The graphics adapter that would be used, as `model.adapter` names it; undefined where there is none. */
   readonly adapter: string | undefined;
-  /** Whether that adapter computes on the CPU (SwiftShader, llvmpipe, WARP): models run, and slowly. */
+  /** Whether that adapter computes on the CPU (SwiftShader, llvmpipe, WARP): models run there, but slowly. */
   readonly software: boolean;
-  /** Why they do not run, as a sentence. Undefined where they do. */
+  /** Why models do not run, as a sentence. Undefined where they do. */
   readonly reason: string | undefined;
-  /** What can be done about it, as a sentence. Undefined where they run. */
+  /** What the reader can do about it, as a sentence. Undefined where models run. */
   readonly next: string | undefined;
 }
 
-/** What every kernel counts on: those of larger workgroups are made smaller down to this. */
-const LIMITS = {
+/** The limits that every kernel needs. A kernel that would use larger workgroups uses smaller ones where a limit is no higher. */
+const MINIMUM_LIMITS = {
   maxStorageBuffersPerShaderStage: 8,
   maxComputeInvocationsPerWorkgroup: 128,
   maxComputeWorkgroupSizeX: 128,
   maxComputeWorkgroupStorageSize: 16_384,
 } as const;
 
-/** What the library calls beside WebGPU, of that which an old browser may lack. */
+/** Functions and classes that the library calls beside WebGPU, and that an old browser may lack. */
 const FUNCTIONS: Readonly<Record<string, () => unknown>> = {
   ReadableStream: () => globalThis.ReadableStream,
   structuredClone: () => globalThis.structuredClone,
@@ -35,37 +35,38 @@ const BROWSERS = 'Update the browser, or use Chrome, Edge, Firefox or Safari in 
 
 /**
  * Asks for an adapter and a device as a load does, and gives the device back at once. Never throws, loads nothing, and keeps
- * nothing. What a model needs beyond this, as memory for its weights, only loading it can tell.
+ * nothing. Whether a model's weights fit into the memory is known only when it is loaded.
  */
 export async function isSupported(): Promise<Support> {
   let adapter: string | undefined;
   let software = false;
-  const not = (reason: string, next: string): Support => ({ ok: false, adapter, software, reason, next });
+  const unsupported = (reason: string, next: string): Support => ({ ok: false, adapter, software, reason, next });
   try {
     const missing = Object.keys(FUNCTIONS).filter(name => !FUNCTIONS[name]!());
-    if (missing.length > 0) return not(`This environment has no ${missing.join(', ')}.`, BROWSERS);
+    if (missing.length > 0) return unsupported(`This environment has no ${missing.join(', ')}.`, BROWSERS);
     const gpu = globalOf('navigator')?.gpu;
     if (!gpu && globalThis.isSecureContext === false) {
-      return not(
+      return unsupported(
         'WebGPU is there for secure pages only, and this page is not one.',
         'Serve it over https://, or from localhost while developing.',
       );
     }
-    if (!gpu) return not('This environment has no WebGPU (navigator.gpu is missing).', BROWSERS);
-    const found = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (!found) {
-      return not(
+    if (!gpu) return unsupported('This environment has no WebGPU (navigator.gpu is missing).', BROWSERS);
+    const gpuAdapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (!gpuAdapter) {
+      return unsupported(
         'WebGPU found no usable graphics adapter.',
         'Switch on hardware acceleration in the settings of the browser, or update the graphics driver; https://webgpureport.org shows what the browser sees.',
       );
     }
-    adapter = adapterNameOf(found.info);
-    software = isSoftware(kindOf(adapter, found.info?.isFallbackAdapter));
-    const short = Object.entries(LIMITS).find(([name, least]) => !(found.limits[name as keyof typeof LIMITS] >= least));
-    if (short) {
-      const [name, least] = short;
-      return not(
-        `The graphics adapter allows too little: ${name} is ${found.limits[name as keyof typeof LIMITS]}, and ${least} is needed.`,
+    adapter = adapterNameOf(gpuAdapter.info);
+    software = isSoftware(kindOf(adapter, gpuAdapter.info?.isFallbackAdapter));
+    for (const [name, minimum] of Object.entries(MINIMUM_LIMITS)) {
+      const limit = gpuAdapter.limits[name as keyof typeof MINIMUM_LIMITS];
+      // A limit that the browser does not know is undefined, and as little use as one that is too small.
+      if (limit >= minimum) continue;
+      return unsupported(
+        `The graphics adapter allows too little: ${name} is ${limit}, and ${minimum} is needed.`,
         'Use another graphics adapter or another browser.',
       );
     }
@@ -73,9 +74,9 @@ export async function isSupported(): Promise<Support> {
     (await openGpu()).device.destroy();
     return { ok: true, adapter, software, reason: undefined, next: undefined };
   } catch (error) {
-    const told = error instanceof Error ? error.message : String(error);
-    return not(
-      `The graphics adapter gave no device (${told.replace(/\.$/, '')}).`,
+    const message = error instanceof Error ? error.message : String(error);
+    return unsupported(
+      `The graphics adapter gave no device (${message.replace(/\.$/, '')}).`,
       'Close other pages that use the GPU, or start the browser anew.',
     );
   }

@@ -8,7 +8,8 @@ import {
 } from '../checkpoint/file/index.ts';
 import type { ProgressCallback } from '../checkpoint/source/index.ts';
 import { CheckpointError } from '../errors.ts';
-import type { Flaw, WeightStore } from '../gpu/index.ts';
+import type { Flaw } from '../gpu/index.ts';
+import type { WeightStore } from './backend.ts';
 
 /** A checkpoint file (or its shards), and which tensors of the model are in it. */
 export interface CheckpointPart {
@@ -19,31 +20,41 @@ export interface CheckpointPart {
   readonly owns: (canonical: string) => boolean;
 }
 
-/** A part whose tensors have been matched: for every tensor of the file the canonical names it serves. */
-export interface MatchedPart extends CheckpointPart {
-  readonly names: ReadonlyMap<string, ReadonlySet<string>>;
+/** A part whose tensors have been found in its files: from here on a tensor goes by its name in the file. */
+export interface MatchedPart {
+  readonly checkpoint: Checkpoint;
+  /** For every tensor that weights are made of, the canonical names it serves. */
+  readonly weights: ReadonlyMap<string, ReadonlySet<string>>;
+  /** The same for tensors that the CPU keeps. */
+  readonly host: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** Matches all tensors of a model by name and shape, before any byte of them is read. Throws CheckpointError. */
-export const matchParts = (parts: readonly CheckpointPart[], wanted: readonly WantedTensor[]): MatchedPart[] =>
-  parts.map(part => ({
-    ...part,
-    names: matchTensors(
-      wanted.filter(({ tensor }) => part.owns(tensor)),
-      part.find,
-    ),
-  }));
+/**
+ * Finds the tensors of a model in the files, by name and shape, before any byte of them is read. Throws CheckpointError where one
+ * is missing or of another shape. The CPU reads the same dtypes as the GPU.
+ */
+export const matchParts = (
+  parts: readonly CheckpointPart[],
+  wanted: { readonly weights: readonly WantedTensor[]; readonly host: readonly WantedTensor[] },
+): MatchedPart[] =>
+  parts.map(({ checkpoint, find, owns }) => {
+    const match = (tensors: readonly WantedTensor[]) =>
+      matchTensors(
+        tensors.filter(({ tensor }) => owns(tensor)),
+        find,
+      );
+    return { checkpoint, host: match(wanted.host), weights: match(wanted.weights) };
+  });
 
 export interface UploadOptions {
-  name: string;
-  /** Canonical names of tensors that the CPU needs too, where they are there. */
-  host: readonly string[];
-  progress: ProgressCallback | undefined;
-  /** Throws where the load shall stop. */
-  check: () => void;
+  /** The name of the model, for progress. */
+  readonly name: string;
+  readonly progress: ProgressCallback | undefined;
+  /** Aborts when the load has failed: then no more is written or reported. */
+  readonly signal: AbortSignal;
 }
 
-/** The error for a tensor of the file with a number, the first of it, that cannot be computed with. */
+/** The error for a tensor with a number that cannot be computed with; `others` is the count of further tensors with such numbers. */
 function flawed({ name, file }: TensorInfo, { kind, index }: Omit<Flaw, 'tensor'>, others = 0): CheckpointError {
   const more = others > 0 ? `, and in ${others} more ${others > 1 ? 'tensors' : 'tensor'}` : '';
   const at = `at [${index.join(', ')}]${more}`;
@@ -67,62 +78,69 @@ function flawed({ name, file }: TensorInfo, { kind, index }: Omit<Flaw, 'tensor'
   });
 }
 
-/** The flaw of numbers that the CPU needs. A score of minus infinity forbids a transition, which the CPU computes with. */
-function flawOf(values: Float32Array, columns: number): Omit<Flaw, 'tensor'> | undefined {
-  const at = values.findIndex(value => Number.isNaN(value) || value === Number.POSITIVE_INFINITY);
-  if (at < 0) return undefined;
-  return { kind: Number.isNaN(values[at]) ? 'NaN' : 'Infinity', index: [Math.floor(at / columns), at % columns] };
-}
-
 /**
- * Streams the parts to the GPU, every piece as it arrives. Gives the tensors that were asked for on the CPU. Throws CheckpointError
- * where a tensor has numbers that are not finite, or that its format cannot hold; DeviceError where the device refuses a piece.
+ * Streams the parts to the GPU, every piece as it arrives. Gives the tensors that the CPU keeps, by canonical name. Throws
+ * CheckpointError where a tensor has numbers that are not finite, or that its format cannot hold; DeviceError where the device
+ * refuses a piece.
  */
 export async function upload(
   parts: readonly MatchedPart[],
-  store: WeightStore,
-  { name, host, progress, check }: UploadOptions,
+  store: Pick<WeightStore, 'write' | 'finish'>,
+  { name, progress, signal }: UploadOptions,
 ): Promise<Map<string, Float32Array>> {
-  let total = 0;
-  for (const { checkpoint, names } of parts) {
-    for (const tensor of names.keys()) total += checkpoint.tensors.get(tensor)!.byteLength;
-  }
-  const floats = new Map<string, Float32Array>();
+  const total = parts.reduce((sum, part) => sum + weightBytesIn(part), 0);
+  const hostTensors = new Map<string, Float32Array>();
   let loaded = 0;
-  let percent = -1;
-  for (const { checkpoint, find, owns, names } of parts) {
-    const kept = new Map<string, { canonical: string; bytes: Uint8Array<ArrayBuffer> }>();
-    for (const canonical of host) {
-      const info = owns(canonical) ? find(canonical) : undefined;
-      if (info) kept.set(info.name, { canonical, bytes: new Uint8Array(info.byteLength) });
-    }
+  let reportedPercent = -1;
+  for (const { checkpoint, weights, host } of parts) {
+    const hostBytes = new Map(
+      [...host.keys()].map(tensor => [tensor, new Uint8Array(checkpoint.tensors.get(tensor)!.byteLength)]),
+    );
     for await (const { tensor, begin, bytes } of checkpoint.chunks()) {
-      check();
-      kept.get(tensor.name)?.bytes.set(bytes, begin);
-      const served = names.get(tensor.name);
+      signal.throwIfAborted();
+      hostBytes.get(tensor.name)?.set(bytes, begin);
+      const served = weights.get(tensor.name);
       if (!served) continue;
       const stored = tensor.dtype as TensorDtype;
       for (const canonical of served) {
         await store.write({ tensor: canonical, stored, begin, bytes: bytes as Uint8Array<ArrayBuffer> });
       }
       loaded += bytes.length;
-      const now = Math.floor((100 * loaded) / total);
-      if (now === percent) continue;
-      percent = now;
+      const percent = Math.floor((100 * loaded) / total);
+      if (percent === reportedPercent) continue;
+      reportedPercent = percent;
       progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
     }
-    for (const [tensor, { canonical, bytes }] of kept) {
-      const info = checkpoint.tensors.get(tensor)!;
-      const values = toFloats(bytes.buffer, info.dtype as TensorDtype);
-      const flaw = flawOf(values, info.shape.at(-1)!);
-      if (flaw) throw flawed(info, flaw);
-      floats.set(canonical, values);
+    for (const [tensor, bytes] of hostBytes) {
+      const values = readHostTensor(checkpoint.tensors.get(tensor)!, bytes);
+      for (const canonical of host.get(tensor)!) hostTensors.set(canonical, values);
     }
   }
-  const [first, ...others] = await store.finish();
-  if (first) {
-    const { find } = parts.find(({ owns }) => owns(first.tensor))!;
-    throw flawed(find(first.tensor)!, first, others.length);
+  const [flaw, ...others] = await store.finish();
+  if (flaw) throw flawed(tensorOf(parts, flaw.tensor), flaw, others.length);
+  return hostTensors;
+}
+
+/** Bytes of the tensors that weights are made of. */
+const weightBytesIn = ({ checkpoint, weights }: MatchedPart): number =>
+  [...weights.keys()].reduce((sum, tensor) => sum + checkpoint.tensors.get(tensor)!.byteLength, 0);
+
+/** The numbers of a tensor that the CPU needs. Minus infinity is a score that forbids a transition: the CPU computes with it. */
+function readHostTensor(info: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Float32Array {
+  const values = toFloats(bytes.buffer, info.dtype as TensorDtype);
+  const at = values.findIndex(value => Number.isNaN(value) || value === Number.POSITIVE_INFINITY);
+  if (at >= 0) {
+    const columns = info.shape.at(-1)!;
+    const index = [Math.floor(at / columns), at % columns];
+    throw flawed(info, { kind: Number.isNaN(values[at]) ? 'NaN' : 'Infinity', index });
   }
-  return floats;
+  return values;
+}
+
+/** The tensor of the files that a weight's tensor was matched to. */
+function tensorOf(parts: readonly MatchedPart[], canonical: string): TensorInfo {
+  for (const { checkpoint, weights } of parts) {
+    for (const [tensor, served] of weights) if (served.has(canonical)) return checkpoint.tensors.get(tensor)!;
+  }
+  throw new Error(`no file has ${canonical}`);
 }

@@ -6,8 +6,8 @@
 export { createBuffer } from './buffers.ts';
 export { adapterNameOf, type Gpu, isSoftware, kindOf, openGpu } from './device.ts';
 export { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
-export { createExecutable, type Executable } from './executable.ts';
+export { createExecutable, type Executable, type Outputs } from './executable.ts';
 export { explained, LostDeviceError, onLoss } from './loss.ts';
 export { paceOf } from './pace.ts';
 export { type CompiledKernel, PipelineCache } from './pipelines.ts';
-export { createWeightStore, type Flaw, loadKernel, type WeightStore } from './weights.ts';
+export { createWeightStore, type Flaw, loadKernel, type Piece, type WeightStore } from './weights.ts';

@@ -11,46 +11,46 @@ export interface DenseLayer {
   readonly activation: Activation | undefined;
 }
 
-/** What a pass shall give back. A plan is made once for every distinct request. */
+/** The outputs that a pass gives back. A plan is made once for each distinct request. */
 export interface EncoderRequest {
-  /** [T, C] as `last_hidden_state`. */
+  /** `last_hidden_state` [T, C] */
   readonly lastHiddenState?: boolean;
-  /** [B, C] as `pooler_output`: tanh of a linear on the first token. */
+  /** `pooler_output` [B, C]: tanh of a linear on the first token. */
   readonly pooler?: boolean;
-  /** [B, C] as `embedding`, of several poolings [B, poolings C], or [B, outputs of the last dense layer]. */
+  /** `embedding`: [B, C]; with several poolings [B, poolings C]; with dense layers [B, outputs of the last one]. */
   readonly pool?: {
     readonly pooling: Pooling | readonly Pooling[];
     readonly normalize: boolean;
     readonly dense?: readonly DenseLayer[];
   };
-  /** [T, C] as `hidden_states` of layer 0 (the embeddings) to `layers`: those that are listed. */
+  /** The layers that give `hidden_states` [T, C]: 0 (the embeddings) to the number of layers. */
   readonly hiddenStates?: readonly number[];
-  /** [H, L, L] of every sequence as `attentions` of layer 0 to `layers - 1`: those that are listed. */
+  /** The layers that give `attentions` ([H, L, L] of every sequence): 0 to the number of layers - 1. */
   readonly attentions?: readonly number[];
-  /** What stands on top: see heads.ts for its outputs. */
+  /** The head on top of the encoder: see `addHead` for its outputs. */
   readonly head?: HeadRequest;
 }
 
 /**
- * A request in the form that equal ones share: poolings as a list, layers in order and each once, and a top-k of a power of two, of which the caller
- * takes the first. So that a person's many wishes make few plans and pipelines.
+ * The form that equivalent requests share, so that few plans and pipelines are made: poolings as a list, each layer once and in order,
+ * the k of top-k rounded up to a power of two (the caller takes the first of the results).
  */
 export function canonicalRequest(request: EncoderRequest): EncoderRequest {
   const { hiddenStates, attentions, head, pool } = request;
-  const ordered = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
+  const sorted = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
   return {
     ...request,
     ...(pool && { pool: { pooling: [pool.pooling].flat(), normalize: pool.normalize, dense: pool.dense ?? [] } }),
-    ...(hiddenStates && { hiddenStates: ordered(hiddenStates) }),
-    ...(attentions && { attentions: ordered(attentions) }),
+    ...(hiddenStates && { hiddenStates: sorted(hiddenStates) }),
+    ...(attentions && { attentions: sorted(attentions) }),
     ...(head?.topK && { head: { ...head, topK: 2 ** Math.ceil(Math.log2(head.topK)) } }),
   };
 }
 
-/** The tensors that only the pooler needs: a checkpoint may lack them. */
+/** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
 
-/** All that a checkpoint can be asked for: what its weights are needed for, whatever is asked for first. */
+/** The request for every output that a checkpoint can give. Its plan has all the weights that any later request needs. */
 export const everything = (
   hasPooler: boolean,
   head: HeadRequest['kind'] | undefined,
@@ -63,8 +63,8 @@ export const everything = (
 });
 
 /**
- * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in what EncoderConfig says,
- * as transformers' modeling_*.py compute it. Weights go by the names that they have in a BertModel checkpoint.
+ * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in fields of EncoderConfig, as
+ * transformers' modeling_*.py compute it. Weights have the names of a BertModel checkpoint.
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
   const { hiddenSize, heads, headSize, intermediateSize, activation, normEps } = config;
@@ -73,12 +73,12 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
     if (request.hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
   };
 
-  const { typeVocabSize: types, taskVocabSize: tasks, relativeBuckets } = config;
+  const { relativeBuckets } = config;
   let x = b.embed({
     words: { table: 'embeddings.word_embeddings', rows: config.vocabSize },
     positions: { table: 'embeddings.position_embeddings', rows: config.maxPositions + config.positionOffset },
-    types: { table: 'embeddings.token_type_embeddings', rows: types },
-    tasks: { table: 'embeddings.task_type_embeddings', rows: tasks },
+    types: { table: 'embeddings.token_type_embeddings', rows: config.typeVocabSize },
+    tasks: { table: 'embeddings.task_type_embeddings', rows: config.taskVocabSize },
     norm: { from: 'embeddings.LayerNorm', eps: normEps },
     columns: config.embeddingSize,
   }); // [T, E]
@@ -121,17 +121,18 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) {
     let row = b.pool(x, { ...request.pool, name: 'embedding' }); // [B, C]
-    for (const [i, { outputs, bias, activation: after }] of (request.pool.dense ?? []).entries()) {
-      row = b.linear(row, { from: `sentence.dense.${i}`, outputs, bias, activation: after }); // [B, outputs]
+    for (const [i, layer] of (request.pool.dense ?? []).entries()) {
+      row = b.linear(row, { from: `sentence.dense.${i}`, ...layer }); // [B, outputs]
     }
     b.output('embedding', row);
   }
-  const made: { first?: Value; pooled?: Value } = {};
+  let firstTokens: Value | undefined;
+  let poolerOutput: Value | undefined;
   /** [B, C] */
-  const first = () => (made.first ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }));
+  const first = () => (firstTokens ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }));
   /** [B, C] */
   const pooled = () =>
-    (made.pooled ??= b.linear(first(), { from: 'pooler.dense', outputs: hiddenSize, activation: 'tanh' }));
+    (poolerOutput ??= b.linear(first(), { from: 'pooler.dense', outputs: hiddenSize, activation: 'tanh' }));
   if (request.pooler) b.output('pooler_output', pooled());
   if (request.head) addHead(b, config, request.head, { hidden: x, first, pooled });
   return b.graph();

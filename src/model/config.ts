@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { CheckpointError, oneOf } from '../errors.ts';
 import { Fields, isText, isWhole, type Json, malformed } from '../json.ts';
 
-/** What the encoder needs to know of a checkpoint: config.json, checked once and under one set of names. */
+/** config.json, checked, under one set of names for all families. */
 export interface EncoderConfig {
   readonly modelType: string;
   readonly vocabSize: number;
@@ -16,37 +16,38 @@ export interface EncoderConfig {
   readonly intermediateSize: number;
   readonly activation: Activation;
   readonly normEps: number;
-  /** The longest sequence there can be. */
+  /** The largest number of tokens of a sequence. */
   readonly maxPositions: number;
-  /** Added to a token's place: RoBERTa's tables begin with the padding's row and those before it. */
+  /** The row of the position table for the first token. RoBERTa's table begins with rows up to that of the padding. */
   readonly positionOffset: number;
-  /** 0: the model knows no segments. */
+  /** 0: the family has no segments. */
   readonly typeVocabSize: number;
-  /** Of fairseq's families, whose positions leave padding out: the id of the padding; -1: no token is padding. Of others 0. */
+  /** For fairseq's families, which count positions without padding: the id of the padding, -1 where no token is padding. Else 0. */
   readonly padTokenId: number;
-  /** Floats of an embedding; where it is not C, a linear leads from one to the other. */
+  /** E: columns of the embeddings. */
   readonly embeddingSize: number;
+  /** Whether a linear leads from E to C. */
   readonly projectsEmbedding: boolean;
-  /** Rows of ERNIE's task table, of which row 0 is added to every token; 0: none. */
+  /** Rows of ERNIE's task table, whose row 0 is added to every token; 0: there is none. */
   readonly taskVocabSize: number;
-  /** The weights of every layer, by number: [0, 1, 2, ...], or the same one many times (ALBERT). */
+  /** The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). */
   readonly layerWeights: readonly number[];
-  /** Buckets of MPNet's relative positions, whose bias all layers share; 0: none. */
+  /** Buckets of MPNet's relative positions, whose bias all layers share; 0: there are none. */
   readonly relativeBuckets: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
-  /** Where a sequence is classified by its first token through a dense layer, not by the pooler: that layer's activation. */
+  /** The activation of the dense layer through which a sequence is classified by its first token; undefined: by the pooler's output. */
   readonly classifier: Activation | undefined;
-  /** Of the masked-LM transform. */
+  /** The activation of the dense layer of the masked-LM head. */
   readonly maskedActivation: Activation;
-  /** The names of a head's classes by their ids, undefined of a class without one; empty where there are no classes. */
+  /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;
-  /** config.json, whole: what a task needs beyond the encoder. */
+  /** The whole config.json, for what a task needs beyond the encoder. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
-/** `hidden_act` as checkpoints spell it. The two spellings of tanh GELU differ in no digit that float32 keeps. */
+/** By the spelling of `hidden_act`. gelu_new and gelu_fast are one function: their constants are the same float32. */
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu: 'gelu',
   gelu_python: 'gelu',
@@ -59,24 +60,27 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   tanh: 'tanh',
 };
 
-/** How a family's config.json and encoder differ from BERT's. Its tensors' names are in checkpoint/names.ts. */
+/** How a family's config.json and encoder differ from BERT's. The names of its tensors are in checkpoint/file/names.ts. */
 interface Family {
-  /** Names of the fields, where they are not BERT's. */
+  /** Names of fields that are not BERT's. */
   readonly fields?: Readonly<Partial<Record<FieldName, string>>>;
-  /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': its id is 1, whatever config.json says. */
+  /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': the id is 1, whatever config.json says. */
   readonly fairseqPositions?: 'configured' | 'fixed';
   /** Default of type_vocab_size; 0: the family has no segments. */
   readonly types: number;
   readonly activation: string;
   readonly eps: number;
-  /** Embeddings of another size than C are projected; ALBERT projects always. */
+  /** When a linear leads from E to C: where they differ, or always (ALBERT). */
   readonly projection?: 'if needed' | 'always';
+  /** Layers share weights in groups. */
   readonly sharedLayers?: true;
+  /** All layers add one bias by distance to their scores. */
   readonly relativeBias?: true;
+  /** There may be a task table. */
   readonly tasks?: true;
   /** See EncoderConfig. */
   readonly classifier?: Activation;
-  /** Where it is not the encoder's. */
+  /** Default: the encoder's activation. */
   readonly maskedActivation?: Activation;
 }
 
@@ -114,31 +118,36 @@ export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 const FILE = 'config.json';
 
 /**
- * The greatest numbers that are believed, many times those of any encoder there is. A number beyond them is a mistake, and
- * would fill the memory with a plan before the weights could show it. Layers are fewest because a plan lists them one by one.
+ * The largest numbers that are accepted: many times those of any encoder. A larger one is a mistake, and would fill the memory with a
+ * plan before the weights could show it. The limit on layers is the lowest, because a plan lists the steps of each.
  */
-const MOST_LAYERS = 256;
-const MOST_COLUMNS = 2 ** 17;
-const MOST_ROWS = 2 ** 26;
+const MAX_LAYERS = 256;
+const MAX_COLUMNS = 2 ** 17;
+const MAX_ROWS = 2 ** 26;
 
-/** Fields of which one value alone is built. */
-const ONLY = { position_embedding_type: 'absolute', is_decoder: false, add_cross_attention: false, inner_group_num: 1 };
+/** Fields for which one value is supported. */
+const SUPPORTED = {
+  position_embedding_type: 'absolute',
+  is_decoder: false,
+  add_cross_attention: false,
+  inner_group_num: 1,
+};
 
 /**
- * Reads config.json. Throws UnsupportedError for a family, activation or variant that is not built (with the list of what is),
+ * Reads config.json. Throws UnsupportedError for a family, activation or variant that is not supported (with the list of those that are),
  * CheckpointError for a field that is missing or makes no sense.
- * Names and defaults: transformers' BertConfig.
+ * Names and defaults: transformers' config classes.
  */
 export function readConfig(raw: unknown): EncoderConfig {
   const fields = new Fields(raw, '', FILE, CheckpointError);
   const { json } = fields;
   const modelType = oneOf<unknown>(`"model_type" of ${FILE}`, json.model_type, MODEL_TYPES) as string;
   const family = FAMILIES[modelType]!;
-  for (const [name, only] of Object.entries(ONLY)) oneOf(`"${name}" of ${FILE}`, json[name] ?? only, [only]);
+  for (const [name, value] of Object.entries(SUPPORTED)) oneOf(`"${name}" of ${FILE}`, json[name] ?? value, [value]);
   const named = (name: FieldName) => family.fields?.[name] ?? name;
-  const count = (name: string, most: number, missing?: number) => fields.integer(name, missing, 1, most);
-  const hiddenSize = count(named('hidden_size'), MOST_COLUMNS);
-  const heads = count(named('num_attention_heads'), MOST_COLUMNS);
+  const count = (name: string, max: number, missing?: number) => fields.integer(name, missing, 1, max);
+  const hiddenSize = count(named('hidden_size'), MAX_COLUMNS);
+  const heads = count(named('num_attention_heads'), MAX_COLUMNS);
   if (hiddenSize % heads !== 0) {
     const sizes = `${named('hidden_size')} ${hiddenSize}, ${named('num_attention_heads')} ${heads}`;
     throw malformed(sizes, hiddenSize / heads, 'heads of a whole size', FILE, CheckpointError);
@@ -146,35 +155,35 @@ export function readConfig(raw: unknown): EncoderConfig {
   const act = named('hidden_act');
   const activation =
     ACTIVATIONS[oneOf(`"${act}" of ${FILE}`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
-  const layers = count(named('num_hidden_layers'), MOST_LAYERS);
-  const groups = family.sharedLayers ? count('num_hidden_groups', MOST_LAYERS, 1) : layers;
+  const layers = count(named('num_hidden_layers'), MAX_LAYERS);
+  const groups = family.sharedLayers ? count('num_hidden_groups', MAX_LAYERS, 1) : layers;
   const padTokenId = paddingOf(fields, family);
   const positionOffset = family.fairseqPositions ? padTokenId + 1 : 0;
-  const positions = count('max_position_embeddings', MOST_ROWS);
+  const positions = count('max_position_embeddings', MAX_ROWS);
   if (positions <= positionOffset) {
     const expected = `more than ${positionOffset}: the first positions are those of the padding, pad_token_id ${padTokenId}`;
     throw fields.malformed(positions, expected, 'max_position_embeddings');
   }
-  const embeddingSize = family.projection ? count('embedding_size', MOST_COLUMNS, 128) : hiddenSize;
+  const embeddingSize = family.projection ? count('embedding_size', MAX_COLUMNS, 128) : hiddenSize;
   return {
     modelType,
-    vocabSize: count('vocab_size', MOST_ROWS),
+    vocabSize: count('vocab_size', MAX_ROWS),
     hiddenSize,
     layers,
     heads,
     headSize: hiddenSize / heads,
-    intermediateSize: count(named('intermediate_size'), MOST_COLUMNS),
+    intermediateSize: count(named('intermediate_size'), MAX_COLUMNS),
     activation,
     normEps: fields.get('layer_norm_eps', isEps, 'a number from 0 to 1', family.eps),
     maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, 1, MOST_ROWS),
+    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, 1, MAX_ROWS),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
-    taskVocabSize: family.tasks && json.use_task_id === true ? count('task_type_vocab_size', MOST_ROWS, 3) : 0,
+    taskVocabSize: family.tasks && json.use_task_id === true ? count('task_type_vocab_size', MAX_ROWS, 3) : 0,
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
-    relativeBuckets: family.relativeBias ? count('relative_attention_num_buckets', MOST_ROWS, 32) : 0,
+    relativeBuckets: family.relativeBias ? count('relative_attention_num_buckets', MAX_ROWS, 32) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
     classifier: family.classifier,
     maskedActivation: family.maskedActivation ?? activation,
@@ -187,22 +196,22 @@ export function readConfig(raw: unknown): EncoderConfig {
 const isEps = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value < 1;
 
 /**
- * The padding's id where positions depend on it. All that such a model was trained with is 1, so null, with which Python's classes
- * compute nothing, is read as 1; -1 says that no token is padding, and positions begin at 0.
+ * The padding's id where positions depend on it. All such models were trained with 1, so a missing id or null, with which Python's
+ * classes fail, is read as 1. -1 says that no token is padding; then positions begin at 0.
  */
 function paddingOf(fields: Fields, { fairseqPositions }: Family): number {
   if (fairseqPositions === undefined) return 0;
-  return fairseqPositions === 'fixed' ? 1 : fields.integer('pad_token_id', 1, -1, MOST_ROWS);
+  return fairseqPositions === 'fixed' ? 1 : fields.integer('pad_token_id', 1, -1, MAX_ROWS);
 }
 
 /**
- * The classes as transformers' PretrainedConfig counts them: as many as `id2label` has entries, whatever their ids; without it
- * `num_labels`, 2 unless told, under the names LABEL_0, LABEL_1, ... Nothing is refused here: most models have no classes.
+ * The classes as transformers' PretrainedConfig counts them: as many as `id2label` has entries, whatever their ids. Without it there are
+ * `num_labels` classes (default: 2) with the names LABEL_0, LABEL_1, ... Nothing is refused here, because most models have no classes.
  */
 function labelsOf({ id2label, num_labels }: Json): (string | undefined)[] {
   if (id2label === undefined || id2label === null) {
     const count = num_labels ?? 2;
-    return Array.from({ length: isWhole(count) && count <= MOST_COLUMNS ? count : 0 }, (_, id) => `LABEL_${id}`);
+    return Array.from({ length: isWhole(count) && count <= MAX_COLUMNS ? count : 0 }, (_, id) => `LABEL_${id}`);
   }
   if (typeof id2label !== 'object') return [];
   return Array.from({ length: Object.keys(id2label).length }, (_, id) => {
@@ -213,14 +222,14 @@ function labelsOf({ id2label, num_labels }: Json): (string | undefined)[] {
 
 const LABELS = 'A model without classes has no such head: take another task, or a checkpoint that was trained for it.';
 
-/** The number of classes, for a head that has a row of logits for each. Throws CheckpointError where config.json has none. */
+/** The number of classes, for a head with a logit per class. Throws CheckpointError where config.json has none. */
 export function labelCount({ labels, raw }: EncoderConfig): number {
   if (labels.length > 0) return labels.length;
   const where = (raw.id2label ?? null) === null ? 'num_labels' : 'id2label';
   throw malformed(where, raw[where], 'at least one class, which this head needs', FILE, CheckpointError, LABELS);
 }
 
-/** The name of every class, for a task that answers with names. Throws CheckpointError where config.json lacks one. */
+/** The name of every class, for a task whose answers are names. Throws CheckpointError where config.json lacks one. */
 export function labelNames(config: EncoderConfig): readonly string[] {
   labelCount(config);
   return config.labels.map((name, id) => {

@@ -2,7 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import type { Builder, Value } from '../plan/index.ts';
 import { type EncoderConfig, labelCount } from './config.ts';
 
-/** What stands on top of the encoder, by the suffix of Python's class: BertForMaskedLM. */
+/** The head on top of the encoder, by the suffix of its Python class: BertForMaskedLM. */
 export type HeadKind =
   | 'MaskedLM'
   | 'PreTraining'
@@ -12,21 +12,22 @@ export type HeadKind =
   | 'TokenClassification'
   | 'QuestionAnswering';
 
-/** How a pass shall use the head. */
+/** What a pass computes of a head. */
 export interface HeadRequest {
   readonly kind: HeadKind;
-  /** Masked LM only: logits of the picked tokens alone, not of all. */
+  /** Masked LM only: logits of the picked tokens (Sequence.masked), not of all tokens. */
   readonly picked?: boolean;
-  /** Masked LM of picked tokens: the best so many of the vocabulary, 64 at most, and the log of the sum of all exponentials. */
+  /** Masked LM of picked tokens only: the k best of the vocabulary instead of all logits, at most MAX_K. */
   readonly topK?: number;
 }
 
-interface Built {
+/** The encoder's results that heads read. */
+interface Encoded {
   /** [T, C] */
   hidden: Value;
-  /** [B, C], made when first asked for. */
+  /** [B, C]: the pooler's output. Added to the graph by the first call. */
   pooled: () => Value;
-  /** [B, C]: the first token of every sequence. */
+  /** [B, C]: the first token of every sequence. Added to the graph by the first call. */
   first: () => Value;
 }
 
@@ -36,15 +37,15 @@ interface Built {
  * may compute the last two in slices of the vocabulary.
  * Names and formulas: transformers' modeling_*.py of each family. Tensors have the names that checkpoint/file/names.ts translates.
  */
-export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, built: Built): void {
+export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, encoded: Encoded): void {
   const { hiddenSize, modelType, classifier } = config;
   const { kind } = request;
-  const { hidden, pooled, first } = built;
+  const { hidden, pooled, first } = encoded;
   const dense = (x: Value, from: string, activation: Activation) =>
     b.linear(x, { from, outputs: hiddenSize, activation });
   const logits = (x: Value, from: string, outputs: number, name = 'logits') =>
     b.output(name, b.linear(x, { from, outputs }));
-  /** [B, outputs], from the pooler's output, or from the first token through a dense layer. */
+  /** [B, outputs]: from the pooler's output, or with an activation from the first token through a dense layer. */
   const classify = (outputs: number, activation: Activation | undefined) => {
     if (activation) logits(dense(first(), 'classifier.dense', activation), 'classifier.out_proj', outputs);
     else logits(pooled(), 'classifier', outputs);
@@ -66,7 +67,7 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
       logits(pooled(), 'cls.seq_relationship', 2); // [B, 2]
       return;
     case 'MultipleChoice':
-      // ELECTRA's summary is of the first token; all others but DistilBERT use the pooler.
+      // ELECTRA and DistilBERT have a dense layer of their own on the first token, all others the pooler.
       if (modelType === 'electra')
         logits(dense(first(), 'sequence_summary.summary', 'gelu'), 'classifier', 1); // [B, 1]
       else classify(1, modelType === 'distilbert' ? classifier : undefined); // [B, 1]
@@ -85,7 +86,7 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
   }
 }
 
-/** dense, activation, LayerNorm, then the vocabulary: the word table again where the decoder is tied to it. */
+/** dense, activation, LayerNorm, decoder. The decoder's weight is the word table where it is tied to it. */
 function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: HeadRequest, hidden: Value): void {
   const { embeddingSize, maskedActivation, normEps, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]

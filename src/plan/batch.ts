@@ -1,31 +1,32 @@
 import type { Sizes } from './sizes.ts';
 
-/** One sequence as the model sees it: parallel arrays, one entry per token. */
+/** One sequence as the model reads it: parallel arrays, one entry per token. */
 export interface Sequence {
   readonly ids: ArrayLike<number>;
   readonly positions: ArrayLike<number>;
   readonly types: ArrayLike<number>;
-  /** Where the tokens stood in their row before padding was taken out, which is what distances count; 0, 1, 2, ... where missing. */
+  /** The places of the tokens in their padded row, between which distances are counted. Default: 0, 1, 2, ... */
   readonly places?: readonly number[] | undefined;
-  /** The tokens that a head is wanted for alone, by their places in the sequence. */
+  /** The tokens that a head is computed for, where it is not computed for all: their indices in the sequence. */
   readonly masked?: readonly number[] | undefined;
-  /** How many tokens at the start are left out where the sequence is pooled; 0 where missing. */
+  /** How many tokens at the start a pooling leaves out. Default: 0. */
   readonly unpooled?: number | undefined;
 }
 
-/** The packed sequences of one pass, as the kernels read them. */
+/** The packed sequences of one pass, as the kernels read them: each array holds vec4u. */
 export interface Batch {
   readonly sizes: Sizes;
-  /** T x (id, position, type, place) */
+  /** For each token: id, position, type, place. */
   readonly tokens: Uint32Array<ArrayBuffer>;
-  /** B x (start, end, start of its pairs, tokens that are left out where it is pooled) */
+  /** For each sequence: first token, end, start of its pairs, tokens that a pooling leaves out. */
   readonly sequences: Uint32Array<ArrayBuffer>;
-  /** tiles x (start, end, first query, start of its pairs) */
+  /** For each attention work item: first token and end of its sequence, its first query, start of the sequence's pairs. */
   readonly tiles: Uint32Array<ArrayBuffer>;
-  /** masked x (token of the pass, 0, 0, 0) */
+  /** For each picked token: its index in the pass, 0, 0, 0. */
   readonly masked: Uint32Array<ArrayBuffer>;
 }
 
+/** The sizes of a pass of sequences of these lengths, with `masked` picked tokens in all. */
 export function sizesOf(lengths: readonly number[], queryTile: number, masked = 0): Sizes {
   let tokens = 0;
   let tiles = 0;
@@ -38,7 +39,10 @@ export function sizesOf(lengths: readonly number[], queryTile: number, masked = 
   return { tokens, sequences: lengths.length, tiles, pairs, masked };
 }
 
-/** Packs sequences one behind the other: no padding. */
+/**
+ * Packs sequences one behind the other, without padding.
+ * @param queryTile Queries of one attention work item: see Plan.
+ */
 export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   const sizes = sizesOf(
     list.map(({ ids }) => ids.length),
@@ -52,8 +56,8 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   let start = 0;
   let tile = 0;
   let pairs = 0;
-  let picked = 0;
-  list.forEach(({ ids, positions, types, places, masked: wanted = [], unpooled = 0 }, b) => {
+  let pick = 0;
+  list.forEach(({ ids, positions, types, places, masked: picks = [], unpooled = 0 }, b) => {
     const end = start + ids.length;
     for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
       tokens[at] = ids[i]!;
@@ -63,7 +67,7 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
     }
     sequences.set([start, end, pairs, unpooled], 4 * b);
     for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
-    for (const place of wanted) masked[4 * picked++] = start + place;
+    for (const index of picks) masked[4 * pick++] = start + index;
     pairs += ids.length * ids.length;
     start = end;
   });

@@ -43,7 +43,7 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
   }
 }
 
-/** The activation that a plan's linears have: most of them none, the others as a rule the same one. */
+/** The activation that some linears of a plan have. As a rule they all have the same one, and the other linears none. */
 export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
@@ -54,7 +54,7 @@ const attentionVariant = ({ heads, headSize, probabilities, relative }: Attentio
   relative: !!relative,
 });
 
-/** Queries of one work item; the same for every attention of a plan, because the work list is one. */
+/** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
 export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): number {
   const op = ops.find(({ op }) => op === 'attention') as AttentionOp | undefined;
   if (!op) return 1;
@@ -84,7 +84,7 @@ function once<Variant>(
  * The dispatch of an op: its kernel, and the operands and params that it gives to it, each by the name that the kernel declares.
  * Throws where they are not those of the kernel.
  */
-export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omit<Step, 'work'> {
+export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omit<Step, 'rowCosts'> {
   const step = (
     kernel: Kernel,
     { name }: Value,

@@ -7,7 +7,7 @@ import type { Plan } from './plan.ts';
 import { profileOf } from './profiles.ts';
 import { costOf } from './work.ts';
 
-/** Outputs read back by one pass, unless a single sequence has more. */
+/** The outputs that one pass reads back take at most so many bytes, unless a single sequence has more. */
 const READBACK_BYTES = 64 << 20;
 
 /** An output of one sequence, or a slice of its columns. */
@@ -21,39 +21,42 @@ export interface SequenceOutput extends Pick<OutputSlice, 'name' | 'layer' | 'fi
 /** The outputs of one sequence, in the order of the plan: slices of one output follow each other. */
 export type SequenceOutputs = readonly SequenceOutput[];
 
-/** How many rows of every kind one sequence has. */
-const rowsOf = ({ ids: { length }, masked }: Sequence): Record<Rows, number> => ({
+/** The rows of every kind that one sequence has. */
+const rowCountsOf = ({ ids: { length }, masked }: Sequence): Record<Rows, number> => ({
   tokens: length,
   sequences: 1,
   pairs: length * length,
   masked: masked?.length ?? 0,
 });
 
-/** A number for every kind of rows, nothing yet. */
-const none = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, masked: 0 });
+const noRows = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, masked: 0 });
 
 /**
- * A pass that is being filled: says of one sequence after another whether it still fits. The first always does, however long
- * it is; then the budgets count tokens, work, and the bytes to be read back.
- * @param most The work of a pass, which bounds the time that a call waits for those under way: see pace.ts.
+ * Begins an empty pass. The function that is returned adds a sequence and says whether it still fits. The first one always does, however
+ * long it is. The others must keep within the limits on tokens, work, and bytes to be read back, and within what a binding holds.
+ * @param maxWork The work of the pass. It bounds how long a call waits for the passes before: see pace.ts.
  */
-export function passRoom({ slots, outputs, work }: Plan, caps: Caps, most: number): (sequence: Sequence) => boolean {
+export function passRoom(
+  { slots, outputs, rowCosts }: Plan,
+  caps: Caps,
+  maxWork: number,
+): (sequence: Sequence) => boolean {
   const widest = Math.max(...slots.map(slot => slot.get('tokens') ?? 1));
-  // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
+  // Buffers are made for a power of two of tokens: the largest one that fits into a binding is the limit.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
-  const budget = Math.min(profileOf(caps).passTokens, bindable);
-  // A buffer may be no smaller than a binding.
-  const readback = Math.min(READBACK_BYTES, caps.maxBindingBytes);
-  const filled = none();
+  const maxTokens = Math.min(profileOf(caps).passTokens, bindable);
+  // A device may have no buffer that is larger than a binding.
+  const maxReadback = Math.min(READBACK_BYTES, caps.maxBindingBytes);
+  const filled = noRows();
   return sequence => {
-    const more = rowsOf(sequence);
-    for (const rows of Object.keys(filled) as Rows[]) filled[rows] += more[rows];
-    // Outputs stand in the readback one behind the other, each from a multiple of 256 bytes on.
-    let bytes = 0;
-    for (const { value } of outputs) bytes += 256 * Math.ceil((value.stride * filled[value.rows]) / 64);
-    const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
-    const isWithin = filled.tokens <= budget && bytes <= readback && costOf(work, filled) <= most;
-    return filled.sequences === 1 || (isWithin && binds);
+    const counts = rowCountsOf(sequence);
+    for (const rows of Object.keys(filled) as Rows[]) filled[rows] += counts[rows];
+    // The outputs stand in the readback one behind the other, each at a multiple of 256 bytes.
+    let readback = 0;
+    for (const { value } of outputs) readback += 256 * Math.ceil((value.stride * filled[value.rows]) / 64);
+    if (filled.sequences === 1) return true;
+    if (filled.tokens > maxTokens || readback > maxReadback || costOf(rowCosts, filled) > maxWork) return false;
+    return slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
   };
 }
 
@@ -67,9 +70,9 @@ export function splitOutputs(
   results: readonly Float32Array[],
 ): SequenceOutputs[] {
   /** Rows of the sequences before. */
-  const before = none();
+  const before = noRows();
   return pass.map(sequence => {
-    const counts = rowsOf(sequence);
+    const counts = rowCountsOf(sequence);
     const split = outputs.map(({ name, layer, first, value: { rows, columns } }, i): SequenceOutput => {
       const begin = before[rows];
       const data = results[i]!.subarray(begin * columns, (begin + counts[rows]) * columns);

@@ -6,9 +6,9 @@ import { commonActivation, queryTile, stepOf } from './choose.ts';
 import { type DeviceOp, lower, type OutputSlice } from './lower.ts';
 import type { Graph } from './op.ts';
 import { type Profile, profileOf } from './profiles.ts';
-import type { Step, Work } from './step.ts';
+import type { RowCost, Step } from './step.ts';
 import type { Weight } from './weight.ts';
-import { joinedWork, workOf } from './work.ts';
+import { mergedCosts, rowCostsOf } from './work.ts';
 
 /** A forward pass made ready for any lengths on a kind of device: pure data, made once per model and request. */
 export interface Plan extends Arena {
@@ -19,7 +19,7 @@ export interface Plan extends Arena {
   readonly weights: readonly Weight[];
   readonly outputs: readonly OutputSlice[];
   /** Of all steps together. */
-  readonly work: readonly Work[];
+  readonly rowCosts: readonly RowCost[];
   /** Queries of one attention work item. */
   readonly queryTile: number;
 }
@@ -37,14 +37,14 @@ export function plan(graph: Graph, { caps, format = 'f32', profile = profileOf(c
   const texels = profile.target.texture !== undefined;
   const { ops, outputs } = lower(graph, { format, texels, maxBindingBytes: caps.maxBindingBytes });
   const common = commonActivation(ops);
-  const steps = ops.map((op): Step => ({ ...stepOf(op, profile, common), work: workOf(op, profile) }));
+  const steps = ops.map((op): Step => ({ ...stepOf(op, profile, common), rowCosts: rowCostsOf(op, profile) }));
   const args = steps.flatMap(step => Object.values(step.args));
   return {
     ops,
     steps,
     weights: [...new Set(args.flatMap(arg => (arg.kind === 'weight' ? [arg.weight] : [])))],
     outputs,
-    work: joinedWork(steps.flatMap(({ work }) => work)),
+    rowCosts: mergedCosts(steps.flatMap(({ rowCosts }) => rowCosts)),
     queryTile: queryTile(ops, profile),
     ...arena(
       steps,

@@ -4,10 +4,10 @@ export interface Sizes {
   readonly tokens: number;
   /** B */
   readonly sequences: number;
-  /** Work items of attention: query tiles of all sequences. */
+  /** Work items of attention: tiles of neighbouring queries, of all sequences. */
   readonly tiles: number;
-  /** The sum of L^2 over the sequences. */
+  /** Pairs of tokens of one sequence: the sum of L^2 over the sequences. */
   readonly pairs: number;
-  /** Tokens that a head is wanted for alone. */
+  /** Tokens that are picked for a head. */
   readonly masked: number;
 }

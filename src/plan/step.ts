@@ -21,7 +21,7 @@ export type ParamValue = number | keyof Sizes;
  * What the rows of one kind cost a step: `cost` each, in multiply-adds of a linear. They are counted in multiples of `tile`, because a
  * workgroup computes whole tiles: one row takes it as long as 64.
  */
-export interface Work {
+export interface RowCost {
   readonly rows: Rows;
   readonly tile: number;
   readonly cost: number;
@@ -36,7 +36,7 @@ export interface Step {
   readonly args: Readonly<Record<string, Argument>>;
   /** By the name of the param: exactly one for each param of the kernel. */
   readonly params: Readonly<Record<string, ParamValue>>;
-  readonly work: readonly Work[];
+  readonly rowCosts: readonly RowCost[];
 }
 
 /**

@@ -4,8 +4,9 @@ import type { Plan } from './plan.ts';
 import type { Sizes } from './sizes.ts';
 import { costOf } from './work.ts';
 
-/** A step of a plan, or a part of its grid: `groups` workgroups from workgroup `first` of the whole grid. */
+/** A step of a plan, or a part of its grid: `groups` workgroups from workgroup `first` of the whole grid on. */
 export interface Dispatch {
+  /** Its index in the plan. */
   readonly step: number;
   readonly groups: Workgroups;
   /** Undefined: the whole grid. */
@@ -15,64 +16,64 @@ export interface Dispatch {
 /** What goes to the GPU as one submit. */
 export interface Submit {
   readonly dispatches: readonly Dispatch[];
+  /** In multiply-adds of a linear: see work.ts. */
   readonly work: number;
   /** Whether the pass ends with it. */
   readonly isLast: boolean;
 }
 
 /**
- * A pass as one submit, or where its work is more than `budget` allows, as several: as many steps in each as fit. A step that is
- * too much alone is several parts of its grid, where its kernel can be told where to begin; a part is a submit of its own, for the
- * params of a step hold for a whole submit. `budget` is asked before each, because the one before may have changed it.
- * What is computed is the same, in the same order.
- * @param grids Of every step the grid that it has in this pass.
+ * A pass as one submit, or where its work exceeds `budget` as several, each with as many steps as fit. A step that exceeds it alone is cut
+ * into parts of its grid, if its kernel can be told where to begin. Each part is a submit of its own, because the params of a step hold
+ * for a whole submit. `budget` is called before each submit: the one before may have changed it. The same is computed, in the same order.
+ * @param grids The grid of every step in this pass.
  */
 export function* submitsOf(
-  { steps, work }: Pick<Plan, 'steps' | 'work'>,
+  { steps, rowCosts }: Pick<Plan, 'steps' | 'rowCosts'>,
   sizes: Sizes,
   grids: readonly Workgroups[],
   budget: () => number,
 ): Generator<Submit> {
-  const all = costOf(work, sizes);
-  if (all <= budget()) {
-    yield { dispatches: grids.map((groups, step) => ({ step, groups })), work: all, isLast: true };
+  const wholeWork = costOf(rowCosts, sizes);
+  if (wholeWork <= budget()) {
+    yield { dispatches: grids.map((groups, step) => ({ step, groups })), work: wholeWork, isLast: true };
     return;
   }
   let dispatches: Dispatch[] = [];
-  let filled = 0;
-  for (const [step, { kernel, work: own }] of steps.entries()) {
-    const groups = grids[step]!;
-    const cost = costOf(own, sizes);
-    if (dispatches.length > 0 && filled + cost > budget()) {
-      yield { dispatches, work: filled, isLast: false };
-      [dispatches, filled] = [[], 0];
+  let work = 0;
+  for (const [index, step] of steps.entries()) {
+    const groups = grids[index]!;
+    const stepWork = costOf(step.rowCosts, sizes);
+    if (dispatches.length > 0 && work + stepWork > budget()) {
+      yield { dispatches, work, isLast: false };
+      [dispatches, work] = [[], 0];
     }
-    if (cost > budget() && kernel.params.includes(FIRST_GROUP[0]!)) {
-      for (const { work: some, ...part } of partsOf(groups, cost, budget)) {
-        yield { dispatches: [{ step, ...part }], work: some, isLast: false };
+    if (stepWork > budget() && step.kernel.params.includes(FIRST_GROUP[0]!)) {
+      for (const { work: partWork, ...part } of partsOf(groups, stepWork, budget)) {
+        yield { dispatches: [{ step: index, ...part }], work: partWork, isLast: false };
       }
     } else {
-      dispatches.push({ step, groups });
-      filled += cost;
+      dispatches.push({ step: index, groups });
+      work += stepWork;
     }
   }
-  // Of no step, where the last one was cut: then the outputs are read back by a submit of their own.
-  yield { dispatches, work: filled, isLast: true };
+  // Without dispatches, where the last step was cut: then this submit only reads the outputs back.
+  yield { dispatches, work, isLast: true };
 }
 
-/** A grid in whole rows of workgroups, where one of these is within the budget, else in parts of rows. */
-function* partsOf([x, y, z]: Workgroups, cost: number, budget: () => number) {
-  const each = cost / (x * y);
+/** A grid in parts of whole rows of workgroups, where one row is within the budget, else in parts of a row. */
+function* partsOf([x, y, z]: Workgroups, work: number, budget: () => number) {
+  const groupWork = work / (x * y);
   for (let first_y = 0; first_y < y; ) {
-    const rows = Math.min(y - first_y, Math.floor(budget() / (each * x)));
+    const rows = Math.min(y - first_y, Math.floor(budget() / (groupWork * x)));
     if (rows > 0) {
-      yield { groups: [x, rows, z] as const, first: { first_x: 0, first_y }, work: each * x * rows };
+      yield { groups: [x, rows, z] as const, first: { first_x: 0, first_y }, work: groupWork * x * rows };
       first_y += rows;
       continue;
     }
     for (let first_x = 0; first_x < x; ) {
-      const columns = Math.min(x - first_x, Math.max(1, Math.floor(budget() / each)));
-      yield { groups: [columns, 1, z] as const, first: { first_x, first_y }, work: each * columns };
+      const columns = Math.min(x - first_x, Math.max(1, Math.floor(budget() / groupWork)));
+      yield { groups: [columns, 1, z] as const, first: { first_x, first_y }, work: groupWork * columns };
       first_x += columns;
     }
     first_y++;

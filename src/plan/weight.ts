@@ -1,31 +1,31 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements, TEXEL_FORMATS } from '../../shaders/matrix.ts';
 
-/** One tensor of the checkpoint inside a weight. */
+/** A tensor of the checkpoint inside a weight. */
 export interface WeightPart {
-  /** Its canonical name; the checkpoint may know it under another (see checkpoint/names). */
+  /** Its canonical name. The checkpoint may have another name for it: see checkpoint/file/names.ts. */
   readonly tensor: string;
   /** The shape that the checkpoint must have: [rows, columns], or [rows] for a vector. */
   readonly shape: readonly number[];
-  /** Where its first row goes. */
+  /** The row of the weight where its first row goes. */
   readonly rowOffset: number;
 }
 
 /**
- * One buffer or texture of weights as the kernels read it: rows of `stride` numbers, made of one or more tensors one below the
- * other. A vector is a matrix of one column with stride 1. Rows, and columns, come in groups of `size` that are padded with
- * zeros to `padded`: heads, whose size may be no multiple of four.
+ * One buffer or texture of weights as the kernels read it: rows of `stride` numbers, made of one or more tensors one below the other. A
+ * vector is a matrix of one column with stride 1. Rows, and columns, come in groups of `size`, each padded with zeros to `padded`: these
+ * are heads, whose size may be no multiple of four.
  */
 export interface Weight {
   readonly name: string;
   readonly parts: readonly WeightPart[];
-  /** The rows of the tensors that it takes: all, or a slice of a table that is too large for one binding. */
+  /** The rows of each tensor that it takes, from row `first` on: all, or a slice of a table that no binding holds (lower.ts). */
   readonly first: number;
   readonly count: number;
   readonly columns: number;
   readonly rowGroup: Group;
   readonly columnGroup: Group;
-  /** Destination: `height` rows of `stride` numbers. */
+  /** On the GPU: `height` rows of `stride` numbers. */
   readonly stride: number;
   readonly height: number;
   readonly storage: Storage;
@@ -45,73 +45,76 @@ export interface Group {
   readonly padded: number;
 }
 
-/** What tells one weight from another: equal weights are one buffer, whichever plan they come from. */
+/** Weights with equal keys are one buffer, whichever plan they come from. */
 export const weightKey = (weight: Weight): string => JSON.stringify(weight);
 
-/** The elements of a weight, as its kernels load them. */
+/** The elements of a weight: what its kernels load at once (shaders/matrix.ts). */
 export const weightElements = ({ stride, height, storage }: Weight): number =>
   storage.format === 'f32' ? padded(stride * height) / 4 : height * rowElements(storage.format, stride);
 
-/** The bytes that a weight takes on the GPU: what it is made of, and for a texture the rest of its last line. */
+/** The bytes that a weight takes on the GPU; a texture is rounded up to whole lines. */
 export function weightBytes(weight: Weight): number {
   const { format, texels } = weight.storage;
   const elements = weightElements(weight);
   return texels ? textureBytes(TEXEL_FORMATS[format], elements) : elements * elementBytes(format);
 }
 
-/** Whether a float32 tensor lies in the file as it will lie in the buffer, so that its bytes can be written as they are. */
+/** Whether a float32 tensor is the same bytes in the file and in the buffer, so that it can be written without a kernel. */
 export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
   columns === stride && rowGroup.size === rowGroup.padded && columnGroup.size === columnGroup.padded;
 
-/** The rows of a tensor, and the rows of a weight that they become; both whole groups. */
+/** Some rows of a tensor, and the rows of the weight that they become; both are whole groups. */
 export interface Band {
+  /** The first row, counted from the first one that the weight takes of the tensor. */
   readonly first: number;
   readonly count: number;
+  /** The first row in the weight, and how many there are with their padding. */
   readonly to: number;
   readonly height: number;
 }
 
-/** Rows of a tensor whose float32 rows, padded, take at most so many bytes: whole groups, one at least. */
+/** How many rows of a tensor take at most so many bytes as padded float32: whole groups, at least one. */
 export function bandRows({ stride, rowGroup }: Weight, bytes: number): number {
   const { size, padded } = rowGroup;
-  // Where groups are not padded a row stands for itself.
+  // Groups that are not padded may be cut.
   if (size === padded) return Math.max(1, Math.floor(bytes / (4 * stride)));
   return size * Math.max(1, Math.floor(bytes / (4 * stride * padded)));
 }
 
-/** Band `index` of a part, of `rows` rows each but for the last; counted from the first row that the weight takes. */
+/** Band `index` of a part that is cut into bands of `rows` rows; the last may have fewer. */
 export function bandOf({ rowGroup, count }: Weight, { rowOffset }: WeightPart, rows: number, index: number): Band {
   const first = index * rows;
-  const here = Math.min(rows, count - first);
+  const bandCount = Math.min(rows, count - first);
   const group = rowGroup.size === rowGroup.padded ? SINGLE : rowGroup;
-  return { first, count: here, to: rowOffset + extent(first, group), height: extent(here, group) };
+  return { first, count: bandCount, to: rowOffset + extent(first, group), height: extent(bandCount, group) };
 }
 
-/** Where in the checkpoint number `at` of a weight's rows comes from: its tensor, and the index there. Undefined for padding. */
+/** The tensor that number `at` of a weight comes from, and its index there: [row, column], or [row] of a vector. Undefined for padding. */
 export function originOf(
   { parts, first, count, columns, rowGroup, columnGroup, stride }: Weight,
   at: number,
 ): { tensor: string; index: number[] } | undefined {
-  const from = (x: number, { size, padded }: Group) =>
-    x % padded < size ? Math.floor(x / padded) * size + (x % padded) : -1;
+  /** The index without padding; -1 inside of padding. */
+  const unpadded = (i: number, { size, padded }: Group) =>
+    i % padded < size ? Math.floor(i / padded) * size + (i % padded) : -1;
   const row = Math.floor(at / stride);
-  const column = from(at % stride, columnGroup);
+  const column = unpadded(at % stride, columnGroup);
   for (const { tensor, shape, rowOffset } of parts) {
-    const own = from(row - rowOffset, rowGroup);
-    if (row < rowOffset || own < 0 || own >= count || column < 0 || column >= columns) continue;
-    return { tensor, index: shape.length === 1 ? [first + own] : [first + own, column] };
+    const partRow = unpadded(row - rowOffset, rowGroup);
+    if (row < rowOffset || partRow < 0 || partRow >= count || column < 0 || column >= columns) continue;
+    return { tensor, index: shape.length === 1 ? [first + partRow] : [first + partRow, column] };
   }
   return undefined;
 }
 
-/** Each stands for itself. */
+/** No groups. */
 const SINGLE: Group = { size: 1, padded: 1 };
 const groupOf = (size: number | undefined): Group => (size ? { size, padded: padded(size) } : SINGLE);
-/** The extent of `n` things that stand in groups. */
-const extent = (n: number, group: Group): number => (n / group.size) * group.padded;
+/** The length of `n` rows or columns with the padding of their groups. */
+const extent = (n: number, { size, padded }: Group): number => (n / size) * padded;
 
-/** Tensors of one shape, or the same rows of each, joined by rows. */
-function joined(
+/** Tensors of one shape, or the same rows of each, one below the other. */
+function stacked(
   tensors: readonly string[],
   shape: readonly [rows: number, ...columns: number[]],
   layout: Partial<Pick<Weight, 'first' | 'count' | 'rowGroup' | 'columnGroup' | 'storage'>>,
@@ -134,22 +137,24 @@ function joined(
   };
 }
 
-/** [rows, columns] matrices of the same shape, joined by rows; heads padded where a head size is given. */
+/**
+ * Matrices [rows, columns], one below the other, in plain float32.
+ * @param rowHead The size of a head, where rows come in heads; `columnHead` where columns do. Heads are padded.
+ */
 export const matrix = (
   tensors: readonly string[],
   rows: number,
   columns: number,
-  { rowHead, columnHead, storage }: { rowHead?: number; columnHead?: number; storage?: Storage } = {},
+  { rowHead, columnHead }: { rowHead?: number | undefined; columnHead?: number | undefined } = {},
 ): Weight =>
-  joined(tensors, [rows, columns], {
+  stacked(tensors, [rows, columns], {
     rowGroup: groupOf(rowHead),
     columnGroup: groupOf(columnHead ?? columns),
-    storage,
   });
 
-/** Vectors of the same length, joined. */
+/** Vectors of one length, one behind the other; heads are padded where their size is given. */
 export const vector = (tensors: readonly string[], length: number, head?: number): Weight =>
-  joined(tensors, [length], { rowGroup: groupOf(head) });
+  stacked(tensors, [length], { rowGroup: groupOf(head) });
 
 /** The same weight, kept in another storage. */
 export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight, storage });
@@ -157,10 +162,10 @@ export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight
 /** Rows `first` to `first + count` of a whole weight of one tensor, whose rows are not padded. */
 export function rowSlice({ parts, columnGroup, storage }: Weight, first: number, count: number): Weight {
   const [{ tensor, shape }] = parts as [WeightPart];
-  return joined([tensor], shape as [number, ...number[]], { first, count, columnGroup, storage });
+  return stacked([tensor], shape as [number, ...number[]], { first, count, columnGroup, storage });
 }
 
-/** The same in slices of at most `maxRows` rows, four at least: what one binding, or one texture, holds. */
+/** Such a weight in slices of at most `maxRows` rows, but four at least. */
 export function rowSlices(weight: Weight, maxRows: number): Weight[] {
   if (weight.count <= maxRows) return [weight];
   // A multiple of four, so that every slice but the last is free of padding.

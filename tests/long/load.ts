@@ -7,7 +7,7 @@ import { matchTensors } from '../../src/checkpoint/file/match.ts';
 import { tensorFinder } from '../../src/checkpoint/file/names.ts';
 import type { Checkpoint } from '../../src/checkpoint/file/types.ts';
 import { openSource } from '../../src/checkpoint/source/source.ts';
-import { openSentence } from '../../src/engine/sentence-modules.ts';
+import { openSentence } from '../../src/engine/sentence-files.ts';
 import { WebGPUBertError } from '../../src/errors.ts';
 import { type EncoderRequest, encoderGraph, POOLER_TENSOR } from '../../src/model/bert.ts';
 import { type EncoderConfig, labelNames, readConfig } from '../../src/model/config.ts';

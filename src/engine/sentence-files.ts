@@ -1,0 +1,59 @@
+import type { ModelSource } from '../checkpoint/source/index.ts';
+import type { Json } from '../json.ts';
+import { embedderModules, type ModelKind, modulesOf, type SentenceModules } from './sentence-modules.ts';
+import { generalFile, type SentenceSettings, settingsOf, transformerSettings } from './sentence-settings.ts';
+
+/**
+ * What sentence-transformers writes into a checkpoint beside the encoder: modules.json and the files of its modules, and
+ * config_sentence_transformers.json. Source: sentence-transformers 6.2, base/model.py, base/modules,
+ * sentence_transformer/modules, cross_encoder/model.py; files of 1.x to 5.x have the same meaning there.
+ */
+export interface SentenceFiles {
+  /** The folder of the transformer's files; '' for the folder of the model. Never rejects. */
+  readonly folder: Promise<string>;
+  /** How a text is encoded. Rejects where a file is malformed. */
+  readonly settings: Promise<SentenceSettings>;
+  /**
+   * The modules of an embedder; undefined where there are none, and for a cross-encoder. Rejects where a module is not supported, or
+   * one of its files is missing or malformed.
+   */
+  readonly modules: Promise<SentenceModules | undefined>;
+}
+
+/**
+ * Asks for modules.json, and for all files that it names as soon as it is there. None of the promises is left unhandled. Their
+ * errors: UnsupportedError for a module, an order of modules or a pooling that is not supported; SourceError for a file that is
+ * missing or malformed.
+ */
+export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTransformer'): SentenceFiles {
+  // Asked for one microtask later, so that the caller may ask for config.json first: its answer tells the commit of all files.
+  const listing = Promise.resolve()
+    .then(() => source.json('modules.json', { optional: true }))
+    .then(json => (json === undefined ? undefined : modulesOf(json)));
+  const folder = listing.then(
+    modules => modules?.[0]?.path ?? '',
+    () => '',
+  );
+  const general = listing.then(modules => (modules ? generalFile(source) : ({} as Json)));
+  const isOfKind = general.then(json => (json.model_type ?? 'SentenceTransformer') === kind);
+  const transformer = listing.then(modules => modules && transformerSettings(source, modules[0]?.path ?? ''));
+  // Files of another kind of model say nothing about this one, as in Python.
+  const settings = Promise.all([general, isOfKind, transformer]).then(([json, applies, ofTransformer]) =>
+    applies ? { ...settingsOf(json, kind), ...ofTransformer } : settingsOf({}, kind),
+  );
+  const modules = listing.then(async list => {
+    if (list === undefined) return undefined;
+    if (kind === 'CrossEncoder' && !(await isOfKind)) return undefined;
+    return embedderModules(source, list, kind);
+  });
+  // A failure is reported to whoever awaits the promise, if anyone does.
+  for (const promise of [settings, modules, transformer]) promise.catch(() => undefined);
+  return { folder, settings, modules };
+}
+
+/** Stands for `openSentence` where a model has nothing to do with sentence-transformers. */
+export const NO_SENTENCE: SentenceFiles = {
+  folder: Promise.resolve(''),
+  settings: Promise.resolve(settingsOf({}, 'CrossEncoder')),
+  modules: Promise.resolve(undefined),
+};
