@@ -1,7 +1,6 @@
-import type { Sequence } from '../src/plan/batch.ts';
-import type { Graph } from '../src/plan/builder.ts';
-import { type Op, operands } from '../src/plan/op.ts';
-import { Run, type TensorLookup, valueNames } from './interpreter.ts';
+import type { Graph, OutputSlice, Sequence } from '../src/plan/index.ts';
+import type { Op } from '../src/plan/op.ts';
+import { Run, type TensorLookup, valueNames, writes } from './interpreter.ts';
 
 /** Where a backend's numbers leave those of the interpreter. */
 export interface Difference {
@@ -19,8 +18,34 @@ export interface Difference {
 /** The same graph, which gives every value that it computes, by its name in `valueNames`: for a backend that is to be bisected. */
 export const withEveryValue = (graph: Graph): Graph => ({
   ops: graph.ops,
-  outputs: new Map([...valueNames(graph)].map(([value, name]) => [name, value])),
+  outputs: [...valueNames(graph)].map(([value, name]) => ({ name, layer: undefined, value })),
 });
+
+/**
+ * What a backend read back, by name. `results` has the numbers of each of a plan's outputs; the slices of one value, which a device
+ * computes in several pieces of its columns, are put side by side.
+ */
+export function namedValues(
+  outputs: readonly OutputSlice[],
+  results: readonly ArrayLike<number>[],
+): Map<string, Float64Array> {
+  const values = new Map<string, Float64Array>();
+  for (const name of new Set(outputs.map(output => output.name))) {
+    const slices = outputs.flatMap((output, i) => {
+      const { columns } = output.value;
+      return output.name === name ? [{ columns, first: output.first, numbers: results[i]! }] : [];
+    });
+    const width = slices.reduce((sum, { columns }) => sum + columns, 0);
+    const whole = new Float64Array(slices.reduce((sum, { numbers }) => sum + numbers.length, 0));
+    for (const { columns, first, numbers } of slices) {
+      for (let i = 0; i < numbers.length; i++) {
+        whole[Math.floor(i / columns) * width + first + (i % columns)] = numbers[i]!;
+      }
+    }
+    values.set(name, whole);
+  }
+  return values;
+}
 
 /**
  * The first op of a graph whose result differs from the interpreter's by more than `tolerance` (1 + |x|); undefined where none does.
@@ -39,7 +64,7 @@ export function firstDifference(
   const run = new Run(tensors, batch);
   for (const op of graph.ops) {
     run.compute(op);
-    for (const value of operands(op).writes) {
+    for (const value of writes(op)) {
       const name = names.get(value)!;
       const numbers = actual.get(name);
       if (!numbers) continue;

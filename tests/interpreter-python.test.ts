@@ -9,7 +9,6 @@ import { MODEL_TYPES } from '../src/model/config.ts';
 import { checkSequence, type EncoderRequest, encoderGraph, type HeadKind } from '../src/model/index.ts';
 import type { Graph, Sequence } from '../src/plan/index.ts';
 import { fetchModel } from '../weights/fetch.mjs';
-import { GPU } from './caps.ts';
 import { folderSource, type LoadedCheckpoint, loadCheckpoint } from './checkpoint-folder.ts';
 import { type Interpretation, interpret, type Matrix } from './interpreter.ts';
 
@@ -26,9 +25,6 @@ interface FixtureSet {
   /** Of |actual - expected| / (1 + |expected|). */
   readonly tolerance: number;
 }
-
-/** Every table in one piece. */
-const CAPS = { ...GPU, maxBindingBytes: 2 ** 40 };
 
 interface Numbers {
   readonly shape: readonly number[];
@@ -86,8 +82,8 @@ function splitOutputs(graph: Graph, batch: readonly Sequence[], { outputs }: Int
   const done = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
   return batch.map(({ ids: { length: L }, masked = [] }) => {
     const here = { tokens: L, sequences: 1, pairs: L * L, masked: masked.length };
-    const split = [...graph.outputs].map(([name, { rows }]): [string, Matrix] => {
-      const { columns, data } = outputs.get(name)!;
+    const split = [...outputs].map(([name, { columns, data }], i): [string, Matrix] => {
+      const { rows } = graph.outputs[i]!.value;
       const begin = done[rows] * columns;
       return [name, { rows: here[rows], columns, data: data.subarray(begin, begin + here[rows] * columns) }];
     });
@@ -104,7 +100,7 @@ function outputNamed(name: string, outputs: ReadonlyMap<string, Matrix>): Matrix
   };
   if (name === 'start_logits') return column(0);
   if (name === 'end_logits') return column(1);
-  const output = outputs.get(name) ?? (/^(prediction_)?logits$/.test(name) ? outputs.get('logits.0') : undefined);
+  const output = outputs.get(name) ?? (name === 'prediction_logits' ? outputs.get('logits') : undefined);
   if (!output) throw new Error(`no output ${name} among ${[...outputs.keys()]}`);
   return output;
 }
@@ -156,7 +152,7 @@ async function runFixture(folder: URL, digits: number): Promise<Map<string, numb
   const request: EncoderRequest = kind
     ? { head: { kind } }
     : { lastHiddenState: true, pooler: hasPooler, hiddenStates, attentions: layers };
-  const graph = encoderGraph(config, request, CAPS);
+  const graph = encoderGraph(config, request);
   const batch = cases.flatMap(({ input_ids, token_type_ids, attention_mask }) => {
     const list = (row: readonly number[] | null | undefined) => row && [row];
     const inputs = {
@@ -249,7 +245,7 @@ describe('sentence-transformers, in 8 digits', () => {
     const { config, tensors } = await loadCheckpoint(source, files);
     // Rows that go through dense layers are scaled behind them, which is not the graph's work.
     const isScaledAfter = normalize && dense.length > 0;
-    const graph = encoderGraph(config, { pool: { pooling, normalize: normalize && !isScaledAfter, dense } }, CAPS);
+    const graph = encoderGraph(config, { pool: { pooling, normalize: normalize && !isScaledAfter, dense } });
     const encode = (text: string) => encoder.encode(text, { maxLength: maxLength ?? model_max_length });
     for (const { options, embeddings } of calls) {
       const prompt = options.prompt ?? prompts[options.prompt_name ?? defaultPrompt ?? ''] ?? '';
@@ -286,7 +282,7 @@ describe('all-MiniLM-L6-v2, in 8 digits', () => {
     const short = cases.filter(({ input_ids }) => input_ids.length <= 8);
     expect(short.length).toBeGreaterThan(2);
     const { config, tensors } = checkpoint;
-    const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, CAPS);
+    const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } });
     const batch = short.map(({ input_ids }) => checkSequence(config, { ids: input_ids }));
     const { data } = interpret(graph, tensors, batch).outputs.get('embedding')!;
     const expected = short.flatMap(({ embedding }) => embedding);
@@ -305,7 +301,7 @@ describe('these tests can fail', () => {
     const batch = [checkSequence(config, { ids: input_ids, types: token_type_ids ?? undefined })];
     const expected = { outputs: { last_hidden_state: outputs.last_hidden_state! } };
     const worst = (changed: object) => {
-      const graph = encoderGraph({ ...config, ...changed }, { lastHiddenState: true }, CAPS);
+      const graph = encoderGraph({ ...config, ...changed }, { lastHiddenState: true });
       const [split] = splitOutputs(graph, batch, interpret(graph, tensors, batch));
       return differences(split!, expected, 10).last_hidden_state;
     };

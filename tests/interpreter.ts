@@ -1,19 +1,18 @@
 import type { Activation } from '../shaders/activation.ts';
 import type { Pooling } from '../shaders/pool.ts';
 import type { Sequence } from '../src/plan/batch.ts';
-import type { Graph } from '../src/plan/builder.ts';
-import {
-  type AttentionOp,
-  type EmbedOp,
-  type GatherOp,
-  type LayerNormOp,
-  type LinearOp,
-  type Norm,
-  type Op,
-  operands,
-  type PoolOp,
-  type TopKOp,
-  type Value,
+import type {
+  AttentionOp,
+  EmbedOp,
+  GatherOp,
+  Graph,
+  LayerNormOp,
+  LinearOp,
+  Norm,
+  Op,
+  PoolOp,
+  TopKOp,
+  Value,
 } from '../src/plan/op.ts';
 import type { Group, Weight } from '../src/plan/weight.ts';
 import { erf } from './reference.ts';
@@ -42,7 +41,7 @@ export interface Matrix {
 }
 
 export interface Interpretation {
-  /** The graph's outputs by their names. Rows of all sequences are packed; attention probabilities are [H, L, L] per sequence. */
+  /** The graph's outputs by name, those of a layer as `name.layer`. Rows of all sequences are packed; attention probabilities are [H, L, L] per sequence. */
   readonly outputs: ReadonlyMap<string, Matrix>;
   /** Every value that the graph computes, in the order of the ops, by the names that `valueNames` gives. */
   readonly values: ReadonlyMap<string, Matrix>;
@@ -53,7 +52,9 @@ export function interpret(graph: Graph, tensors: TensorLookup, batch: readonly S
   const run = new Run(tensors, batch);
   for (const op of graph.ops) run.compute(op);
   return {
-    outputs: new Map([...graph.outputs].map(([name, value]) => [name, run.get(value)])),
+    outputs: new Map(
+      graph.outputs.map(({ name, layer, value }) => [layer === undefined ? name : `${name}.${layer}`, run.get(value)]),
+    ),
     values: new Map([...valueNames(graph)].map(([value, name]) => [name, run.get(value)])),
   };
 }
@@ -65,13 +66,17 @@ export function interpret(graph: Graph, tensors: TensorLookup, batch: readonly S
 export function valueNames({ ops }: Graph): Map<Value, string> {
   const uses = new Map<string, number>();
   const names = new Map<Value, string>();
-  for (const value of ops.flatMap(op => operands(op).writes)) {
+  for (const value of ops.flatMap(writes)) {
     const use = (uses.get(value.name) ?? 0) + 1;
     uses.set(value.name, use);
     names.set(value, use === 1 ? value.name : `${value.name}#${use}`);
   }
   return names;
 }
+
+/** The values that an op writes. */
+export const writes = (op: Op): Value[] =>
+  op.op === 'attention' ? [op.context, ...(op.probabilities ? [op.probabilities] : [])] : [op.y];
 
 /** One run of a graph: the batch, the weights and the values computed so far. */
 export class Run {
@@ -104,10 +109,6 @@ export class Run {
         break;
       case 'linear':
         this.set(op.y, this.#linear(op));
-        break;
-      case 'quantize':
-        // Numbers keep float64 here, so the bytes of x are x.
-        this.set(op.y, this.get(op.x));
         break;
       case 'attention': {
         const { context, probabilities } = this.#attention(op);
@@ -142,9 +143,8 @@ export class Run {
       for (let c = 0; c < C; c++) y.data[t * C + c]! += at(table, row, c);
     };
     tokens.forEach(({ id, position, type }, t) => {
-      const slice = words.find(({ first, count }) => id >= first && id < first + count);
-      if (!slice) throw new Error(`there is no word ${id}`);
-      add(t, this.#weight(slice), id - slice.first);
+      if (id >= words.count) throw new Error(`there is no word ${id}`);
+      add(t, this.#weight(words), id);
       if (positions) add(t, this.#weight(positions), position);
       if (types) add(t, this.#weight(types), type);
       if (tasks) add(t, this.#weight(tasks), 0);
@@ -300,19 +300,16 @@ export class Run {
   }
 }
 
-function denseWeight(
-  { parts, first, count, columns, rowGroup, columnGroup, stride, height }: Weight,
-  tensors: TensorLookup,
-) {
+function denseWeight({ parts, columns, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
   /** Where row or column i goes when each group of `size` is padded. */
   const place = (i: number, { size, padded }: Group) => Math.floor(i / size) * padded + (i % size);
   const matrix = zeros(height, stride);
   for (const { tensor, shape, rowOffset } of parts) {
     const { data, shape: actual } = tensors(tensor);
     if (String(actual) !== String(shape)) throw new Error(`${tensor} is [${actual}], not [${shape}]`);
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < shape[0]!; i++) {
       const to = (rowOffset + place(i, rowGroup)) * stride;
-      for (let c = 0; c < columns; c++) matrix.data[to + place(c, columnGroup)] = data[(first + i) * columns + c]!;
+      for (let c = 0; c < columns; c++) matrix.data[to + place(c, columnGroup)] = data[i * columns + c]!;
     }
   }
   return matrix;
