@@ -8,6 +8,7 @@ import {
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
 import { type EncoderConfig, readConfig } from '../src/model/index.ts';
+import { streamedFile } from './checkpoint-bytes.ts';
 import type { TensorData, TensorLookup } from './interpreter.ts';
 
 /** The files of a checkpoint in folders of this machine: each from the first folder that has it. */
@@ -22,7 +23,7 @@ export function folderSource(...folders: readonly URL[]): ModelSource {
     name: 'folder',
     async open(file, { optional } = {}) {
       const bytes = read(file, optional);
-      return bytes && { size: bytes.length, stream: new Blob([bytes as Uint8Array<ArrayBuffer>]).stream() };
+      return bytes && streamedFile(new Blob([bytes as Uint8Array<ArrayBuffer>]).stream(), bytes.length);
     },
     async json(file, { optional } = {}) {
       const bytes = read(file, optional);

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { unpadInputs } from '../src/api/inputs.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { readTokenizerFiles } from '../src/api/tokenizer-files.ts';
-import { openSentence } from '../src/engine/sentence-modules.ts';
+import { openSentence } from '../src/engine/sentence-files.ts';
 import { MODEL_TYPES } from '../src/model/config.ts';
 import { checkSequence, type EncoderRequest, encoderGraph, type HeadKind } from '../src/model/index.ts';
 import type { Graph, Sequence } from '../src/plan/index.ts';

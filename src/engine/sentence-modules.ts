@@ -105,7 +105,7 @@ export async function embedderModules(
     configOf(source, pooling!),
     Promise.all(denseModules.map(async module => denseOf(await configOf(source, module)))),
     // A missing weight file is reported before the model is loaded with it.
-    Promise.all(files.map(async file => (await source.open(file))!.stream.cancel())),
+    Promise.all(files.map(async file => (await source.open(file))!.cancel())),
     Promise.all(normalizeModules.map(module => checkNormalize(source, module))),
   ]);
   return {
