@@ -1,15 +1,14 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
 import {
-  createExecutable,
   disposed,
-  type Executable,
+  Executable,
   explained,
   type Gpu,
   type LostDeviceError,
+  MeasuredPace,
   onLoss,
   type PipelineCache,
-  paceOf,
   unexpected,
   type WeightStore,
 } from '../gpu/index.ts';
@@ -96,8 +95,14 @@ export class DeviceModel {
     const { gpu, weights, pipelines } = this.parts;
     try {
       signal.throwIfAborted();
-      const pace = paceOf(gpu.device, gpu.caps);
-      const executable = await createExecutable(gpu.device, this.plan(request), weights, pipelines, signal, pace);
+      const executable = await Executable.create({
+        device: gpu.device,
+        plan: this.plan(request),
+        weights,
+        pipelines,
+        signal,
+        pacer: MeasuredPace.of(gpu.device, gpu.caps),
+      });
       if (signal.aborted) executable.destroy();
       else this.#made.add(executable);
       signal.throwIfAborted();

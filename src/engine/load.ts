@@ -2,7 +2,6 @@ import type { Format } from '../../shaders/matrix.ts';
 import { matchTensors, openCheckpoint, tensorFinder, type WantedTensor } from '../checkpoint/file/index.ts';
 import type { ModelSource, ProgressCallback } from '../checkpoint/source/index.ts';
 import {
-  createWeightStore,
   explained,
   type Gpu,
   loadKernel,
@@ -10,6 +9,7 @@ import {
   openGpu,
   PipelineCache,
   unexpected,
+  WeightStore,
 } from '../gpu/index.ts';
 import {
   canonicalRequest,
@@ -189,7 +189,7 @@ async function fill(
     parts,
     all.flatMap(weight => weight.parts),
   );
-  const weights = held(createWeightStore(gpu.device, pipelines), each => each.destroy());
+  const weights = held(new WeightStore(gpu.device, pipelines), each => each.destroy());
   await weights.allocate(all);
   signal.throwIfAborted();
   const kernels = kernelsOf(planOf(gpu.caps, config, request, format).steps);
