@@ -65,8 +65,8 @@ export async function timedStep(
   uniforms.pack(0, kernel, values);
   uniforms.write();
   const resources = Object.fromEntries(
-    kernel.bindings.map(({ name, access, type }, i) => {
-      const argument = args[i]!;
+    kernel.bindings.map(({ name, access, type }) => {
+      const argument = args[name]!;
       const operand =
         access === 'texel'
           ? createTexelOperand(device, name, type as TexelFormat, argument, batch)

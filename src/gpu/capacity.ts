@@ -8,9 +8,8 @@ const OUTPUT_ALIGNMENT = 256;
 /** In any size, the capacity is at least this. */
 const SMALLEST_CAPACITY = 16;
 
-/** Where an output of a pass lies in its readback buffer. */
+/** Where an output of a pass lies in its readback buffer, in bytes. */
 export interface OutputRange {
-  readonly name: string;
   readonly value: Value;
   readonly offset: number;
   readonly size: number;
@@ -20,9 +19,9 @@ export interface OutputRange {
 export function outputRanges({ outputs }: Plan, sizes: Sizes): { ranges: OutputRange[]; bytes: number } {
   const ranges: OutputRange[] = [];
   let bytes = 0;
-  for (const [name, value] of outputs) {
+  for (const { value } of outputs) {
     const size = sizes[value.rows] * value.stride * 4;
-    ranges.push({ name, value, offset: bytes, size });
+    ranges.push({ value, offset: bytes, size });
     bytes += Math.ceil(size / OUTPUT_ALIGNMENT) * OUTPUT_ALIGNMENT;
   }
   return { ranges, bytes };

@@ -106,8 +106,8 @@ export class PassResources {
     const { device, kernels, uniforms, blocks } = this.#context;
     const { kernel, label } = step;
     const resources = Object.fromEntries(
-      kernel.bindings.map(({ name, access, type }, i) => {
-        const argument = step.args[i]!;
+      kernel.bindings.map(({ name, access, type }) => {
+        const argument = step.args[name]!;
         const isCopied = access === 'texel' && argument.kind !== 'weight';
         return [name, isCopied ? this.#textures.get(type)! : this.#resource(argument)];
       }),

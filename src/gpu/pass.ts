@@ -9,8 +9,8 @@ import type { PassContext, PassResources } from './pass-resources.ts';
 import { withPolling } from './poll.ts';
 import { copyToArrayTexture } from './textures.ts';
 
-/** The outputs of a pass by name: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
-export type Outputs = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+/** The numbers of each of the plan's outputs: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
+export type Outputs = readonly Float32Array<ArrayBuffer>[];
 
 export interface PassOptions {
   readonly context: PassContext;
@@ -140,11 +140,8 @@ export class Pass {
     check();
     const { ranges, bytes } = this.#outputs;
     const mappedBytes = readback.getMappedRange(0, bytes);
-    const outputs = new Map(
-      ranges.map(({ name, value, offset, size }) => [
-        name,
-        withoutPadding(new Float32Array(mappedBytes, offset, size / 4), value),
-      ]),
+    const outputs = ranges.map(({ value, offset, size }) =>
+      withoutPadding(new Float32Array(mappedBytes, offset, size / 4), value),
     );
     readback.unmap();
     const error = errors.find(refused => refused !== undefined);
