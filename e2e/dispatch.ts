@@ -1,8 +1,10 @@
 import type { Kernel } from '../shaders/kernel.ts';
-import { packParams, padded, TEXEL_BYTES, type TexelFormat } from '../shaders/kernel.ts';
+import { padded, TEXEL_BYTES, type TexelFormat } from '../shaders/kernel.ts';
+import { createBuffer } from '../src/gpu/buffers.ts';
 import { type Gpu, openGpu } from '../src/gpu/device.ts';
+import { bindKernel, encodeDispatch, UniformBlocks } from '../src/gpu/dispatch.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
-import { copyToTexels, createTexels } from '../src/gpu/texels.ts';
+import { copyToArrayTexture, createArrayTexture } from '../src/gpu/textures.ts';
 
 let opened: Promise<{ gpu: Gpu; pipelines: PipelineCache }> | undefined;
 
@@ -18,6 +20,15 @@ export type Operand =
   | Uint16Array<ArrayBuffer>
   | { floats: number };
 
+/** What a binding holds before the dispatch, padded to multiples of 16 bytes: zeros where it ends. */
+function bytesOf(operand: Operand, fill: number): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } =
+    'floats' in operand ? new Float32Array(operand.floats).fill(fill) : operand;
+  const bytes = new Uint8Array(Math.max(16, Math.ceil(byteLength / 16) * 16));
+  bytes.set(new Uint8Array(buffer, byteOffset, byteLength));
+  return bytes;
+}
+
 /**
  * Runs one dispatch of a kernel on the operands of its bindings, by name: an array is what the buffer holds, {floats} a buffer
  * that starts with a value no kernel gives, so that whatever is not written shows. Gives back the writable ones.
@@ -30,62 +41,50 @@ export async function dispatch(
 ): Promise<Record<string, Float32Array<ArrayBuffer>>> {
   const { gpu, pipelines } = await testGpu();
   const { device } = gpu;
-  const { pipeline, layout } = await pipelines.get(kernel);
+  const compiled = await pipelines.get(kernel);
   device.pushErrorScope('validation');
-  const make = (size: number, usage: number) =>
-    device.createBuffer({ size: Math.max(16, Math.ceil(size / 16) * 16), usage });
-  const block = new DataView(new ArrayBuffer(256));
-  packParams(kernel, params, block, 0);
-  const uniform = make(256, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
-  device.queue.writeBuffer(uniform, 0, block.buffer);
-  const buffers = kernel.bindings.map(({ name }) => {
-    const operand = operands[name];
-    if (!operand) throw new Error(`${kernel.name}: no operand for binding ${name}`);
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    const data = 'floats' in operand ? new Float32Array(operand.floats).fill(fill) : operand;
-    const buffer = make(data.byteLength, usage);
-    const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    device.queue.writeBuffer(buffer, 0, bytes);
-    return buffer;
-  });
+  const uniforms = new UniformBlocks(device, kernel.name, 1);
+  uniforms.pack(0, kernel, params);
+  uniforms.write();
   const encoder = device.createCommandEncoder();
-  const textures: GPUTexture[] = [];
-  const resources: GPUBindingResource[] = kernel.bindings.map(({ name, access, type }, i) => {
-    const buffer = buffers[i]!;
-    if (access !== 'texel') return { buffer };
+  const buffers: Record<string, GPUBuffer> = {};
+  const textures: Record<string, GPUTexture> = {};
+  const accessOf = new Map(kernel.bindings.map(binding => [binding.name, binding]));
+  for (const [name, operand] of Object.entries(operands)) {
+    const bytes = bytesOf(operand, fill);
+    const buffer = createBuffer(device, name, bytes.length);
+    buffers[name] = buffer;
+    device.queue.writeBuffer(buffer, 0, bytes);
+    const { access, type } = accessOf.get(name) ?? {};
+    if (access !== 'texel') continue;
     const format = type as TexelFormat;
-    const elements = buffer.size / TEXEL_BYTES[format];
-    const texture = createTexels(device, name, format, elements);
-    copyToTexels(encoder, buffer, texture, elements);
-    textures.push(texture);
-    return texture.createView();
-  });
-  const entries = [{ buffer: uniform }, ...resources].map((resource, binding) => ({ binding, resource }));
+    const elements = bytes.length / TEXEL_BYTES[format];
+    textures[name] = createArrayTexture(device, name, format, elements);
+    copyToArrayTexture(encoder, buffer, textures[name], elements);
+  }
+  const resources = { ...buffers, ...textures };
+  const bound = bindKernel(device, { kernel, compiled, params: uniforms.binding(0), resources });
   const pass = encoder.beginComputePass();
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
-  pass.dispatchWorkgroups(...kernel.workgroups(params));
+  encodeDispatch(pass, bound, kernel.workgroups(params));
   pass.end();
-  const results: [string, GPUBuffer, number][] = [];
-  kernel.bindings.forEach(({ name, access }, i) => {
+  const results = kernel.bindings.flatMap(({ name, access }) => {
+    if (access !== 'write') return [];
     const operand = operands[name]!;
-    if (access !== 'write') return;
     const size = 'floats' in operand ? operand.floats * 4 : operand.byteLength;
-    const result = make(size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-    encoder.copyBufferToBuffer(buffers[i]!, 0, result, 0, result.size);
-    results.push([name, result, size]);
+    const readback = createBuffer(device, `${name}.readback`, buffers[name]!.size, 'MAP_READ');
+    encoder.copyBufferToBuffer(buffers[name]!, 0, readback, 0, readback.size);
+    return [{ name, readback, size }];
   });
   device.queue.submit([encoder.finish()]);
   const error = await device.popErrorScope();
   if (error) throw new Error(`${kernel.name}: ${error.message}`);
   const out: Record<string, Float32Array<ArrayBuffer>> = {};
-  for (const [name, result, size] of results) {
-    await result.mapAsync(GPUMapMode.READ);
-    out[name] = new Float32Array(result.getMappedRange().slice(0, size));
-    result.destroy();
+  for (const { name, readback, size } of results) {
+    await readback.mapAsync(GPUMapMode.READ);
+    out[name] = new Float32Array(readback.getMappedRange().slice(0, size));
+    readback.destroy();
   }
-  for (const each of [uniform, ...buffers, ...textures]) each.destroy();
+  for (const resource of [uniforms, ...Object.values(buffers), ...Object.values(textures)]) resource.destroy();
   return out;
 }
 

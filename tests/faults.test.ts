@@ -5,13 +5,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { randomBert } from '../e2e/random-bert.ts';
 import { env } from '../src/api/env.ts';
 import { DeviceError } from '../src/errors.ts';
+import { capacityFor } from '../src/gpu/capacity.ts';
 import { watched } from '../src/gpu/errors.ts';
-import { createExecutable } from '../src/gpu/executable.ts';
+import { Executable } from '../src/gpu/executable.ts';
 import { explained, LostDeviceError, onLoss } from '../src/gpu/loss.ts';
-import { createPaceKeeper } from '../src/gpu/pace.ts';
+import { MeasuredPace } from '../src/gpu/measured-pace.ts';
+import { type PassContext, PassResources } from '../src/gpu/pass-resources.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
-import { capacityFor, makeRoom, type Tenant } from '../src/gpu/resources.ts';
-import { createWeightStore } from '../src/gpu/weights.ts';
+import { WeightStore } from '../src/gpu/weights.ts';
 import { AutoModel, isSupported, type PretrainedOptions, pipeline } from '../src/index.ts';
 import { encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
@@ -62,12 +63,12 @@ describe('error scopes', () => {
   });
 });
 
-describe('a room', () => {
+describe('the resources of passes', () => {
   const limit = (most: number) =>
     ({
       device: { limits: { maxStorageBufferBindingSize: most, maxBufferSize: most } },
       plan: plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU }),
-    }) as unknown as Tenant;
+    }) as unknown as PassContext;
   const sizes = (tokens: number, sequences: number, pairs = 0): Sizes => ({
     tokens,
     sequences,
@@ -94,16 +95,16 @@ describe('a room', () => {
   });
 
   it('that cannot be made whole is given back', async () => {
-    const tenant = {
+    const context = {
       device,
       plan: limit(0).plan,
-      weights: createWeightStore(device, new PipelineCache(device)),
+      weights: new WeightStore(device, new PipelineCache(device)),
       kernels: limit(0).plan.steps.map(() => ({ layout: {} })),
-      offsets: limit(0).plan.steps.map(() => 0),
-      uniforms: {},
-    } as unknown as Tenant;
+      blocks: limit(0).plan.steps.map(() => 0),
+      uniforms: { binding: () => ({}) },
+    } as unknown as PassContext;
     // None of its weights is there.
-    expect(() => makeRoom(tenant, sizes(20, 2))).toThrow();
+    expect(() => new PassResources(context, sizes(20, 2))).toThrow(/was not allocated/);
     expect(fake.left).toEqual(NOTHING_LEFT);
   });
 });
@@ -112,8 +113,15 @@ it('an executable whose kernels are ready after its end makes nothing', async ()
   const stop = new AbortController();
   const pipelines = new PipelineCache(device);
   const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
-  const store = createWeightStore(device, pipelines);
-  const making = createExecutable(device, made, store, pipelines, stop.signal, createPaceKeeper(GPU));
+  const store = new WeightStore(device, pipelines);
+  const making = Executable.create({
+    device,
+    plan: made,
+    weights: store,
+    pipelines,
+    signal: stop.signal,
+    pacer: new MeasuredPace(GPU),
+  });
   const reason = new Error('over');
   const thrown = expect(making).rejects.toBe(reason);
   stop.abort(reason);
@@ -128,17 +136,24 @@ it.each([
 ])(
   'an executable that is given back writes and submits no more, whatever waits in it: passes %s',
   async (_, budget, most) => {
-    const pace = { budget: () => budget, begin: () => () => undefined };
+    const pacer = { budget: () => budget, begin: () => () => undefined };
     for (let steps = 0; steps < most; steps++) {
       fake = new FakeDevice(world);
       device = fake as unknown as GPUDevice;
       const pipelines = new PipelineCache(device);
       const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
-      const store = createWeightStore(device, pipelines);
+      const store = new WeightStore(device, pipelines);
       const allocating = store.allocate(made.weights);
       await world.drain();
       await allocating;
-      const making = createExecutable(device, made, store, pipelines, new AbortController().signal, pace);
+      const making = Executable.create({
+        device,
+        plan: made,
+        weights: store,
+        pipelines,
+        signal: new AbortController().signal,
+        pacer,
+      });
       await world.drain();
       const executable = await making;
       // The third waits for the readback of the first, the last for all.
@@ -165,14 +180,14 @@ it.each([
 it('a pass of many submits: each waits for the one before, one map, and what is refused of any of them fails it', async () => {
   const pipelines = new PipelineCache(device);
   const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
-  const store = createWeightStore(device, pipelines);
+  const store = new WeightStore(device, pipelines);
   const allocating = store.allocate(made.weights);
   await world.drain();
   await allocating;
   world.inOrder = true;
   const begun: number[] = [];
   let [open, mostOpen] = [0, 0];
-  const pace = {
+  const pacer = {
     budget: () => 2 ** 14,
     begin: (work: number) => {
       begun.push(work);
@@ -180,7 +195,14 @@ it('a pass of many submits: each waits for the one before, one map, and what is 
       return () => void open--;
     },
   };
-  const making = createExecutable(device, made, store, pipelines, new AbortController().signal, pace);
+  const making = Executable.create({
+    device,
+    plan: made,
+    weights: store,
+    pipelines,
+    signal: new AbortController().signal,
+    pacer,
+  });
   await world.drain();
   const executable = await making;
   const all = new Array<number>(100).fill(1);
@@ -223,11 +245,11 @@ it('passes of many submits, one behind the other: every dispatch has the params 
     num_hidden_layers: 3,
   });
   const made = plan(encoderGraph(larger, { lastHiddenState: true, pooler: true }), { caps: GPU });
-  const store = createWeightStore(device, pipelines);
+  const store = new WeightStore(device, pipelines);
   const allocating = store.allocate(made.weights);
   await world.drain();
   await allocating;
-  // Which step a bind group is of: a room makes one for each, in their order.
+  // Which step a bind group is of: the resources make one for each, in their order.
   const stepOf = new Map<unknown, number>();
   const createBindGroup = fake.createBindGroup.bind(fake);
   fake.createBindGroup = descriptor => {
@@ -272,8 +294,15 @@ it('passes of many submits, one behind the other: every dispatch has the params 
     );
   };
   const work = () => undefined;
-  const pace = { budget: () => 2 ** 17, begin: () => work };
-  const making = createExecutable(device, made, store, pipelines, new AbortController().signal, pace);
+  const pacer = { budget: () => 2 ** 17, begin: () => work };
+  const making = Executable.create({
+    device,
+    plan: made,
+    weights: store,
+    pipelines,
+    signal: new AbortController().signal,
+    pacer,
+  });
   await world.drain();
   const executable = await making;
   const lengths = [300, 70, 299, 131];
@@ -315,7 +344,7 @@ it('passes of many submits, one behind the other: every dispatch has the params 
 });
 
 it('weights that are given back take no more', async () => {
-  const store = createWeightStore(device, new PipelineCache(device));
+  const store = new WeightStore(device, new PipelineCache(device));
   const { weights } = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
   const allocating = store.allocate(weights);
   await world.drain();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Workgroups } from '../shaders/kernel.ts';
-import { createPaceKeeper } from '../src/gpu/pace.ts';
+import { MeasuredPace } from '../src/gpu/measured-pace.ts';
 import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
 import { sizesOf } from '../src/plan/batch.ts';
@@ -126,7 +126,7 @@ describe('the pace of a GPU', () => {
   test('on a CPU it never changes', () => {
     expect(startPace(SWIFTSHADER).budget).toBe(2 ** 32);
     expect(startPace(LLVMPIPE).budget).toBe(2 ** 32);
-    const keeper = createPaceKeeper(LLVMPIPE, () => 0);
+    const keeper = new MeasuredPace(LLVMPIPE, () => 0);
     keeper.begin(1)();
     expect(keeper.budget()).toBe(2 ** 32);
   });
@@ -139,7 +139,7 @@ describe('measuring', () => {
     { delay = () => 0, passes = 40 }: { delay?: (i: number) => number; passes?: number } = {},
   ) {
     let clock = 0;
-    const keeper = createPaceKeeper(gpu, () => clock);
+    const keeper = new MeasuredPace(gpu, () => clock);
     const underWay: { told: number; ended: () => void }[] = [];
     const took: number[] = [];
     let free = 0;
@@ -172,7 +172,7 @@ describe('measuring', () => {
 
   test('a submit that failed is not waited for', () => {
     let clock = 0;
-    const keeper = createPaceKeeper(gpu, () => clock);
+    const keeper = new MeasuredPace(gpu, () => clock);
     keeper.begin(2 ** 30);
     clock = 10_000;
     const ended = keeper.begin(2 ** 30);
@@ -183,7 +183,7 @@ describe('measuring', () => {
 
   test('submits of no work, with which passes end whose last step was cut, say nothing', () => {
     let clock = 0;
-    const keeper = createPaceKeeper(gpu, () => clock);
+    const keeper = new MeasuredPace(gpu, () => clock);
     const before = keeper.budget();
     // Two at once, as two models on one device have them.
     const [first, second] = [keeper.begin(0), keeper.begin(0)];
@@ -311,7 +311,7 @@ describe('a pass that is too much for one submit', () => {
     'one sequence of 8,192 tokens of BERT-base at %i GFLOP/s: every submit is short, few on a fast one',
     gflops => {
       let clock = 0;
-      const keeper = createPaceKeeper(gpu, () => clock);
+      const keeper = new MeasuredPace(gpu, () => clock);
       const sizes = sizesOf([8192], long.queryTile);
       const took: number[] = [];
       const grids = gridsOf(long, sizes);

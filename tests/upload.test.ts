@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Checkpoint, TensorInfo } from '../src/checkpoint/file/types.ts';
 import { type CheckpointPart, matchParts, upload } from '../src/engine/upload.ts';
 import { CheckpointError } from '../src/errors.ts';
-import type { Flaw, WeightStore } from '../src/gpu/weights.ts';
+import type { Flaw, WeightStore } from '../src/gpu/index.ts';
 
 /** A file of float32 tensors. */
 function part(

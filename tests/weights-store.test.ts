@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import type { PipelineCache } from '../src/gpu/pipelines.ts';
-import { createWeightStore } from '../src/gpu/weights.ts';
+import { WeightStore } from '../src/gpu/weights.ts';
 import { matrix } from '../src/plan/weight.ts';
 
 const MIB = 1 << 20;
@@ -46,7 +46,7 @@ test('a GPU that does not keep up holds the upload: 32 MiB wait for it at most',
     createBuffer: ({ size }: { size: number }) => ({ size, destroy() {} }),
   } as unknown as GPUDevice;
   const compiled = { get: async () => ({ pipeline: {}, layout: {} }) } as unknown as PipelineCache;
-  const store = createWeightStore(device, compiled);
+  const store = new WeightStore(device, compiled);
   const rows = 100;
   const columns = MIB / 4;
   const weight = matrix(['w'], rows, columns);

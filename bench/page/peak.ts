@@ -1,3 +1,7 @@
+import { declarations, f32, type Kernel, write } from '../../shaders/kernel.ts';
+import { createBuffer } from '../../src/gpu/buffers.ts';
+import { bindKernel, encodeDispatch, UniformBlocks } from '../../src/gpu/dispatch.ts';
+import { PipelineCache } from '../../src/gpu/pipelines.ts';
 import type { AdapterKind } from '../../src/plan/caps.ts';
 import { median } from './median.ts';
 
@@ -8,21 +12,30 @@ import { median } from './median.ts';
 const CHAINS = 16;
 const ROUNDS = 2048;
 
-function shader(spelling: 'fma' | 'mul-add', invocations: number): string {
+/** `tiny`, 0 in the dispatch, keeps a compiler from computing the chains ahead. */
+function peakKernel(spelling: 'fma' | 'mul-add', invocations: number, groups: number): Kernel {
   const step = (i: number) => (spelling === 'fma' ? `a${i} = fma(a${i}, m, c);` : `a${i} = a${i} * m + c;`);
   const lines = (text: (i: number) => string) => Array.from({ length: CHAINS }, (_, i) => text(i)).join('\n');
-  return `
-@group(0) @binding(0) var<storage, read_write> y: array<vec4f>;
+  const bindings = [write('y')];
+  const params = [f32('tiny')];
+  return {
+    name: `multiply-add peak, ${spelling}`,
+    bindings,
+    params,
+    workgroups: () => [groups, 1, 1],
+    code: `
+${declarations(bindings, params)}
 @compute @workgroup_size(${invocations})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let m = vec4f(0.999, 0.998, 0.997, 0.996) + y[0] * 1e-30;
-  let c = vec4f(0.001, 0.002, 0.003, 0.004) + y[1] * 1e-30;
+  let m = vec4f(0.999, 0.998, 0.997, 0.996) + params.tiny;
+  let c = vec4f(0.001, 0.002, 0.003, 0.004) + params.tiny;
 ${lines(i => `  var a${i} = vec4f(f32(id.x) + ${i}.0);`)}
   for (var k = 0u; k < ${ROUNDS}u; k++) {
 ${lines(step)}
   }
-  y[2u + id.x] = ${Array.from({ length: CHAINS }, (_, i) => `a${i}`).join(' + ')};
-}`;
+  y[id.x] = ${Array.from({ length: CHAINS }, (_, i) => `a${i}`).join(' + ')};
+}`,
+  };
 }
 
 /**
@@ -37,26 +50,26 @@ export async function multiplyAddPeak(
   { spanMs, floorMs }: { spanMs: number; floorMs: number },
 ): Promise<() => Promise<number>> {
   const [invocations, groups] = adapter === 'gpu' ? [256, 4096] : [16, 64];
-  const buffer = device.createBuffer({ size: (invocations * groups + 2) * 16, usage: GPUBufferUsage.STORAGE });
-  const found: { best: number; sample: () => Promise<number> }[] = [];
+  const y = createBuffer(device, 'peak.y', invocations * groups * 16);
+  const uniforms = new UniformBlocks(device, 'peak.params', 1);
+  const pipelines = new PipelineCache(device);
+  const spellings: { best: number; sample: () => Promise<number> }[] = [];
   for (const spelling of ['fma', 'mul-add'] as const) {
-    const module = device.createShaderModule({ code: shader(spelling, invocations) });
-    const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
-    const layout = pipeline.getBindGroupLayout(0);
-    const group = device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer } }] });
+    const kernel = peakKernel(spelling, invocations, groups);
+    const params = { tiny: 0 };
+    uniforms.pack(0, kernel, params);
+    uniforms.write();
+    const compiled = await pipelines.get(kernel);
+    const bound = bindKernel(device, { kernel, compiled, params: uniforms.binding(0), resources: { y } });
     const flop = 2 * 4 * CHAINS * ROUNDS * invocations * groups;
     const submit = (times: number) =>
-      timeOf(device, pass => {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group);
-        for (let i = 0; i < times; i++) pass.dispatchWorkgroups(groups);
-      });
+      timeOf(device, pass => encodeDispatch(pass, bound, kernel.workgroups(params), times));
     await submit(1);
     const times = await repetitions(submit, spanMs);
     const sample = async () => (times * flop) / ((await submit(times)) - floorMs) / 1e6;
-    found.push({ best: Math.max(await sample(), await sample(), await sample()), sample });
+    spellings.push({ best: Math.max(await sample(), await sample(), await sample()), sample });
   }
-  return found.sort((a, b) => b.best - a.best)[0]!.sample;
+  return spellings.sort((a, b) => b.best - a.best)[0]!.sample;
 }
 
 /** Milliseconds from submit to done. */

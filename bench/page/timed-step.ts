@@ -1,6 +1,8 @@
-import { packParams, type TexelFormat } from '../../shaders/kernel.ts';
+import type { TexelFormat } from '../../shaders/kernel.ts';
+import { createBuffer } from '../../src/gpu/buffers.ts';
+import { bindKernel, encodeDispatch, UniformBlocks } from '../../src/gpu/dispatch.ts';
 import type { PipelineCache } from '../../src/gpu/pipelines.ts';
-import { createTexels } from '../../src/gpu/texels.ts';
+import { createArrayTexture } from '../../src/gpu/textures.ts';
 import type { Batch } from '../../src/plan/batch.ts';
 import type { Argument, Step } from '../../src/plan/step.ts';
 import { weightBytes, weightElements } from '../../src/plan/weight.ts';
@@ -13,7 +15,43 @@ export interface TimedStep {
   destroy(): void;
 }
 
-/** The operands are zeros, but for what the host writes: no kernel's time depends on their values. */
+/** Creates the operand of a binding: zeros, but for what the host writes. No kernel's time depends on the values of the others. */
+function createOperand(device: GPUDevice, label: string, argument: Argument, { sizes, ...inputs }: Batch): GPUBuffer {
+  const filled = (data: Uint32Array<ArrayBuffer>) => {
+    const buffer = createBuffer(device, label, Math.max(16, data.byteLength));
+    device.queue.writeBuffer(buffer, 0, data);
+    return buffer;
+  };
+  switch (argument.kind) {
+    case 'constant':
+      return filled(argument.constant);
+    case 'input':
+      return filled(inputs[argument.input]);
+    case 'weight':
+      return createBuffer(device, label, Math.max(16, weightBytes(argument.weight)));
+    case 'value':
+      return createBuffer(device, label, Math.max(16, sizes[argument.value.rows] * argument.value.stride * 4));
+    default:
+      return argument satisfies never;
+  }
+}
+
+function createTexelOperand(
+  device: GPUDevice,
+  label: string,
+  format: TexelFormat,
+  argument: Argument,
+  { sizes }: Batch,
+): GPUTexture {
+  const elements =
+    argument.kind === 'weight'
+      ? weightElements(argument.weight)
+      : argument.kind === 'value'
+        ? sizes[argument.value.rows] * argument.value.stride
+        : 0;
+  return createArrayTexture(device, label, format, elements);
+}
+
 export async function timedStep(
   device: GPUDevice,
   pipelines: PipelineCache,
@@ -23,47 +61,26 @@ export async function timedStep(
   const values = Object.fromEntries(
     Object.entries(params).map(([key, v]) => [key, typeof v === 'number' ? v : batch.sizes[v]]),
   );
-  const block = new DataView(new ArrayBuffer(256));
-  packParams(kernel, values, block, 0);
-  const make = (size: number, usage: number, data?: BufferSource) => {
-    const buffer = device.createBuffer({
-      size: Math.max(16, Math.ceil(size / 16) * 16),
-      usage: usage | GPUBufferUsage.COPY_DST,
-    });
-    if (data) device.queue.writeBuffer(buffer, 0, data);
-    return buffer;
-  };
-  const operand = (arg: Argument) => {
-    if (arg.kind === 'constant') return make(arg.constant.byteLength, GPUBufferUsage.STORAGE, arg.constant);
-    if (arg.kind === 'input') return make(batch[arg.input].byteLength, GPUBufferUsage.STORAGE, batch[arg.input]);
-    const bytes = arg.kind === 'weight' ? weightBytes(arg.weight) : batch.sizes[arg.value.rows] * arg.value.stride * 4;
-    return make(bytes, GPUBufferUsage.STORAGE);
-  };
-  const uniform = make(256, GPUBufferUsage.UNIFORM, block.buffer);
-  const operands = kernel.bindings.map(({ name, access, type }) => {
-    const arg = args[name]!;
-    if (access !== 'texel') return operand(arg);
-    const elements =
-      arg.kind === 'weight'
-        ? weightElements(arg.weight)
-        : arg.kind === 'value'
-          ? batch.sizes[arg.value.rows] * arg.value.stride
-          : 0;
-    return createTexels(device, kernel.name, type as TexelFormat, elements);
-  });
-  const { pipeline, layout } = await pipelines.get(kernel);
-  const resources = operands.map(each => ('size' in each ? { buffer: each } : each.createView()));
-  const entries = [{ buffer: uniform }, ...resources].map((resource, binding) => ({ binding, resource }));
-  const group = device.createBindGroup({ layout, entries });
+  const uniforms = new UniformBlocks(device, kernel.name, 1);
+  uniforms.pack(0, kernel, values);
+  uniforms.write();
+  const resources = Object.fromEntries(
+    kernel.bindings.map(({ name, access, type }) => {
+      const argument = args[name]!;
+      const operand =
+        access === 'texel'
+          ? createTexelOperand(device, name, type as TexelFormat, argument, batch)
+          : createOperand(device, name, argument, batch);
+      return [name, operand];
+    }),
+  );
+  const compiled = await pipelines.get(kernel);
+  const bound = bindKernel(device, { kernel, compiled, params: uniforms.binding(0), resources });
+  const workgroups = kernel.workgroups(values);
   return {
-    submit: times =>
-      timeOf(device, pass => {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group);
-        for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...kernel.workgroups(values));
-      }),
+    submit: times => timeOf(device, pass => encodeDispatch(pass, bound, workgroups, times)),
     destroy: () => {
-      for (const each of [uniform, ...operands]) each.destroy();
+      for (const resource of [uniforms, ...Object.values(resources)]) resource.destroy();
     },
   };
 }

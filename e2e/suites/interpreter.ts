@@ -1,6 +1,6 @@
-import { createExecutable } from '../../src/gpu/executable.ts';
-import { createPaceKeeper } from '../../src/gpu/pace.ts';
-import { createWeightStore } from '../../src/gpu/weights.ts';
+import { Executable } from '../../src/gpu/executable.ts';
+import { MeasuredPace } from '../../src/gpu/measured-pace.ts';
+import { WeightStore } from '../../src/gpu/weights.ts';
 import { type EncoderRequest, encoderGraph } from '../../src/model/bert.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
@@ -34,7 +34,7 @@ async function valuesOnDevice(graph: Graph, maxBindingBytes = Number.POSITIVE_IN
   const { device } = gpu;
   const caps = { ...gpu.caps, maxBindingBytes: Math.min(gpu.caps.maxBindingBytes, maxBindingBytes) };
   const planned = plan(withEveryValue(graph), { caps });
-  const store = createWeightStore(device, pipelines);
+  const store = new WeightStore(device, pipelines);
   await store.allocate(planned.weights);
   const tensors = new Map<string, TensorData>();
   for (const { tensor, shape } of planned.weights.flatMap(({ parts }) => parts)) {
@@ -46,7 +46,14 @@ async function valuesOnDevice(graph: Graph, maxBindingBytes = Number.POSITIVE_IN
   }
   await store.finish();
   const { signal } = new AbortController();
-  const executable = await createExecutable(device, planned, store, pipelines, signal, createPaceKeeper(caps));
+  const executable = await Executable.create({
+    device,
+    plan: planned,
+    weights: store,
+    pipelines,
+    signal,
+    pacer: new MeasuredPace(caps),
+  });
   const results = await executable.run(packBatch(BATCH, planned.queryTile)).outputs;
   executable.destroy();
   store.destroy();

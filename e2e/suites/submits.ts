@@ -1,6 +1,6 @@
-import { createExecutable } from '../../src/gpu/executable.ts';
-import { createPaceKeeper, type PaceKeeper } from '../../src/gpu/pace.ts';
-import { createWeightStore } from '../../src/gpu/weights.ts';
+import { Executable } from '../../src/gpu/executable.ts';
+import { MeasuredPace, type Pacer } from '../../src/gpu/measured-pace.ts';
+import { WeightStore } from '../../src/gpu/weights.ts';
 import type { FillMaskPipeline } from '../../src/index.ts';
 import { type EncoderRequest, encoderGraph } from '../../src/model/bert.ts';
 import { type EncoderConfig, readConfig } from '../../src/model/config.ts';
@@ -16,8 +16,8 @@ import { randomBert } from '../random-bert.ts';
 
 /** No dispatch and no submit takes longer the more a caller asks for: a pass that is too much is several submits, of the same bits. */
 
-const ENDLESS: PaceKeeper = { budget: () => Number.POSITIVE_INFINITY, begin: () => () => undefined };
-const steady = (budget: number): PaceKeeper => ({ ...ENDLESS, budget: () => budget });
+const ENDLESS: Pacer = { budget: () => Number.POSITIVE_INFINITY, begin: () => () => undefined };
+const steady = (budget: number): Pacer => ({ ...ENDLESS, budget: () => budget });
 
 const shaped = (fields: object): EncoderConfig =>
   readConfig({
@@ -40,11 +40,11 @@ const sequence = (length: number, seed: number): Sequence => ({
 });
 
 /** One pass of random weights, run at several paces. Gives the outputs and the counts of calls of each. */
-async function runAt(paces: readonly PaceKeeper[], caps: Caps, request: EncoderRequest, lengths: readonly number[]) {
+async function runAt(pacers: readonly Pacer[], caps: Caps, request: EncoderRequest, lengths: readonly number[]) {
   const { gpu, pipelines } = await testGpu();
   const { device } = gpu;
   const made = plan(encoderGraph(shaped({}), request), { caps });
-  const store = createWeightStore(device, pipelines);
+  const store = new WeightStore(device, pipelines);
   await store.allocate(made.weights);
   const seen = new Set<string>();
   for (const { tensor, shape } of made.weights.flatMap(({ parts }) => parts)) {
@@ -59,9 +59,9 @@ async function runAt(paces: readonly PaceKeeper[], caps: Caps, request: EncoderR
   await store.finish();
   const batch = packBatch(lengths.map(sequence), made.queryTile);
   const runs: { outputs: readonly Float32Array[]; counts: ReturnType<typeof takeCounts> }[] = [];
-  for (const pace of paces) {
+  for (const pacer of pacers) {
     const { signal } = new AbortController();
-    const executable = await createExecutable(device, made, store, pipelines, signal, pace);
+    const executable = await Executable.create({ device, plan: made, weights: store, pipelines, signal, pacer });
     // Also the one that makes room, and once more, warm: whatever a part has left in the params must not matter.
     const first = await executable.run(batch).outputs;
     takeCounts();
@@ -113,9 +113,9 @@ check('a budget that is measured: the same bits whatever it comes to be', async 
   const caps = TIERS['as a GPU']!(gpu.caps);
   // A clock that says of every submit that it took long, and one that says nothing took any time.
   let clock = 0;
-  const slow = createPaceKeeper(caps, () => (clock += 5000));
+  const slow = new MeasuredPace(caps, () => (clock += 5000));
   const [whole, ...others] = await runAt(
-    [ENDLESS, slow, createPaceKeeper(caps, () => 0)],
+    [ENDLESS, slow, new MeasuredPace(caps, () => 0)],
     caps,
     REQUESTS['a pooled row']!,
     [90, 9],

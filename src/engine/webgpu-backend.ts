@@ -1,18 +1,17 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
 import {
-  createExecutable,
-  createWeightStore,
+  Executable as DeviceExecutable,
   explained,
   type Gpu,
   type LostDeviceError,
   loadKernel,
+  MeasuredPace,
   onLoss,
   openGpu,
   PipelineCache,
-  paceOf,
   unexpected,
-  type WeightStore,
+  WeightStore,
 } from '../gpu/index.ts';
 import { type Graph, kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
 import type { Backend, BackendListener, BackendOptions, CompileProgress, Executable } from './backend.ts';
@@ -42,7 +41,7 @@ export class WebGPUBackend implements Backend {
     this.#gpu = gpu;
     this.#format = format;
     this.#pipelines = PipelineCache.of(device);
-    this.weights = createWeightStore(device, this.#pipelines);
+    this.weights = new WeightStore(device, this.#pipelines);
     this.#endLossWatch = onLoss(device, error => {
       this.#loss = error;
       this.#listener?.lost(error);
@@ -81,8 +80,14 @@ export class WebGPUBackend implements Backend {
     const { device, caps } = this.#gpu;
     const { signal } = this.#life;
     signal.throwIfAborted();
-    const pace = paceOf(device, caps);
-    const executable = await createExecutable(device, plan, this.weights, this.#pipelines, signal, pace);
+    const executable = await DeviceExecutable.create({
+      device,
+      plan,
+      weights: this.weights,
+      pipelines: this.#pipelines,
+      signal,
+      pacer: MeasuredPace.of(device, caps),
+    });
     if (signal.aborted) executable.destroy();
     signal.throwIfAborted();
     return {

@@ -1,13 +1,15 @@
 /**
- * All that touches a GPUDevice: opening it, its errors and loss, pipelines, weights, and the passes of a plan. `engine` imports it. It
- * never knows a model, a tensor's name in a file, or a task.
+ * All that touches a GPUDevice: opening it, its errors and loss, pipelines, dispatches, weights, and the passes of a plan. `engine`
+ * imports it. It never knows a model, a tensor's name in a file, or a task.
  */
 
-export { createBuffer } from './buffers.ts';
 export { adapterNameOf, type Gpu, isSoftware, kindOf, openGpu } from './device.ts';
-export { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
-export { createExecutable, type Executable, type Outputs } from './executable.ts';
+export { disposed, unexpected } from './errors.ts';
+export { Executable } from './executable.ts';
+export { type Flaw, loadKernel } from './flaws.ts';
 export { explained, LostDeviceError, onLoss } from './loss.ts';
-export { paceOf } from './pace.ts';
-export { type CompiledKernel, PipelineCache } from './pipelines.ts';
-export { createWeightStore, type Flaw, loadKernel, type Piece, type WeightStore } from './weights.ts';
+export { MeasuredPace } from './measured-pace.ts';
+export type { Outputs } from './pass.ts';
+export { PipelineCache } from './pipelines.ts';
+export type { Piece } from './upload.ts';
+export { WeightStore } from './weights.ts';

@@ -1,15 +1,15 @@
 import { globalOf } from '../runtime/index.ts';
 
-const MS = 4;
+const POLL_MS = 4;
 
 /**
- * Waits for something that the GPU will be done with. Firefox looks for finished work every 60 to 100 ms only, but also
- * whenever something is submitted, so an empty list of commands is submitted every 4 ms while we wait, until `signal` aborts.
- * Other browsers tell at once.
+ * Gives back `waiting`, a promise that settles when the GPU has finished something. Firefox looks for finished work only every 60 to
+ * 100 ms, but also at every submit. So there an empty list of commands is submitted every 4 ms until `waiting` settles or `signal`
+ * aborts. Other browsers look at once.
  */
-export function promptly<T>(queue: GPUQueue, waiting: Promise<T>, signal?: AbortSignal): Promise<T> {
+export function withPolling<T>(queue: GPUQueue, waiting: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!globalOf('navigator')?.userAgent?.includes('Firefox')) return waiting;
-  const timer = setInterval(() => queue.submit([]), MS);
+  const timer = setInterval(() => queue.submit([]), POLL_MS);
   const stop = () => clearInterval(timer);
   signal?.addEventListener('abort', stop, { once: true });
   return waiting.finally(() => {
