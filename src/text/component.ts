@@ -1,5 +1,6 @@
 import { oneOf } from '../errors.ts';
 import { Fields } from '../json.ts';
+import { TOKENIZER_FILE } from './json-files.ts';
 
 /**
  * Builds one component of a tokenizer.json by its `type` from the kinds that are supported.
@@ -7,7 +8,7 @@ import { Fields } from '../json.ts';
  */
 export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Fields) => T>, missing?: T): T {
   if (missing !== undefined && (value === null || value === undefined)) return missing;
-  const config = new Fields(value, where);
+  const config = new Fields(value, where, TOKENIZER_FILE);
   const kind = kinds[oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(kinds))]!;
   if (depth === MOST_DEPTH) throw config.malformed(`more than ${MOST_DEPTH} of them in each other`, 'fewer', 'type');
   depth++;

@@ -7,6 +7,7 @@ export { withOlderFiles } from './added-vocabulary.ts';
 export { type AlignedText, slice } from './aligned-text.ts';
 export { cleanUp } from './decoder.ts';
 export type { Encoding } from './encoding.ts';
+export { TOKENIZER_CONFIG_FILE } from './json-files.ts';
 export { buildTokenizer, type EncodeOptions, type TextInput, type TextTokenizer } from './tokenizer.ts';
 export { className, ROLES, tokenizerClass, VOCABULARY_CLASSES } from './tokenizer-class.ts';
 export { fromVocabularyFiles, slowConfig, vocabularyFileNames } from './vocabulary-files.ts';

@@ -1,6 +1,7 @@
 import { Fields } from '../json.ts';
 import { buildBpe } from './bpe.ts';
 import { build } from './component.ts';
+import { TOKENIZER_FILE } from './json-files.ts';
 import { buildUnigram } from './unigram.ts';
 import type { Model, Piece } from './vocabulary.ts';
 import { buildWordPiece } from './word-piece.ts';
@@ -13,7 +14,7 @@ const kinds: Record<string, (config: Fields) => Model> = {
 
 /** The `model` of a tokenizer.json; in old files the type is missing and shows in the fields. */
 export function buildModel(value: unknown): Model {
-  const config = new Fields(value, 'model').json;
+  const config = new Fields(value, 'model', TOKENIZER_FILE).json;
   const inferred = Array.isArray(config.vocab) ? 'Unigram' : 'merges' in config ? 'BPE' : 'WordPiece';
   return withCache(build({ ...config, type: config.type ?? inferred }, 'model', kinds));
 }

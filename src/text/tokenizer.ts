@@ -6,6 +6,7 @@ import { type AlignedText, span } from './aligned-text.ts';
 import { configured, maxLengthOf, sideOf } from './configured.ts';
 import { buildDecoder } from './decoder.ts';
 import type { Encoding } from './encoding.ts';
+import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
 import { buildModel } from './model.ts';
 import { buildNormalizer } from './normalizer.ts';
 import { buildPostProcessor, type Part, type Token } from './post-processor.ts';
@@ -75,8 +76,8 @@ export interface TextTokenizer {
  * @throws SourceError where the file is malformed; UnsupportedError where a part of it is of an unknown type.
  */
 export function buildTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): TextTokenizer {
-  const file = new Fields(tokenizerJson, '');
-  const config = new Fields(tokenizerConfig ?? {}, '', 'tokenizer_config.json');
+  const file = new Fields(tokenizerJson, '', TOKENIZER_FILE);
+  const config = new Fields(tokenizerConfig ?? {}, '', TOKENIZER_CONFIG_FILE);
   const { tokenizer_class: named } = config.json;
   const known = tokenizerClass(isText(named) ? named : undefined);
   const json = configured(file.json, config, known);
