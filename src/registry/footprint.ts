@@ -20,11 +20,8 @@ export async function footprint(inquiry: Inquiry): Promise<MemoryFootprint> {
   ]);
   await checkpoint.cancel();
   const hasPooler = tensorFinder(checkpoint, config)(POOLER_TENSOR) !== undefined;
-  const request = everything(hasPooler, task?.info.head, modules);
+  const graph = encoderGraph(config, everything(hasPooler, task?.info.head, modules));
   const bytesIn = (dtype: keyof MemoryFootprint) =>
-    plan(encoderGraph(config, request, caps, FORMATS[dtype]), caps).weights.reduce(
-      (sum, weight) => sum + weightBytes(weight),
-      0,
-    );
+    plan(graph, { caps, format: FORMATS[dtype] }).weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
   return { fp32: bytesIn('fp32'), fp16: bytesIn('fp16'), q8: bytesIn('q8') };
 }
