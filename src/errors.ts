@@ -1,10 +1,10 @@
-/** What every error of this library says: what went wrong, what was found, what was expected, and what to do next. */
+/** The parts of every error of this library: what went wrong, the actual value, the expected one, and what to do next. */
 export interface Complaint {
   /** What went wrong, as a short clause: `tensor "pooler.dense.weight" has the wrong shape`. */
   what: string;
-  /** What was found. */
+  /** The value that caused it, in words. */
   actual?: string | undefined;
-  /** What would have been right. */
+  /** What would have been right, in words. */
   expected?: string | undefined;
   /** What the reader can do about it, as a full sentence. */
   next?: string | undefined;
@@ -23,38 +23,37 @@ export function describe(value: unknown): string {
   return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
-/** A part of a message may quote a name of a foreign file, which may be of any length. */
-const MOST_CHARACTERS = 600;
+/** A text may quote a name from a file of somebody else's, which may be of any length. */
+const MAX_CHARACTERS = 600;
 
-/** A complaint whose texts are no longer than that; what else a subclass is told stays as it is. */
-function clipped<C extends Complaint>(complaint: C): C {
-  const parts = Object.entries(complaint).map(([name, part]) => [
-    name,
-    typeof part === 'string' && part.length > MOST_CHARACTERS ? `${part.slice(0, MOST_CHARACTERS)}…` : part,
-  ]);
-  return Object.fromEntries(parts) as C;
+function clipped(text: string): string;
+function clipped(text: string | undefined): string | undefined;
+function clipped(text: string | undefined): string | undefined {
+  return text !== undefined && text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text;
 }
 
 function sentence({ what, actual, expected, next }: Complaint): string {
-  let text = what;
-  if (actual !== undefined) text += `: got ${actual}`;
-  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${expected}`;
-  return next === undefined ? `${text}.` : `${text}. ${next}`;
+  let text = clipped(what);
+  if (actual !== undefined) text += `: got ${clipped(actual)}`;
+  if (expected !== undefined) text += `${actual === undefined ? ':' : ','} expected ${clipped(expected)}`;
+  return next === undefined ? `${text}.` : `${text}. ${clipped(next)}`;
 }
 
-/** The base of every error this library throws on purpose; `name` is the class's name, also in a minified build. */
+/** The base of every error that this library throws on purpose; `name` is the class's name, also in a minified build. */
 export class WebGPUBertError extends Error {
   override readonly name: string = 'WebGPUBertError';
-  declare readonly what: string;
-  declare readonly actual: string | undefined;
-  declare readonly expected: string | undefined;
-  declare readonly next: string | undefined;
+  readonly what: string;
+  readonly actual: string | undefined;
+  readonly expected: string | undefined;
+  readonly next: string | undefined;
 
-  /** What a subclass is told beside a complaint becomes its fields. */
-  constructor({ cause, ...given }: Complaint) {
-    const complaint = clipped(given);
+  constructor(complaint: Complaint) {
+    const { what, actual, expected, next, cause } = complaint;
     super(sentence(complaint), cause === undefined ? undefined : { cause });
-    Object.assign(this, complaint);
+    this.what = clipped(what);
+    this.actual = clipped(actual);
+    this.expected = clipped(expected);
+    this.next = clipped(next);
   }
 }
 
@@ -66,49 +65,59 @@ export class DeviceError extends WebGPUBertError {
 /** A file could not be had, or is not what its name says (404, a web page instead of JSON, a wrong sha256). */
 export class SourceError extends WebGPUBertError {
   override readonly name = 'SourceError';
-  declare readonly file: string;
-  declare readonly url: string | undefined;
-  declare readonly status: number | undefined;
+  readonly file: string;
+  readonly url: string | undefined;
+  /** The HTTP status, where a server answered. */
+  readonly status: number | undefined;
 
-  constructor(complaint: Complaint & { file: string; url?: string; status?: number }) {
+  constructor({ file, url, status, ...complaint }: Complaint & { file: string; url?: string; status?: number }) {
     super(complaint);
+    this.file = clipped(file);
+    this.url = clipped(url);
+    this.status = status;
   }
 }
 
 /** The bytes of a checkpoint are malformed, or a tensor is missing or of another shape. */
 export class CheckpointError extends WebGPUBertError {
   override readonly name = 'CheckpointError';
-  declare readonly file: string | undefined;
-  declare readonly tensor: string | undefined;
+  readonly file: string | undefined;
+  /** The name of the tensor, as in the file. */
+  readonly tensor: string | undefined;
 
-  constructor(complaint: Complaint & { file?: string; tensor?: string }) {
+  constructor({ file, tensor, ...complaint }: Complaint & { file?: string; tensor?: string }) {
     super(complaint);
+    this.file = clipped(file);
+    this.tensor = clipped(tensor);
   }
 }
 
 /** A model, task or option that this library does not do; `supported` lists what it does. */
 export class UnsupportedError extends WebGPUBertError {
   override readonly name = 'UnsupportedError';
-  declare readonly supported: readonly string[];
+  readonly supported: readonly string[];
 
-  constructor(complaint: Complaint & { supported: readonly string[] }) {
-    super({ ...complaint, expected: complaint.expected ?? `one of ${complaint.supported.join(', ')}` });
+  constructor({ supported, ...complaint }: Complaint & { supported: readonly string[] }) {
+    super({ ...complaint, expected: complaint.expected ?? `one of ${supported.join(', ')}` });
+    this.supported = supported;
   }
 }
 
 /**
- * A forward pass gave NaN or an infinity: weights that overflow what is computed with them. Only the calls whose sequences these
- * are reject.
+ * A forward pass gave NaN or an infinity: the weights overflow what is computed with them. Only the calls that brought these sequences
+ * reject.
  */
 export class NotFiniteError extends WebGPUBertError {
   override readonly name = 'NotFiniteError';
-  /** The output that holds it, by its name in the model's answer. */
-  declare readonly output: string;
-  /** Which sequence of the call, from 0. */
-  declare readonly sequence: number;
+  /** The output that holds the number, by its name in the model's answer. */
+  readonly output: string;
+  /** The index of the sequence in the call. */
+  readonly sequence: number;
 
-  constructor(complaint: Complaint & { output: string; sequence: number }) {
+  constructor({ output, sequence, ...complaint }: Complaint & { output: string; sequence: number }) {
     super(complaint);
+    this.output = output;
+    this.sequence = sequence;
   }
 }
 
@@ -122,7 +131,7 @@ export function wrong(name: string, value: unknown, expected: string, next?: str
   return new InputError({ what: `${name} is wrong`, actual: describe(value), expected, next });
 }
 
-/** A value that this library does. Throws UnsupportedError for another, with the list. */
+/** Returns `value` where it is one of the supported ones. Throws UnsupportedError, which lists these, for any other. */
 export function oneOf<T>(name: string, value: unknown, supported: readonly T[], next?: string): T {
   if (supported.includes(value as T)) return value as T;
   throw new UnsupportedError({
@@ -134,19 +143,19 @@ export function oneOf<T>(name: string, value: unknown, supported: readonly T[], 
 }
 
 /**
- * The options of a call; null and undefined are none. Throws UnsupportedError for one that a task does not have: a misspelt
- * option would be ignored otherwise. Throws InputError for what is no object.
+ * Returns the options of a call; null and undefined mean none. Throws UnsupportedError for an option that the task does not have, since
+ * a misspelt one would be ignored otherwise; InputError where the options are not an object.
  */
 export function checkNames<Options extends object>(
   task: string,
   options: Options | null | undefined,
   names: readonly string[],
 ): Options {
-  const given = options ?? ({} as Options);
-  if (typeof given !== 'object') throw wrong(`the options of ${task}`, given, 'an object');
-  for (const name of Object.keys(given)) {
+  const checked = options ?? ({} as Options);
+  if (typeof checked !== 'object') throw wrong(`the options of ${task}`, checked, 'an object');
+  for (const name of Object.keys(checked)) {
     if (names.includes(name)) continue;
     throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
   }
-  return given;
+  return checked;
 }

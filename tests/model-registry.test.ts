@@ -104,6 +104,26 @@ describe('the files that a load needs', () => {
     ]);
   });
 
+  test('of a transformer in a folder that modules.json names', async () => {
+    const model = 'org/in-a-folder';
+    const inFolder = FILES.map(name => `0_Transformer/${name}`);
+    for (const [i, file] of inFolder.entries()) hub.files[`${model}/${file}`] = bert(FILES[i]!);
+    hub.files[`${model}/modules.json`] = JSON.stringify([
+      { path: '0_Transformer', type: `${TYPE}.Transformer` },
+      { path: '1_Pooling', type: `${TYPE}.Pooling` },
+    ]);
+    hub.files[`${model}/1_Pooling/config.json`] = '{"pooling_mode_mean_tokens":true}';
+    expect(await ModelRegistry.get_files(model)).toEqual(inFolder);
+    expect(await ModelRegistry.get_model_files(model)).toEqual(inFolder.slice(0, 2));
+    expect(await ModelRegistry.get_tokenizer_files(model)).toEqual(inFolder.slice(2));
+    expect(await ModelRegistry.get_pipeline_files('embeddings', model)).toEqual([
+      ...inFolder,
+      'modules.json',
+      '1_Pooling/config.json',
+    ]);
+    expect((await ModelRegistry.get_download_size(model)).files.map(({ file }) => file)).toEqual(inFolder);
+  });
+
   test('of tokenizers without a tokenizer.json', async () => {
     const vocabulary = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a'];
     const wordPiece = { 'vocab.txt': `${vocabulary.join('\n')}\n`, 'tokenizer_config.json': '{}' };

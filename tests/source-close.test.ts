@@ -62,6 +62,10 @@ describe('a directory', () => {
     await file.cancel();
   });
 
+  test('a loop over its pieces that is left', async () => {
+    for await (const _ of (await open().open(FILE))!.bytes) break;
+  });
+
   test('a file that is read whole', async () => {
     await bytesOf(await open().open(FILE));
   });
@@ -111,6 +115,38 @@ describe('a server', () => {
     abort();
     await soon();
     expect(second.cancel).toHaveBeenCalledOnce();
+  });
+
+  test('a body that stalls: a cancel ends the read that waits for it, and gives no later one a piece', async () => {
+    const { cancel, env } = server();
+    const file = (await openSource('org/name', {}, env).open(FILE))!;
+    expect((await file.bytes.next()).value).toHaveLength(1000);
+    const pending = thrown(file.bytes.next());
+    await soon();
+    await file.cancel(reason);
+    expect(await pending).toBe(reason);
+    expect((await file.bytes.next()).done).toBe(true);
+    expect(cancel).toHaveBeenCalledOnce();
+  });
+
+  test('a copy for the cache ends with an aborted file, also where nobody reads on', async () => {
+    const { env } = server();
+    let failed: unknown;
+    const customCache = {
+      match: async () => undefined,
+      put: async (_: string, response: Response) => {
+        failed = await thrown(response.arrayBuffer());
+        throw failed;
+      },
+    };
+    const { signal, abort } = aborted();
+    const source = openSource('org/name', { signal }, { ...env, useCustomCache: true, customCache });
+    const file = (await source.open(FILE))!;
+    await file.bytes.next();
+    abort();
+    await soon();
+    expect(failed).toBeInstanceOf(Error);
+    expect(await thrown(file.bytes.next())).toBe(reason);
   });
 
   test.each(['download', 'progress'] as const)('a progress_callback that throws at "%s"', async status => {

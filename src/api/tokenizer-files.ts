@@ -6,6 +6,7 @@ import {
   fromVocabularyFiles,
   ROLES,
   slowConfig,
+  TOKENIZER_CONFIG_FILE,
   tokenizerClassOf,
   VOCABULARY_CLASSES,
   vocabularyFileNames,
@@ -43,7 +44,7 @@ export async function readTokenizerFiles(source: ModelSource): Promise<Tokenizer
   const reading = source.json('tokenizer.json', optional);
   // Whichever fails first is what the caller hears of.
   reading.catch(() => undefined);
-  const { json } = new Fields((await readingConfig) ?? {}, '', 'tokenizer_config.json');
+  const { json } = new Fields((await readingConfig) ?? {}, '', TOKENIZER_CONFIG_FILE);
   const isNamed = (json.tokenizer_class ?? '') !== '';
   const name = classNameOf(json, isNamed ? undefined : await source.json('config.json', optional));
   const config = withOlderFiles(json, ...(await olderFiles(source, json, name)));

@@ -54,7 +54,7 @@ export function settingsOf(json: Json, kind: ModelKind): SentenceSettings {
     prompts,
     defaultPrompt,
     similarity: SIMILARITIES.find(name => name === json.similarity_fn_name) ?? 'cosine',
-    truncateDim: fields.has('truncate_dim') ? fields.integer('truncate_dim', undefined, 1) : undefined,
+    truncateDim: fields.has('truncate_dim') ? fields.integer('truncate_dim', undefined, { min: 1 }) : undefined,
     activation: isText(json.activation_fn) ? json.activation_fn : undefined,
     maxLength: undefined,
     lowerCase: false,

@@ -116,6 +116,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
 export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 
 const FILE = 'config.json';
+const CONFIG_FILE = { name: FILE, error: CheckpointError };
 
 /**
  * The largest numbers that are accepted: many times those of any encoder. A larger one is a mistake, and would fill the memory with a
@@ -139,18 +140,18 @@ const SUPPORTED = {
  * Names and defaults: transformers' config classes.
  */
 export function readConfig(raw: unknown): EncoderConfig {
-  const fields = new Fields(raw, '', FILE, CheckpointError);
+  const fields = new Fields(raw, '', CONFIG_FILE);
   const { json } = fields;
   const modelType = oneOf<unknown>(`"model_type" of ${FILE}`, json.model_type, MODEL_TYPES) as string;
   const family = FAMILIES[modelType]!;
   for (const [name, value] of Object.entries(SUPPORTED)) oneOf(`"${name}" of ${FILE}`, json[name] ?? value, [value]);
   const named = (name: FieldName) => family.fields?.[name] ?? name;
-  const count = (name: string, max: number, missing?: number) => fields.integer(name, missing, 1, max);
+  const count = (name: string, max: number, missing?: number) => fields.integer(name, missing, { min: 1, max });
   const hiddenSize = count(named('hidden_size'), MAX_COLUMNS);
   const heads = count(named('num_attention_heads'), MAX_COLUMNS);
   if (hiddenSize % heads !== 0) {
     const sizes = `${named('hidden_size')} ${hiddenSize}, ${named('num_attention_heads')} ${heads}`;
-    throw malformed(sizes, hiddenSize / heads, 'heads of a whole size', FILE, CheckpointError);
+    throw malformed(CONFIG_FILE, { where: sizes, actual: hiddenSize / heads, expected: 'heads of a whole size' });
   }
   const act = named('hidden_act');
   const activation =
@@ -177,7 +178,7 @@ export function readConfig(raw: unknown): EncoderConfig {
     normEps: fields.get('layer_norm_eps', isEps, 'a number from 0 to 1', family.eps),
     maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, 1, MAX_ROWS),
+    typeVocabSize: family.types && fields.integer('type_vocab_size', family.types, { min: 1, max: MAX_ROWS }),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
@@ -201,7 +202,7 @@ const isEps = (value: unknown): value is number => typeof value === 'number' && 
  */
 function paddingOf(fields: Fields, { fairseqPositions }: Family): number {
   if (fairseqPositions === undefined) return 0;
-  return fairseqPositions === 'fixed' ? 1 : fields.integer('pad_token_id', 1, -1, MAX_ROWS);
+  return fairseqPositions === 'fixed' ? 1 : fields.integer('pad_token_id', 1, { min: -1, max: MAX_ROWS });
 }
 
 /**
@@ -226,7 +227,8 @@ const LABELS = 'A model without classes has no such head: take another task, or 
 export function labelCount({ labels, raw }: EncoderConfig): number {
   if (labels.length > 0) return labels.length;
   const where = (raw.id2label ?? null) === null ? 'num_labels' : 'id2label';
-  throw malformed(where, raw[where], 'at least one class, which this head needs', FILE, CheckpointError, LABELS);
+  const expected = 'at least one class, which this head needs';
+  throw malformed(CONFIG_FILE, { where, actual: raw[where], expected, next: LABELS });
 }
 
 /** The name of every class, for a task whose answers are names. Throws CheckpointError where config.json lacks one. */
@@ -235,6 +237,7 @@ export function labelNames(config: EncoderConfig): readonly string[] {
   return config.labels.map((name, id) => {
     if (name !== undefined) return name;
     const next = `Give class ${id} a name in a copy of ${FILE}, or take AutoModelForSequenceClassification, which gives logits.`;
-    throw malformed('id2label', config.raw.id2label, `a name for class ${id}`, FILE, CheckpointError, next);
+    const expected = `a name for class ${id}`;
+    throw malformed(CONFIG_FILE, { where: 'id2label', actual: config.raw.id2label, expected, next });
   });
 }

@@ -1,6 +1,6 @@
 /**
- * What `promise` gives, or at once the reason of `signal` where that aborts first. The promise goes on by itself: whoever made it
- * gives back what it makes after an abort. Nothing listens to the signal afterwards.
+ * Settles as `promise` does, or rejects at once with the reason of `signal` where that aborts first. The work behind the promise goes on:
+ * its maker disposes of a result that comes after an abort. Afterwards nothing listens to the signal.
  */
 export function until<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
   if (!signal) return promise;
@@ -14,8 +14,8 @@ export function until<T>(signal: AbortSignal | undefined, promise: Promise<T>): 
 }
 
 /**
- * Aborts `stop` when `signal` aborts, or has, with its reason. What it returns ends that; nothing listens then, and whoever keeps it
- * does not keep the signal.
+ * Aborts `stop`, with the same reason, when `signal` aborts or where it has. The returned function ends that: then nothing listens any
+ * more, and the function itself holds no reference to the signal.
  */
 export function follow(signal: AbortSignal | undefined, stop: AbortController): () => void {
   if (!signal) return () => undefined;
@@ -33,7 +33,7 @@ export function follow(signal: AbortSignal | undefined, stop: AbortController): 
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;
-  /** Ends the listening at the other signal, which may live as long as the page. Idempotent. */
+  /** Stops listening to the other signal, which may live as long as the page. Idempotent. */
   release(): void;
 }
 

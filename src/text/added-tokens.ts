@@ -1,4 +1,4 @@
-import { Fields } from '../json.ts';
+import { Fields, type JsonFile } from '../json.ts';
 import type { Normalizer } from './aligned-text.ts';
 import { type AlignedText, align, slice, spacesAfter, spacesBefore } from './aligned-text.ts';
 import { WORD } from './characters.ts';
@@ -26,7 +26,7 @@ export interface Section {
 }
 
 /** An entry of the `added_tokens` of a tokenizer.json, or of what tokenizer_config.json says of a token. */
-export function readAddedToken(entry: unknown, where: string, file?: string): Omit<AddedToken, 'id' | 'raw'> {
+export function readAddedToken(entry: unknown, where: string, file: JsonFile): Omit<AddedToken, 'id' | 'raw'> {
   const config = new Fields(entry, where, file);
   const content = config.text('content');
   if (content === '') throw config.malformed(content, 'some text', 'content');

@@ -1,5 +1,6 @@
 import { Fields, isRecord, isText, type Json } from '../json.ts';
 import { type AddedToken, readAddedToken } from './added-tokens.ts';
+import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
 import { ROLES, type Role, type TokenizerClass } from './tokenizer-class.ts';
 
 /** A token before it has an id; where nothing says whether it is normalised, that is whether it is not special. */
@@ -30,7 +31,7 @@ export function addedVocabulary(
 ): AddedVocabulary {
   const entries = file.list('added_tokens', []).map((entry, i): [number, Unnumbered] => {
     const where = `added_tokens[${i}]`;
-    return [new Fields(entry, where).integer('id'), readAddedToken(entry, where)];
+    return [new Fields(entry, where, TOKENIZER_FILE).integer('id'), readAddedToken(entry, where, TOKENIZER_FILE)];
   });
   const inFile = entries.map(([, token]) => token);
   const inConfig = decoderTokens(config);
@@ -170,7 +171,7 @@ const readSpecial = (config: Fields, value: unknown, key: string): Special =>
 
 function readToken(config: Fields, value: unknown, key: string): Unnumbered {
   if (!isRecord(value)) throw config.malformed(value, 'a string or an object with its content', key);
-  const token = readAddedToken(value, key, 'tokenizer_config.json');
+  const token = readAddedToken(value, key, TOKENIZER_CONFIG_FILE);
   return 'normalized' in value ? token : { ...token, normalized: undefined };
 }
 

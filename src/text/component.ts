@@ -1,5 +1,6 @@
 import { oneOf } from '../errors.ts';
 import { Fields } from '../json.ts';
+import { TOKENIZER_FILE } from './json-files.ts';
 
 /**
  * Components of the type Sequence may hold others. The Rust tokenizers read no JSON that is nested more deeply than this, brackets
@@ -21,7 +22,7 @@ export function build<T>(
   missing?: T,
 ): T {
   if (missing !== undefined && (value === null || value === undefined)) return missing;
-  const config = new Fields(value, where);
+  const config = new Fields(value, where, TOKENIZER_FILE);
   const type = oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(builders));
   if (depth === MAX_DEPTH) throw config.malformed(`more than ${MAX_DEPTH} of them in each other`, 'fewer', 'type');
   depth++;

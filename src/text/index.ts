@@ -7,6 +7,7 @@ export { withOlderFiles } from './added-vocabulary.ts';
 export { type AlignedText, slice } from './aligned-text.ts';
 export { cleanUp } from './decoder.ts';
 export type { Encoding } from './encoding.ts';
+export { TOKENIZER_CONFIG_FILE } from './json-files.ts';
 export { type EncodeOptions, type TextInput, TextTokenizer } from './text-tokenizer.ts';
 export { classNameOf, ROLES, tokenizerClassOf, VOCABULARY_CLASSES } from './tokenizer-class.ts';
 export { fromVocabularyFiles, slowConfig, vocabularyFileNames } from './vocabulary-files.ts';

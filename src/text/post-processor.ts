@@ -2,6 +2,7 @@ import { Fields, isText, isWhole } from '../json.ts';
 import { sizeAt } from './aligned-text.ts';
 import { build } from './component.ts';
 import type { Encoding } from './encoding.ts';
+import { TOKENIZER_FILE } from './json-files.ts';
 
 export interface Token {
   readonly id: number;
@@ -149,7 +150,7 @@ function around(config: Fields, typeId: 0 | 1): Partial<Layout> {
 
 function readTemplate(config: Fields, name: 'single' | 'pair'): Slot[] {
   const slots = config.list(name).map((entry): Slot => {
-    const piece = new Fields(entry, `post_processor.${name}`);
+    const piece = new Fields(entry, `post_processor.${name}`, TOKENIZER_FILE);
     const isSequence = piece.has('Sequence');
     const inner = piece.fields(isSequence ? 'Sequence' : 'SpecialToken');
     const typeId = inner.integer('type_id');

@@ -6,6 +6,7 @@ import { type AlignedText, span } from './aligned-text.ts';
 import { maxLengthOf, sideOf, withClassSettings } from './class-settings.ts';
 import { buildDecoder, type Decoder } from './decoder.ts';
 import type { Encoding } from './encoding.ts';
+import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
 import { buildNormalizer } from './normalizer.ts';
 import { buildPostProcessor, type Part, type PostProcessor, type Token } from './post-processor.ts';
 import { buildPreTokenizer, type PreTokenizer } from './pre-tokenizer.ts';
@@ -72,8 +73,8 @@ export class TextTokenizer {
    * @throws SourceError if a file is malformed; UnsupportedError if a component is of an unknown type
    */
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
-    const file = new Fields(tokenizerJson, '');
-    const config = new Fields(tokenizerConfig ?? {}, '', 'tokenizer_config.json');
+    const file = new Fields(tokenizerJson, '', TOKENIZER_FILE);
+    const config = new Fields(tokenizerConfig ?? {}, '', TOKENIZER_CONFIG_FILE);
     const { tokenizer_class: className } = config.json;
     const tokenizerClass = tokenizerClassOf(isText(className) ? className : undefined);
     const json = withClassSettings(file.json, config, tokenizerClass);

@@ -1,6 +1,7 @@
 import { SourceError } from '../errors.ts';
 import { Fields, isRecord, isText, type Json } from '../json.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
+import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
 import { ROLES, type TokenizerClass } from './tokenizer-class.ts';
 
 /** The files that a tokenizer is made of where there is no tokenizer.json. */
@@ -24,8 +25,8 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
   const ids = known.model === 'BPE' ? readVocabJson(files.vocab) : readVocabText(files.vocab as string);
   const vocab = Object.fromEntries(ids);
   const { tokens, roles } = addedVocabulary(
-    new Fields({}, ''),
-    new Fields(config, '', 'tokenizer_config.json'),
+    new Fields({}, '', TOKENIZER_FILE),
+    new Fields(config, '', TOKENIZER_CONFIG_FILE),
     known,
     ids,
   );

@@ -1,6 +1,7 @@
 import { Fields } from '../json.ts';
 import { buildBpe } from './bpe.ts';
 import { build } from './component.ts';
+import { TOKENIZER_FILE } from './json-files.ts';
 import { buildUnigram } from './unigram.ts';
 import type { Piece, VocabularyModel } from './vocabulary.ts';
 import { buildWordPiece } from './word-piece.ts';
@@ -13,7 +14,7 @@ const MODELS: Record<string, (config: Fields) => VocabularyModel> = {
 
 /** The `model` of a tokenizer.json. Old files have no type: it is inferred from the other fields. */
 export function buildVocabularyModel(value: unknown): VocabularyModel {
-  const { json } = new Fields(value, 'model');
+  const { json } = new Fields(value, 'model', TOKENIZER_FILE);
   const inferredType = Array.isArray(json.vocab) ? 'Unigram' : 'merges' in json ? 'BPE' : 'WordPiece';
   return withCache(build({ ...json, type: json.type ?? inferredType }, 'model', MODELS));
 }

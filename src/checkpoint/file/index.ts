@@ -1,6 +1,6 @@
 /**
- * What is in the weight files of a checkpoint: safetensors headers, shards, names, shapes and dtypes of tensors. `engine` and `registry`
- * import it. It never knows a model, a GPU, or how the bytes were fetched.
+ * Reads the weight files of a checkpoint: safetensors headers, shards, and the names, shapes and dtypes of tensors. `engine` and
+ * `registry` import it. It never knows a model, a GPU, or how the bytes were fetched.
  */
 
 export { openCheckpoint } from './checkpoint.ts';

@@ -1,7 +1,7 @@
 import { CheckpointError } from '../../errors.ts';
 import type { TensorDtype, TensorInfo } from './types.ts';
 
-/** A tensor as a model asks for it: by its canonical name, with the shape that config.json implies. */
+/** A tensor that a model needs: its canonical name, and the shape that config.json implies. */
 export interface WantedTensor {
   readonly tensor: string;
   readonly shape: readonly number[];
@@ -11,9 +11,8 @@ const READABLE: readonly string[] = ['F32', 'F16', 'BF16'] satisfies TensorDtype
 const NEXT = 'Check that config.json and the weights belong together.';
 
 /**
- * The tensors of a checkpoint that a model is made of, by their names in the file, each with the canonical names it serves.
- * Throws CheckpointError where one is missing, or is of another shape or of a type that cannot be read: before any of its bytes
- * is asked for.
+ * Finds the tensors that a model is made of in a checkpoint: a map from the name of a tensor in the file to the canonical names that it
+ * serves. Throws CheckpointError where a tensor is missing, has another shape, or a dtype that cannot be read. No data are read.
  */
 export function matchTensors(
   wanted: Iterable<WantedTensor>,
@@ -21,14 +20,14 @@ export function matchTensors(
 ): ReadonlyMap<string, ReadonlySet<string>> {
   const matched = new Map<string, Set<string>>();
   for (const { tensor, shape } of wanted) {
-    const found = find(tensor);
+    const info = find(tensor);
     const expected = `[${shape.join(', ')}]`;
-    if (!found) {
+    if (!info) {
       const what = `the checkpoint lacks the tensor "${tensor}"`;
       throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: NEXT, tensor });
     }
-    const { name, dtype, file } = found;
-    const actual = `[${found.shape.join(', ')}]`;
+    const { name, dtype, file } = info;
+    const actual = `[${info.shape.join(', ')}]`;
     if (actual !== expected) {
       const what = `the tensor "${name}" has the wrong shape`;
       throw new CheckpointError({

@@ -4,12 +4,12 @@ const WORD_TABLE = 'embeddings.word_embeddings.weight';
 const DECODER = 'cls.predictions.decoder.weight';
 
 /**
- * Tensors that every encoder has. What stands before one of them in a file stands before all of the encoder's: `bert.`,
- * `roberta.`. The first is no part of any tie, so a file has it under its own name; the others are for files that lack it.
+ * Tensors that every encoder has; they tell the prefix of all names of the encoder in a file: `bert.`, `roberta.`. The first one is
+ * never tied to another tensor, so files have it under its own name; the others serve files that lack it.
  */
 const LANDMARKS = ['encoder.layer.0.attention.self.query.weight', WORD_TABLE, 'embeddings.position_embeddings.weight'];
 
-/** RoBERTa's masked-LM head, which XLM-RoBERTa, CamemBERT and MPNet have too. */
+/** Names in RoBERTa's masked-LM head, which XLM-RoBERTa, CamemBERT and MPNet have too. */
 const LM_HEAD = {
   'cls.predictions.transform.LayerNorm': 'lm_head.layer_norm',
   'cls.predictions.transform': 'lm_head',
@@ -17,8 +17,8 @@ const LM_HEAD = {
 };
 
 /**
- * How a family names what BERT names otherwise: parts of a canonical name, and what stands there in the file. All are replaced, in
- * this order.
+ * Where a family's names differ from BERT's: a part of a canonical name, and the part in its place in the file. All that occur are
+ * replaced, in this order.
  */
 const RULES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   distilbert: {
@@ -47,7 +47,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'cls.predictions': 'generator_lm_head',
   },
   albert: {
-    // The layers share what a group of them has, so the number is that of the group.
+    // All layers of a group share its weights, so the number in a name is that of the group.
     'encoder.layer': 'encoder.albert_layer_groups',
     'attention.self': 'albert_layers.0.attention',
     'attention.output': 'albert_layers.0.attention',
@@ -70,20 +70,20 @@ const RULES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-/** Spellings of one tensor: older checkpoints converted from TensorFlow name the norm's vectors gamma and beta. */
+/** The names that one tensor may have: checkpoints converted from TensorFlow call the vectors of a norm gamma and beta. */
 const spellings = (name: string): string[] => [
   name,
   name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
-  // The bias of the vocabulary stands under two names, of which newer files keep one or the other.
+  // The bias of the vocabulary has two names, of which newer files keep one or the other.
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
 ];
 
 /**
- * A function from a canonical name to the tensor of the checkpoint that has it, or undefined. Canonical are the names of a
- * BertModel, and of BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining for heads.
+ * Returns a function from a canonical name to the tensor of the checkpoint, or undefined. Canonical names are those of BertModel, and
+ * for heads those of BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining.
  *
- * A file may keep one tensor for several names, as safetensors.torch.save_model does. Its metadata says so; without it, the word
- * table is that of the masked-LM decoder and the other way round, where the config ties the two.
+ * A file may keep one tensor for several names, as safetensors.torch.save_model does; its metadata lists them. Without such metadata,
+ * where the config ties the word table and the masked-LM decoder, either stands in for the other.
  */
 export function tensorFinder(
   { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
@@ -103,20 +103,20 @@ export function tensorFinder(
     return undefined;
   };
   return canonical => {
-    const found = find(canonical);
-    if (found || !tiedDecoder) return found;
+    const tensor = find(canonical);
+    if (tensor || !tiedDecoder) return tensor;
     if (canonical === WORD_TABLE) return find(DECODER);
     return canonical === DECODER ? find(WORD_TABLE) : undefined;
   };
 }
 
 /**
- * What may stand before a tensor's name: the encoder's prefix, and those of all that it is a part of. For `model.bert.` they are
+ * The prefixes that a name may have in the file: that of the encoder, and those of the modules around it. For `model.bert.` they are
  * `model.bert.`, `model.` (where the heads are) and none.
  */
 function prefixesOf(names: readonly string[], landmarks: readonly string[]): string[] {
   for (const landmark of landmarks) {
-    // Of several encoders in one file, the one nearest to the top.
+    // Where a file has several encoders, the least nested one counts.
     const [nearest] = names
       .filter(name => name === landmark || name.endsWith(`.${landmark}`))
       .sort((a, b) => a.length - b.length);

@@ -5,19 +5,39 @@ import type { TensorInfo } from './types.ts';
 /** As in the reference implementation (huggingface/safetensors, safetensors/src/tensor.rs). */
 const MAX_HEADER_BYTES = 100_000_000;
 
-/** Every type of the format. The number in a name is the bits of one element: F4 and F6 share bytes, BOOL is a byte. */
-const DTYPES =
-  'F4 F6_E2M3 F6_E3M2 BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 F16 BF16 I32 U32 F32 I64 U64 F64 C64'.split(
-    ' ',
-  );
+/** Every dtype of the format, with the bits of one element. Elements of 4 and 6 bits are packed without gaps. */
+const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
+  ['F4', 4],
+  ['F6_E2M3', 6],
+  ['F6_E3M2', 6],
+  ['BOOL', 8],
+  ['U8', 8],
+  ['I8', 8],
+  ['F8_E5M2', 8],
+  ['F8_E4M3', 8],
+  ['F8_E8M0', 8],
+  ['F8_E4M3FNUZ', 8],
+  ['F8_E5M2FNUZ', 8],
+  ['I16', 16],
+  ['U16', 16],
+  ['F16', 16],
+  ['BF16', 16],
+  ['I32', 32],
+  ['U32', 32],
+  ['F32', 32],
+  ['I64', 64],
+  ['U64', 64],
+  ['F64', 64],
+  ['C64', 64],
+]);
 
-/** Of bytes that no program writes so. */
+/** What to do about bytes that no program would write. */
 const BROKEN = 'Download the file again; if its size is the same then, save the model again.';
-/** Of what is whole but says something that cannot be: the program that wrote it made the mistake. */
+/** What to do about a whole file that contradicts itself: the program that wrote it made the mistake. */
 const MISWRITTEN =
   'The file is as its author wrote it: save the model again with a current safetensors, or ask the author to.';
 
-/** The error for a file that is not what a checkpoint's should be. */
+/** The error for a malformed file of a checkpoint. */
 export const damaged = (file: string, what: string, more: Omit<Complaint, 'what'> & { tensor?: string }) =>
   new CheckpointError({ file, what, ...more });
 
@@ -25,7 +45,7 @@ export const damaged = (file: string, what: string, more: Omit<Complaint, 'what'
 export interface SafetensorsHeader {
   /** In file order. */
   tensors: TensorInfo[];
-  /** `__metadata__`, where the file has it. */
+  /** `__metadata__`; undefined where the file has none. */
   metadata: Readonly<Record<string, string>> | undefined;
   /** Bytes of all tensors together; the file is 8 + header + these bytes long. */
   dataLength: number;
@@ -38,11 +58,8 @@ export interface SafetensorsHeader {
  */
 export function headerLength(prefix: Uint8Array, file: string, fileLength?: number): number {
   if (prefix.length < 8) {
-    throw damaged(file, `${file} is too short`, {
-      actual: `${prefix.length} bytes`,
-      expected: 'at least 8',
-      next: BROKEN,
-    });
+    const what = `${file} is too short`;
+    throw damaged(file, what, { actual: `${prefix.length} bytes`, expected: 'at least 8', next: BROKEN });
   }
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) {
@@ -66,7 +83,7 @@ export function headerLength(prefix: Uint8Array, file: string, fileLength?: numb
  */
 export function parseHeader(json: Uint8Array, file: string, fileLength?: number): SafetensorsHeader {
   const { __metadata__, ...entries } = parseObject(json, file);
-  // As in the reference, null says that there is none.
+  // As in the reference implementation, null means that there is none.
   const metadata = __metadata__ ?? undefined;
   if (metadata !== undefined && !isTexts(metadata)) {
     const what = `__metadata__ of ${file} is malformed`;
@@ -88,8 +105,8 @@ export function parseHeader(json: Uint8Array, file: string, fileLength?: number)
     }
     end += byteLength;
   }
-  const whole = 8 + json.length + end;
-  if (fileLength !== undefined && fileLength !== whole) throw wrongLength(file, fileLength, whole);
+  const expectedLength = 8 + json.length + end;
+  if (fileLength !== undefined && fileLength !== expectedLength) throw wrongLength(file, fileLength, expectedLength);
   return { tensors, metadata, dataLength: end };
 }
 
@@ -109,14 +126,14 @@ function parseObject(json: Uint8Array, file: string): Json {
   } catch {
     throw fail('is not valid UTF-8 and JSON');
   }
-  // The format wants it at the very start, so that nothing may stand before it.
+  // The format forbids white space before the brace.
   if (text[0] !== '{') throw fail('does not start with "{"', MISWRITTEN);
-  const twice = duplicateKey(text);
-  if (twice !== undefined) throw fail(`has the key ${twice} twice`, MISWRITTEN);
+  const duplicate = duplicateKey(text);
+  if (duplicate !== undefined) throw fail(`has the key ${duplicate} twice`, MISWRITTEN);
   return value as Json;
 }
 
-/** JSON.parse keeps the last of two equal keys and says nothing; this finds one. `text` is valid JSON, which is read once. */
+/** A key that stands twice in one object: JSON.parse keeps the last value and reports nothing. `text` is valid JSON, read once. */
 function duplicateKey(text: string): string | undefined {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at++) {
@@ -137,7 +154,7 @@ function duplicateKey(text: string): string | undefined {
   return undefined;
 }
 
-/** The place of the quote that ends the string which begins at `start`. */
+/** The index of the quote that ends the string which begins at `start`. */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
   while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
@@ -161,12 +178,14 @@ function tensorInfo(name: string, entry: unknown, file: string): TensorInfo {
     });
   if (!isRecord(entry)) throw fail('is malformed', entry, 'an object with dtype, shape and data_offsets');
   const { dtype, shape, data_offsets: span } = entry;
-  if (!isText(dtype) || !DTYPES.includes(dtype)) throw fail('has an unknown dtype', dtype, DTYPES.join(', '));
-  const bits = Number(/\d+/.exec(dtype) ?? 8);
+  const bits = isText(dtype) ? DTYPE_BITS.get(dtype) : undefined;
+  if (!isText(dtype) || bits === undefined) {
+    throw fail('has an unknown dtype', dtype, [...DTYPE_BITS.keys()].join(', '));
+  }
   if (!isSizes(shape)) throw fail('has a malformed shape', shape, 'a list of whole numbers');
   if (!isSizes(span) || span.length !== 2) throw fail('has malformed data_offsets', span, 'two whole numbers');
   const [begin, end] = span as [number, number];
-  // As in the reference, also a product that a later zero would bring back is an overflow.
+  // As in the reference implementation, an overflow counts also where a later size of zero would make the product zero.
   let elements = 1;
   for (const size of shape) {
     elements *= size;

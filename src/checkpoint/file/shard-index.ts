@@ -4,14 +4,14 @@ import { isSafePath } from '../source/index.ts';
 import { damaged } from './safetensors.ts';
 import type { TensorInfo } from './types.ts';
 
-/** model.safetensors.index.json: which tensor lies in which file. */
+/** The content of model.safetensors.index.json: the file of each tensor. */
 export interface ShardIndex {
-  /** Each once, in the order in which the index first names them. */
+  /** The names of the files, in the order in which the index first names them. */
   files: string[];
   weightMap: ReadonlyMap<string, string>;
 }
 
-/** What can be done about an index and shards that do not belong together. */
+/** What to do about an index and shards that do not belong together. */
 export const SHARDS = 'Take the index and all of its files from the same revision of the model.';
 const INDEX = 'Save the model again with save_pretrained, which writes the index.';
 
@@ -35,10 +35,10 @@ export function parseShardIndex(value: unknown, file: string): ShardIndex {
 /** @throws CheckpointError unless the shards hold exactly the tensors of the index, each in the file that it names */
 export function checkShards(index: ShardIndex, tensors: ReadonlyMap<string, TensorInfo>, file: string): void {
   for (const [name, shard] of index.weightMap) {
-    const found = tensors.get(name)?.file;
-    if (found === shard) continue;
+    const actual = tensors.get(name)?.file;
+    if (actual === shard) continue;
     throw damaged(shard, `tensor "${name}" is not in ${shard}, where ${file} has it`, {
-      actual: found ?? 'no file that holds it',
+      actual: actual ?? 'no file that holds it',
       next: SHARDS,
       tensor: name,
     });

@@ -4,17 +4,17 @@ export type TensorDtype = 'F32' | 'F16' | 'BF16';
 /** One entry of a safetensors header, validated. */
 export interface TensorInfo {
   name: string;
-  /** As the header says it; reading other types than `TensorDtype` is refused when the tensor is needed, not before. */
+  /** As in the header. A type that is no `TensorDtype` is refused where the tensor is needed, not before. */
   dtype: string;
   shape: readonly number[];
-  /** From the first byte after the header. */
+  /** Counted from the first byte after the header. */
   byteOffset: number;
   byteLength: number;
-  /** The file that holds it (a shard, or model.safetensors). */
+  /** The name of its file (a shard, or model.safetensors). */
   file: string;
 }
 
-/** Some bytes of one tensor, in order: `bytes` are those at [begin, begin + bytes.length) of the tensor. */
+/** Consecutive bytes of one tensor: those at [begin, begin + bytes.length). */
 export interface TensorChunk {
   tensor: TensorInfo;
   begin: number;
@@ -26,14 +26,14 @@ export interface TensorChunk {
 export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
-   * Names that the file left out because another name has the same tensor, and that other name, which is one of `tensors`:
-   * safetensors.torch.save_model writes them into `__metadata__`.
+   * Names without a tensor of their own in the file, and the name in `tensors` whose tensor they share. safetensors.torch.save_model
+   * writes them into `__metadata__`.
    */
   readonly leftOut: ReadonlyMap<string, string>;
   /** The sum of the sizes of all its files. */
   readonly byteLength: number;
-  /** All data once, in file order; backpressure holds the download. */
+  /** All data, in file order; can be read once. The download waits for the reader. */
   chunks(): AsyncIterable<TensorChunk>;
-  /** Stops the download. Idempotent; called by whoever opened it when the load fails. */
+  /** Stops the download. Idempotent; whoever opened the checkpoint calls it when the load fails. */
   cancel(): Promise<void>;
 }

@@ -31,8 +31,8 @@ export interface ModelFile {
    */
   readonly bytes: AsyncGenerator<Uint8Array>;
   /**
-   * Closes the file, also before the first piece has been asked for and while one is awaited; that read, and any later one, rejects
-   * with `reason`. Idempotent.
+   * Closes the file, also before the first piece has been asked for and while one is awaited: that read rejects with `reason`, and
+   * later ones give no piece. Idempotent.
    */
   cancel(reason?: unknown): Promise<void>;
 }
