@@ -13,15 +13,15 @@ import {
   withOlderFiles,
 } from '../text/index.ts';
 
-/** What a tokenizer is built from. */
+/** The files that a tokenizer is built from. */
 export interface TokenizerFiles {
-  /** tokenizer.json, or what stands for it. */
+  /** tokenizer.json, or one that was made of other files. */
   readonly tokenizer: unknown;
-  /** tokenizer_config.json with the name of the class, and what older files say. */
+  /** tokenizer_config.json with the name of the class and the contents of older files. */
   readonly config: Json;
 }
 
-/** The classes that part texts into words with a program of their own before their vocabulary is looked at. */
+/** The classes that cut texts into words with another program before they look into their vocabulary. */
 const OTHER_PROGRAMS: Readonly<Record<string, string>> = {
   BertJapanese: 'MeCab, Sudachi or Juman++',
   Bertweet: "NLTK's TweetTokenizer",
@@ -33,64 +33,65 @@ const OTHER_PROGRAMS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads the files of a model's tokenizer, as AutoTokenizer of transformers 4.57 does: tokenizer.json and tokenizer_config.json; config.json
- * where neither names the class; what older versions wrote beside them; and where there is no tokenizer.json, the vocabulary files of the
- * class. Throws SourceError where none of them is there, UnsupportedError for a class that cannot be built from them.
+ * Reads the files of a model's tokenizer as AutoTokenizer of transformers 4.57 does: tokenizer.json and tokenizer_config.json; config.json if
+ * neither names the class; the files that older versions wrote beside them; and if there is no tokenizer.json, the vocabulary files of the
+ * class.
+ * @throws SourceError if none of them is there; UnsupportedError for a class that cannot be built from them
  */
 export async function readTokenizerFiles(source: ModelSource): Promise<TokenizerFiles> {
   const optional = { optional: true };
-  // The small one first, then at once the large one.
+  // The small file is asked for first, and the large one at once after it.
   const readingConfig = source.json('tokenizer_config.json', optional);
-  const reading = source.json('tokenizer.json', optional);
-  // Whichever fails first is what the caller hears of.
-  reading.catch(() => undefined);
+  const readingTokenizer = source.json('tokenizer.json', optional);
+  // If the config fails first, its error is the one that is thrown. The other must not count as unhandled.
+  readingTokenizer.catch(() => undefined);
   const { json } = new Fields((await readingConfig) ?? {}, '', TOKENIZER_CONFIG_FILE);
   const isNamed = (json.tokenizer_class ?? '') !== '';
   const name = classNameOf(json, isNamed ? undefined : await source.json('config.json', optional));
   const config = withOlderFiles(json, ...(await olderFiles(source, json, name)));
   if (name !== undefined) config.tokenizer_class = name;
-  const tokenizer = await reading;
-  // A tokenizer.json of this class has another pre-tokenizer in it than the one that its class puts there when it is loaded.
+  const tokenizer = await readingTokenizer;
+  // When this class is loaded, it replaces the pre-tokenizer of its tokenizer.json by one that needs another program.
   if (name?.startsWith('RoFormer')) throw refused(source, name, 'RoFormer');
   return tokenizer === undefined
     ? vocabularyFiles(source, name, slowConfig(config, tokenizerClassOf(name)))
     : { tokenizer, config };
 }
 
-/** The classes that are whatever their tokenizer.json says. */
+/** Whether a class has no settings of its own: all of it is in tokenizer.json. */
 const isGeneral = (name: string): boolean => name === 'PreTrainedTokenizerFast' || name === 'TokenizersBackend';
 
 /**
- * special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no `added_tokens_decoder`. A tokenizer of the
- * general class was never anything but a tokenizer.json, so where its config names special tokens nothing is left open.
+ * special_tokens_map.json and added_tokens.json. They count only if tokenizer_config.json has no `added_tokens_decoder`. A tokenizer of a
+ * general class has always been a tokenizer.json, so if its config names special tokens, the older files add nothing.
  */
 async function olderFiles(
   source: ModelSource,
   config: Json,
   name: string | undefined,
 ): Promise<[specialTokensMap: unknown, addedTokens: unknown]> {
-  const isWhole = name !== undefined && isGeneral(name) && ROLES.some(role => `${role}_token` in config);
-  if (name === undefined || isWhole || isRecord(config.added_tokens_decoder)) return [undefined, undefined];
+  const isComplete = name !== undefined && isGeneral(name) && ROLES.some(role => `${role}_token` in config);
+  if (name === undefined || isComplete || isRecord(config.added_tokens_decoder)) return [undefined, undefined];
   const optional = { optional: true };
   return Promise.all([source.json('special_tokens_map.json', optional), source.json('added_tokens.json', optional)]);
 }
 
-/** The files of a vocabulary, as a tokenizer.json. */
+/** Reads the vocabulary files of a class and makes a tokenizer.json of them. */
 async function vocabularyFiles(source: ModelSource, name: string | undefined, config: Json): Promise<TokenizerFiles> {
-  const known = tokenizerClassOf(name);
-  if (name === undefined || !known?.model) throw await missing(source, name, []);
-  const [vocabName, mergesName] = vocabularyFileNames(known) as [string, string?];
+  const tokenizerClass = tokenizerClassOf(name);
+  if (name === undefined || !tokenizerClass?.model) throw await missing(source, name, []);
+  const [vocabName, mergesName] = vocabularyFileNames(tokenizerClass) as [string, string?];
   const [vocab, merges] = await Promise.all([
-    known.model === 'BPE' ? source.json(vocabName, { optional: true }) : readText(source, vocabName),
+    tokenizerClass.model === 'BPE' ? source.json(vocabName, { optional: true }) : readText(source, vocabName),
     mergesName === undefined ? undefined : readText(source, mergesName),
   ]);
   if (vocab === undefined || (mergesName !== undefined && merges === undefined)) {
-    throw await missing(source, name, vocabularyFileNames(known));
+    throw await missing(source, name, vocabularyFileNames(tokenizerClass));
   }
-  return { tokenizer: fromVocabularyFiles({ vocab, merges }, config, known), config };
+  return { tokenizer: fromVocabularyFiles({ vocab, merges }, config, tokenizerClass), config };
 }
 
-/** A whole file as text; undefined where there is none. */
+/** The text of a whole file; undefined if there is none. */
 async function readText(source: ModelSource, file: string): Promise<string | undefined> {
   const opened = await source.open(file, { optional: true });
   if (opened === undefined) return undefined;
@@ -108,10 +109,13 @@ async function readText(source: ModelSource, file: string): Promise<string | und
 
 const SAVE = "AutoTokenizer.from_pretrained(…).save_pretrained(…) of Python's transformers writes a tokenizer.json";
 
-/** The error for a model without a tokenizer that can be read. `files`: what was looked for beside tokenizer.json. */
+/**
+ * The error for a model without a tokenizer that can be read.
+ * @param files the files that were looked for beside tokenizer.json
+ */
 async function missing(source: ModelSource, name: string | undefined, files: readonly string[]): Promise<Error> {
   const base = name?.replace(/Tokenizer(Fast)?$/, '') ?? '';
-  // Asked for once more, for its address and for the reason that it cannot be had.
+  // Asked for once more: the error has its address and the reason why it cannot be had.
   const cause: unknown = await source.json('tokenizer.json').then(
     () => undefined,
     error => error,

@@ -1,31 +1,32 @@
 import { Fields, type JsonFile } from '../json.ts';
-import type { Normalizer } from './aligned-text.ts';
-import { type AlignedText, align, slice, spacesAfter, spacesBefore } from './aligned-text.ts';
+import { type AlignedText, align, type Normalizer, slice, spacesAfter, spacesBefore } from './aligned-text.ts';
 import { WORD } from './characters.ts';
 import { TokenTrie } from './token-trie.ts';
 
-/** A token that is looked for in the text before the model sees it, as "[MASK]" is. */
+/** A token, "[MASK]" for example, that is searched for in the text before the rest of it is given to the model. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
-  /** Looked for in the text as it is. */
+  /** Searched for in the text before it is normalised. */
   readonly raw: boolean;
-  /** Looked for in the normalised text, in its own normalised form. */
+  /** Searched for in the normalised text, by the normalised form of its content. */
   readonly normalized: boolean;
+  /** Found only where no word goes on at either side of it. */
   readonly singleWord: boolean;
-  /** Takes the white space on that side into itself. */
+  /** The white space before it becomes a part of it. */
   readonly lstrip: boolean;
+  /** The white space behind it becomes a part of it. */
   readonly rstrip: boolean;
 }
 
-/** A part of a text: either one added token, or what is left for the model. */
+/** A part of a text: an added token, or a stretch between added tokens, which is given to the model. */
 export interface Section {
   readonly text: AlignedText;
   readonly token?: AddedToken;
 }
 
-/** An entry of the `added_tokens` of a tokenizer.json, or of what tokenizer_config.json says of a token. */
+/** Reads an entry of `added_tokens` in tokenizer.json, or a special token in tokenizer_config.json. */
 export function readAddedToken(entry: unknown, where: string, file: JsonFile): Omit<AddedToken, 'id' | 'raw'> {
   const config = new Fields(entry, where, file);
   const content = config.text('content');
@@ -41,36 +42,41 @@ export function readAddedToken(entry: unknown, where: string, file: JsonFile): O
   };
 }
 
-type Finder = (source: AlignedText, splitsSpecial: boolean) => Section[];
-
-/** Cuts a text at the leftmost, and there the longest, of the given tokens. */
-function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToken) => string): Finder {
+/**
+ * A function that cuts a text at the tokens: again and again at the leftmost one, and there at the longest.
+ * @param contentOf the text that is searched for
+ */
+function tokenFinder(
+  tokens: readonly AddedToken[],
+  contentOf: (token: AddedToken) => string,
+): (source: AlignedText, splitsSpecial: boolean) => Section[] {
   const contents = new TokenTrie<AddedToken>();
   for (const token of tokens) {
     const content = contentOf(token);
-    // Texts have no lone surrogates, and half of a character is not to be found in them.
+    // Texts have no lone surrogates, and half of a character must not be found in them.
     if (content !== '' && !/\p{Surrogate}/u.test(content)) contents.add(content, token);
   }
   return (source, splitsSpecial) => {
     const sections: Section[] = [];
     const { text } = source;
-    let done = 0;
+    /** Where the last section ends. */
+    let lastEnd = 0;
     const add = (end: number, token?: AddedToken) => {
-      if (done < end) sections.push({ text: slice(source, done, end), token });
-      done = end;
+      if (lastEnd < end) sections.push({ text: slice(source, lastEnd, end), token });
+      lastEnd = end;
     };
     for (let at = 0; at < text.length; ) {
       let end = at;
       let token: AddedToken | undefined;
-      contents.visit(text, at, text.length, (longer, its) => {
-        end = longer;
-        token = its;
+      contents.visit(text, at, text.length, (longerEnd, longerToken) => {
+        end = longerEnd;
+        token = longerToken;
       });
       const start = at;
       at = Math.max(end, at + 1);
       if (token === undefined || (splitsSpecial && token.special)) continue;
       if (token.singleWord && isInsideWord(text, start, end)) continue;
-      add(token.lstrip ? Math.max(done, spacesBefore(text, start, done)) : start);
+      add(token.lstrip ? Math.max(lastEnd, spacesBefore(text, start, lastEnd)) : start);
       add(token.rstrip ? spacesAfter(text, end) : end, token);
     }
     add(text.length);
@@ -78,7 +84,7 @@ function tokenFinder(tokens: readonly AddedToken[], contentOf: (token: AddedToke
   };
 }
 
-/** Whether a word goes on on either side of a part of a text. */
+/** Whether a word goes on at either side of a part of a text. */
 function isInsideWord(text: string, start: number, end: number): boolean {
   const isPair = start > 1 && (text.charCodeAt(start - 1) & 0xfc00) === 0xdc00;
   const before = text.slice(isPair ? start - 2 : start - 1, start);
@@ -89,13 +95,16 @@ function isInsideWord(text: string, start: number, end: number): boolean {
 const wordCharacter = new RegExp(`^[${WORD}]$`, 'u');
 
 /**
- * Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. Where special tokens are
- * split, what would be one is text like any other.
+ * Cuts a text into added tokens and the stretches between them.
+ * @param splitsSpecial whether special tokens that are written in the text are read as plain text
  */
-/** Cuts a text into added tokens and what is between them. */
 export type SectionFinder = (text: string, splitsSpecial?: boolean) => Section[];
 
-export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {
+/**
+ * Three steps: the tokens of the raw text are cut out, what is between them is normalised, and the tokens of the normalised text are cut
+ * out of that.
+ */
+export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer): SectionFinder {
   const findRaw = tokenFinder(
     tokens.filter(token => token.raw),
     token => token.content,
@@ -104,7 +113,7 @@ export function sectionFinder(tokens: readonly AddedToken[], normalize: Normaliz
     tokens.filter(token => token.normalized),
     token => normalize(align(token.content)).text,
   );
-  return (text: string, splitsSpecial = false): Section[] =>
+  return (text, splitsSpecial = false) =>
     findRaw(align(text), splitsSpecial).flatMap(section =>
       section.token ? section : findNormalized(normalize(section.text), splitsSpecial),
     );

@@ -3,30 +3,30 @@ import { type AddedToken, readAddedToken } from './added-tokens.ts';
 import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
 import { ROLES, type Role, type TokenizerClass } from './tokenizer-class.ts';
 
-/** A token before it has an id; where nothing says whether it is normalised, that is whether it is not special. */
+/** An added token without an id. If `normalized` is undefined, it is normalised if it is not special. */
 type Unnumbered = Omit<AddedToken, 'id' | 'normalized' | 'raw'> & { readonly normalized?: boolean | undefined };
-/** A special token: a string of which nothing more is said, or one with its flags. */
+/** A special token: its content alone, or its content and flags. */
 type Special = string | Unnumbered;
 
-/** The special tokens by what they are for; null where the files say that there is none. */
+/** The special tokens by their role; null if the files say that there is none. */
 export type RoleTokens = Readonly<Partial<Record<Role, string | null>>>;
 
 export interface AddedVocabulary {
   readonly tokens: readonly AddedToken[];
-  /** What the files or else the class name; of another role nothing is said. */
+  /** The tokens that the files name, or else the class. Roles that neither names are missing. */
   readonly roles: RoleTokens;
 }
 
 /**
  * The added tokens as transformers 4.57 has them after loading: those of tokenizer.json, then those of `added_tokens_decoder`, then
- * the special tokens that tokenizer_config.json or else the class names. Of one token the last flags count. A token that the
- * vocabulary has keeps the id that it has there, whatever a file says; another follows behind the vocabulary.
+ * the special tokens that tokenizer_config.json, or else the class, names. If a token is added more than once, its last flags count. A
+ * token of the vocabulary keeps its id there, whatever a file says; a new token gets the next id behind the vocabulary.
  * Source: PreTrainedTokenizerFast.__init__, PreTrainedTokenizerBase._from_pretrained, and AddedVocabulary of the Rust tokenizers.
  */
 export function addedVocabulary(
   file: Fields,
   config: Fields,
-  known: TokenizerClass | undefined,
+  tokenizerClass: TokenizerClass | undefined,
   ids: ReadonlyMap<string, number>,
 ): AddedVocabulary {
   const entries = file.list('added_tokens', []).map((entry, i): [number, Unnumbered] => {
@@ -43,33 +43,34 @@ export function addedVocabulary(
   for (const role of ROLES) {
     const key = `${role}_token`;
     const value = config.json[key];
-    const fallback = value === undefined ? known?.special[role] : undefined;
+    const fallback = value === undefined ? tokenizerClass?.special[role] : undefined;
     if (value === null) roles[role] = null;
     if (value === null || (value === undefined && fallback === undefined)) continue;
-    const said = fallback ?? readSpecial(config, value, key);
-    // What added_tokens_decoder says of a token that a file names stands before what the class would make of it.
-    const token = (fallback === undefined && byContent.get(contentOf(said))) || said;
-    special.set(role, isText(token) ? classToken(token, known?.flags?.[role]) : token);
+    const named = fallback ?? readSpecial(config, value, key);
+    // For a token that a file names, the flags of added_tokens_decoder count before those of the class.
+    const token = (fallback === undefined && byContent.get(contentOf(named))) || named;
+    special.set(role, isText(token) ? classToken(token, tokenizerClass?.flags?.[role]) : token);
     roles[role] = contentOf(token);
   }
-  const additional = additionalTokens(config) ?? known?.additional ?? [];
+  const additional = additionalTokens(config) ?? tokenizerClass?.additional ?? [];
 
   const fileTokens = new Map(inFile.map(token => [token.content, token]));
-  const wanted: Special[] = decoder.filter(token => !isSame(fileTokens.get(token.content), token));
-  const found = new Set([...inFile, ...wanted].map(contentOf));
+  /** The tokens that are added after those of tokenizer.json. */
+  const later: Special[] = decoder.filter(token => !isSame(fileTokens.get(token.content), token));
+  const contents = new Set([...inFile, ...later].map(contentOf));
   const names = new Set<string>();
   for (const token of [...special.values(), ...additional]) {
     const content = contentOf(token);
     if (names.has(content)) continue;
     names.add(content);
-    const isThere = isText(token) ? found.has(content) : wanted.some(other => !isText(other) && isSame(other, token));
-    if (!isThere) wanted.push(token);
+    const isThere = isText(token) ? contents.has(content) : later.some(other => !isText(other) && isSame(other, token));
+    if (!isThere) later.push(token);
   }
 
   const tokens = numbered(
     [
       inFile,
-      wanted.map(token => {
+      later.map(token => {
         const special = names.has(contentOf(token));
         return isText(token) ? plainToken(token, special) : { ...token, special: token.special || special };
       }),
@@ -80,12 +81,13 @@ export function addedVocabulary(
 }
 
 /**
- * Lists of tokens, added one after the other, with their ids. A token that is added again has the flags of the last time, but stays as it
- * was looked for: in the raw text, in the normalised one, or in both; and once special it is special.
+ * Adds lists of tokens one after the other and gives each token its id. A token that is added again gets the flags of the last
+ * time, with two exceptions: it is searched for in the raw text, or in the normalised one, if any time said so; and a token that
+ * was special stays special.
  */
 function numbered(lists: readonly (readonly Unnumbered[])[], ids: ReadonlyMap<string, number>): AddedToken[] {
   const added = new Map<string, AddedToken>();
-  /** Of special tokens whether the first of their kind is normalised. */
+  /** For each special token, whether it is normalised: the first time that it is special counts. */
   const specials = new Map<string, boolean>();
   let greatest = -1;
   for (const list of lists) {
@@ -94,9 +96,9 @@ function numbered(lists: readonly (readonly Unnumbered[])[], ids: ReadonlyMap<st
     }
     for (const token of list) {
       const { content } = token;
-      const known = added.get(content);
+      const before = added.get(content);
       const next = greatest >= ids.size ? greatest + 1 : ids.size;
-      const id = known?.id ?? ids.get(content) ?? next;
+      const id = before?.id ?? ids.get(content) ?? next;
       greatest = Math.max(greatest, id);
       const special = specials.has(content);
       const normalized = specials.get(content) ?? isNormalized(token);
@@ -104,8 +106,8 @@ function numbered(lists: readonly (readonly Unnumbered[])[], ids: ReadonlyMap<st
         ...token,
         id,
         special,
-        normalized: normalized || (known?.normalized ?? false),
-        raw: !normalized || (known?.raw ?? false),
+        normalized: normalized || (before?.normalized ?? false),
+        raw: !normalized || (before?.raw ?? false),
       });
     }
   }
@@ -124,7 +126,7 @@ const plainToken = (content: string, special: boolean): Unnumbered => ({
   rstrip: false,
 });
 
-/** A special token of which the files give the name alone, as the class adds it. */
+/** A special token whose content alone the files give, with the flags that the class adds. */
 function classToken(content: string, flags: { lstrip?: true; normalized?: boolean } | undefined): Special {
   if (flags === undefined) return content;
   return { ...plainToken(content, true), lstrip: flags.lstrip ?? false, normalized: flags.normalized };
@@ -139,7 +141,7 @@ const isSame = (a: Unnumbered | undefined, b: Unnumbered): boolean =>
   a.lstrip === b.lstrip &&
   a.rstrip === b.rstrip;
 
-/** `added_tokens_decoder` ({ "4": { content, lstrip, ... } }), by its ids. */
+/** The tokens of `added_tokens_decoder` ({ "4": { content, lstrip, ... } }) in the order of their ids. */
 function decoderTokens(config: Fields): Unnumbered[] | undefined {
   if (!config.has('added_tokens_decoder')) return undefined;
   const { json } = config.fields('added_tokens_decoder');
@@ -151,11 +153,11 @@ function decoderTokens(config: Fields): Unnumbered[] | undefined {
   );
 }
 
-/** Tokens in the order of the ids that files give them; of one id the last. */
+/** Tokens in the order of the ids that a file gives them. If two have one id, the last counts. */
 const inOrder = (entries: readonly [id: number, token: Unnumbered][]): Unnumbered[] =>
   [...new Map(entries)].sort(([a], [b]) => a - b).map(([, token]) => token);
 
-/** `additional_special_tokens`, and what 4.57 (an object) and 5 (a list) call `extra_special_tokens`. */
+/** `additional_special_tokens`, and `extra_special_tokens`, which is an object in 4.57 and a list in 5. */
 function additionalTokens(config: Fields): Special[] | undefined {
   const lists = ['additional_special_tokens', 'extra_special_tokens'].flatMap(key => {
     if (!config.has(key)) return [];
@@ -178,27 +180,27 @@ function readToken(config: Fields, value: unknown, key: string): Unnumbered {
 /** Keys of tokenizer_config.json that name special tokens. */
 const SPECIAL_KEYS = [...ROLES.map(role => `${role}_token`), 'additional_special_tokens'];
 
-/** Under this name the contents of added_tokens.json stand among the fields of tokenizer_config.json. */
+/** The key under which the contents of added_tokens.json are put among the fields of tokenizer_config.json. */
 const ADDED_TOKENS_FILE = 'added_tokens.json';
 
 /**
- * tokenizer_config.json with what special_tokens_map.json and added_tokens.json say beside it: older versions of transformers wrote part
- * of it there. They count only where it has no `added_tokens_decoder`.
+ * Merges special_tokens_map.json and added_tokens.json into tokenizer_config.json: older versions of transformers wrote a part of it
+ * into those files. Callers read them only if tokenizer_config.json has no `added_tokens_decoder`.
  */
 export function withOlderFiles(config: Json, specialTokensMap: unknown, addedTokens: unknown): Json {
   const merged: Json = { ...config };
   const { json } = new Fields(specialTokensMap ?? {}, '', 'special_tokens_map.json');
   const asSpecial = (value: unknown) => (isRecord(value) ? { ...value, special: true } : value);
   for (const [key, value] of Object.entries(json)) {
-    const known = merged[key];
+    const before = merged[key];
     if (key !== 'additional_special_tokens' || !Array.isArray(value)) merged[key] = asSpecial(value);
-    else merged[key] = [...(Array.isArray(known) ? known : []), ...value.map(asSpecial)];
+    else merged[key] = [...(Array.isArray(before) ? before : []), ...value.map(asSpecial)];
   }
   if (addedTokens !== undefined) merged[ADDED_TOKENS_FILE] = addedTokens;
   return merged;
 }
 
-/** The tokens of added_tokens.json ({ token: id }), by their ids. */
+/** The tokens of added_tokens.json ({ token: id }), each with its id there. */
 function addedTokensFile({ json }: Fields): [id: number, token: Unnumbered][] {
   if (json[ADDED_TOKENS_FILE] === undefined) return [];
   const file = new Fields(json[ADDED_TOKENS_FILE], '', ADDED_TOKENS_FILE);

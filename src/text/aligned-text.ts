@@ -1,22 +1,23 @@
 import type { Finder } from './pattern/index.ts';
 
 /**
- * A text on its way through the tokenizer, with the character of the original that every UTF-16 unit of it stands for.
+ * A text on its way through the tokenizer. For every UTF-16 unit it has the place in the original text of the character that the unit
+ * came from.
  *
  * The rules by which a changed character inherits its place are those of the Rust tokenizers' NormalizedString
- * (huggingface/tokenizers, tokenizer/normalizer.rs), so offsets come out equal to theirs, oddities included.
+ * (huggingface/tokenizers, tokenizer/normalizer.rs), so offsets are equal to theirs, oddities included.
  */
 export interface AlignedText {
   readonly text: string;
-  /** Where in the original the character begins that unit i stands for; ~p where it stands for nothing, at place p. */
+  /** For unit i, where in the original its character begins; ~p for a unit that was inserted at place p and has no character there. */
   readonly places: Int32Array;
-  /** Where this piece begins in the original: what is put before its first character is aligned there. */
+  /** Where this piece begins in the original. What is inserted before its first character gets this place. */
   readonly origin: number;
 }
 
 export type Normalizer = (source: AlignedText) => AlignedText;
 
-/** A text that is its own original. It has no lone surrogates. */
+/** An original text, aligned with itself. It must have no lone surrogates. */
 export function align(text: string): AlignedText {
   const places = new Int32Array(text.length);
   for (let unit = 0; unit < text.length; unit++) {
@@ -26,43 +27,43 @@ export function align(text: string): AlignedText {
   return { text, places, origin: 0 };
 }
 
-/** How many UTF-16 units the character at a place has. */
+/** The number of UTF-16 units of the character at a place. */
 export function sizeAt(text: string, unit: number): number {
   return text.codePointAt(unit)! > 0xffff ? 2 : 1;
 }
 
-/** All white space is of one UTF-16 unit. */
+/** Every white space character has one UTF-16 unit. */
 const space = /\p{White_Space}/u;
 
-/** Where the white space ends that begins at a place; the place itself where there is none. */
+/** Where the white space ends that begins at `start`; `start` itself if there is none. */
 export function spacesAfter(text: string, start: number): number {
   let end = start;
   while (end < text.length && space.test(text[end]!)) end++;
   return end;
 }
 
-/** Where the white space begins that ends at a place, at `least` or after it. */
-export function spacesBefore(text: string, end: number, least: number): number {
+/** Where the white space begins that ends at `end`. The result is at least `min`. */
+export function spacesBefore(text: string, end: number, min: number): number {
   let start = end;
-  while (start > least && space.test(text[start - 1]!)) start--;
+  while (start > min && space.test(text[start - 1]!)) start--;
   return start;
 }
 
-/** Of a place p and of ~p, p. */
-const beginning = (place: number) => Math.max(place, ~place);
+/** p for both p and ~p. */
+const startOf = (place: number) => Math.max(place, ~place);
 
-/** The [start, end) in the original of some units of a text; one of them at least. */
+/** The [start, end) in the original of the units from `start` to `end`, at least one unit. */
 export function span({ places }: AlignedText, original: string, start: number, end: number): [number, number] {
   const last = places[end - 1]!;
-  return [beginning(places[start]!), last < 0 ? ~last : last + sizeAt(original, last)];
+  return [startOf(places[start]!), last < 0 ? ~last : last + sizeAt(original, last)];
 }
 
 export function slice({ text, places, origin }: AlignedText, start: number, end?: number): AlignedText {
   const cut = places.subarray(start, end);
-  return { text: text.slice(start, end), places: cut, origin: cut.length > 0 ? beginning(cut[0]!) : origin };
+  return { text: text.slice(start, end), places: cut, origin: cut.length > 0 ? startOf(cut[0]!) : origin };
 }
 
-/** The text anew from parts; part i stands for what unit sources[i] stood for, and for the origin's nothing at -1. */
+/** A text made of new parts. Part i inherits the place of the old unit sources[i]; for -1 it counts as inserted at the origin. */
 function rebuild({ places, origin }: AlignedText, parts: readonly string[], sources: readonly number[]): AlignedText {
   const text = parts.join('');
   const moved = new Int32Array(text.length);
@@ -75,7 +76,7 @@ function rebuild({ places, origin }: AlignedText, parts: readonly string[], sour
   return { text, places: moved, origin };
 }
 
-/** Every character replaced by none, one or more, which all stand for what it stood for. */
+/** Replaces every character by none, one or more, which all inherit its place. */
 export function mapCharacters(source: AlignedText, change: (character: string, unit: number) => string): AlignedText {
   const parts: string[] = [];
   const sources: number[] = [];
@@ -88,13 +89,13 @@ export function mapCharacters(source: AlignedText, change: (character: string, u
   return rebuild(source, parts, sources);
 }
 
-/** `prefix` put before the first character, standing for what that stands for; an empty text stays empty. */
+/** Puts `prefix` before the first character, whose place it inherits. An empty text stays empty. */
 export const prepend = (source: AlignedText, prefix: string): AlignedText =>
   mapCharacters(source, (character, unit) => (unit === 0 ? prefix + character : character));
 
 /**
- * The text replaced by `characters` in order; `changes[i]` says how character i came about: 0 replaces the next old
- * character, 1 is inserted (and stands for what the old character before it did), -n replaces one and swallows n more.
+ * Replaces the text by `characters`. `changes[i]` says where character i came from: 0 replaces the next old character; 1 is
+ * inserted, and inherits the place of the old character before it; -n replaces the next one and swallows n more.
  */
 export function transform(source: AlignedText, characters: readonly string[], changes: readonly number[]): AlignedText {
   const last = source.text.length - 1;
@@ -107,24 +108,24 @@ export function transform(source: AlignedText, characters: readonly string[], ch
   return rebuild(source, characters, sources);
 }
 
-/** Every match replaced by `content`, literally; it stands for what the last character of the match did. */
+/** Replaces every match by `content`, literally. It inherits the place of the last character of the match. */
 export function replace(source: AlignedText, find: Finder, content: string): AlignedText {
   const parts: string[] = [];
   const sources: number[] = [];
-  let done = 0;
+  let unit = 0;
   const keep = (end: number) => {
-    for (; done < end; done++) {
-      parts.push(source.text[done]!);
-      sources.push(done);
+    for (; unit < end; unit++) {
+      parts.push(source.text[unit]!);
+      sources.push(unit);
     }
   };
   const matches = [...find(source.text)];
   if (matches.length === 0) return source;
   for (const [start, end] of matches) {
     keep(start);
-    done = end;
+    unit = end;
     parts.push(content);
-    sources.push(done - 1);
+    sources.push(end - 1);
   }
   keep(source.text.length);
   return rebuild(source, parts, sources);

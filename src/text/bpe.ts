@@ -1,8 +1,8 @@
 import { UnsupportedError } from '../errors.ts';
 import { type Fields, isText } from '../json.ts';
-import { type Piece, piecesOf, type VocabularyModel, vocabulary } from './vocabulary.ts';
+import { type Piece, piecesOf, readVocabulary, type VocabularyModel } from './vocabulary.ts';
 
-/** Byte-pair encoding (Sennrich et al. 2016): characters, merged pair by pair in the order the merges were learnt. */
+/** Byte-pair encoding (Sennrich et al. 2016): the characters of a word are merged pair by pair, in the order in which the merges were learnt. */
 export function buildBpe(config: Fields): VocabularyModel {
   if (config.json.dropout) {
     throw new UnsupportedError({ what: 'a tokenizer with dropout is not supported', supported: ['dropout: null'] });
@@ -13,29 +13,29 @@ export function buildBpe(config: Fields): VocabularyModel {
   const fusesUnknown = config.flag('fuse_unk', false);
   const fallsBack = config.flag('byte_fallback', false);
   const ignoresMerges = config.flag('ignore_merges', false);
-  const ids = vocabulary(config, unknown);
+  const ids = readVocabulary(config, unknown);
   for (const [token, id] of ids) {
     if (id >= SPAN) throw config.malformed(id, `ids below ${SPAN}`, `vocab[${JSON.stringify(token)}]`);
   }
   const merge = readMerges(config, ids, prefix);
 
   const characters = (word: string): Piece[] => {
-    const found: Piece[] = [];
+    const pieces: Piece[] = [];
     let start = 0;
     let wasUnknown = false;
     for (const character of word) {
       const end = start + character.length;
       const token = (start > 0 ? prefix : '') + character + (end === word.length ? suffix : '');
-      const known = piecesOf(ids, { token, start, end }, fallsBack);
-      for (const piece of known ?? []) found.push(piece);
-      if (!known && unknown !== undefined) {
-        if (wasUnknown && fusesUnknown) found.at(-1)!.end = end;
-        else found.push({ id: ids.get(unknown)!, token: unknown, start, end });
+      const knownPieces = piecesOf(ids, { token, start, end }, fallsBack);
+      for (const piece of knownPieces ?? []) pieces.push(piece);
+      if (!knownPieces && unknown !== undefined) {
+        if (wasUnknown && fusesUnknown) pieces.at(-1)!.end = end;
+        else pieces.push({ id: ids.get(unknown)!, token: unknown, start, end });
       }
-      wasUnknown = !known;
+      wasUnknown = !knownPieces;
       start = end;
     }
-    return found;
+    return pieces;
   };
 
   const pieces = (word: string): Piece[] => {
@@ -45,14 +45,14 @@ export function buildBpe(config: Fields): VocabularyModel {
   return { ids, continuingSubwordPrefix: prefix || undefined, pieces };
 }
 
-/** More than a vocabulary has tokens or a word has characters; two numbers below it make one key. */
+/** More than the tokens of a vocabulary or the characters of a word. Two numbers below it make one key: a * SPAN + b. */
 const SPAN = 2 ** 26;
 
-/** A function that merges the pieces of a word, the pair of the lowest rank first, the leftmost of equals first. */
+/** A function that merges the pieces of a word: first the pair of the lowest rank; of two pairs of equal rank the left one. */
 function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: string) {
   /** Pairs of ids (left * SPAN + right) and what they become. */
   const byPair = new Map<number, { rank: number; id: number; token: string }>();
-  // A file of merges begins with its version, which some tools keep among them; as in Rust it is none, and has no rank.
+  // A file of merges begins with a line with its version. Some tools keep it in the list; as in Rust it is skipped and takes no rank.
   const merges = config.list('merges').filter(entry => !(isText(entry) && entry.startsWith('#version')));
   merges.forEach((entry, rank) => {
     const [left, right, more] = isText(entry) ? entry.split(' ') : Array.isArray(entry) ? entry : [];
@@ -76,7 +76,7 @@ function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: st
     const next = pieces.map((_, i) => i + 1);
     const previous = pieces.map((_, i) => i - 1);
     const gone = new Uint8Array(pieces.length);
-    /** What may be merged, as rank * SPAN + left. */
+    /** A heap of the pairs that may be merged, as rank * SPAN + index of the left piece. */
     const queue: number[] = [];
     const find = (left: number) => {
       const right = pieces[next[left]!];
@@ -91,7 +91,7 @@ function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: st
       const key = pop(queue);
       const left = key % SPAN;
       const merge = gone[left] ? undefined : find(left);
-      // What was queued may have been merged away since.
+      // One of the two may have been merged with another piece since it was queued.
       if (merge?.rank !== Math.floor(key / SPAN)) continue;
       const right = next[left]!;
       pieces[left] = { id: merge.id, token: merge.token, start: pieces[left]!.start, end: pieces[right]!.end };
@@ -105,7 +105,7 @@ function readMerges(config: Fields, ids: ReadonlyMap<string, number>, prefix: st
   };
 }
 
-/** Puts a number into a binary heap, whose least is first: long words would be quadratic without one. */
+/** Puts a number into a binary heap, whose smallest number is first. Without a heap, long words would take quadratic time. */
 function push(heap: number[], item: number): void {
   let at = heap.length;
   for (let parent = (at - 1) >> 1; at > 0 && item < heap[parent]!; parent = (at - 1) >> 1) {
@@ -115,9 +115,9 @@ function push(heap: number[], item: number): void {
   heap[at] = item;
 }
 
-/** Takes the least number out of a heap that is not empty. */
+/** Takes the smallest number out of a heap that is not empty. */
 function pop(heap: number[]): number {
-  const least = heap[0]!;
+  const smallest = heap[0]!;
   const item = heap.pop()!;
   let at = 0;
   for (let child = 1; child < heap.length; child = 2 * at + 1) {
@@ -127,5 +127,5 @@ function pop(heap: number[]): number {
     at = child;
   }
   if (heap.length > 0) heap[at] = item;
-  return least;
+  return smallest;
 }

@@ -9,7 +9,7 @@ export const PUNCTUATION = '\\p{P}!-\\/:-@\\[-`{-~';
 /** `\w` of Rust's regex. */
 export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 
-/** Whether a text is of ASCII's printable characters, for which much has a shorter way. */
+/** Whether a text has only ASCII's printable characters: most steps have a faster way for those. */
 export const isAscii = (text: string) => /^[ -~]*$/.test(text);
 
 const byteCharacters: string[] = [];

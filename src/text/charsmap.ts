@@ -3,8 +3,8 @@ import { type Normalizer, transform } from './aligned-text.ts';
 import { isAscii, utf8 } from './characters.ts';
 
 /**
- * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements that
- * end with NUL. It is read as the Rust crate spm_precompiled does: by grapheme, and the shortest key in it decides.
+ * SentencePiece's precompiled_charsmap: a double-array trie from UTF-8 bytes to places in a block of replacements, each of which
+ * ends with NUL. As in the Rust crate spm_precompiled, graphemes are looked up, and the shortest key at the start of one decides.
  */
 export function charsmapNormalizer(config: Fields): Normalizer {
   const search = readTrie(config);
@@ -22,11 +22,11 @@ export function charsmapNormalizer(config: Fields): Normalizer {
         characters.push(added[i]!);
         changes.push(i >= added.length - growth ? 1 : 0);
       }
-      // What vanishes is swallowed by the character before it.
+      // Characters that vanish are swallowed by the one before them.
       if (growth < 0 && changes.length > 0) changes[changes.length - 1]! += growth;
       return true;
     };
-    // Printable ASCII alone has no clusters, and asking the segmenter is slow.
+    // Printable ASCII has no clusters of several characters, and the segmenter is slow.
     const graphemes = isAscii(source.text) ? source.text : graphemesOf(source.text);
     for (const grapheme of graphemes) {
       if ((grapheme.length === 1 || utf8(grapheme).length < 6) && apply(grapheme)) continue;
@@ -40,26 +40,26 @@ export function charsmapNormalizer(config: Fields): Normalizer {
   };
 }
 
-/** How many UTF-16 units the segmenter is given at once. */
-const PART = 256;
+/** The number of UTF-16 units that are given to the segmenter at once. */
+const PART_SIZE = 256;
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 /**
- * The grapheme clusters of a text. Engines copy the whole text with every cluster that they give, so it is given part by part:
- * where a cluster ends depends on nothing before its beginning and on one character after it.
+ * The grapheme clusters of a text. Engines copy the whole input for every cluster, so the text is segmented part by part. That is
+ * possible because the end of a cluster depends on nothing before its beginning, and on one character after it.
  */
 function* graphemesOf(text: string): Generator<string> {
-  let size = PART;
+  let size = PART_SIZE;
   for (let start = 0; start < text.length; ) {
     let end = Math.min(start + size, text.length);
-    // Half of a character would be a character of its own.
+    // A part must not end in the middle of a character.
     if (end < text.length && (text.charCodeAt(end) & 0xfc00) === 0xdc00) end++;
     const clusters = Array.from(segmenter.segment(text.slice(start, end)), ({ segment }) => segment);
-    // The last one may go on.
+    // The last cluster may go on in the next part.
     if (end < text.length) clusters.pop();
     if (clusters.length === 0) size *= 2;
-    else size = PART;
+    else size = PART_SIZE;
     for (const cluster of clusters) {
       yield cluster;
       start += cluster.length;
@@ -67,7 +67,7 @@ function* graphemesOf(text: string): Generator<string> {
   }
 }
 
-/** What a trie has for the shortest key that a text starts with. */
+/** A function that looks up the replacement for the shortest key that a text starts with. */
 function readTrie(config: Fields): (text: string) => string | undefined {
   const key = 'precompiled_charsmap';
   const base64 = config.text(key);

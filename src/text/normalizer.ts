@@ -16,14 +16,14 @@ import { normalizeForm, type UnicodeForm } from './unicode-form.ts';
 
 /** The `normalizer` of a tokenizer.json as a function; null is the identity. */
 export function buildNormalizer(config: unknown): Normalizer {
-  return build(config, 'normalizer', kinds, source => source);
+  return build(config, 'normalizer', NORMALIZERS, source => source);
 }
 
 const form = (name: UnicodeForm) => () => (source: AlignedText) => normalizeForm(source, name);
 const mapping = (change: (character: string) => string) => (source: AlignedText) => mapCharacters(source, change);
 const without = (unwanted: RegExp) => mapping(character => (unwanted.test(character) ? '' : character));
 
-const kinds: Record<string, (config: Fields) => Normalizer> = {
+const NORMALIZERS: Record<string, (config: Fields) => Normalizer> = {
   BertNormalizer: bertNormalizer,
   NFC: form('NFC'),
   NFD: form('NFD'),
@@ -32,9 +32,9 @@ const kinds: Record<string, (config: Fields) => Normalizer> = {
   Lowercase: () => lowercase,
   StripAccents: () => without(/\p{M}/u),
   Replace: config => {
-    const from = pattern(config);
+    const find = pattern(config);
     const content = config.text('content');
-    return source => replace(source, from, content);
+    return source => replace(source, find, content);
   },
   Strip: config => {
     const left = config.flag('strip_left', false);
@@ -59,7 +59,7 @@ function strip(source: AlignedText, left: boolean, right: boolean): AlignedText 
 }
 
 function lowercase(source: AlignedText): AlignedText {
-  // Character by character, as Rust: a final sigma is not special. ASCII alone cannot differ.
+  // Character by character, as Rust does: a final sigma is not special. For ASCII there is no difference.
   return isAscii(source.text)
     ? { ...source, text: source.text.toLowerCase() }
     : mapCharacters(source, character => character.toLowerCase());
@@ -92,7 +92,7 @@ const control = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\ufffd]/u;
 const chinese =
   /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;
 
-/** SentencePiece's nmt_nfkc, without the nfkc. */
+/** The part of SentencePiece's nmt_nfkc that is not NFKC: control characters vanish, odd spaces become plain ones. */
 function nmtCharacter(character: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes.
   if (/[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/.test(character)) return '';

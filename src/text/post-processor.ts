@@ -8,48 +8,51 @@ export interface Token {
   readonly id: number;
   readonly token: string;
   readonly offset: [start: number, end: number];
-  /** Which word of its text it is of; null for an added special token. */
+  /** The index of its word in the text; null for an added special token. */
   readonly word: number | null;
 }
 
-/** The tokens of one text, before special tokens are put around them. */
+/** The tokens of one text, without special tokens around them. */
 export interface Part {
-  /** A list where the words were given: then offsets are those in a word. */
+  /** A list if the caller gave words: then offsets count from the start of the word. */
   readonly text: string | readonly string[];
   readonly tokens: readonly Token[];
 }
 
-/** What stands at a place of the finished sequence: all tokens of a text, or special tokens that are added. */
+/** A stretch of the finished sequence: all tokens of a text, or special tokens that are added. */
 interface Slot {
-  typeId: number;
-  /** Which text it is; null for special tokens, which are `specials`. */
-  sequence: 0 | 1 | null;
-  specials: readonly Token[];
+  readonly typeId: number;
+  /** 0 for the text, 1 for its pair, null for `specials`. */
+  readonly sequence: 0 | 1 | null;
+  readonly specials: readonly Token[];
 }
 
 interface Layout {
-  /** How one text is laid out, and how a pair is. */
-  1: readonly Slot[];
-  2: readonly Slot[];
-  offset(token: Token, part: Part): [number, number];
+  /** The slots of a text alone. */
+  single: readonly Slot[];
+  /** The slots of a text and its pair. */
+  pair: readonly Slot[];
+  /** The offsets that an encoding gives for a token. */
+  offset(token: Token, part: Part): [start: number, end: number];
 }
 
 /** Puts special tokens around texts. */
 export interface PostProcessor {
-  /** How many special tokens are added to a text (1) or to a pair (2). */
+  /** The number of special tokens that are added to one text or to two. */
   addedTokens(texts: number): number;
+  /** @param parts the text, and its pair if there is one */
   join(parts: readonly Part[], addSpecialTokens: boolean, truncated: boolean): Encoding;
 }
 
 /** The `post_processor` of a tokenizer.json. */
 export function buildPostProcessor(config: unknown): PostProcessor {
   const layout: Layout = {
-    1: [slot(0, 0)],
-    2: [slot(0, 0), slot(1, 1)],
+    single: [textSlot(0, 0)],
+    pair: [textSlot(0, 0), textSlot(1, 1)],
     offset: ({ offset }) => offset,
     ...readLayout(config),
   };
-  const slots = (texts: number) => layout[texts as 1 | 2];
+  const slots = (texts: number) => (texts === 1 ? layout.single : layout.pair);
   return {
     addedTokens: texts => slots(texts).reduce((sum, { specials }) => sum + specials.length, 0),
     join: (parts, addSpecialTokens, truncated) => {
@@ -65,14 +68,14 @@ export function buildPostProcessor(config: unknown): PostProcessor {
       };
       for (const { sequence, typeId, specials } of slots(parts.length)) {
         const part = sequence === null ? undefined : parts[sequence];
-        for (const each of part?.tokens ?? (addSpecialTokens ? specials : [])) {
-          encoding.ids.push(each.id);
-          encoding.tokens.push(each.token);
+        for (const token of part?.tokens ?? (addSpecialTokens ? specials : [])) {
+          encoding.ids.push(token.id);
+          encoding.tokens.push(token.token);
           encoding.typeIds.push(typeId);
           encoding.specialTokensMask.push(part ? 0 : 1);
           encoding.sequenceIds.push(sequence);
-          encoding.wordIds.push(each.word);
-          encoding.offsets.push(part ? layout.offset(each, part) : [0, 0]);
+          encoding.wordIds.push(token.word);
+          encoding.offsets.push(part ? layout.offset(token, part) : [0, 0]);
         }
       }
       return encoding;
@@ -80,10 +83,14 @@ export function buildPostProcessor(config: unknown): PostProcessor {
   };
 }
 
-const slot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId, specials: [] });
+const textSlot = (sequence: 0 | 1, typeId: number): Slot => ({ sequence, typeId, specials: [] });
 
-/** @param key the field that says which tokens these are */
-const special = (config: Fields, key: string, typeId: number, tokens: unknown[], ids: unknown[]): Slot => {
+/** @param key the field of `config` that names the tokens */
+function specialSlot(
+  config: Fields,
+  key: string,
+  { tokens, ids, typeId }: { tokens: unknown[]; ids: unknown[]; typeId: number },
+): Slot {
   if (tokens.length !== ids.length || !tokens.every(isText) || !ids.every(isWhole)) {
     throw config.malformed(tokens, 'tokens and as many ids', key);
   }
@@ -92,10 +99,10 @@ const special = (config: Fields, key: string, typeId: number, tokens: unknown[],
     sequence: null,
     specials: tokens.map((token, i) => ({ id: ids[i]!, token, offset: [0, 0], word: null })),
   };
-};
+}
 
-const kinds: Record<string, (config: Fields) => Partial<Layout>> = {
-  TemplateProcessing: config => ({ 1: readTemplate(config, 'single'), 2: readTemplate(config, 'pair') }),
+const LAYOUTS: Record<string, (config: Fields) => Partial<Layout>> = {
+  TemplateProcessing: config => ({ single: readTemplate(config, 'single'), pair: readTemplate(config, 'pair') }),
   BertProcessing: config => around(config, 1),
   RobertaProcessing: config => ({ ...around(config, 0), ...readTrim(config) }),
   ByteLevel: readTrim,
@@ -106,30 +113,28 @@ const kinds: Record<string, (config: Fields) => Partial<Layout>> = {
       .reduce((layout, later) => Object.assign(layout, later), {}),
 };
 
-const readLayout = (config: unknown): Partial<Layout> => build(config, 'post_processor', kinds, {});
+const readLayout = (config: unknown): Partial<Layout> => build(config, 'post_processor', LAYOUTS, {});
 
-/** RoBERTa's trim_offsets: the white space at the ends of a token is no part of its span, but for a prefixed space. */
+/** RoBERTa's trim_offsets: the offsets of a token leave out the white space at its ends, but not a space that was added before the text. */
 function readTrim(config: Fields): Partial<Layout> {
   if (!config.flag('trim_offsets', true)) return {};
   const addPrefixSpace = config.flag('add_prefix_space', true);
   return {
-    offset: (each, part) => {
-      const { tokens } = part;
-      const text = typeof part.text === 'string' ? part.text : part.text[each.word!]!;
-      let [start, end] = each.offset;
-      const leading = countSpaces(each.token, 0, 1);
-      const trailing = countSpaces(each.token, each.token.length - 1, -1);
-      const isFirst = each === tokens[0] || start === 0;
-      const added = isFirst && addPrefixSpace && leading === 1;
-      for (let i = added ? 0 : leading; i > 0 && start < end; i--) start += sizeAt(text, start);
-      const back = end < trailing ? 0 : trailing;
-      for (let i = back; i > 0 && start < end; i--) end -= sizeAt(text, end - 2);
+    offset: (token, part) => {
+      const text = typeof part.text === 'string' ? part.text : part.text[token.word!]!;
+      let [start, end] = token.offset;
+      const leading = countSpaces(token.token, 0, 1);
+      const trailing = countSpaces(token.token, token.token.length - 1, -1);
+      const isFirst = token === part.tokens[0] || start === 0;
+      const hasAddedSpace = isFirst && addPrefixSpace && leading === 1;
+      for (let i = hasAddedSpace ? 0 : leading; i > 0 && start < end; i--) start += sizeAt(text, start);
+      for (let i = end < trailing ? 0 : trailing; i > 0 && start < end; i--) end -= sizeAt(text, end - 2);
       return [start, end];
     },
   };
 }
 
-/** How many units of white space a token has from one of its places on, forwards (1) or backwards (-1). */
+/** The number of units of white space in a token, from one of its units on, forwards (1) or backwards (-1). */
 function countSpaces(token: string, from: number, step: 1 | -1): number {
   let at = from;
   while (at >= 0 && at < token.length && space.test(token[at]!)) at += step;
@@ -138,14 +143,16 @@ function countSpaces(token: string, from: number, step: 1 | -1): number {
 
 const space = /[\u0120\p{White_Space}]/u;
 
-/** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]; RoBERTa, whose pair is of type 0, has a second separator between the two. */
-function around(config: Fields, typeId: 0 | 1): Partial<Layout> {
+/** [CLS] A [SEP] and [CLS] A [SEP] B [SEP]. RoBERTa (pair of type 0) has a second separator between the two: [CLS] A [SEP] [SEP] B [SEP]. */
+function around(config: Fields, pairTypeId: 0 | 1): Partial<Layout> {
   const [start, separator] = ['cls', 'sep'].map(key => {
     const [token, id] = config.list(key);
-    return special(config, key, 0, [token], [id]);
+    return specialSlot(config, key, { tokens: [token], ids: [id], typeId: 0 });
   }) as [Slot, Slot];
-  const single = [start, slot(0, 0), separator];
-  return { 1: single, 2: [...single, ...(typeId ? [] : [separator]), slot(1, typeId), { ...separator, typeId }] };
+  const single = [start, textSlot(0, 0), separator];
+  const between = pairTypeId === 0 ? [separator] : [];
+  const pair = [...single, ...between, textSlot(1, pairTypeId), { ...separator, typeId: pairTypeId }];
+  return { single, pair };
 }
 
 function readTemplate(config: Fields, name: 'single' | 'pair'): Slot[] {
@@ -155,9 +162,9 @@ function readTemplate(config: Fields, name: 'single' | 'pair'): Slot[] {
     const inner = piece.fields(isSequence ? 'Sequence' : 'SpecialToken');
     const typeId = inner.integer('type_id');
     const id = inner.text('id');
-    if (isSequence && (id === 'A' || id === 'B')) return slot(id === 'A' ? 0 : 1, typeId);
+    if (isSequence && (id === 'A' || id === 'B')) return textSlot(id === 'A' ? 0 : 1, typeId);
     const named = config.fields('special_tokens').fields(id);
-    return special(config, name, typeId, named.list('tokens'), named.list('ids'));
+    return specialSlot(config, name, { tokens: named.list('tokens'), ids: named.list('ids'), typeId });
   });
   const texts = new Set(slots.flatMap(({ sequence }) => sequence ?? []));
   if (name === 'single' ? !texts.has(1) : texts.size === 2) return slots;

@@ -5,18 +5,21 @@ import { build } from './component.ts';
 import { type Finder, finderOf, literal } from './pattern/index.ts';
 import { pattern, type SplitBehavior, split, splitBehavior } from './split.ts';
 
-/** Cuts a normalised text into the words that the model takes one by one. */
+/** Cuts a normalised text into words, which are given to the model one by one. */
 export type PreTokenizer = (source: AlignedText) => AlignedText[];
 
 /** The `pre_tokenizer` of a tokenizer.json as a function; null leaves the text whole. */
 export function buildPreTokenizer(config: unknown): PreTokenizer {
-  return build(config, 'pre_tokenizer', kinds, source => [source]);
+  return build(config, 'pre_tokenizer', PRE_TOKENIZERS, source => [source]);
 }
 
-const cutter = (cut: Finder, behavior: SplitBehavior, invert?: boolean) => (source: AlignedText) =>
-  split(source, cut, behavior, invert);
+/** A pre-tokenizer that cuts at the matches of `find`. */
+const cutter =
+  (find: Finder, behavior: SplitBehavior, invert = false): PreTokenizer =>
+  source =>
+    split(source, find, { behavior, invert });
 
-const kinds: Record<string, (config: Fields) => PreTokenizer> = {
+const PRE_TOKENIZERS: Record<string, (config: Fields) => PreTokenizer> = {
   BertPreTokenizer: () =>
     cutter(finderOf(new RegExp(`[${PUNCTUATION}]|[^${WHITESPACE}${PUNCTUATION}]+`, 'gu')), 'Removed', true),
   Whitespace: () => cutter(finderOf(new RegExp(`[${WORD}]+|[^${WORD}${WHITESPACE}]+`, 'gu')), 'Removed', true),
@@ -27,8 +30,8 @@ const kinds: Record<string, (config: Fields) => PreTokenizer> = {
   ByteLevel: byteLevelPreTokenizer,
   Metaspace: metaspacePreTokenizer,
   Sequence: config => {
-    const parts = config.list('pretokenizers').map(buildPreTokenizer);
-    return source => parts.reduce((pieces, cut) => pieces.flatMap(cut), [source]);
+    const steps = config.list('pretokenizers').map(buildPreTokenizer);
+    return source => steps.reduce((words, cut) => words.flatMap(cut), [source]);
   },
 };
 
@@ -43,25 +46,25 @@ function byteLevelPreTokenizer(config: Fields): PreTokenizer {
   const usesRegex = config.flag('use_regex', true);
   return source => {
     const prefixed = addPrefixSpace && !source.text.startsWith(' ') ? prepend(source, ' ') : source;
-    return (usesRegex ? split(prefixed, findGpt2Words, 'Isolated') : [prefixed]).map(word =>
+    return (usesRegex ? split(prefixed, findGpt2Words, { behavior: 'Isolated' }) : [prefixed]).map(word =>
       isAscii(word.text) ? { ...word, text: word.text.replaceAll(' ', '\u0120') } : mapCharacters(word, byteLevel),
     );
   };
 }
 
 const isOneCharacter = (value: unknown): value is string => isText(value) && [...value].length === 1;
-const isScheme = (value: unknown): value is string => ['always', 'first', 'never'].includes(value as string);
+const isScheme = (value: unknown): value is string => isText(value) && ['always', 'first', 'never'].includes(value);
 
 function metaspacePreTokenizer(config: Fields): PreTokenizer {
   const replacement = config.get('replacement', isOneCharacter, 'one character');
   const prependScheme = config.get('prepend_scheme', isScheme, 'always, first or never', 'always');
   const scheme = config.json.add_prefix_space === false ? 'never' : prependScheme;
   const splits = config.flag('split', true);
-  const cut = finderOf(new RegExp(literal(replacement), 'gv'));
+  const findReplacement = finderOf(new RegExp(literal(replacement), 'gv'));
   return source => {
     let aligned = replace(source, findSpaces, replacement);
     const prepends = scheme === 'always' || (scheme === 'first' && source.origin === 0);
     if (prepends && !aligned.text.startsWith(replacement)) aligned = prepend(aligned, replacement);
-    return splits ? split(aligned, cut, 'MergedWithNext') : [aligned];
+    return splits ? split(aligned, findReplacement, { behavior: 'MergedWithNext' }) : [aligned];
   };
 }

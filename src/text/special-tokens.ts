@@ -6,8 +6,8 @@ export interface SpecialToken {
   readonly id: number;
 }
 
-/** What BERT, RoBERTa and ALBERT call them: taken where neither a file nor the tokenizer's class says anything. */
-const usual: Readonly<Record<Role, readonly string[]>> = {
+/** The special tokens of BERT, RoBERTa and ALBERT: the candidates for a role that neither a file nor the class of the tokenizer names. */
+const USUAL_TOKENS: Readonly<Record<Role, readonly string[]>> = {
   pad: ['[PAD]', '<pad>'],
   unk: ['[UNK]', '<unk>'],
   cls: ['[CLS]', '<s>'],
@@ -19,13 +19,14 @@ const usual: Readonly<Record<Role, readonly string[]>> = {
 
 export type SpecialTokens = Readonly<Partial<Record<Role, SpecialToken>>>;
 
-/** The special tokens that a tokenizer has, of those that are named or, where nothing is, usual. */
+/** The special token of each role: the named one, or else the first usual one that the tokenizer has. */
 export function specialTokens(roles: RoleTokens, ids: ReadonlyMap<string, number>): SpecialTokens {
   const tokens: Partial<Record<Role, SpecialToken>> = {};
   for (const role of ROLES) {
-    const named = roles[role];
-    if (named === null) continue;
-    const token = (named === undefined ? usual[role] : [named]).find(candidate => ids.has(candidate));
+    const name = roles[role];
+    if (name === null) continue;
+    const candidates = name === undefined ? USUAL_TOKENS[role] : [name];
+    const token = candidates.find(candidate => ids.has(candidate));
     if (token !== undefined) tokens[role] = { token, id: ids.get(token)! };
   }
   return tokens;

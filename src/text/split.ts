@@ -65,34 +65,41 @@ function unsupported(source: string, cause: UnsupportedPattern): UnsupportedErro
   });
 }
 
-/** What becomes of the matches: whether a piece joins the one before it, by whether the two are matches. */
-const behaviors = {
+/** The behaviors of a split. Each says whether a piece joins the one before it, given which of the two are matches. */
+const BEHAVIORS = {
   Removed: () => false,
   Isolated: () => false,
   MergedWithPrevious: (before: boolean, piece: boolean) => !before && piece,
   MergedWithNext: (before: boolean, piece: boolean) => before && !piece,
   Contiguous: (before: boolean, piece: boolean) => before === piece,
 };
-export type SplitBehavior = keyof typeof behaviors;
+export type SplitBehavior = keyof typeof BEHAVIORS;
 
 /** The `behavior` of a pre-tokenizer. */
 export function splitBehavior(config: Fields, missing?: SplitBehavior): SplitBehavior {
-  const isBehavior = (value: unknown): value is SplitBehavior => isText(value) && Object.hasOwn(behaviors, value);
-  return config.get('behavior', isBehavior, `one of ${Object.keys(behaviors).join(', ')}`, missing);
+  const isBehavior = (value: unknown): value is SplitBehavior => isText(value) && Object.hasOwn(BEHAVIORS, value);
+  return config.get('behavior', isBehavior, `one of ${Object.keys(BEHAVIORS).join(', ')}`, missing);
 }
 
-/** Cuts a text at the matches of a pattern; what becomes of the matches is the behavior's. No piece is empty. */
-export function split(source: AlignedText, cut: Finder, behavior: SplitBehavior, invert = false): AlignedText[] {
+interface SplitOptions {
+  /** What becomes of the matches. */
+  readonly behavior: SplitBehavior;
+  /** Whether what is between the matches counts as the matches. */
+  readonly invert?: boolean;
+}
+
+/** Cuts a text at the matches of a pattern. No piece is empty. */
+export function split(source: AlignedText, find: Finder, { behavior, invert = false }: SplitOptions): AlignedText[] {
   const pieces: { start: number; end: number; isMatch: boolean }[] = [];
-  let done = 0;
+  let lastEnd = 0;
   const add = (end: number, isMatch: boolean) => {
     const last = pieces.at(-1);
-    if (last !== undefined && behaviors[behavior](last.isMatch, isMatch)) Object.assign(last, { end, isMatch });
-    else pieces.push({ start: done, end, isMatch });
-    done = end;
+    if (last !== undefined && BEHAVIORS[behavior](last.isMatch, isMatch)) Object.assign(last, { end, isMatch });
+    else pieces.push({ start: lastEnd, end, isMatch });
+    lastEnd = end;
   };
-  for (const [start, end] of cut(source.text)) {
-    if (done < start) add(start, invert);
+  for (const [start, end] of find(source.text)) {
+    if (lastEnd < start) add(start, invert);
     add(end, !invert);
   }
   add(source.text.length, invert);

@@ -1,28 +1,28 @@
 import { isRecord, isText } from '../json.ts';
 
-/** Names of special tokens, in the order in which Python adds them to a vocabulary. */
+/** The roles of special tokens, in the order in which Python adds them to a vocabulary. */
 export const ROLES = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** How a class of transformers 4.57 reads vocabulary files, and what it changes of a tokenizer.json. */
+/** How a tokenizer class of transformers 4.57 reads vocabulary files, and what it changes in a tokenizer.json. */
 export interface TokenizerClass {
-  /** The model that is built where there is no tokenizer.json; without one a tokenizer.json is needed. */
+  /** The model that is built from vocabulary files if there is no tokenizer.json; undefined if the class needs a tokenizer.json. */
   readonly model?: 'WordPiece' | 'BPE';
-  /** The special tokens where the files name none. */
+  /** The special tokens of the roles for which the files name none. */
   readonly special: Readonly<Partial<Record<Role, string>>>;
-  /** Tokens that are special besides those, where the files name none. */
+  /** Special tokens without a role, if the files name none. */
   readonly additional?: readonly string[];
-  /** How special tokens are laid around texts where there is no tokenizer.json. */
+  /** How special tokens are put around texts if there is no tokenizer.json. */
   readonly layout?: 'BERT' | 'MPNet' | 'Funnel' | 'RoBERTa' | 'GPT-2';
-  /** Special tokens that the class itself adds, in place of what tokenizer.json says of them, where the files name none. */
+  /** The flags of special tokens that the class adds itself if the files name none; they replace those in tokenizer.json. */
   readonly flags?: Readonly<Partial<Record<Role, { readonly lstrip?: true; readonly normalized?: boolean }>>>;
-  /** The same where there is no tokenizer.json alone. */
+  /** As `flags`, but only if there is no tokenizer.json. */
   readonly slowFlags?: Readonly<Partial<Record<Role, { readonly lstrip?: true }>>>;
-  /** do_lower_case and strip_accents are applied to a tokenizer.json; with 'all' tokenize_chinese_chars, too. */
+  /** Whether do_lower_case and strip_accents are applied to a tokenizer.json; with 'all', tokenize_chinese_chars too. */
   readonly normalizes?: 'all' | 'case';
-  /** add_prefix_space and trim_offsets are applied to the post-processor. */
+  /** Whether add_prefix_space and trim_offsets are applied to the post-processor. */
   readonly trims?: true;
-  /** Words that are given are taken only with add_prefix_space, for a word begins with its space. */
+  /** Whether lists of words need add_prefix_space: in the vocabulary a word begins with its space. */
   readonly needsPrefixSpace?: true;
 }
 
@@ -33,7 +33,7 @@ const BERT: TokenizerClass = {
   normalizes: 'all',
 };
 
-/** fairseq's special tokens. */
+/** The special tokens of fairseq. */
 const FAIRSEQ = { bos: '<s>', eos: '</s>', unk: '<unk>', sep: '</s>', pad: '<pad>', cls: '<s>', mask: '<mask>' };
 
 const ROBERTA: TokenizerClass = {
@@ -49,10 +49,10 @@ const BART: TokenizerClass = { ...ROBERTA, flags: { mask: { lstrip: true, normal
 
 const XLM_ROBERTA: TokenizerClass = { special: FAIRSEQ, flags: { mask: { lstrip: true } } };
 
-/** ALBERT's and DeBERTa's special tokens. */
+/** The special tokens that ALBERT and DeBERTa share. */
 const BRACKETS = { bos: '[CLS]', eos: '[SEP]', sep: '[SEP]', cls: '[CLS]', mask: '[MASK]' };
 
-/** By the names of the classes without their endings, "Tokenizer" and "TokenizerFast". */
+/** The classes by their names without the ending "Tokenizer" or "TokenizerFast". */
 const CLASSES: Readonly<Record<string, TokenizerClass>> = {
   Bert: BERT,
   DistilBert: BERT,
@@ -106,12 +106,12 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
   DebertaV2: { special: { ...BRACKETS, unk: '[UNK]', pad: '[PAD]' } },
 };
 
-/** Classes that read vocabulary files. */
+/** The names of the classes that read vocabulary files. */
 export const VOCABULARY_CLASSES: readonly string[] = Object.keys(CLASSES)
   .filter(name => CLASSES[name]!.model)
   .map(name => `${name}Tokenizer`);
 
-/** The class of each `model_type` that transformers 4.57 knows one for, or 5 does, of encoders of text. */
+/** The class for each `model_type` of a text encoder for which transformers 4.57 or 5 has one. */
 const CLASS_OF_MODEL: Readonly<Record<string, string>> = {
   albert: 'Albert',
   bart: 'Bart',
@@ -174,15 +174,15 @@ const CLASS_OF_MODEL: Readonly<Record<string, string>> = {
   yoso: 'Albert',
 };
 
-/** The class of a name as `tokenizer_class` has it; undefined for one that changes nothing of a tokenizer.json but its prefix space. */
+/** The class of a name in `tokenizer_class`; undefined for a class that changes nothing in a tokenizer.json but its prefix space. */
 export function tokenizerClassOf(name: string | undefined): TokenizerClass | undefined {
   const base = name?.replace(/Tokenizer(Fast)?$/, '') ?? '';
   return Object.hasOwn(CLASSES, base) ? CLASSES[base] : undefined;
 }
 
 /**
- * The name of the class that transformers 4.57 takes: `tokenizer_class` of tokenizer_config.json, else that of config.json, else that
- * of its model_type; undefined where none of them says.
+ * The name of the class that transformers 4.57 takes: `tokenizer_class` of tokenizer_config.json, else that of config.json, else the class
+ * for its model_type; undefined if there is none.
  */
 export function classNameOf(tokenizerConfig: unknown, config: unknown): string | undefined {
   const named = [tokenizerConfig, config]

@@ -2,10 +2,10 @@ import { type Fields, isText } from '../json.ts';
 import { sizeAt } from './aligned-text.ts';
 import { type Piece, piecesOf, tokenSearch, type VocabularyModel } from './vocabulary.ts';
 
-/** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
+/** The score of an unknown character is this much below that of the worst token (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
 
-/** Unigram (Kudo 2018): the pieces of the greatest summed log-probability; unknown characters in a row are one. */
+/** Unigram (Kudo 2018): the pieces with the greatest sum of log-probabilities. Unknown characters in a row make one piece. */
 export function buildUnigram(config: Fields): VocabularyModel {
   const ids = new Map<string, number>();
   const scores = config.list('vocab').map((entry, id) => {
@@ -22,7 +22,7 @@ export function buildUnigram(config: Fields): VocabularyModel {
   const search = tokenSearch(ids);
 
   const pieces = (word: string): Piece[] => {
-    /** For every place in the word, the last piece of the best way there. */
+    /** For every place in the word: the last piece of the best segmentation that ends there, and its total score. */
     const best: { start: number; total: number; id: number }[] = [{ start: 0, total: 0, id: unknownId }];
     for (let start = 0; start < word.length; ) {
       const next = start + sizeAt(word, start);
@@ -31,7 +31,7 @@ export function buildUnigram(config: Fields): VocabularyModel {
         const total = best[start]!.total + score;
         if (best[end] === undefined || total > best[end].total) best[end] = { start, total, id };
       };
-      search.each(word, start, (end, id) => {
+      search.all(word, start, (end, id) => {
         if (end < next) return;
         offer(end, id, scores[id]!);
         if (end === next) isKnown = true;
@@ -48,9 +48,9 @@ export function buildUnigram(config: Fields): VocabularyModel {
     }
     return spans.reverse().flatMap(({ start, end }) => {
       const token = word.slice(start, end);
-      const found = piecesOf(ids, { token, start, end }, fallsBack) ?? [{ id: unknownId, token, start, end }];
-      if (found[0]?.id === -1) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
-      return found;
+      const pieces = piecesOf(ids, { token, start, end }, fallsBack) ?? [{ id: unknownId, token, start, end }];
+      if (pieces[0]?.id === -1) throw config.malformed(null, `an id for ${JSON.stringify(token)}`, 'unk_id');
+      return pieces;
     });
   };
   return { ids, pieces };

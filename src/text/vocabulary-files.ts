@@ -4,30 +4,30 @@ import { addedVocabulary } from './added-vocabulary.ts';
 import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
 import { ROLES, type TokenizerClass } from './tokenizer-class.ts';
 
-/** The files that a tokenizer is made of where there is no tokenizer.json. */
+/** The contents of the files that a tokenizer is made from if there is no tokenizer.json. */
 export interface VocabularyFiles {
-  /** vocab.txt as text, or vocab.json parsed. */
+  /** The text of vocab.txt, or for a BPE model vocab.json, parsed. */
   readonly vocab: unknown;
-  /** merges.txt, of a BPE model. */
-  readonly merges?: string;
+  /** merges.txt, for a BPE model. */
+  readonly merges?: string | undefined;
 }
 
-/** The names of the files of a class, the vocabulary first. */
+/** The names of the files that a class reads, the vocabulary first. */
 export const vocabularyFileNames = ({ model }: TokenizerClass): readonly string[] =>
   model === 'BPE' ? ['vocab.json', 'merges.txt'] : ['vocab.txt'];
 
 /**
- * The tokenizer.json that transformers 4.57 makes of vocabulary files, without what tokenizer_config.json changes of it.
- * Throws SourceError where a file is malformed or lacks a token that the class needs.
+ * The tokenizer.json that transformers 4.57 makes of vocabulary files. The settings of tokenizer_config.json are not applied to it yet.
  * Source: convert_slow_tokenizer.py.
+ * @throws SourceError if a file is malformed or lacks a token that the class needs
  */
-export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known: TokenizerClass): Json {
-  const ids = known.model === 'BPE' ? readVocabJson(files.vocab) : readVocabText(files.vocab as string);
+export function fromVocabularyFiles(files: VocabularyFiles, config: Json, tokenizerClass: TokenizerClass): Json {
+  const ids = tokenizerClass.model === 'BPE' ? readVocabJson(files.vocab) : readVocabText(files.vocab);
   const vocab = Object.fromEntries(ids);
   const { tokens, roles } = addedVocabulary(
     new Fields({}, '', TOKENIZER_FILE),
     new Fields(config, '', TOKENIZER_CONFIG_FILE),
-    known,
+    tokenizerClass,
     ids,
   );
   /** A special token and its id. */
@@ -35,13 +35,17 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
     const content = roles[role];
     const id = tokens.find(token => token.content === content)?.id ?? ids.get(content ?? '');
     if (content && id !== undefined) return [content, id];
-    throw lacking(vocabularyFileNames(known)[0]!, `the ${role} token`, `${role}_token of tokenizer_config.json`);
+    throw lacking(
+      vocabularyFileNames(tokenizerClass)[0]!,
+      `the ${role} token`,
+      `${role}_token of tokenizer_config.json`,
+    );
   };
-  if (known.model === 'BPE') {
+  if (tokenizerClass.model === 'BPE') {
     return {
       model: { type: 'BPE', vocab, merges: readMergesText(files.merges ?? ''), fuse_unk: false },
       pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false },
-      post_processor: layout(known, config, special),
+      post_processor: layout(tokenizerClass, config, special),
       decoder: { type: 'ByteLevel' },
     };
   }
@@ -55,42 +59,43 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, known:
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     model: { type: 'WordPiece', vocab, unk_token: unknown },
-    post_processor: layout(known, config, special),
+    post_processor: layout(tokenizerClass, config, special),
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
   };
 }
 
 /**
- * tokenizer_config.json as it counts where there is no tokenizer.json: Python makes a slow tokenizer first, in which a special token of
- * which no file says whether it is normalised is, unless the file calls it special.
+ * tokenizer_config.json as Python reads it if there is no tokenizer.json. Python then makes a slow tokenizer first. In that, a token for
+ * which the file has no `normalized` is normalised, unless the file marks it as special.
  */
-export function slowConfig(config: Json, known: TokenizerClass | undefined): Json {
-  const settled = (value: unknown): unknown =>
+export function slowConfig(config: Json, tokenizerClass: TokenizerClass | undefined): Json {
+  const withNormalized = (value: unknown): unknown =>
     isRecord(value) && 'content' in value ? { normalized: value.special !== true, ...value } : value;
-  const isNamed = (key: string) => key.endsWith('_token') || key === 'additional_special_tokens';
+  const namesTokens = (key: string) => key.endsWith('_token') || key === 'additional_special_tokens';
   const flagged: Json = {};
   for (const role of ROLES) {
-    const flags = known?.slowFlags?.[role];
-    const content = config[`${role}_token`] === undefined ? known?.special[role] : config[`${role}_token`];
+    const flags = tokenizerClass?.slowFlags?.[role];
+    const content = config[`${role}_token`] === undefined ? tokenizerClass?.special[role] : config[`${role}_token`];
     if (flags && isText(content)) flagged[`${role}_token`] = { ...flags, content, normalized: true };
   }
   const entries = Object.entries({ ...config, ...flagged });
-  const said = (key: string, value: unknown) => {
-    if (!isNamed(key)) return value;
-    return Array.isArray(value) ? value.map(settled) : settled(value);
+  const completed = (key: string, value: unknown) => {
+    if (!namesTokens(key)) return value;
+    return Array.isArray(value) ? value.map(withNormalized) : withNormalized(value);
   };
-  return Object.fromEntries(entries.map(([key, value]) => [key, said(key, value)]));
+  return Object.fromEntries(entries.map(([key, value]) => [key, completed(key, value)]));
 }
 
-function lacking(file: string, what: string, named: string): SourceError {
+/** @param setting the setting that names what is lacking */
+function lacking(file: string, what: string, setting: string): SourceError {
   return new SourceError({
     file,
     what: `${file} lacks ${what}`,
-    next: `Check that the file is whole, and ${named}.`,
+    next: `Check that the file is whole, and ${setting}.`,
   });
 }
 
-/** How special tokens stand around a text and a pair, as post-processor of a tokenizer.json. */
+/** The `post_processor` of a tokenizer.json that puts the special tokens of a class around a text and a pair. */
 function layout(
   { layout }: TokenizerClass,
   config: Json,
@@ -118,13 +123,14 @@ function layout(
   return template(single, [...single, ...between, sequence('B'), token(sep, 1)], [cls, sep]);
 }
 
-/** Python's universal newlines. */
+/** The lines of a text, with Python's universal newlines. */
 const lines = (text: string): string[] => text.split(/\r\n|\r|\n/);
 
-/** vocab.txt: a token a line, whose id is the number of the line; of a token that stands there twice the last counts. */
-function readVocabText(text: string): Map<string, number> {
+/** Reads vocab.txt. Each line is a token, and its id is the number of the line, from 0. If a token is there twice, its last line counts. */
+function readVocabText(text: unknown): Map<string, number> {
+  if (!isText(text)) throw new Fields({}, '', 'vocab.txt').malformed(text, 'a text', '');
   const tokens = lines(text);
-  // What follows the last line break is a line only where there is something.
+  // The text behind the last line break is a line only if it is not empty.
   if (tokens.at(-1) === '') tokens.pop();
   return new Map(tokens.map((token, id) => [token, id]));
 }
@@ -135,7 +141,7 @@ function readVocabJson(vocab: unknown): Map<string, number> {
   return new Map(Object.keys(vocab).map(token => [token, fields.integer(token)]));
 }
 
-/** merges.txt: a line of its version, then a pair of tokens a line. As in Python what follows the last line break is no pair. */
+/** Reads merges.txt: a line with its version, then two tokens on each line. As in Python, the text behind the last line break is ignored. */
 function readMergesText(text: string): string[][] {
   const pairs = new Map<string, string[]>();
   for (const [i, line] of lines(text).slice(1, -1).entries()) {

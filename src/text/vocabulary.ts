@@ -2,7 +2,7 @@ import { type Fields, isRecord, isWhole } from '../json.ts';
 import { utf8 } from './characters.ts';
 import { TokenTrie } from './token-trie.ts';
 
-/** A token of a word, and the UTF-16 units of the word that it covers. */
+/** A token, and the UTF-16 units of a word, [start, end), that it covers. */
 export interface Piece {
   id: number;
   token: string;
@@ -10,16 +10,19 @@ export interface Piece {
   end: number;
 }
 
-/** Cuts a word into the pieces of a vocabulary. */
+/** The `model` of a tokenizer: cuts a word into the pieces of a vocabulary. */
 export interface VocabularyModel {
   readonly ids: ReadonlyMap<string, number>;
-  /** What marks a piece inside of a word ("##"), where the model has such a mark. */
+  /** The mark of a piece that continues a word ("##"); undefined if the model has none. */
   readonly continuingSubwordPrefix?: string;
   pieces(word: string): readonly Piece[];
 }
 
-/** `model.vocab` where it is an object from token to id, with the token that stands for what is unknown if there is one. */
-export function vocabulary(config: Fields, unknown?: string): Map<string, number> {
+/**
+ * Reads `model.vocab`, an object from tokens to ids.
+ * @param unknown the token for unknown words, which the vocabulary must have
+ */
+export function readVocabulary(config: Fields, unknown?: string): Map<string, number> {
   const ids = new Map(Object.entries(config.get('vocab', isIds, 'an object from tokens to ids')));
   if (unknown === undefined || ids.has(unknown)) return ids;
   throw config.malformed('a vocabulary without it', `the token ${unknown}`, 'vocab');
@@ -28,21 +31,21 @@ export function vocabulary(config: Fields, unknown?: string): Map<string, number
 const isIds = (value: unknown): value is Record<string, number> =>
   isRecord(value) && Object.values(value).every(isWhole);
 
-/** Tokens up to this length are looked up one length after the other, longer ones in a tree. */
-const SHORT = 32;
+/** Tokens up to this length are looked up one length after the other; longer tokens are in a tree. */
+const SHORT_LENGTH = 32;
 
-/** A search for the tokens that stand at a place of a text. */
+/** A search for the tokens that begin at a place of a text. */
 export interface TokenSearch {
-  /** Calls `found` for every token that stands in the text at `start`, shortest first. */
-  each(text: string, start: number, found: (end: number, id: number) => void): void;
-  /** The longest of them. */
+  /** Calls `onToken` for every token that begins at `start`, shortest first. */
+  all(text: string, start: number, onToken: (end: number, id: number) => void): void;
+  /** The longest token that begins at `start`. */
   longest(text: string, start: number): { end: number; id: number } | undefined;
 }
 
 /**
- * A search among the tokens of a vocabulary. A single long token would make a lookup for each length up to its own cost the
- * square of that length, at every place: so only lengths that some token has are tried, and few of them.
- * @param prefix what is left out of the tokens; those without it are not looked for
+ * A search among the tokens of a vocabulary. A lookup for every length up to that of the longest token would take, at every place,
+ * the square of that length. So only the lengths are tried that some short token has, and long tokens are in a tree.
+ * @param prefix only tokens with this prefix are searched for, and without it
  */
 export function tokenSearch(ids: ReadonlyMap<string, number>, prefix = ''): TokenSearch {
   const lengths = new Set<number>();
@@ -51,34 +54,35 @@ export function tokenSearch(ids: ReadonlyMap<string, number>, prefix = ''): Toke
   for (const [token, id] of ids) {
     if (!token.startsWith(prefix)) continue;
     const length = token.length - prefix.length;
-    if (length <= SHORT) lengths.add(length);
+    if (length <= SHORT_LENGTH) lengths.add(length);
     else {
       hasLong = true;
       long.add(token.slice(prefix.length), id);
     }
   }
   lengths.delete(0);
-  const short = [...lengths].sort((a, b) => a - b);
-  const at = (text: string, start: number, end: number) =>
+  const shortLengths = [...lengths].sort((a, b) => a - b);
+  const idAt = (text: string, start: number, end: number) =>
     end <= text.length ? ids.get(prefix + text.slice(start, end)) : undefined;
   return {
-    each: (text, start, found) => {
-      for (const length of short) {
-        const id = at(text, start, start + length);
-        if (id !== undefined) found(start + length, id);
+    all: (text, start, onToken) => {
+      for (const length of shortLengths) {
+        const id = idAt(text, start, start + length);
+        if (id !== undefined) onToken(start + length, id);
       }
-      if (hasLong) long.visit(text, start, text.length, found);
+      if (hasLong) long.visit(text, start, text.length, onToken);
     },
     longest: (text, start) => {
       let longest: { end: number; id: number } | undefined;
-      const found = (end: number, id: number) => {
-        longest = { end, id };
-      };
-      if (hasLong) long.visit(text, start, text.length, found);
-      for (let i = short.length - 1; longest === undefined && i >= 0; i--) {
-        const end = start + short[i]!;
-        const id = at(text, start, end);
-        if (id !== undefined) found(end, id);
+      if (hasLong) {
+        long.visit(text, start, text.length, (end, id) => {
+          longest = { end, id };
+        });
+      }
+      for (let i = shortLengths.length - 1; longest === undefined && i >= 0; i--) {
+        const end = start + shortLengths[i]!;
+        const id = idAt(text, start, end);
+        if (id !== undefined) longest = { end, id };
       }
       return longest;
     },
@@ -86,17 +90,17 @@ export function tokenSearch(ids: ReadonlyMap<string, number>, prefix = ''): Toke
 }
 
 /**
- * What stands for a part of a word: its token, or else the tokens of its UTF-8 bytes ("<0x0A>") where the model falls back to
- * them and has them all, or else undefined.
+ * The pieces for a part of a word: its token; or else the tokens of its UTF-8 bytes ("<0x0A>"), if the model falls back to bytes and
+ * has a token for each of them; or else undefined.
  */
 export function piecesOf(
   ids: ReadonlyMap<string, number>,
   { token, start, end }: Omit<Piece, 'id'>,
   fallsBack: boolean,
 ): Piece[] | undefined {
-  const find = (token: string): Piece => ({ id: ids.get(token)!, token, start, end });
-  if (ids.has(token)) return [find(token)];
+  const pieceOf = (token: string): Piece => ({ id: ids.get(token)!, token, start, end });
+  if (ids.has(token)) return [pieceOf(token)];
   if (!fallsBack) return undefined;
   const bytes = Array.from(utf8(token), byte => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
-  return bytes.every(byte => ids.has(byte)) ? bytes.map(find) : undefined;
+  return bytes.every(byte => ids.has(byte)) ? bytes.map(pieceOf) : undefined;
 }
