@@ -70,6 +70,11 @@ export class PreTrainedModel extends (Callable as new () => object) {
     this.#engine = engine;
   }
 
+  /** @internal The engine of a model, for the pipelines: one engine computes what a page calls and what a pipeline calls. */
+  static engineOf(model: PreTrainedModel): Engine {
+    return model.#engine;
+  }
+
   /** config.json, under its own names, as in transformers.js. */
   get config(): Readonly<Record<string, unknown>> {
     return this.#engine.config.raw;

@@ -14,8 +14,8 @@ import { openSentence, type SentenceModules } from '../engine/index.ts';
 import { SourceError } from '../errors.ts';
 import { openGpu } from '../gpu/index.ts';
 import { encoderGraph, everything, type HeadKind, POOLER_TENSOR, readConfig } from '../model/index.ts';
-import { type Task, taskOf } from '../pipeline.ts';
 import { plan, weightBytes } from '../plan/index.ts';
+import { type Task, taskOf } from '../tasks/index.ts';
 import { CONFIG, type FileLister, fileLister, type ListedFile } from './files.ts';
 
 /** What asks about a model takes; names as in transformers.js. One file serves every dtype, so none is asked for. */
@@ -118,7 +118,7 @@ interface SentencePart {
 
 async function sentencePart({ source, task }: Subject, kept: boolean): Promise<SentencePart> {
   const part: SentencePart = { files: [], folder: '', modules: undefined };
-  const kind = task?.info.kind;
+  const kind = task?.info.sentenceModel;
   if (!kind) return part;
   part.files = await fileLister(source, kept).read(async noting => {
     const { folder, settings, modules } = openSentence(noting, kind);
