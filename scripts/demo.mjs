@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { modelsFolder } from '../weights/fetch.mjs';
 import { at } from './root.mjs';
-import { serve } from './serve.mjs';
 import { setup } from './setup.mjs';
 import { command, progressBar, Stop, say, seconds, steps } from './step.mjs';
 
@@ -65,7 +64,7 @@ function table({ question, lines, isOwn }, { scores }) {
 /** @param {Job} job @returns {Promise<Findings & { browser: string }>} */
 async function search({ question, lines }) {
   // These come with the packages, which the first step has only just installed.
-  const { openChromium } = await import('../e2e/browsers.mjs');
+  const [{ openChromium }, { serve }] = await Promise.all([import('../e2e/browsers.mjs'), import('./serve.mjs')]);
   const server = await serve({
     '/': at('scripts', 'demo', 'index.html'),
     '/page.js': at('scripts', 'demo', 'page.js'),

