@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { AutoTokenizer } from '../src/api/auto-classes.ts';
 import { env } from '../src/api/env.ts';
-import { AutoTokenizer } from '../src/api/models.ts';
 import { SourceError, UnsupportedError } from '../src/errors.ts';
 import { TASKS, type TaskInfo } from '../src/tasks/task-table.ts';
 import { type Hub, startHub } from './hub.mjs';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { type CallableModel, PreTrainedModel } from '../src/api/models.ts';
+import { type CallableModel, PreTrainedModel } from '../src/api/model.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { NO_SENTENCE } from '../src/engine/sentence-modules.ts';

@@ -5,7 +5,13 @@ import { string, textList } from './arguments.ts';
 import { Embedder, MEAN_POOLING } from './embedder.ts';
 import { poolWindows } from './pooled-windows.ts';
 import { type PoolingName, poolingOf } from './poolings.ts';
-import { type PrecisionOptions, precisionOf, quantizeEmbeddings, type Ranges } from './precision.ts';
+import {
+  type PrecisionOptions,
+  precisionOf,
+  type QuantizedRows,
+  quantizeEmbeddings,
+  type Ranges,
+} from './precision.ts';
 import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
 import { normalizeRows, truncateRows } from './rows.ts';
 import { OVERFLOW_OPTION_NAMES, type OverflowOptions, type RunOptions } from './session.ts';
@@ -98,7 +104,7 @@ export class FeatureExtraction extends Embedder {
   async _call(
     texts: string | readonly string[],
     options?: FeatureExtractionOptions | null,
-  ): Promise<WithTruncated<Tensor, readonly boolean[]>> {
+  ): Promise<WithTruncated<Tensor<QuantizedRows['type']>, readonly boolean[]>> {
     const callOptions = this.checkedOptions(options, OPTION_NAMES);
     const { pooling: poolingName = 'none', overflow, stride, truncate_dim, ranges } = callOptions;
     const list = textList(texts, string);

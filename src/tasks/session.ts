@@ -76,7 +76,7 @@ export interface TextResults<Result> {
 export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputs.get('logits')!;
 
 /** The base of all pipelines: a model on a device, its tokenizer, and a loop that encodes texts, runs them and reads the outputs. */
-export class Session<Outputs extends OutputName = OutputName> extends (Callable as new () => object) {
+export class Session<Outputs extends OutputName = OutputName> extends Callable {
   readonly task: string;
   readonly model: CallableModel<Outputs>;
   readonly tokenizer: PreTrainedTokenizer;
