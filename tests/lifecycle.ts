@@ -1,4 +1,5 @@
 import { randomBert } from '../e2e/random-bert.ts';
+import { outputOf } from '../src/api/outputs.ts';
 import type { ModelSource } from '../src/checkpoint/source/types.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
 import type { Sequence } from '../src/plan/batch.ts';
@@ -110,7 +111,7 @@ export function call(engine: Engine, wanted: readonly Sequence[], signal?: Abort
         signal,
         done: ran => {
           for (const { sequence, outputs } of ran) {
-            state.told.push({ sequence, rows: outputs.get('last_hidden_state')! });
+            state.told.push({ sequence, rows: outputOf(outputs, 'last_hidden_state') });
           }
         },
       },

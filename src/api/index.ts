@@ -23,7 +23,7 @@ export { loadTokenizer, readOptions, reopening } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
 export type { ModelEventMap } from './model-events.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';
-export { joinSlices, type ModelOutput, type OutputName, slicesOf } from './outputs.ts';
+export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { Tensor, type TensorData } from './tensor.ts';
 export { PreTrainedTokenizer } from './tokenizer.ts';
 export { readTokenizerFiles } from './tokenizer-files.ts';

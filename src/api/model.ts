@@ -1,6 +1,7 @@
 import type { Engine } from '../engine/index.ts';
 import { checkNames, wrong } from '../errors.ts';
 import { checkSequence, type EncoderRequest, type HeadKind } from '../model/index.ts';
+import type { SequenceOutputs } from '../plan/index.ts';
 import { Callable } from './callable.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
 import type { ModelEventMap, ModelListener } from './model-events.ts';
@@ -93,21 +94,21 @@ export class PreTrainedModel extends Callable {
       ...(hiddenStates && { hiddenStates }),
       ...(attentions && { attentions }),
     };
-    const outputs: Map<string, Float32Array>[] = [];
+    const outputs: SequenceOutputs[] = [];
     await this.#engine.run(sequences, request, {
       signal,
       done: pass => {
-        for (const sequence of pass) outputs.push(new Map(sequence.outputs));
+        for (const sequence of pass) outputs.push(sequence.outputs);
       },
     });
-    const padded = (name: string) => padTokens(name, outputs, rows, width);
+    const padded = (name: string, layer?: number) => padTokens(outputs, { name, layer, rows, width });
     return {
       ...(request.lastHiddenState && { last_hidden_state: padded('last_hidden_state') }),
       ...(request.pooler && { pooler_output: stack('pooler_output', outputs) }),
-      ...(head && headOutputs(head, outputs, { inputs: unpadded, vocabSize: config.vocabSize })),
-      ...(hiddenStates && { hidden_states: hiddenStates.map(i => padded(`hidden_states.${i}`)) }),
+      ...(head && headOutputs(head, outputs, unpadded)),
+      ...(hiddenStates && { hidden_states: hiddenStates.map(layer => padded('hidden_states', layer)) }),
       ...(attentions && {
-        attentions: attentions.map(i => padPairs(`attentions.${i}`, outputs, rows, width)),
+        attentions: attentions.map(layer => padPairs(outputs, { name: 'attentions', layer, rows, width })),
       }),
     };
   }

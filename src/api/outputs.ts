@@ -1,5 +1,5 @@
 import type { HeadKind } from '../model/index.ts';
-import type { SequenceOutputs } from '../plan/index.ts';
+import type { SequenceOutput, SequenceOutputs } from '../plan/index.ts';
 import type { UnpaddedInputs, UnpaddedRow } from './inputs.ts';
 import { Tensor } from './tensor.ts';
 
@@ -30,37 +30,39 @@ export interface ModelOutput {
 
 export type OutputName = keyof ModelOutput;
 
-/** The outputs of the sequences of one call, each a map that may be changed. */
-type CallOutputs = readonly Map<string, Float32Array>[];
+/** Which output of the sequences, and the places of their tokens in the padded rows. */
+export interface PaddedOutput {
+  readonly name: string;
+  readonly layer?: number | undefined;
+  readonly rows: readonly UnpaddedRow[];
+  /** The length of the padded rows. */
+  readonly width: number;
+}
 
 /** The outputs of a head, padded as the inputs were. `outputs`: one entry for each row of the inputs. */
 export function headOutputs(
   head: HeadKind,
-  outputs: CallOutputs,
-  { inputs: { rows, width, choices }, vocabSize }: { inputs: UnpaddedInputs; vocabSize: number },
+  outputs: readonly SequenceOutputs[],
+  { rows, width, choices }: UnpaddedInputs,
 ): Partial<ModelOutput> {
-  const padded = (name: string) => padTokens(name, outputs, rows, width);
-  const vocabularyLogits = () => {
-    for (const sequence of outputs) sequence.set('logits', joinSlices(sequence, vocabSize));
-    return padded('logits');
-  };
+  const paddedLogits = () => padTokens(outputs, { name: 'logits', rows, width });
   switch (head) {
     case 'MaskedLM':
-      return { logits: vocabularyLogits() };
+    case 'TokenClassification':
+      return { logits: paddedLogits() };
     case 'PreTraining': {
-      // BERT has two heads, ELECTRA one: the discriminator.
+      // BERT has two heads; ELECTRA has one, the discriminator.
       const pairs = 'seq_relationship_logits';
-      if (outputs[0]!.has(pairs)) return { prediction_logits: vocabularyLogits(), [pairs]: stack(pairs, outputs) };
-      const replaced = padded('logits');
+      const hasPairs = slicesOf(outputs[0]!, pairs).length > 0;
+      if (hasPairs) return { prediction_logits: paddedLogits(), [pairs]: stack(pairs, outputs) };
+      const replaced = paddedLogits();
       return { logits: replaced.view(...replaced.dims.slice(0, 2)) };
     }
     case 'MultipleChoice':
       return { logits: stack('logits', outputs).view(-1, choices ?? outputs.length) };
-    case 'TokenClassification':
-      return { logits: padded('logits') };
     case 'QuestionAnswering': {
       // [B, L, 2]
-      const spanLogits = padded('logits');
+      const spanLogits = paddedLogits();
       return { start_logits: spanLogits.slice(null, null, 0), end_logits: spanLogits.slice(null, null, 1) };
     }
     case 'SequenceClassification':
@@ -73,7 +75,7 @@ export function headOutputs(
 
 /** One row per sequence -> [B, columns] */
 export function stack(name: string, outputs: readonly SequenceOutputs[]): Tensor<'float32'> {
-  const rows = outputs.map(out => out.get(name)!);
+  const rows = outputs.map(output => outputOf(output, name));
   const columns = rows[0]!.length;
   const data = new Float32Array(rows.length * columns);
   for (const [b, row] of rows.entries()) data.set(row, b * columns);
@@ -82,15 +84,13 @@ export function stack(name: string, outputs: readonly SequenceOutputs[]): Tensor
 
 /** One row per token -> [B, width, columns]: every token at the place that it had in its padded row, zeros elsewhere. */
 export function padTokens(
-  name: string,
   outputs: readonly SequenceOutputs[],
-  rows: readonly UnpaddedRow[],
-  width: number,
+  { name, layer, rows, width }: PaddedOutput,
 ): Tensor<'float32'> {
-  const columns = outputs[0]!.get(name)!.length / rows[0]!.places.length;
+  const columns = columnsOf(slicesOf(outputs[0]!, name, layer));
   const data = new Float32Array(outputs.length * width * columns);
-  outputs.forEach((out, b) => {
-    const from = out.get(name)!;
+  outputs.forEach((output, b) => {
+    const from = outputOf(output, name, layer);
     rows[b]!.places.forEach((place, i) => {
       data.set(from.subarray(i * columns, (i + 1) * columns), (b * width + place) * columns);
     });
@@ -100,15 +100,13 @@ export function padTokens(
 
 /** [H, L, L] of every sequence -> [B, H, width, width], zeros in the rows and columns of padding. */
 export function padPairs(
-  name: string,
   outputs: readonly SequenceOutputs[],
-  rows: readonly UnpaddedRow[],
-  width: number,
+  { name, layer, rows, width }: PaddedOutput,
 ): Tensor<'float32'> {
-  const heads = outputs[0]!.get(name)!.length / rows[0]!.places.length ** 2;
+  const heads = columnsOf(slicesOf(outputs[0]!, name, layer));
   const data = new Float32Array(outputs.length * heads * width * width);
-  outputs.forEach((out, b) => {
-    const from = out.get(name)!;
+  outputs.forEach((output, b) => {
+    const from = outputOf(output, name, layer);
     const { places } = rows[b]!;
     const L = places.length;
     for (let h = 0; h < heads; h++) {
@@ -121,25 +119,25 @@ export function padPairs(
   return new Tensor('float32', data, [outputs.length, heads, width, width]);
 }
 
-/** The outputs named `{name}.{first}`: what each slice of a vocabulary gave, with the first token of the slice. */
-export function slicesOf(out: SequenceOutputs, name: string): { first: number; data: Float32Array }[] {
-  return [...out].flatMap(([key, data]) => {
-    const [output, first] = key.split('.');
-    return output === name ? [{ first: Number(first), data }] : [];
-  });
-}
+/** The slices of an output, in the order of their columns; a single one if it was computed whole. */
+export const slicesOf = (outputs: SequenceOutputs, name: string, layer?: number): SequenceOutput[] =>
+  outputs.filter(output => output.name === name && output.layer === layer);
 
-/** The slices `logits.{first}` [rows, V_i] of a vocabulary, joined: [rows, V]. */
-export function joinSlices(out: SequenceOutputs, vocabSize: number): Float32Array {
-  const slices = slicesOf(out, 'logits');
-  if (slices.length === 1) return slices[0]!.data;
-  const rows = slices.reduce((sum, { data }) => sum + data.length, 0) / vocabSize;
-  const logits = new Float32Array(rows * vocabSize);
-  for (const { first, data } of slices) {
-    const columns = data.length / rows;
+const columnsOf = (slices: readonly SequenceOutput[]): number => slices.reduce((sum, { columns }) => sum + columns, 0);
+
+/** An output [rows, columns] that the request asked for. Its slices are joined by columns. */
+export function outputOf(outputs: SequenceOutputs, name: string, layer?: number): Float32Array {
+  const slices = slicesOf(outputs, name, layer);
+  const [whole] = slices;
+  if (!whole) throw new Error(`a pass gave no ${name}${layer === undefined ? '' : ` of layer ${layer}`}`);
+  if (slices.length === 1) return whole.data;
+  const width = columnsOf(slices);
+  const rows = whole.data.length / whole.columns;
+  const data = new Float32Array(rows * width);
+  for (const { first, columns, data: slice } of slices) {
     for (let row = 0; row < rows; row++) {
-      logits.set(data.subarray(row * columns, (row + 1) * columns), row * vocabSize + first);
+      data.set(slice.subarray(row * columns, (row + 1) * columns), row * width + first);
     }
   }
-  return logits;
+  return data;
 }

@@ -192,11 +192,9 @@ async function footprint(about: Subject): Promise<MemoryFootprint> {
   ]);
   await checkpoint.cancel();
   const hasPooler = tensorFinder(checkpoint, config)(POOLER_TENSOR) !== undefined;
+  const graph = encoderGraph(config, everything(hasPooler, head, sentence));
   const bytesIn = (dtype: keyof MemoryFootprint) =>
-    plan(encoderGraph(config, everything(hasPooler, head, sentence), caps, FORMATS[dtype]), caps).weights.reduce(
-      (sum, weight) => sum + weightBytes(weight),
-      0,
-    );
+    plan(graph, { caps, format: FORMATS[dtype] }).weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
   return { fp32: bytesIn('fp32'), fp16: bytesIn('fp16'), q8: bytesIn('q8') };
 }
 

@@ -1,3 +1,4 @@
+import { outputOf } from '../api/index.ts';
 import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
 import type { Encoding } from '../text/index.ts';
 import type { PooledWindow } from './pooled-windows.ts';
@@ -49,7 +50,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
         texts,
         encode: text => withoutPrompt(this.encode(cased(prompt + text), limits), promptTokens, options.stride ?? 0),
         read: (outputs, { ids, unpooled }): PooledWindow => ({
-          row: outputs.get(isPooled ? 'embedding' : 'last_hidden_state')!,
+          row: outputOf(outputs, isPooled ? 'embedding' : 'last_hidden_state'),
           tokens: ids.length,
           unpooled: unpooled ?? 0,
         }),

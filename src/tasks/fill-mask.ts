@@ -1,6 +1,6 @@
-import { joinSlices, slicesOf } from '../api/index.ts';
+import { outputOf, slicesOf } from '../api/index.ts';
 import { InputError, wrong } from '../errors.ts';
-import { MOST_K, type SequenceOutputs } from '../plan/index.ts';
+import { MAX_K, type SequenceOutputs } from '../plan/index.ts';
 import { type WithTruncated, withTruncated } from './answers.ts';
 import { count, listOf, string, textList } from './arguments.ts';
 import { ranked, softmaxOf } from './scores.ts';
@@ -161,7 +161,7 @@ export class FillMask extends Session<'logits'> {
     this.checkTokens({ ids: targetIds, tokens: targetIds.map(id => this.tokenizer.text.idToToken(id)!) });
     const topK = Math.min(wantedTopK, vocabSize);
     // The logits of targets need not be among the best, and a long list is sorted faster here than found one by one on the GPU.
-    const readsLogits = targets !== undefined || topK > MOST_K;
+    const readsLogits = targets !== undefined || topK > MAX_K;
     // All texts are encoded first: a text without a mask is an error before anything runs.
     const encodings = list.map(text => {
       const [encoding] = this.encode(text);
@@ -176,12 +176,12 @@ export class FillMask extends Session<'logits'> {
         texts: encodings,
         encode: encoding => [encoding],
         read: (outputs, { ids, masked, truncated }) => {
-          const logits = readsLogits ? joinSlices(outputs, vocabSize) : undefined;
+          const logits = readsLogits ? outputOf(outputs, 'logits') : undefined;
           const masks = masked.map((place, m) => ({
             place,
             candidates: logits
               ? candidates(logits.subarray(m * vocabSize, (m + 1) * vocabSize), { topK, targets })
-              : joinTopK(outputs, { mask: m, masks: masked.length, topK }),
+              : joinTopK(outputs, m, topK),
           }));
           return withTruncated(fillMask(ids, masks, { decode, padId: special.pad?.id }), truncated);
         },
@@ -195,16 +195,12 @@ export class FillMask extends Session<'logits'> {
 }
 
 /**
- * The likeliest tokens for the mask number `mask` of a sequence's `masks`. Each slice of the vocabulary gives, for every mask, the
+ * The likeliest tokens for the mask number `mask` of a sequence. Each slice of the vocabulary gives, for every mask, the
  * greatest logit, the sum of exp(logit - greatest), and pairs of a logit and its index in the slice: see shaders/top-k.ts.
  */
-function joinTopK(
-  outputs: SequenceOutputs,
-  { mask, masks, topK }: { mask: number; masks: number; topK: number },
-): MaskCandidates {
-  const slices = slicesOf(outputs, 'top').map(({ first, data }) => {
-    const width = data.length / masks;
-    const [maximum = 0, sum = 0, ...pairs] = data.subarray(mask * width, (mask + 1) * width);
+function joinTopK(outputs: SequenceOutputs, mask: number, topK: number): MaskCandidates {
+  const slices = slicesOf(outputs, 'top').map(({ first, columns, data }) => {
+    const [maximum = 0, sum = 0, ...pairs] = data.subarray(mask * columns, (mask + 1) * columns);
     return { first, maximum, sum, pairs };
   });
   const greatest = Math.max(...slices.map(({ maximum }) => maximum));

@@ -2,6 +2,7 @@ import {
   Callable,
   type CallableModel,
   type OutputName,
+  outputOf,
   PreTrainedModel,
   type PreTrainedTokenizer,
 } from '../api/index.ts';
@@ -73,7 +74,7 @@ export interface TextResults<Result> {
 }
 
 /** The logits of a sequence, as the `read` of `Session.forward`. */
-export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputs.get('logits')!;
+export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputOf(outputs, 'logits');
 
 /** The base of all pipelines: a model on a device, its tokenizer, and a loop that encodes texts, runs them and reads the outputs. */
 export class Session<Outputs extends OutputName = OutputName> extends Callable {
