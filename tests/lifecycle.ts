@@ -3,6 +3,7 @@ import { outputOf } from '../src/api/outputs.ts';
 import type { ModelSource } from '../src/checkpoint/source/types.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
 import type { Sequence } from '../src/plan/batch.ts';
+import { streamedFile } from './checkpoint-bytes.ts';
 import { type FakeDevice, type FakeWorld, weightSum } from './fake-gpu.ts';
 
 /** Engines on fake devices, for the tests of what happens when. */
@@ -61,7 +62,7 @@ export class FakeFiles {
           },
           { highWaterMark: 0 },
         );
-        return { size: weights.length, stream };
+        return streamedFile(stream, weights.length);
       }),
   };
 

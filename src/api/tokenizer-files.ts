@@ -95,17 +95,12 @@ async function readText(source: ModelSource, file: string): Promise<string | und
   if (opened === undefined) return undefined;
   // A byte order mark is a character of the first token, as in Python.
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  const reader = opened.stream.getReader();
   let text = '';
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      text += decoder.decode(value, { stream: !done });
-      if (done) return text;
-    }
+    for await (const piece of opened.bytes) text += decoder.decode(piece, { stream: true });
+    return text + decoder.decode();
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    await reader.cancel(cause);
     throw new SourceError({ file, what: `${file} is not a text in UTF-8`, next: 'Download the file again.', cause });
   }
 }
