@@ -39,24 +39,7 @@ export {
   UnsupportedError,
   WebGPUBertError,
 } from './errors.ts';
-export {
-  type FeatureExtractionPipeline,
-  type FillMaskPipeline,
-  type MultipleChoicePipeline,
-  type NextSentencePredictionPipeline,
-  type Pipeline,
-  pipeline,
-  type QuestionAnsweringPipeline,
-  type SentenceSimilarityPipeline,
-  type Task,
-  type TextClassificationPipeline,
-  type TextRankingPipeline,
-  type TokenClassificationPipeline,
-  type ZeroShotClassificationPipeline,
-} from './pipeline.ts';
-export type { FeatureExtractionOptions } from './pipelines/feature-extraction.ts';
-export type { OverflowOptions, RunOptions, Said } from './pipelines/session.ts';
-export type { ClassificationInput } from './pipelines/text-classification.ts';
+export { pipeline } from './pipeline.ts';
 export {
   type CacheCheckResult,
   type CacheClearResult,
@@ -71,16 +54,33 @@ export {
 export type {
   Answer,
   Classification,
+  ClassificationInput,
   Entity,
+  FeatureExtractionOptions,
+  FeatureExtractionPipeline,
   FilledMask,
   FillMaskOptions,
+  FillMaskPipeline,
+  MultipleChoicePipeline,
+  NextSentencePredictionPipeline,
+  OverflowOptions,
+  Pipeline,
   PoolingName,
   PromptOptions,
   QuestionAnsweringOptions,
+  QuestionAnsweringPipeline,
   RankedDocument,
+  RunOptions,
+  SentenceSimilarityPipeline,
+  Task,
   TextClassificationOptions,
+  TextClassificationPipeline,
   TextRankingOptions,
+  TextRankingPipeline,
   TokenClassificationOptions,
+  TokenClassificationPipeline,
+  WithTruncated,
+  ZeroShotClassificationPipeline,
   ZeroShotOptions,
   ZeroShotResult,
 } from './tasks/index.ts';

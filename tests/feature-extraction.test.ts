@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
-import { text, textList } from '../src/tasks/arguments.ts';
-import { normalizeRows, POOLING_NAMES, poolingOf } from '../src/tasks/feature-extraction.ts';
+import { string, textList } from '../src/tasks/arguments.ts';
+import { POOLING_NAMES, poolingOf } from '../src/tasks/poolings.ts';
+import { normalizeRows } from '../src/tasks/rows.ts';
 
 describe('poolingOf', () => {
   it.each([
@@ -30,9 +31,9 @@ describe('poolingOf', () => {
 
 describe('textList', () => {
   it('takes a text and a list', () => {
-    expect(textList('a', text)).toEqual(['a']);
-    expect(textList('', text)).toEqual(['']);
-    expect(textList(['a', 'b'], text)).toEqual(['a', 'b']);
+    expect(textList('a', string)).toEqual(['a']);
+    expect(textList('', string)).toEqual(['']);
+    expect(textList(['a', 'b'], string)).toEqual(['a', 'b']);
   });
 
   it.each([
@@ -45,8 +46,8 @@ describe('textList', () => {
     [['a', ['b']], 'a list'],
     [[undefined], 'text 0 of 1'],
   ])('refuses %j', (texts, message) => {
-    expect(() => textList(texts, text)).toThrow(InputError);
-    expect(() => textList(texts, text)).toThrow(message);
+    expect(() => textList(texts, string)).toThrow(InputError);
+    expect(() => textList(texts, string)).toThrow(message);
   });
 });
 

@@ -2,15 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { InputError, UnsupportedError } from '../src/errors.ts';
-import {
-  AGGREGATION_NAMES,
-  type AggregationStrategy,
-  classifyTokens,
-  type Entity,
-  inText,
-  tokenClassificationOptions,
-  wordedTexts,
-} from '../src/tasks/token-classification.ts';
+import { AGGREGATION_NAMES, type AggregationStrategy, type Entity } from '../src/tasks/entities.ts';
+import { classifyTokens, tokenClassificationOptions } from '../src/tasks/token-classification.ts';
+import { inText, wordedTexts } from '../src/tasks/worded-texts.ts';
 import { TextTokenizer } from '../src/text/text-tokenizer.ts';
 
 interface Case {
@@ -38,7 +32,7 @@ describe('token-classification of given words is Python’s', () => {
     };
     for (const strategy of AGGREGATION_NAMES) {
       const options = tokenClassificationOptions({ aggregation_strategy: strategy });
-      const found = classifyTokens(worded!.text, encoding, Float64Array.from(logits), model, options);
+      const found = classifyTokens({ text: worded!.text, encoding, logits: Float64Array.from(logits) }, model, options);
       const expected = entities[strategy].map(entity => ({ ...entity, score: expect.closeTo(entity.score, 6) }));
       expect(found, strategy).toEqual(expected);
     }

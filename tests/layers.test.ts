@@ -61,20 +61,16 @@ const ROOMS: Readonly<Record<string, Room>> = {
     types: ['src/plan', 'shaders'],
   },
   'src/tasks': {
-    imports: ['src/api', 'src/model', JSON_FIELDS, ERRORS],
-    types: ['src/engine', 'src/text', 'src/plan', 'src/checkpoint/source', 'src/checkpoint/file'],
-  },
-  'src/pipelines': {
-    imports: ['src/tasks', 'src/api', 'src/model', 'src/plan', ERRORS],
+    imports: ['src/api', 'src/model', 'src/plan', JSON_FIELDS, ERRORS],
     types: ['src/engine', 'src/text', 'src/checkpoint/source', 'src/checkpoint/file'],
   },
   'src/pipeline.ts': {
-    imports: ['src/pipelines', 'src/api', 'src/engine', 'src/checkpoint/source', 'src/runtime', ERRORS],
+    imports: ['src/tasks', 'src/api', 'src/engine', 'src/checkpoint/source', 'src/runtime', ERRORS],
     types: ['src/model'],
   },
   'src/registry': {
     imports: [
-      'src/pipeline.ts',
+      'src/tasks',
       'src/api',
       'src/engine',
       'src/checkpoint/source',
@@ -89,7 +85,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   // The public surface names what people import, and nothing else.
   'src/index.ts': {
     imports: ['src/pipeline.ts', 'src/registry', 'src/api', 'src/engine', ERRORS],
-    types: ['src/pipelines', 'src/tasks', 'src/checkpoint/source'],
+    types: ['src/tasks', 'src/checkpoint/source'],
   },
 };
 
@@ -99,9 +95,9 @@ const roomOf = (file: string): string | undefined =>
     .filter(room => file === room || file.startsWith(`${room}/`))
     .sort((a, b) => b.length - a.length)[0];
 
-/** Kernels are picked one by one; any other folder is entered by its door, but for the one that is being emptied. */
+/** Kernels are picked one by one; any other folder is entered by its door. */
 const doorOf = (room: string): string | undefined =>
-  room.endsWith('.ts') || room === 'shaders' || room === 'src/pipelines' ? undefined : `${room}/index.ts`;
+  room.endsWith('.ts') || room === 'shaders' ? undefined : `${room}/index.ts`;
 
 interface Import {
   specifier: string;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { loadTokenizer } from '../src/api/models.ts';
+import { loadTokenizer } from '../src/api/loading.ts';
 import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
 import { openSentence } from '../src/engine/sentence-files.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { OwnPooling } from '../src/tasks/feature-extraction.ts';
 import { poolWindows } from '../src/tasks/pooled-windows.ts';
+import type { KernelPooling } from '../src/tasks/poolings.ts';
 import { pooled } from './reference.ts';
 
 /** Windows of one column, of which the first tokens are not pooled. */
@@ -9,7 +9,7 @@ const WINDOWS = [
   { column: [2, 6, -5, 3], unpooled: 0 },
   { column: [5, 8, 9, 7, 9], unpooled: 0 },
 ];
-const windowsOf = (...poolings: OwnPooling[]) =>
+const windowsOf = (...poolings: KernelPooling[]) =>
   WINDOWS.map(({ column, unpooled }) => ({
     row: Float32Array.from(poolings, pooling => pooled(pooling, column, unpooled)),
     tokens: column.length,
@@ -26,7 +26,7 @@ const WANTED = {
   mean_sqrt: pooled('mean_sqrt', ALL),
   weighted: ALL.reduce((sum, v, i) => sum + v * WEIGHTS[i]!, 0) / WEIGHTS.reduce((a, b) => a + b),
 };
-const NAMES = Object.keys(WANTED) as OwnPooling[];
+const NAMES = Object.keys(WANTED) as KernelPooling[];
 
 test.each(NAMES)('%s', pooling => {
   expect(poolWindows(windowsOf(pooling), [pooling], false)[0]).toBeCloseTo(WANTED[pooling], 5);
@@ -47,7 +47,7 @@ test('after dense layers: the mean by tokens, but for one that selects', () => {
     unpooled,
   }));
   const mean = (2 * 10 + 4 * 20 + 5 * 30) / 11;
-  for (const poolings of [['mean'], ['weighted'], ['mean_sqrt'], ['cls', 'max', 'last']] as OwnPooling[][]) {
+  for (const poolings of [['mean'], ['weighted'], ['mean_sqrt'], ['cls', 'max', 'last']] as KernelPooling[][]) {
     expect(poolWindows(windows, poolings, true)[0]).toBeCloseTo(mean, 5);
   }
   expect(poolWindows(windows, ['max'], true)[0]).toBe(30);

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { CallableModel } from '../src/api/models.ts';
+import { type CallableModel, PreTrainedModel } from '../src/api/model.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { NO_SENTENCE } from '../src/engine/sentence-files.ts';
 import { CheckpointError, InputError } from '../src/errors.ts';
 import { readConfig } from '../src/model/config.ts';
-import { FeatureExtraction } from '../src/pipelines/feature-extraction.ts';
-import { FillMask } from '../src/pipelines/fill-mask.ts';
-import type { SessionParts } from '../src/pipelines/session.ts';
-import { TextClassification } from '../src/pipelines/text-classification.ts';
+import { FeatureExtraction } from '../src/tasks/feature-extraction.ts';
+import { FillMask } from '../src/tasks/fill-mask.ts';
+import type { SessionParts } from '../src/tasks/session.ts';
+import { TextClassification } from '../src/tasks/text-classification.ts';
 
 const read = (file: string) =>
   JSON.parse(readFileSync(new URL(`fixtures/random/bert-base/${file}`, import.meta.url), 'utf8'));
@@ -30,7 +30,8 @@ function parts(fields: object): SessionParts {
     },
   } as Partial<Engine> as Engine;
   const tokenizer = new PreTrainedTokenizer(read('tokenizer.json'), read('tokenizer_config.json'));
-  return { task: 'a test', model: {} as CallableModel, tokenizer, engine, sentence: NO_SENTENCE };
+  const model = new PreTrainedModel(engine) as CallableModel;
+  return { task: 'a test', model, tokenizer, sentence: NO_SENTENCE };
 }
 
 describe('a tokenizer with more tokens than the model has embeddings', () => {

@@ -72,7 +72,7 @@ describe('question-answering', () => {
     ({ given, perWord }) => {
       const windows = [windowOf(1, 0, 20, perWord), windowOf(2, 24, 27, perWord), windowOf(3, 60, 2, perWord)];
       const resolved = answerOptions(given, 512);
-      const [actual, expected] = [answerQuestion(context, windows, 1, resolved), naive(windows, resolved)];
+      const [actual, expected] = [answerQuestion({ context, windows, clsId: 1 }, resolved), naive(windows, resolved)];
       expect(actual.map(({ answer, start, end }) => [answer, start, end])).toEqual(
         expected.map(({ answer, start, end }) => [answer, start, end]),
       );
@@ -101,7 +101,7 @@ describe('question-answering', () => {
       };
       try {
         const options = answerOptions({ max_answer_len: longest, top_k: 5 }, 8192);
-        expect(answerQuestion(long, [wide], 1, options)).toHaveLength(5);
+        expect(answerQuestion({ context: long, windows: [wide], clsId: 1 }, options)).toHaveLength(5);
       } finally {
         Ranking.prototype.takes = takes;
         Array.prototype.sort = sort;
@@ -123,23 +123,32 @@ describe('question-answering', () => {
   test('"no answer" wins where [CLS] does', () => {
     const window = windowOf(5, 0, 6, 1);
     const sure = { ...window, startLogits: [30, ...Array(10).fill(0)], endLogits: [30, ...Array(10).fill(0)] };
-    const [answer] = answerQuestion(context, [sure], 1, answerOptions({ handle_impossible_answer: true }, 64));
+    const [answer] = answerQuestion(
+      { context, windows: [sure], clsId: 1 },
+      answerOptions({ handle_impossible_answer: true }, 64),
+    );
     expect(answer).toMatchObject({ start: 0, end: 0, answer: '' });
     expect(answer!.score).toBeCloseTo(1, 9);
     // Without a [CLS] there is nothing that says so.
-    const [other] = answerQuestion(context, [sure], undefined, answerOptions({ handle_impossible_answer: true }, 64));
+    const [other] = answerQuestion(
+      { context, windows: [sure], clsId: undefined },
+      answerOptions({ handle_impossible_answer: true }, 64),
+    );
     expect(other!.answer).not.toBe('');
   });
 
   test('a context without a token: an empty answer', () => {
-    const answers = answerQuestion(' ', [windowOf(6, 0, 0, 1)], 1, answerOptions({}, 64));
+    const answers = answerQuestion({ context: ' ', windows: [windowOf(6, 0, 0, 1)], clsId: 1 }, answerOptions({}, 64));
     expect(answers).toEqual([{ score: 0, start: 0, end: 0, answer: '' }]);
   });
 
   test('answers that differ in case alone are one, and where words are not known nothing is widened', () => {
     const { encoding, ...logits } = windowOf(8, 0, 2, 1);
     const { wordIds: _, ...plain } = encoding;
-    const both = answerQuestion('xyXY', [{ encoding: plain, ...logits }], 1, answerOptions({ top_k: 9 }, 64));
+    const both = answerQuestion(
+      { context: 'xyXY', windows: [{ encoding: plain, ...logits }], clsId: 1 },
+      answerOptions({ top_k: 9 }, 64),
+    );
     expect(both.map(({ answer }) => answer.toLowerCase()).sort()).toEqual(['xy', 'xyxy']);
   });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
+import { type AggregationStrategy, type Entity, mergeEntities } from '../src/tasks/entities.ts';
 import { candidates, type FillMaskOptions, fillMask, fillMaskOptions, maskPlaces } from '../src/tasks/fill-mask.ts';
 import { columnRanges, type Precision, quantizeEmbeddings } from '../src/tasks/precision.ts';
 import {
@@ -16,13 +17,7 @@ import {
   classify,
   type TextClassificationOptions,
 } from '../src/tasks/text-classification.ts';
-import {
-  type AggregationStrategy,
-  classifyTokens,
-  type Entity,
-  mergeEntities,
-  tokenClassificationOptions,
-} from '../src/tasks/token-classification.ts';
+import { classifyTokens, tokenClassificationOptions } from '../src/tasks/token-classification.ts';
 import {
   candidateLabels,
   entailmentIds,
@@ -77,7 +72,7 @@ test.each(fixture<TokenCase>('token-classification').cases)('token-classificatio
   const model = { labels: found.labels, unkId: found.unk, marksSubwords: found.prefix, join };
   const entities = (options: { strategy: AggregationStrategy; ignored: string[] }) => {
     const lists = found.windows.map(({ encoding, logits }) =>
-      classifyTokens(found.text, encoding, Float64Array.from(logits), model, options),
+      classifyTokens({ text: found.text, encoding, logits: Float64Array.from(logits) }, model, options),
     );
     return lists.length === 1 ? lists[0]! : mergeEntities(lists);
   };
@@ -105,7 +100,7 @@ test.each(fixture<AnswerCase>('question-answering').cases)('question-answering: 
     endLogits: end,
   }));
   for (const { options, answer } of found.answers) {
-    const actual = answerQuestion(found.context, windows, found.cls, answerOptions(options, 64));
+    const actual = answerQuestion({ context: found.context, windows, clsId: found.cls }, answerOptions(options, 64));
     // Where there are fewer spans than Python asks for, it fills up with cells of its L x L table that are no spans (an
     // end before the start, [CLS]), all with a score of 0.
     const spans = answer.filter(({ score }) => score > 0);
@@ -133,11 +128,15 @@ test.each(fixture<MaskCase>('fill-mask').cases)('fill-mask: $model, "$text"', fo
   const ofOptions = (options: FillMaskOptions) => fillMaskOptions(options, token => text.tokenToId(token), encode);
   expect(ofOptions({ targets: found.targets }).targets).toEqual(found.targetIds);
   const places = maskPlaces(found.ids, { id: found.mask, token: tokenizer.mask_token! });
+  expect(places).toHaveLength(found.logits.length);
   for (const { options, answer } of found.answers) {
-    const best = found.logits.map(logits => candidates(logits, ofOptions(options)));
+    const masks = found.logits.map((logits, i) => ({
+      place: places[i]!,
+      candidates: candidates(logits, ofOptions(options)),
+    }));
     const decode = (ids: readonly number[], { skip_special_tokens }: { skip_special_tokens: boolean }) =>
       tokenizer.decode([...ids], { skip_special_tokens, clean_up_tokenization_spaces: false });
-    expectSame(fillMask(found.ids, places, best, decode, found.pad), answer, JSON.stringify(options));
+    expectSame(fillMask(found.ids, masks, { decode, padId: found.pad }), answer, JSON.stringify(options));
   }
 });
 
@@ -171,7 +170,11 @@ test.each(fixture<ZeroShotCase>('zero-shot-classification').cases)('zero-shot-cl
   const { hypotheses, multiLabel } = zeroShotOptions(labels, found.options);
   expect(hypotheses).toHaveLength(found.logits.length);
   const ids = entailmentIds(found.label2id, ['LABEL_0', 'LABEL_1', 'LABEL_2']);
-  expectSame(zeroShot(found.text, labels, found.logits, ids, multiLabel), found.answer, 'answer');
+  expectSame(
+    zeroShot({ sequence: found.text, labels, logits: found.logits }, { ...ids, multiLabel }),
+    found.answer,
+    'answer',
+  );
 });
 
 interface QuantizationFixture {
@@ -192,7 +195,7 @@ test.each(quantization.cases)('quantize_embeddings: $precision, ranges $ranges',
     given: { lowest: given.subarray(0, columns), highest: given.subarray(columns) },
     calibration: columnRanges(Float32Array.from(calibration), columns),
   }[ranges];
-  const actual = quantizeEmbeddings(Float32Array.from(embeddings), columns, precision, of);
+  const actual = quantizeEmbeddings(Float32Array.from(embeddings), columns, { precision, ranges: of });
   expect(actual.columns).toBe(answer[0]!.length);
   expect([...actual.data]).toEqual(answer.flat());
 });

@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
 import { type Crf, marginals, viterbi } from '../src/tasks/crf.ts';
-import {
-  classifyTokens,
-  type Entity,
-  mergeEntities,
-  tokenClassificationOptions,
-} from '../src/tasks/token-classification.ts';
+import { type Entity, mergeEntities } from '../src/tasks/entities.ts';
+import { classifyTokens, tokenClassificationOptions } from '../src/tasks/token-classification.ts';
 import { random } from './checkpoint-bytes.ts';
 
 describe('token-classification', () => {
@@ -44,7 +40,7 @@ describe('token-classification', () => {
     ),
   );
   const run = (options: Parameters<typeof tokenClassificationOptions>[0]) =>
-    classifyTokens(text, encoding, logits, model, tokenClassificationOptions(options));
+    classifyTokens({ text, encoding, logits }, model, tokenClassificationOptions(options));
   const groups = (entities: readonly Entity[]) =>
     entities.map(({ entity_group, word, start, end }) => [entity_group, word, start, end]);
 
@@ -89,7 +85,11 @@ describe('token-classification', () => {
     const of = (list: number[]) =>
       Float64Array.from(list.flatMap(label => labels.map((_, i) => (i === label ? 9 : 0))));
     const options = tokenClassificationOptions({ aggregation_strategy: 'simple' });
-    const found = classifyTokens(text, apart, of([0, 1, 2, 0, 2, 2, 0]), { ...model, unkId: undefined }, options);
+    const found = classifyTokens(
+      { text, encoding: apart, logits: of([0, 1, 2, 0, 2, 2, 0]) },
+      { ...model, unkId: undefined },
+      options,
+    );
     expect(groups(found)).toEqual([
       ['PER', 'a b', 0, 4],
       ['PER', 'd e', 8, 16],
@@ -108,9 +108,7 @@ describe('token-classification', () => {
     };
     const both = Float64Array.from([0, 9, 0, 0, 0, 0, 9, 0, 0, 0]);
     const found = classifyTokens(
-      'x😀',
-      smile,
-      both,
+      { text: 'x😀', encoding: smile, logits: both },
       model,
       tokenClassificationOptions({ aggregation_strategy: 'first' }),
     );
@@ -143,9 +141,7 @@ describe('token-classification', () => {
     const numbers = (length: number) => Array.from({ length }, () => next() * 6 - 3);
     const crf = { start_transitions: numbers(5), end_transitions: numbers(5), transitions: numbers(25) };
     const found = classifyTokens(
-      text,
-      encoding,
-      logits,
+      { text, encoding, logits },
       { ...model, crf },
       tokenClassificationOptions({ ignore_labels: [] }),
     );

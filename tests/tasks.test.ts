@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { InputError, UnsupportedError } from '../src/errors.ts';
-import { checkNames, choice, count } from '../src/tasks/arguments.ts';
-import { truncateRows } from '../src/tasks/feature-extraction.ts';
+import { checkNames, InputError, UnsupportedError } from '../src/errors.ts';
+import { choice, count } from '../src/tasks/arguments.ts';
+import { normalizationOf } from '../src/tasks/feature-extraction.ts';
 import {
   candidates,
   type FilledMask,
@@ -10,9 +10,10 @@ import {
   likeliest,
   maskPlaces,
 } from '../src/tasks/fill-mask.ts';
-import { chosen } from '../src/tasks/multiple-choice.ts';
+import { rankChoices } from '../src/tasks/multiple-choice.ts';
 import { nextSentence } from '../src/tasks/next-sentence-prediction.ts';
 import { precisionOf, quantizeEmbeddings } from '../src/tasks/precision.ts';
+import { truncateRows } from '../src/tasks/rows.ts';
 import { Ranking, ranked, sigmoid, softmax } from '../src/tasks/scores.ts';
 import { similarityScores } from '../src/tasks/sentence-similarity.ts';
 import { classificationOptions, classify, shaped, textInputs } from '../src/tasks/text-classification.ts';
@@ -52,10 +53,12 @@ describe('scores', () => {
 describe('arguments', () => {
   test('what is wrong is named', () => {
     expect(() => checkNames('fill-mask', { topk: 3 }, ['top_k'])).toThrow('fill-mask has no option "topk"');
-    expect(() => count('top_k', 0, 5)).toThrow('top_k is wrong: got number 0, expected a whole number of at least 1.');
-    expect(() => count('top_k', 1.5, 5)).toThrow(InputError);
-    expect(() => choice('precision', 'int4', ['int8'], 'int8')).toThrow(UnsupportedError);
-    expect(count('top_k', undefined, 5)).toBe(5);
+    expect(() => count('top_k', 0, { fallback: 5 })).toThrow(
+      'top_k is wrong: got number 0, expected a whole number of at least 1.',
+    );
+    expect(() => count('top_k', 1.5, { fallback: 5 })).toThrow(InputError);
+    expect(() => choice('precision', 'int4', { names: ['int8'], fallback: 'int8' })).toThrow(UnsupportedError);
+    expect(count('top_k', undefined, { fallback: 5 })).toBe(5);
   });
 
   test('options that are null are none, and what is no object is refused', () => {
@@ -87,7 +90,7 @@ describe('text-classification', () => {
     [null, 1, 'sigmoid'],
     [undefined, 2, 'softmax'],
   ] as const)('problem type %s with %i labels: %s', (problem, count, apply) => {
-    expect(classificationOptions({}, problem, count)).toEqual({ topK: 1, apply });
+    expect(classificationOptions({}, problem, count)).toEqual({ topK: 1, scoreFunction: apply });
   });
 
   test('the result has the shape that transformers.js gives it', () => {
@@ -139,23 +142,29 @@ describe('fill-mask', () => {
 
   test('one mask: a list, padding left out', () => {
     const best = candidates(logits, resolve({ top_k: 2 }));
-    expect(fillMask([2, 1, 0], [1], [best], decode, 0)).toEqual([
+    expect(fillMask([2, 1, 0], [{ place: 1, candidates: best }], { decode, padId: 0 })).toEqual([
       { score: softmax(logits)[3], token: 3, token_str: 'b', sequence: 'a b' },
       { score: softmax(logits)[4], token: 4, token_str: 'c', sequence: 'a c' },
     ]);
   });
 
   test('several masks: a list of lists, the other masks stay', () => {
-    const best = [logits, [0, 0, 9, 0, 0]].map(row => candidates(row, resolve({ top_k: 1 })));
-    const lists = fillMask([1, 2, 1], [0, 2], best, decode) as { sequence: string }[][];
+    const masks = [logits, [0, 0, 9, 0, 0]].map((row, i) => ({
+      place: 2 * i,
+      candidates: candidates(row, resolve({ top_k: 1 })),
+    }));
+    const lists = fillMask([1, 2, 1], masks, { decode }) as { sequence: string }[][];
     expect(lists.map(list => list.map(({ sequence }) => sequence))).toEqual([['b a [MASK]'], ['[MASK] a a']]);
   });
 
   test('padding is left out of a text of several masks too, and a special token has a name', () => {
     const best = candidates([0, 9, 0, 0, 0], resolve({ top_k: 1 }));
-    const lists = fillMask([1, 2, 1, 0], [0, 2], [best, best], decode, 0) as FilledMask[][];
+    const masks = [0, 2].map(place => ({ place, candidates: best }));
+    const lists = fillMask([1, 2, 1, 0], masks, { decode, padId: 0 }) as FilledMask[][];
     expect(lists[0]).toEqual([{ score: best.scores[0], token: 1, token_str: '[MASK]', sequence: '[MASK] a [MASK]' }]);
-    expect(fillMask([2, 1], [1], [best], decode)).toMatchObject([{ token_str: '[MASK]', sequence: 'a' }]);
+    expect(fillMask([2, 1], [{ place: 1, candidates: best }], { decode })).toMatchObject([
+      { token_str: '[MASK]', sequence: 'a' },
+    ]);
   });
 
   test('targets: scores over the whole vocabulary; what is no token is tokenised', () => {
@@ -170,7 +179,9 @@ describe('fill-mask', () => {
     const { ids, scores } = candidates(flat, resolve({ top_k: 6 }));
     expect(ids).toEqual([1, 0, 2, 4, 5, 3]);
     expect(scores).toEqual([1, 0, 0, 0, 0, 0]);
-    expect(likeliest([0, 5, 1, 5], 3, logit => Math.exp(logit - 2000), [7, 3, 1, 9]).ids).toEqual([3, 9, 1]);
+    expect(
+      likeliest([0, 5, 1, 5], { topK: 3, scoreOf: logit => Math.exp(logit - 2000), ids: [7, 3, 1, 9] }).ids,
+    ).toEqual([3, 9, 1]);
   });
 
   test('the whole of a large vocabulary, sorted in a moment', () => {
@@ -262,26 +273,31 @@ describe('zero-shot-classification', () => {
       [2, 5, 3],
     ];
     const ids = { entailment: 2, contradiction: 0 };
-    const together = zeroShot('t', ['a', 'b'], rows, ids, false);
+    const together = zeroShot({ sequence: 't', labels: ['a', 'b'], logits: rows }, { ...ids, multiLabel: false });
     expect(together.labels).toEqual(['b', 'a']);
     expect(together.scores[0]).toBeCloseTo(1 / (1 + Math.exp(-2)), 12);
-    const alone = zeroShot('t', ['a', 'b'], rows, ids, true);
+    const alone = zeroShot({ sequence: 't', labels: ['a', 'b'], logits: rows }, { ...ids, multiLabel: true });
     expect(alone.scores.map(score => score.toFixed(9))).toEqual(Array(2).fill((1 / (1 + Math.exp(-1))).toFixed(9)));
     expect(alone.labels).toEqual(['a', 'b']);
-    expect(zeroShot('t', ['a'], rows.slice(0, 1), ids, false).scores[0]).toBeCloseTo(1 / (1 + Math.exp(-1)), 12);
+    const one = zeroShot({ sequence: 't', labels: ['a'], logits: rows.slice(0, 1) }, { ...ids, multiLabel: false });
+    expect(one.scores[0]).toBeCloseTo(1 / (1 + Math.exp(-1)), 12);
   });
 });
 
 describe('text-ranking', () => {
+  const facts = { config: {}, labels: 1, documents: 2 };
   test('best first, by place where equal', () => {
     const documents = ['a', 'b', 'c', 'd'];
-    const options = rankingOptions({ return_documents: true, top_k: 3, activation: 'none' }, {}, 1, 4);
+    const options = rankingOptions(
+      { return_documents: true, top_k: 3, activation: 'none' },
+      { ...facts, documents: 4 },
+    );
     expect(rank([-1, 4, 4, 0.5], documents, options)).toEqual([
       { corpus_id: 1, score: 4, text: 'b' },
       { corpus_id: 2, score: 4, text: 'c' },
       { corpus_id: 3, score: 0.5, text: 'd' },
     ]);
-    expect(rank([0, 1], ['a', 'b'], rankingOptions({}, {}, 1, 2))).toEqual([
+    expect(rank([0, 1], ['a', 'b'], rankingOptions({}, facts))).toEqual([
       { corpus_id: 1, score: sigmoid(1) },
       { corpus_id: 0, score: 0.5 },
     ]);
@@ -313,14 +329,20 @@ describe('text-ranking', () => {
     expect(() => configuredActivation({}, 'torch.nn.Tanh')).toThrow(
       'the activation that config_sentence_transformers.json names is not supported',
     );
-    expect(rankingOptions({ activation: 'sigmoid' }, {}, 1, 2, 'torch.nn.Tanh').activation).toBe('sigmoid');
+    expect(
+      rankingOptions({ activation: 'sigmoid' }, { ...facts, sentenceActivation: 'torch.nn.Tanh' }).activation,
+    ).toBe('sigmoid');
   });
 
   test('errors', () => {
     const tanh = { sentence_transformers: { activation_fn: 'torch.nn.Tanh' } };
-    expect(() => rankingOptions({}, tanh, 1, 2)).toThrow('the activation that config.json names is not supported');
-    expect(rankingOptions({ activation: 'none' }, tanh, 1, 2).activation).toBe('none');
-    expect(() => rankingOptions({}, {}, 3, 2)).toThrow('only a model with one label ranks documents: got 3 labels');
+    expect(() => rankingOptions({}, { ...facts, config: tanh })).toThrow(
+      'the activation that config.json names is not supported',
+    );
+    expect(rankingOptions({ activation: 'none' }, { ...facts, config: tanh }).activation).toBe('none');
+    expect(() => rankingOptions({}, { ...facts, labels: 3 })).toThrow(
+      'only a model with one label ranks documents: got 3 labels',
+    );
   });
 });
 
@@ -330,7 +352,7 @@ test('next-sentence-prediction', () => {
 });
 
 test('multiple choice', () => {
-  const best = chosen([0, 2, 1], ['a', 'b', 'c']);
+  const best = rankChoices([0, 2, 1], ['a', 'b', 'c']);
   expect(best.map(({ index, label }) => [index, label])).toEqual([
     [1, 'b'],
     [2, 'c'],
@@ -340,7 +362,8 @@ test('multiple choice', () => {
 });
 
 test('sentence-similarity', () => {
-  const scores = similarityScores(Float32Array.of(3, 4), Float32Array.of(6, 8, -4, 3, -3, -4, 0, 0), 'cosine');
+  const others = [Float32Array.of(6, 8), Float32Array.of(-4, 3), Float32Array.of(-3, -4), Float32Array.of(0, 0)];
+  const scores = similarityScores(Float32Array.of(3, 4), others, 'cosine');
   [1, 0, -1, 0].forEach((value, i) => {
     expect(scores[i]).toBeCloseTo(value, 12);
   });
@@ -348,7 +371,7 @@ test('sentence-similarity', () => {
 
 test('sentence-similarity by another measure', () => {
   const scores = (name: Parameters<typeof similarityScores>[2]) =>
-    similarityScores(Float32Array.of(3, 4), Float32Array.of(6, 8, 0, 0), name);
+    similarityScores(Float32Array.of(3, 4), [Float32Array.of(6, 8), Float32Array.of(0, 0)], name);
   expect(scores('cosine')).toEqual([1, 0]);
   expect(scores('dot')).toEqual([50, 0]);
   expect(scores('euclidean')).toEqual([-5, -5]);
@@ -362,6 +385,27 @@ describe('feature-extraction', () => {
     expect(() => truncateRows(new Float32Array(3), 3, 0)).toThrow(InputError);
   });
 
+  test('where rows are scaled to length 1', () => {
+    const whole = {
+      normalize: true,
+      isPooled: true,
+      hasWindows: false,
+      hasDense: false,
+      isCut: false,
+      cutsAfter: false,
+    };
+    expect(normalizationOf(whole)).toBe('gpu');
+    expect(normalizationOf({ ...whole, normalize: false })).toBe('none');
+    // The row that the GPU pools is not the row of the text.
+    for (const part of [{ isPooled: false }, { hasWindows: true }, { hasDense: true }]) {
+      expect(normalizationOf({ ...whole, ...part })).toBe('cpu-after-cut');
+      expect(normalizationOf({ ...whole, ...part, cutsAfter: true })).toBe('cpu-before-cut');
+    }
+    // A cut that the caller asks for comes before, the checkpoint's own comes after.
+    expect(normalizationOf({ ...whole, isCut: true })).toBe('cpu-after-cut');
+    expect(normalizationOf({ ...whole, isCut: true, cutsAfter: true })).toBe('gpu');
+  });
+
   test('which precision', () => {
     expect(precisionOf({})).toBe('float32');
     expect(precisionOf({ quantize: true })).toBe('binary');
@@ -373,17 +417,19 @@ describe('feature-extraction', () => {
 
   test('bits and steps', () => {
     const row = Float32Array.of(1, -1, 0, 2, 1, -1, -1, -1, 0.5, -1);
-    expect([...quantizeEmbeddings(row, 10, 'ubinary').data]).toEqual([0b10011000, 0b10000000]);
-    expect([...quantizeEmbeddings(row, 10, 'binary').data]).toEqual([0b10011000 - 128, 0]);
+    expect([...quantizeEmbeddings(row, 10, { precision: 'ubinary' }).data]).toEqual([0b10011000, 0b10000000]);
+    expect([...quantizeEmbeddings(row, 10, { precision: 'binary' }).data]).toEqual([0b10011000 - 128, 0]);
     const ranges = { lowest: [0, 0], highest: [1, 0] };
-    const levels = quantizeEmbeddings(Float32Array.of(0.5, 0, 2, -3, -1, 300), 2, 'uint8', ranges);
+    const levels = quantizeEmbeddings(Float32Array.of(0.5, 0, 2, -3, -1, 300), 2, { precision: 'uint8', ranges });
     expect([...levels.data]).toEqual([127, 0, 255, 0, 0, 255]);
-    expect([...quantizeEmbeddings(Float32Array.of(0, 1), 2, 'int8', ranges).data]).toEqual([-128, -127]);
+    expect([...quantizeEmbeddings(Float32Array.of(0, 1), 2, { precision: 'int8', ranges }).data]).toEqual([-128, -127]);
   });
 
   test('ranges that cannot be', () => {
-    expect(() => quantizeEmbeddings(Float32Array.of(1, 2), 2, 'int8')).toThrow('one embedding has none');
+    expect(() => quantizeEmbeddings(Float32Array.of(1, 2), 2, { precision: 'int8' })).toThrow('one embedding has none');
     const short = { lowest: [0], highest: [1] };
-    expect(() => quantizeEmbeddings(new Float32Array(4), 2, 'uint8', short)).toThrow('ranges is wrong');
+    expect(() => quantizeEmbeddings(new Float32Array(4), 2, { precision: 'uint8', ranges: short })).toThrow(
+      'ranges is wrong',
+    );
   });
 });

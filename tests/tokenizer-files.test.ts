@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { AutoTokenizer } from '../src/api/models.ts';
+import { AutoTokenizer } from '../src/api/auto-classes.ts';
 import type { TokenizeOptions } from '../src/api/tokenize-call.ts';
 import type { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { SourceError } from '../src/errors.ts';

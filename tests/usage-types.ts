@@ -1,17 +1,21 @@
 import {
   type Answer,
+  AutoModel,
   AutoModelForMaskedLM,
   AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
   AutoTokenizer,
   type Classification,
   type Entity,
+  env,
+  type FeatureExtractionPipeline,
   type FilledMask,
   isSupported,
   type MemoryFootprint,
   ModelRegistry,
   pipeline,
   type RankedDocument,
-  type Tensor,
+  Tensor,
   type ZeroShotResult,
 } from 'webgpu-bert';
 
@@ -36,7 +40,8 @@ export async function support(id: string): Promise<string | undefined> {
 export async function pipelines(id: string): Promise<void> {
   const extractor = await pipeline('feature-extraction', id, { device: 'webgpu', dtype: 'fp32' });
   const embeddings = await extractor(['a', 'b'], { pooling: 'mean', normalize: true, truncate_dim: 64 });
-  is<Same<typeof embeddings, Cuts<Tensor>>>();
+  is<Same<typeof embeddings, Cuts<Tensor<'float32' | 'int8' | 'uint8'>>>>();
+  embeddings satisfies Tensor;
   await extractor('a', null);
   const { signal } = new AbortController();
   await extractor(['a'], { signal, progress_callback: info => info.status === 'run' && info.loaded / info.total });
@@ -154,7 +159,8 @@ export async function models(id: string): Promise<void> {
     output_attentions: [0],
     output_hidden_states: true,
   });
-  is<Same<typeof logits, Tensor>>();
+  is<Same<typeof logits, Tensor<'float32'>>>();
+  logits satisfies Tensor;
   tokenizer('a', { padding: true, pad_to_multiple_of: 8, split_special_tokens: true }).word_ids(0) satisfies (
     | number
     | null
@@ -167,11 +173,11 @@ export async function models(id: string): Promise<void> {
   tokenizer('a', { max_lenght: 8 });
   // @ts-expect-error: words are a list
   tokenizer([['a']]);
-  is<Same<typeof attentions, Tensor[] | undefined>>();
-  is<Same<typeof hidden_states, Tensor[] | undefined>>();
+  is<Same<typeof attentions, Tensor<'float32'>[] | undefined>>();
+  is<Same<typeof hidden_states, Tensor<'float32'>[] | undefined>>();
   const reader = await AutoModelForQuestionAnswering.from_pretrained(id);
   const spans = await reader({ input_ids: [[1, 2, 3]] });
-  is<Same<typeof spans.start_logits, Tensor>>();
+  is<Same<typeof spans.start_logits, Tensor<'float32'>>>();
   // @ts-expect-error: this model has no logits
   spans.logits;
   await model.dispose();
@@ -190,4 +196,106 @@ export async function registry(id: string): Promise<void> {
   const { exists, size, contentType, fromCache } = await ModelRegistry.get_file_metadata(id, 'config.json');
   is<Same<[typeof exists, typeof size], [boolean, number | undefined]>>();
   is<Same<[typeof contentType, typeof fromCache], [string | undefined, boolean | undefined]>>();
+}
+
+/** The examples of transformers.js's documentation (its src/pipelines and src/models), and how they are used in TypeScript. */
+export async function transformersPipelines(): Promise<void> {
+  env.allowLocalModels = false;
+  env.useBrowserCache = false;
+
+  const extractor = await pipeline('feature-extraction', 'onnx-community/all-MiniLM-L6-v2-ONNX', {
+    dtype: 'fp32',
+    device: 'webgpu',
+    progress_callback: info => {
+      if (info.status === 'progress') console.log(info.file, info.progress);
+    },
+  });
+  const output = await extractor('This is a simple test.', { pooling: 'mean', normalize: true });
+  console.log(output.dims, output.type, output.size, output.tolist());
+  const rows: number[][] = output.tolist();
+  const embedding = Array.from(output.data as Float32Array);
+  is<Same<typeof embedding, number[]>>();
+  const numbers: number[] = Array.from(output.data);
+  const tokens: number[][][] = (await extractor(['a', 'b'])).tolist();
+  const [first, second]: number[][] = (await extractor(['a', 'b'], { pooling: 'cls' })).tolist();
+  const binary = await extractor('This is a simple test.', { pooling: 'mean', quantize: true, precision: 'binary' });
+  const bits: number[][] = binary.tolist();
+  for (const [i, row] of output.tolist().entries()) console.log(i, row.slice(0, 3), row.length);
+  const dot = (a: number[], b: number[]): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+  (dot(first!, second!) + rows[0]![0]! + tokens[0]![0]![0]! + numbers[0]! + bits[0]![0]!) satisfies number;
+
+  const sentiment = await pipeline('sentiment-analysis', 'Xenova/distilbert-base-uncased-finetuned-sst-2-english');
+  const [judged] = await sentiment('I love transformers!');
+  judged!.label satisfies string;
+  (await sentiment('Le meilleur film de tous les temps.', { top_k: 5 })).map(({ score }) => score) satisfies number[];
+  const toxic = await pipeline('text-classification', 'Xenova/toxic-bert');
+  for (const { label, score } of await toxic('I hate you!', { top_k: null })) console.log(label, score.toFixed(3));
+
+  const tagger = await pipeline('token-classification', 'Xenova/bert-base-NER');
+  const entities = await tagger('Sarah lives in the United States of America', { ignore_labels: [] });
+  entities.filter(({ entity }) => entity !== 'O').map(({ word, score, index }) => ({ word, score, index }));
+  (await tagger('My name is Sarah', { aggregation_strategy: 'simple' }))[0]!.entity_group satisfies string | undefined;
+
+  const answerer = await pipeline('question-answering', 'Xenova/distilbert-base-uncased-distilled-squad');
+  const { answer, score } = await answerer('Who was Jim Henson?', 'Jim Henson was a nice puppet.');
+  `${answer} ${score.toFixed(2)}` satisfies string;
+
+  const unmasker = await pipeline('fill-mask', 'Xenova/bert-base-cased');
+  const [best] = await unmasker('The Milky Way is a [MASK] galaxy.', { top_k: 1 });
+  [best!.token_str, best!.sequence] satisfies string[];
+  (best!.token + best!.score) satisfies number;
+
+  const zeroShot = await pipeline('zero-shot-classification', 'Xenova/mobilebert-uncased-mnli');
+  const labels = ['mobile', 'billing', 'website', 'account access'];
+  const judgement = await zeroShot('My phone has been overheating.', labels, { multi_label: true });
+  judgement.labels.map((label, i) => [label, judgement.scores[i]] as const);
+  await Promise.all([extractor, sentiment, tagger, answerer, unmasker, zeroShot].map(pipe => pipe.dispose()));
+}
+
+let instance: Promise<FeatureExtractionPipeline> | null = null;
+
+/** As the applications in the documentation load a pipeline once. */
+export function getInstance(): Promise<FeatureExtractionPipeline> {
+  instance ??= pipeline('feature-extraction', 'Xenova/all-MiniLM-L6-v2');
+  return instance;
+}
+
+export async function transformersModels(): Promise<void> {
+  const tokenizer = await AutoTokenizer.from_pretrained('Xenova/bert-base-uncased');
+  const model = await AutoModel.from_pretrained('Xenova/bert-base-uncased', { dtype: 'fp32' });
+  const inputs = await tokenizer('I love transformers!');
+  const { last_hidden_state } = await model(inputs);
+  const [batch, length, width] = last_hidden_state.dims;
+  const hidden: number[][][] = last_hidden_state.tolist();
+  console.log(batch, length, width, hidden[0]![0]!.length, inputs.input_ids.dims);
+  const ids: bigint[][] = inputs.input_ids.tolist();
+  tokenizer.decode(ids[0]!, { skip_special_tokens: true }) satisfies string;
+  tokenizer.encode('I love transformers!') satisfies number[];
+
+  const reranker = await AutoModelForSequenceClassification.from_pretrained('cross-encoder/ms-marco-MiniLM-L6-v2');
+  const features = tokenizer(['How many people live in Berlin?', 'How many people live in Berlin?'], {
+    text_pair: ['Berlin has 3,520,031 inhabitants.', 'New York City is famous for its museums.'],
+    padding: true,
+    truncation: true,
+  });
+  const { logits } = await reranker(features);
+  const scores = logits.tolist().map(([score], i) => ({ corpus_id: i, score: score! }));
+  scores.sort((a, b) => b.score - a.score);
+
+  const tensor = new Tensor('float32', [1, 2, 3, 4, 5, 6], [2, 3]);
+  tensor.view(3, 2).transpose(1, 0).permute(1, 0).slice(null, [0, 1]).clone() satisfies Tensor;
+  Number(tensor[0]![1]!.item()) satisfies number;
+  const nested = tensor.tolist();
+  (nested[0]![2]! * 2 + nested.length) satisfies number;
+  nested.flat().map(value => value + 1) satisfies number[];
+  const vector: number[] = tensor.slice(0).tolist();
+  const named = tensor.tolist<number[][]>();
+  is<Same<typeof named, number[][]>>();
+  for (const row of tensor) (row as Tensor).tolist();
+  console.log(Math.max(...vector), JSON.stringify(nested));
+  // @ts-expect-error: a tensor holds no strings
+  const words: string[] = tensor.tolist();
+  // @ts-expect-error: nor can a list be a number
+  const one: number = tensor.tolist();
+  console.log(words, one);
 }

@@ -1,13 +1,17 @@
-/** What a callable object is: it has the method that calling it calls. */
-interface Called {
+/** An object that can be called: calling it calls this method. */
+interface CallableObject {
   _call(...values: unknown[]): unknown;
 }
 
 /**
- * A base class whose instances are functions, as transformers.js's: `await model(inputs)` calls `model._call(inputs)`. No code is
- * made from text, so a page's Content-Security-Policy needs no exception. `Callable as new () => Signature` says what a call is.
+ * A base class whose instances are functions, as in transformers.js: `await model(inputs)` calls `model._call(inputs)`. The function is
+ * an arrow function and is not made from text, so a page's Content-Security-Policy needs no exception. A class whose calls have a type
+ * extends `Callable as new () => Signature`.
  */
-export const Callable = function (this: unknown) {
-  const self: Called = Object.setPrototypeOf((...values: unknown[]) => self._call(...values), new.target.prototype);
+export const Callable = function (): CallableObject {
+  const self: CallableObject = Object.setPrototypeOf(
+    (...values: unknown[]) => self._call(...values),
+    new.target.prototype,
+  );
   return self;
 } as unknown as new () => object;

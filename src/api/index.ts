@@ -3,9 +3,6 @@
  * root import it. It never knows a task.
  */
 
-export { Callable } from './callable.ts';
-export { env } from './env.ts';
-export type { ModelInputs } from './inputs.ts';
 export {
   type AutoClass,
   AutoModel,
@@ -17,19 +14,16 @@ export {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
   AutoTokenizer,
-  type CallableModel,
-  loadTokenizer,
-  type ModelCallOptions,
-  type ModelEventMap,
-  type ModelOutput,
-  type OutputName,
-  PreTrainedModel,
-  readOptions,
-  reopening,
   type TokenizerOptions,
-} from './models.ts';
+} from './auto-classes.ts';
+export { Callable } from './callable.ts';
+export { env } from './env.ts';
+export type { ModelInputs } from './inputs.ts';
+export { loadTokenizer, readOptions, reopening } from './loading.ts';
+export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
+export type { ModelEventMap } from './model-events.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';
-export { joined, outputOf, slicesOf } from './outputs.ts';
+export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { Tensor, type TensorData } from './tensor.ts';
 export { PreTrainedTokenizer } from './tokenizer.ts';
 export { readTokenizerFiles } from './tokenizer-files.ts';

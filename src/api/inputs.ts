@@ -6,10 +6,10 @@ type Rows = readonly ArrayLike<number | bigint | boolean>[];
 /** [B, choices, L], for multiple choice. */
 type Blocks = readonly Rows[];
 
-/** What a model takes: the tokenizer's padded tensors [B, L], or plain lists of any lengths. */
+/** The inputs of a model: the tokenizer's padded tensors [B, L] ([B, choices, L] for multiple choice), or plain lists of any lengths. */
 export interface ModelInputs {
   input_ids: Tensor | Rows | Blocks;
-  /** 0 where a token is padding. Default: no padding. */
+  /** 1 for a token, 0 for padding. Default: no padding. */
   attention_mask?: Tensor | Rows | Blocks | null;
   /** Default: 0 for every token. */
   token_type_ids?: Tensor | Rows | Blocks | null;
@@ -17,26 +17,27 @@ export interface ModelInputs {
   position_ids?: Tensor | Rows | Blocks | null;
 }
 
-/** A row without its padding, and where in the row its tokens stood. */
+/** A row without its padding, and the places that its tokens had in the padded row. */
 export interface UnpaddedRow extends RawSequence {
   readonly places: readonly number[];
 }
 
 export interface UnpaddedInputs {
   rows: UnpaddedRow[];
-  /** The longest row with its padding: the L of padded results. */
+  /** The length of the longest row, padding included: the L of padded results. */
   width: number;
-  /** Where the inputs were [B, choices, L]; their rows come one behind the other. */
+  /** The number of choices if the inputs were [B, choices, L]: `rows` are then B * choices, those of one item together. */
   choices: number | undefined;
 }
 
-/** What a model reads; and what a tokenizer gives beside it, which is let pass. */
+/** The inputs that a model reads. */
 const NAMES = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'];
+/** What a tokenizer returns beside them: it is accepted and ignored. */
 const TOKENIZER_NAMES = ['offset_mapping', 'special_tokens_mask', 'overflow_to_sample_mapping'];
 
 /**
  * Takes the padding out. `blocks`: whether the model takes [B, choices, L].
- * Throws InputError where the inputs are no rows of numbers, or of different shapes; UnsupportedError for an input by another name.
+ * Throws InputError if the inputs are no rows of numbers or differ in shape, UnsupportedError for an input by any other name.
  */
 export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: boolean): UnpaddedInputs {
   if (inputs?.input_ids === undefined) {
@@ -56,16 +57,16 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: 
   const shapeOf = (rows: readonly number[][]) => JSON.stringify(rows.map(row => row.length));
   const expected = shapeOf(ids);
   const optional = (name: 'attention_mask' | 'token_type_ids' | 'position_ids') => {
-    const given = inputs[name];
-    if (given === undefined || given === null) return undefined;
-    const { rows } = rowsOf(name, given, blocks);
+    const input = inputs[name];
+    if (input === undefined || input === null) return undefined;
+    const { rows } = rowsOf(name, input, blocks);
     const actual = shapeOf(rows);
     if (actual === expected) return rows;
     throw new InputError({ what: `${name} has another shape than input_ids`, actual, expected });
   };
   const mask = optional('attention_mask');
-  const odd = mask?.flat().find(value => value !== 0 && value !== 1);
-  if (odd !== undefined) throw wrong('attention_mask', odd, '0 or 1');
+  const wrongValue = mask?.flat().find(value => value !== 0 && value !== 1);
+  if (wrongValue !== undefined) throw wrong('attention_mask', wrongValue, '0 or 1');
   const types = optional('token_type_ids');
   const positions = optional('position_ids');
   const rows = ids.map((row, b) => {
@@ -78,18 +79,19 @@ export function unpadInputs(config: EncoderConfig, inputs: ModelInputs, blocks: 
       positions: pick(positions?.[b] ?? positionsOf(config, row)),
     };
   });
-  return { rows, width: ids.reduce((most, row) => Math.max(most, row.length), 0), choices };
+  return { rows, width: ids.reduce((longest, row) => Math.max(longest, row.length), 0), choices };
 }
 
 const isRow = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 
+/** The rows of an input as numbers, those of blocks one after the other. Throws InputError. */
 function rowsOf(
   name: string,
-  given: Tensor | Rows | Blocks,
+  input: Tensor | Rows | Blocks,
   blocks: boolean,
 ): { rows: number[][]; choices: number | undefined } {
-  const nested: unknown = given instanceof Tensor ? given.tolist() : given;
+  const nested: unknown = input instanceof Tensor ? input.tolist() : input;
   const expected = `numbers of dims [B, ${blocks ? 'choices, ' : ''}L]`;
   const fail = (actual: string, next?: string) =>
     new InputError({ what: `${name} is not a batch of rows`, actual, expected, next });

@@ -2,23 +2,24 @@ import type { Format } from '../../shaders/matrix.ts';
 import type { LocationOptions, SourceOptions } from '../checkpoint/source/index.ts';
 import { oneOf } from '../errors.ts';
 
-/** What `pipeline` and `from_pretrained` take: transformers.js's names, and `signal` and `integrity` beside them. */
+/** The options of `pipeline` and `from_pretrained`: transformers.js's names, and in addition `signal` and `integrity`. */
 export interface PretrainedOptions extends LocationOptions, SourceOptions {
   /**
    * How the weights are kept on the GPU, whatever the file has: 'fp32'; 'fp16', half as large; 'q8', bytes with a scale for every 64
-   * numbers of a row, a quarter and a little more. Sums are float32 (of q8 whole numbers) in each. Default: 'fp32', which is also what 'auto' means.
+   * numbers of a row, a little over a quarter as large. Sums are float32, within 64 numbers of q8 whole numbers. Default: 'fp32', which
+   * 'auto' means too.
    */
   dtype?: string | null;
-  /** 'webgpu', or a device of your own, which is never destroyed by this library. Default: 'webgpu'. */
+  /** 'webgpu', or a GPUDevice of yours, which this library never destroys. Default: 'webgpu'. */
   device?: string | GPUDevice | null;
 }
 
-/** Each dtype, and the format of the kernels' weights that it means. */
+/** The format of the weights on the GPU, by `dtype`. */
 export const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
 export const DTYPES: readonly string[] = Object.keys(FORMATS);
 export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
 
-const NAMES: readonly string[] = [
+const OPTION_NAMES: readonly string[] = [
   'dtype',
   'device',
   'revision',
@@ -29,12 +30,12 @@ const NAMES: readonly string[] = [
   'integrity',
 ];
 
-/** Refuses what is not built, by name; gives back the caller's device where there is one, and the format of the weights. */
+/** The caller's device, if there is one, and the format of the weights. Throws UnsupportedError, by name, for what is not built. */
 export function checkOptions(options: PretrainedOptions): { device: GPUDevice | undefined; format: Format } {
   const { dtype, device } = options;
   for (const [name, value] of Object.entries(options)) {
-    // An option of transformers.js that is switched off asks for nothing.
-    if (value !== undefined && value !== null && value !== false) oneOf('this option', name, NAMES);
+    // An option of transformers.js that is switched off asks for nothing: it is ignored.
+    if (value !== undefined && value !== null && value !== false) oneOf('this option', name, OPTION_NAMES);
   }
   const format = FORMATS[oneOf('this dtype', dtype || 'auto', DTYPES)]!;
   if ('createComputePipelineAsync' in Object(device)) return { device: device as GPUDevice, format };

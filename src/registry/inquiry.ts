@@ -1,7 +1,7 @@
 import { env, readTokenizerFiles } from '../api/index.ts';
 import { inside, type ManagedSource, type ModelLocation, openSource } from '../checkpoint/source/index.ts';
 import { openSentence, type SentenceModules } from '../engine/index.ts';
-import { taskOf } from '../pipeline.ts';
+import { taskOf } from '../tasks/index.ts';
 import { CONFIG, FileLister, type ListedFile } from './file-lister.ts';
 import type { DownloadSize, RegistryOptions } from './types.ts';
 
@@ -93,7 +93,7 @@ export class Inquiry {
 
   async #sentenceFiles(lister: FileLister): Promise<SentenceFiles> {
     const sentence: SentenceFiles = { files: [], folder: '', modules: undefined };
-    const kind = this.task?.info.kind;
+    const kind = this.task?.info.sentenceModel;
     if (!kind) return sentence;
     sentence.files = await lister.read(async noting => {
       const { folder, settings, modules } = openSentence(noting, kind);

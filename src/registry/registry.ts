@@ -1,7 +1,7 @@
 import { env, FORMATS } from '../api/index.ts';
 import { cachedFiles, type ModelLocation } from '../checkpoint/source/index.ts';
 import { SourceError } from '../errors.ts';
-import type { Task } from '../pipeline.ts';
+import type { Task } from '../tasks/index.ts';
 import { cacheSize, checkCache, clearCache } from './cache.ts';
 import { CONFIG } from './file-lister.ts';
 import { footprint } from './footprint.ts';

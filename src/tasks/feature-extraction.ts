@@ -1,57 +1,151 @@
-import { choice, count } from './arguments.ts';
-
-const ON_GPU = {
-  mean: 'mean',
-  cls: 'cls',
-  first_token: 'cls',
-  max: 'max',
-  last_token: 'last',
-  eos: 'last',
-  lasttoken: 'last',
-  mean_sqrt_len_tokens: 'mean_sqrt',
-  weightedmean: 'weighted',
-} as const;
-
-/** A pooling as the kernel calls it. */
-export type OwnPooling = (typeof ON_GPU)[keyof typeof ON_GPU];
+import { Tensor, type TensorData } from '../api/index.ts';
+import { wrong } from '../errors.ts';
+import { type WithTruncated, withTruncated } from './answers.ts';
+import { string, textList } from './arguments.ts';
+import { Embedder, MEAN_POOLING } from './embedder.ts';
+import { poolWindows } from './pooled-windows.ts';
+import { type PoolingName, poolingOf } from './poolings.ts';
+import {
+  type PrecisionOptions,
+  precisionOf,
+  type QuantizedRows,
+  quantizeEmbeddings,
+  type Ranges,
+} from './precision.ts';
+import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
+import { normalizeRows, truncateRows } from './rows.ts';
+import { OVERFLOW_OPTION_NAMES, type OverflowOptions, type RunOptions } from './session.ts';
 
 /**
- * How the rows of a text's tokens become one: the names of transformers.js, those of sentence-transformers, and `model`: what the
- * checkpoint's modules say.
+ * With pooling 'model' a call does what sentence-transformers' encode() does: the checkpoint's default prompt, `max_seq_length`,
+ * `do_lower_case` and `truncate_dim` apply too. With any other pooling they do not, as in transformers.js. A prompt that the call
+ * asks for is put before the texts with any pooling.
  */
-export type PoolingName = 'none' | keyof typeof ON_GPU | 'model';
-export const POOLING_NAMES: readonly PoolingName[] = [
-  'none',
-  ...(Object.keys(ON_GPU) as (keyof typeof ON_GPU)[]),
-  'model',
+export interface FeatureExtractionOptions extends RunOptions, OverflowOptions, PrecisionOptions, PromptOptions {
+  /** Default: 'none', one row per token. 'model' is what the checkpoint's modules.json says: pooling, dense layers, normalisation. */
+  pooling?: PoolingName;
+  /** Scale every row to length 1 (L2 norm). Default: false, or with pooling 'model' what the checkpoint says. */
+  normalize?: boolean;
+  /**
+   * Keep only the first `truncate_dim` columns (Matryoshka embeddings); they are cut before rows are normalised. Default: all, or with
+   * pooling 'model' the `truncate_dim` of config_sentence_transformers.json, which cuts rows after they are normalised.
+   */
+  truncate_dim?: number;
+  /** The ranges of the columns, for precision 'int8' and 'uint8'. Default: the ranges of this call's embeddings. */
+  ranges?: Ranges;
+}
+
+const OPTION_NAMES = [
+  'pooling',
+  'normalize',
+  'truncate_dim',
+  'precision',
+  'quantize',
+  'ranges',
+  ...PROMPT_OPTION_NAMES,
+  ...OVERFLOW_OPTION_NAMES,
 ];
 
-/** The pooling as the kernel calls it; undefined for `none`. Throws UnsupportedError with the list. */
-export function poolingOf(name: string): OwnPooling | undefined {
-  const pooling = choice('pooling', name, POOLING_NAMES, 'none');
-  return pooling === 'none' || pooling === 'model' ? undefined : ON_GPU[pooling];
-}
-
-export const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-
-/** Its length, of zeros nearly 0: what may be divided by. */
-export const norm = (row: Float32Array): number => Math.max(Math.sqrt(dot(row, row)), 1e-12);
-
-/** Every row of [rows, columns] scaled to length 1, in place; max(norm, 1e-12) as torch.nn.functional.normalize. */
-export function normalizeRows(data: Float32Array, columns: number): void {
-  for (let at = 0; at < data.length; at += columns) {
-    const row = data.subarray(at, at + columns);
-    const scale = 1 / norm(row);
-    for (let i = 0; i < columns; i++) row[i]! *= scale;
-  }
-}
+/** Where rows are scaled to length 1: nowhere, on the GPU, or on the CPU before or after their columns are cut. */
+export type Normalization = 'none' | 'gpu' | 'cpu-before-cut' | 'cpu-after-cut';
 
 /**
- * The first `dimensions` columns of [rows, columns], for models trained so that these are embeddings of their own
- * (Matryoshka, arXiv:2205.13147). Normalise after this, not before. Throws InputError where there are not as many.
+ * Where the rows of a call are scaled to length 1. The GPU does it if the row that it pools is the row of the text: there is one
+ * window a text, no dense layer follows, and no column is cut before.
+ * @param normalize whether rows are scaled at all
+ * @param cutsAfter whether columns are cut after the scaling: the checkpoint's modules normalise before the checkpoint's setting cuts
  */
-export function truncateRows(data: Float32Array, columns: number, dimensions: number): Float32Array {
-  if (dimensions === columns) return data;
-  const kept = count('truncate_dim', dimensions, columns, 1, columns);
-  return data.filter((_, i) => i % columns < kept);
+export function normalizationOf({
+  normalize,
+  isPooled,
+  hasWindows,
+  hasDense,
+  isCut,
+  cutsAfter,
+}: {
+  normalize: boolean;
+  isPooled: boolean;
+  hasWindows: boolean;
+  hasDense: boolean;
+  isCut: boolean;
+  cutsAfter: boolean;
+}): Normalization {
+  if (!normalize) return 'none';
+  if (isPooled && !hasWindows && !hasDense && (cutsAfter || !isCut)) return 'gpu';
+  return cutsAfter ? 'cpu-before-cut' : 'cpu-after-cut';
+}
+
+/** The rows of texts, each in one or several pieces, as one array [texts, longest]; what a text lacks is zero. */
+function padRows(texts: readonly (readonly Float32Array[])[]): { data: Float32Array; longest: number } {
+  const lengths = texts.map(pieces => pieces.reduce((sum, { length }) => sum + length, 0));
+  const longest = lengths.reduce((greatest, length) => Math.max(greatest, length), 0);
+  const data = new Float32Array(texts.length * longest);
+  for (const [i, pieces] of texts.entries()) {
+    let start = i * longest;
+    for (const piece of pieces) {
+      data.set(piece, start);
+      start += piece.length;
+    }
+  }
+  return { data, longest };
+}
+
+/** Texts -> vectors, as transformers.js's FeatureExtractionPipeline. */
+export class FeatureExtraction extends Embedder {
+  /**
+   * A tensor [texts, C] with a pooling, [texts, longest, C] without, where rows past a text's end are zero. With a pooling of the
+   * checkpoint, or with `truncate_dim`, C is the number of columns that it leaves; with 'binary' an eighth of that.
+   * Throws InputError, UnsupportedError, DeviceError, NotFiniteError, or the signal's reason.
+   *
+   *   const out = await extractor(['a', 'b'], { pooling: 'mean', normalize: true }); // out.dims: [2, 384]
+   *   out.truncated; // [false, false]: whether a text was longer than the model takes
+   *   await extractor('what is a token?', { pooling: 'model', prompt_name: 'query' }); // sentence-transformers' encode_query
+   */
+  async _call(
+    texts: string | readonly string[],
+    options?: FeatureExtractionOptions | null,
+  ): Promise<WithTruncated<Tensor<QuantizedRows['type']>, readonly boolean[]>> {
+    const callOptions = this.checkedOptions(options, OPTION_NAMES);
+    const { pooling: poolingName = 'none', overflow, stride, truncate_dim, ranges } = callOptions;
+    const list = textList(texts, string);
+    const namedPooling = poolingOf(poolingName);
+    const isModel = poolingName === 'model';
+    const modules = isModel
+      ? ((await this.sentence.modules) ?? MEAN_POOLING)
+      : { ...MEAN_POOLING, pooling: namedPooling ? [namedPooling] : [] };
+    const settings = isModel ? await this.sentence.settings : undefined;
+    const { pooling, dense } = modules;
+    const isPooled = pooling.length > 0;
+    const hasDense = dense.length > 0;
+    const precision = precisionOf(callOptions);
+    const columns = dense.at(-1)?.outputs ?? this.engine.config.hiddenSize * Math.max(1, pooling.length);
+    const keptColumns = truncate_dim ?? Math.min(settings?.truncateDim ?? columns, columns);
+    // Throws for a truncate_dim that is no number of columns, before anything runs.
+    truncateRows(new Float32Array(columns), columns, keptColumns);
+    if (!isPooled && stride) throw wrong('stride', stride, '0 without a pooling: a token has one row');
+    const prompt = await this.prompt(callOptions, isModel);
+    const normalization = normalizationOf({
+      normalize: callOptions.normalize ?? modules.normalize,
+      isPooled,
+      hasWindows: overflow === 'window',
+      hasDense,
+      isCut: keptColumns !== columns,
+      cutsAfter: (callOptions.normalize ?? truncate_dim ?? undefined) === undefined,
+    });
+    const { results, truncated } = await this.pooledWindows(
+      list,
+      { ...modules, normalize: normalization === 'gpu', prompt, settings },
+      callOptions,
+    );
+    const { data, longest } = padRows(
+      results.map(windows => (isPooled ? [poolWindows(windows, pooling, hasDense)] : windows.map(({ row }) => row))),
+    );
+    if (normalization === 'cpu-before-cut') normalizeRows(data, columns);
+    const rows = truncateRows(data, columns, keptColumns);
+    if (normalization === 'cpu-after-cut') normalizeRows(rows, keptColumns);
+    const quantized = quantizeEmbeddings(rows, keptColumns, { precision, ranges });
+    const batch = isPooled ? [results.length] : [results.length, longest / columns];
+    const tensor = new Tensor(quantized.type, quantized.data as TensorData, [...batch, quantized.columns]);
+    return withTruncated(tensor, truncated);
+  }
 }

@@ -7,11 +7,11 @@ export type Precision = (typeof PRECISION_NAMES)[number];
 export interface PrecisionOptions {
   /** Default: 'float32'; with `quantize` 'binary'. */
   precision?: Precision;
-  /** transformers.js's switch: false leaves float32 whatever `precision` says. Default: whether there is a `precision`. */
+  /** transformers.js's switch: false means float32 whatever `precision` says. Default: true if there is a `precision`. */
   quantize?: boolean;
 }
 
-/** The lowest and the highest value of every column, for int8 and uint8. */
+/** The lowest and the highest value of every column of embeddings, for the precisions 'int8' and 'uint8'. */
 export interface Ranges {
   /** [C] */
   lowest: ArrayLike<number>;
@@ -19,20 +19,21 @@ export interface Ranges {
   highest: ArrayLike<number>;
 }
 
-/** Embeddings [rows, columns] of another type. */
-export interface Quantized {
+/** Embeddings [rows, columns] of any precision. */
+export interface QuantizedRows {
   type: 'float32' | 'int8' | 'uint8';
   data: Float32Array | Int8Array | Uint8Array;
+  /** Elements of a row: with one bit for a value, an eighth of the embedding's columns. */
   columns: number;
 }
 
-/** Throws InputError, UnsupportedError. */
+/** The precision that a call asks for. Throws InputError, UnsupportedError. */
 export function precisionOf({ precision, quantize }: PrecisionOptions): Precision {
   const isOn = flag('quantize', quantize, precision !== undefined);
-  return isOn ? choice('precision', precision, PRECISION_NAMES, 'binary') : 'float32';
+  return isOn ? choice('precision', precision, { names: PRECISION_NAMES, fallback: 'binary' }) : 'float32';
 }
 
-/** The ranges of embeddings [rows, columns]; the more rows and the more like those to come, the better. */
+/** The ranges of embeddings [rows, columns]. They suit later embeddings the better, the more rows there are. */
 export function columnRanges(data: Float32Array, columns: number): Ranges {
   const lowest = data.slice(0, columns);
   const highest = data.slice(0, columns);
@@ -45,26 +46,28 @@ export function columnRanges(data: Float32Array, columns: number): Ranges {
 }
 
 /**
- * Embeddings [rows, columns] in fewer bits, as sentence-transformers' quantize_embeddings: 256 steps between the ranges
- * of each column (int8, uint8), or one bit for each value above 0, eight to a byte (binary is ubinary - 128).
- * Without `ranges` they are those of the embeddings themselves, of which there must be two at least.
+ * Embeddings [rows, columns] in fewer bits, as sentence-transformers' quantize_embeddings. int8 and uint8: 256 steps between the
+ * lowest and the highest value of each column. binary and ubinary: one bit for each value, 1 above 0, eight to a byte, the first
+ * highest (binary is ubinary - 128).
+ * Without `ranges` those of `data` are taken. Throws InputError if they are needed and `data` has one row only.
  */
 export function quantizeEmbeddings(
   data: Float32Array,
   columns: number,
-  precision: Precision,
-  ranges?: Ranges,
-): Quantized {
+  { precision, ranges }: { precision: Precision; ranges?: Ranges | undefined },
+): QuantizedRows {
   if (precision === 'float32') return { type: precision, data, columns };
-  const isBits = precision.endsWith('binary');
-  const bytes = isBits ? packBits(data, columns) : steps(data, columns, precision, ranges);
-  const width = isBits ? Math.ceil(columns / 8) : columns;
-  return precision.startsWith('u')
+  const isBinary = precision === 'binary' || precision === 'ubinary';
+  const bytes = isBinary
+    ? packBits(data, columns)
+    : levelsOf(data, columns, rangesFor(data, columns, precision, ranges));
+  const width = isBinary ? Math.ceil(columns / 8) : columns;
+  return precision === 'uint8' || precision === 'ubinary'
     ? { type: 'uint8', data: bytes, columns: width }
     : { type: 'int8', data: Int8Array.from(bytes, byte => byte - 128), columns: width };
 }
 
-function steps(data: Float32Array, columns: number, precision: Precision, ranges?: Ranges): Uint8Array {
+function rangesFor(data: Float32Array, columns: number, precision: Precision, ranges: Ranges | undefined): Ranges {
   if (!ranges && data.length === columns) {
     throw new InputError({
       what: `${precision} needs the ranges of the columns, and one embedding has none`,
@@ -72,10 +75,13 @@ function steps(data: Float32Array, columns: number, precision: Precision, ranges
     });
   }
   const { lowest, highest } = ranges ?? columnRanges(data, columns);
-  if (lowest.length !== columns || highest.length !== columns) {
-    throw wrong('ranges', [lowest, highest], `the lowest and the highest of ${columns} columns each`);
-  }
-  // Rounded to float32 after every step, as numpy does: a value on the edge of a step falls on the same side.
+  if (lowest.length === columns && highest.length === columns) return { lowest, highest };
+  throw wrong('ranges', [lowest, highest], `the lowest and the highest of ${columns} columns each`);
+}
+
+/** Each value as its step, 0 to 255, in the range of its column. */
+function levelsOf(data: Float32Array, columns: number, { lowest, highest }: Ranges): Uint8Array {
+  // Rounded to float32 after every operation, as numpy does: a value on the edge of a step falls on the same side.
   const { fround } = Math;
   const low = Float32Array.from(lowest);
   const step = Float32Array.from(highest, (high, i) => fround(fround(high) - low[i]!) / 255).map(size => size || 1);

@@ -1,7 +1,7 @@
-/** Float64 throughout: a softmax over a vocabulary has many terms, and its callers compare with Python to 1e-4 and less. */
+/** Computed in float64: a softmax over a vocabulary has many terms, and its callers compare with Python to 1e-4 and less. */
 export const softmax = (logits: ArrayLike<number>): Float64Array => Float64Array.from(logits, softmaxOf(logits));
 
-/** The softmax among `logits` of any one of them. */
+/** A function from any one of `logits` to its softmax among them. */
 export function softmaxOf(logits: ArrayLike<number>): (logit: number) => number {
   let shift = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) shift = Math.max(shift, logits[i]!);
@@ -14,52 +14,51 @@ export function sigmoid(logit: number): number {
   return 1 / (1 + Math.exp(-logit));
 }
 
-/** What becomes of logits; the names of Python's `function_to_apply`. */
+/** The functions that make scores of logits, under the names of Python's `function_to_apply`. */
 export const FUNCTION_NAMES = ['sigmoid', 'softmax', 'none'] as const;
 export type ScoreFunction = (typeof FUNCTION_NAMES)[number];
 
 export function toScores(logits: ArrayLike<number>, name: ScoreFunction): Float64Array {
-  return name === 'softmax'
-    ? softmax(logits)
-    : Float64Array.from(logits, value => (name === 'sigmoid' ? sigmoid(value) : value));
+  if (name === 'softmax') return softmax(logits);
+  return name === 'sigmoid' ? Float64Array.from(logits, sigmoid) : Float64Array.from(logits);
 }
 
-/** The `size` items of the greatest scores among all that are offered, in O(n log size) and room for 2 `size` items. */
+/** The `size` items with the greatest scores among all that are offered: O(n log size) time, memory for 2 `size` items. */
 export class Ranking<T> {
   readonly #size: number;
-  #found: { score: number; item: T }[] = [];
-  /** Nothing is `<= NaN`: as long as there is room all is taken. */
+  #candidates: { score: number; item: T }[] = [];
+  /** A score must be above this to be kept. NaN until `size` items are there: no score is `<= NaN`, so all are kept. */
   #floor = Number.NaN;
 
   constructor(size: number) {
     this.#size = size;
   }
 
-  /** Whether an item of this score would be kept: of equals, the ones offered first are. */
+  /** Whether an item of this score would be kept. Of items with equal scores, those offered first are kept. */
   takes(score: number): boolean {
     return !(score <= this.#floor);
   }
 
   offer(score: number, item: T): void {
-    if (this.takes(score) && this.#found.push({ score, item }) >= 2 * this.#size) this.best();
+    if (this.takes(score) && this.#candidates.push({ score, item }) >= 2 * this.#size) this.best();
   }
 
-  /** Greatest first, equals in the order in which they were offered. */
+  /** Greatest score first, equal scores in the order in which they were offered. */
   best(): readonly { score: number; item: T }[] {
-    this.#found = this.#found.sort((a, b) => b.score - a.score).slice(0, this.#size);
-    if (this.#found.length === this.#size) this.#floor = this.#found.at(-1)!.score;
-    return this.#found;
+    this.#candidates = this.#candidates.sort((a, b) => b.score - a.score).slice(0, this.#size);
+    if (this.#candidates.length === this.#size) this.#floor = this.#candidates.at(-1)!.score;
+    return this.#candidates;
   }
 }
 
-/** The places of the `count` greatest scores, greatest first, equals from the left. */
+/** The indices of the `count` greatest scores, greatest first; of equal scores the lower index first. */
 export function ranked(scores: ArrayLike<number>, count = scores.length): number[] {
   const ranking = new Ranking<number>(count);
   for (let i = 0; i < scores.length; i++) ranking.offer(scores[i]!, i);
   return ranking.best().map(({ item }) => item);
 }
 
-/** The place of the greatest score, of equals the first, as numpy's argmax. */
+/** The index of the greatest score; of equal scores the first, as numpy's argmax. */
 export function argmax(scores: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[best]!) best = i;

@@ -1,9 +1,14 @@
-import { dot, norm } from './feature-extraction.ts';
+import { type WithTruncated, withTruncated } from './answers.ts';
+import { listOf, string } from './arguments.ts';
+import { Embedder, MEAN_POOLING } from './embedder.ts';
+import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
+import { dot, norm, normalizeRows } from './rows.ts';
+import type { RunOptions } from './session.ts';
 
-type Score = (a: Float32Array, b: Float32Array) => number;
+type Similarity = (a: Float32Array, b: Float32Array) => number;
 
-/** How two embeddings are compared, as sentence-transformers' similarity(): of a distance the negative. */
-const SCORES: Readonly<Record<'cosine' | 'dot' | 'euclidean' | 'manhattan', Score>> = {
+/** How two embeddings are compared, as sentence-transformers' similarity(). A distance is negated, so that more is always nearer. */
+const SIMILARITIES: Readonly<Record<'cosine' | 'dot' | 'euclidean' | 'manhattan', Similarity>> = {
   // 0 where one of the two is zero.
   cosine: (a, b) => dot(a, b) / (norm(a) * norm(b)),
   dot,
@@ -11,10 +16,54 @@ const SCORES: Readonly<Record<'cosine' | 'dot' | 'euclidean' | 'manhattan', Scor
   manhattan: (a, b) => -a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0),
 };
 
-/** The similarity of one embedding [C] with each of others [n, C], in their order. */
-export function similarityScores(source: Float32Array, others: Float32Array, name: keyof typeof SCORES): number[] {
-  const columns = source.length;
-  return Array.from({ length: others.length / columns }, (_, i) =>
-    SCORES[name](source, others.subarray(i * columns, (i + 1) * columns)),
-  );
+/** The similarity of one embedding [C] with each of others, in their order. */
+export function similarityScores(
+  source: Float32Array,
+  others: readonly Float32Array[],
+  name: keyof typeof SIMILARITIES,
+): number[] {
+  return others.map(other => SIMILARITIES[name](source, other));
+}
+
+/**
+ * One sentence and others -> the similarity of their embeddings, as the hub's sentence-similarity task. The embeddings are those of
+ * sentence-transformers' encode() (by the checkpoint's modules.json, else the mean of the tokens). They are compared as by its
+ * similarity() (by `similarity_fn_name` of config_sentence_transformers.json, else the cosine).
+ */
+export class SentenceSimilarity extends Embedder {
+  /**
+   * One score for each of `sentences`, in their order. `truncated` says of each whether it or the source was cut. A prompt is put
+   * before all of them. Throws InputError, UnsupportedError, CheckpointError, DeviceError, NotFiniteError, or the signal's reason.
+   *
+   *   await similarity({ source_sentence: 'a cat', sentences: ['a kitten', 'a car'] }); // a list of two scores
+   */
+  async _call(
+    inputs: { source_sentence: string; sentences: readonly string[] },
+    options?: (RunOptions & PromptOptions) | null,
+  ): Promise<WithTruncated<number[], readonly boolean[]>> {
+    const callOptions = this.checkedOptions(options, PROMPT_OPTION_NAMES);
+    const source = string('source_sentence', inputs?.source_sentence);
+    const sentences = listOf('sentences', inputs.sentences, string);
+    const modules = (await this.sentence.modules) ?? MEAN_POOLING;
+    const settings = await this.sentence.settings;
+    const { similarity, truncateDim } = settings;
+    const prompt = await this.prompt(callOptions, true);
+    const { results, truncated } = await this.pooledWindows(
+      [source, ...sentences],
+      { ...modules, normalize: false, prompt, settings },
+      callOptions,
+    );
+    const rows = results.map(([window]) => {
+      const { row } = window!;
+      // The cosine does not depend on the lengths.
+      if (modules.normalize && similarity !== 'cosine') normalizeRows(row, row.length);
+      return row.subarray(0, truncateDim);
+    });
+    const [sourceRow, ...otherRows] = rows;
+    const [isSourceCut, ...areCut] = truncated;
+    return withTruncated(
+      similarityScores(sourceRow!, otherRows, similarity),
+      areCut.map(isCut => isCut || isSourceCut!),
+    );
+  }
 }

@@ -1,216 +1,172 @@
+import { labelNames } from '../model/index.ts';
 import type { Encoding } from '../text/index.ts';
-import { choice, listOf, text as string } from './arguments.ts';
-import { type Crf, marginals, viterbi } from './crf.ts';
+import { type WithTruncated, withTruncated } from './answers.ts';
+import { choice, flag, listOf, string, textList } from './arguments.ts';
+import { type Crf, crfOf, marginals, viterbi } from './crf.ts';
+import {
+  AGGREGATION_NAMES,
+  type AggregationContext,
+  type AggregationStrategy,
+  aggregate,
+  type Entity,
+  type LabelledToken,
+  mergeEntities,
+} from './entities.ts';
 import { argmax, softmax } from './scores.ts';
-
-export const AGGREGATION_NAMES = ['none', 'simple', 'first', 'average', 'max'] as const;
-export type AggregationStrategy = (typeof AGGREGATION_NAMES)[number];
+import { logitsOf, OVERFLOW_OPTION_NAMES, type OverflowOptions, type RunOptions, Session } from './session.ts';
+import { inText, wordedTexts } from './worded-texts.ts';
 
 export interface TokenClassificationOptions {
   /** Default: 'none', one entity for each token. */
   aggregation_strategy?: AggregationStrategy;
-  /** Labels that are left out. Default: ['O']. */
+  /** Entities with these labels are left out. Default: ['O']. */
   ignore_labels?: readonly string[];
-  /** Texts are lists of words: of one text a list of strings, of several a list of such lists. Default: false. */
+  /** Whether texts are lists of words: a list of strings for one text, a list of such lists for several. Default: false. */
   is_split_into_words?: boolean;
-  /** What stands between the words in the text that `start` and `end` are places of. Default: a space. */
+  /** The string between two words, in the text that `start` and `end` refer to. Default: a space. */
   delimiter?: string;
 }
 
-/** A text whose words are given. */
-export interface WordedText {
-  readonly words: readonly string[];
-  /** The words with the delimiter between them. */
-  readonly text: string;
-  /** Where each word begins in the text. */
-  readonly starts: readonly number[];
-}
+const OPTION_NAMES = [
+  'aggregation_strategy',
+  'ignore_labels',
+  'is_split_into_words',
+  'delimiter',
+  ...OVERFLOW_OPTION_NAMES,
+];
 
-/** The texts of a call with is_split_into_words: one, or several. Throws InputError for what is no list of words. */
-export function wordedTexts(texts: unknown, options: TokenClassificationOptions): WordedText[] {
-  const delimiter = string('delimiter', options.delimiter ?? ' ');
-  const isOne = !Array.isArray(texts) || !texts.every(Array.isArray) || texts.length === 0;
-  return (isOne ? [texts] : texts).map((given, i) => {
-    const words = listOf(isOne ? 'the words' : `the words of text ${i}`, given, string);
-    let end = 0;
-    const starts = words.map(word => {
-      const start = end;
-      end += word.length + delimiter.length;
-      return start;
-    });
-    return { words, text: words.join(delimiter), starts };
-  });
-}
-
-/** The encoding of given words, whose offsets are those in a word, with offsets in the text. */
-export function inText<E extends Pick<Encoding, 'offsets' | 'wordIds'>>(encoding: E, { starts }: WordedText): E {
-  const offsets = encoding.offsets.map(([start, end], i): [number, number] => {
-    const word = encoding.wordIds[i] ?? null;
-    const base = word === null ? 0 : starts[word]!;
-    return [base + start, base + end];
-  });
-  return { ...encoding, offsets };
-}
-
-/** With the strategy 'none' a token and its `entity`; else a group and its `entity_group`. */
-export interface Entity {
-  entity?: string;
-  entity_group?: string;
-  score: number;
-  /** The token's place among all of its text's tokens; only with 'none'. */
-  index?: number;
-  word: string;
-  /** [start, end) in UTF-16 units, so that `text.slice(start, end)` works. */
-  start: number;
-  end: number;
-}
-
-/** What the post-processing must know of a model and its tokenizer. */
-export interface TokenLabels {
-  /** [n] */
-  labels: readonly string[];
+/** What the post-processing needs of a model and its tokenizer. */
+export interface TokenLabels extends Pick<AggregationContext, 'labels' | 'join'> {
   unkId: number | undefined;
-  /** Whether the vocabulary marks what goes on inside of a word ("##"). */
+  /** Whether the vocabulary marks tokens that continue a word ("##ing"). */
   marksSubwords: boolean;
-  /** Tokens -> text, by the tokenizer's decoder. */
-  join: (tokens: readonly string[]) => string;
-  /** Where the model ends in a CRF: labels are those of its best path, scores its marginal probabilities. */
-  crf?: Crf;
+  /** If the model ends in a CRF: labels are then those of its best path, scores its marginal probabilities. */
+  crf?: Crf | undefined;
 }
 
-/** A token or a word, with its likeliest label. */
-interface Labelled {
-  entity: string;
-  score: number;
-  word: string;
-  start: number;
-  end: number;
-}
-
-interface Piece extends Labelled {
-  index: number;
-  /** [n] */
-  scores: Float64Array;
-  isSubword: boolean;
-}
-
-/** Options checked. Throws InputError, UnsupportedError. */
-export function tokenClassificationOptions({ aggregation_strategy, ignore_labels }: TokenClassificationOptions) {
+/** The options with their defaults. Throws InputError, UnsupportedError. */
+export function tokenClassificationOptions({ aggregation_strategy, ignore_labels }: TokenClassificationOptions): {
+  strategy: AggregationStrategy;
+  ignored: string[];
+} {
   const ignored = ignore_labels ?? ['O'];
   return {
-    strategy: choice('aggregation_strategy', aggregation_strategy, AGGREGATION_NAMES, 'none'),
+    strategy: choice('aggregation_strategy', aggregation_strategy, { names: AGGREGATION_NAMES, fallback: 'none' }),
     ignored: ignored.length === 0 ? [] : listOf('ignore_labels', ignored, string),
   };
 }
 
-/**
- * The entities of a text (or of one window of it) from logits [L, n], as Python's TokenClassificationPipeline finds them.
- * Ignored labels are left out last, so they part groups.
- */
-export function classifyTokens(
-  text: string,
-  encoding: Pick<Encoding, 'ids' | 'tokens' | 'offsets' | 'specialTokensMask'>,
-  logits: Float32Array | Float64Array,
-  model: TokenLabels,
-  { strategy, ignored }: { strategy: AggregationStrategy; ignored: readonly string[] },
-): Entity[] {
-  const pieces = toPieces(text, encoding, logits, model);
-  if (strategy === 'none') {
-    return pieces
-      .map(({ scores: _, isSubword: __, ...entity }) => entity)
-      .filter(({ entity }) => !ignored.includes(entity));
-  }
-  const { join } = model;
-  const words: readonly Labelled[] =
-    strategy === 'simple'
-      ? pieces
-      : runs(pieces, ({ isSubword }) => isSubword).map(word => ({
-          ...labelOf(word, strategy, model.labels),
-          ...joined(word, join),
-        }));
-  const groups = runs(
-    words,
-    ({ entity }, last) => !entity.startsWith('B-') && tagOf(entity) === tagOf(last.entity),
-  ).map(group => {
-    const { entity } = group[0]!;
-    return {
-      // Python cuts a group's label after the first dash, whatever stands before it.
-      entity_group: entity.slice(entity.indexOf('-') + 1),
-      score: group.reduce((sum, { score }) => sum + score, 0) / group.length,
-      ...joined(group, join),
-    };
-  });
-  return groups.filter(({ entity_group }) => !ignored.includes(entity_group));
+/** A text or a window of it: its tokens, and their logits [L, labels]. */
+interface ClassifiedText {
+  text: string;
+  encoding: Pick<Encoding, 'ids' | 'tokens' | 'offsets' | 'specialTokensMask'>;
+  logits: Float32Array | Float64Array;
 }
 
-function toPieces(
-  text: string,
-  { ids, tokens, offsets, specialTokensMask }: Pick<Encoding, 'ids' | 'tokens' | 'offsets' | 'specialTokensMask'>,
-  logits: Float32Array | Float64Array,
+/** The entities of a text, or of one window of it, as Python's TokenClassificationPipeline finds them. */
+export function classifyTokens(
+  classified: ClassifiedText,
+  model: TokenLabels,
+  { strategy, ignored }: ReturnType<typeof tokenClassificationOptions>,
+): Entity[] {
+  const { labels, join } = model;
+  return aggregate(labelTokens(classified, model), ignored, { strategy, labels, join });
+}
+
+/** Every token but the special ones, with its label. */
+function labelTokens(
+  { text, encoding: { ids, tokens, offsets, specialTokensMask }, logits }: ClassifiedText,
   { labels, unkId, marksSubwords, crf }: TokenLabels,
-): Piece[] {
+): LabelledToken[] {
   const n = labels.length;
   const path = crf && viterbi(logits, crf);
   const probabilities = crf && marginals(logits, crf);
   return ids.flatMap((id, index) => {
     if (specialTokensMask[index]) return [];
-    const [at, to] = [index * n, (index + 1) * n];
-    const scores = probabilities?.subarray(at, to) ?? softmax(logits.subarray(at, to));
+    const [rowStart, rowEnd] = [index * n, (index + 1) * n];
+    const scores = probabilities?.subarray(rowStart, rowEnd) ?? softmax(logits.subarray(rowStart, rowEnd));
     const label = path?.[index] ?? argmax(scores);
     const [start, end] = offsets[index]!;
-    const own = text.slice(start, end);
+    const tokenText = text.slice(start, end);
     const isUnknown = id === unkId;
-    const word = isUnknown ? own : tokens[index]!;
-    // In code points, as Python counts: "##ing" is longer than "ing". Without marks: nothing but a space parts words.
+    const word = isUnknown ? tokenText : tokens[index]!;
+    // As Python does. With marks: a marked token is longer than its text, in code points ("##ing" and "ing"). Without marks: there is
+    // no space before it.
     const isSubword = marksSubwords
-      ? [...word].length !== [...own].length
+      ? [...word].length !== [...tokenText].length
       : start > 0 && !text.slice(start - 1, start + 1).includes(' ');
     const score = scores[label]!;
     return [{ entity: labels[label]!, score, index, word, start, end, scores, isSubword: isSubword && !isUnknown }];
   });
 }
 
-/** Runs of items of which each but the first goes on with the one before. */
-function runs<T>(items: readonly T[], goesOn: (item: T, last: T) => boolean): T[][] {
-  const found: T[][] = [];
-  for (const item of items) {
-    const run = found.at(-1);
-    if (run && goesOn(item, run.at(-1)!)) run.push(item);
-    else found.push([item]);
+type Options = TokenClassificationOptions & RunOptions & OverflowOptions;
+/** Lists of words, one or several. */
+type Words = readonly string[] | readonly (readonly string[])[];
+
+/** Texts -> entities, as transformers.js's TokenClassificationPipeline, with Python's strategies and character offsets. */
+export class TokenClassification extends Session<'logits'> {
+  /**
+   * [{ entity, score, index, word, start, end }], one for each token, or groups with an aggregation_strategy; a list of lists for a
+   * list of texts. `text.slice(start, end)` is what an entity stands for.
+   * Throws InputError, UnsupportedError, CheckpointError, DeviceError, NotFiniteError, or the signal's reason.
+   *
+   *   await ner('Anna lives in Rome.', { aggregation_strategy: 'simple' });
+   *   // [{ entity_group: 'PER', score: 0.99, word: 'Anna', start: 0, end: 4 }, ...]
+   *
+   * With is_split_into_words a text is a list of words, and the result is a list of lists, for one text too, as in Python. `start` and
+   * `end` are then places in the words with `delimiter` between them.
+   *
+   *   await ner(['Anna', 'lives', 'in', 'Rome', '.'], { is_split_into_words: true });
+   */
+  _call(words: Words, options: Options & { is_split_into_words: true }): Promise<WithTruncated<Entity[], boolean>[]>;
+  _call(text: string, options?: Options | null): Promise<WithTruncated<Entity[], boolean>>;
+  _call(texts: readonly string[], options?: Options | null): Promise<WithTruncated<Entity[], boolean>[]>;
+  _call(
+    texts: string | readonly string[],
+    options?: Options | null,
+  ): Promise<WithTruncated<Entity[], boolean> | WithTruncated<Entity[], boolean>[]>;
+  async _call(
+    texts: string | Words,
+    options?: Options | null,
+  ): Promise<WithTruncated<Entity[], boolean> | WithTruncated<Entity[], boolean>[]> {
+    const callOptions = this.checkedOptions(options, OPTION_NAMES);
+    const chosen = tokenClassificationOptions(callOptions);
+    const { text: tokenizer } = this.tokenizer;
+    const model: TokenLabels = {
+      labels: labelNames(this.engine.config),
+      unkId: tokenizer.special.unk?.id,
+      marksSubwords: tokenizer.continuingSubwordPrefix !== undefined,
+      join: tokens => tokenizer.joinTokens(tokens),
+      crf: crfOf(this.engine.host),
+    };
+    const isSplitIntoWords = flag('is_split_into_words', callOptions.is_split_into_words, false);
+    const { results, truncated } = isSplitIntoWords
+      ? await this.forward(
+          {
+            texts: wordedTexts(texts, callOptions),
+            encode: ({ words }) => this.encode(words, { ...callOptions, isSplitIntoWords }),
+            read: (outputs, encoding, worded) =>
+              classifyTokens(
+                { text: worded.text, encoding: inText(encoding, worded), logits: logitsOf(outputs) },
+                model,
+                chosen,
+              ),
+          },
+          callOptions,
+        )
+      : await this.forward(
+          {
+            texts: textList(texts, string),
+            encode: text => this.encode(text, callOptions),
+            read: (outputs, encoding, text) =>
+              classifyTokens({ text, encoding, logits: logitsOf(outputs) }, model, chosen),
+          },
+          callOptions,
+        );
+    const answers = results.map((windows, i) =>
+      withTruncated(windows.length === 1 ? windows[0]! : mergeEntities(windows), truncated[i]!),
+    );
+    return Array.isArray(texts) ? answers : answers[0]!;
   }
-  return found;
-}
-
-/** What a run stands for. Python joins words that were joined before. */
-const joined = (run: readonly Labelled[], join: TokenLabels['join']) => ({
-  word: join(run.map(({ word }) => word)),
-  start: run[0]!.start,
-  end: run.at(-1)!.end,
-});
-
-/** One label for a word: that of its first piece, of its surest piece, or the best on average. */
-function labelOf(word: readonly Piece[], strategy: AggregationStrategy, labels: readonly string[]) {
-  if (strategy === 'average') {
-    const means = word[0]!.scores.map((_, i) => word.reduce((sum, { scores }) => sum + scores[i]!, 0) / word.length);
-    const label = argmax(means);
-    return { entity: labels[label]!, score: means[label]! };
-  }
-  return word.reduce((best, piece) => (strategy === 'max' && piece.score > best.score ? piece : best));
-}
-
-/** "B-LOC" -> "LOC"; a label without "B-" goes on with a group of its own name. */
-const tagOf = (label: string) => label.replace(/^[BI]-/, '');
-
-/** Entities of several windows of one text: of those that overlap the longest stays, of equals the surest. */
-export function mergeEntities(windows: readonly (readonly Entity[])[]): Entity[] {
-  const kept: Entity[] = [];
-  for (const entity of windows.flat().sort((a, b) => a.start - b.start)) {
-    const last = kept.at(-1);
-    if (!last || entity.start >= last.end) kept.push(entity);
-    else {
-      const longer = entity.end - entity.start - (last.end - last.start);
-      if ((longer || entity.score - last.score) > 0) kept[kept.length - 1] = entity;
-    }
-  }
-  return kept;
 }

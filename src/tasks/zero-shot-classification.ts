@@ -1,11 +1,13 @@
 import { UnsupportedError, wrong } from '../errors.ts';
-import { flag, listOf, text } from './arguments.ts';
+import { type WithTruncated, withTruncated } from './answers.ts';
+import { flag, listOf, string, textList } from './arguments.ts';
 import { ranked, softmax } from './scores.ts';
+import { logitsOf, type RunOptions, Session } from './session.ts';
 
 export interface ZeroShotOptions {
-  /** The sentence that the model judges; "{}" is where a label goes. Default: "This example is {}.". */
+  /** The sentence that the model judges; each label in turn replaces "{}". Default: "This example is {}.". */
   hypothesis_template?: string;
-  /** Whether several labels may hold at once, each judged alone. Default: false. */
+  /** Whether several labels may be true at once; each is then judged alone. Default: false. */
   multi_label?: boolean;
 }
 
@@ -13,18 +15,19 @@ export interface ZeroShotResult {
   sequence: string;
   /** Likeliest first. */
   labels: string[];
+  /** In the order of `labels`. They sum to 1, unless `multi_label` is set. */
   scores: number[];
 }
 
-/** A list of labels, or one string with commas between them. Throws InputError. */
+/** A list of labels, or one string with commas between them, as a list. Throws InputError. */
 export function candidateLabels(labels: unknown): string[] {
-  const split = (labels: string) => labels.split(',').flatMap(label => label.trim() || []);
-  return listOf('candidate_labels', typeof labels === 'string' ? split(labels) : labels, text);
+  const list = typeof labels === 'string' ? labels.split(',').flatMap(label => label.trim() || []) : labels;
+  return listOf('candidate_labels', list, string);
 }
 
-/** Options checked, and the hypothesis of every label. Throws InputError. */
+/** The options with their defaults, and the hypothesis of every label. Throws InputError. */
 export function zeroShotOptions(labels: readonly string[], options: ZeroShotOptions) {
-  const template = text('hypothesis_template', options.hypothesis_template ?? 'This example is {}.');
+  const template = string('hypothesis_template', options.hypothesis_template ?? 'This example is {}.');
   if (!template.includes('{}')) {
     throw wrong('hypothesis_template', template, 'a sentence with {} where a label goes');
   }
@@ -34,15 +37,18 @@ export function zeroShotOptions(labels: readonly string[], options: ZeroShotOpti
   };
 }
 
+/** The indices of two logits of a model of natural language inference: the hypothesis is true, and it is false. */
+export interface EntailmentIds {
+  entailment: number;
+  contradiction: number;
+}
+
 /**
- * Which logit says that the hypothesis holds, and which that it does not: by the names in the config's `label2id`, or where it
- * has none by those of its `id2label`, in order.
- * Without a name for the second it is Python's: the first logit, or the last where the first is the entailment.
+ * Finds both labels by name in the config's `label2id`, or, if that is empty, in its `id2label`; the first that matches. If no label
+ * is named contradiction, it is as in Python the first logit, or the last if the first is the entailment.
+ * Throws UnsupportedError if no label is named entailment.
  */
-export function entailmentIds(
-  label2id: unknown,
-  labels: readonly (string | undefined)[],
-): { entailment: number; contradiction: number } {
+export function entailmentIds(label2id: unknown, labels: readonly (string | undefined)[]): EntailmentIds {
   const named = Object.entries((label2id ?? {}) as Record<string, number>);
   const entries =
     named.length > 0
@@ -61,18 +67,75 @@ export function entailmentIds(
   return { entailment, contradiction: find(/^(contradict|not_entail)/i) ?? (entailment === 0 ? labels.length - 1 : 0) };
 }
 
-/** The labels of one text, likeliest first, from one row of logits for each. */
+/**
+ * The labels of one text, likeliest first, from the logits of its hypotheses: one row for each label. With several labels at once
+ * (or one in all) each score is a softmax of entailment and contradiction, else a softmax of the entailments of all labels.
+ */
 export function zeroShot(
-  sequence: string,
-  labels: readonly string[],
-  rows: readonly ArrayLike<number>[],
-  { entailment, contradiction }: { entailment: number; contradiction: number },
-  multiLabel: boolean,
+  { sequence, labels, logits }: { sequence: string; labels: readonly string[]; logits: readonly ArrayLike<number>[] },
+  { entailment, contradiction, multiLabel }: EntailmentIds & { multiLabel: boolean },
 ): ZeroShotResult {
   const scores =
     multiLabel || labels.length === 1
-      ? rows.map(row => softmax([row[contradiction]!, row[entailment]!])[1]!)
-      : softmax(rows.map(row => row[entailment]!));
+      ? logits.map(row => softmax([row[contradiction]!, row[entailment]!])[1]!)
+      : softmax(logits.map(row => row[entailment]!));
   const order = ranked(scores);
   return { sequence, labels: order.map(i => labels[i]!), scores: order.map(i => scores[i]!) };
+}
+
+/** The remedy in the error for a hypothesis that alone has more tokens than the model takes. */
+const SHORTER = 'Shorten the label or hypothesis_template: of text and hypothesis only the text is cut.';
+
+type Options = ZeroShotOptions & RunOptions;
+
+/** Texts and labels -> which label fits, by a model of natural language inference; transformers.js's ZeroShotClassificationPipeline. */
+export class ZeroShotClassification extends Session<'logits'> {
+  /**
+   * { sequence, labels, scores } for a text, likeliest label first; a list of these for a list of texts. All pairs of texts and
+   * labels run together. `candidate_labels` may be one string with commas between the labels.
+   * Throws InputError, UnsupportedError (a model without a label "entailment"), DeviceError, NotFiniteError, or the signal's reason.
+   *
+   *   await classifier('I have a problem with my phone', ['urgent', 'not urgent'], { multi_label: true });
+   */
+  _call(
+    text: string,
+    candidate_labels: string | readonly string[],
+    options?: Options | null,
+  ): Promise<WithTruncated<ZeroShotResult, boolean>>;
+  _call(
+    texts: readonly string[],
+    candidate_labels: string | readonly string[],
+    options?: Options | null,
+  ): Promise<WithTruncated<ZeroShotResult, boolean>[]>;
+  _call(
+    texts: string | readonly string[],
+    candidate_labels: string | readonly string[],
+    options?: Options | null,
+  ): Promise<WithTruncated<ZeroShotResult, boolean> | WithTruncated<ZeroShotResult, boolean>[]>;
+  async _call(
+    texts: string | readonly string[],
+    candidate_labels: string | readonly string[],
+    options?: Options | null,
+  ): Promise<WithTruncated<ZeroShotResult, boolean> | WithTruncated<ZeroShotResult, boolean>[]> {
+    const callOptions = this.checkedOptions(options, ['hypothesis_template', 'multi_label']);
+    const labels = candidateLabels(candidate_labels);
+    const { hypotheses, multiLabel } = zeroShotOptions(labels, callOptions);
+    const { config } = this.engine;
+    const ids = entailmentIds(config.raw.label2id, config.labels);
+    const list = textList(texts, string);
+    const { results, truncated } = await this.forward(
+      {
+        texts: list,
+        // Only the text is cut, the hypothesis stays whole: Python's only_first.
+        encode: text =>
+          hypotheses.flatMap(pair => this.encode(text, { pair, truncation: 'only_first', remedy: SHORTER })),
+        read: logitsOf,
+      },
+      callOptions,
+    );
+    const answers = list.map((sequence, i) =>
+      withTruncated(zeroShot({ sequence, labels, logits: results[i]! }, { ...ids, multiLabel }), truncated[i]!),
+    );
+    return Array.isArray(texts) ? answers : answers[0]!;
+  }
 }

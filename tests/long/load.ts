@@ -1,7 +1,7 @@
 /** A load of a model up to the GPU: config.json -> plan, headers -> matched tensors, tokenizer -> ids. */
 import type { Format } from '../../shaders/matrix.ts';
 import { env } from '../../src/api/env.ts';
-import { loadTokenizer } from '../../src/api/models.ts';
+import { loadTokenizer } from '../../src/api/loading.ts';
 import { openCheckpoint } from '../../src/checkpoint/file/checkpoint.ts';
 import { matchTensors } from '../../src/checkpoint/file/match.ts';
 import { tensorFinder } from '../../src/checkpoint/file/names.ts';

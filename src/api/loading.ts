@@ -1,0 +1,55 @@
+import { type ManagedSource, type ModelLocation, type ModelSource, openSource } from '../checkpoint/source/index.ts';
+import { linkedAbort } from '../runtime/index.ts';
+import { env } from './env.ts';
+import { checkOptions, type PretrainedOptions } from './options.ts';
+import { PreTrainedTokenizer } from './tokenizer.ts';
+import { readTokenizerFiles } from './tokenizer-files.ts';
+
+/** The caller's options as the engine takes them. Throws UnsupportedError. */
+export const readOptions = (options: PretrainedOptions) => ({
+  ...checkOptions(options),
+  progress: options.progress_callback ?? undefined,
+  signal: options.signal ?? undefined,
+});
+
+/**
+ * A function that opens the files of a model again, after its device was lost: from the same place, at the same commit, with the
+ * settings of `env` as they are now, except for `fetch`, which is looked up when it is called. The model keeps the function, so it
+ * holds no other option of the load, such as its callback.
+ */
+export function reopening(
+  { commit }: Pick<ManagedSource, 'commit'>,
+  location: ModelLocation,
+  { revision, subfolder, local_files_only, integrity }: PretrainedOptions,
+): (signal: AbortSignal) => ModelSource {
+  const settings = { ...env, fetch: (input: string, init?: RequestInit) => env.fetch(input, init) };
+  return signal =>
+    openSource(location, { revision, subfolder, local_files_only, integrity, signal }, settings, {
+      commit: commit(),
+    });
+}
+
+/**
+ * Runs a load. If a part of it fails, the signal that it was given aborts, so that its other parts stop. The caller's signal is listened
+ * to only until the load settles.
+ */
+export async function stopping<T>(
+  callerSignal: AbortSignal | undefined,
+  load: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const stop = linkedAbort(callerSignal);
+  try {
+    return await load(stop.signal);
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    stop.release();
+  }
+}
+
+/** Reads a tokenizer. Throws SourceError, UnsupportedError. */
+export async function loadTokenizer(source: ModelSource): Promise<PreTrainedTokenizer> {
+  const { tokenizer, config } = await readTokenizerFiles(source);
+  return new PreTrainedTokenizer(tokenizer, config);
+}

@@ -1,0 +1,95 @@
+import { outputOf } from '../api/index.ts';
+import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
+import type { Encoding } from '../text/index.ts';
+import type { PooledWindow } from './pooled-windows.ts';
+import { lowerCased, type PromptOptions, promptOf } from './prompts.ts';
+import { type OverflowOptions, type RunOptions, Session, type TextResults } from './session.ts';
+
+/** The modules of a checkpoint that has no modules.json: the mean of the tokens, as sentence-transformers takes there. */
+export const MEAN_POOLING: SentenceModules = {
+  pooling: ['mean'],
+  includePrompt: true,
+  dense: [],
+  files: [],
+  normalize: false,
+};
+
+/** How texts are encoded and pooled. Without a pooling, the result has one row for each token. */
+export interface Recipe extends Pick<SentenceModules, 'pooling' | 'includePrompt' | 'dense'> {
+  /** Whether the GPU scales the pooled rows to length 1. */
+  readonly normalize: boolean;
+  /** Is put before every text. */
+  readonly prompt: string;
+  /** The checkpoint's settings, where texts are encoded as sentence-transformers' encode() does. */
+  readonly settings?: Pick<SentenceSettings, 'maxLength' | 'lowerCase'> | undefined;
+}
+
+/** The base of the pipelines that make vectors of texts. */
+export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
+  /** The prompt of a call, '' for none. `isEncode`: whether the checkpoint's default prompt applies, as in encode(). */
+  protected prompt(options: PromptOptions, isEncode: boolean): Promise<string> {
+    return promptOf(options, () => this.sentence.settings, isEncode);
+  }
+
+  /**
+   * Runs texts; the result of a window is its pooled row [columns], or without a pooling its rows [tokens, C] one behind the other.
+   */
+  protected pooledWindows(
+    texts: readonly string[],
+    { pooling, includePrompt, dense, normalize, prompt, settings }: Recipe,
+    options: RunOptions & OverflowOptions,
+  ): Promise<TextResults<PooledWindow>> {
+    const { maxLength, lowerCase } = settings ?? {};
+    const cased = (text: string) => (lowerCase ? lowerCased(text, this.tokenizer.all_special_tokens) : text);
+    const limits = { overflow: options.overflow, stride: options.stride, maxLength };
+    const isPromptPooled = prompt === '' || includePrompt;
+    const promptTokens = isPromptPooled ? 0 : this.#promptTokens(cased(prompt), limits);
+    const isPooled = pooling.length > 0;
+    return this.forward(
+      {
+        texts,
+        encode: text => withoutPrompt(this.encode(cased(prompt + text), limits), promptTokens, options.stride ?? 0),
+        read: (outputs, { ids, unpooled }): PooledWindow => ({
+          row: outputOf(outputs, isPooled ? 'embedding' : 'last_hidden_state'),
+          tokens: ids.length,
+          unpooled: unpooled ?? 0,
+        }),
+        request: isPooled ? { pool: { pooling, normalize, dense } } : { lastHiddenState: true },
+      },
+      options,
+    );
+  }
+
+  /** How many tokens of a text belong to its prompt, as sentence-transformers counts: without a special token at the prompt's end. */
+  #promptTokens(prompt: string, { maxLength }: { maxLength: number | undefined }): number {
+    const [{ ids }] = this.encode(prompt, { maxLength }) as [Encoding];
+    const { allSpecialIds } = this.tokenizer.text;
+    const endsInSpecial = ids.length > 0 && allSpecialIds.includes(ids.at(-1)!);
+    return endsInSpecial ? ids.length - 1 : ids.length;
+  }
+}
+
+/**
+ * The windows of a text, each with the number of tokens at its start that belong to the prompt. A prompt longer than a window goes on
+ * in the next ones.
+ * @param promptTokens the tokens of the prompt, with the special tokens before it
+ * @param stride by how many tokens two windows overlap
+ */
+function withoutPrompt(
+  windows: readonly Encoding[],
+  promptTokens: number,
+  stride: number,
+): readonly (Encoding & { unpooled?: number })[] {
+  if (promptTokens === 0) return windows;
+  const isSpecial = ({ specialTokensMask }: Encoding, i: number) => specialTokensMask[i] === 1;
+  const [first] = windows as [Encoding];
+  let leading = 0;
+  while (leading < promptTokens && isSpecial(first, leading)) leading++;
+  /** Tokens of the prompt itself that stand at or after the start of the window. */
+  let remaining = promptTokens - leading;
+  return windows.map((window, i) => {
+    const unpooled = i === 0 || remaining > 0 ? leading + remaining : 0;
+    remaining -= window.ids.filter((_, place) => !isSpecial(window, place)).length - stride;
+    return { ...window, unpooled };
+  });
+}

@@ -1,0 +1,205 @@
+import {
+  Callable,
+  type CallableModel,
+  type OutputName,
+  outputOf,
+  PreTrainedModel,
+  type PreTrainedTokenizer,
+} from '../api/index.ts';
+import type { ProgressCallback } from '../checkpoint/source/index.ts';
+import type { Engine, SentenceFiles } from '../engine/index.ts';
+import { checkNames, describe, InputError } from '../errors.ts';
+import { checkSequence, type EncoderRequest } from '../model/index.ts';
+import type { SequenceOutputs } from '../plan/index.ts';
+import type { EncodeOptions, Encoding, TextInput } from '../text/index.ts';
+import { choice, count } from './arguments.ts';
+
+/** The options that every call of every pipeline takes. */
+export interface RunOptions {
+  /** Aborts the call: it rejects at once with the signal's reason. */
+  signal?: AbortSignal;
+  /**
+   * Is called with { status: 'run', task, progress, loaded, total } whenever texts are done: `loaded` of `total` texts, `progress` in
+   * per cent. The last call says 100. If it throws, the pipeline's call rejects with what it threw.
+   */
+  progress_callback?: ProgressCallback | null;
+}
+
+/** What to do with a text that is longer than the model takes. */
+export interface OverflowOptions {
+  /** 'truncate' cuts it, as transformers.js does; 'error' throws; 'window' runs all of it in windows. Default: 'truncate'. */
+  overflow?: 'truncate' | 'error' | 'window';
+  /** By how many tokens two neighbouring windows overlap. Default: 0. */
+  stride?: number;
+}
+
+export const OVERFLOW_OPTION_NAMES = ['overflow', 'stride'] as const;
+const RUN_OPTION_NAMES = ['signal', 'progress_callback'] as const;
+const OVERFLOW_MODES = ['truncate', 'error', 'window'] as const;
+
+/** The tokens of a text, or of one window of it: one sequence for the model. */
+type EncodedWindow = Encoding & {
+  /** The places of the tokens that the head is computed for. Default: all. */
+  readonly masked?: readonly number[];
+  /** How many tokens at the start are left out of the pooling. Default: 0. */
+  readonly unpooled?: number;
+};
+
+/** What a pipeline is made of, under transformers.js's names. */
+export interface SessionParts<Outputs extends OutputName = OutputName> {
+  readonly task: string;
+  readonly model: CallableModel<Outputs>;
+  readonly tokenizer: PreTrainedTokenizer;
+  /** What sentence-transformers wrote into the checkpoint. */
+  readonly sentence: SentenceFiles;
+}
+
+/** The work of one call: texts, how each is encoded, and what is read from the outputs. */
+interface Work<Text, Window extends EncodedWindow, Result> {
+  readonly texts: readonly Text[];
+  /** The windows of a text: at least one. */
+  encode(text: Text): readonly Window[];
+  /** The result of one window. It copies what it needs: neither the window nor the outputs are kept after it. */
+  read(outputs: SequenceOutputs, window: Window, text: Text): Result;
+  /** Which outputs the model computes. Default: those of its head. */
+  readonly request?: EncoderRequest;
+}
+
+/** What `Session.forward` resolves to: one entry for each text, in their order. */
+export interface TextResults<Result> {
+  /** For each text the results of its windows, in their order. */
+  readonly results: readonly Result[][];
+  /** For each text whether it was cut. */
+  readonly truncated: readonly boolean[];
+}
+
+/** The logits of a sequence, as the `read` of `Session.forward`. */
+export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputOf(outputs, 'logits');
+
+/** The base of all pipelines: a model on a device, its tokenizer, and a loop that encodes texts, runs them and reads the outputs. */
+export class Session<Outputs extends OutputName = OutputName> extends Callable {
+  readonly task: string;
+  readonly model: CallableModel<Outputs>;
+  readonly tokenizer: PreTrainedTokenizer;
+  protected readonly sentence: SentenceFiles;
+
+  constructor({ task, model, tokenizer, sentence }: SessionParts<Outputs>) {
+    super();
+    this.task = task;
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.sentence = sentence;
+  }
+
+  /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */
+  async dispose(): Promise<void> {
+    await this.model.dispose();
+  }
+
+  protected get engine(): Engine {
+    return PreTrainedModel.engineOf(this.model);
+  }
+
+  /** How many tokens a sequence may have, special tokens included. */
+  protected get maxTokens(): number {
+    return Math.min(this.tokenizer.text.modelMaxLength, this.engine.config.maxPositions);
+  }
+
+  /** The options of a call, {} for none. Throws UnsupportedError for one that is neither in `names` nor an option of every pipeline. */
+  protected checkedOptions<Options extends object>(
+    options: Options | null | undefined,
+    names: readonly string[],
+  ): Options {
+    return checkNames(this.task, options, [...names, ...RUN_OPTION_NAMES]);
+  }
+
+  /**
+   * The encoding of a text, or with overflow 'window' as many as the text needs. `maxLength` replaces the limit of the tokenizer, but
+   * no sequence has more tokens than the model has positions. Throws InputError with overflow 'error'.
+   */
+  protected encode(
+    text: TextInput,
+    { overflow, stride, maxLength, pair, truncation, isSplitIntoWords, remedy }: EncodeOptions & OverflowOptions = {},
+  ): Encoding[] {
+    const mode = choice('overflow', overflow, { names: OVERFLOW_MODES, fallback: 'truncate' });
+    const limit = maxLength === undefined ? this.maxTokens : Math.min(maxLength, this.engine.config.maxPositions);
+    const options = {
+      maxLength: limit,
+      pair,
+      truncation,
+      isSplitIntoWords,
+      remedy,
+      stride: count('stride', stride, { fallback: 0, min: 0 }),
+    };
+    if (mode === 'window') return this.tokenizer.text.encodeWindows(text, options);
+    const encoding = this.tokenizer.text.encode(text, options);
+    if (mode === 'truncate' || !encoding.truncated) return [encoding];
+    throw new InputError({
+      what: 'a text is longer than the model takes',
+      actual: describe(text),
+      expected: `at most ${limit} tokens`,
+      next: "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.",
+    });
+  }
+
+  /**
+   * Throws InputError for a token without an embedding. A tokenizer may have more tokens than the model has embeddings, for example
+   * if tokens were added and the model was not resized. That matters only if such a token occurs.
+   */
+  protected checkTokens({ ids, tokens }: Pick<Encoding, 'ids' | 'tokens'>): void {
+    const { vocabSize } = this.engine.config;
+    const place = ids.findIndex(id => id >= vocabSize);
+    if (place < 0) return;
+    throw new InputError({
+      what: `the model has no embedding for the token ${JSON.stringify(tokens[place])}`,
+      actual: `id ${ids[place]} of a tokenizer with ${this.tokenizer.text.vocabSize} tokens`,
+      expected: `an id below ${vocabSize}, the vocab_size of config.json`,
+      next: 'Leave that token out of the text, or take the tokenizer that belongs to this model.',
+    });
+  }
+
+  /**
+   * Runs all windows of all texts. Texts are encoded when a pass has room for them, so the CPU encodes the next pass while the GPU
+   * computes this one. Every window is read as soon as its pass is done, in the order of the texts.
+   */
+  protected async forward<Text, Window extends EncodedWindow, Result>(
+    { texts, encode, read, request = { head: { kind: this.engine.head! } } }: Work<Text, Window, Result>,
+    { signal, progress_callback, overflow }: RunOptions & OverflowOptions,
+  ): Promise<TextResults<Result>> {
+    const { config } = this.engine;
+    const checkTokens = (window: EncodedWindow) => this.checkTokens(window);
+    const results: Result[][] = [];
+    const truncated: boolean[] = [];
+    function* sequences() {
+      for (const text of texts) {
+        const windows = encode(text);
+        const textResults: Result[] = [];
+        results.push(textResults);
+        // In windows the whole text is run.
+        truncated.push(overflow !== 'window' && windows.some(window => window.truncated));
+        for (const window of windows) {
+          const { ids, typeIds: types, masked, unpooled } = window;
+          checkTokens(window);
+          const isLast = window === windows.at(-1);
+          yield { ...checkSequence(config, { ids, types, masked, unpooled }), window, text, textResults, isLast };
+        }
+      }
+    }
+    const { length: total } = texts;
+    let loaded = 0;
+    await this.engine.run(sequences(), request, {
+      signal,
+      done: pass => {
+        const loadedBefore = loaded;
+        for (const { sequence, outputs } of pass) {
+          const { window, text, textResults, isLast } = sequence;
+          textResults.push(read(outputs, window, text));
+          if (isLast) loaded++;
+        }
+        if (loaded === loadedBefore) return;
+        progress_callback?.({ status: 'run', task: this.task, progress: (100 * loaded) / total, loaded, total });
+      },
+    });
+    return { results, truncated };
+  }
+}
