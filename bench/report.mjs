@@ -74,7 +74,7 @@ export function table(head, rows, left = [0]) {
 
 /** @param {Result} result @returns {string} */
 export function markdown(result) {
-  const { load, warm, sweep, kernels, polls, floorMs } = result;
+  const { load, warm, sweep, kernels, tilings = [], polls, floorMs } = result;
   const parts = [
     `# ${result.browser}, ${result.adapter}`,
     `${result.date}, webgpu-bert ${result.version} against ${result.peer}, ${result.model}, on ${result.processor}.`,
@@ -209,6 +209,23 @@ export function markdown(result) {
         ),
       );
     }
+  }
+  if (tilings.length > 0) {
+    const passes = [...new Set(tilings.map(({ pass }) => pass))];
+    const labels = [...new Set(tilings.map(({ tiling }) => tiling))];
+    parts.push(
+      '## Linears of a pass by tiling, ms\n\nIn brackets how many times as long as with the first, which the library chooses.\n',
+      table(
+        ['tiling', ...passes],
+        labels.map(label => [
+          label,
+          ...passes.map(pass => {
+            const cell = tilings.find(t => t.tiling === label && t.pass === pass);
+            return cell ? `${figure(cell.ms)} (${figure(cell.ofDefault)})` : '-';
+          }),
+        ]),
+      ),
+    );
   }
   return `${parts.join('\n\n').replaceAll('\n\n\n', '\n\n')}\n`;
 }

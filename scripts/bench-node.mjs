@@ -51,7 +51,7 @@ await command(async () => {
   say(
     `${report.adapter}; tiling of the linears ${report.tiling}; loading took ${Math.round(report.loadMs)} ms; on the GPU ${JSON.stringify(report.gpuBytes)} bytes`,
   );
-  const { adapter, floorMs, warm, sweep, kernels } = report;
+  const { adapter, floorMs, warm, sweep, kernels, tilings } = report;
   writeResult(
     {
       date: new Date().toISOString().slice(0, 10),
@@ -67,6 +67,7 @@ await command(async () => {
       warm,
       sweep,
       kernels,
+      tilings,
     },
     'node',
   );

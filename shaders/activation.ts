@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { IS_NAN } from './kernel.ts';
+import { IS_NAN } from './snippets.ts';
 
 /**
  * The activations of a linear's epilogue. `gelu` is exact (erf); `gelu_tanh` is the approximation of the GELU paper

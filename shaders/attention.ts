@@ -1,74 +1,63 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { keyLoop } from './attention-keys.ts';
 import {
-  type Caps,
   declarations,
-  each,
   element,
   FIRST_GROUP,
   f32,
   type Kernel,
   padded,
   read,
+  type TextureKind,
   texel,
   u32,
   write,
 } from './kernel.ts';
+import { unrolled } from './snippets.ts';
 
 export interface AttentionVariant {
   /** H and D, unpadded. */
   readonly heads: number;
   readonly headSize: number;
-  /** Also write softmax(q k^T): H blocks of L x L for every sequence, blocks of a sequence together. */
+  /** Also write softmax(q k^T * scale): H blocks of [L, L] for every sequence, the blocks of a sequence together. */
   readonly probabilities: boolean;
-  /** Adds bias[bucket(key - query)][head] to every scaled score. */
+  /** Add bias[bucket(key - query)][head] to every scaled score. */
   readonly relative: boolean;
 }
 
-/** Distances between tokens are told apart up to this one (MPNet's and T5's max_distance). */
-export const MAX_DISTANCE = 128;
-
 export interface AttentionShape {
-  /** Queries of one workgroup: `lanes` invocations, each with `queries` neighbouring ones. */
+  /** Invocations of a workgroup. */
   readonly lanes: number;
+  /** Neighbouring queries of each invocation. */
   readonly queries: number;
   /** Keys and values pass through workgroup memory. */
   readonly shared: boolean;
-  /** q, k and v are read as a texture. */
-  readonly textures: Caps['textures'];
-}
-
-/**
- * Software adapters: several queries per invocation, because every key that is loaded should serve several, and no barrier.
- * GPUs: one query per invocation, keys shared by the 64 of a workgroup.
- */
-export function attentionShape({ headSize }: AttentionVariant, caps: Caps): AttentionShape {
-  // Four keys and values of more than 512 floats would not fit into workgroup memory.
-  const { textures } = caps;
-  if (caps.adapter === 'gpu') return { lanes: 64, queries: 1, shared: headSize <= 256, textures };
-  if (caps.adapter === 'llvmpipe') return { lanes: 8, queries: 2, shared: false, textures };
-  return { lanes: 4, queries: headSize <= 64 ? 4 : 2, shared: false, textures };
 }
 
 /**
  * context[T, H D] = softmax(q k^T * scale) v within every sequence and head, with q, k, v side by side in qkv[T, 3 H D].
  *
- * Streaming softmax: the keys pass once, four at a time, with a running maximum and sum per query (Milakov and Gimelshein,
- * arXiv 1805.02867; Dao et al., arXiv 2205.14135), so no L x L matrix exists unless asked for. One workgroup serves one tile of
- * one sequence and one head: tiles[i] = (start, end, first query, start of the sequence's pairs), all but the last in tokens of
- * the pass. Keys are counted from the start of the sequence, so a sequence's result is the same bits anywhere in any batch.
+ * One workgroup computes one tile: lanes * queries neighbouring queries of one sequence, for one head. Each of its invocations keeps its
+ * queries and their sums in registers and walks all keys of the sequence, four at a time, with a running maximum and sum for each query
+ * (streaming softmax: Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). So no [L, L] matrix exists unless the
+ * probabilities are asked for; they are computed in a second walk, when the maximum and the sum are known.
  *
- * A relative bias is a table bias[bucket][H] and the bucket of every distance from -128 to 128; further ones count as 128. Distances
- * are between the places that tokens (id, position, type, place) had in their row.
+ *   tiles[i] = (start, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
+ *   qkv [T, 3 H D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
+ *   relative: tokens[T] = (id, position, type, place)    buckets [2 * 128 + 1]    bias [buckets, H]
  *
- * The head size is padded to a multiple of four by rows of zero weight.      grid: tiles, H
+ * On a GPU 64 invocations share keys through workgroup memory, one query each. On a software adapter a load and a barrier cost more
+ * than the products: there every key that is loaded serves several queries, and nothing is shared.
+ *
+ * Keys are counted from the start of the sequence, so the result of a sequence has the same bits anywhere in any batch. The bias depends
+ * on the distance of two tokens from -128 to 128, counted between the places that they had in their row before padding was removed.
+ * D is padded to a multiple of four; the weights that compute the padding are zero.
  */
-export function attention(variant: AttentionVariant, shape: AttentionShape): Kernel {
+export function attention(variant: AttentionVariant, shape: AttentionShape, texture: TextureKind | undefined): Kernel {
   const { heads, headSize, probabilities, relative } = variant;
-  const { lanes, queries, shared, textures } = shape;
+  const { lanes, queries } = shape;
   const D4 = padded(headSize) / 4;
-  const S4 = 3 * heads * D4;
-  const qkv = textures ? texel('qkv', 'rgba32float', textures) : read('qkv');
-  const load = (index: string) => element(qkv, index);
+  const qkv = texture ? texel('qkv', 'rgba32float', texture) : read('qkv');
   const bindings = [
     read('tiles', 'array<vec4u>'),
     qkv,
@@ -77,51 +66,9 @@ export function attention(variant: AttentionVariant, shape: AttentionShape): Ker
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
   const params = [u32('tiles'), f32('scale'), ...FIRST_GROUP];
-  const ofQuery = (text: (r: number) => string) => each(queries, text);
-  const ofColumn = (text: (d: number) => string) => each(D4, text);
-  // As many keys as the 16 KiB of workgroup memory that every adapter has take, 32 at most.
-  const tileKeys = shared ? Math.min(32, 4 * Math.floor(16384 / (4 * 2 * D4 * 16))) : 4;
-  const key = (d: number) => (shared ? `k_tile[at + ${d}u]` : load(`at + ${d}u`));
-  const value = (d: number) => (shared ? `v_tile[at + ${d}u]` : load(`at + ${heads * D4 + d}u`));
-  /** Where key j of the four stands. A loop over the four, not four copies: a kernel's compile time grows with its text. */
-  const at = shared
-    ? `((key - start) % ${tileKeys}u + j) * ${D4}u`
-    : `min(key + j, end - 1u) * ${S4}u + ${heads * D4}u + head * ${D4}u`;
-
-  /** The start of the loop over keys, four at a time; `fill` fills the tile of workgroup memory that they are in. */
-  const fill = (values: boolean) => wgsl`
-#if ${shared}
-    if ((key - start) % ${tileKeys}u == 0u) {
-      workgroupBarrier();
-      for (var i = local.x; i < ${tileKeys * D4}u; i += ${lanes}u) {
-        let at = min(key + i / ${D4}u, end - 1u) * ${S4}u + ${heads * D4}u + head * ${D4}u + i % ${D4}u;
-        k_tile[i] = ${load('at')};
-#if ${values}
-        v_tile[i] = ${load(`at + ${heads * D4}u`)};
-#endif
-      }
-      workgroupBarrier();
-    }
-#endif`;
-
-  /** s{r}: the scaled scores of query r with the four keys from `key`; those past the end get the lowest float. */
-  const scores = wgsl`
-    let valid = vec4u(key) + LANE < vec4u(end);
-${ofQuery(r => `    var s${r} = vec4f();`)}
-    for (var j = 0u; j < 4u; j++) {
-      let at = ${at};
-${ofQuery(r => `      var t${r} = 0.0;`)}
-${ofColumn(d => `      { let k = ${key(d)}; ${ofQuery(r => `t${r} += dot(q${r}_${d}, k);`)} }`)}
-${ofQuery(
-  r => wgsl`
-      t${r} *= params.scale;
-#if ${relative}
-      t${r} += bias_of(min(first + ${r}u, end - 1u), min(key + j, end - 1u), head);
-#endif
-      s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`,
-)}
-    }
-${ofQuery(r => `s${r} = select(vec4f(LOWEST), s${r}, valid);`)}`;
+  const keys = keyLoop({ ...variant, ...shape, qkv });
+  const perQuery = (text: (r: number) => string) => unrolled(queries, text);
+  const perColumn4 = (text: (d: number) => string) => unrolled(D4, text);
 
   return {
     name: `attention ${heads}x${headSize}${relative ? ' relative' : ''}${probabilities ? ' probabilities' : ''}`,
@@ -131,18 +78,7 @@ ${ofQuery(r => `s${r} = select(vec4f(LOWEST), s${r}, valid);`)}`;
     code: wgsl`
 ${declarations(bindings, params)}
 const LOWEST = -3.0e38;
-const LANE = vec4u(0u, 1u, 2u, 3u);
-#if ${shared}
-var<workgroup> k_tile: array<vec4f, ${tileKeys * D4}>;
-var<workgroup> v_tile: array<vec4f, ${tileKeys * D4}>;
-#endif
-
-#if ${relative}
-fn bias_of(query: u32, key: u32, head: u32) -> f32 {
-  let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
-  return bias[buckets[distance] * ${padded(heads)}u + head];
-}
-#endif
+const LANE = vec4u(0u, 1u, 2u, 3u);${keys.declarations}
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -151,44 +87,45 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let end = tile.y;
   let head = group.y + params.first_y;
   let first = tile.z + local.x * ${queries}u;
-${ofQuery(
-  r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${S4}u + head * ${D4}u;
+  // Of query r: q{r} [D], top{r} the largest score so far, sum{r} of exp(score - top{r}), a{r} [D] of exp(score - top{r}) v.
+${perQuery(
+  r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${3 * heads * D4}u + head * ${D4}u;
   var top${r} = LOWEST;
   var sum${r} = 0.0;
-${ofColumn(d => `  let q${r}_${d} = ${load(`q${r}_at + ${d}u`)}; var a${r}_${d} = vec4f();`)}`,
+${perColumn4(d => `  let q${r}_${d} = ${element(qkv, `q${r}_at + ${d}u`)}; var a${r}_${d} = vec4f();`)}`,
 )}
   for (var key = start; key < end; key += 4u) {
-    ${fill(true)}
-    ${scores}
-${ofQuery(
+    ${keys.fill(true)}
+    ${keys.scores}
+${perQuery(
   r => `    let next${r} = max(top${r}, max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w)));
     let keep${r} = exp(top${r} - next${r});
     let p${r} = exp(s${r} - next${r});
     top${r} = next${r};
     sum${r} = sum${r} * keep${r} + dot(p${r}, vec4f(1.0));
-${ofColumn(d => `    a${r}_${d} *= keep${r};`)}`,
+${perColumn4(d => `    a${r}_${d} *= keep${r};`)}`,
 )}
     for (var j = 0u; j < 4u; j++) {
-      let at = ${at};
-${ofQuery(r => `      let p${r}_j = dot(p${r}, select(vec4f(), vec4f(1.0), LANE == vec4u(j)));`)}
-${ofColumn(d => `      { let v = ${value(d)}; ${ofQuery(r => `a${r}_${d} += p${r}_j * v;`)} }`)}
+      let at = ${keys.at};
+${perQuery(r => `      let p${r}_j = dot(p${r}, select(vec4f(), vec4f(1.0), LANE == vec4u(j)));`)}
+${perColumn4(d => `      { let v = ${keys.value(d)}; ${perQuery(r => `a${r}_${d} += p${r}_j * v;`)} }`)}
     }
   }
-${ofQuery(
+${perQuery(
   r => `  if (first + ${r}u < end) {
-${ofColumn(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u + ${d}u] = a${r}_${d} / sum${r};`)}
+${perColumn4(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u + ${d}u] = a${r}_${d} / sum${r};`)}
   }`,
 )}
 #if ${probabilities}
   let L = end - start;
   for (var key = start; key < end; key += 4u) {
-    ${fill(false)}
-    ${scores}
-${ofQuery(
+    ${keys.fill(false)}
+    ${keys.scores}
+${perQuery(
   r => `    if (first + ${r}u < end) {
       let p = exp(s${r} - top${r}) / sum${r};
       let at = tile.w * ${heads}u + (head * L + first + ${r}u - start) * L + key - start;
-${each(4, j => `      if (valid[${j}]) { probabilities[at + ${j}u] = p[${j}]; }`)}
+${unrolled(4, j => `      if (valid[${j}]) { probabilities[at + ${j}u] = p[${j}]; }`)}
     }`,
 )}
   }

@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, element, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { declarations, element, f32, type Kernel, read, type Target, u32, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements, scaleAt } from './matrix.ts';
 import { normalise, type RowShape, rowIndex } from './norm.ts';
 
@@ -22,9 +22,9 @@ export interface EmbedVariant {
  * The word table may be split by rows over several buffers, because a binding has a size limit: one dispatch per part, each
  * computing the tokens whose id lies in [first, first + count).      grid: T / rows
  */
-export function embed(variant: EmbedVariant, shape: RowShape, caps: Caps): Kernel {
+export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
   const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
-  const words = matrix('words', format, caps);
+  const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
   const { lanes, rows: height } = shape;

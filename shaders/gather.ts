@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, type Kernel, LANES, read, u32, write } from './kernel.ts';
+import { declarations, type Kernel, read, u32, write } from './kernel.ts';
+import { LANES } from './snippets.ts';
 
 /**
  * y[i] = x[masked[i].x]: the rows of the tokens that a head is wanted for, one workgroup a row.      grid: rows

@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, each, FOLDED, folded, type Kernel, LANES, read, u32, write } from './kernel.ts';
+import { declarations, type Kernel, read, u32, write } from './kernel.ts';
+import { FLAT_INDEX, flatGrid, LANES, unrolled } from './snippets.ts';
 
 /** What a number of a weight may be that no kernel can compute with, in the order in which `inspect` counts them. */
 export const FLAWS = ['NaN', 'Infinity', '-Infinity', 'too large'] as const;
@@ -29,7 +30,7 @@ export function inspect(): Kernel {
     name: 'inspect',
     bindings,
     params,
-    workgroups: ({ count }) => folded(count! / EACH),
+    workgroups: ({ count }) => flatGrid(count! / EACH),
     code: wgsl`
 ${declarations(bindings, params)}
 fn look(i: u32, bits: u32) {
@@ -43,7 +44,7 @@ fn look(i: u32, bits: u32) {
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let index = ${FOLDED};
+  let index = ${FLAT_INDEX};
   let first = index / ${LANES}u * ${LANES * EACH}u + index % ${LANES}u;
   var most = vec4u();
   for (var i = first; i < min(first + ${LANES * EACH}u, params.count); i += ${LANES}u) {
@@ -52,7 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (all(most < vec4u(params.limit))) { return; }
   for (var i = first; i < min(first + ${LANES * EACH}u, params.count); i += ${LANES}u) {
     let four = x[i];
-${each(4, c => `    look(4u * i + ${c}u, four[${c}]);`)}
+${unrolled(4, c => `    look(4u * i + ${c}u, four[${c}]);`)}
   }
 }`,
   };

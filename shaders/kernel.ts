@@ -11,7 +11,13 @@
  * A row of any matrix is padded to a multiple of four floats, so that it can be read as vec4f; the padding is always zero.
  */
 
-/** How an array of matrix elements lies in a texture, where texel loads are cheaper than loads from a storage buffer. */
+/**
+ * Where a texel load is cheaper than a load from a storage buffer, an array is read from a 2D texture of one of these kinds. A sampled
+ * texture has levels, which llvmpipe looks up in each invocation; a read-only storage texture has none, but not every browser has it.
+ */
+export type TextureKind = 'sampled' | 'storage';
+
+/** The format of a texture that stands for an array: one texel is one element. */
 export type TexelFormat = 'rgba32float' | 'rgba16float' | 'r32uint';
 
 /** One storage buffer or texture. Its place in the list is its @binding, after the uniform `params` at 0. */
@@ -21,8 +27,8 @@ export interface Binding {
   readonly access: 'read' | 'write' | 'texel';
   /** WGSL type: `array<vec4f>`; or the format of a texture. */
   readonly type: string;
-  /** Of a texture: see Caps. */
-  readonly kind?: Caps['textures'];
+  /** Of a texture. */
+  readonly kind?: TextureKind;
 }
 
 /** Texels of one line of a texture that stands for an array; with the 8192 lines that every device has, 2^24 elements. */
@@ -54,26 +60,18 @@ export interface Kernel {
   readonly workgroups: (params: Readonly<Record<string, number>>) => Workgroups;
 }
 
-/** The adapter, as far as a kernel's text may depend on it. Plain data. */
-export interface Caps {
-  /** Software adapters (SwiftShader, Mesa's llvmpipe) run on the CPU: barriers and loads are dear, invocations few. */
-  readonly adapter: 'gpu' | 'swiftshader' | 'llvmpipe';
-  /** The tiling of the linears, by its name in src/plan/choose.ts, where one was measured. Default: that of the kind of adapter. */
-  readonly tiling?: string | undefined;
-  /** Invocations per workgroup: 256, or 128 where the adapter says so. */
-  readonly maxInvocations: number;
-  readonly workgroupStorageBytes: number;
-  readonly maxBindingBytes: number;
-  /**
-   * Where a texel costs less than a load from a storage buffer, the kind of texture that linears and attention read their operands
-   * from: what sampled ones have in levels costs llvmpipe twice the load itself; storage ones have to be in the language.
-   */
-  readonly textures?: 'sampled' | 'storage' | undefined;
-  /** Invocations of a subgroup, where they are the same number in every kernel; else 0. */
+/**
+ * What the text of a kernel may use beyond what every WebGPU device has. Plain data: src/plan/profiles.ts makes it of what a device can
+ * do and of what is fast there.
+ */
+export interface Target {
+  /** Matrices, and q, k and v, are read from textures of this kind; undefined: from storage buffers. */
+  readonly texture: TextureKind | undefined;
+  /** Invocations of a subgroup, where every kernel on the device has the same number of them, and subgroup functions; else 0. */
   readonly subgroup: number;
-  /** The feature shader-f16. */
+  /** `enable f16`: halves are loaded as f16. Otherwise they are unpacked from u32. */
   readonly f16: boolean;
-  /** The language feature packed_4x8_integer_dot_product, where it is faster than to take the bytes apart. */
+  /** dot4I8Packed multiplies four bytes at once. Otherwise bytes are converted to floats first. */
   readonly dot4I8: boolean;
 }
 
@@ -111,7 +109,7 @@ export function packParams(
 
 export const read = (name: string, type = 'array<vec4f>'): Binding => ({ name, access: 'read', type });
 export const write = (name: string, type = 'array<vec4f>'): Binding => ({ name, access: 'write', type });
-export const texel = (name: string, type: TexelFormat, kind: Caps['textures']): Binding => ({
+export const texel = (name: string, type: TexelFormat, kind: TextureKind): Binding => ({
   name,
   access: 'texel',
   type,
@@ -120,61 +118,12 @@ export const texel = (name: string, type: TexelFormat, kind: Caps['textures']): 
 export const u32 = (name: string): Param => ({ name, type: 'u32' });
 export const f32 = (name: string): Param => ({ name, type: 'f32' });
 
-/** Text repeated with an index: the unrolled parts of a kernel. */
-export const each = (n: number, text: (i: number) => string): string =>
-  Array.from({ length: n }, (_, i) => text(i)).join('\n');
-
-/** The grid of a kernel with one invocation in x for each of so many things, by the 64; the rest of a long row goes to y. */
-export function folded(things: number): Workgroups {
-  const groups = Math.ceil(things / LANES);
-  return [Math.min(groups, WIDE), Math.ceil(groups / WIDE), 1];
-}
-
-/** Invocations of a workgroup, where nothing speaks for another number. */
-export const LANES = 64;
-const WIDE = 32768;
-/** The number of an invocation of such a grid, by its `global_invocation_id`. */
-export const FOLDED = `id.y * ${WIDE * LANES}u + id.x`;
-
-/** Folds what the lanes of a workgroup hold in workgroup memory into the first: `combine` takes `other` into `lane`. */
-export const reduce = (lanes: number, combine: string): string => `
-  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { let other = lane + half; ${combine} }
-  }
-  workgroupBarrier();`;
-
-/** `fn total(value, lane)`: the sum over the lanes of a workgroup, for each of them; of one lane its own value, without a barrier. */
-export const total = (lanes: number): string =>
-  lanes === 1
-    ? 'fn total(value: f32, lane: u32) -> f32 { return value; }'
-    : `
-var<workgroup> partial: array<f32, ${lanes}>;
-fn total(value: f32, lane: u32) -> f32 {
-  partial[lane] = value;${reduce(lanes, 'partial[lane] += partial[other];')}
-  let sum = partial[0];
-  workgroupBarrier();
-  return sum;
-}`;
-
-/** By its bits: a compiler may assume that no float is NaN. */
-export const IS_NAN =
-  'fn is_nan(x: vec4f) -> vec4<bool> { return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u); }';
-
 /**
- * `fn finite_or_nan(x)`: x, and NaN in the place of an infinity. A sum of squares that overflowed would divide a row to zero, which
- * is finite and wrong.
- */
-export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
-  let bits = bitcast<u32>(x);
-  return bitcast<f32>(select(bits, bits | 0x400000u, (bits & 0x7f800000u) == 0x7f800000u));
-}`;
-/**
- * The params of a kernel whose grid may be run in parts: the workgroup of the whole grid that is the first of this dispatch. Which
- * part a workgroup belongs to changes nothing that it computes.
+ * The params of a kernel whose grid may be dispatched in parts: the first workgroup of this part in the whole grid. No result depends
+ * on the parts.
  */
 export const FIRST_GROUP: readonly Param[] = [u32('first_x'), u32('first_y')];
-/** Their values where the grid is run as one. */
+/** Their values for the whole grid. */
 export const WHOLE_GRID = { first_x: 0, first_y: 0 } as const;
 
 /** A row's length with its padding: the next multiple of four. */

@@ -1,14 +1,9 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, each, type Kernel } from './kernel.ts';
+import { declarations, type Kernel, type Target } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
-
-/** A tile: one invocation computes `rows` x `columns` outputs; `lanes` invocations stand side by side along N. */
-export interface RegisterTile {
-  readonly rows: number;
-  readonly columns: number;
-  readonly lanes: number;
-}
+import { unrolled } from './snippets.ts';
+import { type RegisterTiling, tilingLabel } from './tiling.ts';
 
 /**
  * The tiling for software adapters: one invocation computes a tile of outputs in registers, and nothing passes through workgroup
@@ -20,31 +15,31 @@ export interface RegisterTile {
  * Where the lanes of a workgroup are one subgroup, each loads a part of the rows of x and broadcasts it: 20 loads instead of 32.
  * Rows and columns past the end are read at the last valid one and not stored.
  */
-export function linearRegister(variant: LinearVariant, tile: RegisterTile, caps: Caps): Kernel {
-  const body = linearBody(variant, caps);
+export function linearRegister(variant: LinearVariant, tiling: RegisterTiling, target: Target): Kernel {
+  const body = linearBody(variant, target);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
-  const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tile;
-  const shared = caps.subgroup === LANES && ROWS % LANES === 0;
+  const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tiling;
+  const shared = target.subgroup === LANES && ROWS % LANES === 0;
   /** Rows of x that an invocation loads. */
   const own = shared ? ROWS / LANES : ROWS;
   const rowOf = (i: number) => (shared ? `row + ${i * LANES}u + lane` : `row + ${i}u`);
-  const ofSum = (text: (i: number, j: number) => string) => each(ROWS, i => each(COLUMNS / 4, j => text(i, j)));
+  const ofSum = (text: (i: number, j: number) => string) => unrolled(ROWS, i => unrolled(COLUMNS / 4, j => text(i, j)));
   /** x0, x1, …: element `at` of every row. */
   const loadRows = (name: string, at: string, as = (element: string) => element) =>
     shared
-      ? `${each(own, i => `let ${name}_part${i} = ${as(loadX(`x${i}_at + ${at}`))};`)}
-${each(ROWS, i => `let ${name}${i} = subgroupBroadcast(${name}_part${Math.floor(i / LANES)}, ${i % LANES}u);`)}`
-      : each(ROWS, i => `let ${name}${i} = ${as(loadX(`x${i}_at + ${at}`))};`);
+      ? `${unrolled(own, i => `let ${name}_part${i} = ${as(loadX(`x${i}_at + ${at}`))};`)}
+${unrolled(ROWS, i => `let ${name}${i} = subgroupBroadcast(${name}_part${Math.floor(i / LANES)}, ${i % LANES}u);`)}`
+      : unrolled(ROWS, i => `let ${name}${i} = ${as(loadX(`x${i}_at + ${at}`))};`);
   const scale = (element: string) => `bitcast<f32>(${element})`;
   /** One step along K, from element k of every row, added to `into`{i}_{j}. */
   const step = (into: string) => `${loadRows('x', 'k', operand)}
-${each(
+${unrolled(
   COLUMNS / 4,
-  j => `${each(4, q => `let w${4 * j + q} = ${operand(loadWeight(`w${4 * j + q}_at + k`))};`)}
-${each(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x${i}`, `w${4 * j + q}`)).join(', ')});`)}`,
+  j => `${unrolled(4, q => `let w${4 * j + q} = ${operand(loadWeight(`w${4 * j + q}_at + k`))};`)}
+${unrolled(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => product(`x${i}`, `w${4 * j + q}`)).join(', ')});`)}`,
 )}`;
   return {
-    name: `${name} register ${ROWS}x${COLUMNS}x${LANES}${shared ? ' subgroup' : ''}`,
+    name: `${name} ${tilingLabel(tiling)}${shared ? ' subgroup' : ''}`,
     bindings,
     params: LINEAR_PARAMS,
     workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / (COLUMNS * LANES)), Math.ceil(rows! / ROWS), 1],
@@ -64,8 +59,8 @@ fn main(@builtin(global_invocation_id) id: vec3u${shared ? ', @builtin(subgroup_
   let row = (id.y + params.first_y) * ${ROWS}u;
   let column = (id.x + params.first_x * ${LANES}u) * ${COLUMNS}u;
   let last = params.rows - 1u;
-${each(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
-${each(COLUMNS, j => `  let w${j}_at = min(column + ${j}u, N4 * 4u - 1u) * stride;`)}
+${unrolled(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
+${unrolled(COLUMNS, j => `  let w${j}_at = min(column + ${j}u, N4 * 4u - 1u) * stride;`)}
 ${ofSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
 #if ${whole}
   for (var group = 0u; group < (K4 + ${GROUP - 1}u) / ${GROUP}u; group++) {
@@ -75,7 +70,7 @@ ${ofSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
 ${step('whole')}
     }
 ${loadRows('scale', 'scale_at', scale)}
-${each(COLUMNS / 4, j => `    let scales${j} = vec4f(${[0, 1, 2, 3].map(q => scale(loadWeight(`w${4 * j + q}_at + scale_at`))).join(', ')});`)}
+${unrolled(COLUMNS / 4, j => `    let scales${j} = vec4f(${[0, 1, 2, 3].map(q => scale(loadWeight(`w${4 * j + q}_at + scale_at`))).join(', ')});`)}
 ${ofSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * scales${j});`)}
   }
 #else
@@ -84,10 +79,10 @@ ${step('sum')}
   }
 #endif
   // First as they are, then a loop over them: so the epilogue stands in the program once and not ${(ROWS * COLUMNS) / 4} times.
-${each(
+${unrolled(
   ROWS,
   i => `  if (row + ${i}u < params.rows) {
-${each(COLUMNS / 4, j => `    if (column + ${4 * j}u < N4 * 4u) { y[(row + ${i}u) * N4 + column / 4u + ${j}u] = sum${i}_${j}; }`)}
+${unrolled(COLUMNS / 4, j => `    if (column + ${4 * j}u < N4 * 4u) { y[(row + ${i}u) * N4 + column / 4u + ${j}u] = sum${i}_${j}; }`)}
   }`,
 )}
   let count = min(${ROWS}u, params.rows - row) * ${COLUMNS / 4}u;

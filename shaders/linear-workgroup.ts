@@ -1,20 +1,13 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, declarations, each, type Kernel } from './kernel.ts';
+import { declarations, type Kernel, type Target } from './kernel.ts';
 import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
-
-/** A tile: one invocation computes `rows` x `columns` outputs, columns in fours; a workgroup has `lanes` x `down` of them. */
-export interface WorkgroupTile {
-  readonly rows: number;
-  readonly columns: number;
-  readonly lanes: number;
-  readonly down: number;
-}
+import { unrolled } from './snippets.ts';
+import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
 
 /**
  * The tilings for real GPUs: a workgroup computes a tile of rows * down by columns * lanes outputs; steps of 16 along K (of i8
- * a group) pass through workgroup memory, 64 bytes of every line: 8 KiB for 64 x 64. Where the adapter has not so many
- * invocations there are fewer down.
+ * a group) pass through workgroup memory, 64 bytes of every line: 8 KiB for 64 x 64.
  *
  *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / (rows * down)
  *
@@ -22,23 +15,22 @@ export interface WorkgroupTile {
  * invocations read neighbouring elements and no bank is hit twice. Products are added as in linear-register.ts: one dot for each
  * four k, in their order, whatever the tile.
  */
-export function linearWorkgroup(variant: LinearVariant, tile: WorkgroupTile, caps: Caps): Kernel {
-  const body = linearBody(variant, caps);
+export function linearWorkgroup(variant: LinearVariant, tiling: WorkgroupTiling, target: Target): Kernel {
+  const body = linearBody(variant, target);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
-  const { rows, columns, lanes } = tile;
+  const { rows, columns, lanes, down } = tiling;
   const step = whole ? 'u32' : 'vec4f';
   // 64 bytes of every line: of i8 a group.
   const STEP = whole ? GROUP : 4;
   const zero = whole ? '0u' : 'vec4f()';
-  const down = Math.min(tile.down, Math.floor(caps.maxInvocations / lanes));
   const ROWS = rows * down;
   const COLUMNS = columns * lanes;
   const invocations = lanes * down;
   /** Where in the tile stands column q of the fours j of an invocation. */
   const columnAt = (j: number, q: number) => `${(q * COLUMNS) / 4 + j * lanes}u + local.x`;
   const rowAt = (i: number) => `local.y * ${rows}u + ${i}u`;
-  const eachFour = (text: (j: number) => string) => each(columns / 4, text);
-  const eachSum = (text: (i: number, j: number) => string) => eachFour(j => each(rows, i => text(i, j)));
+  const eachFour = (text: (j: number) => string) => unrolled(columns / 4, text);
+  const eachSum = (text: (i: number, j: number) => string) => eachFour(j => unrolled(rows, i => text(i, j)));
   const four = (text: (q: number) => string) => [0, 1, 2, 3].map(text).join(', ');
   const rowOf = (i: string) => `min(first_row + ${i}, params.rows - 1u) * STRIDE`;
   const columnOf = (i: string) => `min(first_column + ${i}, N4 * 4u - 1u) * STRIDE`;
@@ -54,7 +46,7 @@ export function linearWorkgroup(variant: LinearVariant, tile: WorkgroupTile, cap
   const element = `min(k4, K4 - 1u)${whole ? ' + group' : ''}`;
   const scale = (loaded: string) => `bitcast<f32>(${loaded})`;
   return {
-    name: `${name} workgroup ${rows}x${columns}x${lanes}x${down}`,
+    name: `${name} ${tilingLabel(tiling)}`,
     bindings,
     params: LINEAR_PARAMS,
     workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / COLUMNS), Math.ceil(rows! / ROWS), 1],
@@ -91,10 +83,10 @@ ${fill('x_tile', ROWS, line => loadX(`${rowOf(line)} + ${element}`), 'line')}
 ${fill('w_tile', COLUMNS, line => loadWeight(`${columnOf(line)} + ${element}`), place('line'))}
     workgroupBarrier();
     for (var s = 0u; s < ${STEP}u; s++) {
-${each(rows, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + ${rowAt(i)}]`)};`)}
+${unrolled(rows, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + ${rowAt(i)}]`)};`)}
 ${eachFour(
-  j => `${each(4, q => `      let w${j}_${q} = ${operand(`w_tile[s * ${COLUMNS}u + ${columnAt(j, q)}]`)};`)}
-${each(rows, i => `      ${whole ? 'whole' : 'sum'}${i}_${j} += ${sum}(${four(q => product(`x${i}`, `w${j}_${q}`))});`)}`,
+  j => `${unrolled(4, q => `      let w${j}_${q} = ${operand(`w_tile[s * ${COLUMNS}u + ${columnAt(j, q)}]`)};`)}
+${unrolled(rows, i => `      ${whole ? 'whole' : 'sum'}${i}_${j} += ${sum}(${four(q => product(`x${i}`, `w${j}_${q}`))});`)}`,
 )}
     }
 #if ${whole}
@@ -107,7 +99,7 @@ ${eachSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (x_scales[${row
 ${eachFour(
   j => `  let column${j} = first_column / 4u + ${j * lanes}u + local.x;
   if (column${j} < N4) {
-${each(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}
+${unrolled(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}
   }`,
 )}
 }`,

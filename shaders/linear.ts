@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation } from './activation.ts';
-import { type Binding, type Caps, FIRST_GROUP, padded, read, u32, WHOLE_GRID, write } from './kernel.ts';
+import { type Binding, FIRST_GROUP, padded, read, type Target, u32, WHOLE_GRID, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
@@ -56,17 +56,17 @@ export const linearParams = (inner: number, outputs: number, activate: boolean) 
   ...WHOLE_GRID,
 });
 
-export function linearBody(variant: LinearVariant, caps: Pick<Caps, 'textures' | 'f16' | 'dot4I8'>): LinearBody {
+export function linearBody(variant: LinearVariant, target: Target): LinearBody {
   const { inner, outputs, bias, residual, activation: kind, format = 'f32' } = variant;
   const K4 = inner === undefined ? 'params.k4' : `${padded(inner) / 4}u`;
   const N4 = outputs === undefined ? 'params.n4' : `${padded(outputs) / 4}u`;
   const groups = format === 'i8' ? ` + (params.k4 + ${GROUP - 1}u) / ${GROUP}u` : '';
   const stride = inner === undefined ? `(params.k4${groups})` : `${rowElements(format, inner)}u`;
-  const x = matrix('x', format === 'i8' ? 'i8' : 'f32', caps);
-  const weight = matrix('weight', format, caps);
+  const x = matrix('x', format === 'i8' ? 'i8' : 'f32', target);
+  const weight = matrix('weight', format, target);
   const whole = format === 'i8';
   // Without them floats: 64 products of two bytes stay below 2^24.
-  const integers = whole && caps.dot4I8;
+  const integers = whole && target.dot4I8;
   const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {

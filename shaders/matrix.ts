@@ -1,4 +1,4 @@
-import { type Binding, type Caps, element, padded, read, TEXEL_BYTES, type TexelFormat, texel } from './kernel.ts';
+import { type Binding, element, padded, read, type Target, TEXEL_BYTES, type TexelFormat, texel } from './kernel.ts';
 
 /**
  * How the rows of a matrix are kept. An element is what is loaded at once: four neighbouring numbers of a row.
@@ -29,9 +29,9 @@ export const TEXEL_FORMATS: Record<Format, TexelFormat> = { f32: 'rgba32float', 
 export const elementBytes = (format: Format): number => TEXEL_BYTES[TEXEL_FORMATS[format]];
 
 /** The operand that reads a matrix of this format. */
-export function matrix(name: string, format: Format, caps: Pick<Caps, 'textures' | 'f16'>): Binding {
-  if (caps.textures) return texel(name, TEXEL_FORMATS[format], caps.textures);
-  if (format === 'f16') return read(name, caps.f16 ? 'array<vec4<f16>>' : 'array<vec2u>');
+export function matrix(name: string, format: Format, target: Pick<Target, 'texture' | 'f16'>): Binding {
+  if (target.texture) return texel(name, TEXEL_FORMATS[format], target.texture);
+  if (format === 'f16') return read(name, target.f16 ? 'array<vec4<f16>>' : 'array<vec2u>');
   return read(name, format === 'f32' ? 'array<vec4f>' : 'array<u32>');
 }
 

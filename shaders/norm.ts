@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Caps, FINITE_OR_NAN, total } from './kernel.ts';
+import { FINITE_OR_NAN, total } from './snippets.ts';
 
 /** How many invocations share one row, and how many rows a workgroup holds; one of the two is 1. */
 export interface RowShape {
@@ -10,14 +10,6 @@ export interface RowShape {
 
 /** The row of an invocation. Where lanes share a row it must be uniform over the workgroup, for the barriers that follow. */
 export const rowIndex = ({ lanes, rows }: RowShape): string => (lanes > 1 ? 'group.x' : `group.x * ${rows}u + local.y`);
-
-/**
- * Software adapters take a row per invocation (a barrier costs them more than the row); GPUs spread a row over up to 64
- * invocations, so that neighbours read neighbouring vec4f.
- */
-export function rowShape(caps: Caps): RowShape {
-  return caps.adapter === 'gpu' ? { lanes: 64, rows: 1 } : { lanes: 1, rows: caps.adapter === 'llvmpipe' ? 8 : 4 };
-}
 
 /**
  * `fn normalise(row, lane)`: LayerNorm over the C floats of `y[row]`, in place, two-pass (mean, then the mean of squared

@@ -1,6 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, FOLDED, folded, type Kernel, LANES, padded, read, u32, write } from './kernel.ts';
+import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { GROUP, rowElements } from './matrix.ts';
+import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 
 const MOST_HALF = 65504;
 
@@ -15,12 +16,12 @@ export function halve(): Kernel {
     name: 'halve',
     bindings,
     params,
-    workgroups: ({ count }) => folded(count!),
+    workgroups: ({ count }) => flatGrid(count!),
     code: wgsl`
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FOLDED};
+  let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
   let four = clamp(x[i], vec4f(-${MOST_HALF}.0), vec4f(${MOST_HALF}.0));
   y[i] = vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
@@ -43,12 +44,12 @@ export function quantize({ columns }: { readonly columns: number }): Kernel {
     name: `quantize ${columns}`,
     bindings,
     params,
-    workgroups: ({ rows }) => folded(rows! * groups),
+    workgroups: ({ rows }) => flatGrid(rows! * groups),
     code: wgsl`
 ${declarations(bindings, params)}
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FOLDED};
+  let i = ${FLAT_INDEX};
   let row = i / ${groups}u;
   let group = i % ${groups}u;
   if (row >= params.rows) { return; }

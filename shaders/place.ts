@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, FOLDED, folded, type Kernel, LANES, read, u32, write } from './kernel.ts';
+import { declarations, type Kernel, read, u32, write } from './kernel.ts';
+import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 
 /** The element types of a checkpoint, by the size of one element in bytes. */
 export type StoredType = 'F32' | 'F16' | 'BF16';
@@ -31,7 +32,7 @@ export function place(stored: StoredType): Kernel {
     name: `place ${stored}`,
     bindings,
     params,
-    workgroups: ({ count }) => folded(count! / perWord),
+    workgroups: ({ count }) => flatGrid(count! / perWord),
     code: wgsl`
 ${declarations(bindings, params)}
 fn put(i: u32, value: f32) {
@@ -45,7 +46,7 @@ fn put(i: u32, value: f32) {
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let word_index = ${FOLDED};
+  let word_index = ${FLAT_INDEX};
   if (word_index * ${perWord}u >= params.count) { return; }
   let word = piece[word_index];
 #if ${stored === 'F32'}

@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, FINITE_OR_NAN, f32, IS_NAN, type Kernel, LANES, read, total, u32, write } from './kernel.ts';
+import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { FINITE_OR_NAN, IS_NAN, LANES, total } from './snippets.ts';
 
 /** How the tokens of a sequence become one row, as the number that the kernel is given. */
 export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3, mean_sqrt: 4, weighted: 5 } as const;

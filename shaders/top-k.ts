@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, FIRST_GROUP, type Kernel, LANES, padded, read, reduce, total, u32, write } from './kernel.ts';
+import { declarations, FIRST_GROUP, type Kernel, padded, read, u32, write } from './kernel.ts';
+import { LANES, reduce, total } from './snippets.ts';
 
 /**
  * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), best first)

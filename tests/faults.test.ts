@@ -4,7 +4,6 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { randomBert } from '../e2e/random-bert.ts';
 import { env } from '../src/api/env.ts';
-import { tuned } from '../src/engine/tune.ts';
 import { DeviceError } from '../src/errors.ts';
 import { watched } from '../src/gpu/errors.ts';
 import { createExecutable } from '../src/gpu/executable.ts';
@@ -381,8 +380,6 @@ it('nothing of a model lives on in the device of the caller', async () => {
 });
 
 it('a model that lives on holds neither the progress callback nor the signal of its load', async () => {
-  // What was measured would be remembered for the tests after this one.
-  env.tuning = false;
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const { files } = randomBert({ ...TINY, hidden_act: 'gelu', type_vocab_size: 2 }, { seed: 3, as: 'F32' });
@@ -421,50 +418,6 @@ it('a model that lives on holds neither the progress callback nor the signal of 
     await made.dispose();
     await world.drain();
   }
-  env.tuning = true;
-});
-
-describe('measuring tilings', () => {
-  const gpu = () => ({ device, owned: false, adapterName: 'fake', caps: { ...GPU } });
-
-  it('ends at once with the load, at any moment, and leaves nothing; what was measured until then is not kept', async () => {
-    let ends = false;
-    for (let steps = 0; !ends; steps++) {
-      fake = new FakeDevice(world);
-      device = fake as unknown as GPUDevice;
-      const stop = new AbortController();
-      const reason = new Error('enough');
-      const ended: unknown[] = [];
-      tuned({ ...gpu(), adapterName: `fake ${steps}` }, 'f32', stop.signal).then(
-        () => ended.push('tuned'),
-        (error: unknown) => ended.push(error),
-      );
-      await settled();
-      for (let i = 0; i < steps; i++) await world.step();
-      ends = ended.length > 0;
-      stop.abort(reason);
-      await settled();
-      expect(ended).toEqual([ends ? 'tuned' : reason]);
-      expect(fake.left).toEqual(NOTHING_LEFT);
-      await world.drain();
-      expect([fake.left, world.complaints]).toEqual([NOTHING_LEFT, []]);
-    }
-  });
-
-  it('that never ends holds no other load up once it is given up', async () => {
-    fake.neverCompiles = true;
-    const stop = new AbortController();
-    const first = tuned(gpu(), 'f32', stop.signal);
-    const second = new FakeDevice(world);
-    const next = tuned({ ...gpu(), device: second as unknown as GPUDevice });
-    const thrown = expect(first).rejects.toThrow();
-    await world.drain();
-    stop.abort();
-    await thrown;
-    await world.drain();
-    expect((await next).caps.tiling).toBeDefined();
-    expect(fake.left).toEqual(NOTHING_LEFT);
-  });
 });
 
 describe('a pipeline that is given up', () => {

@@ -51,7 +51,6 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'src/plan',
       'src/gpu',
       'src/runtime',
-      'shaders/linear.ts',
       JSON_FIELDS,
       ERRORS,
     ],

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { Caps } from '../shaders/kernel.ts';
 import { type ModelInputs, unpadInputs } from '../src/api/inputs.ts';
 import { Tensor } from '../src/api/tensor.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
@@ -19,7 +18,7 @@ const bert = {
   max_position_embeddings: 16,
   type_vocab_size: 2,
 };
-const caps: Caps = GPU;
+const caps = GPU;
 
 function thrown(body: () => unknown): unknown {
   try {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Caps, Workgroups } from '../shaders/kernel.ts';
+import type { Workgroups } from '../shaders/kernel.ts';
 import { createPaceKeeper } from '../src/gpu/pace.ts';
 import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
@@ -10,10 +10,10 @@ import { plan } from '../src/plan/plan.ts';
 import type { Sizes } from '../src/plan/sizes.ts';
 import { type Dispatch, type Submit, submitsOf } from '../src/plan/submits.ts';
 import { costOf } from '../src/plan/work.ts';
-import { GPU } from './caps.ts';
+import { GPU, LLVMPIPE, SWIFTSHADER } from './caps.ts';
 import { random } from './checkpoint-bytes.ts';
 
-const gpu: Caps = { ...GPU, maxBindingBytes: 2 ** 31 - 4 };
+const gpu = { ...GPU, maxBindingBytes: 2 ** 31 - 4 };
 const shaped = (layers: number, C: number, longest = 512) =>
   readConfig({
     model_type: 'bert',
@@ -124,9 +124,9 @@ describe('the pace of a GPU', () => {
   });
 
   test('on a CPU it never changes', () => {
-    expect(startPace({ ...GPU, adapter: 'swiftshader' }).budget).toBe(2 ** 32);
-    expect(startPace({ ...GPU, adapter: 'llvmpipe' }).budget).toBe(2 ** 32);
-    const keeper = createPaceKeeper({ ...GPU, adapter: 'llvmpipe' }, () => 0);
+    expect(startPace(SWIFTSHADER).budget).toBe(2 ** 32);
+    expect(startPace(LLVMPIPE).budget).toBe(2 ** 32);
+    const keeper = createPaceKeeper(LLVMPIPE, () => 0);
     keeper.begin(1)();
     expect(keeper.budget()).toBe(2 ** 32);
   });
@@ -206,8 +206,7 @@ describe('a pass', () => {
     const cost = costOf(planOf(12, 768).work, sizes);
     expect(cost).toBeGreaterThan(multiplied);
     expect(cost).toBeLessThan(1.2 * multiplied);
-    const software: Caps = { ...GPU, adapter: 'swiftshader' };
-    expect(costOf(plan(encoderGraph(shaped(12, 768), MEAN, software), software).work, sizes)).toBe(multiplied);
+    expect(costOf(plan(encoderGraph(shaped(12, 768), MEAN, SWIFTSHADER), SWIFTSHADER).work, sizes)).toBe(multiplied);
   });
 
   test('of every op costs something: none is forgotten', () => {

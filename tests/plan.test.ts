@@ -1,25 +1,28 @@
 import { describe, expect, it } from 'vitest';
-import { type Caps, f32, packParams, padded, u32 } from '../shaders/kernel.ts';
+import { f32, packParams, padded, u32 } from '../shaders/kernel.ts';
 import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
 import { slotBytes } from '../src/plan/arena.ts';
 import { packBatch, type Sequence, sizesOf } from '../src/plan/batch.ts';
 import { builder } from '../src/plan/builder.ts';
+import type { Caps } from '../src/plan/caps.ts';
 import type { Value } from '../src/plan/op.ts';
 import { startPace } from '../src/plan/pace.ts';
 import { passRoom, splitOutputs } from '../src/plan/passes.ts';
 import { kernelsOf, type Plan, plan } from '../src/plan/plan.ts';
 import { bucketTable } from '../src/plan/relative.ts';
 import type { Step } from '../src/plan/step.ts';
-import { GPU } from './caps.ts';
+import { GPU, LLVMPIPE, SWIFTSHADER, WORKGROUP_BYTES } from './caps.ts';
 import { random } from './checkpoint-bytes.ts';
 import { relativeBucket } from './reference.ts';
 
 const ADAPTERS: Caps[] = [
   GPU,
   { ...GPU, maxInvocations: 128 },
-  { ...GPU, adapter: 'swiftshader' },
-  { ...GPU, adapter: 'llvmpipe', textures: 'storage' },
+  SWIFTSHADER,
+  { ...SWIFTSHADER, subgroup: 4, f16: true },
+  LLVMPIPE,
+  { ...LLVMPIPE, storageTextures: false },
 ];
 const config = readConfig({
   model_type: 'bert',
@@ -262,7 +265,7 @@ describe('passes', () => {
 
   it('end at the token budget; the first sequence always fits', () => {
     const made = planOf({ pool: { pooling: 'mean', normalize: true } });
-    const software: Caps = { ...GPU, adapter: 'swiftshader' };
+    const software = SWIFTSHADER;
     expect(fill(Array(100).fill(16), made, software)).toBe(1024 / 16);
     expect(fill(Array(1000).fill(16), made, GPU)).toBe(8192 / 16);
     expect(fill([5000, 1], made, software)).toBe(1);
@@ -283,7 +286,7 @@ describe('passes', () => {
         hidden_size: C,
         intermediate_size: 4 * C,
       });
-    const software: Caps = { ...GPU, adapter: 'llvmpipe' };
+    const software = LLVMPIPE;
     for (const [layers, C] of [
       [6, 384],
       [12, 768],
@@ -416,7 +419,7 @@ describe('steps', () => {
         expect(size.reduce((a, b) => a * b)).toBeLessThanOrEqual(caps.maxInvocations);
         const shared = [...kernel.code.matchAll(/var<workgroup> \w+: array<(vec4f|f32|u32|vec4u), (\d+)>/g)];
         const bytes = shared.reduce((sum, [, type, n]) => sum + Number(n) * (type!.startsWith('vec4') ? 16 : 4), 0);
-        expect(bytes).toBeLessThanOrEqual(caps.workgroupStorageBytes);
+        expect(bytes).toBeLessThanOrEqual(WORKGROUP_BYTES);
       }
     }
   });

@@ -1,14 +1,13 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import type { Caps } from '../shaders/kernel.ts';
 import { createScheduler, type Ran } from '../src/engine/scheduler.ts';
 import { encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
 import type { Batch, Sequence } from '../src/plan/batch.ts';
 import { plan } from '../src/plan/plan.ts';
-import { GPU } from './caps.ts';
+import { SWIFTSHADER } from './caps.ts';
 
-const caps: Caps = { ...GPU, adapter: 'swiftshader' };
+const caps = SWIFTSHADER;
 /** Passes of this plan hold 1,024 tokens. */
 const tiny = readConfig({
   model_type: 'bert',

@@ -1,17 +1,14 @@
-import { packParams, type TexelFormat } from '../../shaders/kernel.ts';
-import { tuned } from '../../src/engine/tune.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
-import { createTexels } from '../../src/gpu/texels.ts';
 import { encoderGraph } from '../../src/model/bert.ts';
 import type { EncoderConfig } from '../../src/model/config.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Op } from '../../src/plan/op.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
-import type { Argument, Step } from '../../src/plan/step.ts';
-import { weightBytes, weightElements } from '../../src/plan/weight.ts';
+import type { Step } from '../../src/plan/step.ts';
 import { median } from './median.ts';
-import { multiplyAddPeak, repetitions, spanFor, submitFloor, timeOf } from './peak.ts';
+import { multiplyAddPeak, repetitions, spanFor, submitFloor } from './peak.ts';
+import { timedStep } from './timed-step.ts';
 
 export interface KernelFigure {
   kernel: string;
@@ -41,13 +38,31 @@ function flop(op: Op, lengths: readonly number[]): number | undefined {
   return undefined;
 }
 
+/** A sequence of so many tokens. */
+export const zeros = (length: number) => ({
+  ids: new Uint8Array(length),
+  types: new Uint8Array(length),
+  positions: new Uint8Array(length),
+});
+
+/** Each dispatch once, and how often a pass has it. One text may serve several shapes: the time of a dispatch depends on its params too. */
+export function distinctSteps(steps: readonly Step[]): { step: Step; dispatches: number }[] {
+  const distinct = new Map<string, { step: Step; dispatches: number }>();
+  for (const step of steps) {
+    const key = JSON.stringify([step.kernel.code, step.params]);
+    const { dispatches } = distinct.get(key) ?? { dispatches: 0 };
+    distinct.set(key, { step, dispatches: dispatches + 1 });
+  }
+  return [...distinct.values()];
+}
+
 /**
  * Every kernel of a MiniLM pass, alone: enough dispatches in one submit that its floor vanishes, the median of several submits, in
  * turns with the multiply-add peak where that is what it is held against.
  * The operands are zeros; no kernel's time depends on their values.
  */
 export async function benchKernels(config: EncoderConfig, passes: Record<string, number[]>): Promise<KernelReport> {
-  const { device, caps } = await tuned(await openGpu());
+  const { device, caps } = await openGpu();
   const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, caps);
   const made = plan(graph, caps);
   const pipelines = new PipelineCache(device);
@@ -60,65 +75,10 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
   const report: KernelReport = { peakGflops: 0, bestPeakGflops: 0, pipelines: pipelines.size, passes: [] };
 
   for (const [name, lengths] of Object.entries(passes)) {
-    const zeros = (length: number) => ({
-      ids: new Uint8Array(length),
-      types: new Uint8Array(length),
-      positions: new Uint8Array(length),
-    });
     const batch = packBatch(lengths.map(zeros), made.queryTile);
-    // One text may serve several shapes: what a dispatch costs depends on its params too.
-    const groups = new Map<string, { step: Step; dispatches: number }>();
-    for (const step of made.steps) {
-      const key = JSON.stringify([step.kernel.code, step.params]);
-      const known = groups.get(key);
-      if (known) known.dispatches++;
-      else groups.set(key, { step, dispatches: 1 });
-    }
     const kernels: KernelFigure[] = [];
-    for (const { step, dispatches } of groups.values()) {
-      const { kernel } = step;
-      const values = Object.fromEntries(
-        Object.entries(step.params).map(([key, v]) => [key, typeof v === 'number' ? v : batch.sizes[v]]),
-      );
-      const block = new DataView(new ArrayBuffer(256));
-      packParams(kernel, values, block, 0);
-      const make = (size: number, usage: number, data?: BufferSource) => {
-        const buffer = device.createBuffer({
-          size: Math.max(16, Math.ceil(size / 16) * 16),
-          usage: usage | GPUBufferUsage.COPY_DST,
-        });
-        if (data) device.queue.writeBuffer(buffer, 0, data);
-        return buffer;
-      };
-      const operand = (arg: Argument) => {
-        if (arg.kind === 'constant') return make(arg.constant.byteLength, GPUBufferUsage.STORAGE, arg.constant);
-        if (arg.kind === 'input') return make(batch[arg.input].byteLength, GPUBufferUsage.STORAGE, batch[arg.input]);
-        const bytes =
-          arg.kind === 'weight' ? weightBytes(arg.weight) : batch.sizes[arg.value.rows] * arg.value.stride * 4;
-        return make(bytes, GPUBufferUsage.STORAGE);
-      };
-      const uniform = make(256, GPUBufferUsage.UNIFORM, block.buffer);
-      const operands = step.args.map((arg, i) => {
-        const { access, type } = kernel.bindings[i]!;
-        if (access !== 'texel') return operand(arg);
-        const elements =
-          arg.kind === 'weight'
-            ? weightElements(arg.weight)
-            : arg.kind === 'value'
-              ? batch.sizes[arg.value.rows] * arg.value.stride
-              : 0;
-        return createTexels(device, kernel.name, type as TexelFormat, elements);
-      });
-      const { pipeline, layout } = await pipelines.get(kernel);
-      const resources = operands.map(each => ('size' in each ? { buffer: each } : each.createView()));
-      const entries = [{ buffer: uniform }, ...resources].map((resource, binding) => ({ binding, resource }));
-      const group = device.createBindGroup({ layout, entries });
-      const submit = (times: number) =>
-        timeOf(device, pass => {
-          pass.setPipeline(pipeline);
-          pass.setBindGroup(0, group);
-          for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...kernel.workgroups(values));
-        });
+    for (const { step, dispatches } of distinctSteps(made.steps)) {
+      const { submit, destroy } = await timedStep(device, pipelines, batch, step);
       await submit(1);
       const times = await repetitions(submit, spanMs);
       const op = opOf.get(step.label);
@@ -132,12 +92,12 @@ export async function benchKernels(config: EncoderConfig, passes: Record<string,
       const ms = Math.max(0, median(taken) - empty) / times;
       const dims = op?.op === 'linear' ? ` ${op.weight.stride}>${op.y.columns}` : '';
       kernels.push({
-        kernel: kernel.name + (kernel.name.includes('>') ? '' : dims),
+        kernel: step.kernel.name + (step.kernel.name.includes('>') ? '' : dims),
         dispatches,
         ms,
         ...(work && { gflops: work / ms / 1e6, ofPeak: work / ms / 1e6 / median(beside) }),
       });
-      for (const each of [uniform, ...operands]) each.destroy();
+      destroy();
     }
     report.passes.push({
       name,

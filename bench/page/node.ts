@@ -1,20 +1,21 @@
-import { tuned } from '../../src/engine/tune.ts';
+import { tilingLabel } from '../../shaders/tiling.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { env, pipeline } from '../../src/index.ts';
 import { readConfig } from '../../src/model/config.ts';
-import { tilingOf } from '../../src/plan/choose.ts';
+import { profileOf } from '../../src/plan/profiles.ts';
 import { benchKernels, type KernelReport } from './kernels.ts';
 import { median } from './median.ts';
 import { submitFloor } from './peak.ts';
 import { sentence } from './sentence.ts';
 import { MODEL, OPTIONS } from './sides.ts';
 import { type SweepFigure, sweep } from './sweep.ts';
+import { benchTilings, type TilingFigure } from './tilings.ts';
 import type { WarmFigure } from './warm.ts';
 
 /** What `npm run bench:node` measures, in one process on one adapter. */
 export interface NodeReport {
   adapter: string;
-  /** Of the linears: what the loads that follow remember, so that their time is without the measuring. */
+  /** Of the linears, as the library chooses it. */
   tiling: string;
   floorMs: number;
   loadMs: number;
@@ -22,6 +23,8 @@ export interface NodeReport {
   warm: WarmFigure[];
   sweep: SweepFigure[];
   kernels: KernelReport;
+  /** Of all candidates on a graphics card. On software adapters, none. */
+  tilings: TilingFigure[];
 }
 
 export async function benchNode(
@@ -32,7 +35,7 @@ export async function benchNode(
 ): Promise<NodeReport> {
   env.localModelPath = models;
   env.allowRemoteModels = false;
-  const { device, caps } = await tuned(await openGpu());
+  const { device, caps } = await openGpu();
   const floorMs = await submitFloor(device);
   device.destroy();
   const began = performance.now();
@@ -61,7 +64,7 @@ export async function benchNode(
   }
   const report = {
     adapter: extractor.model.adapter,
-    tiling: tilingOf(caps),
+    tiling: tilingLabel(profileOf(caps).tiling),
     floorMs,
     loadMs,
     warm,
@@ -69,5 +72,7 @@ export async function benchNode(
     gpuBytes: await extractor.model.bytes(),
   };
   await extractor.dispose();
-  return { ...report, kernels: await benchKernels(readConfig(configJson), lists) };
+  const config = readConfig(configJson);
+  const kernels = await benchKernels(config, lists);
+  return { ...report, kernels, tilings: caps.adapter === 'gpu' ? await benchTilings(config, lists) : [] };
 }

@@ -1,4 +1,4 @@
-import type { Caps } from '../../shaders/kernel.ts';
+import type { AdapterKind } from '../../src/plan/caps.ts';
 import { median } from './median.ts';
 
 /**
@@ -33,7 +33,7 @@ ${lines(step)}
  */
 export async function multiplyAddPeak(
   device: GPUDevice,
-  adapter: Caps['adapter'],
+  adapter: AdapterKind,
   { spanMs, floorMs }: { spanMs: number; floorMs: number },
 ): Promise<() => Promise<number>> {
   const [invocations, groups] = adapter === 'gpu' ? [256, 4096] : [16, 64];

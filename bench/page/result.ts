@@ -2,6 +2,7 @@ import type { KernelReport } from './kernels.ts';
 import type { LoadFigure } from './load.ts';
 import type { Side } from './sides.ts';
 import type { SweepFigure } from './sweep.ts';
+import type { TilingFigure } from './tilings.ts';
 import type { WarmFigure } from './warm.ts';
 
 /** Loads of one side: every run of it, in a fresh profile (cold) and then in a fresh page of the same profile (warm cache). */
@@ -27,4 +28,6 @@ export interface BenchResult {
   warm: WarmFigure[];
   sweep: SweepFigure[];
   kernels?: KernelReport;
+  /** Of a graphics card, by `npm run bench:node`. */
+  tilings?: TilingFigure[];
 }

@@ -1,19 +1,22 @@
+import { TILINGS } from '../../bench/page/candidates.ts';
 import type { Activation } from '../../shaders/activation.ts';
-import { attention, attentionShape } from '../../shaders/attention.ts';
+import { attention } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { inspect, NO_HALF, NOT_FINITE } from '../../shaders/inspect.ts';
-import { type Caps, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
+import { padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
-import { rowShape } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.ts';
+import { tilingLabel } from '../../shaders/tiling.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
-import { linearKernel, tilingsFor } from '../../src/plan/choose.ts';
+import type { Caps } from '../../src/plan/caps.ts';
+import { linearKernel } from '../../src/plan/choose.ts';
+import { type Profile, profileOf } from '../../src/plan/profiles.ts';
 import { bucketTable } from '../../src/plan/relative.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
@@ -27,15 +30,16 @@ import { packRows } from '../packed.ts';
 const ROWS = [1, 7, 63, 65, 257];
 
 const TIERS: Record<string, (real: Caps) => Caps> = {
-  swiftshader: caps => ({ ...caps, adapter: 'swiftshader', textures: 'sampled' }),
-  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', textures: 'storage', subgroup: 0 }),
-  gpu: caps => ({ ...caps, adapter: 'gpu', textures: undefined }),
-  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128, textures: undefined }),
+  swiftshader: caps => ({ ...caps, adapter: 'swiftshader' }),
+  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', storageTextures: true, subgroup: 0 }),
+  gpu: caps => ({ ...caps, adapter: 'gpu' }),
+  'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128 }),
 };
 
-async function capsOf(tier: string): Promise<Caps> {
+/** What is chosen for a tier on this device; `without` features where the device has them. */
+async function profileFor(tier: string, without: Partial<Caps> = {}): Promise<Profile> {
   const { gpu } = await testGpu();
-  return TIERS[tier]!(gpu.caps);
+  return profileOf({ ...TIERS[tier]!(gpu.caps), ...without });
 }
 
 const LINEARS: [K: number, N: number, activation: Activation | undefined, residual: boolean, bias: boolean][] = [
@@ -50,11 +54,11 @@ const LINEARS: [K: number, N: number, activation: Activation | undefined, residu
 async function checkLinear(
   [K, N, activation, residual, bias]: (typeof LINEARS)[number],
   format: Format,
-  caps: Caps,
+  profile: Profile,
   log: (text: string) => void,
   { rows = ROWS, noted }: { rows?: readonly number[]; noted?: (y: Float32Array) => void } = {},
 ): Promise<void> {
-  const kernel = linearKernel({ inner: K, outputs: N, bias, residual, activation, format }, caps);
+  const kernel = linearKernel({ inner: K, outputs: N, bias, residual, activation, format }, profile);
   const make = random(K * N);
   let worst = 0;
   for (const T of rows) {
@@ -99,12 +103,12 @@ for (const tier of Object.keys(TIERS)) {
       if (format !== 'f32' && ![384, 37, 130].includes(K)) continue;
       // Sums of up to 1,536 products of size 1/K^0.5: 4e-6 of the largest terms.
       const name = `linear ${K}>${N} ${format} ${activation ?? 'plain'}${residual ? ' + residual' : ''}`;
-      check(`${name} (${tier})`, async log => checkLinear(linear, format, await capsOf(tier), log));
+      check(`${name} (${tier})`, async log => checkLinear(linear, format, await profileFor(tier), log));
       if (format === 'f32' || tier === 'gpu of 128') continue;
       // Neither shader-f16 nor the product of packed bytes.
       if (K === 130) {
         check(`${name} (${tier} without features)`, async log =>
-          checkLinear(linear, format, { ...(await capsOf(tier)), subgroup: 0, f16: false, dot4I8: false }, log),
+          checkLinear(linear, format, await profileFor(tier, { subgroup: 0, f16: false, dot4I8: false }), log),
         );
       }
     }
@@ -119,7 +123,7 @@ for (const tier of Object.keys(TIERS)) {
     [5, false],
   ] as const) {
     check(`layer norm ${C}${residual ? ' + residual' : ''} (${tier})`, async log => {
-      const kernel = layerNorm({ columns: C, residual }, rowShape(await capsOf(tier)));
+      const kernel = layerNorm({ columns: C, residual }, (await profileFor(tier)).norm);
       const make = random(C);
       let worst = 0;
       for (const T of ROWS) {
@@ -158,8 +162,7 @@ for (const tier of Object.keys(TIERS)) {
     [130, 'i8'],
   ] as const) {
     check(`embed ${C} ${format}, table in two slices (${tier})`, async () => {
-      const caps = await capsOf(tier);
-      const shape = rowShape(caps);
+      const { norm, target } = await profileFor(tier);
       const make = random(C);
       for (const T of ROWS) {
         const [V, P] = [50, 300];
@@ -171,7 +174,7 @@ for (const tier of Object.keys(TIERS)) {
         const ids = Array.from({ length: T }, (_, t) => (t * 29 + 3) % V);
         const tokens = Uint32Array.from(ids.flatMap((id, t) => [id, t, t % 2, 0]));
         const variant = { columns: C, positions: true, types: true, tasks: false, norm: true, format };
-        const kernel = embed(variant, shape, caps);
+        const kernel = embed(variant, norm, target);
         const operands = {
           tokens,
           positions: padRows(places, C),
@@ -220,7 +223,8 @@ for (const tier of Object.keys(TIERS)) {
       if (probabilities && D > 32) continue;
       check(`attention ${H}x${D}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {
         const variant = { heads: H, headSize: D, probabilities, relative: false };
-        const shape = attentionShape(variant, await capsOf(tier));
+        const { attention: shapeOf, target } = await profileFor(tier);
+        const shape = shapeOf(D);
         const make = random(H * D);
         const lengths = [1, 7, 65, 16, 3, 63];
         const T = lengths.reduce((a, b) => a + b);
@@ -230,7 +234,7 @@ for (const tier of Object.keys(TIERS)) {
         const sequences: Sequence[] = blank.map(({ ids }) => ({ ids, positions: ids, types: ids }));
         const batch = packBatch(sequences, shape.lanes * shape.queries);
         const { context, probabilities: found } = await dispatch(
-          attention(variant, shape),
+          attention(variant, shape, target.texture),
           {
             tiles: batch.tiles,
             qkv: padRows(qkv, D),
@@ -252,7 +256,8 @@ check('attention with a relative bias', async () => {
   const [H, D] = [3, 8];
   const variant = { heads: H, headSize: D, probabilities: true, relative: true };
   for (const tier of ['swiftshader', 'gpu']) {
-    const shape = attentionShape(variant, await capsOf(tier));
+    const { attention: shapeOf, target } = await profileFor(tier);
+    const shape = shapeOf(D);
     const make = random(5);
     // Longer than the largest distance that is told apart.
     const lengths = [1, 150, 9];
@@ -267,7 +272,7 @@ check('attention with a relative bias', async () => {
       shape.lanes * shape.queries,
     );
     const { context, probabilities } = await dispatch(
-      attention(variant, shape),
+      attention(variant, shape, target.texture),
       {
         tiles: batch.tiles,
         qkv,
@@ -304,8 +309,6 @@ check('gather', async () => {
   }
 });
 
-// The tilings that are timed on a GPU; the last only where subgroups have 32 invocations, else it shares nothing.
-const TILINGS = tilingsFor({ ...TIERS.gpu!({} as Caps), subgroup: 32 });
 /** By linear and format the outputs of the first tiling. */
 const first = new Map<string, Float32Array[]>();
 
@@ -317,15 +320,15 @@ for (const tiling of TILINGS) {
     [LINEARS[5]!, 'i8', ROWS],
   ] as const) {
     const name = `linear ${linear[0]}>${linear[1]} ${format}`;
-    check(`${name}, tiling ${tiling}`, async log => {
+    check(`${name}, tiling ${tilingLabel(tiling)}`, async log => {
       const found: Float32Array[] = [];
       const noted = (y: Float32Array) => found.push(y);
-      await checkLinear(linear, format, { ...(await capsOf('gpu')), tiling }, log, { rows, noted });
+      await checkLinear(linear, format, { ...(await profileFor('gpu')), tiling }, log, { rows, noted });
       // Added in the same order, by a compiler that leaves the order alone: the same bits.
       const wanted = first.get(name) ?? found;
       first.set(name, wanted);
       found.forEach((y, i) => {
-        expectClose(y, wanted[i]!, { label: `T = ${rows[i]}, beside ${TILINGS[0]}` });
+        expectClose(y, wanted[i]!, { label: `T = ${rows[i]}, beside ${tilingLabel(TILINGS[0]!)}` });
       });
     });
   }

@@ -11,8 +11,6 @@ import { type BertShape, randomBert } from '../random-bert.ts';
 /** What a device allows is asked of nobody: no binding, buffer or workgroup is larger, and what is refused rejects its call. */
 
 const { AutoModel, DeviceError } = library;
-// Which kernels of GPUs a software adapter runs fastest is not the question here.
-library.env.tuning = false;
 type Files = Record<string, Uint8Array<ArrayBuffer>>;
 
 const shape: BertShape = {

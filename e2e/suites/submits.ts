@@ -1,4 +1,3 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import { createExecutable } from '../../src/gpu/executable.ts';
 import { createPaceKeeper, type PaceKeeper } from '../../src/gpu/pace.ts';
 import { createWeightStore } from '../../src/gpu/weights.ts';
@@ -6,6 +5,7 @@ import type { FillMaskPipeline } from '../../src/index.ts';
 import { type EncoderRequest, encoderGraph } from '../../src/model/bert.ts';
 import { type EncoderConfig, readConfig } from '../../src/model/config.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
+import type { Caps } from '../../src/plan/caps.ts';
 import { plan } from '../../src/plan/plan.ts';
 import { load, url } from '../answers.ts';
 import { random, testGpu } from '../dispatch.ts';
@@ -82,7 +82,7 @@ const REQUESTS: Record<string, EncoderRequest> = {
 };
 const TIERS: Record<string, (real: Caps) => Caps> = {
   'as this adapter is': caps => caps,
-  'as a GPU': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256, textures: undefined }),
+  'as a GPU': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 256 }),
 };
 
 for (const [tier, as] of Object.entries(TIERS)) {
@@ -150,7 +150,7 @@ async function slowed<T>(ms: number, work: () => Promise<T>): Promise<T> {
 check(
   'a slow device that is no known software adapter: the submits of a long sequence are cut as it is measured',
   async log => {
-    const { env, AutoModel, DeviceError } = library;
+    const { AutoModel, DeviceError } = library;
     const { files } = randomBert(
       {
         vocab_size: 100,
@@ -164,11 +164,8 @@ check(
       },
       { seed: 9, as: 'F32' },
     );
-    const { tuning } = env;
-    env.tuning = false;
     const device = await pretended();
     const slow = await AutoModel.from_pretrained(files, { device });
-    env.tuning = tuning;
     const ids = (length: number) => ({ input_ids: [Array.from({ length }, (_, i) => (7 * i) % 100)] });
     const wanted = await slowed(1000, () => slow(ids(300)));
     // By now it is known to be slow: it gets 2^28 multiply-adds at once, and 1,600 tokens have about 4e8.

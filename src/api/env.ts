@@ -1,15 +1,10 @@
 import { type Environment, hasFileSystem } from '../checkpoint/source/index.ts';
 
-export interface Settings extends Environment {
-  /** Whether the first load on a GPU measures which kernels suit it, and remembers it. Default: true; false takes the usual ones. */
-  tuning: boolean;
-}
-
 /**
  * Where models may come from and where they are kept: one object for the whole page, with the names and defaults of
- * transformers.js, and `tuning` beside them. It is read when a model is loaded, so it may be changed at any time before.
+ * transformers.js. It is read when a model is loaded, so it may be changed at any time before.
  */
-export const env: Settings = {
+export const env: Environment = {
   allowLocalModels: hasFileSystem(),
   localModelPath: '/models/',
   allowRemoteModels: true,
@@ -21,5 +16,4 @@ export const env: Settings = {
   customCache: null,
   // Looked up at each call, so that a page may still replace globalThis.fetch (a mock, an instrumented fetch).
   fetch: (input, init) => globalThis.fetch(input, init),
-  tuning: true,
 };

@@ -203,7 +203,6 @@ export interface AutoClass<Given extends OutputName> {
 /** The caller's options as the engine takes them. Throws UnsupportedError. */
 export const readOptions = (options: PretrainedOptions) => ({
   ...checkOptions(options),
-  tuning: env.tuning,
   progress: options.progress_callback ?? undefined,
   signal: options.signal ?? undefined,
 });

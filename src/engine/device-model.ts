@@ -1,4 +1,3 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
 import {
@@ -15,7 +14,7 @@ import {
   type WeightStore,
 } from '../gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
-import { type Plan, plan } from '../plan/index.ts';
+import { type Caps, type Plan, plan } from '../plan/index.ts';
 
 /** What the forward pass of a request is on a device with these capabilities. */
 export const planOf = (caps: Caps, config: EncoderConfig, request: EncoderRequest, format?: Format): Plan =>

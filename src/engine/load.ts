@@ -24,15 +24,12 @@ import { kernelsOf, type Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
 import { DeviceModel, planOf } from './device-model.ts';
 import type { SentenceModules } from './sentence-modules.ts';
-import { tuned } from './tune.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 
 export interface LoadOptions {
   device?: GPUDevice | undefined;
   /** How the weights are kept. Default: 'f32'. */
   format?: Format | undefined;
-  /** Whether kernels may be chosen by measuring: see tune.ts. */
-  tuning?: boolean | undefined;
   /** What stands on the encoder: its weights are loaded too. */
   head?: HeadKind | undefined;
   /** Tensors to be kept on the CPU too, where the checkpoint has all of them. */
@@ -143,18 +140,17 @@ async function fill(
   { source: root, options, signal, held, refusals }: Attempt,
   opening: Promise<Gpu>,
 ): Promise<DeviceModel> {
-  const { format, head, progress, tuning } = options;
+  const { format, head, progress } = options;
   const { name } = root;
   const source = options.encoderIn?.(root) ?? root;
   // All that is asked for first is asked for at once; of the weights no more than the header is read, until the rest fits.
-  const choosing = tuning ? opening.then(gpu => tuned(gpu, format, signal)) : opening;
   const configuring = options.config
     ? Promise.resolve(options.config)
     : source.json('config.json').then(json => readConfig(json));
   const checking = openCheckpoint(source, { signal }).then(opened => held(opened, each => void each.cancel()));
   // Whichever fails first is what the caller hears of; the others must not go unhandled.
-  for (const each of [choosing, configuring, checking]) each.catch(() => undefined);
-  const gpu = await choosing;
+  for (const each of [opening, configuring, checking]) each.catch(() => undefined);
+  const gpu = await opening;
   const config = await configuring;
   signal.throwIfAborted();
   // To compile takes longest: all but what a pooler adds is known without the weights.

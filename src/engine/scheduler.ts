@@ -1,6 +1,13 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import type { Executable } from '../gpu/index.ts';
-import { checkFinite, packBatch, passRoom, type Sequence, type SequenceOutputs, splitOutputs } from '../plan/index.ts';
+import {
+  type Caps,
+  checkFinite,
+  packBatch,
+  passRoom,
+  type Sequence,
+  type SequenceOutputs,
+  splitOutputs,
+} from '../plan/index.ts';
 
 export interface Ran<S extends Sequence> {
   readonly sequence: S;

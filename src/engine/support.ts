@@ -1,4 +1,4 @@
-import { adapterNameOf, kindOf, openGpu } from '../gpu/index.ts';
+import { adapterNameOf, isSoftware, kindOf, openGpu } from '../gpu/index.ts';
 import { globalOf } from '../runtime/index.ts';
 
 /** Whether models run here, and if not, why. */
@@ -60,7 +60,7 @@ export async function isSupported(): Promise<Support> {
       );
     }
     adapter = adapterNameOf(found.info);
-    software = kindOf(adapter, found.info?.isFallbackAdapter) !== 'gpu';
+    software = isSoftware(kindOf(adapter, found.info?.isFallbackAdapter));
     const short = Object.entries(LIMITS).find(([name, least]) => !(found.limits[name as keyof typeof LIMITS] >= least));
     if (short) {
       const [name, least] = short;

@@ -1,5 +1,5 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import { DeviceError } from '../errors.ts';
+import type { AdapterKind, Caps } from '../plan/index.ts';
 import { globalOf } from '../runtime/index.ts';
 
 /** A device, what its adapter can do, and whether it is ours to destroy. */
@@ -43,10 +43,13 @@ export async function openGpu(given?: GPUDevice): Promise<Gpu> {
 }
 
 /** Firefox names no adapter; its fallback on Linux, the only one it has, is llvmpipe. Windows' WARP is the nearest to it too. */
-export function kindOf(name: string, fallback: boolean | undefined): Caps['adapter'] {
+export function kindOf(name: string, fallback: boolean | undefined): AdapterKind {
   if (/swiftshader/i.test(name)) return 'swiftshader';
   return fallback || /llvmpipe|lavapipe|basic render/i.test(name) ? 'llvmpipe' : 'gpu';
 }
+
+/** Whether an adapter computes on the CPU. */
+export const isSoftware = (kind: AdapterKind): boolean => kind !== 'gpu';
 
 /** What a graphics adapter is called, for people. */
 export function adapterNameOf(info: Partial<GPUAdapterInfo> = {}): string {
@@ -58,23 +61,19 @@ function describe(device: GPUDevice, owned: boolean, info: Partial<GPUAdapterInf
   const { subgroupMinSize: least, subgroupMaxSize: most } = info;
   const adapterName = adapterNameOf(info);
   const { limits, features } = device;
-  const adapter = kindOf(adapterName, info.isFallbackAdapter);
   const speaks = (feature: string) => globalOf('navigator')?.gpu?.wgslLanguageFeatures?.has(feature) === true;
-  const storage = speaks('readonly_and_readwrite_storage_textures');
   return {
     device,
     owned,
     adapterName,
     caps: {
-      adapter,
-      textures: adapter === 'gpu' ? undefined : adapter === 'llvmpipe' && storage ? 'storage' : 'sampled',
+      adapter: kindOf(adapterName, info.isFallbackAdapter),
+      maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+      maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
       subgroup: features.has('subgroups') && least !== undefined && least === most ? least : 0,
       f16: features.has('shader-f16'),
-      // SwiftShader has it, and takes three times as long as with floats.
-      dot4I8: adapter !== 'swiftshader' && speaks('packed_4x8_integer_dot_product'),
-      maxInvocations: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
-      workgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
-      maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+      dot4I8: speaks('packed_4x8_integer_dot_product'),
+      storageTextures: speaks('readonly_and_readwrite_storage_textures'),
     },
   };
 }

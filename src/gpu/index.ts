@@ -4,7 +4,7 @@
  */
 
 export { createBuffer } from './buffers.ts';
-export { adapterNameOf, type Gpu, kindOf, openGpu } from './device.ts';
+export { adapterNameOf, type Gpu, isSoftware, kindOf, openGpu } from './device.ts';
 export { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
 export { createExecutable, type Executable } from './executable.ts';
 export { explained, LostDeviceError, onLoss } from './loss.ts';

@@ -1,5 +1,4 @@
-import type { Caps } from '../../shaders/kernel.ts';
-import { type Measure, type Pace, paced, startPace } from '../plan/index.ts';
+import { type Caps, type Measure, type Pace, paced, profileOf, startPace } from '../plan/index.ts';
 
 /** A submit under way, or the one that ended last. */
 interface Running {
@@ -21,6 +20,7 @@ export interface PaceKeeper {
 }
 
 export function createPaceKeeper(caps: Caps, now: () => number = () => performance.now()): PaceKeeper {
+  const { measuresSpeed } = profileOf(caps);
   let pace: Pace = startPace(caps);
   let newest: Running | undefined;
 
@@ -45,7 +45,7 @@ export function createPaceKeeper(caps: Caps, now: () => number = () => performan
         const ended = now();
         running.began = Math.max(running.submitted, running.before?.ended ?? 0);
         running.ended = ended;
-        if (caps.adapter === 'gpu') pace = paced(pace, measure(running, ended));
+        if (measuresSpeed) pace = paced(pace, measure(running, ended));
         // Else every submit would hold all that came before it.
         running.before = undefined;
       };

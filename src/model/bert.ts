@@ -1,8 +1,7 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { Caps } from '../../shaders/kernel.ts';
 import type { Format } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import { builder, type Graph, type Value } from '../plan/index.ts';
+import { builder, type Caps, type Graph, type Value } from '../plan/index.ts';
 import type { EncoderConfig } from './config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
 

@@ -1,8 +1,10 @@
 import type { Activation } from '../../shaders/activation.ts';
-import { type Caps, MOST_TEXELS, padded } from '../../shaders/kernel.ts';
+import { MOST_TEXELS, padded } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
+import type { Caps } from './caps.ts';
 import { MOST_K, type Norm, type Op, type Rows, type Value } from './op.ts';
+import { profileOf } from './profiles.ts';
 import { bucketTable } from './relative.ts';
 import { matrix, type Storage, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
 
@@ -50,7 +52,7 @@ export function builder(caps: Caps, format: Format = 'f32') {
   const weights = new Map<string, Weight>();
   const quantized = new Map<Value, Value>();
   /** Of the weights of linears and of the word table, which are nearly all there is; the rest is kept in float32. */
-  const storage: Storage = { format, texels: caps.textures !== undefined };
+  const storage: Storage = { format, texels: profileOf(caps).target.texture !== undefined };
   let values = 0;
 
   /** A failure here is a mistake in a model description, not in anybody's input. */

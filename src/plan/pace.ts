@@ -1,4 +1,5 @@
-import type { Caps } from '../../shaders/kernel.ts';
+import type { Caps } from './caps.ts';
+import { profileOf } from './profiles.ts';
 
 /**
  * How much work one submit may have. A GPU that is busy with one submit shows no picture meanwhile, and after two seconds Windows
@@ -22,19 +23,15 @@ export interface Measure {
 
 /** What a submit should take: enough that its own floor of a few milliseconds is nothing, and few enough for a desktop to go on. */
 export const TARGET_MS = 100;
-/** 2 GFLOP: on the weakest GPUs (10 GFLOP/s) 0.2 s. */
-const FIRST = 2 ** 30;
 /** Less is never worth a submit of its own: on the weakest GPUs 50 ms. */
 const LEAST = 2 ** 28;
-/** On a CPU (1 to 8 GFLOP/s) a few seconds, which reset nothing. */
-const SOFTWARE = 2 ** 32;
 /** At once by no more than this: a measure that is off must not cost much. */
 const [MOST_GROWTH, MOST_SHRINKING] = [16, 8];
 /** Clocks of browsers are no finer, so what took no time at all took less than this. */
 const CLOCK_MS = 1;
 
 /** Before anything was measured. */
-export const startPace = ({ adapter }: Caps): Pace => ({ budget: adapter === 'gpu' ? FIRST : SOFTWARE, floor: 0 });
+export const startPace = (caps: Caps): Pace => ({ budget: profileOf(caps).submitWork, floor: 0 });
 
 /**
  * The pace after one more submit. It grows where the time left room for more, by the time as it was measured; where only what

@@ -1,12 +1,11 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import { slotBytes } from './arena.ts';
 import type { Sequence } from './batch.ts';
+import type { Caps } from './caps.ts';
 import type { Rows } from './op.ts';
 import type { Plan } from './plan.ts';
+import { profileOf } from './profiles.ts';
 import { costOf } from './work.ts';
 
-/** Tokens of one pass: enough to fill a GPU. */
-const TOKENS = { gpu: 8192, software: 1024 };
 /** Outputs read back by one pass, unless a single sequence has more. */
 const READBACK_BYTES = 64 << 20;
 
@@ -27,15 +26,13 @@ const none = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, m
 /**
  * A pass that is being filled: says of one sequence after another whether it still fits. The first always does, however long
  * it is; then the budgets count tokens, work, and the bytes to be read back.
- * @param most The work of a pass, which bounds the time that a call waits for those under way: see pace.ts. On a CPU it is 400
- * tokens of MiniLM.
+ * @param most The work of a pass, which bounds the time that a call waits for those under way: see pace.ts.
  */
 export function passRoom({ slots, outputs, work }: Plan, caps: Caps, most: number): (sequence: Sequence) => boolean {
-  const kind = caps.adapter === 'gpu' ? 'gpu' : 'software';
   const widest = Math.max(...slots.map(slot => slot.get('tokens') ?? 1));
   // Rooms are made for powers of two tokens, so the largest that a binding holds is one.
   const bindable = 2 ** Math.floor(Math.log2(caps.maxBindingBytes / (4 * widest)));
-  const budget = Math.min(TOKENS[kind], bindable);
+  const budget = Math.min(profileOf(caps).passTokens, bindable);
   // A buffer may be no smaller than a binding.
   const readback = Math.min(READBACK_BYTES, caps.maxBindingBytes);
   const filled = none();

@@ -1,8 +1,10 @@
-import type { Caps, Kernel } from '../../shaders/kernel.ts';
+import type { Kernel } from '../../shaders/kernel.ts';
 import { type Arena, arena } from './arena.ts';
 import type { Graph } from './builder.ts';
+import type { Caps } from './caps.ts';
 import { commonActivation, queryTile, stepsOf } from './choose.ts';
 import type { Op, Value } from './op.ts';
+import { type Profile, profileOf } from './profiles.ts';
 import type { Step, Work } from './step.ts';
 import type { Weight } from './weight.ts';
 import { joinedWork, workOf } from './work.ts';
@@ -19,11 +21,11 @@ export interface Plan extends Arena {
   readonly queryTile: number;
 }
 
-export function plan({ ops, outputs }: Graph, caps: Caps): Plan {
+export function plan({ ops, outputs }: Graph, caps: Caps, profile: Profile = profileOf(caps)): Plan {
   const common = commonActivation(ops);
   const steps = ops.flatMap(op => {
-    const work = workOf(op, caps);
-    return stepsOf(op, caps, common).map((step): Step => ({ ...step, work }));
+    const work = workOf(op, profile);
+    return stepsOf(op, profile, common).map((step): Step => ({ ...step, work }));
   });
   const weights = new Set<Weight>();
   for (const { args } of steps) for (const arg of args) if (arg.kind === 'weight') weights.add(arg.weight);
@@ -33,7 +35,7 @@ export function plan({ ops, outputs }: Graph, caps: Caps): Plan {
     weights: [...weights],
     outputs,
     work: joinedWork(steps.flatMap(({ work }) => work)),
-    queryTile: queryTile(ops, caps),
+    queryTile: queryTile(ops, profile),
     ...arena(ops, outputs.values()),
   };
 }

@@ -1,4 +1,4 @@
-import { MAX_DISTANCE } from '../../shaders/attention.ts';
+import { MAX_DISTANCE } from '../../shaders/attention-keys.ts';
 
 /**
  * The bucket of every distance (key - query) from -128 to 128: half of the buckets for each direction, of those half for single

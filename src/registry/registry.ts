@@ -1,4 +1,3 @@
-import type { Caps } from '../../shaders/kernel.ts';
 import { env, FORMATS, readTokenizerFiles } from '../api/index.ts';
 import { openCheckpoint, tensorFinder } from '../checkpoint/file/index.ts';
 import {
@@ -15,7 +14,7 @@ import { SourceError } from '../errors.ts';
 import { openGpu } from '../gpu/index.ts';
 import { encoderGraph, everything, type HeadKind, POOLER_TENSOR, readConfig } from '../model/index.ts';
 import { type Task, taskOf } from '../pipeline.ts';
-import { plan, weightBytes } from '../plan/index.ts';
+import { plan, USUAL_GPU, weightBytes } from '../plan/index.ts';
 import { CONFIG, type FileLister, fileLister, type ListedFile } from './files.ts';
 
 /** What asks about a model takes; names as in transformers.js. One file serves every dtype, so none is asked for. */
@@ -80,17 +79,6 @@ export interface CachedModel {
   /** By their paths in the model, a subfolder included. */
   files: { file: string; size: number }[];
 }
-
-/** A GPU as most are, for sizes that are asked for without one: it has no textures for weights, and binds 2 GiB. */
-const USUAL: Caps = {
-  adapter: 'gpu',
-  maxInvocations: 256,
-  workgroupStorageBytes: 16384,
-  maxBindingBytes: 2 ** 31 - 4,
-  subgroup: 0,
-  f16: false,
-  dot4I8: false,
-};
 
 /** What is asked about: the files of a model, with those that a task reads beside them. */
 interface Subject {
@@ -195,7 +183,7 @@ async function downloadSize(about: Subject): Promise<DownloadSize> {
 async function footprint(about: Subject): Promise<MemoryFootprint> {
   const { source, options } = about;
   const head: HeadKind | undefined = about.task?.info.head;
-  const caps = options.device ? (await openGpu(options.device)).caps : USUAL;
+  const caps = options.device ? (await openGpu(options.device)).caps : USUAL_GPU;
   const { folder, modules: sentence } = await sentencePart(about, false);
   const encoder = inFolder(source, Promise.resolve(folder));
   const [config, checkpoint] = await Promise.all([

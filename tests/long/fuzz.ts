@@ -1,10 +1,9 @@
 /** Mutations of whole models by number: each gives a typed error or a right load, soon and in little memory. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Caps } from '../../shaders/kernel.ts';
 import { WebGPUBertError } from '../../src/errors.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
-import { GPU } from '../caps.ts';
+import { GPU, LLVMPIPE, SWIFTSHADER } from '../caps.ts';
 import { random, withHeader } from '../checkpoint-bytes.ts';
 import { layouts } from './layouts.ts';
 import { type Files, load, type Way } from './load.ts';
@@ -33,8 +32,8 @@ const WAYS: readonly Pick<Way, 'caps' | 'format'>[] = [
   { caps: GPU, format: undefined },
   { caps: GPU, format: 'i8' },
   { caps: { ...GPU, f16: true, subgroup: 32, dot4I8: true, maxInvocations: 128 }, format: 'f16' },
-  { caps: { ...GPU, adapter: 'swiftshader', textures: 'sampled' } satisfies Caps, format: undefined },
-  { caps: { ...GPU, adapter: 'llvmpipe', textures: 'storage' } satisfies Caps, format: 'i8' },
+  { caps: SWIFTSHADER, format: undefined },
+  { caps: LLVMPIPE, format: 'i8' },
 ];
 
 const FILES = ['model.safetensors', 'config.json', 'tokenizer.json', 'tokenizer_config.json'];

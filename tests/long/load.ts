@@ -1,5 +1,4 @@
 /** A load of a model up to the GPU: config.json -> plan, headers -> matched tensors, tokenizer -> ids. */
-import type { Caps } from '../../shaders/kernel.ts';
 import type { Format } from '../../shaders/matrix.ts';
 import { env } from '../../src/api/env.ts';
 import { loadTokenizer } from '../../src/api/models.ts';
@@ -15,6 +14,7 @@ import { type EncoderConfig, labelNames, readConfig } from '../../src/model/conf
 import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';
 import { packBatch } from '../../src/plan/batch.ts';
+import type { Caps } from '../../src/plan/caps.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
 import type { Encoding } from '../../src/text/encoding.ts';
 

@@ -1,0 +1,59 @@
+import type { Workgroups } from './kernel.ts';
+
+/** Pieces of WGSL that several kernels are written with. */
+
+/** Invocations of a workgroup, unless a kernel has a reason for another number. */
+export const LANES = 64;
+
+/** `text` for 0 to n - 1, one below the other: an unrolled loop. */
+export const unrolled = (n: number, text: (i: number) => string): string =>
+  Array.from({ length: n }, (_, i) => text(i)).join('\n');
+
+/** Workgroups of a flat grid side by side; WebGPU allows 65,535 in each dimension. */
+const FLAT_WIDTH = 32768;
+
+/** The grid of a kernel that has one invocation for each of `count` elements. Rows of workgroups in x, as many as it takes in y. */
+export function flatGrid(count: number): Workgroups {
+  const groups = Math.ceil(count / LANES);
+  return [Math.min(groups, FLAT_WIDTH), Math.ceil(groups / FLAT_WIDTH), 1];
+}
+
+/** The element of an invocation of a flat grid, where `id` is its `global_invocation_id`. */
+export const FLAT_INDEX = `id.y * ${FLAT_WIDTH * LANES}u + id.x`;
+
+/**
+ * A tree reduction over the lanes of a workgroup in log2(lanes) steps. `combine` merges what lane `other` has in workgroup memory into
+ * what `lane` has; the result is that of lane 0.
+ */
+export const reduce = (lanes: number, combine: string): string => `
+  for (var half = ${lanes / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { let other = lane + half; ${combine} }
+  }
+  workgroupBarrier();`;
+
+/** `fn total(value: f32, lane: u32) -> f32`: the sum of `value` over the lanes of a workgroup. With one lane it needs no barrier. */
+export const total = (lanes: number): string =>
+  lanes === 1
+    ? 'fn total(value: f32, lane: u32) -> f32 { return value; }'
+    : `
+var<workgroup> partial: array<f32, ${lanes}>;
+fn total(value: f32, lane: u32) -> f32 {
+  partial[lane] = value;${reduce(lanes, 'partial[lane] += partial[other];')}
+  let sum = partial[0];
+  workgroupBarrier();
+  return sum;
+}`;
+
+/** `fn is_nan(x: vec4f) -> vec4<bool>`, by the bits: WGSL lets a compiler assume that no float is NaN. */
+export const IS_NAN =
+  'fn is_nan(x: vec4f) -> vec4<bool> { return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u); }';
+
+/**
+ * `fn finite_or_nan(x: f32) -> f32`: NaN for an infinity, else x. A row divided by a sum of squares that overflowed would be zero, which
+ * is finite and wrong.
+ */
+export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  return bitcast<f32>(select(bits, bits | 0x400000u, (bits & 0x7f800000u) == 0x7f800000u));
+}`;
