@@ -8,7 +8,11 @@ import { parseArgs } from 'node:util';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '7' }, adapter: { type: 'string' }, f16: { type: 'boolean', default: false } },
+  options: {
+    minutes: { type: 'string', default: '7' },
+    adapter: { type: 'string' },
+    f16: { type: 'boolean', default: false },
+  },
 });
 
 /** Dawn in the place where a browser has its WebGPU. */
