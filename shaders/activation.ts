@@ -2,14 +2,14 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { IS_NAN } from './snippets.ts';
 
 /**
- * The activations of a linear's epilogue. `gelu` is exact (erf); `gelu_tanh` is the approximation of the GELU paper
- * (Hendrycks and Gimpel, arXiv 1606.08415). Each maps 0 to 0, so that the padding of a row stays zero.
+ * The activations of a linear's epilogue. `gelu` is the exact one, with erf; `gelu_tanh` is the approximation of the GELU paper
+ * (Hendrycks and Gimpel, arXiv 1606.08415). Every activation maps 0 to 0, so the padding of a row stays zero.
  */
 export type Activation = 'gelu' | 'gelu_tanh' | 'relu' | 'silu' | 'tanh';
 
 /**
- * Coefficients of erf(x) = x P(x^2) / Q(x^2) on |x| <= 4, our own weighted least squares fit (relative error 2e-9 before
- * rounding; 4e-7 evaluated in float32). All are positive but one that is tiny, so Horner's scheme loses nothing.
+ * Coefficients of erf(x) = x P(x^2) / Q(x^2) for |x| <= 4, from a weighted least squares fit of our own: its relative error is 2e-9, and
+ * 4e-7 when evaluated in float32. All coefficients but a tiny one are positive, so Horner's scheme cancels no digits.
  */
 const ERF_P = [1.12837917, 0.185203201, 0.0543169022, 0.00384960991, 0.000379608534, 4.68476915e-6, -1.32021871e-8];
 const ERF_Q = [1, 0.497465477, 0.113958402, 0.0154620853, 0.0013075691, 6.31104993e-5];
@@ -23,7 +23,10 @@ function horner(coefficients: readonly number[], x: string): string {
     );
 }
 
-/** `fn activate(x: vec4f) -> vec4f`: NaN stays NaN, which min, max and clamp may pass over; so it is looked for by its bits. */
+/**
+ * `fn activate(x: vec4f) -> vec4f`. NaN stays NaN. `min`, `max` and `clamp` may return their other operand for NaN, so where the result
+ * comes from them alone, NaN is detected by its bits.
+ */
 export function activation(kind: Activation): string {
   return wgsl`
 #if ${kind === 'relu' || kind === 'tanh'}
@@ -46,7 +49,7 @@ fn activate(x: vec4f) -> vec4f { return select(max(x, vec4f(0.0)), x, is_nan(x))
 #elif ${kind === 'silu'}
 fn activate(x: vec4f) -> vec4f { return x / (1.0 + exp(-clamp(x, vec4f(-80.0), vec4f(80.0)))); }
 #else
-// tanh through exp: the builtin overflows to NaN for large arguments on some drivers.
+// By exp: the builtin tanh gives NaN for large arguments on some drivers.
 fn activate(x: vec4f) -> vec4f {
   return select(1.0 - 2.0 / (exp(2.0 * clamp(x, vec4f(-20.0), vec4f(20.0))) + 1.0), x, is_nan(x));
 }

@@ -4,23 +4,27 @@ import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements
 import { normalise, type RowShape, rowIndex } from './norm.ts';
 
 export interface EmbedVariant {
-  /** Floats of one embedding, unpadded. */
+  /** C, unpadded. */
   readonly columns: number;
+  /** Which tables are added to the words. Of `tasks` (ERNIE) every token gets row 0. */
   readonly positions: boolean;
   readonly types: boolean;
-  /** A table whose row 0 is added to every token: ERNIE's tasks. */
   readonly tasks: boolean;
   /** LayerNorm after the sum. */
   readonly norm: boolean;
-  /** How the words are kept. Default: 'f32'. */
+  /** The format of the word table. Default: 'f32'. */
   readonly format?: Format | undefined;
 }
 
 /**
  * y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) for tokens[T] = (id, position, type, place)
  *
- * The word table may be split by rows over several buffers, because a binding has a size limit: one dispatch per part, each
- * computing the tokens whose id lies in [first, first + count).      grid: T / rows
+ * One workgroup computes `rows` tokens, or one token with `lanes` invocations: see RowShape.
+ *
+ *   tokens [T] vec4u    words [count, C]    positions, types, tasks [.., C]    gamma, beta [C]    y [T, C]      grid: T / rows
+ *
+ * The word table may be split by rows into several buffers, because a binding has a size limit. Then there is a dispatch for each part,
+ * which computes the tokens whose ids lie in [first, first + count) and leaves the other rows of y alone.
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
   const { columns, positions, types, tasks, norm, format = 'f32' } = variant;

@@ -3,7 +3,9 @@ import { declarations, type Kernel, read, u32, write } from './kernel.ts';
 import { LANES } from './snippets.ts';
 
 /**
- * y[i] = x[masked[i].x]: the rows of the tokens that a head is wanted for, one workgroup a row.      grid: rows
+ * y[i] = x[masked[i].x]: the rows of the tokens that a head is computed for. One workgroup copies one row.
+ *
+ *   masked [rows] = (token of the pass, 0, 0, 0)    x [T, C]    y [rows, C]      grid: rows
  */
 export function gather({ columns }: { readonly columns: number }): Kernel {
   const C4 = Math.ceil(columns / 4);

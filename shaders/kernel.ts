@@ -1,14 +1,14 @@
 /**
- * What every kernel of this folder is: plain data. A kernel file exports one pure function from a small variant object to
- * a `Kernel`; nothing here touches a device.
+ * A kernel is plain data. Each kernel file exports a pure function that makes a `Kernel` from a small variant object; nothing in this
+ * folder touches a device.
  *
  * Dimension letters, everywhere in this project:
- *   T  tokens of one pass, all sequences packed one behind the other, no padding
+ *   T  tokens of one pass: all sequences, one after the other, without padding
  *   B  sequences of one pass           L  tokens of one sequence
  *   C  hidden size                     F  intermediate size
  *   H  attention heads                 D  size of one head
  *   K  inner dimension of a linear     N  its outputs
- * A row of any matrix is padded to a multiple of four floats, so that it can be read as vec4f; the padding is always zero.
+ * A row of any matrix is padded to a multiple of four numbers, so that it can be read as vec4f. The padding is always zero.
  */
 
 /**
@@ -20,24 +20,25 @@ export type TextureKind = 'sampled' | 'storage';
 /** The format of a texture that stands for an array: one texel is one element. */
 export type TexelFormat = 'rgba32float' | 'rgba16float' | 'r32uint';
 
-/** One storage buffer or texture. Its place in the list is its @binding, after the uniform `params` at 0. */
+/** One storage buffer or texture. Number i of a kernel's list is @binding(i + 1); @binding(0) is the uniform `params`. */
 export interface Binding {
   readonly name: string;
-  /** 'texel': an array all the same, but read through `${name}_at(i)`: see `element`. */
+  /** 'texel': an array in a texture, read by `${name}_at(i)`. `element` writes the right expression for each access. */
   readonly access: 'read' | 'write' | 'texel';
-  /** WGSL type: `array<vec4f>`; or the format of a texture. */
+  /** The WGSL type, `array<vec4f>`, or the format of the texture. */
   readonly type: string;
-  /** Of a texture. */
+  /** The kind of texture, where it is one. */
   readonly kind?: TextureKind;
 }
 
-/** Texels of one line of a texture that stands for an array; with the 8192 lines that every device has, 2^24 elements. */
+/** Texels of one line of a texture that stands for an array. */
 export const TEXELS = 2048;
+/** Elements of the largest such array: every device has textures of 8,192 lines. */
 export const MOST_TEXELS = TEXELS * 8192;
 
 export const TEXEL_BYTES: Readonly<Record<TexelFormat, number>> = { rgba32float: 16, rgba16float: 8, r32uint: 4 };
 
-/** The bytes of a texture for so many elements: whole lines. */
+/** Bytes of a texture that holds `elements`: it has whole lines, one at least. */
 export const textureBytes = (format: TexelFormat, elements: number): number =>
   Math.max(1, Math.ceil(elements / TEXELS)) * TEXELS * TEXEL_BYTES[format];
 
@@ -49,9 +50,9 @@ export interface Param {
 export type Workgroups = readonly [x: number, y: number, z: number];
 
 export interface Kernel {
-  /** Says the variant too, and labels the pipeline: `linear 384>1536 gelu`. */
+  /** For people, with the variant: `linear 384>1536 gelu`. It labels the pipeline. */
   readonly name: string;
-  /** The complete WGSL; the pipeline cache is keyed by it. */
+  /** The complete WGSL. The pipeline cache is keyed by it. */
   readonly code: string;
   readonly bindings: readonly Binding[];
   /** The fields of the uniform struct, each four bytes, in order. */
@@ -75,25 +76,25 @@ export interface Target {
   readonly dot4I8: boolean;
 }
 
-/** The WGSL of a list of bindings and params: the only place where either is spelled out. */
+/** The WGSL declarations of bindings and params: the only place where they are written. */
 export function declarations(bindings: readonly Binding[], params: readonly Param[]): string {
   const fields = params.map(({ name, type }) => `${name}: ${type},`).join(' ');
   const operands = bindings.map(({ name, access, type, kind }, i) => {
     const at = `@group(0) @binding(${i + 1}) var`;
     if (access !== 'texel') return `${at}<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: ${type};`;
-    const [number, given, swizzle] = type === 'r32uint' ? ['u32', 'u32', '.x'] : ['f32', 'vec4f', ''];
+    const [number, result, swizzle] = type === 'r32uint' ? ['u32', 'u32', '.x'] : ['f32', 'vec4f', ''];
     const [texture, level] = kind === 'storage' ? [`storage_2d<${type}, read>`, ''] : [`2d<${number}>`, ', 0'];
     return `${at} ${name}: texture_${texture};
-fn ${name}_at(i: u32) -> ${given} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u)${level})${swizzle}; }`;
+fn ${name}_at(i: u32) -> ${result} { return textureLoad(${name}, vec2u(i & ${TEXELS - 1}u, i >> ${Math.log2(TEXELS)}u)${level})${swizzle}; }`;
   });
   return [`struct Params { ${fields} }`, '@group(0) @binding(0) var<uniform> params: Params;', ...operands].join('\n');
 }
 
-/** The WGSL that reads element `index` of an operand. */
+/** WGSL: element `index` of a binding. */
 export const element = ({ name, access }: Binding, index: string): string =>
   access === 'texel' ? `${name}_at(${index})` : `${name}[${index}]`;
 
-/** Writes the uniform struct of `kernel` at `byteOffset`. Throws where a value is missing: it is a mistake in a plan. */
+/** Writes the params of `kernel` into `view` from `byteOffset` on. Throws if a value is missing, which is a mistake in a plan. */
 export function packParams(
   kernel: Pick<Kernel, 'name' | 'params'>,
   values: Readonly<Record<string, number>>,

@@ -11,8 +11,10 @@ export interface LayerNormVariant {
 /**
  * y[T, C] = LayerNorm(x[T, C] + residual[T, C]) * gamma[C] + beta[C]
  *
- * `lanes` invocations share a row: each first writes its part of x + residual to y, then normalises y in place, reading only
- * what it wrote itself.      grid: T / rows
+ * One workgroup computes `rows` rows, or one row with `lanes` invocations: see RowShape. Each invocation first writes its part of
+ * x + residual to y, then normalises that part in place. It reads nothing of y that another invocation has written.
+ *
+ *   x, residual, y [T, C]    gamma, beta [C]      grid: T / rows
  */
 export function layerNorm({ columns, residual }: LayerNormVariant, shape: RowShape): Kernel {
   const C4 = Math.ceil(columns / 4);

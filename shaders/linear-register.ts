@@ -6,32 +6,36 @@ import { unrolled } from './snippets.ts';
 import { type RegisterTiling, tilingLabel } from './tiling.ts';
 
 /**
- * The tiling for software adapters: one invocation computes a tile of outputs in registers, and nothing passes through workgroup
- * memory, so there is no barrier. There a load costs as much as 10 to 20 multiply-adds and a barrier far more: with a tile of
- * 16 x 16, 32 loads of vec4f feed 1,024 multiply-adds.
+ * A linear (see linear.ts) without workgroup memory. One workgroup computes `rows` rows by columns * lanes outputs: each invocation a tile
+ * of rows x columns, in registers.
  *
  *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / rows
  *
- * Where the lanes of a workgroup are one subgroup, each loads a part of the rows of x and broadcasts it: 20 loads instead of 32.
- * Rows and columns past the end are read at the last valid one and not stored.
+ * Why this tiling: on a software adapter a load costs as much as 10 to 20 multiply-adds and a barrier far more. With a tile of 16 x 16
+ * one step along K has 32 loads of vec4f for 1,024 multiply-adds, and no barrier. Where the lanes of a workgroup are one subgroup, each
+ * loads a part of the rows of x and broadcasts it: 20 loads instead of 32.
+ *
+ * Rows and columns beyond the matrix are read at its last one and not stored.
  */
 export function linearRegister(variant: LinearVariant, tiling: RegisterTiling, target: Target): Kernel {
   const body = linearBody(variant, target);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
   const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tiling;
   const shared = target.subgroup === LANES && ROWS % LANES === 0;
-  /** Rows of x that an invocation loads. */
-  const own = shared ? ROWS / LANES : ROWS;
+  /** Rows of x that one invocation loads. */
+  const loaded = shared ? ROWS / LANES : ROWS;
+  /** Row i of those. */
   const rowOf = (i: number) => (shared ? `row + ${i * LANES}u + lane` : `row + ${i}u`);
-  const ofSum = (text: (i: number, j: number) => string) => unrolled(ROWS, i => unrolled(COLUMNS / 4, j => text(i, j)));
-  /** x0, x1, …: element `at` of every row. */
+  const perSum = (text: (i: number, j: number) => string) =>
+    unrolled(ROWS, i => unrolled(COLUMNS / 4, j => text(i, j)));
+  /** Declares x0, x1, …: element `at` of every row of the tile. */
   const loadRows = (name: string, at: string, as = (element: string) => element) =>
     shared
-      ? `${unrolled(own, i => `let ${name}_part${i} = ${as(loadX(`x${i}_at + ${at}`))};`)}
+      ? `${unrolled(loaded, i => `let ${name}_part${i} = ${as(loadX(`x${i}_at + ${at}`))};`)}
 ${unrolled(ROWS, i => `let ${name}${i} = subgroupBroadcast(${name}_part${Math.floor(i / LANES)}, ${i % LANES}u);`)}`
       : unrolled(ROWS, i => `let ${name}${i} = ${as(loadX(`x${i}_at + ${at}`))};`);
   const scale = (element: string) => `bitcast<f32>(${element})`;
-  /** One step along K, from element k of every row, added to `into`{i}_{j}. */
+  /** One step along K: adds the products of element k of every row and column to `into`{row}_{column / 4}. */
   const step = (into: string) => `${loadRows('x', 'k', operand)}
 ${unrolled(
   COLUMNS / 4,
@@ -59,26 +63,26 @@ fn main(@builtin(global_invocation_id) id: vec3u${shared ? ', @builtin(subgroup_
   let row = (id.y + params.first_y) * ${ROWS}u;
   let column = (id.x + params.first_x * ${LANES}u) * ${COLUMNS}u;
   let last = params.rows - 1u;
-${unrolled(own, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
+${unrolled(loaded, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
 ${unrolled(COLUMNS, j => `  let w${j}_at = min(column + ${j}u, N4 * 4u - 1u) * stride;`)}
-${ofSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
+${perSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
 #if ${whole}
   for (var group = 0u; group < (K4 + ${GROUP - 1}u) / ${GROUP}u; group++) {
     let scale_at = ${scaleAt('K4', 'group')};
-${ofSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
+${perSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
     for (var k = group * ${GROUP + 1}u; k < scale_at; k++) {
 ${step('whole')}
     }
 ${loadRows('scale', 'scale_at', scale)}
 ${unrolled(COLUMNS / 4, j => `    let scales${j} = vec4f(${[0, 1, 2, 3].map(q => scale(loadWeight(`w${4 * j + q}_at + scale_at`))).join(', ')});`)}
-${ofSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * scales${j});`)}
+${perSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * scales${j});`)}
   }
 #else
   for (var k = 0u; k < K4; k++) {
 ${step('sum')}
   }
 #endif
-  // First as they are, then a loop over them: so the epilogue stands in the program once and not ${(ROWS * COLUMNS) / 4} times.
+  // Stores the raw sums, then applies the epilogue in a loop over them: a program with one copy of it instead of ${(ROWS * COLUMNS) / 4} compiles faster.
 ${unrolled(
   ROWS,
   i => `  if (row + ${i}u < params.rows) {

@@ -6,37 +6,40 @@ import { unrolled } from './snippets.ts';
 import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
 
 /**
- * The tilings for real GPUs: a workgroup computes a tile of rows * down by columns * lanes outputs; steps of 16 along K (of i8
- * a group) pass through workgroup memory, 64 bytes of every line: 8 KiB for 64 x 64.
+ * A linear (see linear.ts) whose operands pass through workgroup memory. One workgroup computes rows * down by columns * lanes outputs:
+ * each invocation a tile of rows x columns, whose sums are in registers.
  *
  *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / (rows * down)
  *
- * In workgroup memory the tiles stand [k4][line], and the columns of one invocation stand apart, so that neighbouring
- * invocations read neighbouring elements and no bank is hit twice. Products are added as in linear-register.ts: one dot for each
- * four k, in their order, whatever the tile.
+ * Why this tiling: on a GPU a barrier is cheap, and every number that is loaded serves all rows or columns of the tile. A step along K
+ * takes 16 numbers of every row and column (of i8, a group of 64): 64 bytes each, 8 KiB for 64 x 64 outputs.
+ *
+ * In workgroup memory a tile is [k4][row or column]. The columns are permuted so that neighbouring invocations read neighbouring elements
+ * and no memory bank is read twice at once. The products of an output are added as in linear-register.ts: one dot product for each four
+ * k, in their order.
  */
 export function linearWorkgroup(variant: LinearVariant, tiling: WorkgroupTiling, target: Target): Kernel {
   const body = linearBody(variant, target);
   const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
   const { rows, columns, lanes, down } = tiling;
   const step = whole ? 'u32' : 'vec4f';
-  // 64 bytes of every line: of i8 a group.
+  /** Elements of a row in one step along K: 64 bytes. */
   const STEP = whole ? GROUP : 4;
   const zero = whole ? '0u' : 'vec4f()';
   const ROWS = rows * down;
   const COLUMNS = columns * lanes;
   const invocations = lanes * down;
-  /** Where in the tile stands column q of the fours j of an invocation. */
+  /** The place in the tile of column q of the j-th four of an invocation. */
   const columnAt = (j: number, q: number) => `${(q * COLUMNS) / 4 + j * lanes}u + local.x`;
   const rowAt = (i: number) => `local.y * ${rows}u + ${i}u`;
-  const eachFour = (text: (j: number) => string) => unrolled(columns / 4, text);
-  const eachSum = (text: (i: number, j: number) => string) => eachFour(j => unrolled(rows, i => text(i, j)));
+  const perFour = (text: (j: number) => string) => unrolled(columns / 4, text);
+  const perSum = (text: (i: number, j: number) => string) => perFour(j => unrolled(rows, i => text(i, j)));
   const four = (text: (q: number) => string) => [0, 1, 2, 3].map(text).join(', ');
   const rowOf = (i: string) => `min(first_row + ${i}, params.rows - 1u) * STRIDE`;
   const columnOf = (i: string) => `min(first_column + ${i}, N4 * 4u - 1u) * STRIDE`;
-  /** Where in its tile a column stands. */
+  /** The place in the tile of a column. */
   const place = (column: string) => `(${column} % 4u) * ${COLUMNS / 4}u + ${column} / 4u`;
-  /** Fills a tile: every invocation some elements. */
+  /** Fills a tile of `lines` rows or columns; every invocation loads some of the elements. */
   const fill = (tile: string, lines: number, from: (line: string) => string, at: string) => `
     for (var i = index; i < ${lines * STEP}u; i += ${invocations}u) {
       let line = i / ${STEP}u;
@@ -68,7 +71,7 @@ ${body.epilogue}
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_row = (at.y + params.first_y) * ${ROWS}u;
   let first_column = (at.x + params.first_x) * ${COLUMNS}u;
-${eachSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
+${perSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
   for (var k = 0u; k < K4; k += ${STEP}u) {
 #if ${whole}
     let group = k / ${GROUP}u;
@@ -77,26 +80,26 @@ ${eachSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
     for (var i = index; i < ${COLUMNS}u; i += ${invocations}u) {
       w_scales[${place('i')}] = ${scale(loadWeight(`${columnOf('i')} + scale_at`))};
     }
-${eachSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
+${perSum((i, j) => `    var whole${i}_${j} = ${sum}();`)}
 #endif
 ${fill('x_tile', ROWS, line => loadX(`${rowOf(line)} + ${element}`), 'line')}
 ${fill('w_tile', COLUMNS, line => loadWeight(`${columnOf(line)} + ${element}`), place('line'))}
     workgroupBarrier();
     for (var s = 0u; s < ${STEP}u; s++) {
 ${unrolled(rows, i => `      let x${i} = ${operand(`x_tile[s * ${ROWS}u + ${rowAt(i)}]`)};`)}
-${eachFour(
+${perFour(
   j => `${unrolled(4, q => `      let w${j}_${q} = ${operand(`w_tile[s * ${COLUMNS}u + ${columnAt(j, q)}]`)};`)}
 ${unrolled(rows, i => `      ${whole ? 'whole' : 'sum'}${i}_${j} += ${sum}(${four(q => product(`x${i}`, `w${j}_${q}`))});`)}`,
 )}
     }
 #if ${whole}
-${eachFour(j => `    let scales${j} = vec4f(${four(q => `w_scales[${columnAt(j, q)}]`)});`)}
-${eachSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (x_scales[${rowAt(i)}] * scales${j});`)}
+${perFour(j => `    let scales${j} = vec4f(${four(q => `w_scales[${columnAt(j, q)}]`)});`)}
+${perSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (x_scales[${rowAt(i)}] * scales${j});`)}
 #endif
     workgroupBarrier();
   }
   let row = first_row + local.y * ${rows}u;
-${eachFour(
+${perFour(
   j => `  let column${j} = first_column / 4u + ${j * lanes}u + local.x;
   if (column${j} < N4) {
 ${unrolled(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}

@@ -6,49 +6,54 @@ import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements
 /**
  * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) + residual[T, N]
  *
- * The weight keeps the checkpoint's own layout (one row per output), so both operands are read along K as vec4f and the
- * inner loop is a dot product. Where the weight is kept as i8, so is x (see pack.ts). Every tiling adds the products of one output in its own fixed order that does not depend on T
- * or on the row's place: a row's result is the same bits in any batch.
+ * This file has what all tilings share: bindings, params, loads and the epilogue. The weight has the layout of the checkpoint, a row for
+ * each output, so both operands are read along K as vec4f and the inner loop is a dot product. With a weight of i8, x is i8 too (see
+ * pack.ts). The products of an output are added in one order, which depends neither on T nor on the place of the row: a row's result
+ * has the same bits in any batch.
  */
 export interface LinearVariant {
-  /** K and N, unpadded, where they shall be constants of the text; else one text serves all. */
+  /** K and N, unpadded, as constants of the text. Undefined: they are params, and one text serves all shapes. */
   readonly inner?: number | undefined;
   readonly outputs?: number | undefined;
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation?: Activation | undefined;
-  /** How the weight is kept. Default: 'f32'. */
+  /** The format of the weight. Default: 'f32'. */
   readonly format?: Format | undefined;
 }
 
-/** What a tiling needs to know beside its own tile. */
+/** What a tiling writes its kernel with. Strings are WGSL unless they say otherwise. */
 export interface LinearBody {
+  /** The start of the kernel's name, in words: `linear 384>1536 gelu`. */
   readonly name: string;
-  /** WGSL of the steps along K, four numbers each; of the vec4f of a row of y; of the elements from one row of x or weight to the next. */
+  /** K / 4, the steps of the inner loop. */
   readonly K4: string;
+  /** N / 4, the vec4f of a row of y. */
   readonly N4: string;
+  /** Elements from one row of x, or of the weight, to the next. */
   readonly stride: string;
   readonly bindings: readonly Binding[];
-  /** WGSL of one step of a row: vec4f, or u32 with four bytes. */
+  /** An element of x or of the weight: vec4f, or u32 with four bytes. */
   readonly loadX: (index: string) => string;
   readonly loadWeight: (index: string) => string;
-  /** A step as `product` takes it: bytes are taken apart where there is no product of them. */
-  readonly operand: (step: string) => string;
-  /** What a step adds to one sum. */
+  /** An element as `product` takes it: where dot4I8Packed is not used, bytes are converted to floats. */
+  readonly operand: (element: string) => string;
+  /** The dot product of two elements. */
   readonly product: (x: string, weight: string) => string;
-  /** Bytes: their products are summed over a group, exactly in either type, and then scaled. */
+  /** Whether the operands are bytes: products are summed over a group as whole numbers, then scaled. */
   readonly whole: boolean;
-  /** Four of these sums. */
+  /** The type of four such sums. Both are exact: 64 products of two bytes are below 2^24. */
   readonly sum: 'vec4f' | 'vec4i';
+  /** Directives, which must come first in the text. */
   readonly enables: string;
-  /** `fn store(row, column4, sum)`: the epilogue, for four neighbouring outputs of one row that exist. */
+  /** `fn store(row: u32, column4: u32, sum: vec4f)`: the epilogue, for four neighbouring outputs of a row inside the matrix. */
   readonly epilogue: string;
 }
 
-/** `activate`: 0 leaves the activation out. */
+/** With `activate` 0 the activation is left out, so linears with and without it can share a text. */
 export const LINEAR_PARAMS = [...['rows', 'k4', 'n4', 'activate'].map(u32), ...FIRST_GROUP];
 
-/** The values of its params that a linear has by its shape, for its whole grid. */
+/** The values of all params but `rows`, for the whole grid. */
 export const linearParams = (inner: number, outputs: number, activate: boolean) => ({
   k4: padded(inner) / 4,
   n4: padded(outputs) / 4,
@@ -65,7 +70,6 @@ export function linearBody(variant: LinearVariant, target: Target): LinearBody {
   const x = matrix('x', format === 'i8' ? 'i8' : 'f32', target);
   const weight = matrix('weight', format, target);
   const whole = format === 'i8';
-  // Without them floats: 64 products of two bytes stay below 2^24.
   const integers = whole && target.dot4I8;
   const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
   const stored = format === 'f32' ? '' : ` ${format}`;

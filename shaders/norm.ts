@@ -1,21 +1,22 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { FINITE_OR_NAN, total } from './snippets.ts';
 
-/** How many invocations share one row, and how many rows a workgroup holds; one of the two is 1. */
+/** How a kernel that normalises rows divides them: a workgroup has one row with several invocations, or several rows with one each. */
 export interface RowShape {
-  /** 1 means that nothing is shared: no workgroup memory, no barrier. */
+  /** Invocations that share a row. With one, the kernel needs no workgroup memory and no barrier. */
   readonly lanes: number;
+  /** Rows of a workgroup. */
   readonly rows: number;
 }
 
-/** The row of an invocation. Where lanes share a row it must be uniform over the workgroup, for the barriers that follow. */
+/** WGSL: the row of an invocation. Where lanes share a row, the index must be uniform in the workgroup because barriers follow. */
 export const rowIndex = ({ lanes, rows }: RowShape): string => (lanes > 1 ? 'group.x' : `group.x * ${rows}u + local.y`);
 
 /**
- * `fn normalise(row, lane)`: LayerNorm over the C floats of `y[row]`, in place, two-pass (mean, then the mean of squared
- * deviations: E[x^2] - E[x]^2 loses everything when the mean is large). Reads `gamma`, `beta` and `params.eps`; the padding
- * of gamma and beta is zero, so the padding of the row stays zero.
- * Source: Ba, Kiros, Hinton, arXiv 1607.06450; biased variance as torch.nn.LayerNorm.
+ * `fn normalise(row: u32, lane: u32)`: LayerNorm of y[row], C floats, in place (Ba, Kiros and Hinton, arXiv 1607.06450; the biased
+ * variance, as in torch.nn.LayerNorm). It makes two passes, the mean first and then the mean of squared deviations, because
+ * E[x^2] - E[x]^2 has no correct digit left where the mean is large. It reads `gamma`, `beta` and `params.eps`. The padding of gamma and
+ * beta is zero, so the padding of the row stays zero.
  */
 export function normalise(C: number, { lanes }: RowShape): string {
   const C4 = Math.ceil(C / 4);
@@ -24,7 +25,7 @@ ${total(lanes)}
 ${FINITE_OR_NAN}
 fn normalise(row: u32, lane: u32) {
   let at = row * ${C4}u;
-  // Four sums side by side: each is a quarter as long, and so is its rounding error.
+  // Four partial sums: each has a quarter of the terms, and so of the rounding error.
   var sums = vec4f();
   for (var i = lane; i < ${C4}u; i += ${lanes}u) { sums += y[at + i]; }
   let mean = total(dot(sums, vec4f(1.0)), lane) / f32(${C});

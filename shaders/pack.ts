@@ -3,11 +3,13 @@ import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts
 import { GROUP, rowElements } from './matrix.ts';
 import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 
-const MOST_HALF = 65504;
+/** The largest finite half. */
+const LARGEST_HALF = 65504;
 
 /**
- * y[rows, C] as halves, four to a vec2u, from float32 rows. What a half cannot hold becomes the nearest that it can.
- * Runs at load, on every matrix whose format is f16.      grid: vec4f / 64, folded
+ * y = x as halves. It runs at load on every matrix whose format is f16. A number beyond the range of halves becomes the largest half.
+ *
+ *   x [count] vec4f    y [count] vec2u: four halves      grid: flat, one invocation for an element
  */
 export function halve(): Kernel {
   const bindings = [read('x'), write('y', 'array<vec2u>')];
@@ -23,16 +25,18 @@ ${declarations(bindings, params)}
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
-  let four = clamp(x[i], vec4f(-${MOST_HALF}.0), vec4f(${MOST_HALF}.0));
+  let four = clamp(x[i], vec4f(-${LARGEST_HALF}.0), vec4f(${LARGEST_HALF}.0));
   y[i] = vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
 }`,
   };
 }
 
 /**
- * y[rows] as bytes with scales (see matrix.ts) from x[rows, C]: byte = round(x / scale), scale = max |x| / 127 of the group.
- * Runs at load on every matrix whose format is i8, and on the input of every linear that has one. One invocation takes one
- * group, and knows nothing of its neighbours.      grid: rows * groups / 64, folded
+ * y = x as bytes with scales (see matrix.ts): byte = round(x / scale), where scale = max |x| / 127 over a group of 64 numbers. It runs
+ * at load on every matrix whose format is i8, and in a pass on the input of every linear with such a weight. One invocation converts one
+ * group, so a group's bytes depend on its own numbers only.
+ *
+ *   x [rows, C]    y [rows] of C / 4 words of four bytes and a scale for each group      grid: flat, one invocation for a group
  */
 export function quantize({ columns }: { readonly columns: number }): Kernel {
   const C4 = padded(columns) / 4;
@@ -55,19 +59,19 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= params.rows) { return; }
   let begin = row * ${C4}u + group * ${GROUP}u;
   let count = min(${GROUP}u, ${C4}u - group * ${GROUP}u);
-  // The largest size by its bits, which are in the order of the sizes: a maximum of floats may pass over NaN.
+  // The maximum of |x| by its bits, which have the same order. A maximum of floats may ignore NaN.
   var sizes = vec4u();
   for (var k = 0u; k < count; k++) { sizes = max(sizes, bitcast<vec4u>(x[begin + k]) & vec4u(0x7fffffffu)); }
   let size = max(max(sizes.x, sizes.y), max(sizes.z, sizes.w));
   let top = bitcast<f32>(size);
-  // A group of zeros has bytes of 0; so has one so small that the quotient would overflow.
+  // All bytes are 0 in a group of zeros, and in one whose numbers are so small that 127 / top would overflow.
   let inverse = select(0.0, 127.0 / top, top > 1e-30);
   let to = row * ${stride}u + group * ${GROUP + 1}u;
   for (var k = 0u; k < count; k++) {
     let whole = bitcast<vec4u>(vec4i(clamp(round(x[begin + k] * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(255u);
     y[to + k] = whole.x | (whole.y << 8u) | (whole.z << 16u) | (whole.w << 24u);
   }
-  // A group with a number that is not finite has no bytes: its scale is NaN, and so is all that is computed of it.
+  // In a group with a number that is not finite the scale is NaN, and so is everything computed from it.
   y[to + count] = select(bitcast<u32>(top / 127.0), 0x7fc00000u, size >= 0x7f800000u);
 }`,
   };

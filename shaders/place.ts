@@ -2,17 +2,18 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
 import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 
-/** The element types of a checkpoint, by the size of one element in bytes. */
+/** The element types of a checkpoint that weights are made of. */
 export type StoredType = 'F32' | 'F16' | 'BF16';
 
 /**
- * Puts a piece of a tensor where the kernels expect it: float32, rows padded, heads padded, joined with its neighbours. Runs at
- * load, once per piece that does not already lie in the file as it will lie in memory.
+ * Converts a piece of a tensor to float32 and writes it where the kernels expect it: rows and heads padded, tensors joined. It runs at
+ * load, once for each piece whose layout in the file differs from that in memory.
  *
- * Element i of the piece is (row, column) of the tensor by `first + i` and `columns`; it goes to
- *   destination[(row_offset + row_group(row)) * stride + column_group(column)]
- * where group(x) = x / size * padded + x % size. The destination was zero before, so the padding stays zero.
- * One invocation takes one 32-bit word: one F32, or two F16 or BF16.      grid: words / 64, folded
+ *   piece [words] u32    destination [height, stride], zero at first      grid: flat, one invocation for a word
+ *
+ * Element i of the piece is element first + i of the tensor [.., columns], at (row, column). It goes to
+ *   destination[(row_offset + row_group(row)) * stride + column_group(column)]   with group(x) = x / size * padded + x % size
+ * so that the padding keeps its zeros. A word is one F32, or two F16 or BF16.
  */
 export function place(stored: StoredType): Kernel {
   const bindings = [read('piece', 'array<u32>'), write('destination', 'array<f32>')];

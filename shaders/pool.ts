@@ -2,20 +2,20 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import { FINITE_OR_NAN, IS_NAN, LANES, total } from './snippets.ts';
 
-/** How the tokens of a sequence become one row, as the number that the kernel is given. */
+/** How the tokens of a sequence become one row, and the numbers that stand for it in the params. */
 export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3, mean_sqrt: 4, weighted: 5 } as const;
 export type Pooling = keyof typeof POOLINGS;
 
-/** Several poolings as the kernel is given them: one number, four bits each, the first lowest. */
+/** Several poolings as one param: four bits for each, the first in the lowest. */
 export const packPoolings = (poolings: readonly Pooling[]): number =>
   poolings.reduce((packed, pooling, i) => packed | (POOLINGS[pooling] << (4 * i)), 0);
 
 export interface PoolVariant {
   /** C of the input. */
   readonly columns: number;
-  /** Rows that a sequence is pooled to, which stand one behind the other. */
+  /** How many poolings are concatenated. */
   readonly poolings: number;
-  /** Columns of the output: poolings C, unpadded; of one pooling there may be fewer (Matryoshka truncation, before the norm). */
+  /** Columns of the output, unpadded: poolings * C. A single pooling may keep fewer (Matryoshka truncation, before the norm). */
   readonly kept: number;
 }
 
@@ -26,13 +26,14 @@ export interface PoolVariant {
  *   mean_sqrt  the sum over the n tokens / sqrt(n)       cls    the first token      last   the last token
  *   weighted   the mean weighted by the place of a token in its sequence: 1, 2, 3, ...
  *
- * Of the tokens the first few may be left out; the weights of the others count from the start all the same. Where none is left, cls
- * is the first token all the same and everything else zero, as in sentence-transformers (but for max, which is minus infinity there).
+ * One workgroup computes one sequence; its 64 invocations take the columns in turn, four at a time. How it pools is a param, and so is
+ * whether the L2 norm follows (divided by max(norm, 1e-12), as torch.nn.functional.normalize does), so one pipeline serves every request
+ * with as many poolings. A column is one chain of additions in the order of the tokens, so its bits do not depend on the pass.
  *
- * One workgroup takes one sequence; its 64 invocations take a vec4f of columns each, in turn. How it pools, and whether the L2
- * norm follows (max(norm, 1e-12) as torch.nn.functional.normalize), are params: one pipeline serves every request with as many
- * poolings. A sum is one chain of additions per column, in the order of the tokens, whatever else is in the pass.
- *      sequences[B] = (start, end, ..., left out)      grid: B
+ *   sequences [B] = (start, end, _, tokens to skip at the start)    x [T, C]    y [B, kept]      grid: B
+ *
+ * Skipped tokens (a prompt) still count for the places of `weighted`. If all tokens are skipped, cls is the first token and every other
+ * pooling is zero, as in sentence-transformers (except max, which is minus infinity there).
  */
 export function pool({ columns, poolings, kept }: PoolVariant): Kernel {
   const C4 = Math.ceil(columns / 4);
@@ -50,7 +51,7 @@ ${total(LANES)}
 ${FINITE_OR_NAN}
 ${IS_NAN}
 
-// Columns 4 i to 4 i + 3 of what one pooling makes of a sequence.
+// Columns 4 i to 4 i + 3 of a sequence after one pooling.
 fn pooled(pooling: u32, sequence: vec4u, i: u32) -> vec4f {
   var end = sequence.y;
   var first = min(sequence.x + sequence.w, end);
@@ -81,7 +82,7 @@ fn pooled(pooling: u32, sequence: vec4u, i: u32) -> vec4f {
 fn pooling_of(block: u32) -> u32 { return (params.pooling >> (4u * block)) & 15u; }
 
 #if ${columns % 4 !== 0}
-// Here a vec4f of the output takes from two places of the input.
+// C is no multiple of four: a vec4f of the output may have columns of two poolings.
 fn column(c: u32, sequence: vec4u) -> f32 {
   if (c >= ${kept}u) { return 0.0; }
   let own = c % ${columns}u;

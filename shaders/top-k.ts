@@ -3,13 +3,16 @@ import { declarations, FIRST_GROUP, type Kernel, padded, read, u32, write } from
 import { LANES, reduce, total } from './snippets.ts';
 
 /**
- * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), best first)
+ * For every row of x[R, V]: y = (maximum, sum of exp(x - maximum), then k pairs (value, index), the best first)
  *
- * One workgroup takes a row. The first two numbers are the log-sum-exp in a form that several slices of one vocabulary can be
- * joined by. The best are found one by one: the largest value that comes after the one before it, equal values in the order of
- * their indices (as torch.topk on a stable sort). k passes over the row cost less than sorting it, as long as k is small: a plan
- * asks for MOST_K (src/plan/op.ts) and no more, because one workgroup walks all of a row k times. An index is exact as a float up
- * to 2^24.      grid: rows
+ * One workgroup computes one row and finds the best one by one: each time the largest value that ranks after the one before, equal
+ * values in the order of their indices (as a stable sort has them). For a small k that is cheaper than to sort the row; the plan asks
+ * for at most MOST_K (src/plan/op.ts).
+ *
+ *   x [R, V]    y [R, 2 + 2 k]      grid: R
+ *
+ * The maximum and the sum are the log-sum-exp, split so that those of several slices of one vocabulary can be combined. Indices are
+ * written as floats, which are exact up to 2^24.
  */
 export function topK({ columns, k }: { readonly columns: number; readonly k: number }): Kernel {
   const stride = padded(columns);
@@ -28,7 +31,7 @@ ${total(LANES)}
 var<workgroup> values: array<f32, ${LANES}>;
 var<workgroup> places: array<u32, ${LANES}>;
 
-/** A lane that found nothing has place ${columns}, which beats nobody. */
+// A lane that found nothing has place ${columns}, which beats no other.
 fn beats(a: u32, b: u32) -> bool {
   if (places[a] == ${columns}u) { return false; }
   return places[b] == ${columns}u || values[a] > values[b] || (values[a] == values[b] && places[a] < places[b]);

@@ -181,7 +181,7 @@ function shared(source: ModelSource): ModelSource {
   const files = new Map<string, Promise<unknown>>();
   return {
     name: source.name,
-    open: source.open,
+    open: (file, options) => source.open(file, options),
     json(file, options) {
       const reading = files.get(file) ?? source.json(file, options);
       files.set(file, reading);

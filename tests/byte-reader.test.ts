@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { piecesOf } from '../src/checkpoint/source/bytes.ts';
-import { kept } from '../src/checkpoint/source/cache.ts';
+import { copiedToCache } from '../src/checkpoint/source/cache.ts';
 
 const { transfer } = ArrayBuffer.prototype as ArrayBuffer & { transfer?: unknown };
 // Node 20 has no ArrayBuffer.prototype.transfer; that it detaches is what matters here.
@@ -65,7 +65,7 @@ test.each([true, false])(
       }
     };
     let read = 0;
-    for await (const piece of kept(bytes(), keep, lends)) read += piece.length;
+    for await (const piece of copiedToCache(bytes(), { keep, mayDetach: lends })) read += piece.length;
     expect(read).toBe(50_000);
     expect(sums).toEqual(Array.from({ length: 50 }, (_, i) => 2 * (i + 1)));
     const alive = got.filter(({ length }) => length > 0).length;

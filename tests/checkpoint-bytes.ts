@@ -1,4 +1,4 @@
-import type { ModelSource } from '../src/checkpoint/source/types.ts';
+import type { ModelFile, ModelSource } from '../src/checkpoint/source/types.ts';
 
 export interface TensorBytes {
   dtype: string;
@@ -62,6 +62,19 @@ export function inPieces(file: Uint8Array, most: number, seed: number): Readable
   );
 }
 
+/** A file whose pieces come from a stream. */
+export function streamedFile(stream: ReadableStream<Uint8Array>, size: number | undefined): ModelFile {
+  const reader = stream.getReader();
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  }
+  return { size, bytes: pieces(), cancel: reason => reader.cancel(reason).catch(() => undefined) };
+}
+
 /** A source of files in memory whose streams are made by `stream`; counts what is opened. */
 export function fakeSource(
   files: Record<string, Uint8Array | object>,
@@ -79,7 +92,7 @@ export function fakeSource(
         throw new Error(`no ${file}`);
       }
       opened.push(file);
-      return { size: sized ? bytes.length : undefined, stream: stream(bytes) };
+      return streamedFile(stream(bytes), sized ? bytes.length : undefined);
     },
     async json(file, { optional = false } = {}) {
       if (!(file in files) && !optional) throw new Error(`no ${file}`);

@@ -66,7 +66,7 @@ describe('a room', () => {
   const limit = (most: number) =>
     ({
       device: { limits: { maxStorageBufferBindingSize: most, maxBufferSize: most } },
-      plan: plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU),
+      plan: plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU }),
     }) as unknown as Tenant;
   const sizes = (tokens: number, sequences: number, pairs = 0): Sizes => ({
     tokens,
@@ -111,7 +111,7 @@ describe('a room', () => {
 it('an executable whose kernels are ready after its end makes nothing', async () => {
   const stop = new AbortController();
   const pipelines = new PipelineCache(device);
-  const made = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
+  const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
   const store = createWeightStore(device, pipelines);
   const making = createExecutable(device, made, store, pipelines, stop.signal, createPaceKeeper(GPU));
   const reason = new Error('over');
@@ -133,7 +133,7 @@ it.each([
       fake = new FakeDevice(world);
       device = fake as unknown as GPUDevice;
       const pipelines = new PipelineCache(device);
-      const made = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
+      const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
       const store = createWeightStore(device, pipelines);
       const allocating = store.allocate(made.weights);
       await world.drain();
@@ -164,7 +164,7 @@ it.each([
 
 it('a pass of many submits: each waits for the one before, one map, and what is refused of any of them fails it', async () => {
   const pipelines = new PipelineCache(device);
-  const made = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
+  const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
   const store = createWeightStore(device, pipelines);
   const allocating = store.allocate(made.weights);
   await world.drain();
@@ -222,7 +222,7 @@ it('passes of many submits, one behind the other: every dispatch has the params 
     intermediate_size: 256,
     num_hidden_layers: 3,
   });
-  const made = plan(encoderGraph(larger, { lastHiddenState: true, pooler: true }, GPU), GPU);
+  const made = plan(encoderGraph(larger, { lastHiddenState: true, pooler: true }), { caps: GPU });
   const store = createWeightStore(device, pipelines);
   const allocating = store.allocate(made.weights);
   await world.drain();
@@ -316,7 +316,7 @@ it('passes of many submits, one behind the other: every dispatch has the params 
 
 it('weights that are given back take no more', async () => {
   const store = createWeightStore(device, new PipelineCache(device));
-  const { weights } = plan(encoderGraph(tiny, { lastHiddenState: true }, GPU), GPU);
+  const { weights } = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps: GPU });
   const allocating = store.allocate(weights);
   await world.drain();
   await allocating;

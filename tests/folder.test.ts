@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { inFolder } from '../src/checkpoint/source/folder.ts';
 import type { ModelFile, ModelSource } from '../src/checkpoint/source/types.ts';
+import { streamedFile } from './checkpoint-bytes.ts';
 import { thrown } from './source-environment.ts';
 
 /** A source of JSON files, whose value is the path, and of streams; what was asked for and what was cancelled. */
@@ -18,7 +19,8 @@ function counted(files: readonly string[]) {
     json: async (file, options) => (find(file, options?.optional) ? file : undefined),
     open: async (file, options): Promise<ModelFile | undefined> => {
       if (!find(file, options?.optional)) return undefined;
-      return { size: file.length, stream: new ReadableStream({ cancel: () => void cancelled.push(file) }) };
+      const stream = new ReadableStream<Uint8Array>({ cancel: () => void cancelled.push(file) });
+      return streamedFile(stream, file.length);
     },
   };
   return { source, asked, cancelled };

@@ -11,7 +11,7 @@ import {
   tokenClassificationOptions,
   wordedTexts,
 } from '../src/tasks/token-classification.ts';
-import { buildTokenizer } from '../src/text/tokenizer.ts';
+import { TextTokenizer } from '../src/text/text-tokenizer.ts';
 
 interface Case {
   tokenizer: string;
@@ -27,7 +27,7 @@ const file = (name: string) => load(`text/${name}.json`).tokenizer as Record<str
 
 describe('token-classification of given words is Python’s', () => {
   it.each(cases)('$tokenizer, $words', ({ tokenizer, config, words, delimiter, logits, entities }) => {
-    const text = buildTokenizer(file(tokenizer), config);
+    const text = new TextTokenizer(file(tokenizer), config);
     const [worded] = wordedTexts(words, { delimiter });
     const encoding = inText(text.encode(words, { isSplitIntoWords: true }), worded!);
     const model = {

@@ -1,7 +1,9 @@
 import { randomBert } from '../e2e/random-bert.ts';
+import { outputOf } from '../src/api/outputs.ts';
 import type { ModelSource } from '../src/checkpoint/source/types.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
 import type { Sequence } from '../src/plan/batch.ts';
+import { streamedFile } from './checkpoint-bytes.ts';
 import { type FakeDevice, type FakeWorld, weightSum } from './fake-gpu.ts';
 
 /** Engines on fake devices, for the tests of what happens when. */
@@ -60,7 +62,7 @@ export class FakeFiles {
           },
           { highWaterMark: 0 },
         );
-        return { size: weights.length, stream };
+        return streamedFile(stream, weights.length);
       }),
   };
 
@@ -110,7 +112,7 @@ export function call(engine: Engine, wanted: readonly Sequence[], signal?: Abort
         signal,
         done: ran => {
           for (const { sequence, outputs } of ran) {
-            state.told.push({ sequence, rows: outputs.get('last_hidden_state')! });
+            state.told.push({ sequence, rows: outputOf(outputs, 'last_hidden_state') });
           }
         },
       },

@@ -126,7 +126,7 @@ describe('readConfig', () => {
 describe('classes', () => {
   const read = (fields: object) => readConfig({ ...bert, ...fields });
   const logitsOf = (fields: object, kind: 'SequenceClassification' | 'TokenClassification') =>
-    encoderGraph(read(fields), { head: { kind } }, caps).outputs.get('logits')!.columns;
+    encoderGraph(read(fields), { head: { kind } }).outputs.find(({ name }) => name === 'logits')!.value.columns;
 
   it.each([
     [{}, ['LABEL_0', 'LABEL_1']],
@@ -167,9 +167,9 @@ describe('classes', () => {
     [{ num_labels: '3' }, 'num_labels'],
     [{ num_labels: -1 }, 'num_labels'],
   ])('%j stops only a head that classifies', (fields, where) => {
-    expect(encoderGraph(read(fields), { lastHiddenState: true }, caps).outputs.size).toBe(1);
+    expect(encoderGraph(read(fields), { lastHiddenState: true }).outputs).toHaveLength(1);
     for (const kind of ['MaskedLM', 'QuestionAnswering', 'MultipleChoice'] as const) {
-      expect(encoderGraph(read(fields), { head: { kind } }, caps).outputs.size).toBe(1);
+      expect(encoderGraph(read(fields), { head: { kind } }).outputs).toHaveLength(1);
     }
     for (const kind of ['SequenceClassification', 'TokenClassification'] as const) {
       const error = thrown(() => logitsOf(fields, kind)) as CheckpointError;
@@ -353,21 +353,25 @@ describe("ALBERT's groups of layers", () => {
 });
 
 describe('encoderGraph', () => {
-  const names = (request: Parameters<typeof encoderGraph>[1]) => [
-    ...encoderGraph(readConfig(bert), request, caps).outputs.keys(),
-  ];
+  const names = (request: Parameters<typeof encoderGraph>[1]) =>
+    encoderGraph(readConfig(bert), request).outputs.map(({ name, layer }) =>
+      layer === undefined ? name : [name, layer],
+    );
 
   it('gives what is asked for, and nothing else', () => {
     expect(names({ lastHiddenState: true })).toEqual(['last_hidden_state']);
     expect(names({ lastHiddenState: true, pooler: true }).sort()).toEqual(['last_hidden_state', 'pooler_output']);
     expect(names({ pool: { pooling: 'mean', normalize: true } })).toEqual(['embedding']);
-    expect(names({ hiddenStates: [0, 1, 2] })).toEqual(['hidden_states.0', 'hidden_states.1', 'hidden_states.2']);
-    expect(names({ attentions: [0, 1] })).toEqual(['attentions.0', 'attentions.1']);
-    expect(names({ hiddenStates: [2], attentions: [1] }).sort()).toEqual(['attentions.1', 'hidden_states.2']);
+    expect(names({ hiddenStates: [0, 1, 2] })).toEqual([0, 1, 2].map(layer => ['hidden_states', layer]));
+    expect(names({ attentions: [0, 1] })).toEqual([0, 1].map(layer => ['attentions', layer]));
+    expect(names({ hiddenStates: [2], attentions: [1] }).sort()).toEqual([
+      ['attentions', 1],
+      ['hidden_states', 2],
+    ]);
   });
 
   it('asks for the tensors of a BertModel, each once, in its shape', () => {
-    const { weights } = plan(encoderGraph(readConfig(bert), { lastHiddenState: true, pooler: true }, caps), caps);
+    const { weights } = plan(encoderGraph(readConfig(bert), { lastHiddenState: true, pooler: true }), { caps });
     const shapes = new Map(weights.flatMap(({ parts }) => parts.map(({ tensor, shape }) => [tensor, shape])));
     const layer = (i: number) => [
       ...['query', 'key', 'value'].map(part => `encoder.layer.${i}.attention.self.${part}`),

@@ -32,7 +32,7 @@ function renamed(fixture: string, rename: (name: string) => string | undefined, 
 async function placesOf(raw: object, bytes: Uint8Array): Promise<Map<string, number>> {
   const config = readConfig(raw);
   const checkpoint = await openCheckpoint(fakeSource({ 'model.safetensors': bytes }));
-  const { weights } = plan(encoderGraph(config, { lastHiddenState: true, head: { kind: 'MaskedLM' } }, GPU), GPU);
+  const { weights } = plan(encoderGraph(config, { lastHiddenState: true, head: { kind: 'MaskedLM' } }), { caps: GPU });
   const wanted = weights.flatMap(({ parts }) => parts);
   const places = new Map<string, number>();
   for (const [name, served] of matchTensors(wanted, tensorFinder(checkpoint, config))) {

@@ -15,10 +15,11 @@ const constants: Record<string, string> = {
 const proved: Record<string, string> = {
   "new RegExp(literal(text), 'gv')": 'a fixed text',
   "new RegExp(literal(replacement), 'gv')": 'one character',
-  "new RegExp(translated, 'v')": 'only built, to see whether its syntax is right',
   "new RegExp(source, 'v')": 'one class, asked of one character',
   "new RegExp(`[${a}&&${b}]`, 'v')": 'one class',
-  "new RegExp(`\\\\p{${property}}`, 'v')": 'only built, to see whether the property is known',
+  "new RegExp(`[${members}]`, 'v')": 'one class',
+  "new RegExp(`[${members}]`, 'giv')": 'one class',
+  "new RegExp(`\\\\p{${name}}`, 'u')": 'only built, to see whether the property is known',
   "new RegExp(`(${escaped.join('|')})`)": 'special tokens, literally: no repetition',
   'new RegExp(`^${pattern}(?<file>.+)$`)': 'parts of an address between its slashes',
 };

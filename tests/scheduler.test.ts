@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
+import { outputOf } from '../src/api/outputs.ts';
 import { createScheduler, type Ran } from '../src/engine/scheduler.ts';
 import { encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
@@ -18,7 +19,7 @@ const tiny = readConfig({
   intermediate_size: 4,
   max_position_embeddings: 2048,
 });
-const made = plan(encoderGraph(tiny, { lastHiddenState: true }, caps), caps);
+const made = plan(encoderGraph(tiny, { lastHiddenState: true }), { caps });
 
 interface Named extends Sequence {
   readonly name: string;
@@ -52,8 +53,8 @@ class FakeGpu {
     }
     const rows = new Float32Array(sizes.tokens * 4);
     for (let i = 0; i < rows.length; i++) rows[i] = tokens[i - (i % 4)]!;
-    const outputs = new Promise<ReadonlyMap<string, Float32Array<ArrayBuffer>>>((resolve, reject) => {
-      this.#waiting.push({ settle: () => resolve(new Map([['last_hidden_state', rows]])), fail: reject });
+    const outputs = new Promise<readonly Float32Array<ArrayBuffer>[]>((resolve, reject) => {
+      this.#waiting.push({ settle: () => resolve([rows]), fail: reject });
     });
     this.most = Math.max(this.most, this.#waiting.length);
     return { submitted: Promise.resolve(), outputs };
@@ -91,7 +92,7 @@ function start() {
     const state: { names: string[]; ended: unknown } = { names, ended: undefined };
     const take = (ran: readonly Ran<Named>[]) => {
       for (const { sequence, outputs } of ran) {
-        const rows = outputs.get('last_hidden_state')!;
+        const rows = outputOf(outputs, 'last_hidden_state');
         expect(rows.length).toBe(4 * sequence.ids.length);
         expect(rows.every(value => value === sequence.ids[0])).toBe(true);
         names.push(sequence.name);
@@ -512,9 +513,8 @@ test('outputs that are not finite reject their own call, which says which; other
     gpu.run = batch => {
       const { submitted, outputs } = run(batch);
       const spoilt = outputs.then(all => {
-        const rows = all.get('last_hidden_state')!;
-        rows.forEach((id, i) => {
-          if (id === 3 && i % 4 === 3) rows[i] = value;
+        all[0]!.forEach((id, i) => {
+          if (id === 3 && i % 4 === 3) all[0]![i] = value;
         });
         return all;
       });

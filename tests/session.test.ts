@@ -22,7 +22,9 @@ function parts(fields: object): SessionParts {
     head: undefined,
     async run(sequences, _, { done }) {
       for (const sequence of sequences) {
-        const outputs = new Map([['last_hidden_state', new Float32Array(sequence.ids.length * config.hiddenSize)]]);
+        const columns = config.hiddenSize;
+        const data = new Float32Array(sequence.ids.length * columns);
+        const outputs = [{ name: 'last_hidden_state', layer: undefined, first: 0, columns, data }];
         done([{ sequence, outputs }]);
       }
     },

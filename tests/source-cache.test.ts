@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
-import { kept } from '../src/checkpoint/source/cache.ts';
+import { copiedToCache } from '../src/checkpoint/source/cache.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
 import { InputError } from '../src/errors.ts';
 import { noise, safetensors } from './checkpoint-bytes.ts';
@@ -60,15 +60,14 @@ test('a file is kept while it streams, by its URL, and works offline afterwards'
 });
 
 test('a download that is cancelled, aborted or breaks off keeps nothing', async () => {
-  const file = await open().open(FILE);
-  const reader = file!.stream.getReader();
-  await reader.read();
-  await reader.cancel();
+  const file = (await open().open(FILE))!;
+  await file.bytes.next();
+  await file.cancel();
   const stop = new AbortController();
-  const aborted = (await open({}, 'org/name', { signal: stop.signal }).open(FILE))!.stream.getReader();
-  await aborted.read();
+  const aborted = (await open({}, 'org/name', { signal: stop.signal }).open(FILE))!;
+  await aborted.bytes.next();
   stop.abort(new Error('enough'));
-  await thrown(aborted.read());
+  await thrown(aborted.bytes.next());
   hub.faults[KEY] = { cut: 100_000, noValidator: true };
   await thrown(load());
   await new Promise(resolve => setTimeout(resolve, 20));
@@ -248,9 +247,9 @@ describe('without a cache', () => {
 
   test('a download that ends early is no failure of the cache', async () => {
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
-    const reader = (await open().open(FILE))!.stream.getReader();
-    await reader.read();
-    await reader.cancel();
+    const file = (await open().open(FILE))!;
+    await file.bytes.next();
+    await file.cancel();
     hub.faults[KEY] = { cut: 100_000, noValidator: true };
     await thrown(load());
     await new Promise(resolve => setTimeout(resolve, 20));
@@ -299,7 +298,7 @@ test('the cache and the reader keep the same pace', async () => {
     }
   };
   let read = 0;
-  for await (const piece of kept(pieces(), keep)) read += piece.length;
+  for await (const piece of copiedToCache(pieces(), { keep })) read += piece.length;
   expect(read).toBe(2000);
   expect(stored).toBe(2000);
   expect(ahead).toBeLessThanOrEqual(40);

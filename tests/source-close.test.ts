@@ -53,13 +53,13 @@ describe('a directory', () => {
   const open = (options = {}) => openSource(directory, options, environment(''));
 
   test('a file that is cancelled before it is read', async () => {
-    await (await open().open(FILE))!.stream.cancel();
+    await (await open().open(FILE))!.cancel();
   });
 
   test('a file that is cancelled after its first piece', async () => {
-    const reader = (await open().open(FILE))!.stream.getReader();
-    await reader.read();
-    await reader.cancel();
+    const file = (await open().open(FILE))!;
+    await file.bytes.next();
+    await file.cancel();
   });
 
   test('a file that is read whole', async () => {
@@ -77,12 +77,12 @@ describe('a directory', () => {
 
   test('an abort between two pieces; the file does not seem to end there', async () => {
     const { signal, abort } = aborted();
-    const reader = (await open({ signal }).open(FILE))!.stream.getReader();
-    await reader.read();
+    const file = (await open({ signal }).open(FILE))!;
+    await file.bytes.next();
     abort();
     await soon();
     expect(handles[0]!.fd).toBe(-1);
-    expect(await thrown(reader.read())).toBe(reason);
+    expect(await thrown(file.bytes.next())).toBe(reason);
   });
 
   test.each(['download', 'progress'] as const)('a progress_callback that throws at "%s"', async status => {
@@ -103,7 +103,7 @@ describe('a server', () => {
 
   test('a body that is cancelled, or aborted, before it is read', async () => {
     const first = server();
-    await (await openSource('org/name', {}, first.env).open(FILE))!.stream.cancel();
+    await (await openSource('org/name', {}, first.env).open(FILE))!.cancel();
     expect(first.cancel).toHaveBeenCalledOnce();
     const second = server();
     const { signal, abort } = aborted();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../src/checkpoint/file/checkpoint.ts';
-import { sha256 } from '../src/checkpoint/source/sha256.ts';
+import { Sha256 } from '../src/checkpoint/source/sha256.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
 import { InputError, SourceError } from '../src/errors.ts';
 import { noise, random, safetensors } from './checkpoint-bytes.ts';
@@ -204,7 +204,7 @@ describe('integrity', () => {
     const next = random(3);
     for (let length = 0; length < 300; length++) {
       const bytes = noise(length, length);
-      const hash = sha256();
+      const hash = new Sha256();
       for (let at = 0; at < length; ) {
         const end = at + Math.floor(next() * 150);
         hash.update(bytes.subarray(at, end));
@@ -213,7 +213,7 @@ describe('integrity', () => {
       expect(hash.hex()).toBe(createHash('sha256').update(bytes).digest('hex'));
     }
     const large = noise(3_000_000, 4);
-    const hash = sha256();
+    const hash = new Sha256();
     hash.update(large);
     expect(hash.hex()).toBe(createHash('sha256').update(large).digest('hex'));
   });

@@ -22,7 +22,7 @@ export function environment(remoteHost: string, more: Partial<Environment> = {})
 export async function bytesOf(file: ModelFile | undefined): Promise<Uint8Array> {
   const pieces: Uint8Array<ArrayBuffer>[] = [];
   // A piece is valid until the next is asked for.
-  for await (const piece of file!.stream) pieces.push(new Uint8Array(piece));
+  for await (const piece of file!.bytes) pieces.push(new Uint8Array(piece));
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Clock, MOST_ATTEMPTS, MOST_WAIT_MS, realClock } from '../src/checkpoint/source/retry.ts';
+import { type Clock, MAX_ATTEMPTS, MAX_WAIT_MS, realClock } from '../src/checkpoint/source/retry.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
 import type { ProgressInfo } from '../src/checkpoint/source/types.ts';
 import { AutoTokenizer, env } from '../src/index.ts';
@@ -55,7 +55,7 @@ describe('a passing trouble', () => {
   });
 
   test('the pauses double, and differ by chance', async () => {
-    const trouble = new Array(MOST_ATTEMPTS - 1).fill({ status: 503 });
+    const trouble = new Array(MAX_ATTEMPTS - 1).fill({ status: 503 });
     const [least, most] = [server(trouble, { random: 0 }), server(trouble, { random: 0.999 })];
     await least.open().json('config.json');
     await most.open().json('config.json');
@@ -96,9 +96,9 @@ describe('a passing trouble', () => {
     const { open, requests, pauses } = server(new Array(20).fill({ status: 503 }));
     const error = await thrown(open().json('config.json'));
     expect(error).toMatchObject({ name: 'SourceError', status: 503 });
-    expect(error.message).toContain(`${MOST_ATTEMPTS} attempts in 2.8 s, 2.8 s of it waiting`);
-    expect(requests).toHaveLength(MOST_ATTEMPTS);
-    expect(pauses).toHaveLength(MOST_ATTEMPTS - 1);
+    expect(error.message).toContain(`${MAX_ATTEMPTS} attempts in 2.8 s, 2.8 s of it waiting`);
+    expect(requests).toHaveLength(MAX_ATTEMPTS);
+    expect(pauses).toHaveLength(MAX_ATTEMPTS - 1);
     const dropped = await thrown(
       server(new Array(20).fill({ drop: true }))
         .open()
@@ -115,7 +115,7 @@ describe('a passing trouble', () => {
     const error = await thrown(open().json('config.json'));
     expect(error.message).toContain('the server asks to wait 3600 s more');
     expect([requests.length, pauses]).toEqual([1, []]);
-    const half = { 'retry-after': String(MOST_WAIT_MS / 2000) };
+    const half = { 'retry-after': String(MAX_WAIT_MS / 2000) };
     const twice = server(new Array(9).fill({ status: 429, headers: half }));
     expect((await thrown(twice.open().json('config.json'))).message).toContain('3 attempts in 30 s');
   });
@@ -259,7 +259,7 @@ describe('the caller’s signal', () => {
     for (let i = 0; i < 50; i++) {
       await bytesOf(await source.open(`model-${i}.safetensors`));
       await source.json(`${i}.json`);
-      await (await source.open(`model-${i}.safetensors`))!.stream.cancel();
+      await (await source.open(`model-${i}.safetensors`))!.cancel();
     }
     const gone = server([{ status: 404 }, { status: 401 }, { status: 403 }]).open({ signal: stop.signal });
     expect(await gone.open('modules.json', { optional: true })).toBeUndefined();

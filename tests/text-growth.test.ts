@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { buildTokenizer } from '../src/text/tokenizer.ts';
+import { TextTokenizer } from '../src/text/text-tokenizer.ts';
 
 /**
  * How much work a text makes, counted by what the library asks the engine for: units looked at, lookups, and the characters or
@@ -197,7 +197,7 @@ const units = {
 };
 
 const build = (parts: Record<string, unknown>) =>
-  buildTokenizer({ added_tokens: specials, model: models.WordPiece, post_processor: trims, ...parts }, {});
+  new TextTokenizer({ added_tokens: specials, model: models.WordPiece, post_processor: trims, ...parts }, {});
 
 /** Of texts twice as long no more than twice the work, and what does not depend on the length. */
 function expectLinear(run: (n: number) => void, what: string): void {

@@ -5,12 +5,12 @@ import { align } from '../src/text/aligned-text.ts';
 import { buildNormalizer } from '../src/text/normalizer.ts';
 import { mayGrowExponentially } from '../src/text/pattern/growth.ts';
 import { programFinder } from '../src/text/pattern/matcher.ts';
-import { translate } from '../src/text/pattern/oniguruma.ts';
+import { parsePattern } from '../src/text/pattern/oniguruma.ts';
 import { compilePattern } from '../src/text/pattern/program.ts';
-import { parsePattern } from '../src/text/pattern/syntax.ts';
 import { buildPreTokenizer } from '../src/text/pre-tokenizer.ts';
+import { regExpOf } from './regexp-of-syntax.ts';
 
-const program = (source: string) => compilePattern(parsePattern(translate(source)));
+const program = (source: string) => compilePattern(parsePattern(source));
 const split = (source: string) =>
   buildPreTokenizer({ type: 'Split', pattern: { Regex: source }, behavior: 'Isolated', invert: false });
 
@@ -58,6 +58,22 @@ const constructs = [
   'a{2,}',
   '(?:ab|ac)*d',
   '(?:[^a]|a(?!b))*c',
+  'a++b',
+  'a*+[ab]',
+  'a?+ab?+',
+  '(?>a+|ab)c',
+  '(?>ab?|a)b',
+  '(?>a*?b)c|a',
+  '(?>(?>a+)b|a)b?c',
+  '(?:(?>ab?)c)+|b',
+  '(?=(?>a+b?)c)a',
+  '(?>(?=a)(?:a|ab))b',
+  '(?!(?>ab+)c)a+',
+  '\\b\\w+\\b',
+  '\\B.',
+  '(?m:a.b)',
+  '\\R+',
+  '(?>\\s+)(?!\\S)|\\s++$',
 ];
 
 /** The same numbers in every run. */
@@ -71,7 +87,7 @@ function numbers(seed: number): (below: number) => number {
 
 describe('the machine finds what JavaScript’s own finds, but for an empty match right behind another or in no text', () => {
   it.each([...constructs, ...Object.values(patterns).map(({ regex }) => regex)])('%s', source => {
-    const native = new RegExp(translate(source), 'gv');
+    const native = regExpOf(parsePattern(source));
     const find = programFinder(program(source));
     const number = numbers(source.length);
     // No character of two units: at them JavaScript finds an empty match between the two, which Rust does not.
@@ -174,7 +190,7 @@ describe('patterns that may grow exponentially are refused before they run', () 
     '(?:a?){30}a{30}',
     '(?:\\p{Lu}\\p{Ll}*)+',
   ])('others are not: %s', source => {
-    expect(mayGrowExponentially(program(source))).toBe(false);
+    expect(mayGrowExponentially(parsePattern(source))).toBe(false);
   });
 });
 
@@ -227,6 +243,13 @@ describe('a text twice as long takes twice the steps', () => {
     '(?<!b.*)a',
     'a+b|a',
     '(?:a?){20}a{20}',
+    'a++b',
+    '(?>a+)b|a',
+    '(?>.*)x|a',
+    '(?>(?:a?){20})x|a',
+    '(?>(?>a+)b|a+)c',
+    '(?=(?>.*)x)a',
+    '\\b\\w+\\b',
   ];
   it.each([...quadratic, ...Object.values(patterns).map(({ regex }) => regex)])('%s', source => {
     for (const unit of units) {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { InputError, SourceError, UnsupportedError } from '../src/errors.ts';
-import { buildTokenizer } from '../src/text/tokenizer.ts';
+import { TextTokenizer } from '../src/text/text-tokenizer.ts';
 
 interface Case {
   text: string;
@@ -35,7 +35,7 @@ const folder = new URL('./fixtures/text/', import.meta.url);
 const load = (name: string): unknown => JSON.parse(readFileSync(new URL(name, folder), 'utf8'));
 const bert = load('bert.json') as Family;
 const roberta = load('roberta.json') as Family;
-const tokenizer = (family: Family) => buildTokenizer(family.tokenizer, family.config);
+const tokenizer = (family: Family) => new TextTokenizer(family.tokenizer, family.config);
 /** bert's tokenizer.json with parts of it replaced. */
 const changed = (parts: Record<string, unknown>) => ({ ...structuredClone(bert.tokenizer), ...parts });
 
@@ -65,7 +65,7 @@ describe('the Rust tokenizers on nasty strings', () => {
   };
   it.each(Object.keys(goldens.tokenizers))('%s', name => {
     const { json, cases } = goldens.tokenizers[name]!;
-    const text = buildTokenizer(JSON.parse(JSON.stringify(json).replace('"CHARSMAP"', `"${goldens.charsmap}"`)), {});
+    const text = new TextTokenizer(JSON.parse(JSON.stringify(json).replace('"CHARSMAP"', `"${goldens.charsmap}"`)), {});
     for (const { text: input, pair, sp, maxLength, stride, truncation, firstOnly, windows, decoded } of cases) {
       const options = { pair, addSpecialTokens: sp, maxLength, truncation };
       const first = text.encode(input, options);
@@ -171,13 +171,13 @@ describe('what the tokenizer knows of itself', () => {
   });
 
   it('finds the usual special tokens where the config is silent, none where it says null', () => {
-    const silent = buildTokenizer(roberta.tokenizer, {});
+    const silent = new TextTokenizer(roberta.tokenizer, {});
     expect(silent.special.mask?.token).toBe('<mask>');
     expect(silent.special.cls?.id).toBe(0);
     expect(silent.modelMaxLength).toBe(Number.POSITIVE_INFINITY);
-    expect(buildTokenizer(roberta.tokenizer, { mask_token: null }).special.mask).toBeUndefined();
+    expect(new TextTokenizer(roberta.tokenizer, { mask_token: null }).special.mask).toBeUndefined();
     const object = { mask_token: { __type: 'AddedToken', content: '<pad>' } };
-    expect(buildTokenizer(roberta.tokenizer, object).special.mask?.id).toBe(1);
+    expect(new TextTokenizer(roberta.tokenizer, object).special.mask?.id).toBe(1);
   });
 });
 
@@ -197,7 +197,7 @@ describe('bad input', () => {
     ['decoder', { type: 'CTC' }],
     ['normalizer', { type: 'Sequence', normalizers: [{ type: 'toString' }] }],
   ])('an unknown %s is refused by name', (part, component) => {
-    const build = () => buildTokenizer(changed({ [part]: component }), {});
+    const build = () => new TextTokenizer(changed({ [part]: component }), {});
     expect(build).toThrow(UnsupportedError);
     expect(build).toThrow(/is not supported: got .* expected one of/);
   });
@@ -219,8 +219,8 @@ describe('bad input', () => {
     ['a broken charsmap', changed({ normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' } })],
     ['a broken pattern', changed({ normalizer: { type: 'Replace', pattern: { Regex: '(' }, content: '' } })],
   ])('%s is malformed', (_, json) => {
-    expect(() => buildTokenizer(json, {})).toThrow(SourceError);
-    expect(() => buildTokenizer(json, {})).toThrow(/is malformed/);
+    expect(() => new TextTokenizer(json, {})).toThrow(SourceError);
+    expect(() => new TextTokenizer(json, {})).toThrow(/is malformed/);
   });
 });
 

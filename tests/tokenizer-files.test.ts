@@ -1,13 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { AutoTokenizer } from '../src/api/models.ts';
-import type { PreTrainedTokenizer, TokenizerOptions } from '../src/api/tokenizer.ts';
+import type { TokenizeOptions } from '../src/api/tokenize-call.ts';
+import type { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { SourceError } from '../src/errors.ts';
 
 interface Case {
   text: string | string[];
   text_pair?: string | string[];
-  options?: TokenizerOptions;
+  options?: TokenizeOptions;
   ids: number[];
   offsets: number[];
   types?: string;

@@ -3,7 +3,7 @@ import { PipelineCache } from '../../src/gpu/pipelines.ts';
 import { encoderGraph } from '../../src/model/bert.ts';
 import type { EncoderConfig } from '../../src/model/config.ts';
 import { packBatch } from '../../src/plan/batch.ts';
-import type { Op } from '../../src/plan/op.ts';
+import type { DeviceOp } from '../../src/plan/lower.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
 import type { Step } from '../../src/plan/step.ts';
 import { median } from './median.ts';
@@ -31,7 +31,7 @@ export interface KernelReport {
 }
 
 /** Multiply-adds times two of one op, for sequences of these lengths. */
-function flop(op: Op, lengths: readonly number[]): number | undefined {
+function flop(op: DeviceOp, lengths: readonly number[]): number | undefined {
   const tokens = lengths.reduce((a, b) => a + b);
   if (op.op === 'linear') return 2 * tokens * op.weight.stride * op.y.columns;
   if (op.op === 'attention') return 4 * lengths.reduce((a, L) => a + L * L, 0) * op.heads * op.headSize;
@@ -63,11 +63,11 @@ export function distinctSteps(steps: readonly Step[]): { step: Step; dispatches:
  */
 export async function benchKernels(config: EncoderConfig, passes: Record<string, number[]>): Promise<KernelReport> {
   const { device, caps } = await openGpu();
-  const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, caps);
-  const made = plan(graph, caps);
+  const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } });
+  const made = plan(graph, { caps });
   const pipelines = new PipelineCache(device);
   await Promise.all(kernelsOf(made.steps).map(kernel => pipelines.get(kernel)));
-  const opOf = new Map<string, Op>(made.ops.map(op => [op.op === 'attention' ? op.context.name : op.y.name, op]));
+  const opOf = new Map<string, DeviceOp>(made.ops.map(op => [op.op === 'attention' ? op.context.name : op.y.name, op]));
   const empty = await submitFloor(device);
   const spanMs = spanFor(empty);
   const peak = await multiplyAddPeak(device, caps.adapter, { spanMs, floorMs: empty });

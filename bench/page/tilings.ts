@@ -30,13 +30,16 @@ const ROUNDS = 5;
  */
 export async function benchTilings(config: EncoderConfig, passes: Record<string, number[]>): Promise<TilingFigure[]> {
   const { device, caps } = await openGpu();
-  const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } }, caps);
+  const graph = encoderGraph(config, { pool: { pooling: 'mean', normalize: true } });
   const linears = new Set(graph.ops.map(op => (op.op === 'linear' ? op.y.name : undefined)));
   const floorMs = await submitFloor(device);
   const spanMs = spanFor(floorMs);
   const pipelines = new PipelineCache(device);
   const plans = TILINGS.map(tiling => {
-    const made = plan(graph, caps, { ...profileOf(caps), tiling: fitted(tiling, caps.maxInvocations) });
+    const made = plan(graph, {
+      caps,
+      profile: { ...profileOf(caps), tiling: fitted(tiling, caps.maxInvocations) },
+    });
     const steps = made.steps.filter(({ label }) => linears.has(label));
     return { label: tilingLabel(tiling), queryTile: made.queryTile, steps };
   });

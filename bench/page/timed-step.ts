@@ -40,8 +40,8 @@ export async function timedStep(
     return make(bytes, GPUBufferUsage.STORAGE);
   };
   const uniform = make(256, GPUBufferUsage.UNIFORM, block.buffer);
-  const operands = args.map((arg, i) => {
-    const { access, type } = kernel.bindings[i]!;
+  const operands = kernel.bindings.map(({ name, access, type }) => {
+    const arg = args[name]!;
     if (access !== 'texel') return operand(arg);
     const elements =
       arg.kind === 'weight'

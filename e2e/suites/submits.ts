@@ -43,7 +43,7 @@ const sequence = (length: number, seed: number): Sequence => ({
 async function runAt(paces: readonly PaceKeeper[], caps: Caps, request: EncoderRequest, lengths: readonly number[]) {
   const { gpu, pipelines } = await testGpu();
   const { device } = gpu;
-  const made = plan(encoderGraph(shaped({}), request, caps), caps);
+  const made = plan(encoderGraph(shaped({}), request), { caps });
   const store = createWeightStore(device, pipelines);
   await store.allocate(made.weights);
   const seen = new Set<string>();
@@ -58,7 +58,7 @@ async function runAt(paces: readonly PaceKeeper[], caps: Caps, request: EncoderR
   }
   await store.finish();
   const batch = packBatch(lengths.map(sequence), made.queryTile);
-  const runs: { outputs: ReadonlyMap<string, Float32Array>; counts: ReturnType<typeof takeCounts> }[] = [];
+  const runs: { outputs: readonly Float32Array[]; counts: ReturnType<typeof takeCounts> }[] = [];
   for (const pace of paces) {
     const { signal } = new AbortController();
     const executable = await createExecutable(device, made, store, pipelines, signal, pace);

@@ -29,7 +29,7 @@ export {
   type TokenizerOptions,
 } from './models.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';
-export { joined, joinSlices, slicesOf } from './outputs.ts';
+export { joined, outputOf, slicesOf } from './outputs.ts';
 export { Tensor, type TensorData } from './tensor.ts';
 export { PreTrainedTokenizer } from './tokenizer.ts';
 export { readTokenizerFiles } from './tokenizer-files.ts';

@@ -2,12 +2,13 @@ import { type ManagedSource, type ModelLocation, type ModelSource, openSource } 
 import { Engine, type LoadOptions } from '../engine/index.ts';
 import { checkNames, wrong } from '../errors.ts';
 import { checkSequence, type EncoderRequest, type HeadKind } from '../model/index.ts';
+import type { SequenceOutputs } from '../plan/index.ts';
 import { linkedAbort, until } from '../runtime/index.ts';
 import { Callable } from './callable.ts';
 import { env } from './env.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
-import { joinSlices, padPairs, padTokens, stack } from './outputs.ts';
+import { padPairs, padTokens, slicesOf, stack } from './outputs.ts';
 import type { Tensor } from './tensor.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 import { readTokenizerFiles } from './tokenizer-files.ts';
@@ -122,21 +123,21 @@ export class PreTrainedModel extends (Callable as new () => object) {
       ...(hiddenStates && { hiddenStates }),
       ...(attentions && { attentions }),
     };
-    const outputs: Map<string, Float32Array>[] = [];
+    const outputs: SequenceOutputs[] = [];
     await this.#engine.run(sequences, request, {
       signal,
       done: ran => {
-        for (const each of ran) outputs.push(new Map(each.outputs));
+        for (const each of ran) outputs.push(each.outputs);
       },
     });
-    const padded = (name: string) => padTokens(name, outputs, rows, width);
+    const padded = (name: string, layer?: number) => padTokens(outputs, { name, layer, rows, width });
     return {
       ...(request.lastHiddenState && { last_hidden_state: padded('last_hidden_state') }),
       ...(request.pooler && { pooler_output: stack('pooler_output', outputs) }),
-      ...(head && headOutputs(head, config.vocabSize, outputs, padded, choices)),
-      ...(hiddenStates && { hidden_states: hiddenStates.map(i => padded(`hidden_states.${i}`)) }),
+      ...(head && headOutputs(head, outputs, padded, choices)),
+      ...(hiddenStates && { hidden_states: hiddenStates.map(layer => padded('hidden_states', layer)) }),
       ...(attentions && {
-        attentions: attentions.map(i => padPairs(`attentions.${i}`, outputs, rows, width)),
+        attentions: attentions.map(layer => padPairs(outputs, { name: 'attentions', layer, rows, width })),
       }),
     };
   }
@@ -161,21 +162,17 @@ function layerList(name: string, asked: boolean | readonly number[] | undefined,
 
 function headOutputs(
   head: HeadKind,
-  vocabSize: number,
-  outputs: readonly Map<string, Float32Array>[],
+  outputs: readonly SequenceOutputs[],
   padded: (name: string) => Tensor,
   choices: number | undefined,
 ): Partial<ModelOutput> {
-  const vocabulary = () => {
-    for (const out of outputs) out.set('logits', joinSlices(out, vocabSize));
-    return padded('logits');
-  };
   const pairs = 'seq_relationship_logits';
   switch (head) {
     case 'MaskedLM':
-      return { logits: vocabulary() };
+      return { logits: padded('logits') };
     case 'PreTraining': {
-      if (outputs[0]!.has(pairs)) return { prediction_logits: vocabulary(), [pairs]: stack(pairs, outputs) };
+      if (slicesOf(outputs[0]!, pairs).length > 0)
+        return { prediction_logits: padded('logits'), [pairs]: stack(pairs, outputs) };
       const replaced = padded('logits');
       return { logits: replaced.view(...replaced.dims.slice(0, 2)) };
     }

@@ -1,10 +1,10 @@
-import type { SequenceOutputs } from '../plan/index.ts';
+import type { SequenceOutput, SequenceOutputs } from '../plan/index.ts';
 import type { UnpaddedRow } from './inputs.ts';
 import { Tensor } from './tensor.ts';
 
 /** One row per sequence -> [B, columns] */
 export function stack(name: string, outputs: readonly SequenceOutputs[]): Tensor {
-  const data = joined(outputs.map(out => out.get(name)!));
+  const data = joined(outputs.map(output => outputOf(output, name)));
   return new Tensor('float32', data, [outputs.length, data.length / outputs.length]);
 }
 
@@ -19,17 +19,21 @@ export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer
   return data;
 }
 
+/** Which output of the sequences, and where their tokens stood. */
+export interface PaddedOutput {
+  readonly name: string;
+  readonly layer?: number | undefined;
+  readonly rows: readonly UnpaddedRow[];
+  /** Columns of the rows with their padding. */
+  readonly width: number;
+}
+
 /** One row per token -> [B, width, columns], every token at the place that it had in its padded row. */
-export function padTokens(
-  name: string,
-  outputs: readonly SequenceOutputs[],
-  rows: readonly UnpaddedRow[],
-  width: number,
-): Tensor {
-  const columns = outputs[0]!.get(name)!.length / rows[0]!.places.length;
+export function padTokens(outputs: readonly SequenceOutputs[], { name, layer, rows, width }: PaddedOutput): Tensor {
+  const columns = columnsOf(slicesOf(outputs[0]!, name, layer));
   const data = new Float32Array(outputs.length * width * columns);
-  outputs.forEach((out, b) => {
-    const from = out.get(name)!;
+  outputs.forEach((output, b) => {
+    const from = outputOf(output, name, layer);
     rows[b]!.places.forEach((place, i) => {
       data.set(from.subarray(i * columns, (i + 1) * columns), (b * width + place) * columns);
     });
@@ -38,16 +42,11 @@ export function padTokens(
 }
 
 /** [H, L, L] of every sequence -> [B, H, width, width] */
-export function padPairs(
-  name: string,
-  outputs: readonly SequenceOutputs[],
-  rows: readonly UnpaddedRow[],
-  width: number,
-): Tensor {
-  const heads = outputs[0]!.get(name)!.length / rows[0]!.places.length ** 2;
+export function padPairs(outputs: readonly SequenceOutputs[], { name, layer, rows, width }: PaddedOutput): Tensor {
+  const heads = columnsOf(slicesOf(outputs[0]!, name, layer));
   const data = new Float32Array(outputs.length * heads * width * width);
-  outputs.forEach((out, b) => {
-    const from = out.get(name)!;
+  outputs.forEach((output, b) => {
+    const from = outputOf(output, name, layer);
     const { places } = rows[b]!;
     const L = places.length;
     for (let h = 0; h < heads; h++) {
@@ -60,25 +59,25 @@ export function padPairs(
   return new Tensor('float32', data, [outputs.length, heads, width, width]);
 }
 
-/** The outputs named `{name}.{first}`: what each slice of a vocabulary gave, with the first token of the slice. */
-export function slicesOf(out: SequenceOutputs, name: string): { first: number; data: Float32Array }[] {
-  return [...out].flatMap(([key, data]) => {
-    const [own, first] = key.split('.');
-    return own === name ? [{ first: Number(first), data }] : [];
-  });
-}
+/** The slices of an output, in the order of their columns: one, where it was computed whole. */
+export const slicesOf = (outputs: SequenceOutputs, name: string, layer?: number): SequenceOutput[] =>
+  outputs.filter(output => output.name === name && output.layer === layer);
 
-/** The slices `logits.{first}` [rows, V_i] of a vocabulary, joined: [rows, V]. */
-export function joinSlices(out: SequenceOutputs, vocabSize: number): Float32Array {
-  const slices = slicesOf(out, 'logits');
-  if (slices.length === 1) return slices[0]!.data;
-  const rows = slices.reduce((sum, { data }) => sum + data.length, 0) / vocabSize;
-  const joined = new Float32Array(rows * vocabSize);
-  for (const { first, data } of slices) {
-    const columns = data.length / rows;
+const columnsOf = (slices: readonly SequenceOutput[]): number => slices.reduce((sum, { columns }) => sum + columns, 0);
+
+/** An output [rows, columns] that was asked for, whole: slices are joined by columns. */
+export function outputOf(outputs: SequenceOutputs, name: string, layer?: number): Float32Array {
+  const slices = slicesOf(outputs, name, layer);
+  const [whole] = slices;
+  if (!whole) throw new Error(`a pass gave no ${name}${layer === undefined ? '' : ` of layer ${layer}`}`);
+  if (slices.length === 1) return whole.data;
+  const width = columnsOf(slices);
+  const rows = whole.data.length / whole.columns;
+  const data = new Float32Array(rows * width);
+  for (const { first, columns, data: slice } of slices) {
     for (let row = 0; row < rows; row++) {
-      joined.set(data.subarray(row * columns, (row + 1) * columns), row * vocabSize + first);
+      data.set(slice.subarray(row * columns, (row + 1) * columns), row * width + first);
     }
   }
-  return joined;
+  return data;
 }

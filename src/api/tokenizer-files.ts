@@ -2,11 +2,11 @@ import type { ModelSource } from '../checkpoint/source/index.ts';
 import { SourceError, UnsupportedError } from '../errors.ts';
 import { Fields, isRecord, type Json } from '../json.ts';
 import {
-  className,
+  classNameOf,
   fromVocabularyFiles,
   ROLES,
   slowConfig,
-  tokenizerClass,
+  tokenizerClassOf,
   VOCABULARY_CLASSES,
   vocabularyFileNames,
   withOlderFiles,
@@ -45,14 +45,14 @@ export async function readTokenizerFiles(source: ModelSource): Promise<Tokenizer
   reading.catch(() => undefined);
   const { json } = new Fields((await readingConfig) ?? {}, '', 'tokenizer_config.json');
   const isNamed = (json.tokenizer_class ?? '') !== '';
-  const name = className(json, isNamed ? undefined : await source.json('config.json', optional));
+  const name = classNameOf(json, isNamed ? undefined : await source.json('config.json', optional));
   const config = withOlderFiles(json, ...(await olderFiles(source, json, name)));
   if (name !== undefined) config.tokenizer_class = name;
   const tokenizer = await reading;
   // A tokenizer.json of this class has another pre-tokenizer in it than the one that its class puts there when it is loaded.
   if (name?.startsWith('RoFormer')) throw refused(source, name, 'RoFormer');
   return tokenizer === undefined
-    ? vocabularyFiles(source, name, slowConfig(config, tokenizerClass(name)))
+    ? vocabularyFiles(source, name, slowConfig(config, tokenizerClassOf(name)))
     : { tokenizer, config };
 }
 
@@ -76,7 +76,7 @@ async function olderFiles(
 
 /** The files of a vocabulary, as a tokenizer.json. */
 async function vocabularyFiles(source: ModelSource, name: string | undefined, config: Json): Promise<TokenizerFiles> {
-  const known = tokenizerClass(name);
+  const known = tokenizerClassOf(name);
   if (name === undefined || !known?.model) throw await missing(source, name, []);
   const [vocabName, mergesName] = vocabularyFileNames(known) as [string, string?];
   const [vocab, merges] = await Promise.all([
@@ -95,17 +95,12 @@ async function readText(source: ModelSource, file: string): Promise<string | und
   if (opened === undefined) return undefined;
   // A byte order mark is a character of the first token, as in Python.
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  const reader = opened.stream.getReader();
   let text = '';
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      text += decoder.decode(value, { stream: !done });
-      if (done) return text;
-    }
+    for await (const piece of opened.bytes) text += decoder.decode(piece, { stream: true });
+    return text + decoder.decode();
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;
-    await reader.cancel(cause);
     throw new SourceError({ file, what: `${file} is not a text in UTF-8`, next: 'Download the file again.', cause });
   }
 }
@@ -121,7 +116,7 @@ async function missing(source: ModelSource, name: string | undefined, files: rea
     error => error,
   );
   if (cause !== undefined && !(cause instanceof SourceError)) throw cause;
-  if (name !== undefined && !isGeneral(name) && !tokenizerClass(name)) return refused(source, name, base);
+  if (name !== undefined && !isGeneral(name) && !tokenizerClassOf(name)) return refused(source, name, base);
   const looked = ['tokenizer.json', ...files].join(', ');
   const others =
     name === undefined

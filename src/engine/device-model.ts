@@ -18,7 +18,7 @@ import { type Caps, type Plan, plan } from '../plan/index.ts';
 
 /** What the forward pass of a request is on a device with these capabilities. */
 export const planOf = (caps: Caps, config: EncoderConfig, request: EncoderRequest, format?: Format): Plan =>
-  plan(encoderGraph(config, request, caps, format), caps);
+  plan(encoderGraph(config, request), { caps, format });
 
 /** What a model on a device is made of: all of it there, the weights filled in. */
 export interface DeviceModelParts {

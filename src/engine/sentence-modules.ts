@@ -213,7 +213,7 @@ async function embedderModules(source: ModelSource, modules: readonly Module[]):
     config(first!),
     Promise.all(layers.map(async layer => denseOf(await config(layer)))),
     // That they are there is known before the model is loaded with them.
-    Promise.all(files.map(async file => (await source.open(file))!.stream.cancel())),
+    Promise.all(files.map(async file => (await source.open(file))!.cancel())),
     Promise.all(rest.filter(({ kind }) => kind === 'Normalize').map(module => checkNormalize(source, module))),
   ]);
   return {

@@ -32,8 +32,8 @@ import {
 import { copyToTexels } from './texels.ts';
 import type { WeightStore } from './weights.ts';
 
-/** The outputs of a pass by name: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
-export type Outputs = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+/** The numbers of each of the plan's outputs: rows x columns without padding, [pairs, H] as H blocks of L x L per sequence. */
+export type Outputs = readonly Float32Array<ArrayBuffer>[];
 
 /** A plan made ready on a device. */
 export interface Executable {
@@ -194,7 +194,7 @@ export async function createExecutable(
     const { queue } = device;
     const { values, grids } = prepare(sizes);
     let end = 0;
-    const places: { name: string; value: Value; offset: number; size: number }[] = [];
+    const places: { value: Value; offset: number; size: number }[] = [];
     const refusals: Promise<GPUError | undefined>[] = [];
     /** Notes what the device refuses of `work`. */
     function watch<T>(work: () => T): T {
@@ -214,10 +214,10 @@ export async function createExecutable(
       if (cut) rewrite(cut.step, { ...values[cut.step]!, ...cut.first });
       const encoder = device.createCommandEncoder({ label: 'executable.pass' });
       encode(encoder, room, sizes, part);
-      for (const [name, value] of part.isLast ? plan.outputs : []) {
+      for (const { value } of part.isLast ? plan.outputs : []) {
         const size = sizes[value.rows] * rowBytes(value);
         encoder.copyBufferToBuffer(room.slotOf(value), 0, readback, end, size);
-        places.push({ name, value, offset: end, size });
+        places.push({ value, offset: end, size });
         end += aligned(size);
       }
       const commands = encoder.finish();
@@ -243,9 +243,7 @@ export async function createExecutable(
       const [errors] = await Promise.all([Promise.all(refusals), promptly(queue, mapped, signal)]);
       check();
       const bytes = readback.getMappedRange(0, end);
-      const outputs = new Map(
-        places.map(({ name, value, offset, size }) => [name, unpad(new Float32Array(bytes, offset, size / 4), value)]),
-      );
+      const outputs = places.map(({ value, offset, size }) => unpad(new Float32Array(bytes, offset, size / 4), value));
       readback.unmap();
       const error = errors.find(each => each !== undefined);
       if (error) throw unexpected('the GPU refused a pass', error.message);

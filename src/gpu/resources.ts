@@ -64,7 +64,7 @@ export const fits = (sizes: Sizes, capacity: Sizes): boolean =>
 
 function readbackBytes({ outputs }: Plan, capacity: Sizes): number {
   let bytes = 0;
-  for (const value of outputs.values()) bytes += aligned(capacity[value.rows] * rowBytes(value));
+  for (const { value } of outputs) bytes += aligned(capacity[value.rows] * rowBytes(value));
   return Math.max(bytes, BLOCK);
 }
 
@@ -144,8 +144,8 @@ function furnish(
     return constant;
   };
   const steps = plan.steps.map((step, i) => {
-    const resources = step.args.map((arg, j): GPUBindingResource => {
-      const { access, type } = step.kernel.bindings[j]!;
+    const resources = step.kernel.bindings.map(({ name, access, type }): GPUBindingResource => {
+      const arg = step.args[name]!;
       if (arg.kind === 'weight') return weights.resource(arg.weight);
       return access === 'texel' ? textures.get(type)!.createView() : { buffer: buffer(arg) };
     });

@@ -1,7 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { Format } from '../../shaders/matrix.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import { builder, type Caps, type Graph, type Value } from '../plan/index.ts';
+import { builder, type Graph, type Value } from '../plan/index.ts';
 import type { EncoderConfig } from './config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
 
@@ -24,9 +23,9 @@ export interface EncoderRequest {
     readonly normalize: boolean;
     readonly dense?: readonly DenseLayer[];
   };
-  /** [T, C] as `hidden_states.0` (the embeddings) to `hidden_states.{layers}`, those that are listed. */
+  /** [T, C] as `hidden_states` of layer 0 (the embeddings) to `layers`: those that are listed. */
   readonly hiddenStates?: readonly number[];
-  /** [H, L, L] of every sequence as `attentions.0` to `attentions.{layers - 1}`, those that are listed. */
+  /** [H, L, L] of every sequence as `attentions` of layer 0 to `layers - 1`: those that are listed. */
   readonly attentions?: readonly number[];
   /** What stands on top: see heads.ts for its outputs. */
   readonly head?: HeadRequest;
@@ -67,11 +66,11 @@ export const everything = (
  * The forward pass of BERT (Devlin et al., arXiv 1810.04805) and of the families that differ from it in what EncoderConfig says,
  * as transformers' modeling_*.py compute it. Weights go by the names that they have in a BertModel checkpoint.
  */
-export function encoderGraph(config: EncoderConfig, request: EncoderRequest, caps: Caps, format?: Format): Graph {
+export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
   const { hiddenSize, heads, headSize, intermediateSize, activation, normEps } = config;
-  const b = builder(caps, format);
-  const give = (name: string, value: Value, asked: boolean | undefined) => {
-    if (asked) b.output(name, value);
+  const b = builder();
+  const hiddenState = (layer: number, value: Value) => {
+    if (request.hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
   };
 
   const { typeVocabSize: types, taskVocabSize: tasks, relativeBuckets } = config;
@@ -84,7 +83,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
     columns: config.embeddingSize,
   }); // [T, E]
   if (config.projectsEmbedding) x = b.linear(x, { from: 'embeddings_project', outputs: hiddenSize }); // [T, C]
-  give('hidden_states.0', x, request.hiddenStates?.includes(0));
+  hiddenState(0, x);
 
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
@@ -101,21 +100,25 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest, cap
       probabilities: request.attentions?.includes(i) === true,
       relative: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
     }); // [T, H D]
-    if (probabilities) b.output(`attentions.${i}`, probabilities);
+    if (probabilities) b.output('attentions', probabilities, i);
 
     const attended = b.linear(context, {
       from: `${layer}.attention.output.dense`,
       outputs: hiddenSize,
       inputHead: headSize,
     }); // [T, C]
-    const normed = b.layerNorm(attended, `${layer}.attention.output.LayerNorm`, normEps, x); // [T, C]
+    const normed = b.layerNorm(attended, {
+      from: `${layer}.attention.output.LayerNorm`,
+      eps: normEps,
+      residual: x,
+    }); // [T, C]
     const inner = b.linear(normed, { from: `${layer}.intermediate.dense`, outputs: intermediateSize, activation }); // [T, F]
     const outer = b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize }); // [T, C]
-    x = b.layerNorm(outer, `${layer}.output.LayerNorm`, normEps, normed); // [T, C]
-    give(`hidden_states.${i + 1}`, x, request.hiddenStates?.includes(i + 1));
+    x = b.layerNorm(outer, { from: `${layer}.output.LayerNorm`, eps: normEps, residual: normed }); // [T, C]
+    hiddenState(i + 1, x);
   }
 
-  give('last_hidden_state', x, request.lastHiddenState);
+  if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) {
     let row = b.pool(x, { ...request.pool, name: 'embedding' }); // [B, C]
     for (const [i, { outputs, bias, activation: after }] of (request.pool.dense ?? []).entries()) {

@@ -31,10 +31,10 @@ interface Built {
 }
 
 /**
- * Adds a head to a graph. Outputs, by name: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
- * `seq_relationship_logits` [B, 2]; masked LM: `logits.{first}` [T or picked, V_i], one per slice of the vocabulary by its first
- * token, or with topK `top.{first}` [picked, 2 k + 2].
- * Names and formulas: transformers' modeling_*.py of each family; tensors by the names that checkpoint/names.ts translates.
+ * Adds a head to a graph. Its outputs: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
+ * `seq_relationship_logits` [B, 2]; masked LM: `logits` [T or picked, V], or with topK `top` [picked, 2 k + 2] (see TopKOp). A plan
+ * may compute the last two in slices of the vocabulary.
+ * Names and formulas: transformers' modeling_*.py of each family. Tensors have the names that checkpoint/file/names.ts translates.
  */
 export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, built: Built): void {
   const { hiddenSize, modelType, classifier } = config;
@@ -95,14 +95,12 @@ function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: H
     outputs: embeddingSize,
     activation: maskedActivation,
   }); // [., E]
-  const normed = b.layerNorm(inner, `${from}.LayerNorm`, normEps); // [., E]
-  const slices = b.vocabulary(normed, {
+  const normed = b.layerNorm(inner, { from: `${from}.LayerNorm`, eps: normEps }); // [., E]
+  const logits = b.vocabulary(normed, {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
     bias: 'cls.predictions.bias',
     rows: vocabSize,
-  }); // [., V_i] each
-  for (const { first, logits } of slices) {
-    if (topK === undefined) b.output(`logits.${first}`, logits);
-    else b.output(`top.${first}`, b.topK(logits, topK)); // [picked, 2 k + 2]
-  }
+  }); // [., V]
+  if (topK === undefined) b.output('logits', logits);
+  else b.output('top', b.topK(logits, topK)); // [picked, 2 k + 2]
 }

@@ -1,3 +1,4 @@
+import { outputOf } from '../api/index.ts';
 import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
 import { lowerCased, type PooledWindow, type PromptOptions, promptOf } from '../tasks/index.ts';
 import type { Encoding } from '../text/index.ts';
@@ -37,7 +38,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
       texts,
       text => withoutPrompt(this.encode(read(prompt + text), limits), taken, options.stride ?? 0),
       (out, { ids, unpooled }): PooledWindow => ({
-        row: out.get(pooling.length > 0 ? 'embedding' : 'last_hidden_state')!,
+        row: outputOf(out, pooling.length > 0 ? 'embedding' : 'last_hidden_state'),
         tokens: ids.length,
         unpooled: unpooled ?? 0,
       }),

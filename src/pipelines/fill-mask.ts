@@ -1,5 +1,5 @@
-import { joinSlices, slicesOf } from '../api/index.ts';
-import { MOST_K, type SequenceOutputs } from '../plan/index.ts';
+import { outputOf, slicesOf } from '../api/index.ts';
+import { MAX_K, type SequenceOutputs } from '../plan/index.ts';
 import {
   candidates,
   type FilledMask,
@@ -56,7 +56,7 @@ export class FillMask extends Session<'logits'> {
     this.checkTokens({ ids: [...targets], tokens: targets.map(id => this.tokenizer.text.idToToken(id)!) });
     const topK = Math.min(chosen.topK, vocabSize);
     // The logits of targets need not be among the best, and a long list is sorted faster here than found one by one on the GPU.
-    const readsAll = chosen.targets !== undefined || topK > MOST_K;
+    const readsAll = chosen.targets !== undefined || topK > MAX_K;
     // All texts first: one without a mask is an error before anything runs.
     const encodings = list.map(text => {
       const [encoding] = this.encode(text);
@@ -71,11 +71,11 @@ export class FillMask extends Session<'logits'> {
       encodings,
       encoding => [encoding],
       (out, { ids, masked, truncated }) => {
-        const logits = readsAll ? joinSlices(out, vocabSize) : undefined;
+        const logits = readsAll ? outputOf(out, 'logits') : undefined;
         const best = masked.map((_, m) =>
           logits
             ? candidates(logits.subarray(m * vocabSize, (m + 1) * vocabSize), { ...chosen, topK })
-            : topOf(out, m, masked.length, topK),
+            : topOf(out, m, topK),
         );
         return saying(fillMask(ids, masked, best, decode, special.pad?.id), truncated);
       },
@@ -88,10 +88,9 @@ export class FillMask extends Session<'logits'> {
 }
 
 /** Joins the slices of the vocabulary: each gave (maximum, sum of exponentials, pairs of value and place); see shaders/top-k.ts. */
-function topOf(out: SequenceOutputs, mask: number, masks: number, topK: number): MaskCandidates {
-  const slices = slicesOf(out, 'top').map(({ first, data }) => {
-    const width = data.length / masks;
-    const [maximum = 0, sum = 0, ...pairs] = data.subarray(mask * width, (mask + 1) * width);
+function topOf(out: SequenceOutputs, mask: number, topK: number): MaskCandidates {
+  const slices = slicesOf(out, 'top').map(({ first, columns, data }) => {
+    const [maximum = 0, sum = 0, ...pairs] = data.subarray(mask * columns, (mask + 1) * columns);
     return { first, maximum, sum, pairs };
   });
   const top = Math.max(...slices.map(({ maximum }) => maximum));

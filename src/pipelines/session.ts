@@ -1,4 +1,4 @@
-import { Callable, type CallableModel, type OutputName, type PreTrainedTokenizer } from '../api/index.ts';
+import { Callable, type CallableModel, type OutputName, outputOf, type PreTrainedTokenizer } from '../api/index.ts';
 import type { ProgressCallback } from '../checkpoint/source/index.ts';
 import type { Engine, SentenceFiles } from '../engine/index.ts';
 import { describe, InputError } from '../errors.ts';
@@ -55,7 +55,7 @@ export interface Ran<Read> {
 }
 
 /** The logits of a sequence, for `forward`. */
-export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputs.get('logits')!;
+export const logitsOf = (outputs: SequenceOutputs): Float32Array => outputOf(outputs, 'logits');
 
 /** A pipeline at rest: a model on a device and its tokenizer. */
 export class Session<Given extends OutputName = OutputName> extends (Callable as new () => object) {

@@ -1,49 +1,66 @@
-import { type Op, operands, type Rows, type Value } from './op.ts';
+import type { Rows, Value } from './op.ts';
 import type { Sizes } from './sizes.ts';
+import { accessOf, type Step } from './step.ts';
 
 /**
- * Where the activations live: a few buffers ("slots"), each reused by values whose lives do not overlap.
+ * Where the activations are stored: a few buffers ("slots"), each reused by values that are not needed at the same time.
  *
- * Not offsets into one buffer: WebGPU forbids a dispatch to bind one buffer both read-only and writable, so a single arena
- * would have to be bound writable everywhere, and drivers could no longer read operands through their read-only caches. For an
- * encoder the slots cost no more bytes than offsets would: the values that are alive together are the same.
+ * They are buffers, not offsets into one buffer: WebGPU forbids a dispatch to bind one buffer both read-only and writable. A single
+ * buffer would have to be bound writable everywhere, and drivers could no longer read operands through their read-only caches. For an
+ * encoder slots take no more bytes than offsets would: the same values are needed at the same time.
  */
 export interface Arena {
-  /** Per slot, the largest number of floats a row has, for every kind of row that is ever put there. */
+  /** For each slot: the largest stride of the values put there, for each kind of rows. */
   readonly slots: readonly ReadonlyMap<Rows, number>[];
   /** The slot of every value, by the value's id. */
   readonly slotOf: ReadonlyMap<number, number>;
 }
 
-export function arena(ops: readonly Op[], kept: Iterable<Value>): Arena {
-  const lastUse = new Map<number, number>();
-  ops.forEach((op, i) => {
-    for (const { id } of Object.values(operands(op)).flat()) lastUse.set(id, i);
-  });
-  for (const value of kept) lastUse.set(value.id, Number.POSITIVE_INFINITY);
+interface Slot {
+  readonly rows: Map<Rows, number>;
+  /** The last step that needs the value put here. */
+  freeAfter: number;
+}
 
-  const slots: { rows: Map<Rows, number>; freeAfter: number }[] = [];
+/**
+ * Gives every value a slot. A value is needed from the first step that writes it to the last that binds it, by what the bindings of
+ * the kernels declare; the values of `outputs` are needed to the end.
+ */
+export function arena(steps: readonly Pick<Step, 'kernel' | 'args'>[], outputs: Iterable<Value>): Arena {
+  const accesses = steps.map(accessOf);
+  const lastUse = new Map<number, number>();
+  for (const [i, { reads, writes }] of accesses.entries()) {
+    for (const { id } of [...reads, ...writes]) lastUse.set(id, i);
+  }
+  for (const { id } of outputs) lastUse.set(id, Number.POSITIVE_INFINITY);
+
+  const slots: Slot[] = [];
   const slotOf = new Map<number, number>();
-  ops.forEach((op, i) => {
-    for (const { id, rows, stride } of operands(op).writes) {
-      // Of the slots that need not grow the narrowest is the best, of the others the one that grows least.
-      const misfit = (slot: (typeof slots)[number]) => {
-        const growth = stride - slot.rows.get(rows)!;
-        return growth > 0 ? growth * 2 ** 32 : -growth;
-      };
-      // A slot is free for a value written at i when its last reader came before i.
-      const free = slots.filter(slot => slot.freeAfter < i && slot.rows.has(rows));
-      let [slot] = free.sort((a, b) => misfit(a) - misfit(b));
-      if (!slot) {
-        slot = { rows: new Map(), freeAfter: 0 };
-        slots.push(slot);
-      }
-      slot.rows.set(rows, Math.max(stride, slot.rows.get(rows) ?? 0));
-      slot.freeAfter = lastUse.get(id)!;
-      slotOf.set(id, slots.indexOf(slot));
+  for (const [i, { writes }] of accesses.entries()) {
+    for (const value of writes) {
+      // Several steps may write a value: one for each slice of a word table.
+      if (slotOf.has(value.id)) continue;
+      const slot = narrowest(slots, i, value) ?? { rows: new Map<Rows, number>(), freeAfter: 0 };
+      if (!slots.includes(slot)) slots.push(slot);
+      slot.rows.set(value.rows, Math.max(value.stride, slot.rows.get(value.rows) ?? 0));
+      slot.freeAfter = lastUse.get(value.id)!;
+      slotOf.set(value.id, slots.indexOf(slot));
     }
-  });
-  return { slots: slots.map(slot => slot.rows), slotOf };
+  }
+  return { slots: slots.map(({ rows }) => rows), slotOf };
+}
+
+/**
+ * The best of the slots that are free for a value written by step `i`, which means that the last step that needs them comes before: the
+ * narrowest of those that are wide enough, else the one that grows least. Undefined where none holds rows of this kind.
+ */
+function narrowest(slots: readonly Slot[], i: number, { rows, stride }: Value): Slot | undefined {
+  const excess = (slot: Slot) => {
+    const growth = stride - slot.rows.get(rows)!;
+    return growth > 0 ? growth * 2 ** 32 : -growth;
+  };
+  const free = slots.filter(slot => slot.freeAfter < i && slot.rows.has(rows));
+  return free.sort((a, b) => excess(a) - excess(b))[0];
 }
 
 /** The bytes of one slot in a pass of at most these sizes. */

@@ -1,69 +1,93 @@
 import type { Activation } from '../../shaders/activation.ts';
-import { MOST_TEXELS, padded } from '../../shaders/kernel.ts';
-import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
+import { padded } from '../../shaders/kernel.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import type { Caps } from './caps.ts';
-import { MOST_K, type Norm, type Op, type Rows, type Value } from './op.ts';
-import { profileOf } from './profiles.ts';
+import { type Graph, MAX_K, type Norm, type Op, type Output, type Rows, type Value } from './op.ts';
 import { bucketTable } from './relative.ts';
-import { matrix, type Storage, table, vector, vectorSlice, type Weight, weightKey } from './weight.ts';
+import { matrix, vector, type Weight, weightKey } from './weight.ts';
 
-/** The ops of one forward pass, in order, and what it gives. Pure data. */
-export interface Graph {
-  readonly ops: readonly Op[];
-  readonly outputs: ReadonlyMap<string, Value>;
+/** The tensor `${table}.weight` [rows, columns]. */
+interface EmbedTable {
+  table: string;
+  rows: number;
+}
+
+export interface EmbedOptions {
+  words: EmbedTable;
+  /** A table of 0 rows is as good as none. */
+  positions?: EmbedTable | undefined;
+  types?: EmbedTable | undefined;
+  /** Row 0 is added to every token. */
+  tasks?: EmbedTable | undefined;
+  norm?: NormOptions;
+  columns: number;
+}
+
+export interface NormOptions {
+  /** Tensor prefix: `${from}.weight` and `${from}.bias`, one number per column. */
+  from: string;
+  eps: number;
 }
 
 export interface LinearOptions {
-  /** Tensor prefixes: `${prefix}.weight` [outputs, x.columns] and `${prefix}.bias` [outputs]; several are joined. */
+  /** Tensor prefixes: `${prefix}.weight` [outputs, x.columns] and `${prefix}.bias` [outputs]. Several are joined. */
   from: string | readonly string[];
-  /** Of each prefix. */
+  /** Outputs of each prefix. */
   outputs: number;
   bias?: boolean;
   activation?: Activation;
   residual?: Value;
-  /** The outputs are heads of this size; or the inputs are. */
+  /** The size of a head, where the outputs of each prefix are heads: each is padded to a multiple of four columns. */
   outputHead?: number;
+  /** The size of a head, where the columns of x are padded heads. */
   inputHead?: number;
 }
 
 export interface AttentionOptions {
   heads: number;
   headSize: number;
+  /** Names the values that are written. */
   name: string;
   probabilities: boolean;
   /** `${table}.weight` [buckets, heads]: a bias by the distance of key and query. */
   relative?: { table: string; buckets: number } | undefined;
 }
 
-/** `${table}.weight` [rows, columns]; of no rows: there is none. */
-interface EmbedTable {
+export interface PoolOptions {
+  pooling: Pooling | readonly Pooling[];
+  /** Scales the row to length 1. */
+  normalize: boolean;
+  /** Columns that are kept; of several poolings all are. */
+  columns?: number;
+  name: string;
+}
+
+export interface VocabularyOptions {
+  /** `${table}.weight` [rows, x.columns] */
   table: string;
+  /** The tensor of the bias [rows], by its full name. */
+  bias: string;
   rows: number;
 }
 
-/** Writes a graph: every method infers the shape of what it gives and refuses operands that do not fit. */
+/** Writes a graph. Each method adds an op, infers the shape of its result, and throws where operands do not fit. */
 export type Builder = ReturnType<typeof builder>;
 
-export function builder(caps: Caps, format: Format = 'f32') {
+export function builder() {
   const ops: Op[] = [];
-  const outputs = new Map<string, Value>();
-  /** Weights by what they are made of, so that shared layers and tied tables are one buffer. */
+  const outputs: Output[] = [];
+  /** By key, so that shared layers and tied tables are one weight. */
   const weights = new Map<string, Weight>();
-  const quantized = new Map<Value, Value>();
-  /** Of the weights of linears and of the word table, which are nearly all there is; the rest is kept in float32. */
-  const storage: Storage = { format, texels: profileOf(caps).target.texture !== undefined };
   let values = 0;
 
-  /** A failure here is a mistake in a model description, not in anybody's input. */
-  function must(holds: boolean, message: string): void {
+  /** Throws where a model description is wrong. No input of a user can cause it. */
+  function check(holds: boolean, message: string): void {
     if (!holds) throw new Error(`graph: ${message}`);
   }
 
-  const same = (a: Value, b: Value | undefined): void =>
-    must(!b || (a.rows === b.rows && a.stride === b.stride), `${a.name} and ${b?.name} have different shapes`);
+  const checkSameShape = (a: Value, b: Value | undefined): void =>
+    check(!b || (a.rows === b.rows && a.stride === b.stride), `${a.name} and ${b?.name} have different shapes`);
 
-  const value = (name: string, rows: Rows, columns: number, stride = padded(columns)): Value => ({
+  const newValue = (name: string, rows: Rows, columns: number, stride = padded(columns)): Value => ({
     id: values++,
     name,
     rows,
@@ -71,62 +95,35 @@ export function builder(caps: Caps, format: Format = 'f32') {
     stride,
   });
 
-  function known(weight: Weight): Weight {
+  /** The weight that equals this one, where there is one already. */
+  function shared(weight: Weight): Weight {
     const key = weightKey(weight);
-    const first = weights.get(key) ?? weight;
-    weights.set(key, first);
-    return first;
+    const earlier = weights.get(key) ?? weight;
+    weights.set(key, earlier);
+    return earlier;
   }
 
-  /** A table may be too large for one binding: then it is several slices. */
-  function slices(name: string, rows: number, columns: number): Weight[] {
-    const elements = Math.min(
-      caps.maxBindingBytes / elementBytes(format),
-      storage.texels ? MOST_TEXELS : Number.POSITIVE_INFINITY,
-    );
-    const most = Math.floor(elements / rowElements(format, columns));
-    return table(`${name}.weight`, rows, columns, most, storage).map(known);
-  }
+  const tableOf = ({ table, rows }: EmbedTable, columns: number): Weight =>
+    shared(matrix([`${table}.weight`], rows, columns));
 
-  /** What a linear reads of x: x itself, or its bytes where the weights are bytes. Made once, for all linears that read x. */
-  function operand(x: Value): Value {
-    if (format !== 'i8') return x;
-    const made = quantized.get(x);
-    if (made) return made;
-    const stride = rowElements('i8', x.columns);
-    const y = value(`${x.name}.quantized`, x.rows, stride, stride);
-    ops.push({ op: 'quantize', x, y });
-    quantized.set(x, y);
-    return y;
-  }
-
-  const normOf = (from: string, columns: number, eps: number): Norm => ({
-    gamma: known(vector([`${from}.weight`], columns)),
-    beta: known(vector([`${from}.bias`], columns)),
+  const normOf = ({ from, eps }: NormOptions, columns: number): Norm => ({
+    gamma: shared(vector([`${from}.weight`], columns)),
+    beta: shared(vector([`${from}.bias`], columns)),
     eps,
   });
 
   return {
-    /** LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) -> [T, columns]; prefixes are of tables and of the norm. */
-    embed(from: {
-      words: EmbedTable;
-      positions?: EmbedTable | undefined;
-      types?: EmbedTable | undefined;
-      tasks?: EmbedTable | undefined;
-      norm?: { from: string; eps: number };
-      columns: number;
-    }): Value {
-      const { words, positions, types, tasks, norm, columns } = from;
-      const small = (each: EmbedTable | undefined) =>
-        each?.rows ? known(matrix([`${each.table}.weight`], each.rows, columns)) : undefined;
-      const y = value('embeddings', 'tokens', columns);
+    /** LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) -> [T, columns] */
+    embed({ words, positions, types, tasks, norm, columns }: EmbedOptions): Value {
+      const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
+      const y = newValue('embeddings', 'tokens', columns);
       ops.push({
         op: 'embed',
-        words: slices(words.table, words.rows, columns),
-        positions: small(positions),
-        types: small(types),
-        tasks: small(tasks),
-        norm: norm && normOf(norm.from, columns, norm.eps),
+        words: tableOf(words, columns),
+        positions: optional(positions),
+        types: optional(types),
+        tasks: optional(tasks),
+        norm: norm && normOf(norm, columns),
         y,
       });
       return y;
@@ -134,22 +131,21 @@ export function builder(caps: Caps, format: Format = 'f32') {
 
     /** activation(x weight^T + bias) + residual -> [rows of x, outputs of all prefixes] */
     linear(x: Value, options: LinearOptions): Value {
-      const { outputs: each, bias = true, activation, residual, outputHead, inputHead } = options;
-      const from = [options.from].flat();
+      const { outputs: perPrefix, bias = true, activation, residual, outputHead, inputHead } = options;
+      const prefixes = [options.from].flat();
       const inner = inputHead ? (x.columns / padded(inputHead)) * inputHead : x.columns;
-      const names = (suffix: string) => from.map(prefix => `${prefix}.${suffix}`);
-      const weight = known(
-        matrix(names('weight'), each, inner, { rowHead: outputHead, columnHead: inputHead, storage }),
-      );
-      const columns = outputHead ? (each / outputHead) * padded(outputHead) : each;
-      const y = value(from.join('+'), x.rows, columns * from.length);
-      must(weight.stride === x.stride, `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`);
-      same(y, residual);
+      const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
+      const heads = { rowHead: outputHead, columnHead: inputHead };
+      const weight = shared(matrix(tensors('weight'), perPrefix, inner, heads));
+      const columns = outputHead ? (perPrefix / outputHead) * padded(outputHead) : perPrefix;
+      const y = newValue(prefixes.join('+'), x.rows, columns * prefixes.length);
+      check(weight.stride === x.stride, `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`);
+      checkSameShape(y, residual);
       ops.push({
         op: 'linear',
-        x: operand(x),
+        x,
         weight,
-        bias: bias ? known(vector(names('bias'), each, outputHead)) : undefined,
+        bias: bias ? shared(vector(tensors('bias'), perPrefix, outputHead)) : undefined,
         activation,
         residual,
         y,
@@ -157,16 +153,16 @@ export function builder(caps: Caps, format: Format = 'f32') {
       return y;
     },
 
-    /** qkv [T, 3 H D] -> context [T, H D], and [H, L, L] of every sequence where `probabilities` names them. */
+    /** qkv [T, 3 H D] -> context [T, H D], and the probabilities [H, L, L] of every sequence where they are asked for. */
     attention(
       qkv: Value,
       { heads, headSize, name, probabilities, relative }: AttentionOptions,
     ): { context: Value; probabilities: Value | undefined } {
       const width = heads * padded(headSize);
-      must(qkv.columns === 3 * width, `${name}: ${qkv.columns} columns of q, k, v, not ${3 * width}`);
-      const out = {
-        context: value(`${name}.context`, 'tokens', width),
-        probabilities: probabilities ? value(`${name}.probabilities`, 'pairs', heads, heads) : undefined,
+      check(qkv.columns === 3 * width, `${name}: ${qkv.columns} columns of q, k, v, not ${3 * width}`);
+      const results = {
+        context: newValue(`${name}.context`, 'tokens', width),
+        probabilities: probabilities ? newValue(`${name}.probabilities`, 'pairs', heads, heads) : undefined,
       };
       ops.push({
         op: 'attention',
@@ -175,68 +171,71 @@ export function builder(caps: Caps, format: Format = 'f32') {
         headSize,
         scale: 1 / Math.sqrt(headSize),
         relative: relative && {
-          bias: known(matrix([`${relative.table}.weight`], relative.buckets, heads)),
+          bias: shared(matrix([`${relative.table}.weight`], relative.buckets, heads)),
           buckets: bucketTable(relative.buckets),
         },
-        ...out,
+        ...results,
       });
-      return out;
+      return results;
     },
 
-    /** LayerNorm(x + residual) */
-    layerNorm(x: Value, from: string, eps: number, residual?: Value): Value {
-      same(x, residual);
-      const y = value(from, x.rows, x.columns);
-      ops.push({ op: 'layerNorm', x, residual, norm: normOf(from, x.columns, eps), y });
+    /** LayerNorm(x + residual) -> the shape of x */
+    layerNorm(x: Value, { from, eps, residual }: NormOptions & { residual?: Value }): Value {
+      checkSameShape(x, residual);
+      const y = newValue(from, x.rows, x.columns);
+      ops.push({ op: 'layerNorm', x, residual, norm: normOf({ from, eps }, x.columns), y });
       return y;
     },
 
-    /** [T, C] -> [B, columns]; of several poolings, which all are whole, [B, poolings C] */
-    pool(
-      x: Value,
-      options: { pooling: Pooling | readonly Pooling[]; normalize: boolean; columns?: number; name: string },
-    ): Value {
-      const { normalize, name } = options;
-      const poolings = [options.pooling].flat();
-      const all = poolings.length * x.columns;
-      const columns = options.columns ?? all;
-      const fits = poolings.length > 1 ? columns === all : columns <= all;
-      must(x.rows === 'tokens' && fits, `${name}: ${columns} columns of ${all}`);
-      const y = value(name, 'sequences', columns);
+    /** [T, C] -> [B, columns]; of several poolings [B, poolings C] */
+    pool(x: Value, { pooling, normalize, columns, name }: PoolOptions): Value {
+      const poolings = [pooling].flat();
+      const available = poolings.length * x.columns;
+      const kept = columns ?? available;
+      const fits = poolings.length > 1 ? kept === available : kept <= available;
+      check(x.rows === 'tokens' && fits, `${name}: ${kept} columns of ${available}`);
+      const y = newValue(name, 'sequences', kept);
       ops.push({ op: 'pool', x, poolings, normalize, y });
       return y;
     },
 
-    /** The rows of x that each pass names -> [masked, C] */
+    /** [T, C] -> [masked, C], the rows that each pass picks */
     gather(x: Value, rows: 'masked'): Value {
-      const y = value(`${x.name}.${rows}`, rows, x.columns);
+      const y = newValue(`${x.name}.${rows}`, rows, x.columns);
       ops.push({ op: 'gather', x, y });
       return y;
     },
 
-    /** x table^T + bias, one value per slice of the table, which begins at row `first` -> [rows of x, rows of the slice] each */
-    vocabulary(x: Value, from: { table: string; bias: string; rows: number }): { first: number; logits: Value }[] {
-      return slices(from.table, from.rows, x.columns).map(weight => {
-        const { first, count } = weight;
-        const logits = value(`vocabulary.${first}`, x.rows, count);
-        const bias = known(vectorSlice(from.bias, from.rows, first, count));
-        ops.push({ op: 'linear', x: operand(x), weight, bias, activation: undefined, residual: undefined, y: logits });
-        return { first, logits };
+    /** The logits of a vocabulary: x table^T + bias -> [rows of x, V]. `table` may be the one that `embed` reads. */
+    vocabulary(x: Value, { table, bias, rows }: VocabularyOptions): Value {
+      const weight = tableOf({ table, rows }, x.columns);
+      const y = newValue('vocabulary', x.rows, rows);
+      ops.push({
+        op: 'linear',
+        x,
+        weight,
+        bias: shared(vector([bias], rows)),
+        activation: undefined,
+        residual: undefined,
+        y,
       });
+      return y;
     },
 
-    /** The best k of every row, no more than MOST_K -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
-    topK(x: Value, most: number): Value {
-      must(most <= MOST_K, `${x.name}: the best ${most}, not ${MOST_K} at most`);
-      const k = Math.min(most, x.columns);
-      const y = value(`${x.name}.top`, x.rows, 2 * k + 2);
+    /** The best k of every row, or all where there are fewer -> [rows of x, 2 k + 2]: see shaders/top-k.ts */
+    topK(x: Value, wanted: number): Value {
+      check(wanted <= MAX_K, `${x.name}: the best ${wanted}, not ${MAX_K} at most`);
+      const k = Math.min(wanted, x.columns);
+      const y = newValue(`${x.name}.top`, x.rows, 2 * k + 2);
       ops.push({ op: 'topK', x, k, y });
       return y;
     },
 
-    /** Names a value that the pass shall give back. */
-    output(name: string, value: Value): void {
-      outputs.set(name, value);
+    /** Names a value that the pass gives back. `layer` where the output is one of a list with an entry per layer. */
+    output(name: string, value: Value, layer?: number): void {
+      const isNew = outputs.every(output => output.name !== name || output.layer !== layer);
+      check(isNew, `two outputs are called ${name}${layer === undefined ? '' : ` of layer ${layer}`}`);
+      outputs.push({ name, layer, value });
     },
 
     graph: (): Graph => ({ ops, outputs }),

@@ -10,21 +10,25 @@ import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
-import type { AttentionOp, Op, Value } from './op.ts';
+import type { DeviceOp } from './lower.ts';
+import type { AttentionOp, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
-import type { Argument, InputName, Step } from './step.ts';
+import { type Argument, checkStep, type InputName, type Step } from './step.ts';
 import type { Weight } from './weight.ts';
 
-type Operand = Value | Weight | InputName | Uint32Array<ArrayBuffer> | undefined;
+type Operand = Value | Weight | InputName | Uint32Array<ArrayBuffer>;
 
-/** The arguments for operands, of which some may be missing. */
-const argsOf = (operands: readonly Operand[]): Argument[] =>
-  operands.flatMap((operand): Argument[] => {
-    if (operand === undefined) return [];
-    if (typeof operand === 'string') return [{ kind: 'input', input: operand }];
-    if ('parts' in operand) return [{ kind: 'weight', weight: operand }];
-    return ['id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand }];
-  });
+function argumentOf(operand: Operand): Argument {
+  if (typeof operand === 'string') return { kind: 'input', input: operand };
+  if ('parts' in operand) return { kind: 'weight', weight: operand };
+  return 'id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand };
+}
+
+/** Operands by the names of their bindings, without those that are undefined. */
+const argumentsOf = (operands: Readonly<Record<string, Operand | undefined>>): Step['args'] =>
+  Object.fromEntries(
+    Object.entries(operands).flatMap(([name, operand]) => (operand ? [[name, argumentOf(operand)]] : [])),
+  );
 
 /** The kernel of a linear: the only place that decides it. */
 export function linearKernel(variant: LinearVariant, { tiling, target, sharedLinears }: Profile): Kernel {
@@ -40,7 +44,7 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
 }
 
 /** The activation that a plan's linears have: most of them none, the others as a rule the same one. */
-export const commonActivation = (ops: readonly Op[]): Activation | undefined =>
+export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
 const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
@@ -51,7 +55,7 @@ const attentionVariant = ({ heads, headSize, probabilities, relative }: Attentio
 });
 
 /** Queries of one work item; the same for every attention of a plan, because the work list is one. */
-export function queryTile(ops: readonly Op[], { attention }: Profile): number {
+export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): number {
   const op = ops.find(({ op }) => op === 'attention') as AttentionOp | undefined;
   if (!op) return 1;
   const { lanes, queries } = attention(op.headSize);
@@ -76,14 +80,21 @@ function once<Variant>(
   return kernel;
 }
 
-/** Op -> dispatches: which kernel, which operands, which params. The order of `args` is that of the kernel's bindings. */
-export function stepsOf(op: Op, profile: Profile, common?: Activation): Omit<Step, 'work'>[] {
-  const step = (kernel: Kernel, { name }: Value, operands: readonly Operand[], params: Step['params']) => ({
-    kernel,
-    label: name,
-    args: argsOf(operands),
-    params,
-  });
+/**
+ * The dispatch of an op: its kernel, and the operands and params that it gives to it, each by the name that the kernel declares.
+ * Throws where they are not those of the kernel.
+ */
+export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omit<Step, 'work'> {
+  const step = (
+    kernel: Kernel,
+    { name }: Value,
+    operands: Readonly<Record<string, Operand | undefined>>,
+    params: Step['params'],
+  ) => {
+    const made = { kernel, label: name, args: argumentsOf(operands), params };
+    checkStep(made);
+    return made;
+  };
   switch (op.op) {
     case 'embed': {
       const { words, positions, types, tasks, norm, y } = op;
@@ -93,16 +104,16 @@ export function stepsOf(op: Op, profile: Profile, common?: Activation): Omit<Ste
         types: !!types,
         tasks: !!tasks,
         norm: !!norm,
-        format: words[0]?.storage.format,
+        format: words.storage.format,
       };
       const kernel = once(profile, variant => embed(variant, profile.norm, profile.target), op.op, variant);
-      return words.map(slice =>
-        step(kernel, y, ['tokens', slice, positions, types, tasks, norm?.gamma, norm?.beta, y], {
-          rows: 'tokens',
-          first: slice.first,
-          count: slice.count,
-          ...(norm && { eps: norm.eps }),
-        }),
+      const { gamma, beta, eps } = norm ?? {};
+      const { first, count } = words;
+      return step(
+        kernel,
+        y,
+        { tokens: 'tokens', words, positions, types, tasks, gamma, beta, y },
+        { rows: 'tokens', first, count, ...(eps !== undefined && { eps }) },
       );
     }
     case 'linear': {
@@ -116,11 +127,11 @@ export function stepsOf(op: Op, profile: Profile, common?: Activation): Omit<Ste
         activation: activation ?? (profile.sharedLinears ? common : undefined),
       };
       const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
-      return [step(once(profile, linearKernel, op.op, variant), y, [x, weight, bias, residual, y], params)];
+      return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, residual, y }, params);
     }
     case 'quantize': {
       const { x, y } = op;
-      return [step(once(profile, quantize, op.op, { columns: x.columns }), y, [x, y], { rows: x.rows })];
+      return step(once(profile, quantize, op.op, { columns: x.columns }), y, { x, y }, { rows: x.rows });
     }
     case 'attention': {
       const { qkv, scale, context, probabilities, relative } = op;
@@ -128,35 +139,35 @@ export function stepsOf(op: Op, profile: Profile, common?: Activation): Omit<Ste
       const make = (variant: AttentionVariant) =>
         attention(variant, profile.attention(variant.headSize), profile.target.texture);
       const kernel = once(profile, make, op.op, variant);
-      const bias = [relative && 'tokens', relative?.buckets, relative?.bias] as const;
-      return [
-        step(kernel, context, ['tiles', qkv, ...bias, context, probabilities], {
-          tiles: 'tiles',
-          scale,
-          ...WHOLE_GRID,
-        }),
-      ];
+      const distances = relative && { tokens: 'tokens' as const, buckets: relative.buckets, bias: relative.bias };
+      const operands = { tiles: 'tiles', qkv, ...distances, context, probabilities } as const;
+      return step(kernel, context, operands, { tiles: 'tiles', scale, ...WHOLE_GRID });
     }
     case 'layerNorm': {
       const { x, residual, norm, y } = op;
+      const { gamma, beta, eps } = norm;
       const variant = { columns: x.columns, residual: !!residual };
       const kernel = once(profile, variant => layerNorm(variant, profile.norm), op.op, variant);
-      return [step(kernel, y, [x, residual, norm.gamma, norm.beta, y], { rows: x.rows, eps: norm.eps })];
+      return step(kernel, y, { x, residual, gamma, beta, y }, { rows: x.rows, eps });
     }
     case 'pool': {
       const { x, poolings, normalize, y } = op;
       const kernel = pool({ columns: x.columns, poolings: poolings.length, kept: y.columns });
-      const [kinds, norm] = [packPoolings(poolings), Number(normalize)];
-      const params = { sequences: 'sequences', pooling: kinds, normalize: norm, floor: 1e-12 } as const;
-      return [step(kernel, y, ['sequences', x, y], params)];
+      const params = {
+        sequences: 'sequences',
+        pooling: packPoolings(poolings),
+        normalize: Number(normalize),
+        floor: 1e-12,
+      } as const;
+      return step(kernel, y, { sequences: 'sequences', x, y }, params);
     }
     case 'gather': {
       const { x, y } = op;
-      return [step(gather(x), y, ['masked', x, y], { rows: 'masked' })];
+      return step(gather(x), y, { masked: 'masked', x, y }, { rows: 'masked' });
     }
     case 'topK': {
       const { x, k, y } = op;
-      return [step(topK({ columns: x.columns, k }), y, [x, y], { rows: x.rows, ...WHOLE_GRID })];
+      return step(topK({ columns: x.columns, k }), y, { x, y }, { rows: x.rows, ...WHOLE_GRID });
     }
     default:
       return op satisfies never;

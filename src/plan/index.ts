@@ -5,18 +5,26 @@
 
 export { slotBytes } from './arena.ts';
 export { type Batch, packBatch, type Sequence } from './batch.ts';
-export { type Builder, builder, type Graph } from './builder.ts';
+export { type Builder, builder } from './builder.ts';
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
 export { checkFinite } from './finite.ts';
-export { MOST_K, type Value } from './op.ts';
+export type { OutputSlice } from './lower.ts';
+export { type Graph, MAX_K, type Value } from './op.ts';
 export { type Measure, type Pace, paced, startPace } from './pace.ts';
-export { passRoom, type SequenceOutputs, splitOutputs } from './passes.ts';
-export { kernelsOf, type Plan, plan } from './plan.ts';
+export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } from './passes.ts';
+export { kernelsOf, type Plan, type PlanOptions, plan } from './plan.ts';
 export { type Profile, profileOf } from './profiles.ts';
 export type { Sizes } from './sizes.ts';
-export { type Argument, INPUTS, type InputName } from './step.ts';
+export {
+  type Argument,
+  INPUTS,
+  type InputName,
+  mostTexels,
+  type TexelOperand,
+  texelOperands,
+  texelsOf,
+} from './step.ts';
 export { type Submit, submitsOf } from './submits.ts';
-export { mostTexels, type TexelOperand, texelOperands, texelsOf } from './texels.ts';
 export {
   type Band,
   bandOf,

@@ -2,11 +2,15 @@ import type { Activation } from '../../shaders/activation.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Weight } from './weight.ts';
 
-/** What the rows of an activation are. Their number is known per pass: see `Sizes`. */
+/** What a row of an activation stands for: a token, a sequence, a pair of tokens of one sequence, or a token that the pass picks. */
 export type Rows = 'tokens' | 'sequences' | 'pairs' | 'masked';
 
-/** An activation: rows x stride floats, of which the first `columns` of a row mean something and the rest is zero. */
+/**
+ * An activation: rows x stride floats, of which the first `columns` of a row hold data and the rest is zero. How many rows there are
+ * is known per pass: see `Sizes`.
+ */
 export interface Value {
+  /** Unique in its graph. */
   readonly id: number;
   readonly name: string;
   readonly rows: Rows;
@@ -14,26 +18,28 @@ export interface Value {
   readonly stride: number;
 }
 
+/** LayerNorm(x) = (x - mean) / sqrt(variance + eps) gamma[C] + beta[C] */
 export interface Norm {
   readonly gamma: Weight;
   readonly beta: Weight;
   readonly eps: number;
 }
 
-/** y = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) */
+/** y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) */
 export interface EmbedOp {
   readonly op: 'embed';
-  /** Slices of the word table, one below the other. */
-  readonly words: readonly Weight[];
+  /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
+  readonly words: Weight;
   readonly positions: Weight | undefined;
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
   readonly tasks: Weight | undefined;
+  /** Undefined: y is the sum. */
   readonly norm: Norm | undefined;
   readonly y: Value;
 }
 
-/** y = activation(x weight^T + bias) + residual */
+/** y[R, N] = activation(x[R, K] weight[N, K]^T + bias[N]) + residual[R, N]. The decoder of a vocabulary is one too: N = V. */
 export interface LinearOp {
   readonly op: 'linear';
   readonly x: Value;
@@ -44,28 +50,24 @@ export interface LinearOp {
   readonly y: Value;
 }
 
-/** y = x as bytes with a scale for every row: what a linear with a weight of bytes reads. */
-export interface QuantizeOp {
-  readonly op: 'quantize';
-  readonly x: Value;
-  readonly y: Value;
-}
-
-/** context = softmax(q k^T scale) v per sequence and head; `probabilities` only where they were asked for. */
+/**
+ * context[T, H D] = softmax(q k^T scale + bias) v, per sequence and head; probabilities: the softmax, [H, L, L] of every sequence,
+ * only where they were asked for.
+ */
 export interface AttentionOp {
   readonly op: 'attention';
-  /** q, k, v side by side, heads padded. */
+  /** [T, 3 H D]: q, k, v side by side. Each head takes `padded(headSize)` columns. */
   readonly qkv: Value;
   readonly heads: number;
   readonly headSize: number;
   readonly scale: number;
-  /** A bias by distance: its table [buckets, H], and the bucket of every distance. */
+  /** A bias by the distance of key and query: bias[buckets, H], and the bucket of each distance from -128 to 128 (relative.ts). */
   readonly relative: { readonly bias: Weight; readonly buckets: Uint32Array<ArrayBuffer> } | undefined;
   readonly context: Value;
   readonly probabilities: Value | undefined;
 }
 
-/** y = LayerNorm(x + residual) */
+/** y[R, C] = LayerNorm(x[R, C] + residual[R, C]) */
 export interface LayerNormOp {
   readonly op: 'layerNorm';
   readonly x: Value;
@@ -74,7 +76,10 @@ export interface LayerNormOp {
   readonly y: Value;
 }
 
-/** y = one row per sequence, from its tokens: what each pooling makes of them, one behind the other. */
+/**
+ * y[B, N]: the tokens x[T, C] of a sequence pooled to one row. The results of several poolings stand side by side; of one, y may keep
+ * the first N columns only. `normalize` scales the row to length 1.
+ */
 export interface PoolOp {
   readonly op: 'pool';
   readonly x: Value;
@@ -83,7 +88,7 @@ export interface PoolOp {
   readonly y: Value;
 }
 
-/** y = the rows of x that the pass names. */
+/** y[masked, C] = the rows of x[T, C] that the pass picks. */
 export interface GatherOp {
   readonly op: 'gather';
   readonly x: Value;
@@ -91,12 +96,12 @@ export interface GatherOp {
 }
 
 /**
- * The most that a TopKOp finds: one workgroup walks the whole row once for each, so the time that a dispatch takes grows with it. Of a
- * longer list the logits are read back and sorted on the CPU.
+ * The largest k of a TopKOp. One workgroup walks the whole row once for each result, so a dispatch takes time in proportion to k.
+ * For a longer list the caller reads the logits back and sorts them on the CPU.
  */
-export const MOST_K = 64;
+export const MAX_K = 64;
 
-/** y = (maximum, sum of exponentials, k pairs of value and index) of every row of x. */
+/** y[R, 2 k + 2] = the maximum of a row of x[R, N], the sum of exp(x - maximum), and the k best as pairs of value and index. */
 export interface TopKOp {
   readonly op: 'topK';
   readonly x: Value;
@@ -104,13 +109,20 @@ export interface TopKOp {
   readonly y: Value;
 }
 
-/** Everything that a plan can do. Pure: every op reads its operands and writes values that no other op writes. */
-export type Op = EmbedOp | LinearOp | QuantizeOp | AttentionOp | LayerNormOp | PoolOp | GatherOp | TopKOp;
+/** The ops of a graph. Each reads its operands and writes values that no other op writes. */
+export type Op = EmbedOp | LinearOp | AttentionOp | LayerNormOp | PoolOp | GatherOp | TopKOp;
 
-/** The values that an op reads, and those that it writes. */
-export function operands(op: Op): { reads: Value[]; writes: Value[] } {
-  const some = (...values: (Value | undefined)[]) => values.filter(v => v !== undefined);
-  if (op.op === 'attention') return { reads: [op.qkv], writes: some(op.context, op.probabilities) };
-  if (op.op === 'embed') return { reads: [], writes: [op.y] };
-  return { reads: some(op.x, 'residual' in op ? op.residual : undefined), writes: [op.y] };
+/** A value that a pass gives back. */
+export interface Output {
+  /** `last_hidden_state`, `logits`, ... Unique in its graph together with `layer`. */
+  readonly name: string;
+  /** The layer that it belongs to, where the name is a list with an entry per layer. */
+  readonly layer: number | undefined;
+  readonly value: Value;
+}
+
+/** A forward pass: its ops in order, and its outputs. Pure data that says what is computed; it knows no device. */
+export interface Graph {
+  readonly ops: readonly Op[];
+  readonly outputs: readonly Output[];
 }

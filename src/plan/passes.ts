@@ -1,6 +1,7 @@
 import { slotBytes } from './arena.ts';
 import type { Sequence } from './batch.ts';
 import type { Caps } from './caps.ts';
+import type { OutputSlice } from './lower.ts';
 import type { Rows } from './op.ts';
 import type { Plan } from './plan.ts';
 import { profileOf } from './profiles.ts';
@@ -9,8 +10,16 @@ import { costOf } from './work.ts';
 /** Outputs read back by one pass, unless a single sequence has more. */
 const READBACK_BYTES = 64 << 20;
 
-/** The outputs of one sequence by name, each a view of [rows, columns] floats (attentions: [H, L, L]). */
-export type SequenceOutputs = ReadonlyMap<string, Float32Array>;
+/** An output of one sequence, or a slice of its columns. */
+export interface SequenceOutput extends Pick<OutputSlice, 'name' | 'layer' | 'first'> {
+  /** Columns of a row of `data`. */
+  readonly columns: number;
+  /** [rows, columns]; attention probabilities: [H, L, L], where H are the columns. */
+  readonly data: Float32Array;
+}
+
+/** The outputs of one sequence, in the order of the plan: slices of one output follow each other. */
+export type SequenceOutputs = readonly SequenceOutput[];
 
 /** How many rows of every kind one sequence has. */
 const rowsOf = ({ ids: { length }, masked }: Sequence): Record<Rows, number> => ({
@@ -41,28 +50,32 @@ export function passRoom({ slots, outputs, work }: Plan, caps: Caps, most: numbe
     for (const rows of Object.keys(filled) as Rows[]) filled[rows] += more[rows];
     // Outputs stand in the readback one behind the other, each from a multiple of 256 bytes on.
     let bytes = 0;
-    for (const { rows, stride } of outputs.values()) bytes += 256 * Math.ceil((stride * filled[rows]) / 64);
+    for (const { value } of outputs) bytes += 256 * Math.ceil((value.stride * filled[value.rows]) / 64);
     const binds = slots.every(slot => slotBytes(slot, { ...filled, tiles: 0 }) <= caps.maxBindingBytes);
     const isWithin = filled.tokens <= budget && bytes <= readback && costOf(work, filled) <= most;
     return filled.sequences === 1 || (isWithin && binds);
   };
 }
 
-/** The outputs of a pass, cut up by sequence: views, not copies. */
+/**
+ * The outputs of a pass by sequence: views, not copies.
+ * @param results The numbers of each of the plan's outputs, without padding.
+ */
 export function splitOutputs(
-  { outputs }: Plan,
+  { outputs }: Pick<Plan, 'outputs'>,
   pass: readonly Sequence[],
-  all: ReadonlyMap<string, Float32Array>,
+  results: readonly Float32Array[],
 ): SequenceOutputs[] {
-  const done = none();
+  /** Rows of the sequences before. */
+  const before = none();
   return pass.map(sequence => {
-    const more = rowsOf(sequence);
-    const mine = new Map<string, Float32Array>();
-    for (const [name, { rows, columns }] of outputs) {
-      const from = done[rows];
-      mine.set(name, all.get(name)!.subarray(from * columns, (from + more[rows]) * columns));
-    }
-    for (const rows of Object.keys(done) as Rows[]) done[rows] += more[rows];
-    return mine;
+    const counts = rowsOf(sequence);
+    const split = outputs.map(({ name, layer, first, value: { rows, columns } }, i): SequenceOutput => {
+      const begin = before[rows];
+      const data = results[i]!.subarray(begin * columns, (begin + counts[rows]) * columns);
+      return { name, layer, first, columns, data };
+    });
+    for (const rows of Object.keys(before) as Rows[]) before[rows] += counts[rows];
+    return split;
   });
 }

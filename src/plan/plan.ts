@@ -1,42 +1,55 @@
 import type { Kernel } from '../../shaders/kernel.ts';
+import type { Format } from '../../shaders/matrix.ts';
 import { type Arena, arena } from './arena.ts';
-import type { Graph } from './builder.ts';
 import type { Caps } from './caps.ts';
-import { commonActivation, queryTile, stepsOf } from './choose.ts';
-import type { Op, Value } from './op.ts';
+import { commonActivation, queryTile, stepOf } from './choose.ts';
+import { type DeviceOp, lower, type OutputSlice } from './lower.ts';
+import type { Graph } from './op.ts';
 import { type Profile, profileOf } from './profiles.ts';
 import type { Step, Work } from './step.ts';
 import type { Weight } from './weight.ts';
 import { joinedWork, workOf } from './work.ts';
 
-/** A forward pass made ready for any lengths: pure data, made once per model and output request. */
+/** A forward pass made ready for any lengths on a kind of device: pure data, made once per model and request. */
 export interface Plan extends Arena {
-  readonly ops: readonly Op[];
+  /** Those of the graph, lowered. */
+  readonly ops: readonly DeviceOp[];
+  /** One per op. */
   readonly steps: readonly Step[];
   readonly weights: readonly Weight[];
-  readonly outputs: ReadonlyMap<string, Value>;
-  /** Of all steps. */
+  readonly outputs: readonly OutputSlice[];
+  /** Of all steps together. */
   readonly work: readonly Work[];
   /** Queries of one attention work item. */
   readonly queryTile: number;
 }
 
-export function plan({ ops, outputs }: Graph, caps: Caps, profile: Profile = profileOf(caps)): Plan {
+export interface PlanOptions {
+  readonly caps: Caps;
+  /** How the weights of linears and the word table are kept. Default: 'f32'. */
+  readonly format?: Format | undefined;
+  /** Default: the one for `caps`. */
+  readonly profile?: Profile | undefined;
+}
+
+/** How a device with these capabilities computes a graph. */
+export function plan(graph: Graph, { caps, format = 'f32', profile = profileOf(caps) }: PlanOptions): Plan {
+  const texels = profile.target.texture !== undefined;
+  const { ops, outputs } = lower(graph, { format, texels, maxBindingBytes: caps.maxBindingBytes });
   const common = commonActivation(ops);
-  const steps = ops.flatMap(op => {
-    const work = workOf(op, profile);
-    return stepsOf(op, profile, common).map((step): Step => ({ ...step, work }));
-  });
-  const weights = new Set<Weight>();
-  for (const { args } of steps) for (const arg of args) if (arg.kind === 'weight') weights.add(arg.weight);
+  const steps = ops.map((op): Step => ({ ...stepOf(op, profile, common), work: workOf(op, profile) }));
+  const args = steps.flatMap(step => Object.values(step.args));
   return {
     ops,
     steps,
-    weights: [...weights],
+    weights: [...new Set(args.flatMap(arg => (arg.kind === 'weight' ? [arg.weight] : [])))],
     outputs,
     work: joinedWork(steps.flatMap(({ work }) => work)),
     queryTile: queryTile(ops, profile),
-    ...arena(ops, outputs.values()),
+    ...arena(
+      steps,
+      outputs.map(({ value }) => value),
+    ),
   };
 }
 

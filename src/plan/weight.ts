@@ -151,17 +151,22 @@ export const matrix = (
 export const vector = (tensors: readonly string[], length: number, head?: number): Weight =>
   joined(tensors, [length], { rowGroup: groupOf(head) });
 
-/** A part of a vector: the bias of one slice of a table. */
-export const vectorSlice = (tensor: string, length: number, first: number, count: number): Weight =>
-  joined([tensor], [length], { first, count });
+/** The same weight, kept in another storage. */
+export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight, storage });
 
-/** A table [rows, columns] in slices of at most so many rows: a binding, or a texture, holds no more. */
-export function table(tensor: string, rows: number, columns: number, most: number, storage?: Storage): Weight[] {
+/** Rows `first` to `first + count` of a whole weight of one tensor, whose rows are not padded. */
+export function rowSlice({ parts, columnGroup, storage }: Weight, first: number, count: number): Weight {
+  const [{ tensor, shape }] = parts as [WeightPart];
+  return joined([tensor], shape as [number, ...number[]], { first, count, columnGroup, storage });
+}
+
+/** The same in slices of at most `maxRows` rows, four at least: what one binding, or one texture, holds. */
+export function rowSlices(weight: Weight, maxRows: number): Weight[] {
+  if (weight.count <= maxRows) return [weight];
   // A multiple of four, so that every slice but the last is free of padding.
-  const together = Math.max(4, 4 * Math.floor(most / 4));
-  return Array.from({ length: Math.ceil(rows / together) }, (_, i) => {
-    const first = i * together;
-    const count = Math.min(together, rows - first);
-    return joined([tensor], [rows, columns], { first, count, columnGroup: groupOf(columns), storage });
+  const rows = Math.max(4, 4 * Math.floor(maxRows / 4));
+  return Array.from({ length: Math.ceil(weight.count / rows) }, (_, i) => {
+    const first = i * rows;
+    return rowSlice(weight, first, Math.min(rows, weight.count - first));
   });
 }

@@ -1,5 +1,6 @@
 import { tileRows } from '../../shaders/tiling.ts';
-import type { Op, Rows } from './op.ts';
+import type { DeviceOp } from './lower.ts';
+import type { Rows } from './op.ts';
 import type { Profile } from './profiles.ts';
 import type { Work } from './step.ts';
 
@@ -7,7 +8,7 @@ import type { Work } from './step.ts';
 export type RowCounts = Readonly<Record<Rows, number>>;
 
 /** What an op costs a device of this profile. */
-export function workOf(op: Op, { costs, tiling }: Profile): Work[] {
+export function workOf(op: DeviceOp, { costs, tiling }: Profile): Work[] {
   const moved = (floats: number) => costs.movedFloat * floats;
   const work = (rows: Rows, cost: number, tile = 1): Work => ({ rows, tile, cost });
   switch (op.op) {

@@ -1,16 +1,16 @@
 /**
- * ModelRegistry: which files a model has, which of them are kept, and what it would hold in memory. Only the root imports it. It never
- * loads a model.
+ * ModelRegistry: which files a model has, which of them are in the cache, and what the model would hold in GPU memory. Only the root
+ * imports it. It never loads a model.
  */
 
-export {
-  type CacheCheckResult,
-  type CacheClearResult,
-  type CachedModel,
-  type CacheSize,
-  type DownloadSize,
-  type FileMetadata,
-  type MemoryFootprint,
-  ModelRegistry,
-  type RegistryOptions,
-} from './registry.ts';
+export { ModelRegistry } from './registry.ts';
+export type {
+  CacheCheckResult,
+  CacheClearResult,
+  CachedModel,
+  CacheSize,
+  DownloadSize,
+  FileMetadata,
+  MemoryFootprint,
+  RegistryOptions,
+} from './types.ts';

@@ -4,4 +4,4 @@
  */
 
 export { globalOf } from './globals.ts';
-export { follow, linkedAbort, until } from './interrupt.ts';
+export { follow, type LinkedAbort, linkedAbort, until } from './interrupt.ts';

@@ -92,6 +92,9 @@ const wordCharacter = new RegExp(`^[${WORD}]$`, 'u');
  * Added tokens of the raw text, then the normaliser on what is between them, then those of the normalised text. Where special tokens are
  * split, what would be one is text like any other.
  */
+/** Cuts a text into added tokens and what is between them. */
+export type SectionFinder = (text: string, splitsSpecial?: boolean) => Section[];
+
 export function sectionFinder(tokens: readonly AddedToken[], normalize: Normalizer) {
   const findRaw = tokenFinder(
     tokens.filter(token => token.raw),

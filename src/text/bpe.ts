@@ -1,9 +1,9 @@
 import { UnsupportedError } from '../errors.ts';
 import { type Fields, isText } from '../json.ts';
-import { type Model, type Piece, piecesOf, vocabulary } from './vocabulary.ts';
+import { type Piece, piecesOf, type VocabularyModel, vocabulary } from './vocabulary.ts';
 
 /** Byte-pair encoding (Sennrich et al. 2016): characters, merged pair by pair in the order the merges were learnt. */
-export function buildBpe(config: Fields): Model {
+export function buildBpe(config: Fields): VocabularyModel {
   if (config.json.dropout) {
     throw new UnsupportedError({ what: 'a tokenizer with dropout is not supported', supported: ['dropout: null'] });
   }

@@ -2,29 +2,38 @@ import { oneOf } from '../errors.ts';
 import { Fields } from '../json.ts';
 
 /**
- * Builds one component of a tokenizer.json by its `type` from the kinds that are supported.
- * @param missing stands for a component that is null or not there
+ * Components of the type Sequence may hold others. The Rust tokenizers read no JSON that is nested more deeply than this, brackets
+ * counted.
  */
-export function build<T>(value: unknown, where: string, kinds: Record<string, (config: Fields) => T>, missing?: T): T {
+const MAX_DEPTH = 127;
+
+/** How many components are being built at this moment, each inside the one before. */
+let depth = 0;
+
+/**
+ * Builds one component of a tokenizer.json with the builder that `builders` has for its `type`.
+ * @param missing the result for a component that is null or missing; without it, such a component is an error
+ */
+export function build<T>(
+  value: unknown,
+  where: string,
+  builders: Record<string, (config: Fields) => T>,
+  missing?: T,
+): T {
   if (missing !== undefined && (value === null || value === undefined)) return missing;
   const config = new Fields(value, where);
-  const kind = kinds[oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(kinds))]!;
-  if (depth === MOST_DEPTH) throw config.malformed(`more than ${MOST_DEPTH} of them in each other`, 'fewer', 'type');
+  const type = oneOf(`the tokenizer's ${where}`, config.text('type'), Object.keys(builders));
+  if (depth === MAX_DEPTH) throw config.malformed(`more than ${MAX_DEPTH} of them in each other`, 'fewer', 'type');
   depth++;
   try {
-    return kind(config);
+    return builders[type]!(config);
   } finally {
     depth--;
   }
 }
 
-/** A Sequence may hold others. The Rust tokenizers read no JSON that is nested more deeply than this, brackets counted. */
-const MOST_DEPTH = 127;
-/** In how many components that are being built the next one is. */
-let depth = 0;
-
-/** The steps of a component of the type Sequence, one after the other. */
+/** The steps of a component of the type Sequence as one function, which applies them in order. */
 export const inTurn =
   <T>(steps: readonly ((value: T) => T)[]) =>
   (value: T): T =>
-    steps.reduce((done, step) => step(done), value);
+    steps.reduce((result, step) => step(result), value);

@@ -7,56 +7,60 @@ import {
   finderOf,
   literal,
   mayGrowExponentially,
-  type Program,
   parsePattern,
   programFinder,
-  translate,
+  UnsupportedPattern,
 } from './pattern/index.ts';
 
-/** Longer than any pattern of a tokenizer, and short enough to be looked into in no time. */
-const LONGEST_PATTERN = 10_000;
+/** Longer than any pattern of a tokenizer, and short enough to be analysed in no time. */
+const MAX_PATTERN_LENGTH = 10_000;
 
 /**
- * The `pattern` of a component, `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }`. What it finds it finds in time that
- * grows with the text's length alone.
- * @throws SourceError for what is no pattern; UnsupportedError for one that the tokenizers of a file's maker would
- * need exponential time for
+ * The `pattern` of a component, `{ "Regex": ... }` (Oniguruma's syntax) or `{ "String": ... }`, as a function that finds its matches in
+ * time that grows with the length of the text alone.
+ * @throws SourceError for what is no pattern; UnsupportedError for one that is not translated, or for which the Rust
+ * tokenizers would need exponential time
  */
 export function pattern(config: Fields): Finder {
   const { json } = config.fields('pattern');
-  const { Regex, String: text } = json;
+  const { Regex: source, String: text } = json;
   if (isText(text)) return finderOf(new RegExp(literal(text), 'gv'));
-  if (!isText(Regex)) throw config.malformed(json, '{ "Regex": string } or { "String": string }', 'pattern');
-  return programFinder(programOf(Regex, config));
-}
-
-function programOf(Regex: string, config: Fields): Program {
-  if (Regex.length > LONGEST_PATTERN) throw unsupported(Regex, `it is longer than ${LONGEST_PATTERN} characters`);
-  let translated: string;
+  if (!isText(source)) throw config.malformed(json, '{ "Regex": string } or { "String": string }', 'pattern');
   try {
-    translated = translate(Regex);
-    new RegExp(translated, 'v');
+    return patternFinder(source);
   } catch (cause) {
-    const error = config.malformed(Regex, 'a regular expression that JavaScript can run', 'pattern');
+    if (cause instanceof UnsupportedPattern) throw unsupported(source, cause);
+    if (!(cause instanceof SyntaxError)) throw cause;
+    const error = config.malformed(source, `a regular expression (found ${cause.message})`, 'pattern');
     throw Object.assign(error, { cause });
   }
-  let program: Program;
-  try {
-    program = compilePattern(parsePattern(translated));
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw unsupported(Regex, cause.message, cause);
-  }
-  if (mayGrowExponentially(program)) throw unsupported(Regex, 'it may take exponential time');
-  return program;
 }
 
-function unsupported(Regex: string, why: string, cause?: Error): UnsupportedError {
+function patternFinder(source: string): Finder {
+  if (source.length > MAX_PATTERN_LENGTH) {
+    throw new UnsupportedPattern(`a pattern of ${source.length} characters`, {
+      expected: `at most ${MAX_PATTERN_LENGTH}`,
+      next: 'Write it as several patterns in a Sequence.',
+    });
+  }
+  const syntax = parsePattern(source);
+  if (mayGrowExponentially(syntax)) {
+    throw new UnsupportedPattern('one that may take exponential time', {
+      expected: 'one in which a repetition matches a text in one way only',
+      next: 'Write it without a repetition inside of another, as a+ for (a+)+.',
+    });
+  }
+  return programFinder(compilePattern(syntax));
+}
+
+function unsupported(source: string, cause: UnsupportedPattern): UnsupportedError {
+  const { actual, expected, next } = cause;
   return new UnsupportedError({
-    what: `the pattern ${JSON.stringify(Regex.slice(0, 200))} of tokenizer.json is not supported: ${why}`,
-    supported: ['patterns in which a repetition matches a text in one way only'],
-    expected: 'one in which a repetition matches a text in one way only',
-    next: 'Write it without a repetition inside of another, as a+ for (a+)+.',
+    what: `the pattern ${JSON.stringify(source.slice(0, 200))} of tokenizer.json is not supported`,
+    actual,
+    expected,
+    supported: [expected],
+    next,
     cause,
   });
 }

@@ -175,7 +175,7 @@ const CLASS_OF_MODEL: Readonly<Record<string, string>> = {
 };
 
 /** The class of a name as `tokenizer_class` has it; undefined for one that changes nothing of a tokenizer.json but its prefix space. */
-export function tokenizerClass(name: string | undefined): TokenizerClass | undefined {
+export function tokenizerClassOf(name: string | undefined): TokenizerClass | undefined {
   const base = name?.replace(/Tokenizer(Fast)?$/, '') ?? '';
   return Object.hasOwn(CLASSES, base) ? CLASSES[base] : undefined;
 }
@@ -184,7 +184,7 @@ export function tokenizerClass(name: string | undefined): TokenizerClass | undef
  * The name of the class that transformers 4.57 takes: `tokenizer_class` of tokenizer_config.json, else that of config.json, else that
  * of its model_type; undefined where none of them says.
  */
-export function className(tokenizerConfig: unknown, config: unknown): string | undefined {
+export function classNameOf(tokenizerConfig: unknown, config: unknown): string | undefined {
   const named = [tokenizerConfig, config]
     .map(file => (isRecord(file) ? file.tokenizer_class : undefined))
     .find(name => isText(name) && name !== '');

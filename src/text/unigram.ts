@@ -1,12 +1,12 @@
 import { type Fields, isText } from '../json.ts';
 import { sizeAt } from './aligned-text.ts';
-import { type Model, type Piece, piecesOf, tokenSearch } from './vocabulary.ts';
+import { type Piece, piecesOf, tokenSearch, type VocabularyModel } from './vocabulary.ts';
 
 /** How much worse than the worst token an unknown character scores (SentencePiece, unigram_model.cc). */
 const UNKNOWN_PENALTY = 10;
 
 /** Unigram (Kudo 2018): the pieces of the greatest summed log-probability; unknown characters in a row are one. */
-export function buildUnigram(config: Fields): Model {
+export function buildUnigram(config: Fields): VocabularyModel {
   const ids = new Map<string, number>();
   const scores = config.list('vocab').map((entry, id) => {
     const [token, score] = Array.isArray(entry) ? entry : [];

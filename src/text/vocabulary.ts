@@ -11,7 +11,7 @@ export interface Piece {
 }
 
 /** Cuts a word into the pieces of a vocabulary. */
-export interface Model {
+export interface VocabularyModel {
   readonly ids: ReadonlyMap<string, number>;
   /** What marks a piece inside of a word ("##"), where the model has such a mark. */
   readonly continuingSubwordPrefix?: string;

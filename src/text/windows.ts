@@ -1,37 +1,43 @@
 import { InputError, wrong } from '../errors.ts';
 
-/** Which of a text and its pair gives way; the names are Python's. */
+/** Which text is shortened, of a text and its pair; the names are Python's. */
 export type TruncationStrategy = 'longest_first' | 'only_first' | 'only_second';
 
-/** The side of a text that is cut where it is too long. */
+/** The side of a text at which it is cut. */
 export type TruncationSide = 'left' | 'right';
 
+interface TruncationOptions {
+  /** Default: "longest_first". */
+  readonly truncation?: TruncationStrategy | undefined;
+  /** The advice in the error if the text that may be cut is too short. */
+  readonly remedy?: string | undefined;
+}
+
 /**
- * How many tokens of a text, and of its pair, are kept so that they are `room` together at most.
- * @param remedy what the caller's own caller can do where the text that may be cut is too short for it
+ * How many tokens are kept of a text, and of its pair, so that together they are at most `room`.
+ * @param lengths the number of tokens of the text, and of its pair if there is one
  */
 export function truncatedLengths(
   lengths: readonly number[],
   room: number,
-  strategy: TruncationStrategy,
-  remedy = 'Shorten the text that may not be cut.',
+  { truncation = 'longest_first', remedy = 'Shorten the text that may not be cut.' }: TruncationOptions = {},
 ): readonly number[] {
   const [first = 0, second = 0] = lengths;
   const excess = first + second - room;
   if (excess <= 0) return lengths;
-  if (strategy === 'longest_first') {
+  if (truncation === 'longest_first') {
     const shorter = Math.min(first, second, Math.floor(room / 2));
     const longer = room - shorter;
     return first > second ? [longer, shorter] : [shorter, longer];
   }
-  const index = strategy === 'only_first' ? 0 : 1;
+  const index = truncation === 'only_first' ? 0 : 1;
   if (index >= lengths.length) {
     throw new InputError({ what: 'truncation "only_second" needs a pair', next: 'Pass a pair.' });
   }
   const kept = lengths[index]! - excess;
   if (kept <= 0 && room > 0) {
     throw new InputError({
-      what: `truncation "${strategy}" cannot make the tokens fit`,
+      what: `truncation "${truncation}" cannot make the tokens fit`,
       actual: `${first + second} tokens, of which ${lengths[index]} may be cut`,
       expected: `at most ${room}`,
       next: remedy,
@@ -40,16 +46,25 @@ export function truncatedLengths(
   return lengths.map((length, i) => (room === 0 ? 0 : i === index ? kept : length));
 }
 
-/** The tokens that are kept of a text. */
+/** The tokens of a text that are left when it is cut to `size` tokens. */
 export function truncated<T>(tokens: readonly T[], size: number, side: TruncationSide): T[] {
   return side === 'left' ? tokens.slice(tokens.length - Math.min(size, tokens.length)) : tokens.slice(0, size);
 }
 
+interface WindowOptions {
+  /** The tokens of a window. */
+  readonly size: number;
+  /** How many tokens two neighbouring windows share. */
+  readonly stride: number;
+  /** The side at which the text is cut: the first window is at the other side. */
+  readonly side: TruncationSide;
+}
+
 /**
- * Windows of `size` tokens each; each begins `size - stride` after the one before it. Where the left is cut the first window is the
- * text's end, and each ends `size - stride` before the one before it.
+ * Cuts the tokens of a text into windows. Each begins `size - stride` tokens after the one before it. If the left is cut, the
+ * first window is the end of the text, and each ends `size - stride` tokens before the one before it.
  */
-export function windows<T>(tokens: readonly T[], size: number, stride: number, side: TruncationSide): T[][] {
+export function windows<T>(tokens: readonly T[], { size, stride, side }: WindowOptions): T[][] {
   const { length } = tokens;
   if (size >= length) return [[...tokens]];
   if (stride >= size) {

@@ -1,8 +1,8 @@
 import type { Fields } from '../json.ts';
-import { type Model, type Piece, tokenSearch, vocabulary } from './vocabulary.ts';
+import { type Piece, tokenSearch, type VocabularyModel, vocabulary } from './vocabulary.ts';
 
 /** WordPiece (google-research/bert, tokenization.py): the longest token that fits, again and again, or unknown. */
-export function buildWordPiece(config: Fields): Model {
+export function buildWordPiece(config: Fields): VocabularyModel {
   const prefix = config.text('continuing_subword_prefix', '##');
   const maxCharacters = config.integer('max_input_chars_per_word', 100);
   const unknown = config.text('unk_token');

@@ -41,12 +41,12 @@ export async function load(files: Files, { caps, format, head }: Way): Promise<s
   const sentence = openSentence(source);
   const config = readConfig(await source.json('config.json'));
   const first: EncoderRequest = head ? { head: { kind: head } } : { pool: { pooling: 'mean', normalize: true } };
-  kernelsOf(plan(encoderGraph(config, first, caps, format), caps).steps);
+  kernelsOf(plan(encoderGraph(config, first), { caps, format }).steps);
   const checkpoint = await openCheckpoint(source);
   const find = tensorFinder(checkpoint, config);
   const pooler = find(POOLER_TENSOR) !== undefined;
   const everything = { lastHiddenState: true, pooler, ...(head && { head: { kind: head } }) };
-  const made = plan(encoderGraph(config, everything, caps, format), caps);
+  const made = plan(encoderGraph(config, everything), { caps, format });
   const wanted = made.weights.flatMap(({ parts }) => parts);
   const matched = matchTensors(wanted, find);
   const shapes = new Map(wanted.map(({ tensor, shape }) => [tensor, shape]));

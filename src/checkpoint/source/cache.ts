@@ -19,35 +19,42 @@ export async function openCache(env: Environment): Promise<ModelCache | undefine
     .catch(() => undefined);
 }
 
+interface CopyOptions {
+  /** Writes the copy to the cache. */
+  keep: (body: ReadableStream<Uint8Array>) => Promise<void>;
+  /**
+   * The cache has copied a piece by the time it pulls the next one (the browser's own cache does so), so its buffer may be detached.
+   * If the cache had not, its entry would be too short, which is noticed when it is read.
+   */
+  mayDetach?: boolean | undefined;
+  /** Called with the error of a `keep` that fails before the bytes have ended. */
+  onFailure?: (error: unknown) => void;
+}
+
 /**
- * Hands `bytes` on and gives a copy to `keep` at the same time, at the pace of the slower of the two, so that the file
- * never stands in memory (ReadableStream.tee would buffer what the slower branch has not read). The copy is complete
- * only when `bytes` ended well; otherwise its stream ends in an error and the cache keeps nothing. A cache that fails
- * (its quota is used up) does not fail the load.
- * @param failed is told the error of a `keep` that fails while the bytes come
- * @param lends `keep` is done with a piece when it asks for the next, as the browser's own cache is: then the memory of
- *   the copy is given back at once. If it were not done, the entry would be too short, which is seen when it is read.
+ * Passes `bytes` on and streams a copy of them to the cache, at the pace of the slower reader, so that the file never stands in memory
+ * (ReadableStream.tee would buffer what the slower branch has not read). The stream of the copy ends well only where `bytes` do;
+ * otherwise it ends in an error, and the cache keeps nothing. A cache that fails (its quota is used up) does not fail the load.
  */
-export async function* kept(
+export async function* copiedToCache(
   bytes: AsyncGenerator<Uint8Array>,
-  keep: (body: ReadableStream<Uint8Array>) => Promise<void>,
-  lends = false,
-  failed?: (error: unknown) => void,
+  { keep, mayDetach = false, onFailure }: CopyOptions,
 ): AsyncGenerator<Uint8Array> {
-  let sink!: TransformStreamDefaultController<Uint8Array>;
+  let controller!: TransformStreamDefaultController<Uint8Array>;
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({
-    start(controller) {
-      sink = controller;
+    start(its) {
+      controller = its;
     },
   });
   const writer = writable.getWriter();
-  // After its end the stream takes no error. Before it, it failed or never read the body; either way nobody takes the pieces.
-  const stop = (why: string) => sink.error(new Error(why));
+  // Lets pending and later writes fail. After the end of the stream this does nothing.
+  const stop = (why: string) => controller.error(new Error(why));
   let hasEnded = false;
   const keeping = keep(readable)
     .catch(error => {
-      if (!hasEnded) failed?.(error);
+      if (!hasEnded) onFailure?.(error);
     })
+    // Whether it failed or never read the body: nobody takes further pieces.
     .then(() => stop('The copy was not read to its end.'));
   let isTaken = true;
   let copy = new Uint8Array();
@@ -55,11 +62,11 @@ export async function* kept(
     for await (const piece of bytes) {
       if (isTaken) {
         const next = piece.slice();
-        // Done when `keep` has asked for it.
+        // Resolves when the cache has pulled it.
         await writer.write(next).catch(() => {
           isTaken = false;
         });
-        if (lends) release(copy);
+        if (mayDetach) release(copy);
         copy = next;
       }
       yield piece;

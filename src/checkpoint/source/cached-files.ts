@@ -1,10 +1,10 @@
 import { openCache } from './cache.ts';
-import { sizeOf } from './download.ts';
 import type { Environment } from './environment.ts';
+import { sizeOf } from './request.ts';
 
 /** A file in the cache. */
 export interface CachedFile {
-  /** A hub id; or the folder that its URL names, where it is of no hub. */
+  /** The hub id; or for a file of no hub, the URL of its folder. */
   model: string;
   revision: string | undefined;
   /** Its path in the model. */
@@ -13,7 +13,7 @@ export interface CachedFile {
   size: number;
 }
 
-/** A part of a URL as people write it; as it is where it is no escaped text. */
+/** A part of a URL without its escapes; unchanged where they are malformed. */
 export function decoded(part: string, decode = decodeURI): string {
   try {
     return decode(part);
@@ -29,23 +29,24 @@ export async function cachedFiles(env: Environment): Promise<CachedFile[]> {
   const files: CachedFile[] = [];
   for (const key of keys) {
     const url = typeof key === 'string' ? key : key.url;
-    const found = await cache!.match(url);
-    // What is remembered as absent is no file.
-    if (found?.ok) files.push({ ...placeOf(url, env), size: sizeOf(found) ?? (await found.blob()).size });
-    await found?.body?.cancel().catch(() => undefined);
+    const entry = await cache!.match(url);
+    // Other entries note that a file does not exist.
+    if (entry?.ok) files.push({ ...placeOf(url, env), size: sizeOf(entry) ?? (await entry.blob()).size });
+    await entry?.body?.cancel().catch(() => undefined);
   }
-  // A folder below another one that holds files is a part of that model: '1_Pooling/'.
+  // A folder inside another folder with files belongs to that one's model: '1_Pooling/'.
   const folders = files.map(({ model }) => model).filter(model => model.endsWith('/'));
-  return files.map(each => {
-    const top = folders.filter(folder => each.model.startsWith(folder)).sort((a, b) => a.length - b.length)[0];
-    return top === undefined ? each : { ...each, model: top, file: decoded(each.model.slice(top.length)) + each.file };
+  return files.map(cached => {
+    const { model, file } = cached;
+    const top = folders.filter(folder => model.startsWith(folder)).sort((a, b) => a.length - b.length)[0];
+    return top === undefined ? cached : { ...cached, model: top, file: decoded(model.slice(top.length)) + file };
   });
 }
 
-/** What a URL of the hub is made of: the address of one file, read backwards. */
+/** The parts of a file's URL on the hub, found with the template that such URLs are made from. */
 function placeOf(url: string, { remoteHost, remotePathTemplate }: Environment): Omit<CachedFile, 'size'> {
   const address = `${remoteHost}/${remotePathTemplate}/`.replace(/([^:])\/{2,}/g, '$1/');
-  // An id has one slash at most; that of a revision is escaped.
+  // An id has at most one slash; slashes of a revision are escaped.
   const pattern = address
     .split(/(\{model\}|\{revision\})/)
     .map(part => {
@@ -66,7 +67,7 @@ function placeOf(url: string, { remoteHost, remotePathTemplate }: Environment): 
       file: decoded(file),
     };
   } catch {
-    // A template that names one of them twice.
+    // The template has the model or the revision twice, which makes a malformed pattern.
     return other;
   }
 }

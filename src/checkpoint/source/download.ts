@@ -1,155 +1,128 @@
 import { SourceError } from '../../errors.ts';
 import { piecesOf } from './bytes.ts';
-import { type Clock, isPassing, MOST_ATTEMPTS, mayReconnect, Patience } from './retry.ts';
+import { ask, type Connection, sizeOf, validatorOf } from './request.ts';
+import { Patience } from './retry.ts';
 
-/** What all requests for one file share. */
-export interface Connection {
-  url: string;
-  file: string;
-  fetch: (input: string, init?: RequestInit) => Promise<Response>;
-  signal: AbortSignal;
-  clock: Clock;
-}
-
+/** How often the rest of a body is asked for. */
 const RETRIES = 3;
 
-/** The size of a body; undefined where the server does not say, or says that of the compressed bytes. */
-export function sizeOf({ headers }: Response): number | undefined {
-  const length = headers.get('content-length') ?? '';
-  const isPlain = (headers.get('content-encoding') ?? 'identity') === 'identity';
-  return isPlain && /^\d+$/.test(length) ? Number(length) : undefined;
-}
+/** Why a download cannot go on; it ends the download. */
+class Hopeless extends Error {}
 
-/** What changes when the file does. A page may not see the ETag of another origin, but always Last-Modified. */
-export function validatorOf({ headers }: Response): string | undefined {
-  return headers.get('etag') ?? headers.get('last-modified') ?? undefined;
-}
-
-/** An answer, and how often it was asked for, in words; these are empty where it came at once. */
-export interface Answer {
-  response: Response;
-  effort: string;
-}
-
-/** Asks once. Rejects as `fetch` does, or with the signal's reason. */
-async function ask({ url, fetch, signal }: Connection, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, { ...init, signal });
-  // A fetch of the caller's may know no signal.
-  if (signal.aborted) await response.body?.cancel().catch(() => undefined);
-  signal.throwIfAborted();
-  return response;
-}
-
-/** After what it is asked again: nothing; a passing trouble that the server tells of; or that it cannot be reached, too. */
-export type Retries = 'none' | 'answers' | 'all';
-
-/**
- * Asks again, after a pause, where the connection drops or the answer is a passing trouble of the server's (see retry.ts). Where
- * that stays, the answer is the last one.
- * @throws SourceError where the server cannot be reached
- */
-export async function request(
-  connection: Connection,
-  { retries, ...init }: RequestInit & { retries: Retries },
-): Promise<Answer> {
-  const { url, file, signal, clock } = connection;
-  const patience = new Patience(clock, retries === 'none' ? 1 : MOST_ATTEMPTS);
-  for (;;) {
-    let response: Response | undefined;
-    let cause: unknown;
-    try {
-      response = await ask(connection, init);
-    } catch (error) {
-      signal.throwIfAborted();
-      cause = error;
-    }
-    if (response ? isPassing(response) : retries === 'all' && mayReconnect()) {
-      // Its headers have said all.
-      await response?.body?.cancel().catch(() => undefined);
-      if (await patience.pause(signal, response)) continue;
-    }
-    const effort = String(patience);
-    if (response) return { response, effort };
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SourceError({
-      file,
-      url,
-      what: `${file} could not be loaded: ${url} cannot be reached`,
-      actual: effort ? `${why} (${effort})` : why,
-      next: 'Check the connection, the address, and that the server allows this page (CORS).',
-      cause,
-    });
-  }
+export interface DownloadOptions {
+  /** Set where the response is a cached copy: removes that copy, which is done when it turns out to be damaged. */
+  discard?: (() => Promise<void>) | undefined;
 }
 
 /**
- * The body of `response` from its first byte to its last, in pieces as `piecesOf` gives them. Where it breaks off, the rest is
- * asked for again, up to three times, and taken only if the server proves by ETag or Last-Modified that the file is still the same.
- *
- * The requests carry no If-Range, which would cost a preflight at another origin: the answer's own ETag is compared.
- * @param discard given where `response` is a kept copy, which is removed when it turns out to be damaged
+ * The body of `response` from its first byte to its last, in pieces as `piecesOf` gives them. Where it breaks off, the rest is asked
+ * for again, up to three times, and is used only if the server proves by ETag or Last-Modified that the file is still the same. The
+ * requests carry no If-Range, which would cost a preflight at another origin: the validator of the answer is compared instead.
  * @throws SourceError where the file cannot be had whole
  */
-export async function* download(
+export const download = (
   response: Response,
   connection: Connection,
-  discard?: () => Promise<void>,
-): AsyncGenerator<Uint8Array> {
-  const { url, file, signal, clock } = connection;
-  const patience = new Patience(clock, RETRIES + 1);
-  const size = sizeOf(response);
-  const validator = validatorOf(response);
-  let answer = response;
-  let loaded = 0;
-  for (let retry = 0; ; retry++) {
-    /** Why it is of no use to try again. */
-    let end: string | undefined;
-    let failure: unknown;
-    try {
-      if (retry > 0) answer = await ask(connection, loaded > 0 ? { headers: { range: `bytes=${loaded}-` } } : {});
-      const { body, ok, status, headers } = answer;
-      const [, start = loaded] = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '') ?? [];
-      // A server that knows no ranges sends all of it again.
-      let known = status === 206 ? loaded - Number(start) : loaded;
-      if (ok && validator !== undefined && validatorOf(answer) !== validator) {
-        end = 'the file changed on the server meanwhile';
-      } else if (!ok || known < 0) failure = new Error(`The server answered with status ${status}.`);
-      else {
-        for await (const piece of body ? piecesOf(body, signal) : []) {
-          const fresh = piece.subarray(known);
-          known -= piece.length - fresh.length;
-          loaded += fresh.length;
-          if (discard && loaded > (size ?? loaded)) {
-            end = 'its copy in the cache was damaged and is removed';
-            break;
-          }
-          if (fresh.length > 0) yield fresh;
-        }
+  options: DownloadOptions = {},
+): AsyncGenerator<Uint8Array> => new Download(response, connection, options).pieces();
+
+class Download {
+  readonly #connection: Connection;
+  readonly #discard: (() => Promise<void>) | undefined;
+  readonly #patience: Patience;
+  readonly #size: number | undefined;
+  readonly #validator: string | undefined;
+  /** The answer whose body is being read. */
+  #answer: Response;
+  /** Bytes that have been handed on. */
+  #loaded = 0;
+
+  constructor(response: Response, connection: Connection, { discard }: DownloadOptions) {
+    this.#answer = response;
+    this.#connection = connection;
+    this.#discard = discard;
+    this.#patience = new Patience(connection.clock, RETRIES + 1);
+    this.#size = sizeOf(response);
+    this.#validator = validatorOf(response);
+  }
+
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    for (let retry = 0; ; retry++) {
+      let failure: unknown;
+      try {
+        if (retry > 0) await this.#continue();
+        yield* this.#rest();
+        if (this.#loaded >= (this.#size ?? 0)) return;
+      } catch (error) {
+        this.#connection.signal.throwIfAborted();
+        failure = error;
       }
-    } catch (error) {
-      signal.throwIfAborted();
-      failure = error;
+      // The body may not have been read, or not to its end.
+      await this.#answer.body?.cancel().catch(() => undefined);
+      if (retry === 0) await this.#discard?.();
+      const hopeless = this.#hopeless(failure);
+      if (hopeless !== undefined) throw this.#error(hopeless, failure);
+      // A cached copy was damaged: the server is asked without a pause.
+      if (retry === 0 && this.#discard) continue;
+      const { signal } = this.#connection;
+      const mayRetry = retry < RETRIES && (await this.#patience.pause(signal, this.#answer));
+      if (!mayRetry) throw this.#error('the connection broke', failure);
     }
-    if (!end && !failure && loaded >= (size ?? 0)) return;
-    // Of an answer that has not been read; otherwise it is over.
-    await answer.body?.cancel().catch(() => undefined);
-    if (retry === 0) await discard?.();
-    if (loaded > 0 && validator === undefined) end ??= 'the connection broke, and the server gives no ETag to go on by';
-    // After a damaged copy the server is asked at once.
-    const isAtOnce = discard !== undefined && retry === 0;
-    if (!end && (retry === RETRIES || !(isAtOnce || (await patience.pause(signal, answer)))))
-      end = 'the connection broke';
-    if (end) {
-      const effort = String(patience);
-      throw new SourceError({
-        file,
-        url,
-        what: `${file} could not be loaded whole from ${url}, ${end}`,
-        actual: `${loaded} bytes${effort && ` (${effort})`}`,
-        expected: `${size ?? 'more'}`,
-        next: 'Load the model again.',
-        cause: failure,
-      });
+  }
+
+  /** Asks the server for the part that has not arrived. */
+  async #continue(): Promise<void> {
+    const init = this.#loaded > 0 ? { headers: { range: `bytes=${this.#loaded}-` } } : {};
+    this.#answer = await ask(this.#connection, init);
+  }
+
+  /** The pieces of the current answer, without those bytes that have been handed on before. */
+  async *#rest(): AsyncGenerator<Uint8Array> {
+    const { body, ok, status } = this.#answer;
+    if (ok && this.#validator !== undefined && validatorOf(this.#answer) !== this.#validator) {
+      throw new Hopeless('the file changed on the server meanwhile');
     }
+    let repeated = this.#loaded - this.#start();
+    if (!ok || repeated < 0) throw new Error(`The server answered with status ${status}.`);
+    if (body === null) return;
+    for await (const piece of piecesOf(body, this.#connection.signal)) {
+      const fresh = piece.subarray(repeated);
+      repeated -= piece.length - fresh.length;
+      this.#loaded += fresh.length;
+      if (this.#discard && this.#loaded > (this.#size ?? this.#loaded)) {
+        throw new Hopeless('its copy in the cache was damaged and is removed');
+      }
+      if (fresh.length > 0) yield fresh;
+    }
+  }
+
+  /** The place in the file where the current answer begins. A server that knows no ranges sends the file from its first byte. */
+  #start(): number {
+    if (this.#answer.status !== 206) return 0;
+    const range = /^bytes (\d+)-/.exec(this.#answer.headers.get('content-range') ?? '');
+    return range ? Number(range[1]) : this.#loaded;
+  }
+
+  /** Why asking again would be of no use; undefined where it may help. */
+  #hopeless(failure: unknown): string | undefined {
+    if (failure instanceof Hopeless) return failure.message;
+    if (this.#loaded > 0 && this.#validator === undefined) {
+      return 'the connection broke, and the server gives no ETag to go on by';
+    }
+    return undefined;
+  }
+
+  #error(why: string, failure: unknown): SourceError {
+    const { file, url } = this.#connection;
+    const effort = String(this.#patience);
+    return new SourceError({
+      file,
+      url,
+      what: `${file} could not be loaded whole from ${url}, ${why}`,
+      actual: `${this.#loaded} bytes${effort && ` (${effort})`}`,
+      expected: `${this.#size ?? 'more'}`,
+      next: 'Load the model again.',
+      cause: failure instanceof Hopeless ? undefined : failure,
+    });
   }
 }

@@ -1,10 +1,10 @@
-/** What the library needs of a cache: the Cache API's `match` and `put`, and `delete` and `keys` where it can. */
+/** The part of the Cache API that this library uses. `delete` and `keys` may be missing. */
 export interface ModelCache {
   match(url: string): Promise<Response | undefined>;
-  /** Must reject, and keep nothing, when the response's body ends in an error. */
+  /** Must reject, and store nothing, where the body of the response ends in an error. */
   put(url: string, response: Response): Promise<void>;
   delete?(url: string): Promise<boolean>;
-  /** The URLs of all entries: ModelRegistry lists them. */
+  /** The URLs of all entries, which ModelRegistry lists. */
   keys?(): Promise<readonly (string | { readonly url: string })[]>;
 }
 
@@ -12,7 +12,7 @@ export interface ModelCache {
 export interface Environment {
   /** Whether a model id is looked for under `localModelPath` first. Default: true in Node and Deno, false on a page. */
   allowLocalModels: boolean;
-  /** A URL or path that stands before the ids of local models; in Node and Deno a directory. Default: '/models/'. */
+  /** The URL or path below which models lie by their ids; in Node and Deno a directory. Default: '/models/'. */
   localModelPath: string;
   /** Whether anything may be loaded from `remoteHost` or another absolute URL. Default: true. */
   allowRemoteModels: boolean;
@@ -20,11 +20,11 @@ export interface Environment {
   remoteHost: string;
   /** Follows `remoteHost`; `{model}` and `{revision}` are filled in. Default: '{model}/resolve/{revision}/'. */
   remotePathTemplate: string;
-  /** Whether files are kept in the Cache API. Default: true where there is one. */
+  /** Whether files are cached with the Cache API. Default: true where there is one. */
   useBrowserCache: boolean;
   /**
    * The name of the cache in the Cache API. Default: 'webgpu-bert-cache', not the one of transformers.js: that library
-   * reads the same URLs, trusts every entry as it stands, and its pages clear the cache by its name.
+   * reads the same URLs, trusts every entry without a check, and its pages clear the cache by its name.
    */
   cacheKey: string;
   /** Whether `customCache` is used instead of the Cache API. Default: false. */

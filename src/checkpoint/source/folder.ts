@@ -1,8 +1,8 @@
 import type { ModelFile, ModelSource } from './types.ts';
 
 /**
- * The files of a folder of a model, '' for the model's own, that is known only when another file has come. A file is asked for
- * in the model's own folder at once, for that is where it nearly always is; what comes of it is dropped where it is not.
+ * The files in a folder of a model, whose name ('' for the top folder) is known only when another file has been read. A file is asked
+ * for at once in the top folder, where it nearly always is. Where the folder turns out to be another one, that answer is dropped.
  */
 export function inFolder(source: ModelSource, folder: Promise<string>): ModelSource {
   async function find<T>(
@@ -11,7 +11,7 @@ export function inFolder(source: ModelSource, folder: Promise<string>): ModelSou
     drop: (early: T) => Promise<void> | undefined,
   ): Promise<T> {
     const early = get(file);
-    // Whether it failed matters only where it is the file that is meant.
+    // Its failure matters only where the file lies in the top folder.
     early.catch(() => undefined);
     const path = await folder;
     if (path === '') return early;
@@ -24,7 +24,7 @@ export function inFolder(source: ModelSource, folder: Promise<string>): ModelSou
       find<ModelFile | undefined>(
         file,
         name => source.open(name, options),
-        early => early?.stream.cancel(),
+        early => early?.cancel(),
       ),
     json: (file, options) =>
       find(
@@ -35,10 +35,10 @@ export function inFolder(source: ModelSource, folder: Promise<string>): ModelSou
   };
 }
 
-/** The name of a file that lies in a folder of a model, '' for the model's own. */
+/** The name of a file in a folder of a model; the folder '' is the top one. */
 export const inside = (folder: string, file: string): string => (folder === '' ? file : `${folder}/${file}`);
 
-/** Whether a file name stays in its folder on every kind of source: no way up, no root, scheme, query or escape. */
+/** Whether a file name stays inside its folder on every kind of source: it has no '..', root, scheme, query or escape. */
 export function isSafePath(file: string): boolean {
   return /^[\w-][\w. +@=,~-]*(\/[\w-][\w. +@=,~-]*)*$/.test(file);
 }

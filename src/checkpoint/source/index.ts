@@ -1,12 +1,12 @@
 /**
- * Bytes of a model's files, wherever they are: hub, URL, folder, Blobs, memory; with cache, retries, integrity and one commit for a load.
- * `checkpoint/file`, `engine`, `api` and `registry` import it. It never knows what is in a file.
+ * Opens the files of a model, wherever they are: on a hub, at a URL, in a directory, Blobs or memory. Caches, retries, checks digests, and
+ * takes all files of a load from one commit. `checkpoint/file`, `engine`, `api` and `registry` import it. It never knows what a file means.
  */
 
-export { joined, piecesOf } from './bytes.ts';
+export { joined } from './bytes.ts';
 export { cachedFiles } from './cached-files.ts';
 export { type Environment, hasFileSystem, type ModelCache } from './environment.ts';
 export { inFolder, inside, isSafePath } from './folder.ts';
 export type { LocalFile, LocationOptions, ModelLocation } from './location.ts';
-export { type ManagedSource, openSource, type SourceFile, type SourceOptions } from './source.ts';
-export type { ModelFile, ModelSource, ProgressCallback, ProgressInfo } from './types.ts';
+export { openSource, type SourceOptions } from './source.ts';
+export type { ManagedSource, ModelFile, ModelSource, ProgressCallback, ProgressInfo, SourceFile } from './types.ts';

@@ -3,10 +3,12 @@ import { isText } from '../../json.ts';
 import { globalOf } from '../../runtime/index.ts';
 import { isCommit } from './commit.ts';
 import { type Environment, hasFileSystem } from './environment.ts';
-import { directoryStore, type FileStore, memoryStore } from './store.ts';
-import { type WebPlace, type WebSettings, webStore } from './web-store.ts';
+import { DirectoryStore, MemoryStore } from './local-stores.ts';
+import type { FileStore } from './store.ts';
+import type { WebPlace, WebSettings } from './web-requests.ts';
+import { WebStore } from './web-store.ts';
 
-/** A file given from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
+/** A file from memory or from an <input type="file">; the name may be a path, '1_Pooling/config.json'. */
 export type LocalFile = File | { name: string; blob: Blob };
 
 /**
@@ -27,15 +29,15 @@ export type ModelLocation =
 export interface LocationOptions {
   /** A branch, tag or commit of a hub model. Default: 'main'. */
   revision?: string;
-  /** The folder of the model that holds its files. */
+  /** The folder inside the model that holds its files. */
   subfolder?: string;
   /** Nothing is loaded from env.remoteHost. Default: false. */
   local_files_only?: boolean;
 }
 
 /**
- * The places to look in, in the order of trying.
- * @throws InputError where the location is none of the kinds, or the settings of `env` leave no place to look in
+ * The places where the files of a model may be, in the order in which they are asked.
+ * @throws InputError where the location is of no known kind, or the settings of `env` allow none of its places
  */
 export function resolveLocation(
   where: ModelLocation,
@@ -44,24 +46,24 @@ export function resolveLocation(
   settings: WebSettings,
 ): { name: string; stores: FileStore[] } {
   if (typeof where !== 'string' && !(where instanceof URL)) {
-    return { name: 'files', stores: [memoryStore(inMemory(where))] };
+    return { name: 'files', stores: [new MemoryStore(inMemory(where))] };
   }
   const name = String(where);
   const remote = env.allowRemoteModels && !local_files_only;
   const stores: FileStore[] = [];
-  /** A directory where there is a file system, else a URL, which may be relative to the page. */
-  const add = (place: string, isAllowed: boolean, hub?: WebPlace['hub'], isLast = true) => {
+  /** Adds a directory where there is a file system; else a URL, which may be relative to the page. */
+  const add = (place: string, { isAllowed, isLast = true, hub }: PlaceOptions) => {
     const isFile = /^file:/i.test(place);
     if (hasFileSystem() && (isFile || !isUrl(place))) {
       const { fileURLToPath } = process.getBuiltinModule('node:url');
-      stores.push(directoryStore(joinPath(isFile ? fileURLToPath(place) : place, subfolder)));
-    } else if (isAllowed) stores.push(webStore({ base: baseOf(place, subfolder), hub, isLast }, env, settings));
+      stores.push(new DirectoryStore(joinPath(isFile ? fileURLToPath(place) : place, subfolder)));
+    } else if (isAllowed) stores.push(new WebStore({ base: baseOf(place, subfolder), hub, isLast }, env, settings));
   };
-  if (isUrl(name)) add(name, remote);
-  else if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) add(name, true);
+  if (isUrl(name)) add(name, { isAllowed: remote });
+  else if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) add(name, { isAllowed: true });
   else {
     if (!isHubId(name)) throw wrong('the model', where, KINDS);
-    if (env.allowLocalModels) add(`${env.localModelPath}/${name}`, true, undefined, !remote);
+    if (env.allowLocalModels) add(`${env.localModelPath}/${name}`, { isAllowed: true, isLast: !remote });
     const folderAt = (commit: string) =>
       `${env.remoteHost}/${env.remotePathTemplate.replaceAll('{model}', name).replaceAll('{revision}', encodeURIComponent(commit))}`;
     const hub = {
@@ -70,7 +72,7 @@ export function resolveLocation(
         baseAt: (commit: string) => baseOf(folderAt(commit), subfolder),
       }),
     };
-    if (remote) add(folderAt(revision), true, hub);
+    if (remote) add(folderAt(revision), { isAllowed: true, hub });
   }
   if (stores.length > 0) return { name, stores };
   throw new InputError({
@@ -80,10 +82,17 @@ export function resolveLocation(
   });
 }
 
+interface PlaceOptions {
+  /** Whether a place on the web may be asked. */
+  isAllowed: boolean;
+  isLast?: boolean;
+  hub?: WebPlace['hub'];
+}
+
 const KINDS =
   "a hub id ('org/name'), a URL, a path that starts with './' or '/', a list of files ({ name, blob }), or an object from names to bytes";
 
-/** Two letters at least: 'C:\models' is a path. */
+/** The scheme has two letters at least: 'C:\models' is a path. */
 const isUrl = (place: string) => /^[a-z][a-z\d+.-]+:/i.test(place);
 
 /** The rule of the hub for repository names (huggingface_hub, utils/_validators.py). */
@@ -99,7 +108,7 @@ function baseOf(where: string, subfolder: string): string {
   return base.href;
 }
 
-/** Undefined where it is none. URL.parse and URL.canParse are younger than WebGPU. */
+/** Undefined where it is not a URL. URL.parse and URL.canParse came to browsers after WebGPU. */
 function urlOf(where: string, page: string | undefined): URL | undefined {
   try {
     return new URL(where, page);
@@ -108,7 +117,7 @@ function urlOf(where: string, page: string | undefined): URL | undefined {
   }
 }
 
-/** Ends in a slash. */
+/** The path of a folder in a folder, which ends in a slash. */
 function joinPath(folder: string, subfolder: string): string {
   const path = `${folder}/${subfolder}`;
   let end = path.length;
@@ -116,13 +125,13 @@ function joinPath(folder: string, subfolder: string): string {
   return `${path.slice(0, end)}/`.replace(/([^:])\/{2,}/g, '$1/');
 }
 
-/** Files by their names, and by their paths below the folder of the model. */
+/** The files by the names they were passed under, and by their paths below the folder of the model. */
 function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
   if (typeof where !== 'object' || where === null || where instanceof Blob) throw wrong('the model', where, KINDS);
-  const given: [name: unknown, value: unknown][] =
+  const entries: [name: unknown, value: unknown][] =
     'length' in where
       ? Array.from(where as ArrayLike<LocalFile>, file => {
-          // Of a chosen folder, what is below it; a selection of files has names only.
+          // The path below a folder that the user chose; files that were chosen one by one have names only.
           const chosen = file instanceof Blob && file.webkitRelativePath;
           return [
             chosen ? chosen.slice(chosen.indexOf('/') + 1) : file?.name,
@@ -131,18 +140,18 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
         })
       : Object.entries(where);
   const files = new Map<string, Blob | Uint8Array>();
-  for (const [name, value] of given) {
+  for (const [name, value] of entries) {
     const file = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
     if (!isText(name) || !(file instanceof Uint8Array || file instanceof Blob)) throw wrong('the model', value, KINDS);
     if (files.has(name)) throw wrong('the model', name, 'no two files of one name: choose the folder');
     files.set(name, file);
   }
-  // The folder of the model is the one nearest to the top that has a config.json or modules.json, or else any file.
+  // The folder of the model is the topmost one with a config.json or modules.json; without these, the topmost one with a file.
   const depth = (path: string) => path.split('/').length;
   const paths = [...files.keys()].sort((a, b) => depth(a) - depth(b));
   const first = paths.find(path => /(^|\/)(config|modules)\.json$/.test(path)) ?? paths[0] ?? '';
   const root = first.slice(0, first.lastIndexOf('/') + 1);
-  // A file directly in it is the one of its name: 'config.json', not 'onnx/config.json'.
+  // Names that were passed win over paths: a file 'config.json' stays what it is.
   for (const path of paths) {
     const name = path.slice(root.length);
     if (path.startsWith(root) && !files.has(name)) files.set(name, files.get(path)!);

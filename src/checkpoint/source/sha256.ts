@@ -1,5 +1,4 @@
-// Own code, because crypto.subtle has no streaming digest and a file never stands whole in memory. A library would be
-// 2.6 kB gzipped for the same speed; this is about 0.7 kB.
+// Written here because crypto.subtle has no streaming digest, and a file never stands whole in memory.
 
 const FRACTION = 2 ** 32;
 const primes: number[] = [];
@@ -8,21 +7,47 @@ for (let n = 2; primes.length < 64; n++) if (primes.every(p => n % p !== 0)) pri
 const K = Int32Array.from(primes, p => (Math.cbrt(p) % 1) * FRACTION);
 
 /** A SHA-256 over pieces (FIPS 180-4). */
-export interface Sha256 {
-  update(bytes: Uint8Array): void;
+export class Sha256 {
+  /** The eight words of the state. */
+  readonly #state = Int32Array.from(primes.slice(0, 8), p => (Math.sqrt(p) % 1) * FRACTION);
+  /** The message schedule of one block. */
+  readonly #schedule = new Int32Array(64);
+  /** Bytes that do not fill a block yet. */
+  readonly #block = new Uint8Array(64);
+  #filled = 0;
+  #length = 0;
+
+  update(bytes: Uint8Array): void {
+    this.#length += bytes.length;
+    let at = 0;
+    if (this.#filled > 0) {
+      at = Math.min(64 - this.#filled, bytes.length);
+      this.#block.set(bytes.subarray(0, at), this.#filled);
+      this.#filled += at;
+      if (this.#filled < 64) return;
+      this.#compress(this.#block, 0);
+    }
+    for (; at + 64 <= bytes.length; at += 64) this.#compress(bytes, at);
+    this.#filled = bytes.length - at;
+    this.#block.set(bytes.subarray(at));
+  }
+
   /** The digest in lower-case hex; ends the hash. */
-  hex(): string;
-}
+  hex(): string {
+    const bits = this.#length * 8;
+    // 0x80, zeros up to 8 bytes before the end of a block, the length in bits as a big-endian 64-bit number.
+    const tail = new Uint8Array(((this.#filled + 8) & ~63) + 64 - this.#filled);
+    tail[0] = 0x80;
+    new DataView(tail.buffer).setBigUint64(tail.length - 8, BigInt(bits));
+    this.update(tail);
+    return Array.from(this.#state, word => (word >>> 0).toString(16).padStart(8, '0')).join('');
+  }
 
-export function sha256(): Sha256 {
-  const h = Int32Array.from(primes.slice(0, 8), p => (Math.sqrt(p) % 1) * FRACTION);
-  const w = new Int32Array(64);
-  const block = new Uint8Array(64);
-  let filled = 0;
-  let length = 0;
-
-  function compress(bytes: Uint8Array, at: number): void {
-    for (let i = 0; i < 16; i++, at += 4) {
+  /** One block of 64 bytes that begins at `start`. */
+  #compress(bytes: Uint8Array, start: number): void {
+    const h = this.#state;
+    const w = this.#schedule;
+    for (let i = 0, at = start; i < 16; i++, at += 4) {
       w[i] = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
     }
     for (let i = 16; i < 64; i++) {
@@ -63,32 +88,4 @@ export function sha256(): Sha256 {
     h[6] = h[6]! + g;
     h[7] = h[7]! + k;
   }
-
-  function update(bytes: Uint8Array): void {
-    length += bytes.length;
-    let at = 0;
-    if (filled > 0) {
-      at = Math.min(64 - filled, bytes.length);
-      block.set(bytes.subarray(0, at), filled);
-      filled += at;
-      if (filled < 64) return;
-      compress(block, 0);
-    }
-    for (; at + 64 <= bytes.length; at += 64) compress(bytes, at);
-    filled = bytes.length - at;
-    block.set(bytes.subarray(at));
-  }
-
-  return {
-    update,
-    hex() {
-      const bits = length * 8;
-      // 0x80, zeros up to 8 bytes before the end of a block, the length in bits as a big-endian 64-bit number.
-      const tail = new Uint8Array(((filled + 8) & ~63) + 64 - filled);
-      tail[0] = 0x80;
-      new DataView(tail.buffer).setBigUint64(tail.length - 8, BigInt(bits));
-      update(tail);
-      return Array.from(h, word => (word >>> 0).toString(16).padStart(8, '0')).join('');
-    },
-  };
 }

@@ -6,6 +6,6 @@
 export { mayGrowExponentially } from './growth.ts';
 export { literal } from './literal.ts';
 export { type Finder, finderOf, programFinder } from './matcher.ts';
-export { translate } from './oniguruma.ts';
+export { parsePattern } from './oniguruma.ts';
 export { compilePattern, type Program } from './program.ts';
-export { parsePattern } from './syntax.ts';
+export { UnsupportedPattern } from './unsupported.ts';

@@ -1,0 +1,80 @@
+import { SourceError } from '../../errors.ts';
+import { piecesOf } from './bytes.ts';
+import type { FileStat, FileStore, StoredFile } from './store.ts';
+
+const PIECE_BYTES = 1 << 20;
+
+/** Files in memory, or chosen by the user. */
+export class MemoryStore implements FileStore {
+  readonly #files: ReadonlyMap<string, Blob | Uint8Array>;
+
+  constructor(files: ReadonlyMap<string, Blob | Uint8Array>) {
+    this.#files = files;
+  }
+
+  address(file: string): string {
+    return `${file} (of ${[...this.#files.keys()].join(', ') || 'no files'})`;
+  }
+
+  async open(file: string, signal: AbortSignal): Promise<StoredFile | undefined> {
+    const content = this.#files.get(file);
+    if (content === undefined) return undefined;
+    return content instanceof Blob
+      ? { size: content.size, bytes: piecesOf(content.stream(), signal), address: file }
+      : { size: content.length, bytes: views(content), address: file };
+  }
+
+  async stat(file: string): Promise<FileStat | undefined> {
+    const content = this.#files.get(file);
+    return content && { size: content instanceof Blob ? content.size : content.length };
+  }
+}
+
+async function* views(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < content.length; at += PIECE_BYTES) yield content.subarray(at, at + PIECE_BYTES);
+}
+
+/** A directory in Node, Deno or Bun. */
+export class DirectoryStore implements FileStore {
+  readonly #path: string;
+  // Not an import: a bundler for the web would try to resolve it, and a page has no such module.
+  readonly #fs = process.getBuiltinModule('node:fs').promises;
+
+  /** @param path ends in a slash */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  address(file: string): string {
+    return this.#path + file;
+  }
+
+  async open(file: string): Promise<StoredFile | undefined> {
+    const address = this.address(file);
+    const handle = await this.#fs.open(address).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
+      const what = `${address} could not be opened`;
+      throw new SourceError({ file, url: address, what, actual: cause.message, cause });
+    });
+    if (handle === undefined) return undefined;
+    const { size } = await handle.stat();
+    async function* pieces(): AsyncGenerator<Uint8Array> {
+      const buffer = new Uint8Array(PIECE_BYTES);
+      try {
+        for (;;) {
+          const { bytesRead } = await handle!.read(buffer);
+          if (bytesRead === 0) return;
+          yield buffer.subarray(0, bytesRead);
+        }
+      } finally {
+        await handle!.close();
+      }
+    }
+    return { size, bytes: pieces(), address };
+  }
+
+  async stat(file: string): Promise<FileStat | undefined> {
+    const stats = await this.#fs.stat(this.address(file)).catch(() => undefined);
+    return stats?.isFile() ? { size: stats.size } : undefined;
+  }
+}

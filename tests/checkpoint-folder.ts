@@ -1,0 +1,84 @@
+import { existsSync, readFileSync } from 'node:fs';
+import {
+  matchTensors,
+  openCheckpoint,
+  type TensorDtype,
+  tensorFinder,
+  toFloats,
+} from '../src/checkpoint/file/index.ts';
+import type { ModelSource } from '../src/checkpoint/source/index.ts';
+import { type EncoderConfig, readConfig } from '../src/model/index.ts';
+import type { TensorData, TensorLookup } from './interpreter.ts';
+
+/** The files of a checkpoint in folders of this machine: each from the first folder that has it. */
+export function folderSource(...folders: readonly URL[]): ModelSource {
+  const read = (file: string, optional = false) => {
+    const path = folders.map(folder => new URL(file, folder)).find(existsSync);
+    if (path) return readFileSync(path) as Uint8Array;
+    if (optional) return undefined;
+    throw new Error(`no ${file} in ${folders.join(', ')}`);
+  };
+  return {
+    name: 'folder',
+    async open(file, { optional } = {}) {
+      const bytes = read(file, optional);
+      return bytes && { size: bytes.length, stream: new Blob([bytes as Uint8Array<ArrayBuffer>]).stream() };
+    },
+    async json(file, { optional } = {}) {
+      const bytes = read(file, optional);
+      return bytes && JSON.parse(new TextDecoder().decode(bytes));
+    },
+  };
+}
+
+/** A checkpoint whose weights are in the memory of the CPU. */
+export interface LoadedCheckpoint {
+  readonly config: EncoderConfig;
+  readonly hasPooler: boolean;
+  readonly tensors: TensorLookup;
+}
+
+/**
+ * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `denseFiles` are the
+ * weights of sentence-transformers' Dense modules, in their order.
+ */
+export async function loadCheckpoint(
+  source: ModelSource,
+  denseFiles: readonly string[] = [],
+): Promise<LoadedCheckpoint> {
+  const config = readConfig(await source.json('config.json'));
+  const encoder = await readTensors(source, config);
+  const dense = await Promise.all(denseFiles.map(file => readTensors(source, config, [file])));
+  return {
+    config,
+    hasPooler: encoder('pooler.dense.weight') !== undefined,
+    tensors(name) {
+      const layer = /^sentence\.dense\.(\d+)\.(.*)$/.exec(name);
+      const tensor = layer ? dense[Number(layer[1])]!(`linear.${layer[2]}`) : encoder(name);
+      if (!tensor) throw new Error(`the checkpoint lacks ${name}`);
+      return tensor;
+    },
+  };
+}
+
+/** The tensors of model.safetensors, or of other files, by canonical name. */
+async function readTensors(
+  source: ModelSource,
+  config: EncoderConfig,
+  files?: readonly string[],
+): Promise<(canonical: string) => TensorData | undefined> {
+  const checkpoint = await openCheckpoint(source, files && { files });
+  const bytes = new Map<string, Uint8Array<ArrayBuffer>>();
+  for await (const { tensor, begin, bytes: piece } of checkpoint.chunks()) {
+    const whole = bytes.get(tensor.name) ?? new Uint8Array(tensor.byteLength);
+    whole.set(piece, begin);
+    bytes.set(tensor.name, whole);
+  }
+  const find = tensorFinder(checkpoint, config);
+  return canonical => {
+    const info = find(canonical);
+    if (!info) return undefined;
+    matchTensors([{ tensor: canonical, shape: info.shape }], find);
+    return { shape: info.shape, data: toFloats(bytes.get(info.name)!.buffer, info.dtype as TensorDtype) };
+  };
+}
