@@ -14,6 +14,7 @@ const help = `npm run bench:node [-- options]: kernels and whole calls on this m
   --most-tokens N   where the sweep of list lengths ends; 8192 unless told
   --adapter NAME    Dawn's choice of an adapter, a part of its name
   --f16             NVIDIA on Vulkan: let Dawn offer shader-f16
+  --pack DIR        measure nothing; write an archive to DIR that measures another machine (Linux on x64, no network needed)
 WebGPU is Dawn's (the package webgpu, in bench/). VK_ICD_FILENAMES chooses the Vulkan driver, if there are several.`;
 
 await command(async () => {
@@ -23,6 +24,7 @@ await command(async () => {
       'most-tokens': { type: 'string', default: '8192' },
       adapter: { type: 'string' },
       f16: { type: 'boolean', default: false },
+      pack: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -30,11 +32,21 @@ await command(async () => {
   const [runs, mostTokens] = [Number(values.runs), Number(values['most-tokens'])];
   if (!Number.isInteger(runs) || runs < 1 || !(mostTokens >= 16)) throw new Stop('the options are no numbers', help);
 
+  if (values.pack !== undefined) {
+    const directory = values.pack;
+    const step = steps(3);
+    await step(...setup.packages);
+    await step('Dawn', 'WebGPU for Node, into bench/node_modules', benchPackages);
+    await step('archive', 'the measurements, Node, Dawn and a Vulkan loader (a minute or two)', async () =>
+      (await import('./pack.mjs')).pack(directory),
+    );
+    return;
+  }
   const step = steps(5);
   await step(...setup.packages);
   await step(...setup.model);
   await step('Dawn', 'WebGPU for Node, into bench/node_modules', benchPackages);
-  const module = await step('bundle', 'the measurements, for Node', buildForNode);
+  const module = await step('bundle', 'the measurements, for Node', () => buildForNode('node'));
   /** @type {import('../bench/page/node.ts').NodeReport | undefined} */
   let report;
   await step('measure', 'calls, lists, kernels', async () => {
