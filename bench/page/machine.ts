@@ -191,8 +191,8 @@ async function call(model: PreTrainedModel, lengths: readonly number[]): Promise
 /** A linear of 256 rows, once in a submit, twice, four times, …: what the budget of a submit is decided by. */
 async function benchSubmits(config: EncoderConfig): Promise<SubmitFigure[]> {
   const { device, caps } = await openGpu();
-  const graph = encoderGraph(config, { lastHiddenState: true }, caps);
-  const { steps, ops, queryTile } = plan(graph, caps);
+  const graph = encoderGraph(config, { lastHiddenState: true });
+  const { steps, ops, queryTile } = plan(graph, { caps });
   const linear = ops.find(op => op.op === 'linear' && op.y.columns === config.intermediateSize);
   const step = steps.find(({ label }) => linear?.op === 'linear' && label === linear.y.name);
   if (linear?.op !== 'linear' || !step) throw new Error('the graph has no feed-forward linear');

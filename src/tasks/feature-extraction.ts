@@ -47,7 +47,7 @@ const OPTION_NAMES = [
 ];
 
 /** Where rows are scaled to length 1: nowhere, on the GPU, or on the CPU before or after their columns are cut. */
-export type Normalization = 'none' | 'gpu' | 'cpu-before-cut' | 'cpu-after-cut';
+export type Normalization = 'none' | 'in-pass' | 'cpu-before-cut' | 'cpu-after-cut';
 
 /**
  * Where the rows of a call are scaled to length 1. The GPU does it if the row that it pools is the row of the text: there is one
@@ -71,7 +71,7 @@ export function normalizationOf({
   cutsAfter: boolean;
 }): Normalization {
   if (!normalize) return 'none';
-  if (isPooled && !hasWindows && !hasDense && (cutsAfter || !isCut)) return 'gpu';
+  if (isPooled && !hasWindows && !hasDense && (cutsAfter || !isCut)) return 'in-pass';
   return cutsAfter ? 'cpu-before-cut' : 'cpu-after-cut';
 }
 
@@ -134,7 +134,7 @@ export class FeatureExtraction extends Embedder {
     });
     const { results, truncated } = await this.pooledWindows(
       list,
-      { ...modules, normalize: normalization === 'gpu', prompt, settings },
+      { ...modules, normalize: normalization === 'in-pass', prompt, settings },
       callOptions,
     );
     const { data, longest } = padRows(

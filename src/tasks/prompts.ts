@@ -53,10 +53,10 @@ export function lowerCased(text: string, specialTokens: readonly string[]): stri
   // Longest first: one token may begin with another.
   const tokens = specialTokens.filter(token => token !== '').sort((a, b) => b.length - a.length);
   if (!tokens.some(token => text.includes(token))) return lower(text);
-  const patterns = tokens.map(token => token.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
+  const escaped = tokens.map(token => token.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
   // The parts at odd places are the tokens, which the group keeps.
   return text
-    .split(new RegExp(`(${patterns.join('|')})`))
+    .split(new RegExp(`(${escaped.join('|')})`))
     .map((part, i) => (i % 2 ? part : lower(part)))
     .join('');
 }
