@@ -394,7 +394,7 @@ describe('feature-extraction', () => {
       isCut: false,
       cutsAfter: false,
     };
-    expect(normalizationOf(whole)).toBe('gpu');
+    expect(normalizationOf(whole)).toBe('in-pass');
     expect(normalizationOf({ ...whole, normalize: false })).toBe('none');
     // The row that the GPU pools is not the row of the text.
     for (const part of [{ isPooled: false }, { hasWindows: true }, { hasDense: true }]) {
@@ -403,7 +403,7 @@ describe('feature-extraction', () => {
     }
     // A cut that the caller asks for comes before, the checkpoint's own comes after.
     expect(normalizationOf({ ...whole, isCut: true })).toBe('cpu-after-cut');
-    expect(normalizationOf({ ...whole, isCut: true, cutsAfter: true })).toBe('gpu');
+    expect(normalizationOf({ ...whole, isCut: true, cutsAfter: true })).toBe('in-pass');
   });
 
   test('which precision', () => {
