@@ -29,6 +29,7 @@ type ModelCall<Outputs extends OutputName> = (
 export class PreTrainedModel extends Callable {
   readonly #engine: Engine;
 
+  /** @internal */
   constructor(engine: Engine) {
     super();
     this.#engine = engine;

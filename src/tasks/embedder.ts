@@ -26,13 +26,14 @@ export interface Recipe extends Pick<SentenceModules, 'pooling' | 'includePrompt
 
 /** The base of the pipelines that make vectors of texts. */
 export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
-  /** The prompt of a call, '' for none. `isEncode`: whether the checkpoint's default prompt applies, as in encode(). */
+  /** @internal The prompt of a call, '' for none. `isEncode`: whether the checkpoint's default prompt applies, as in encode(). */
   protected prompt(options: PromptOptions, isEncode: boolean): Promise<string> {
     return promptOf(options, () => this.sentence.settings, isEncode);
   }
 
   /**
    * Runs texts; the result of a window is its pooled row [columns], or without a pooling its rows [tokens, C] one behind the other.
+   * @internal
    */
   protected pooledWindows(
     texts: readonly string[],

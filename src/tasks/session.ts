@@ -81,8 +81,10 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
   readonly task: string;
   readonly model: CallableModel<Outputs>;
   readonly tokenizer: PreTrainedTokenizer;
+  /** @internal */
   protected readonly sentence: SentenceFiles;
 
+  /** @internal */
   constructor({ task, model, tokenizer, sentence }: SessionParts<Outputs>) {
     super();
     this.task = task;
@@ -96,16 +98,20 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
     await this.model.dispose();
   }
 
+  /** @internal */
   protected get engine(): Engine {
     return PreTrainedModel.engineOf(this.model);
   }
 
-  /** How many tokens a sequence may have, special tokens included. */
+  /** @internal How many tokens a sequence may have, special tokens included. */
   protected get maxTokens(): number {
     return Math.min(this.tokenizer.text.modelMaxLength, this.engine.config.maxPositions);
   }
 
-  /** The options of a call, {} for none. Throws UnsupportedError for one that is neither in `names` nor an option of every pipeline. */
+  /**
+   * The options of a call, {} for none. Throws UnsupportedError for one that is neither in `names` nor an option of every pipeline.
+   * @internal
+   */
   protected checkedOptions<Options extends object>(
     options: Options | null | undefined,
     names: readonly string[],
@@ -116,6 +122,7 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
   /**
    * The encoding of a text, or with overflow 'window' as many as the text needs. `maxLength` replaces the limit of the tokenizer, but
    * no sequence has more tokens than the model has positions. Throws InputError with overflow 'error'.
+   * @internal
    */
   protected encode(
     text: TextInput,
@@ -145,6 +152,7 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
   /**
    * Throws InputError for a token without an embedding. A tokenizer may have more tokens than the model has embeddings, for example
    * if tokens were added and the model was not resized. That matters only if such a token occurs.
+   * @internal
    */
   protected checkTokens({ ids, tokens }: Pick<Encoding, 'ids' | 'tokens'>): void {
     const { vocabSize } = this.engine.config;
@@ -161,6 +169,7 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
   /**
    * Runs all windows of all texts. Texts are encoded when a pass has room for them, so the CPU encodes the next pass while the GPU
    * computes this one. Every window is read as soon as its pass is done, in the order of the texts.
+   * @internal
    */
   protected async forward<Text, Window extends EncodedWindow, Result>(
     { texts, encode, read, request = { head: { kind: this.engine.head! } } }: Work<Text, Window, Result>,

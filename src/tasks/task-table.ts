@@ -33,6 +33,20 @@ export interface TaskInfo<P = Session> {
   readonly defaultModel?: string;
 }
 
+/** The class of every task, by the task's name. */
+export interface PipelineClasses {
+  'feature-extraction': FeatureExtraction;
+  'sentence-similarity': SentenceSimilarity;
+  'fill-mask': FillMask;
+  'text-classification': TextClassification;
+  'zero-shot-classification': ZeroShotClassification;
+  'text-ranking': TextRanking;
+  'token-classification': TokenClassification;
+  'question-answering': QuestionAnswering;
+  'next-sentence-prediction': NextSentencePrediction;
+  'multiple-choice': MultipleChoice;
+}
+
 /** All tasks by their names. */
 export const TASKS = {
   'feature-extraction': {
@@ -95,7 +109,7 @@ export const TASKS = {
     head: 'MultipleChoice',
     firstRequest: { head: { kind: 'MultipleChoice' } },
   },
-} as const satisfies Record<string, TaskInfo<unknown>>;
+} as const satisfies { [Name in keyof PipelineClasses]: TaskInfo<PipelineClasses[Name]> };
 
 /** transformers.js's other names of tasks. */
 const ALIASES = {
@@ -105,10 +119,9 @@ const ALIASES = {
 } as const;
 
 /** A task by its name or by an alias. */
-export type Task = keyof typeof TASKS | keyof typeof ALIASES;
+export type Task = keyof PipelineClasses | keyof typeof ALIASES;
 type TaskName<T extends Task> = T extends keyof typeof ALIASES ? (typeof ALIASES)[T] : T;
-type PipelineOf<T extends Task> =
-  TaskName<T> extends infer Name extends keyof typeof TASKS ? InstanceType<(typeof TASKS)[Name]['pipeline']> : never;
+type PipelineOf<T extends Task> = PipelineClasses[TaskName<T>];
 /** What `pipeline()` resolves to: an object that can be called; its `_call` says with what, and what the call resolves to. */
 export type Pipeline<T extends Task> = PipelineOf<T> & PipelineOf<T>['_call'];
 
@@ -124,8 +137,8 @@ export type TokenClassificationPipeline = Pipeline<'token-classification'>;
 export type ZeroShotClassificationPipeline = Pipeline<'zero-shot-classification'>;
 
 /** A task by its name or alias: its name and its row of the table. Throws UnsupportedError for one that is not built. */
-export function taskOf(task: string): { name: keyof typeof TASKS; info: TaskInfo } {
+export function taskOf(task: string): { name: keyof PipelineClasses; info: TaskInfo } {
   oneOf('this task', task, [...Object.keys(TASKS), ...Object.keys(ALIASES)]);
-  const name = ((ALIASES as Record<string, string>)[task] ?? task) as keyof typeof TASKS;
+  const name = ((ALIASES as Record<string, string>)[task] ?? task) as keyof PipelineClasses;
   return { name, info: TASKS[name] as TaskInfo };
 }
