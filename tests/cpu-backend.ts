@@ -1,6 +1,6 @@
 import { type TensorDtype, toFloats } from '../src/checkpoint/file/index.ts';
 import type { Backend, BackendListener, CompileProgress, Executable, WeightStore } from '../src/engine/backend.ts';
-import { disposed, type Flaw, LostDeviceError, type Outputs, type Piece } from '../src/gpu/index.ts';
+import { disposedError, type Flaw, LostDeviceError, type Outputs, type Piece } from '../src/gpu/index.ts';
 import { type Batch, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
 import { GPU } from './caps.ts';
 import { Run } from './interpreter.ts';
@@ -47,7 +47,7 @@ export class CPUBackend implements Backend {
     let isDestroyed = false;
     const compute = async (batch: Batch): Promise<Outputs> => {
       if (this.#end) throw this.#end.reason;
-      if (isDestroyed) throw disposed();
+      if (isDestroyed) throw disposedError();
       const sequences = unpacked(batch);
       this.passes.push(sequences.length);
       const run = new Run(tensor => this.weights.tensor(tensor), sequences);

@@ -6,9 +6,9 @@ import { randomBert } from '../e2e/random-bert.ts';
 import { env } from '../src/api/env.ts';
 import { DeviceError } from '../src/errors.ts';
 import { capacityFor } from '../src/gpu/capacity.ts';
-import { watched } from '../src/gpu/errors.ts';
+import { inErrorScopes } from '../src/gpu/errors.ts';
 import { Executable } from '../src/gpu/executable.ts';
-import { explained, LostDeviceError, onLoss } from '../src/gpu/loss.ts';
+import { explainError, LostDeviceError, onLoss } from '../src/gpu/loss.ts';
 import { MeasuredPace } from '../src/gpu/measured-pace.ts';
 import { type PassContext, PassResources } from '../src/gpu/pass-resources.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
@@ -54,10 +54,10 @@ describe('error scopes', () => {
     const work = () => {
       throw broken;
     };
-    expect(() => watched(device, ['validation', 'out-of-memory'], work)).toThrow(broken);
+    expect(() => inErrorScopes(device, ['validation', 'out-of-memory'], work)).toThrow(broken);
     expect(fake.scopes).toEqual([]);
     fake.lose();
-    expect(() => watched(device, ['validation'], work)).toThrow(broken);
+    expect(() => inErrorScopes(device, ['validation'], work)).toThrow(broken);
     await world.drain();
     expect(fake.left).toEqual(NOTHING_LEFT);
   });
@@ -377,10 +377,10 @@ describe('the loss of a device', () => {
   it('explains errors that come before it, and only those that it may be the cause of', async () => {
     const { signal } = new AbortController();
     const other = new TypeError('a mistake');
-    expect(await explained(device, other, signal)).toBe(other);
+    expect(await explainError(device, other, signal)).toBe(other);
     const error = new DOMException('cannot be mapped', 'AbortError');
-    expect(await explained(device, error, signal)).toBe(error);
-    const why = explained(device, error, signal);
+    expect(await explainError(device, error, signal)).toBe(error);
+    const why = explainError(device, error, signal);
     fake.lose();
     await world.drain();
     expect(await why).toBeInstanceOf(LostDeviceError);

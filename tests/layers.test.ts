@@ -190,7 +190,7 @@ function readTree(): Map<string, string> {
 /** The files of the engine that know WebGPU: the backend that pages use, and the question whether it is there. */
 const WEBGPU_FILES = ['src/engine/webgpu-backend.ts', 'src/engine/support.ts'];
 /** What else the engine takes from the gpu's room: types, and errors that any backend may report. */
-const ERRORS_OF_DEVICES = ['LostDeviceError', 'disposed'];
+const ERRORS_OF_DEVICES = ['LostDeviceError', 'disposedError'];
 
 /** The values that a file of the engine imports from the gpu's room although another backend could not have them. */
 function webGPUValues(file: string, source: string): string[] {
@@ -317,7 +317,7 @@ describe('the rules can fail', () => {
   });
 
   it('an engine that opens a GPU itself', () => {
-    const source = "import { disposed, type Gpu, openGpu } from '../gpu/index.ts';\n";
+    const source = "import { disposedError, type Gpu, openGpu } from '../gpu/index.ts';\n";
     expect(webGPUValues('src/engine/load.ts', source)).toEqual(['openGpu']);
     expect(webGPUValues('src/engine/support.ts', source)).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { disposed } from '../gpu/index.ts';
+import { disposedError } from '../gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import type { Backend, Executable } from './backend.ts';
 
@@ -45,7 +45,7 @@ export class DeviceModel {
       const executable = await backend.executable(backend.plan(encoderGraph(config, request)));
       if (this.#isDestroyed) {
         executable.destroy();
-        throw disposed();
+        throw disposedError();
       }
       this.#live.add(executable);
       return executable;
@@ -76,7 +76,7 @@ export class DeviceModel {
   }
 
   /** Gives back everything at once, the device too where the backend owns it. What waits rejects with `reason`. Idempotent. */
-  destroy(reason: unknown = disposed()): void {
+  destroy(reason: unknown = disposedError()): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
     for (const executable of this.#live) executable.destroy();

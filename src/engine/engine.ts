@@ -1,6 +1,6 @@
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { DeviceError } from '../errors.ts';
-import { disposed, LostDeviceError } from '../gpu/index.ts';
+import { disposedError, LostDeviceError } from '../gpu/index.ts';
 import { canonicalRequest, type EncoderConfig, type EncoderRequest, type HeadKind } from '../model/index.ts';
 import type { Sequence } from '../plan/index.ts';
 import type { Executable } from './backend.ts';
@@ -134,7 +134,7 @@ export class Engine {
   /** Gives back everything on the device, and an owned device too. What waits rejects with DeviceError. Idempotent. */
   dispose(): void {
     if (this.#life.signal.aborted) return;
-    const reason = disposed();
+    const reason = disposedError();
     this.#life.abort(reason);
     this.#stop(reason);
     this.#model?.destroy(reason);
@@ -144,7 +144,7 @@ export class Engine {
   }
 
   #check(): void {
-    if (this.#life.signal.aborted) throw disposed();
+    if (this.#life.signal.aborted) throw disposedError();
     const fault = this.#end ?? this.#model?.backend.fault;
     if (fault) throw fault;
   }
@@ -177,7 +177,7 @@ export class Engine {
   #executable(key: string, request: EncoderRequest): Promise<Executable> {
     const present = this.#model ? Promise.resolve(this.#model) : this.#restore();
     const making = present.then(model => {
-      if (!this.#requests.has(key)) throw disposed();
+      if (!this.#requests.has(key)) throw disposedError();
       return model.executable(request);
     });
     making.catch(() => {

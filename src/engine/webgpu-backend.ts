@@ -2,7 +2,7 @@ import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
 import {
   Executable as DeviceExecutable,
-  explained,
+  explainError,
   type Gpu,
   type LostDeviceError,
   loadKernel,
@@ -10,7 +10,7 @@ import {
   onLoss,
   openGpu,
   PipelineCache,
-  unexpected,
+  unexpectedError,
   WeightStore,
 } from '../gpu/index.ts';
 import { type Graph, kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
@@ -111,7 +111,7 @@ export class WebGPUBackend implements Backend {
   }
 
   explain(error: unknown): Promise<unknown> {
-    return explained(this.#gpu.device, error, this.#life.signal);
+    return explainError(this.#gpu.device, error, this.#life.signal);
   }
 
   destroy(reason: unknown): void {
@@ -126,7 +126,7 @@ export class WebGPUBackend implements Backend {
   }
 
   readonly #onUncapturedError = (event: Event): void => {
-    const refused = unexpected('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message);
+    const refused = unexpectedError('the GPU refused an operation', (event as GPUUncapturedErrorEvent).error.message);
     // Firefox refuses operations of a lost device before it reports the loss; then the loss is what the listener hears.
     const explaining = this.explain(refused).then(reason => {
       this.#refusals.delete(explaining);

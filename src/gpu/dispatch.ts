@@ -105,17 +105,18 @@ export function encodeDispatch(
   for (let i = 0; i < times; i++) pass.dispatchWorkgroups(...workgroups);
 }
 
+/** Throws unless `values` has a value for every declared name, and no other name. */
 function checkNames(
   kernel: Kernel,
   kind: 'param' | 'resource',
   declared: readonly { readonly name: string }[],
-  given: Readonly<Record<string, unknown>>,
+  values: Readonly<Record<string, unknown>>,
 ): void {
   for (const { name } of declared) {
-    if (given[name] === undefined) throw new Error(`the kernel "${kernel.name}" got no ${kind} "${name}"`);
+    if (values[name] === undefined) throw new Error(`the kernel "${kernel.name}" got no ${kind} "${name}"`);
   }
-  const names = Object.keys(given);
+  const names = Object.keys(values);
   if (names.length === declared.length) return;
-  const surplus = names.find(name => !declared.some(each => each.name === name));
+  const surplus = names.find(name => !declared.some(declaration => declaration.name === name));
   throw new Error(`the kernel "${kernel.name}" has no ${kind} "${surplus}", but got one`);
 }

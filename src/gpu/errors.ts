@@ -1,12 +1,9 @@
 import { DeviceError } from '../errors.ts';
 
-export const disposed = () => new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });
+export const disposedError = () => new DeviceError({ what: 'the model was disposed', next: 'Load it again.' });
 
-/** All that a device can report of a call: what is out of memory is told before what then is invalid. */
-export const ALL_ERRORS: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
-
-/** The error for what no device should refuse. */
-export const unexpected = (what: string, actual: string, cause?: unknown) =>
+/** The error of an operation that no device should refuse. */
+export const unexpectedError = (what: string, actual: string, cause?: unknown) =>
   new DeviceError({
     what,
     actual,
@@ -15,10 +12,16 @@ export const unexpected = (what: string, actual: string, cause?: unknown) =>
   });
 
 /**
- * Runs `work` inside error scopes. `refused` resolves to the first GPUError raised by the calls that `work` makes before it returns;
- * such errors do not reach `uncapturederror`. The scopes are closed also where `work` throws.
+ * Every kind of error that a device can report. Scopes end in the reverse order, so `inErrorScopes` reports that memory ran out before
+ * the validation errors that follow from it.
  */
-export function watched<T>(
+export const ALL_FILTERS: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
+
+/**
+ * Runs `work` inside error scopes. `refused` resolves to the first GPUError raised by the calls that `work` makes before it returns;
+ * such errors do not reach `uncapturederror`. When `work` throws, the scopes are closed too.
+ */
+export function inErrorScopes<T>(
   device: GPUDevice,
   filters: readonly GPUErrorFilter[],
   work: () => T,
@@ -29,9 +32,9 @@ export function watched<T>(
   try {
     result = work();
   } finally {
-    // All are popped, whatever the first one says.
+    // All scopes are popped before any result is awaited: an open scope would capture errors of other code.
     scopes = filters.map(() => device.popErrorScope());
-    // On a lost device they may reject; so does `refused`, for whoever reads it.
+    // On a lost device a pop may reject. `refused` rejects then, too; a caller that does not read it must not cause an unhandled rejection.
     for (const scope of scopes) scope.catch(() => undefined);
   }
   const refused = Promise.all(scopes).then(errors => errors.find(error => error !== null) ?? undefined);

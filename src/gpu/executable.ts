@@ -2,8 +2,8 @@ import { DeviceError, WebGPUBertError } from '../errors.ts';
 import type { Batch, Plan, Sizes } from '../plan/index.ts';
 import { capacityFor, fits, tooLarge } from './capacity.ts';
 import { UniformBlocks } from './dispatch.ts';
-import { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
-import { explained } from './loss.ts';
+import { ALL_FILTERS, disposedError, inErrorScopes, unexpectedError } from './errors.ts';
+import { explainError } from './loss.ts';
 import type { Pacer } from './measured-pace.ts';
 import { type Outputs, Pass } from './pass.ts';
 import { IN_FLIGHT, type PassContext, PassResources } from './pass-resources.ts';
@@ -47,9 +47,9 @@ export class Executable {
     // One uniform block for each distinct set of params: most steps of an encoder share one.
     const keys = plan.steps.map(({ kernel, params }) => JSON.stringify([kernel.params, params]));
     const distinct = [...new Set(keys)];
-    const { result: uniforms, refused } = watched(
+    const { result: uniforms, refused } = inErrorScopes(
       device,
-      ALL_ERRORS,
+      ALL_FILTERS,
       () => new UniformBlocks(device, 'executable.params', distinct.length),
     );
     const blocks = keys.map(key => distinct.indexOf(key));
@@ -123,22 +123,22 @@ export class Executable {
     this.#isDestroyed = true;
     this.#release();
     const { device, uniforms } = this.#context;
-    watched(device, ALL_ERRORS, () => uniforms.destroy());
+    inErrorScopes(device, ALL_FILTERS, () => uniforms.destroy());
   }
 
   /** Called after every wait: nothing may be created for an executable that is gone. */
   #check(): void {
     this.#signal.throwIfAborted();
-    if (this.#isDestroyed) throw disposed();
+    if (this.#isDestroyed) throw disposedError();
   }
 
   /** The error to report for `error`. When the executable or the device is gone, buffers and maps fail with errors that do not say so. */
   async #explain(error: unknown): Promise<unknown> {
-    if (this.#isDestroyed && !this.#signal.aborted) return disposed();
-    const reason = await explained(this.#context.device, error, this.#signal);
+    if (this.#isDestroyed && !this.#signal.aborted) return disposedError();
+    const reason = await explainError(this.#context.device, error, this.#signal);
     return reason instanceof WebGPUBertError
       ? reason
-      : unexpected('the GPU did not run a pass', String(reason), reason);
+      : unexpectedError('the GPU did not run a pass', String(reason), reason);
   }
 
   /** Runs one action after the other: resources, readback buffers and the order of submits belong to the one that runs. */
@@ -156,7 +156,7 @@ export class Executable {
   }
 
   #release(): void {
-    watched(this.#context.device, ALL_ERRORS, () => this.#resources?.destroy());
+    inErrorScopes(this.#context.device, ALL_FILTERS, () => this.#resources?.destroy());
     this.#resources = undefined;
   }
 
@@ -178,11 +178,11 @@ export class Executable {
       });
     }
     this.#release();
-    const { result, refused } = watched(device, ALL_ERRORS, () => new PassResources(this.#context, capacity));
+    const { result, refused } = inErrorScopes(device, ALL_FILTERS, () => new PassResources(this.#context, capacity));
     this.#resources = result;
     const errors = await Promise.all([this.#uniformsRefused, refused]);
     this.#check();
-    const error = errors.find(each => each !== undefined);
+    const error = errors.find(refusal => refusal !== undefined);
     if (!error) return result;
     this.#release();
     throw new DeviceError({

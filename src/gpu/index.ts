@@ -4,10 +4,10 @@
  */
 
 export { adapterNameOf, type Gpu, isSoftware, kindOf, openGpu } from './device.ts';
-export { disposed, unexpected } from './errors.ts';
+export { disposedError, unexpectedError } from './errors.ts';
 export { Executable } from './executable.ts';
 export { type Flaw, loadKernel } from './flaws.ts';
-export { explained, LostDeviceError, onLoss } from './loss.ts';
+export { explainError, LostDeviceError, onLoss } from './loss.ts';
 export { MeasuredPace } from './measured-pace.ts';
 export type { Outputs } from './pass.ts';
 export { PipelineCache } from './pipelines.ts';

@@ -1,6 +1,6 @@
 import { DeviceError, WebGPUBertError } from '../errors.ts';
 
-/** The device is gone, and not because this library gave it back. */
+/** The device was lost, and not because the library destroyed it. */
 export class LostDeviceError extends DeviceError {
   declare readonly info: GPUDeviceLostInfo;
 
@@ -14,67 +14,72 @@ export class LostDeviceError extends DeviceError {
   }
 }
 
-interface Watch {
+type LossListener = (error: LostDeviceError) => void;
+
+/** Who listens for the loss of a device, and the loss after it has happened. */
+interface LossWatch {
   error?: LostDeviceError;
-  readonly listeners: Set<(error: LostDeviceError) => void>;
+  readonly listeners: Set<LossListener>;
 }
 
 /**
- * One reaction to `device.lost` for each device, however many models come and go on it: a promise cannot be unsubscribed from, so
- * what reacts to it lives as long as the device, and must hold nothing but a set that models leave.
+ * One watch for each device. A reaction to the promise `device.lost` cannot be removed, and it lives as long as the device. So there is
+ * one, however many models come and go, and it holds only a set, which models leave.
  */
-const watches = new WeakMap<GPUDevice, Watch>();
+const watches = new WeakMap<GPUDevice, LossWatch>();
 
-/** Calls `listener` once when the device is lost, soon where it is already. What it returns ends that. */
-export function onLoss(device: GPUDevice, listener: (error: LostDeviceError) => void): () => void {
+/**
+ * Calls `listener` once when the device is lost; if it is lost already, in a microtask. The function that it returns removes the listener.
+ */
+export function onLoss(device: GPUDevice, listener: LossListener): () => void {
   const { error, listeners } = watchOf(device);
   listeners.add(listener);
-  const end = () => listeners.delete(listener);
-  if (error) queueMicrotask(() => end() && listener(error));
-  return end;
+  const remove = () => listeners.delete(listener);
+  if (error) queueMicrotask(() => remove() && listener(error));
+  return remove;
 }
 
-function watchOf(device: GPUDevice): Watch {
-  const known = watches.get(device);
-  if (known) return known;
-  const watch: Watch = { listeners: new Set() };
+function watchOf(device: GPUDevice): LossWatch {
+  const existing = watches.get(device);
+  if (existing) return existing;
+  const watch: LossWatch = { listeners: new Set() };
   watches.set(device, watch);
-  const hear = (info: GPUDeviceLostInfo): void => {
+  const report = (info: GPUDeviceLostInfo): void => {
     watch.error = new LostDeviceError(info);
-    const told = [...watch.listeners];
+    const listeners = [...watch.listeners];
     watch.listeners.clear();
-    for (const listener of told) listener(watch.error);
+    for (const listener of listeners) listener(watch.error);
   };
-  device.lost.then(hear, () => undefined);
+  device.lost.then(report, () => undefined);
   return watch;
 }
 
-/** How long after an error of an operation the loss of the device may be reported which explains it. */
+/** How long after an error the loss of the device that caused it may be reported. */
 const GRACE_MS = 250;
 
 /**
- * Why an operation of the device failed with `error`. A lost device fails operations in any way, sometimes before it is said to be
- * lost; so an error that may come of that waits a moment for the loss, or for `signal`, whose reason it then is. What comes from
- * elsewhere is given back as it is.
+ * The reason why an operation failed with `error`. Operations of a lost device fail in many ways, sometimes before the loss is reported.
+ * So an error that a loss may have caused waits 250 ms for the loss, and is then replaced by it. When `signal` aborts, its reason is the
+ * reason. Every other error is returned as it is.
  */
-export async function explained(device: GPUDevice, error: unknown, signal: AbortSignal): Promise<unknown> {
+export async function explainError(device: GPUDevice, error: unknown, signal: AbortSignal): Promise<unknown> {
   if (signal.aborted) return signal.reason;
-  const mayBeLoss = error instanceof WebGPUBertError ? error instanceof DeviceError : isOfDevice(error);
+  const mayBeLoss = error instanceof WebGPUBertError ? error instanceof DeviceError : isErrorOfDevice(error);
   if (!mayBeLoss || error instanceof LostDeviceError) return error;
   return new Promise(resolve => {
     const settle = (reason: unknown) => {
       clearTimeout(timer);
-      end();
+      removeListener();
       signal.removeEventListener('abort', abort);
       resolve(reason);
     };
     const abort = () => settle(signal.reason);
     signal.addEventListener('abort', abort);
     const timer = setTimeout(() => settle(error), GRACE_MS);
-    const end = onLoss(device, settle);
+    const removeListener = onLoss(device, settle);
   });
 }
 
-/** What mapAsync, popErrorScope and the creation of pipelines reject with. */
-const isOfDevice = (error: unknown): boolean =>
+/** Whether an error is of a kind that mapAsync, popErrorScope and the creation of pipelines reject with. */
+const isErrorOfDevice = (error: unknown): boolean =>
   error instanceof Error && ['AbortError', 'OperationError', 'GPUPipelineError'].includes(error.name);

@@ -2,7 +2,7 @@ import type { Workgroups } from '../../shaders/kernel.ts';
 import { type Batch, INPUTS, type Submit, submitsOf, texelsOf, type Value } from '../plan/index.ts';
 import { outputRanges } from './capacity.ts';
 import { encodeDispatch, type ParamValues } from './dispatch.ts';
-import { ALL_ERRORS, unexpected, watched } from './errors.ts';
+import { ALL_FILTERS, inErrorScopes, unexpectedError } from './errors.ts';
 import { MapMode } from './flags.ts';
 import type { Pacer } from './measured-pace.ts';
 import type { PassContext, PassResources } from './pass-resources.ts';
@@ -67,7 +67,7 @@ export class Pass {
     const { device, plan } = context;
     for (const part of submitsOf(plan, batch.sizes, this.#grids, pacer.budget)) {
       const isFirst = this.#refusals.length === 0;
-      const { result: done, refused } = watched(device, ALL_ERRORS, () => this.#submit(part, isFirst));
+      const { result: done, refused } = inErrorScopes(device, ALL_FILTERS, () => this.#submit(part, isFirst));
       this.#refusals.push(refused);
       if (part.isLast) return { mapped: done };
       await withPolling(device.queue, done, signal);
@@ -145,7 +145,7 @@ export class Pass {
     );
     readback.unmap();
     const error = errors.find(refused => refused !== undefined);
-    if (error) throw unexpected('the GPU refused a pass', error.message);
+    if (error) throw unexpectedError('the GPU refused a pass', error.message);
     return outputs;
   }
 }

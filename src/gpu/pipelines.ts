@@ -1,5 +1,5 @@
 import type { Kernel } from '../../shaders/kernel.ts';
-import { ALL_ERRORS, unexpected, watched } from './errors.ts';
+import { ALL_FILTERS, inErrorScopes, unexpectedError } from './errors.ts';
 
 export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
@@ -8,7 +8,7 @@ export interface CompiledKernel {
 
 const caches = new WeakMap<GPUDevice, PipelineCache>();
 
-/** Compiles kernels, each source once, all in parallel and off the page's thread. */
+/** Compiles kernels. Each WGSL text is compiled once; all compile in parallel, and none blocks the thread of the page. */
 export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #compiled = new Map<string, Promise<CompiledKernel>>();
@@ -17,7 +17,7 @@ export class PipelineCache {
     this.#device = device;
   }
 
-  /** The one of a device, so that a second model on it compiles nothing that the first has. */
+  /** The cache of this device. All models on it share one, so that a kernel that two of them use is compiled once. */
   static of(device: GPUDevice): PipelineCache {
     const cache = caches.get(device) ?? new PipelineCache(device);
     caches.set(device, cache);
@@ -28,13 +28,13 @@ export class PipelineCache {
     return this.#compiled.size;
   }
 
-  /** Resolves once the pipeline is ready. Throws DeviceError with line, column and source where it does not compile. */
+  /** Resolves when the pipeline is ready. Throws DeviceError with line, column and source when the kernel does not compile. */
   get(kernel: Kernel): Promise<CompiledKernel> {
     let compiled = this.#compiled.get(kernel.code);
     if (!compiled) {
       compiled = this.#compile(kernel);
       this.#compiled.set(kernel.code, compiled);
-      // A kernel that failed may be tried again; whoever awaits the promise still gets the error.
+      // The next call for a kernel that failed tries again. Whoever awaits this promise still gets the error.
       compiled.catch(() => this.#compiled.delete(kernel.code));
     }
     return compiled;
@@ -42,16 +42,16 @@ export class PipelineCache {
 
   async #compile({ name, code }: Kernel): Promise<CompiledKernel> {
     const device = this.#device;
-    // A text that does not compile is an error of the module and of the pipeline: the second, which rejects, is enough.
-    const { module, compiling } = watched(device, ALL_ERRORS, () => {
+    // A WGSL error is reported twice, for the module and for the pipeline. The pipeline's promise rejects, so `refused` is not needed.
+    const { module, compiling } = inErrorScopes(device, ALL_FILTERS, () => {
       const module = device.createShaderModule({ label: name, code });
-      // The layout is what the text declares, all of which every kernel uses.
+      // An 'auto' layout has only the bindings that the text uses; every kernel uses all that it declares.
       const compiling = device.createComputePipelineAsync({ label: name, layout: 'auto', compute: { module } });
       return { module, compiling };
     }).result;
     try {
       const pipeline = await compiling;
-      const { result: layout, refused } = watched(device, ALL_ERRORS, () => pipeline.getBindGroupLayout(0));
+      const { result: layout, refused } = inErrorScopes(device, ALL_FILTERS, () => pipeline.getBindGroupLayout(0));
       const error = await refused;
       if (error) throw error;
       return { pipeline, layout };
@@ -62,7 +62,7 @@ export class PipelineCache {
         .filter(({ type }) => type === 'error')
         .map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ''}`);
       const what = `the kernel "${name}" does not compile on this device`;
-      throw unexpected(what, errors.join('\n') || String(cause), cause);
+      throw unexpectedError(what, errors.join('\n') || String(cause), cause);
     }
   }
 }

@@ -78,8 +78,8 @@ export class StoredWeight {
 }
 
 /**
- * Throws where a weight, or a band of its rows, is larger than a kernel can bind. Tables have been cut to fit before, so no device that
- * is usual refuses a weight of a model that is.
+ * Throws where a weight, or a band of its rows, is larger than a kernel can bind. plan() cuts tables into
+ * slices that fit, so this concerns a single matrix that is larger than the limit.
  */
 export function checkSize(weight: Weight, maxBytes: number, bandBytes: number): void {
   const { name, storage, parts, stride } = weight;

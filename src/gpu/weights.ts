@@ -1,6 +1,6 @@
 import { DeviceError } from '../errors.ts';
 import { type Weight, weightBytes, weightKey } from '../plan/index.ts';
-import { ALL_ERRORS, disposed, unexpected, watched } from './errors.ts';
+import { ALL_FILTERS, disposedError, inErrorScopes, unexpectedError } from './errors.ts';
 import { type Flaw, flawsOf } from './flaws.ts';
 import type { PipelineCache } from './pipelines.ts';
 import { withPolling } from './poll.ts';
@@ -104,7 +104,7 @@ export class WeightStore {
 
   /** Gives back everything. What waits, and every call from now on, rejects with DeviceError. */
   destroy(): void {
-    this.#life.abort(disposed());
+    this.#life.abort(disposedError());
     this.#guard(() => {
       this.#upload.release();
       for (const { resource } of this.#weights.values()) resource.destroy();
@@ -114,7 +114,7 @@ export class WeightStore {
 
   /** Runs GPU calls inside error scopes. `#check` throws when the device has reported an error of any of them. */
   #guard<T>(work: () => T): T {
-    const { result, refused } = watched(this.#device, ALL_ERRORS, work);
+    const { result, refused } = inErrorScopes(this.#device, ALL_FILTERS, work);
     // It rejects only when the device is lost, and that is reported to the load in another way: see onLoss.
     const reported = refused
       .catch(() => undefined)
@@ -136,6 +136,6 @@ export class WeightStore {
         next: 'Dispose other models, or use a smaller one.',
       });
     }
-    throw unexpected('the GPU refused the weights', this.#refusal.message);
+    throw unexpectedError('the GPU refused the weights', this.#refusal.message);
   }
 }
