@@ -74,6 +74,15 @@ describe('the tilings that are timed on GPUs', () => {
     }
     expect(codes.size).toBe(TILINGS.length * formats.length);
   });
+
+  it('a tiling through workgroup memory has a text for each shape, also where linears share one', () => {
+    const workgroup = TILINGS.find(({ kind }) => kind === 'workgroup')!;
+    for (const sharedLinears of [true, false]) {
+      const profile: Profile = { ...profileOf(able(GPU)), tiling: workgroup, sharedLinears };
+      // Params cannot be read at module scope, where such a text has its constants.
+      expect(linearKernel({ ...variant, format: 'f32' }, profile).code).not.toMatch(/^const \w+ = .*params\./m);
+    }
+  });
 });
 
 describe('which kind of adapter it is', () => {

@@ -32,12 +32,14 @@ const argumentsOf = (operands: Readonly<Record<string, Operand | undefined>>): S
 
 /** The kernel of a linear: the only place that decides it. */
 export function linearKernel(variant: LinearVariant, { tiling, target, sharedLinears }: Profile): Kernel {
-  const text = sharedLinears ? { ...variant, inner: undefined, outputs: undefined } : variant;
   switch (tiling.kind) {
+    // Its tiles in workgroup memory are laid out by constants, so each shape has a text of its own.
     case 'workgroup':
-      return linearWorkgroup(text, tiling, target);
-    case 'register':
-      return linearRegister(text, tiling, target);
+      return linearWorkgroup(variant, tiling, target);
+    case 'register': {
+      const shared = { ...variant, inner: undefined, outputs: undefined };
+      return linearRegister(sharedLinears ? shared : variant, tiling, target);
+    }
     default:
       return tiling satisfies never;
   }
