@@ -146,7 +146,7 @@ function differences(
 async function runFixture(folder: URL, digits: number): Promise<Map<string, number>> {
   const { cls, cases } = readJson(new URL('expected.json', folder)) as Expected;
   const { config, hasPooler, tensors } = await loadCheckpoint(folderSource(folder));
-  const kind = /For(\w+)$/.exec(cls)?.[1] as HeadKind | undefined;
+  const kind = /For([A-Z]\w+)$/.exec(cls)?.[1] as HeadKind | undefined;
   const layers = [...new Array(config.layers).keys()];
   const hiddenStates = [...layers, config.layers];
   const request: EncoderRequest = kind
@@ -235,7 +235,7 @@ it('fixtures are there for every family, and for every head of it', () => {
   for (const folder of foldersIn(new URL('interpreter/', fixtures))) {
     const { model_type } = readJson(new URL('config.json', folder)) as { model_type: string };
     const { cls } = readJson(new URL('expected.json', folder)) as Expected;
-    classes.set(model_type, [...(classes.get(model_type) ?? []), /(?:For)?(Model|(?<=For)\w+)$/.exec(cls)![1]!]);
+    classes.set(model_type, [...(classes.get(model_type) ?? []), /(?:For)?(Model|(?<=For)[A-Z]\w+)$/.exec(cls)![1]!]);
   }
   expect(Object.keys(CLASSES).sort()).toEqual([...MODEL_TYPES].sort());
   for (const [family, list] of Object.entries(CLASSES)) {
