@@ -9,6 +9,7 @@ import type {
   LayerNormOp,
   LinearOp,
   Norm,
+  NormalizeOp,
   Op,
   PoolOp,
   TopKOp,
@@ -118,6 +119,9 @@ export class Run {
       }
       case 'layerNorm':
         this.set(op.y, this.#layerNorm(op));
+        break;
+      case 'normalize':
+        this.set(op.y, this.#normalize(op));
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
@@ -241,6 +245,19 @@ export class Run {
       for (let c = 0; c < C; c++) {
         y.data[r * C + c] = ((at(x, r, c) - mean) / Math.sqrt(variance + eps)) * at(scale, c, 0) + at(shift, c, 0);
       }
+    }
+    return y;
+  }
+
+  /** y[R, C] = x[R, C] / max(length of the row, 1e-12) */
+  #normalize({ x }: NormalizeOp): Matrix {
+    const from = this.get(x);
+    const y = zeros(from.rows, from.columns);
+    for (let r = 0; r < from.rows; r++) {
+      let squares = 0;
+      for (let c = 0; c < from.columns; c++) squares += at(from, r, c) ** 2;
+      const length = Math.max(1e-12, Math.sqrt(squares));
+      for (let c = 0; c < from.columns; c++) y.data[r * from.columns + c] = at(from, r, c) / length;
     }
     return y;
   }

@@ -1,15 +1,7 @@
-import type { Activation } from '../../shaders/activation.ts';
-import type { Pooling } from '../../shaders/pool.ts';
 import { builder, type Graph, type Value } from '../plan/index.ts';
 import type { EncoderConfig } from './config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
-
-/** A linear layer on the pooled row: sentence-transformers' Dense. */
-export interface DenseLayer {
-  readonly outputs: number;
-  readonly bias: boolean;
-  readonly activation: Activation | undefined;
-}
+import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 
 /** The outputs that a pass gives back. A plan is made once for each distinct request. */
 export interface EncoderRequest {
@@ -17,12 +9,8 @@ export interface EncoderRequest {
   readonly lastHiddenState?: boolean;
   /** `pooler_output` [B, C]: tanh of a linear on the first token. */
   readonly pooler?: boolean;
-  /** `embedding`: [B, C]; with several poolings [B, poolings C]; with dense layers [B, outputs of the last one]. */
-  readonly pool?: {
-    readonly pooling: Pooling | readonly Pooling[];
-    readonly normalize: boolean;
-    readonly dense?: readonly DenseLayer[];
-  };
+  /** `embedding` [B, embeddingColumns(C)] */
+  readonly pool?: PoolRequest;
   /** The layers that give `hidden_states` [T, C]: 0 (the embeddings) to the number of layers. */
   readonly hiddenStates?: readonly number[];
   /** The layers that give `attentions` ([H, L, L] of every sequence): 0 to the number of layers - 1. */
@@ -40,7 +28,7 @@ export function canonicalRequest(request: EncoderRequest): EncoderRequest {
   const sorted = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
   return {
     ...request,
-    ...(pool && { pool: { pooling: [pool.pooling].flat(), normalize: pool.normalize, dense: pool.dense ?? [] } }),
+    ...(pool && { pool: canonicalPool(pool) }),
     ...(hiddenStates && { hiddenStates: sorted(hiddenStates) }),
     ...(attentions && { attentions: sorted(attentions) }),
     ...(head?.topK && { head: { ...head, topK: 2 ** Math.ceil(Math.log2(head.topK)) } }),
@@ -54,12 +42,12 @@ export const POOLER_TENSOR = 'pooler.dense.weight';
 export const everything = (
   hasPooler: boolean,
   head: HeadRequest['kind'] | undefined,
-  sentence: { pooling: readonly Pooling[]; dense: readonly DenseLayer[] } | undefined,
+  sentence: PoolRequest | undefined,
 ): EncoderRequest => ({
   lastHiddenState: true,
   pooler: hasPooler,
   ...(head && { head: { kind: head } }),
-  ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+  ...(sentence && { pool: { ...canonicalPool(sentence), normalize: false } }),
 });
 
 /**
@@ -119,13 +107,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   }
 
   if (request.lastHiddenState) b.output('last_hidden_state', x);
-  if (request.pool) {
-    let row = b.pool(x, { ...request.pool, name: 'embedding' }); // [B, C]
-    for (const [i, layer] of (request.pool.dense ?? []).entries()) {
-      row = b.linear(row, { from: `sentence.dense.${i}`, ...layer }); // [B, outputs]
-    }
-    b.output('embedding', row);
-  }
+  if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
   let firstTokens: Value | undefined;
   let poolerOutput: Value | undefined;
   /** [B, C] */

@@ -5,7 +5,6 @@
 
 export {
   canonicalRequest,
-  type DenseLayer,
   type EncoderRequest,
   encoderGraph,
   everything,
@@ -14,3 +13,4 @@ export {
 export { type EncoderConfig, labelCount, labelNames, readConfig } from './config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
+export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';

@@ -33,6 +33,8 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
       return [per('tokens', moved(8 * op.y.stride))];
     case 'layerNorm':
       return [per(op.y.rows, moved((op.residual ? 6 : 5) * op.y.stride))];
+    case 'normalize':
+      return [per(op.y.rows, moved(3 * op.y.stride))];
     case 'pool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(3 * op.y.stride))];
     case 'quantize':
