@@ -73,8 +73,8 @@ describe('the builder', () => {
     const y = b.linear(x, { from: 'a', outputs: 50 });
     const row = b.pool(x, { pooling: 'cls', normalize: false, name: 'p' });
     expect(() => b.linear(x, { from: 'b', outputs: 50, residual: x })).toThrow(/different shapes/);
-    expect(() => b.layerNorm(x, { from: 'n', eps: 1e-12, residual: y })).toThrow(/different shapes/);
-    expect(() => b.layerNorm(x, { from: 'n', eps: 1e-12, residual: row })).toThrow(/different shapes/);
+    expect(() => b.norm(x, { from: 'n', eps: 1e-12, residual: y })).toThrow(/different shapes/);
+    expect(() => b.norm(x, { from: 'n', eps: 1e-12, residual: row })).toThrow(/different shapes/);
     expect(() => b.attention(x, { heads: 3, headSize: 9, name: 'self', probabilities: false })).toThrow(/27 columns/);
     expect(() => b.pool(row, { pooling: 'cls', normalize: false, name: 'p' })).toThrow(/columns/);
     expect(() => b.pool(x, { pooling: 'cls', normalize: false, name: 'p', columns: 28 })).toThrow(/28 columns of 27/);
@@ -162,7 +162,7 @@ function randomGraph(seed: number) {
     const residual = next() < 0.5 ? alike[below(alike.length)] : undefined;
     const kind = below(8);
     const pool = { pooling: 'mean', normalize: false, name: `pool${i}` } as const;
-    if (kind < 2) values.push(b.layerNorm(x, { from: `norm${i}`, eps: 1e-12, ...(residual && { residual }) }));
+    if (kind < 2) values.push(b.norm(x, { from: `norm${i}`, eps: 1e-12, ...(residual && { residual }) }));
     else if (kind === 2 && x.rows === 'tokens') values.push(b.pool(x, pool));
     else if (kind === 3 && x.rows === 'tokens') values.push(b.gather(x, 'masked'));
     else if (kind === 4) b.output(`top${i}`, b.topK(x, 3));

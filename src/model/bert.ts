@@ -86,7 +86,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
       headSize,
       name: self,
       probabilities: request.attentions?.includes(i) === true,
-      relative: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
+      bias: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
     }); // [T, H D]
     if (probabilities) b.output('attentions', probabilities, i);
 
@@ -95,14 +95,14 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
       outputs: hiddenSize,
       inputHead: headSize,
     }); // [T, C]
-    const normed = b.layerNorm(attended, {
+    const normed = b.norm(attended, {
       from: `${layer}.attention.output.LayerNorm`,
       eps: normEps,
       residual: x,
     }); // [T, C]
     const inner = b.linear(normed, { from: `${layer}.intermediate.dense`, outputs: intermediateSize, activation }); // [T, F]
     const outer = b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize }); // [T, C]
-    x = b.layerNorm(outer, { from: `${layer}.output.LayerNorm`, eps: normEps, residual: normed }); // [T, C]
+    x = b.norm(outer, { from: `${layer}.output.LayerNorm`, eps: normEps, residual: normed }); // [T, C]
     hiddenState(i + 1, x);
   }
 

@@ -96,7 +96,7 @@ function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: H
     outputs: embeddingSize,
     activation: maskedActivation,
   }); // [., E]
-  const normed = b.layerNorm(inner, { from: `${from}.LayerNorm`, eps: normEps }); // [., E]
+  const normed = b.norm(inner, { from: `${from}.LayerNorm`, eps: normEps }); // [., E]
   const logits = b.vocabulary(normed, {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
     bias: 'cls.predictions.bias',

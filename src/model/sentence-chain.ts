@@ -53,7 +53,7 @@ function addStep(b: Builder, x: Value, step: ChainStep): Value {
       return b.linear(x, { from: `${from}.linear`, outputs, bias, activation, residual: residuals[residual]() });
     }
     case 'layerNorm':
-      return b.layerNorm(x, { from: `${step.from}.norm`, eps: TORCH_EPS });
+      return b.norm(x, { from: `${step.from}.norm`, eps: TORCH_EPS });
     case 'normalize':
       return b.normalize(x);
     default:

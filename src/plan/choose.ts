@@ -50,11 +50,11 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
 export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
-const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
+const attentionVariant = ({ heads, headSize, probabilities, bias }: AttentionOp): AttentionVariant => ({
   heads,
   headSize,
   probabilities: !!probabilities,
-  relative: !!relative,
+  relative: bias?.kind === 'buckets',
 });
 
 /** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
@@ -140,16 +140,24 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(once(profile, quantize, op.op, { columns: x.columns }), y, { x, y }, { rows: x.rows });
     }
     case 'attention': {
-      const { qkv, scale, context, probabilities, relative } = op;
+      const { qkv, scale, context, probabilities, bias } = op;
+      if (op.keyHeads !== op.heads || op.window !== undefined || bias?.kind === 'slopes') throw new Error('no kernel');
       const variant = attentionVariant(op);
       const make = (variant: AttentionVariant) =>
         attention(variant, profile.attention(variant.headSize), profile.target.texture);
       const kernel = once(profile, make, op.op, variant);
-      const distances = relative && { tokens: 'tokens' as const, buckets: relative.buckets, bias: relative.bias };
+      const distances = bias?.kind === 'buckets' && {
+        tokens: 'tokens' as const,
+        buckets: bias.buckets,
+        bias: bias.bias,
+      };
       const operands = { tiles: 'tiles', qkv, ...distances, context, probabilities } as const;
       return step(kernel, context, operands, { tiles: 'tiles', scale, ...WHOLE_GRID });
     }
-    case 'layerNorm': {
+    case 'rotary':
+    case 'queryKeyNorm':
+      throw new Error('no kernel');
+    case 'norm': {
       const { x, residual, norm, y } = op;
       const { gamma, beta, eps } = norm;
       const variant = { columns: x.columns, residual: !!residual };
