@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_TEXELS, padded } from '../shaders/kernel.ts';
 import type { Format } from '../shaders/matrix.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import type { EncoderRequest } from '../src/model/request.ts';
 import { type Builder, builder } from '../src/plan/builder.ts';
 import { type LoweringOptions, lower } from '../src/plan/lower.ts';
 import type { Graph } from '../src/plan/op.ts';

@@ -1,4 +1,5 @@
 import type { Checkpoint, TensorInfo } from './types.ts';
+import type { TensorView } from './view.ts';
 
 const WORD_TABLE = 'embeddings.word_embeddings.weight';
 const DECODER = 'cls.predictions.decoder.weight';
@@ -17,10 +18,37 @@ const LM_HEAD = {
 };
 
 /**
+ * Some rows of a tensor that the file keeps under one name for several: block `block` of `of` blocks of equally many rows. With `perHead`
+ * the rows of each head are cut into such blocks: head 0 of q, of k, of v, head 1 of q, ...
+ */
+interface Block {
+  readonly name: string;
+  readonly block: number;
+  readonly of: number;
+  readonly perHead?: true;
+}
+
+/**
  * Where a family's names differ from BERT's: a part of a canonical name, and the part in its place in the file. All that occur are
  * replaced, in this order.
  */
-const RULES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+type Spelling = Readonly<Record<string, string | Block>>;
+
+/** The attention of a layer whose q, k and v are the blocks of one tensor. */
+const fused = (name: string, perHead?: true): Spelling => ({
+  'attention.self.query': { name, block: 0, of: 3, ...(perHead && { perHead }) },
+  'attention.self.key': { name, block: 1, of: 3, ...(perHead && { perHead }) },
+  'attention.self.value': { name, block: 2, of: 3, ...(perHead && { perHead }) },
+});
+
+/** Both halves of a gated layer in one tensor: `dense` is the half that the activation is applied to. */
+const gated = (name: string, activated: 'first' | 'second'): Spelling => ({
+  'intermediate.dense': { name, block: activated === 'first' ? 0 : 1, of: 2 },
+  'intermediate.gate': { name, block: activated === 'first' ? 1 : 0, of: 2 },
+});
+
+/** By family: its spelling, or several that files have; of several, the first whose encoder the file has. */
+const RULES: Readonly<Record<string, Spelling | readonly Spelling[]>> = {
   distilbert: {
     'encoder.layer': 'transformer.layer',
     'attention.self.query': 'attention.q_lin',
@@ -68,6 +96,25 @@ const RULES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'attention.output.LayerNorm': 'attention.LayerNorm',
     ...LM_HEAD,
   },
+  modernbert: {
+    'embeddings.word_embeddings': 'embeddings.tok_embeddings',
+    'embeddings.LayerNorm': 'embeddings.norm',
+    'encoder.LayerNorm': 'final_norm',
+    'encoder.layer.': 'layers.',
+    ...fused('attn.Wqkv'),
+    'attention.output.dense': 'attn.Wo',
+    'attention.LayerNorm': 'attn_norm',
+    'intermediate.LayerNorm': 'mlp_norm',
+    ...gated('mlp.Wi', 'first'),
+    'output.dense': 'mlp.Wo',
+    'cls.predictions.transform.dense': 'head.dense',
+    'cls.predictions.transform.LayerNorm': 'head.norm',
+    'cls.predictions.decoder': 'decoder',
+    'cls.predictions': 'decoder',
+    'classifier.dense': 'head.dense',
+    'classifier.LayerNorm': 'head.norm',
+    'classifier.out_proj': 'classifier',
+  },
 };
 
 /** The names that one tensor may have: checkpoints converted from TensorFlow call the vectors of a norm gamma and beta. */
@@ -78,26 +125,37 @@ const spellings = (name: string): string[] => [
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
 ];
 
+/** What the finder needs to know of a model. */
+export interface NamedModel {
+  readonly modelType: string;
+  readonly tiedDecoder: boolean;
+  /** D */
+  readonly headSize: number;
+}
+
 /**
- * Returns a function from a canonical name to the tensor of the checkpoint, or undefined. Canonical names are those of BertModel, and
- * for heads those of BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining.
+ * Returns a function from a canonical name to the tensor of the checkpoint, or those rows of one that stand for it, or undefined.
+ * Canonical names are those of BertModel; for layers with norms before them those of RobertaPreLayerNormModel; for heads those of
+ * BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining. A gated layer is act(intermediate.dense x) times
+ * intermediate.gate x.
  *
  * A file may keep one tensor for several names, as safetensors.torch.save_model does; its metadata lists them. Without such metadata,
  * where the config ties the word table and the masked-LM decoder, either stands in for the other.
  */
 export function tensorFinder(
   { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
-  { modelType, tiedDecoder }: { readonly modelType: string; readonly tiedDecoder: boolean },
-): (canonical: string) => TensorInfo | undefined {
-  const rules = Object.entries(RULES[modelType] ?? {});
-  const familyName = (canonical: string) => rules.reduce((name, [part, other]) => name.replace(part, other), canonical);
-  const prefixes = prefixesOf([...tensors.keys(), ...leftOut.keys()], LANDMARKS.map(familyName));
-  const find = (canonical: string): TensorInfo | undefined => {
-    for (const name of spellings(familyName(canonical))) {
+  { modelType, tiedDecoder, headSize }: NamedModel,
+): (canonical: string) => TensorView | undefined {
+  const names = [...tensors.keys(), ...leftOut.keys()];
+  const spelling = spellingOf(names, [RULES[modelType] ?? {}].flat());
+  const prefixes = prefixesOf(names, landmarksOf(spelling));
+  const find = (canonical: string): TensorView | undefined => {
+    const { name: familyName, block } = familyNameOf(canonical, spelling);
+    for (const name of spellings(familyName)) {
       for (const prefix of prefixes) {
         const full = prefix + name;
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
-        if (tensor) return tensor;
+        if (tensor) return block ? blockOf(tensor, block, headSize) : tensor;
       }
     }
     return undefined;
@@ -108,6 +166,38 @@ export function tensorFinder(
     if (canonical === WORD_TABLE) return find(DECODER);
     return canonical === DECODER ? find(WORD_TABLE) : undefined;
   };
+}
+
+/** The family's name for a canonical one, and the block of that tensor where the file keeps several in one. */
+function familyNameOf(canonical: string, spelling: Spelling): { name: string; block: Block | undefined } {
+  let name = canonical;
+  let block: Block | undefined;
+  for (const [part, other] of Object.entries(spelling)) {
+    if (!name.includes(part)) continue;
+    if (typeof other === 'string') name = name.replace(part, other);
+    else {
+      name = name.replace(part, other.name);
+      block = other;
+    }
+  }
+  return { name, block };
+}
+
+/** The rows of a block. Where the rows of the tensor cannot be cut so, the whole tensor, whose shape is then found to be wrong. */
+function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: number): TensorView {
+  const [rows = 0, ...columns] = tensor.shape;
+  if (rows % (perHead ? of * headSize : of) !== 0) return tensor;
+  const count = rows / of;
+  const run = perHead ? headSize : count;
+  return { ...tensor, shape: [count, ...columns], rows: { first: block * run, run, step: of * run } };
+}
+
+const landmarksOf = (spelling: Spelling): string[] => LANDMARKS.map(name => familyNameOf(name, spelling).name);
+
+/** The spelling of a file: the first whose first landmark is among the names; else the first one. */
+function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {
+  const isThere = (landmark: string) => names.some(name => name === landmark || name.endsWith(`.${landmark}`));
+  return candidates.find(candidate => isThere(landmarksOf(candidate)[0]!)) ?? candidates[0]!;
 }
 
 /**
