@@ -231,6 +231,11 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   mpnet: COMMON,
   ernie: [...COMMON, ...PRETRAINING],
   modernbert: COMMON,
+  'data2vec-text': COMMON,
+  'megatron-bert': [...COMMON, ...PRETRAINING],
+  'roberta-prelayernorm': COMMON,
+  rembert: COMMON,
+  roformer: COMMON,
 };
 
 it('fixtures are there for every family, and for every head of it', () => {

@@ -10,6 +10,8 @@ export interface Rotary {
   readonly interleaved?: boolean;
   /** Default: false. */
   readonly turnsValues?: boolean;
+  /** The tensor that has the checkpoint's own angles: see RotaryOp. */
+  readonly stored?: { readonly tensor: string; readonly positions?: number };
 }
 
 export interface RotarySettings {

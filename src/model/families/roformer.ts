@@ -16,11 +16,11 @@ export const ROFORMER: Family = {
 };
 
 function roFormer(fields: Fields, config: EncoderConfig): Partial<EncoderConfig> {
-  const { hiddenSize, headSize, layers, classifier, activation } = config;
+  const { hiddenSize, headSize, layers, classifier, activation, maxPositions: positions } = config;
   const embeddingSize = fields.integer('embedding_size', hiddenSize, { min: 1, max: MAX_COLUMNS });
   const rotary = {
-    // Its files have the sines and cosines as a table, in float32.
     frequencies: rotaryFrequencies(10_000, headSize),
+    stored: { tensor: 'encoder.embed_positions.weight', positions },
     interleaved: true,
     turnsValues: fields.flag('rotary_value', false),
   };
