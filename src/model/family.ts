@@ -32,9 +32,13 @@ export interface Family {
   /** Fields for which one value is supported, or some. The first is their default. */
   readonly supported: Readonly<Record<string, unknown>>;
   /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': the id is 1, whatever config.json says. */
-  readonly fairseqPositions?: 'configured' | 'fixed';
+  readonly fairseqPositions?: 'configured' | 'fixed' | undefined;
   /** Default of type_vocab_size; 0: the family has no segments. */
   readonly types: number;
+  /** type_vocab_size may be 0, where the family has no segments. */
+  readonly mayLackTypes?: true;
+  /** Default of head_dim. Default: C / H. */
+  readonly headSize?: number;
   /** Default of hidden_act. */
   readonly activation: string;
   /** Default of layer_norm_eps. */

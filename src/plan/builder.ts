@@ -4,6 +4,7 @@ import type { Pooling } from '../../shaders/pool.ts';
 import {
   type Graph,
   type HeadLayout,
+  type LengthStretch,
   MAX_K,
   type Norm,
   type NormKind,
@@ -87,6 +88,7 @@ export interface AttentionOptions extends HeadOptions {
 export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'> {
   interleaved?: boolean | undefined;
   turnsValues?: boolean | undefined;
+  stretch?: LengthStretch | undefined;
 }
 
 export interface QueryKeyNormOptions extends HeadOptions {
@@ -222,11 +224,14 @@ export function builder() {
     },
 
     /** q and k of every head turned by the token's position -> the shape of qkv [T, (H + 2 G) D] */
-    rotary(qkv: Value, { frequencies, interleaved = false, turnsValues = false, ...heads }: RotaryOptions): Value {
+    rotary(
+      qkv: Value,
+      { frequencies, stretch, interleaved = false, turnsValues = false, ...heads }: RotaryOptions,
+    ): Value {
       const y = newValue(`${qkv.name}.rotary`, 'tokens', qkv.columns);
       const layout = headsOf(qkv, heads, y.name);
       check(2 * frequencies.length <= layout.headSize, `${y.name}: ${frequencies.length} pairs in a head`);
-      ops.push({ op: 'rotary', qkv, ...layout, frequencies, interleaved, turnsValues, y });
+      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stretch, interleaved, turnsValues, y });
       return y;
     },
 
