@@ -81,7 +81,15 @@ const CASES: readonly [modelType: string, request: EncoderRequest, maxBindingByt
       pool: {
         pooling: ['mean', 'max', 'weighted'],
         normalize: true,
-        dense: [{ outputs: 9, bias: true, activation: 'tanh' }],
+        tokenSteps: [
+          { step: 'normalize' },
+          { step: 'dense', from: 'sentence.1', outputs: 35, bias: false, activation: 'relu', residual: 'identity' },
+        ],
+        rowSteps: [
+          { step: 'dense', from: 'sentence.3', outputs: 9, bias: true, activation: 'tanh', residual: 'projected' },
+          { step: 'layerNorm', from: 'sentence.4' },
+          { step: 'dense', from: 'sentence.5', outputs: 6, bias: true, activation: undefined, residual: 'none' },
+        ],
       },
     },
   ],
