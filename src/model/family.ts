@@ -58,7 +58,7 @@ export interface Family {
   /** Default: the dense layer of `classifier`. */
   readonly choiceDense?: ChoiceDense;
   /** Default: the encoder's activation. */
-  readonly maskedActivation?: Activation;
+  readonly maskedActivation?: Activation | undefined;
   /** What else differs, read from config.json. */
   readonly variant?: (fields: Fields, config: EncoderConfig) => Partial<EncoderConfig>;
 }

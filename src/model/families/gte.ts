@@ -12,6 +12,7 @@ export const GTE: Family = {
   ...BERT,
   types: 1,
   mayLackTypes: true,
+  maskedActivation: 'gelu',
   sizes: { max_position_embeddings: 8192 },
   // Python does not read position_embedding_type here.
   supported: ENCODER,
@@ -21,6 +22,8 @@ export const GTE: Family = {
 /** The same encoder on the hub, whose classes are remote code (Alibaba-NLP/new-impl), with its defaults. */
 export const NEW: Family = {
   ...GTE,
+  // The encoder's.
+  maskedActivation: undefined,
   sizes: { max_position_embeddings: 2048 },
   supported: {
     ...ENCODER,

@@ -3,7 +3,7 @@ import { BERT_FAMILIES } from './bert.ts';
 import { EUROBERT } from './eurobert.ts';
 import { GEMMA3 } from './gemma3.ts';
 import { GTE, NEW } from './gte.ts';
-import { JINA_V3 } from './jina-v3.ts';
+import { JINA_V3, XLM_ROBERTA_FLASH } from './jina-v3.ts';
 import { MODERNBERT } from './modernbert.ts';
 import { NOMIC_BERT } from './nomic-bert.ts';
 
@@ -17,4 +17,5 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   new: NEW,
   gemma3_text: GEMMA3,
   jina_embeddings_v3: JINA_V3,
+  'xlm-roberta-flash': XLM_ROBERTA_FLASH,
 };
