@@ -20,8 +20,8 @@ export interface EncoderConfig {
   readonly activation: Activation;
   /** Of every norm of the encoder. */
   readonly norm: NormStyle;
-  /** Where the norms of a layer stand: after the sum with its input, or before its attention and its feed-forward layer. */
-  readonly layerOrder: 'post-norm' | 'pre-norm';
+  /** Where the norms of a layer stand: after the sums, before the parts that are added, or before and after these parts. */
+  readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
   /** The feed-forward layer is gated: act(x W1) (x W2). */
@@ -33,6 +33,10 @@ export interface EncoderConfig {
     readonly intermediate: boolean;
     readonly output: boolean;
   };
+  /** What one row of the norms of q and of k is: a head, or all heads. Undefined: they are not normalised. */
+  readonly queryKeyNorm: 'head' | 'row' | undefined;
+  /** What the scores are multiplied by. */
+  readonly attentionScale: number;
   /** What the attention of every layer looks at. */
   readonly attentions: readonly {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
@@ -93,6 +97,8 @@ export interface Classifier {
   readonly activation: Activation;
   /** Whether the head's dense layer has a bias. */
   readonly bias: boolean;
+  /** Whether the linear has one. */
+  readonly outputBias: boolean;
   /** A norm follows the activation (`classifier.LayerNorm`). */
   readonly norm: boolean;
   readonly pooling: 'cls' | 'mean' | 'last';

@@ -4,6 +4,7 @@ import type { Pooling } from '../../shaders/pool.ts';
 import {
   type Graph,
   type HeadLayout,
+  type LengthStretch,
   MAX_K,
   type Norm,
   type NormKind,
@@ -90,6 +91,7 @@ export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'
   turnsValues?: boolean | undefined;
   /** Where the checkpoint's angles count: the tensor's full name, and the rows of a table. */
   stored?: { tensor: string; positions?: number | undefined } | undefined;
+  stretch?: LengthStretch | undefined;
 }
 
 export interface QueryKeyNormOptions extends HeadOptions {
@@ -231,13 +233,13 @@ export function builder() {
 
     /** q and k of every head turned by the token's position -> the shape of qkv [T, (H + 2 G) D] */
     rotary(qkv: Value, options: RotaryOptions): Value {
-      const { frequencies, interleaved = false, turnsValues = false, stored, ...heads } = options;
+      const { frequencies, stretch, interleaved = false, turnsValues = false, stored, ...heads } = options;
       const y = newValue(`${qkv.name}.rotary`, 'tokens', qkv.columns);
       const layout = headsOf(qkv, heads, y.name);
       check(2 * frequencies.length <= layout.headSize, `${y.name}: ${frequencies.length} pairs in a head`);
       const pairs = frequencies.length;
       const angles = stored && storedAngles(stored, pairs);
-      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stored: angles, interleaved, turnsValues, y });
+      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stretch, stored: angles, interleaved, turnsValues, y });
       return y;
     },
 
