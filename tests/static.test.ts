@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { CheckpointError, UnsupportedError } from '../src/errors.ts';
 import { AutoModel, pipeline } from '../src/index.ts';
@@ -14,16 +16,10 @@ vi.mock('../src/engine/webgpu-backend.ts', async original => {
 
 type Files = Record<string, Uint8Array<ArrayBuffer>>;
 const filesOf = (name: string): Files => {
-  const folder = new URL(`fixtures/sentence/${name}/`, import.meta.url);
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile());
-  return Object.fromEntries(
-    entries
-      .filter(({ name }) => name !== 'expected.json')
-      .map(({ parentPath, name }) => {
-        const path = `${parentPath}/${name}`;
-        return [path.split(`/${folder.pathname.split('/').at(-2)}/`).at(-1)!, new Uint8Array(readFileSync(path))];
-      }),
-  );
+  const folder = fileURLToPath(new URL(`fixtures/sentence/${name}`, import.meta.url));
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
+  return Object.fromEntries(paths.map(path => [relative(folder, path), new Uint8Array(readFileSync(path))]));
 };
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
 const parsed = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));
