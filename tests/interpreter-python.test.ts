@@ -283,9 +283,11 @@ describe('sentence-transformers, in 8 digits', () => {
     const { includePrompt, files } = modules;
     const { tokenizer, config: tokenizerConfig } = await readTokenizerFiles(source);
     const { text: encoder, model_max_length } = new PreTrainedTokenizer(tokenizer, tokenizerConfig);
-    const { config, tensors } = await loadCheckpoint(source, files);
+    const { config, tensors } = await loadCheckpoint(source, files, sentence.isStatic);
     const graph = encoderGraph(config, { pool: modules });
-    const encode = (text: string) => encoder.encode(text, { maxLength: maxLength ?? model_max_length });
+    const addSpecialTokens = !config.static;
+    const encode = (text: string) =>
+      encoder.encode(text, { maxLength: maxLength ?? model_max_length, addSpecialTokens });
     for (const { options, embeddings } of calls) {
       const prompt = options.prompt ?? prompts[options.prompt_name ?? defaultPrompt ?? ''] ?? '';
       // All of the prompt's tokens but the one that ends it.

@@ -146,21 +146,22 @@ export class Run {
     }
   }
 
-  /** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
-  #embed({ words, positions, types, tasks, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
+  /** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
+  #embed({ words, positions, types, tasks, scales, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
     const tokens = this.#batch.flatMap(sequence =>
       Array.from(sequence.ids, (id, i) => ({ id, position: sequence.positions[i]!, type: sequence.types[i]! })),
     );
     const y = zeros(tokens.length, C);
-    const add = (t: number, table: Matrix, row: number) => {
-      for (let c = 0; c < C; c++) y.data[t * C + c]! += factor * at(table, row, c);
-    };
     tokens.forEach(({ id, position, type }, t) => {
       if (id >= words.count) throw new Error(`there is no word ${id}`);
-      add(t, this.#weight(words), id);
-      if (positions) add(t, this.#weight(positions), position);
-      if (types) add(t, this.#weight(types), type);
-      if (tasks) add(t, this.#weight(tasks), 0);
+      const scale = factor * (scales ? at(this.#weight(scales), position, 0) : 1);
+      const add = (table: Matrix, row: number) => {
+        for (let c = 0; c < C; c++) y.data[t * C + c]! += scale * at(table, row, c);
+      };
+      add(this.#weight(words), id);
+      if (positions) add(this.#weight(positions), position);
+      if (types) add(this.#weight(types), type);
+      if (tasks) add(this.#weight(tasks), 0);
     });
     return norm ? this.#normalised(y, norm) : y;
   }

@@ -37,7 +37,7 @@ export interface Norm {
   readonly eps: number;
 }
 
-/** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
+/** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
   /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
@@ -46,6 +46,8 @@ export interface EmbedOp {
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
   readonly tasks: Weight | undefined;
+  /** [V]: what the sum of each token is multiplied by. Undefined: 1. */
+  readonly scales: Weight | undefined;
   /** 1 but for families that scale the sum. */
   readonly factor: number;
   /** Undefined: y is the sum. */
