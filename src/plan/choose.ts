@@ -10,9 +10,11 @@ import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
+import { queryKeyNorm } from '../../shaders/query-key-norm.ts';
+import { type AngleSource, rotary, rotarySteps } from '../../shaders/rotary.ts';
 import { topK } from '../../shaders/top-k.ts';
 import type { DeviceOp } from './lower.ts';
-import type { AttentionOp, Value } from './op.ts';
+import type { AttentionOp, RotaryOp, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
 import { type Argument, checkStep, type InputName, type Step } from './step.ts';
 import type { Weight } from './weight.ts';
@@ -50,12 +52,37 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
 export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
-const attentionVariant = ({ heads, headSize, probabilities, bias }: AttentionOp): AttentionVariant => ({
-  heads,
-  headSize,
-  probabilities: !!probabilities,
-  relative: bias?.kind === 'buckets',
+const attentionVariant = (op: AttentionOp): AttentionVariant => ({
+  heads: op.heads,
+  keyHeads: op.keyHeads,
+  headSize: op.headSize,
+  probabilities: !!op.probabilities,
+  relative: op.bias?.kind === 'buckets',
+  slopes: op.bias?.kind === 'slopes',
+  window: op.window !== undefined,
 });
+
+/** What the kernel of attention reads for its window and its bias. */
+function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand>> {
+  const tokens = { tokens: 'tokens' } as const;
+  switch (bias?.kind) {
+    case undefined:
+      return window === undefined ? {} : tokens;
+    case 'buckets':
+      return { ...tokens, buckets: bias.buckets, bias: bias.bias };
+    case 'slopes':
+      return { ...tokens, slopes: new Uint32Array(Float32Array.from(bias.slopes).buffer) };
+    default:
+      return bias satisfies never;
+  }
+}
+
+/** The angles that the kernel of rotary positions reads, under the name of their source. */
+function rotaryAngles({ frequencies, stored, stretch }: RotaryOp): { source: AngleSource; operand: Operand } {
+  if (stretch) throw new Error('no kernel');
+  if (stored) return { source: stored.kind, operand: stored.weight };
+  return { source: 'steps', operand: rotarySteps(frequencies) };
+}
 
 /** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
 export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): number {
@@ -141,23 +168,50 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(once(profile, quantize, op.op, { columns: x.columns }), y, { x, y }, { rows: x.rows });
     }
     case 'attention': {
-      const { qkv, scale, context, probabilities, bias } = op;
-      if (op.keyHeads !== op.heads || op.window !== undefined || bias?.kind === 'slopes') throw new Error('no kernel');
+      const { qkv, scale, context, probabilities, window } = op;
       const variant = attentionVariant(op);
       const make = (variant: AttentionVariant) =>
         attention(variant, profile.attention(variant.headSize), profile.target.texture);
       const kernel = once(profile, make, op.op, variant);
-      const distances = bias?.kind === 'buckets' && {
-        tokens: 'tokens' as const,
-        buckets: bias.buckets,
-        bias: bias.bias,
-      };
-      const operands = { tiles: 'tiles', qkv, ...distances, context, probabilities } as const;
-      return step(kernel, context, operands, { tiles: 'tiles', scale, ...WHOLE_GRID });
+      const operands = { tiles: 'tiles', qkv, ...biasOperands(op), context, probabilities } as const;
+      return step(kernel, context, operands, {
+        tiles: 'tiles',
+        scale,
+        ...(window !== undefined && { window }),
+        ...WHOLE_GRID,
+      });
     }
-    case 'rotary':
-    case 'queryKeyNorm':
-      throw new Error('no kernel');
+    case 'rotary': {
+      const { qkv, heads, keyHeads, headSize, frequencies, interleaved, turnsValues, y } = op;
+      const { source, operand } = rotaryAngles(op);
+      const variant = {
+        heads,
+        keyHeads,
+        headSize,
+        pairs: frequencies.length,
+        interleaved,
+        turnsValues,
+        angles: source,
+      };
+      const operands = { tokens: source === 'phases' ? undefined : ('tokens' as const), [source]: operand, qkv, y };
+      return step(once(profile, rotary, op.op, variant), y, operands, { rows: y.rows });
+    }
+    case 'queryKeyNorm': {
+      const { qkv, heads, keyHeads, headSize, span, queryNorm, keyNorm, y } = op;
+      const { kind, unitOffset, beta } = queryNorm;
+      if (kind === 'affine') throw new Error('q and k have no norm without a division');
+      const variant = { heads, keyHeads, headSize, span, kind, unitOffset, beta: !!beta };
+      const operands = {
+        qkv,
+        query_gamma: queryNorm.gamma,
+        query_beta: queryNorm.beta,
+        key_gamma: keyNorm.gamma,
+        key_beta: keyNorm.beta,
+        y,
+      };
+      const params = { rows: y.rows, query_eps: queryNorm.eps, key_eps: keyNorm.eps };
+      return step(once(profile, queryKeyNorm, op.op, variant), y, operands, params);
+    }
     case 'norm': {
       const { x, residual, norm, y } = op;
       const { gamma, beta, eps } = norm;
