@@ -4,17 +4,18 @@ import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2Norm } from '../../shaders/l2-norm.ts';
-import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
+import type { NormVariant } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
 import { queryKeyNorm } from '../../shaders/query-key-norm.ts';
 import { type AngleSource, rotary, rotarySteps } from '../../shaders/rotary.ts';
+import { rowNorm } from '../../shaders/row-norm.ts';
 import { topK } from '../../shaders/top-k.ts';
 import type { DeviceOp } from './lower.ts';
-import type { AttentionOp, RotaryOp, Value } from './op.ts';
+import type { AttentionOp, Norm, RotaryOp, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
 import { type Argument, checkStep, type InputName, type Step } from './step.ts';
 import type { Weight } from './weight.ts';
@@ -51,6 +52,12 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
 /** The activation that some linears of a plan have. As a rule they all have the same one, and the other linears none. */
 export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
+
+const normVariant = ({ kind, beta, unitOffset }: Norm): NormVariant => ({ kind, beta: !!beta, unitOffset });
+
+/** The param `eps`, where a norm divides by anything. */
+const epsOf = (norm: Norm | undefined): Step['params'] =>
+  norm && norm.kind !== 'affine' ? { eps: norm.eps } : {};
 
 const attentionVariant = (op: AttentionOp): AttentionVariant => ({
   heads: op.heads,
@@ -130,38 +137,40 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
   };
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, tasks, scales, norm, y } = op;
+      const { words, positions, types, tasks, scales, factor, norm, y } = op;
       const variant = {
         columns: y.columns,
         positions: !!positions,
         types: !!types,
         tasks: !!tasks,
         ...(scales && { scales: true }),
-        norm: !!norm,
+        ...(factor !== 1 && { factor: true }),
+        norm: norm && normVariant(norm),
         format: words.storage.format,
       };
       const kernel = once(profile, variant => embed(variant, profile.norm, profile.target), op.op, variant);
-      const { gamma, beta, eps } = norm ?? {};
+      const { gamma, beta } = norm ?? {};
       const { first, count } = words;
       return step(
         kernel,
         y,
         { tokens: 'tokens', words, positions, types, tasks, scales, gamma, beta, y },
-        { rows: 'tokens', first, count, ...(eps !== undefined && { eps }) },
+        { rows: 'tokens', first, count, ...(factor !== 1 && { factor }), ...epsOf(norm) },
       );
     }
     case 'linear': {
-      const { x, weight, bias, residual, activation, y } = op;
+      const { x, weight, bias, gate, residual, activation, y } = op;
       const variant = {
         inner: weight.stride,
         outputs: y.columns,
         format: weight.storage.format,
         bias: !!bias,
+        gate: !!gate,
         residual: !!residual,
         activation: activation ?? (profile.sharedLinears ? common : undefined),
       };
       const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
-      return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, residual, y }, params);
+      return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, gate, residual, y }, params);
     }
     case 'quantize': {
       const { x, y } = op;
@@ -213,11 +222,11 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(once(profile, queryKeyNorm, op.op, variant), y, operands, params);
     }
     case 'norm': {
-      const { x, residual, norm, y } = op;
-      const { gamma, beta, eps } = norm;
-      const variant = { columns: x.columns, residual: !!residual };
-      const kernel = once(profile, variant => layerNorm(variant, profile.norm), op.op, variant);
-      return step(kernel, y, { x, residual, gamma, beta, y }, { rows: x.rows, eps });
+      const { x, residual, norm, addend, y } = op;
+      const { gamma, beta } = norm;
+      const variant = { columns: x.columns, norm: normVariant(norm), residual: !!residual, addend: !!addend };
+      const kernel = once(profile, variant => rowNorm(variant, profile.norm), op.op, variant);
+      return step(kernel, y, { x, residual, gamma, beta, addend, y }, { rows: x.rows, ...epsOf(norm) });
     }
     case 'normalize': {
       const { x, y } = op;
