@@ -5,8 +5,11 @@ import {
   type TensorDtype,
   tensorFinder,
   toFloats,
+  ViewCutter,
+  viewBytes,
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
+import type { ModuleFile } from '../src/engine/index.ts';
 import { type EncoderConfig, readConfig } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import type { TensorData, TensorLookup } from './interpreter.ts';
@@ -40,22 +43,24 @@ export interface LoadedCheckpoint {
 }
 
 /**
- * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `denseFiles` are the
- * weights of sentence-transformers' Dense modules, in their order.
+ * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `files` are the
+ * weights of sentence-transformers' modules.
  */
 export async function loadCheckpoint(
   source: ModelSource,
-  denseFiles: readonly string[] = [],
+  files: readonly ModuleFile[] = [],
 ): Promise<LoadedCheckpoint> {
   const config = readConfig(await source.json('config.json'));
   const encoder = await readTensors(source, config);
-  const dense = await Promise.all(denseFiles.map(file => readTensors(source, config, [file])));
+  const modules = await Promise.all(
+    files.map(async ({ from, file }) => ({ prefix: `${from}.`, find: await readTensors(source, config, [file]) })),
+  );
   return {
     config,
     hasPooler: encoder('pooler.dense.weight') !== undefined,
     tensors(name) {
-      const layer = /^sentence\.dense\.(\d+)\.(.*)$/.exec(name);
-      const tensor = layer ? dense[Number(layer[1])]!(`linear.${layer[2]}`) : encoder(name);
+      const module = modules.find(({ prefix }) => name.startsWith(prefix));
+      const tensor = module ? module.find(name.slice(module.prefix.length)) : encoder(name);
       if (!tensor) throw new Error(`the checkpoint lacks ${name}`);
       return tensor;
     },
@@ -80,6 +85,10 @@ async function readTensors(
     const info = find(canonical);
     if (!info) return undefined;
     matchTensors([{ tensor: canonical, shape: info.shape }], find);
-    return { shape: info.shape, data: toFloats(bytes.get(info.name)!.buffer, info.dtype as TensorDtype) };
+    const tensor = checkpoint.tensors.get(info.name)!;
+    const view = new Uint8Array(viewBytes(info, tensor));
+    const chunk = { begin: 0, bytes: bytes.get(info.name)! };
+    for (const piece of new ViewCutter(info, tensor).cut(chunk)) view.set(piece.bytes, piece.begin);
+    return { shape: info.shape, data: toFloats(view.buffer, info.dtype as TensorDtype) };
   };
 }

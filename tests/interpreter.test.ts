@@ -155,13 +155,13 @@ describe.each(SIZES)('the ops of the interpreter and those of tests/reference.ts
     const spread = batch.map(sequence => ({ ...sequence, places: places(sequence.ids.length) }));
     const b = builder();
     const qkv = b.linear(rowsOf(b, C), { from: ['q', 'k', 'v'], outputs: H * D, outputHead: D });
-    const relative = isRelative ? { table: 'far', buckets } : undefined;
+    const bias = isRelative ? { table: 'far', buckets } : undefined;
     const { context, probabilities } = b.attention(qkv, {
       heads: H,
       headSize: D,
       name: 'self',
       probabilities: true,
-      relative,
+      bias,
     });
     b.output('y', b.linear(context, { from: 'o', outputs: C, inputHead: D }));
     b.output('p', probabilities!);
@@ -176,8 +176,8 @@ describe.each(SIZES)('the ops of the interpreter and those of tests/reference.ts
       Array.from({ length: T }, (_, t) => parts.flatMap(part => [...part.subarray(t * H * D, (t + 1) * H * D)])).flat(),
     );
     const far = tensors('far.weight').data;
-    const bias = (distance: number, h: number) => far[reference.relativeBucket(5 * distance, buckets) * H + h]!;
-    const expected = reference.attention(side, lengthsOf(spread), { H, D, ...(isRelative && { bias }) });
+    const biasOf = (distance: number, h: number) => far[reference.relativeBucket(5 * distance, buckets) * H + h]!;
+    const expected = reference.attention(side, lengthsOf(spread), { H, D, ...(isRelative && { bias: biasOf }) });
     expectSame(outputs.get('p')!.data, expected.probabilities);
     const attended = reference.linear(expected.context, tensors('o.weight').data, {
       K: H * D,
@@ -187,16 +187,26 @@ describe.each(SIZES)('the ops of the interpreter and those of tests/reference.ts
     expectSame(outputs.get('y')!.data, attended);
   });
 
-  it('layerNorm', () => {
+  it('norm', () => {
     const tensors = randomTensors({ 'x.weight': [VOCABULARY, C], 'r.weight': [C, C], 'n.weight': [C], 'n.bias': [C] });
     const graph = graphOf(b => {
       const x = rowsOf(b, C);
-      return b.layerNorm(x, { from: 'n', eps: 1e-2, residual: b.linear(x, { from: 'r', outputs: C, bias: false }) });
+      return b.norm(x, { from: 'n', eps: 1e-2, residual: b.linear(x, { from: 'r', outputs: C, bias: false }) });
     });
     const x = inputOf(tensors, batch, C);
     const residual = reference.linear(x, tensors('r.weight').data, { K: C, N: C });
     const [gamma, beta] = [tensors('n.weight').data, tensors('n.bias').data];
     expectSame(run(graph, tensors, batch), reference.layerNorm(x, gamma, beta, 1e-2, residual));
+  });
+
+  it('normalize', () => {
+    const tensors = randomTensors({ 'x.weight': [VOCABULARY, C] });
+    tensors('x.weight').data.fill(0, 0, C);
+    const zero = [{ ids: [0], types: [0], positions: [0] }, ...batch];
+    const graph = graphOf(b => b.normalize(rowsOf(b, C)));
+    const y = run(graph, tensors, zero);
+    expectSame(y, reference.l2Norm(inputOf(tensors, zero, C), C));
+    expect([...y.subarray(0, C)]).toEqual(new Array(C).fill(0));
   });
 
   const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'max', 'last', 'mean_sqrt', 'weighted'];
@@ -374,10 +384,10 @@ describe('a graph', () => {
     [
       'a forgotten residual',
       changed(
-        op => op.op === 'layerNorm' && op.y.name === 'encoder.layer.1.output.LayerNorm',
+        op => op.op === 'norm' && op.y.name === 'encoder.layer.1.output.LayerNorm',
         op => ({ ...op, residual: undefined }) as Op,
       ),
-      'layerNorm encoder.layer.1.output.LayerNorm: ',
+      'norm encoder.layer.1.output.LayerNorm: ',
     ],
     [
       'a forgotten bias',

@@ -6,11 +6,15 @@ import type {
   EmbedOp,
   GatherOp,
   Graph,
-  LayerNormOp,
   LinearOp,
   Norm,
+  NormalizeOp,
+  NormKind,
+  NormOp,
   Op,
   PoolOp,
+  QueryKeyNormOp,
+  RotaryOp,
   TopKOp,
   Value,
 } from '../src/plan/op.ts';
@@ -116,8 +120,17 @@ export class Run {
         if (op.probabilities) this.set(op.probabilities, probabilities);
         break;
       }
-      case 'layerNorm':
-        this.set(op.y, this.#layerNorm(op));
+      case 'rotary':
+        this.set(op.y, this.#rotary(op));
+        break;
+      case 'queryKeyNorm':
+        this.set(op.y, this.#queryKeyNorm(op));
+        break;
+      case 'norm':
+        this.set(op.y, this.#norm(op));
+        break;
+      case 'normalize':
+        this.set(op.y, this.#normalize(op));
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
@@ -133,14 +146,14 @@ export class Run {
     }
   }
 
-  /** y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) */
-  #embed({ words, positions, types, tasks, norm, y: { columns: C } }: EmbedOp): Matrix {
+  /** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
+  #embed({ words, positions, types, tasks, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
     const tokens = this.#batch.flatMap(sequence =>
       Array.from(sequence.ids, (id, i) => ({ id, position: sequence.positions[i]!, type: sequence.types[i]! })),
     );
     const y = zeros(tokens.length, C);
     const add = (t: number, table: Matrix, row: number) => {
-      for (let c = 0; c < C; c++) y.data[t * C + c]! += at(table, row, c);
+      for (let c = 0; c < C; c++) y.data[t * C + c]! += factor * at(table, row, c);
     };
     tokens.forEach(({ id, position, type }, t) => {
       if (id >= words.count) throw new Error(`there is no word ${id}`);
@@ -152,11 +165,12 @@ export class Run {
     return norm ? this.#normalised(y, norm) : y;
   }
 
-  /** y[R, N] = activation(x[R, K] weight[N, K]^T + bias[N]) + residual[R, N] */
+  /** y[R, N] = activation(x[R, K] weight[N, K]^T + bias[N]) gate[R, N] + residual[R, N] */
   #linear(op: LinearOp): Matrix {
     const x = this.get(op.x);
     const weight = this.#weight(op.weight);
     const bias = op.bias && this.#weight(op.bias);
+    const gate = op.gate && this.get(op.gate);
     const residual = op.residual && this.get(op.residual);
     const activate = op.activation ? ACTIVATIONS[op.activation] : (v: number) => v;
     const { columns: K, data: inputs } = x;
@@ -169,38 +183,108 @@ export class Run {
         let sum = bias ? at(bias, n, 0) : 0;
         // Nearly all of the time is spent here; with `at` it would be several times as long.
         for (let k = 0; k < K; k++) sum += inputs[r * K + k]! * weights[n * stride + k]!;
-        y.data[r * N + n] = activate(sum) + (residual ? at(residual, r, n) : 0);
+        y.data[r * N + n] = activate(sum) * (gate ? at(gate, r, n) : 1) + (residual ? at(residual, r, n) : 0);
+      }
+    }
+    return y;
+  }
+
+  /** Every pair (a, b) of the first d columns of a head of q and k is turned by the angle p f, for the token's position p. */
+  #rotary({ qkv, heads, keyHeads, headSize, frequencies, stored, interleaved, turnsValues }: RotaryOp): Matrix {
+    const x = this.get(qkv);
+    const y: Matrix = { ...x, data: x.data.slice() };
+    const width = x.columns / (heads + 2 * keyHeads);
+    const turnedHeads = heads + (turnsValues ? 2 : 1) * keyHeads;
+    const pairs = frequencies.length;
+    if (2 * pairs > headSize) throw new Error('more pairs than a head has columns');
+    const positions = this.#batch.flatMap(sequence => Array.from(sequence.positions));
+    const table = stored && this.#weight(stored.weight);
+    /** [cos, sin] */
+    const turn = (position: number, i: number): [number, number] => {
+      if (table && stored?.kind === 'table') return [at(table, position, pairs + i), at(table, position, i)];
+      const angle = position * (table ? at(table, i, 0) : frequencies[i]!);
+      return [Math.cos(angle), Math.sin(angle)];
+    };
+    positions.forEach((position, t) => {
+      for (let h = 0; h < turnedHeads; h++) {
+        frequencies.forEach((_, i) => {
+          const first = t * x.columns + h * width + (interleaved ? 2 * i : i);
+          const second = first + (interleaved ? 1 : pairs);
+          const [a, b] = [x.data[first]!, x.data[second]!];
+          const [cos, sin] = turn(position, i);
+          y.data[first] = a * cos - b * sin;
+          y.data[second] = b * cos + a * sin;
+        });
+      }
+    });
+    return y;
+  }
+
+  /** The norm of every head of q and k, or of all heads of q and of k at once; the padding of a head counts for nothing. */
+  #queryKeyNorm(op: QueryKeyNormOp): Matrix {
+    const { heads, keyHeads, headSize: D, span } = op;
+    const x = this.get(op.qkv);
+    const y: Matrix = { ...x, data: x.data.slice() };
+    const width = x.columns / (heads + 2 * keyHeads);
+    for (let t = 0; t < x.rows; t++) {
+      for (const [first, count, norm] of [
+        [0, heads, op.queryNorm],
+        [heads, keyHeads, op.keyNorm],
+      ] as const) {
+        const groups = span === 'head' ? count : 1;
+        const places = Array.from({ length: count * D }, (_, i) => Math.floor(i / D) * width + (i % D));
+        const perGroup = places.length / groups;
+        for (let g = 0; g < groups; g++) {
+          const group = places
+            .slice(g * perGroup, (g + 1) * perGroup)
+            .map(place => t * x.columns + first * width + place);
+          const weights = span === 'head' ? [...Array(D).keys()] : places;
+          const row = normalisedRow(
+            group.map(place => x.data[place]!),
+            norm.kind,
+            norm.eps,
+          );
+          const [gamma, beta] = [this.#weight(norm.gamma), norm.beta && this.#weight(norm.beta)];
+          group.forEach((place, c) => {
+            const scale = at(gamma, weights[c]!, 0) + (norm.unitOffset ? 1 : 0);
+            y.data[place] = row[c]! * scale + (beta ? at(beta, weights[c]!, 0) : 0);
+          });
+        }
       }
     }
     return y;
   }
 
   /**
-   * context[T, H D] = probabilities v, probabilities[H, L, L] = softmax(q k^T scale + bias) for every sequence and head.
-   * q, k and v stand side by side in qkv[T, 3 H D]; in memory a head may take more than its D columns.
+   * context[T, H D] = probabilities v, probabilities[H, L, L] = softmax(q k^T scale + bias) for every sequence and head, where keys that
+   * a query does not see have probability 0. q, k and v stand side by side in qkv[T, (H + 2 G) D]; in memory a head may take more than
+   * its D columns.
    */
   #attention(op: AttentionOp): { context: Matrix; probabilities: Matrix } {
-    const { heads: H, headSize: D, scale } = op;
+    const { heads: H, keyHeads: G, headSize: D, scale, window = Number.POSITIVE_INFINITY } = op;
     const qkv = this.get(op.qkv);
-    const width = qkv.columns / (3 * H);
-    const element = (t: number, which: 0 | 1 | 2, h: number, d: number) => at(qkv, t, (which * H + h) * width + d);
+    const width = qkv.columns / (H + 2 * G);
+    const element = (t: number, head: number, d: number) => at(qkv, t, head * width + d);
     const context = zeros(qkv.rows, H * width);
     const probabilities: number[] = [];
     let start = 0;
     for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
       const L = ids.length;
       for (let h = 0; h < H; h++) {
+        const keyHead = H + Math.floor((h * G) / H);
         for (let i = 0; i < L; i++) {
           const scores: number[] = [];
           for (let j = 0; j < L; j++) {
+            const distance = places[j]! - places[i]!;
             let score = 0;
-            for (let d = 0; d < D; d++) score += element(start + i, 0, h, d) * element(start + j, 1, h, d);
-            scores.push(score * scale + this.#relativeBias(op, places[j]! - places[i]!, h));
+            for (let d = 0; d < D; d++) score += element(start + i, h, d) * element(start + j, keyHead, d);
+            const isSeen = Math.abs(distance) <= window;
+            scores.push(isSeen ? score * scale + this.#scoreBias(op, distance, h) : Number.NEGATIVE_INFINITY);
           }
           softmax(scores).forEach((p, j) => {
             probabilities.push(p);
             for (let d = 0; d < D; d++) {
-              context.data[((start + i) * H + h) * width + d]! += p * element(start + j, 2, h, d);
+              context.data[((start + i) * H + h) * width + d]! += p * element(start + j, keyHead + G, d);
             }
           });
         }
@@ -211,36 +295,57 @@ export class Run {
     return { context, probabilities: { rows: data.length / H, columns: H, data } };
   }
 
-  /** bias[bucket of the distance][h]; the distance is key - query. Distances beyond the first and last bucket count as those. */
-  #relativeBias({ relative }: AttentionOp, distance: number, h: number): number {
-    if (!relative) return 0;
-    const { bias, buckets } = relative;
-    const farthest = (buckets.length - 1) / 2;
-    const near = Math.max(-farthest, Math.min(farthest, distance));
-    return at(this.#weight(bias), buckets[near + farthest]!, h);
+  /** The distance is key - query. Distances beyond the first and last bucket count as those. */
+  #scoreBias({ bias }: AttentionOp, distance: number, h: number): number {
+    switch (bias?.kind) {
+      case undefined:
+        return 0;
+      case 'slopes':
+        return -bias.slopes[h]! * Math.abs(distance);
+      case 'buckets': {
+        const farthest = (bias.buckets.length - 1) / 2;
+        const near = Math.max(-farthest, Math.min(farthest, distance));
+        return at(this.#weight(bias.bias), bias.buckets[near + farthest]!, h);
+      }
+      default:
+        return bias satisfies never;
+    }
   }
 
-  /** y[R, C] = LayerNorm(x[R, C] + residual[R, C]) */
-  #layerNorm({ x, residual, norm }: LayerNormOp): Matrix {
-    const sum = this.get(x);
-    if (!residual) return this.#normalised(sum, norm);
-    const other = this.get(residual);
-    return this.#normalised({ ...sum, data: sum.data.map((v, i) => v + other.data[i]!) }, norm);
+  /** y[R, C] = norm(x[R, C] + residual[R, C]) + addend[R, C] */
+  #norm(op: NormOp): Matrix {
+    const [x, residual, addend] = [
+      this.get(op.x),
+      op.residual && this.get(op.residual),
+      op.addend && this.get(op.addend),
+    ];
+    const sum = residual ? { ...x, data: x.data.map((v, i) => v + residual.data[i]!) } : x;
+    const y = this.#normalised(sum, op.norm);
+    return addend ? { ...y, data: y.data.map((v, i) => v + addend.data[i]!) } : y;
   }
 
-  /** y = (x - mean) / sqrt(variance + eps) gamma + beta, mean and variance of each row */
-  #normalised(x: Matrix, { gamma, beta, eps }: Norm): Matrix {
-    const { rows: R, columns: C } = x;
-    const [scale, shift] = [this.#weight(gamma), this.#weight(beta)];
+  /** Each row normalised: see Norm. */
+  #normalised(x: Matrix, { kind, gamma, beta, unitOffset, eps }: Norm): Matrix {
+    const { rows: R, columns: C, data } = x;
+    const [scale, shift] = [this.#weight(gamma), beta && this.#weight(beta)];
     const y = zeros(R, C);
     for (let r = 0; r < R; r++) {
-      let mean = 0;
-      for (let c = 0; c < C; c++) mean += at(x, r, c) / C;
-      let variance = 0;
-      for (let c = 0; c < C; c++) variance += (at(x, r, c) - mean) ** 2 / C;
-      for (let c = 0; c < C; c++) {
-        y.data[r * C + c] = ((at(x, r, c) - mean) / Math.sqrt(variance + eps)) * at(scale, c, 0) + at(shift, c, 0);
-      }
+      normalisedRow([...data.subarray(r * C, (r + 1) * C)], kind, eps).forEach((v, c) => {
+        y.data[r * C + c] = v * (at(scale, c, 0) + (unitOffset ? 1 : 0)) + (shift ? at(shift, c, 0) : 0);
+      });
+    }
+    return y;
+  }
+
+  /** y[R, C] = x[R, C] / max(length of the row, 1e-12) */
+  #normalize({ x }: NormalizeOp): Matrix {
+    const from = this.get(x);
+    const y = zeros(from.rows, from.columns);
+    for (let r = 0; r < from.rows; r++) {
+      let squares = 0;
+      for (let c = 0; c < from.columns; c++) squares += at(from, r, c) ** 2;
+      const length = Math.max(1e-12, Math.sqrt(squares));
+      for (let c = 0; c < from.columns; c++) y.data[r * from.columns + c] = at(from, r, c) / length;
     }
     return y;
   }
@@ -297,6 +402,26 @@ export class Run {
     const matrix = this.#weights.get(weight) ?? denseWeight(weight, this.#tensors);
     this.#weights.set(weight, matrix);
     return matrix;
+  }
+}
+
+/** A row before gamma and beta: see NormKind. */
+function normalisedRow(row: readonly number[], kind: NormKind, eps: number): readonly number[] {
+  const mean = (numbers: readonly number[]) => numbers.reduce((sum, v) => sum + v / row.length, 0);
+  switch (kind) {
+    case 'affine':
+      return row;
+    case 'rms': {
+      const scale = 1 / Math.sqrt(mean(row.map(v => v ** 2)) + eps);
+      return row.map(v => v * scale);
+    }
+    case 'layer': {
+      const center = mean(row);
+      const scale = 1 / Math.sqrt(mean(row.map(v => (v - center) ** 2)) + eps);
+      return row.map(v => (v - center) * scale);
+    }
+    default:
+      return kind satisfies never;
   }
 }
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_TEXELS, padded } from '../shaders/kernel.ts';
 import type { Format } from '../shaders/matrix.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import type { EncoderRequest } from '../src/model/request.ts';
 import { type Builder, builder } from '../src/plan/builder.ts';
 import { type LoweringOptions, lower } from '../src/plan/lower.ts';
 import type { Graph } from '../src/plan/op.ts';
@@ -147,11 +148,11 @@ describe('a linear that no binding holds', () => {
       const x = b.embed({ words: { table: 'words', rows: 4 }, columns: 8 });
       const wide = b.linear(x, { from: 'wide', outputs: 100 });
       b.output('wide', wide);
-      b.output('normed', b.layerNorm(wide, { from: 'norm', eps: 1e-12 }));
+      b.output('normed', b.norm(wide, { from: 'norm', eps: 1e-12 }));
       b.output('added', b.linear(x, { from: 'other', outputs: 100, residual: wide }));
     });
     const { ops, outputs } = lower(tooWide, { ...WHOLE, maxBindingBytes: 1000 });
-    expect(ops.map(({ op }) => op)).toEqual(['embed', 'linear', 'layerNorm', 'linear']);
+    expect(ops.map(({ op }) => op)).toEqual(['embed', 'linear', 'norm', 'linear']);
     expect(outputs.map(({ value }) => value.columns)).toEqual([100, 100, 100]);
   });
 });

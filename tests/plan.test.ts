@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { declarations, f32, packParams, padded, read, u32, write } from '../shaders/kernel.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import type { EncoderRequest } from '../src/model/request.ts';
 import { arena, slotBytes } from '../src/plan/arena.ts';
 import { packBatch, type Sequence, sizesOf } from '../src/plan/batch.ts';
 import { builder } from '../src/plan/builder.ts';
@@ -73,8 +74,8 @@ describe('the builder', () => {
     const y = b.linear(x, { from: 'a', outputs: 50 });
     const row = b.pool(x, { pooling: 'cls', normalize: false, name: 'p' });
     expect(() => b.linear(x, { from: 'b', outputs: 50, residual: x })).toThrow(/different shapes/);
-    expect(() => b.layerNorm(x, { from: 'n', eps: 1e-12, residual: y })).toThrow(/different shapes/);
-    expect(() => b.layerNorm(x, { from: 'n', eps: 1e-12, residual: row })).toThrow(/different shapes/);
+    expect(() => b.norm(x, { from: 'n', eps: 1e-12, residual: y })).toThrow(/different shapes/);
+    expect(() => b.norm(x, { from: 'n', eps: 1e-12, residual: row })).toThrow(/different shapes/);
     expect(() => b.attention(x, { heads: 3, headSize: 9, name: 'self', probabilities: false })).toThrow(/27 columns/);
     expect(() => b.pool(row, { pooling: 'cls', normalize: false, name: 'p' })).toThrow(/columns/);
     expect(() => b.pool(x, { pooling: 'cls', normalize: false, name: 'p', columns: 28 })).toThrow(/28 columns of 27/);
@@ -162,7 +163,7 @@ function randomGraph(seed: number) {
     const residual = next() < 0.5 ? alike[below(alike.length)] : undefined;
     const kind = below(8);
     const pool = { pooling: 'mean', normalize: false, name: `pool${i}` } as const;
-    if (kind < 2) values.push(b.layerNorm(x, { from: `norm${i}`, eps: 1e-12, ...(residual && { residual }) }));
+    if (kind < 2) values.push(b.norm(x, { from: `norm${i}`, eps: 1e-12, ...(residual && { residual }) }));
     else if (kind === 2 && x.rows === 'tokens') values.push(b.pool(x, pool));
     else if (kind === 3 && x.rows === 'tokens') values.push(b.gather(x, 'masked'));
     else if (kind === 4) b.output(`top${i}`, b.topK(x, 3));
@@ -257,7 +258,9 @@ describe('the arena', () => {
   });
 
   it('more layers need no more room', () => {
-    const deep = { ...config, layers: 12, layerWeights: Array.from({ length: 12 }, (_, i) => i) };
+    const layers = 12;
+    const layerWeights = Array.from({ length: layers }, (_, i) => i);
+    const deep = { ...config, layers, layerWeights, attentions: layerWeights.map(() => ({})) };
     const { slots } = plan(encoderGraph(deep, { lastHiddenState: true }), { caps: GPU });
     expect(slots).toEqual(planOf({ lastHiddenState: true }).slots);
     expect(slots.length).toBeLessThanOrEqual(4);
@@ -400,7 +403,7 @@ describe('passes', () => {
   });
 
   it('end where too many bytes would be read back', () => {
-    const wide = { ...config, heads: 9, headSize: 3, maxPositions: 512 };
+    const wide = { ...config, heads: 9, keyHeads: 9, headSize: 3, maxPositions: 512 };
     const made = plan(encoderGraph(wide, { attentions: [0, 1, 2] }), { caps: GPU });
     const each = 4 * 9 * 512 * 512 * config.layers;
     expect(fill(Array(20).fill(512), made, GPU)).toBe(Math.floor((64 << 20) / each));

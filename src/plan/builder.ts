@@ -1,7 +1,20 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { padded } from '../../shaders/kernel.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import { type Graph, MAX_K, type Norm, type Op, type Output, type Rows, type Value } from './op.ts';
+import {
+  type Graph,
+  type HeadLayout,
+  MAX_K,
+  type Norm,
+  type NormKind,
+  type Op,
+  type Output,
+  type RotaryOp,
+  type Rows,
+  type ScoreBias,
+  type StoredAngles,
+  type Value,
+} from './op.ts';
 import { bucketTable } from './relative.ts';
 import { matrix, vector, type Weight, weightKey } from './weight.ts';
 
@@ -18,38 +31,71 @@ export interface EmbedOptions {
   types?: EmbedTable | undefined;
   /** Row 0 is added to every token. */
   tasks?: EmbedTable | undefined;
-  norm?: NormOptions;
+  norm?: NormOptions | undefined;
+  /** What the sum is multiplied by. Default: 1. */
+  factor?: number | undefined;
   columns: number;
 }
 
-export interface NormOptions {
+/** What the norms of a model have in common. */
+export interface NormStyle {
+  eps: number;
+  /** Default: 'layer'. */
+  kind?: NormKind | undefined;
+  /** Default: true. */
+  bias?: boolean | undefined;
+  /** The checkpoint keeps gamma - 1. Default: false. */
+  unitOffset?: boolean | undefined;
+}
+
+export interface NormOptions extends NormStyle {
   /** Tensor prefix: `${from}.weight` and `${from}.bias`, one number per column. */
   from: string;
-  eps: number;
 }
 
 export interface LinearOptions {
   /** Tensor prefixes: `${prefix}.weight` [outputs, x.columns] and `${prefix}.bias` [outputs]. Several are joined. */
   from: string | readonly string[];
-  /** Outputs of each prefix. */
-  outputs: number;
-  bias?: boolean;
-  activation?: Activation;
-  residual?: Value;
+  /** Outputs of each prefix: the same number for all of them, or a list. */
+  outputs: number | readonly number[];
+  bias?: boolean | undefined;
+  activation?: Activation | undefined;
+  /** What the activation of the result is multiplied by: the shape of the result. */
+  gate?: Value | undefined;
+  residual?: Value | undefined;
   /** The size of a head, where the outputs of each prefix are heads: each is padded to a multiple of four columns. */
   outputHead?: number;
   /** The size of a head, where the columns of x are padded heads. */
   inputHead?: number;
 }
 
-export interface AttentionOptions {
-  heads: number;
-  headSize: number;
+/** `keyHeads`: as many as `heads` where nothing is said. */
+export type HeadOptions = Pick<HeadLayout, 'heads' | 'headSize'> & { keyHeads?: number | undefined };
+
+/** `${table}.weight` [buckets, heads]: a bias by the distance of key and query; or a slope for each head. */
+export type BiasOptions = { table: string; buckets: number } | { slopes: readonly number[] };
+
+export interface AttentionOptions extends HeadOptions {
   /** Names the values that are written. */
   name: string;
   probabilities: boolean;
-  /** `${table}.weight` [buckets, heads]: a bias by the distance of key and query. */
-  relative?: { table: string; buckets: number } | undefined;
+  /** Default: 1 / sqrt(headSize). */
+  scale?: number | undefined;
+  bias?: BiasOptions | undefined;
+  window?: number | undefined;
+}
+
+export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'> {
+  interleaved?: boolean | undefined;
+  turnsValues?: boolean | undefined;
+  /** Where the checkpoint's angles count: the tensor's full name, and the rows of a table. */
+  stored?: { tensor: string; positions?: number | undefined } | undefined;
+}
+
+export interface QueryKeyNormOptions extends HeadOptions {
+  span: 'head' | 'row';
+  query: NormOptions;
+  key: NormOptions;
 }
 
 export interface PoolOptions {
@@ -64,8 +110,8 @@ export interface PoolOptions {
 export interface VocabularyOptions {
   /** `${table}.weight` [rows, x.columns] */
   table: string;
-  /** The tensor of the bias [rows], by its full name. */
-  bias: string;
+  /** The tensor of the bias [rows], by its full name, where there is one. */
+  bias?: string | undefined;
   rows: number;
 }
 
@@ -106,15 +152,42 @@ export function builder() {
   const tableOf = ({ table, rows }: EmbedTable, columns: number): Weight =>
     shared(matrix([`${table}.weight`], rows, columns));
 
-  const normOf = ({ from, eps }: NormOptions, columns: number): Norm => ({
-    gamma: shared(vector([`${from}.weight`], columns)),
-    beta: shared(vector([`${from}.bias`], columns)),
+  /** @param head The size of a head, where the columns are heads: each is padded. */
+  const normOf = (
+    { from, eps, kind = 'layer', bias = true, unitOffset = false }: NormOptions,
+    columns: number,
+    head?: number,
+  ): Norm => ({
+    kind,
+    gamma: shared(vector([`${from}.weight`], columns, head)),
+    beta: bias ? shared(vector([`${from}.bias`], columns, head)) : undefined,
+    unitOffset,
     eps,
   });
 
+  /** Throws where a value has not the columns of q, k and v. */
+  function headsOf(qkv: Value, { heads, keyHeads = heads, headSize }: HeadOptions, name: string): HeadLayout {
+    const width = (heads + 2 * keyHeads) * padded(headSize);
+    check(qkv.columns === width, `${name}: ${qkv.columns} columns of q, k, v, not ${width}`);
+    check(heads % keyHeads === 0, `${name}: ${heads} heads of q, and ${keyHeads} of k`);
+    return { heads, keyHeads, headSize };
+  }
+
+  const storedAngles = ({ tensor, positions }: NonNullable<RotaryOptions['stored']>, pairs: number): StoredAngles =>
+    positions === undefined
+      ? { kind: 'frequencies', weight: shared(vector([tensor], pairs)) }
+      : { kind: 'table', weight: shared(matrix([tensor], positions, 2 * pairs)) };
+
+  function biasOf(options: BiasOptions, heads: number): ScoreBias {
+    if ('slopes' in options) return { kind: 'slopes', slopes: options.slopes };
+    const { table, buckets } = options;
+    const bias = shared(matrix([`${table}.weight`], buckets, heads));
+    return { kind: 'buckets', bias, buckets: bucketTable(buckets) };
+  }
+
   return {
-    /** LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) -> [T, columns] */
-    embed({ words, positions, types, tasks, norm, columns }: EmbedOptions): Value {
+    /** norm(factor (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
+    embed({ words, positions, types, tasks, norm, factor = 1, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
       ops.push({
@@ -123,67 +196,105 @@ export function builder() {
         positions: optional(positions),
         types: optional(types),
         tasks: optional(tasks),
+        factor,
         norm: norm && normOf(norm, columns),
         y,
       });
       return y;
     },
 
-    /** activation(x weight^T + bias) + residual -> [rows of x, outputs of all prefixes] */
+    /** activation(x weight^T + bias) gate + residual -> [rows of x, outputs of all prefixes] */
     linear(x: Value, options: LinearOptions): Value {
-      const { outputs: perPrefix, bias = true, activation, residual, outputHead, inputHead } = options;
+      const { outputs, bias = true, activation, gate, residual, outputHead, inputHead } = options;
       const prefixes = [options.from].flat();
       const inner = inputHead ? (x.columns / padded(inputHead)) * inputHead : x.columns;
       const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
       const heads = { rowHead: outputHead, columnHead: inputHead };
-      const weight = shared(matrix(tensors('weight'), perPrefix, inner, heads));
-      const columns = outputHead ? (perPrefix / outputHead) * padded(outputHead) : perPrefix;
-      const y = newValue(prefixes.join('+'), x.rows, columns * prefixes.length);
+      const weight = shared(matrix(tensors('weight'), outputs, inner, heads));
+      const columns = outputHead ? (weight.count / outputHead) * padded(outputHead) : weight.count;
+      const y = newValue(prefixes.join('+'), x.rows, columns);
       check(weight.stride === x.stride, `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`);
       checkSameShape(y, residual);
+      checkSameShape(y, gate);
       ops.push({
         op: 'linear',
         x,
         weight,
-        bias: bias ? shared(vector(tensors('bias'), perPrefix, outputHead)) : undefined,
+        bias: bias ? shared(vector(tensors('bias'), outputs, outputHead)) : undefined,
         activation,
+        gate,
         residual,
         y,
       });
       return y;
     },
 
-    /** qkv [T, 3 H D] -> context [T, H D], and the probabilities [H, L, L] of every sequence where they are asked for. */
+    /** q and k of every head turned by the token's position -> the shape of qkv [T, (H + 2 G) D] */
+    rotary(qkv: Value, options: RotaryOptions): Value {
+      const { frequencies, interleaved = false, turnsValues = false, stored, ...heads } = options;
+      const y = newValue(`${qkv.name}.rotary`, 'tokens', qkv.columns);
+      const layout = headsOf(qkv, heads, y.name);
+      check(2 * frequencies.length <= layout.headSize, `${y.name}: ${frequencies.length} pairs in a head`);
+      const pairs = frequencies.length;
+      const angles = stored && storedAngles(stored, pairs);
+      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stored: angles, interleaved, turnsValues, y });
+      return y;
+    },
+
+    /** q and k normalised, head by head or row by row -> the shape of qkv [T, (H + 2 G) D] */
+    queryKeyNorm(qkv: Value, { span, query, key, ...heads }: QueryKeyNormOptions): Value {
+      const y = newValue(`${qkv.name}.norm`, 'tokens', qkv.columns);
+      const layout = headsOf(qkv, heads, y.name);
+      const norm = (options: NormOptions, count: number) =>
+        span === 'head' ? normOf(options, layout.headSize) : normOf(options, count * layout.headSize, layout.headSize);
+      ops.push({
+        op: 'queryKeyNorm',
+        qkv,
+        ...layout,
+        span,
+        queryNorm: norm(query, layout.heads),
+        keyNorm: norm(key, layout.keyHeads),
+        y,
+      });
+      return y;
+    },
+
+    /** qkv [T, (H + 2 G) D] -> context [T, H D], and the probabilities [H, L, L] of every sequence where they are asked for. */
     attention(
       qkv: Value,
-      { heads, headSize, name, probabilities, relative }: AttentionOptions,
+      { name, probabilities, scale, bias, window, ...options }: AttentionOptions,
     ): { context: Value; probabilities: Value | undefined } {
-      const width = heads * padded(headSize);
-      check(qkv.columns === 3 * width, `${name}: ${qkv.columns} columns of q, k, v, not ${3 * width}`);
+      const layout = headsOf(qkv, options, name);
+      const { heads, headSize } = layout;
       const results = {
-        context: newValue(`${name}.context`, 'tokens', width),
+        context: newValue(`${name}.context`, 'tokens', heads * padded(headSize)),
         probabilities: probabilities ? newValue(`${name}.probabilities`, 'pairs', heads, heads) : undefined,
       };
       ops.push({
         op: 'attention',
         qkv,
-        heads,
-        headSize,
-        scale: 1 / Math.sqrt(headSize),
-        relative: relative && {
-          bias: shared(matrix([`${relative.table}.weight`], relative.buckets, heads)),
-          buckets: bucketTable(relative.buckets),
-        },
+        ...layout,
+        scale: scale ?? 1 / Math.sqrt(headSize),
+        bias: bias && biasOf(bias, heads),
+        window,
         ...results,
       });
       return results;
     },
 
-    /** LayerNorm(x + residual) -> the shape of x */
-    layerNorm(x: Value, { from, eps, residual }: NormOptions & { residual?: Value }): Value {
+    /** norm(x + residual) + addend -> the shape of x */
+    norm(x: Value, { residual, addend, ...options }: NormOptions & { residual?: Value; addend?: Value }): Value {
       checkSameShape(x, residual);
-      const y = newValue(from, x.rows, x.columns);
-      ops.push({ op: 'layerNorm', x, residual, norm: normOf({ from, eps }, x.columns), y });
+      checkSameShape(x, addend);
+      const y = newValue(options.from, x.rows, x.columns);
+      ops.push({ op: 'norm', x, residual, norm: normOf(options, x.columns), addend, y });
+      return y;
+    },
+
+    /** Each row scaled to length 1 -> the shape of x */
+    normalize(x: Value): Value {
+      const y = newValue(`${x.name}.normalized`, x.rows, x.columns);
+      ops.push({ op: 'normalize', x, y });
       return y;
     },
 
@@ -214,8 +325,9 @@ export function builder() {
         op: 'linear',
         x,
         weight,
-        bias: shared(vector([bias], rows)),
+        bias: bias === undefined ? undefined : shared(vector([bias], rows)),
         activation: undefined,
+        gate: undefined,
         residual: undefined,
         y,
       });

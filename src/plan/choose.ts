@@ -3,6 +3,7 @@ import { type AttentionVariant, attention } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
+import { l2Norm } from '../../shaders/l2-norm.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
@@ -49,11 +50,11 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
 export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
-const attentionVariant = ({ heads, headSize, probabilities, relative }: AttentionOp): AttentionVariant => ({
+const attentionVariant = ({ heads, headSize, probabilities, bias }: AttentionOp): AttentionVariant => ({
   heads,
   headSize,
   probabilities: !!probabilities,
-  relative: !!relative,
+  relative: bias?.kind === 'buckets',
 });
 
 /** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
@@ -63,6 +64,9 @@ export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): num
   const { lanes, queries } = attention(op.headSize);
   return lanes * queries;
 }
+
+/** The least length by which a row is divided, as in torch.nn.functional.normalize. */
+const L2_FLOOR = 1e-12;
 
 /** The kernels that were made for a profile, by what they were made from. */
 const madeKernels = new WeakMap<Profile, Map<string, Kernel>>();
@@ -136,21 +140,34 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(once(profile, quantize, op.op, { columns: x.columns }), y, { x, y }, { rows: x.rows });
     }
     case 'attention': {
-      const { qkv, scale, context, probabilities, relative } = op;
+      const { qkv, scale, context, probabilities, bias } = op;
+      if (op.keyHeads !== op.heads || op.window !== undefined || bias?.kind === 'slopes') throw new Error('no kernel');
       const variant = attentionVariant(op);
       const make = (variant: AttentionVariant) =>
         attention(variant, profile.attention(variant.headSize), profile.target.texture);
       const kernel = once(profile, make, op.op, variant);
-      const distances = relative && { tokens: 'tokens' as const, buckets: relative.buckets, bias: relative.bias };
+      const distances = bias?.kind === 'buckets' && {
+        tokens: 'tokens' as const,
+        buckets: bias.buckets,
+        bias: bias.bias,
+      };
       const operands = { tiles: 'tiles', qkv, ...distances, context, probabilities } as const;
       return step(kernel, context, operands, { tiles: 'tiles', scale, ...WHOLE_GRID });
     }
-    case 'layerNorm': {
+    case 'rotary':
+    case 'queryKeyNorm':
+      throw new Error('no kernel');
+    case 'norm': {
       const { x, residual, norm, y } = op;
       const { gamma, beta, eps } = norm;
       const variant = { columns: x.columns, residual: !!residual };
       const kernel = once(profile, variant => layerNorm(variant, profile.norm), op.op, variant);
       return step(kernel, y, { x, residual, gamma, beta, y }, { rows: x.rows, eps });
+    }
+    case 'normalize': {
+      const { x, y } = op;
+      const kernel = once(profile, variant => l2Norm(variant, profile.norm), op.op, { columns: x.columns });
+      return step(kernel, y, { x, y }, { rows: x.rows, floor: L2_FLOOR });
     }
     case 'pool': {
       const { x, poolings, normalize, y } = op;
@@ -159,7 +176,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
         sequences: 'sequences',
         pooling: packPoolings(poolings),
         normalize: Number(normalize),
-        floor: 1e-12,
+        floor: L2_FLOOR,
       } as const;
       return step(kernel, y, { sequences: 'sequences', x, y }, params);
     }

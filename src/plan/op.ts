@@ -18,14 +18,26 @@ export interface Value {
   readonly stride: number;
 }
 
-/** LayerNorm(x) = (x - mean) / sqrt(variance + eps) gamma[C] + beta[C] */
+/**
+ * How a row x[C] is normalised, with the mean and the variance of the row:
+ *   layer    (x - mean) / sqrt(variance + eps) gamma + beta        Ba, Kiros and Hinton, arXiv 1607.06450
+ *   rms      x / sqrt(mean(x^2) + eps) gamma + beta                Zhang and Sennrich, arXiv 1910.07467
+ *   affine   x gamma + beta                                        MobileBERT's NoNorm, arXiv 2004.02984
+ */
+export type NormKind = 'layer' | 'rms' | 'affine';
+
 export interface Norm {
+  readonly kind: NormKind;
+  /** [C] */
   readonly gamma: Weight;
-  readonly beta: Weight;
+  /** [C] */
+  readonly beta: Weight | undefined;
+  /** The checkpoint keeps gamma - 1 (Gemma). */
+  readonly unitOffset: boolean;
   readonly eps: number;
 }
 
-/** y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) */
+/** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
   /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
@@ -34,45 +46,119 @@ export interface EmbedOp {
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
   readonly tasks: Weight | undefined;
+  /** 1 but for families that scale the sum. */
+  readonly factor: number;
   /** Undefined: y is the sum. */
   readonly norm: Norm | undefined;
   readonly y: Value;
 }
 
-/** y[R, N] = activation(x[R, K] weight[N, K]^T + bias[N]) + residual[R, N]. The decoder of a vocabulary is one too: N = V. */
+/**
+ * y[R, N] = activation(x[R, K] weight[N, K]^T + bias[N]) gate[R, N] + residual[R, N]; without a gate it is 1. A gated feed-forward
+ * layer (Shazeer, arXiv 2002.05202) is two linears, of which the second has the first as its gate. The decoder of a vocabulary is a
+ * linear too: N = V.
+ */
 export interface LinearOp {
   readonly op: 'linear';
   readonly x: Value;
   readonly weight: Weight;
   readonly bias: Weight | undefined;
   readonly activation: Activation | undefined;
+  readonly gate: Value | undefined;
   readonly residual: Value | undefined;
   readonly y: Value;
 }
 
-/**
- * context[T, H D] = softmax(q k^T scale + bias) v, per sequence and head; probabilities: the softmax, [H, L, L] of every sequence,
- * only where they were asked for.
- */
-export interface AttentionOp {
-  readonly op: 'attention';
-  /** [T, 3 H D]: q, k, v side by side. Each head takes `padded(headSize)` columns. */
-  readonly qkv: Value;
+/** The heads of q, k and v, which stand side by side in the columns of a value: H of q, G of k, G of v. */
+export interface HeadLayout {
+  /** H */
   readonly heads: number;
+  /** G, a divisor of H: query head h reads key head floor(h G / H) (grouped-query attention: Ainslie et al., arXiv 2305.13245). */
+  readonly keyHeads: number;
+  /** D. Each head takes `padded(D)` columns. */
   readonly headSize: number;
+}
+
+/** Rotary angles that a checkpoint keeps. */
+export interface StoredAngles {
+  readonly kind: 'frequencies' | 'table';
+  readonly weight: Weight;
+}
+
+/**
+ * y[T, (H + 2 G) D] = qkv with every head of q and k turned by the token's position p (Su et al., arXiv 2104.09864):
+ *   (a, b) -> (a cos(p f_i) - b sin(p f_i), b cos(p f_i) + a sin(p f_i))     for pair i of the first d columns of the head, d <= D
+ * where pair i is the columns i and i + d / 2, or 2 i and 2 i + 1 if `interleaved`. Other columns, and v, are copied.
+ */
+export interface RotaryOp extends HeadLayout {
+  readonly op: 'rotary';
+  readonly qkv: Value;
+  /** f_i, d / 2 numbers, in radians for each position. */
+  readonly frequencies: readonly number[];
+  /**
+   * Where the checkpoint's own count, not those above: its frequencies [d / 2] (ESM, which rounded them), or a table [positions, d] of
+   * the sines of every position, then the cosines (RoFormer).
+   */
+  readonly stored: StoredAngles | undefined;
+  readonly interleaved: boolean;
+  /** v is turned as well (RoFormer's rotary_value). */
+  readonly turnsValues: boolean;
+  readonly y: Value;
+}
+
+/**
+ * y[T, (H + 2 G) D] = qkv with q and k normalised, and v copied. `span` says what one row of a norm is: a head (gamma is [D]), or all
+ * heads of q, and all of k (gamma is [H D], [G D]).
+ */
+export interface QueryKeyNormOp extends HeadLayout {
+  readonly op: 'queryKeyNorm';
+  readonly qkv: Value;
+  readonly span: 'head' | 'row';
+  readonly queryNorm: Norm;
+  readonly keyNorm: Norm;
+  readonly y: Value;
+}
+
+/**
+ * What is added to the scaled scores of query i and key j, by their distance j - i, which counts between their places in the row before
+ * padding was removed:
+ *   buckets   bias[bucket(j - i)][h] with bias[buckets, H], and the bucket of each distance from -128 to 128 (relative.ts)
+ *   slopes    -slopes[h] |j - i| (ALiBi: Press et al., arXiv 2108.12409)
+ */
+export type ScoreBias =
+  | { readonly kind: 'buckets'; readonly bias: Weight; readonly buckets: Uint32Array<ArrayBuffer> }
+  | { readonly kind: 'slopes'; readonly slopes: readonly number[] };
+
+/**
+ * context[T, H D] = softmax(q k^T scale + bias) v, per sequence and head, over the keys that a query sees; probabilities: the softmax,
+ * [H, L, L] of every sequence, only where they were asked for.
+ */
+export interface AttentionOp extends HeadLayout {
+  readonly op: 'attention';
+  /** [T, (H + 2 G) D] */
+  readonly qkv: Value;
   readonly scale: number;
-  /** A bias by the distance of key and query: bias[buckets, H], and the bucket of each distance from -128 to 128 (relative.ts). */
-  readonly relative: { readonly bias: Weight; readonly buckets: Uint32Array<ArrayBuffer> } | undefined;
+  readonly bias: ScoreBias | undefined;
+  /** A query sees the keys whose places differ from its own by at most this (Beltagy et al., arXiv 2004.05150). Undefined: all keys. */
+  readonly window: number | undefined;
   readonly context: Value;
   readonly probabilities: Value | undefined;
 }
 
-/** y[R, C] = LayerNorm(x[R, C] + residual[R, C]) */
-export interface LayerNormOp {
-  readonly op: 'layerNorm';
+/** y[R, C] = norm(x[R, C] + residual[R, C]) + addend[R, C] */
+export interface NormOp {
+  readonly op: 'norm';
   readonly x: Value;
   readonly residual: Value | undefined;
   readonly norm: Norm;
+  readonly addend: Value | undefined;
+  readonly y: Value;
+}
+
+/** y[R, C] = x[R, C] / max(|x|, 1e-12): each row scaled to length 1, as torch.nn.functional.normalize. */
+export interface NormalizeOp {
+  readonly op: 'normalize';
+  readonly x: Value;
   readonly y: Value;
 }
 
@@ -110,7 +196,17 @@ export interface TopKOp {
 }
 
 /** The ops of a graph. Each reads its operands and writes values that no other op writes. */
-export type Op = EmbedOp | LinearOp | AttentionOp | LayerNormOp | PoolOp | GatherOp | TopKOp;
+export type Op =
+  | EmbedOp
+  | LinearOp
+  | RotaryOp
+  | QueryKeyNormOp
+  | AttentionOp
+  | NormOp
+  | NormalizeOp
+  | PoolOp
+  | GatherOp
+  | TopKOp;
 
 /** A value that a pass gives back. */
 export interface Output {

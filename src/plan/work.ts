@@ -13,26 +13,35 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
   const per = (rows: Rows, cost: number, tile = 1): RowCost => ({ rows, tile, cost });
   switch (op.op) {
     case 'linear': {
-      const { x, y, residual, weight } = op;
+      const { x, y, gate, residual, weight } = op;
       // Columns of a quantized x are elements: four numbers of a row, or the scale of a group.
       const products = (costs.fourBytesAtOnce ? x.columns : weight.stride) * y.columns;
       return [
         per(y.rows, products, tileRows(tiling)),
-        per(y.rows, moved(x.stride + y.stride + (residual ? y.stride : 0))),
+        per(y.rows, moved(x.stride + y.stride * (1 + Number(!!residual) + Number(!!gate)))),
       ];
     }
     case 'attention': {
-      const { context, qkv, heads, probabilities } = op;
+      const { context, qkv, heads, probabilities, window } = op;
       const scores = context.columns + costs.softmax * heads;
-      // The probabilities take a second walk that computes the scores again.
-      const secondWalk = probabilities ? scores + moved(heads) : 0;
-      return [per('pairs', scores + context.columns + secondWalk), per('tokens', moved(qkv.stride + context.stride))];
+      // The probabilities take a second walk, over all keys, that computes the scores again.
+      const secondWalk = per('pairs', probabilities ? scores + moved(heads) : 0);
+      const walk = scores + context.columns;
+      // A query walks the keys of its window, and some that only its neighbours see.
+      const firstWalk = window === undefined ? per('pairs', walk) : per('tokens', walk * (2 * window + 1));
+      return [firstWalk, secondWalk, per('tokens', moved(qkv.stride + context.stride))];
     }
+    case 'rotary':
+      return [per('tokens', moved(2 * op.y.stride))];
+    case 'queryKeyNorm':
+      return [per('tokens', moved(4 * op.y.stride))];
     // Up to four tables, then the row once more for its mean, its deviation and the result.
     case 'embed':
       return [per('tokens', moved(8 * op.y.stride))];
-    case 'layerNorm':
-      return [per(op.y.rows, moved((op.residual ? 6 : 5) * op.y.stride))];
+    case 'norm':
+      return [per(op.y.rows, moved((5 + Number(!!op.residual) + Number(!!op.addend)) * op.y.stride))];
+    case 'normalize':
+      return [per(op.y.rows, moved(3 * op.y.stride))];
     case 'pool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(3 * op.y.stride))];
     case 'quantize':
