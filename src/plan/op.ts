@@ -79,6 +79,12 @@ export interface HeadLayout {
   readonly headSize: number;
 }
 
+/** Rotary angles that a checkpoint keeps. */
+export interface StoredAngles {
+  readonly kind: 'frequencies' | 'table';
+  readonly weight: Weight;
+}
+
 /**
  * How rotary frequencies depend on the length L of the sequence, which is its largest position + 1 (dynamic NTK): where L is larger than
  * `positions`, f_i becomes f_i (factor L / positions - (factor - 1))^(-2 i / (d - 2)). This is theta^(-2 i / d) with another theta.
@@ -101,6 +107,11 @@ export interface RotaryOp extends HeadLayout {
   readonly frequencies: readonly number[];
   /** Undefined: they are the same at every length. */
   readonly stretch: LengthStretch | undefined;
+  /**
+   * Where the checkpoint's own count, not those above: its frequencies [d / 2] (ESM, which rounded them), or a table [positions, d] of
+   * the sines of every position, then the cosines (RoFormer).
+   */
+  readonly stored: StoredAngles | undefined;
   readonly interleaved: boolean;
   /** v is turned as well (RoFormer's rotary_value). */
   readonly turnsValues: boolean;

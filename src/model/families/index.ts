@@ -6,6 +6,9 @@ import { GTE, NEW } from './gte.ts';
 import { JINA_V3, XLM_ROBERTA_FLASH } from './jina-v3.ts';
 import { MODERNBERT } from './modernbert.ts';
 import { NOMIC_BERT } from './nomic-bert.ts';
+import { PRE_NORM_FAMILIES } from './pre-norm.ts';
+import { REMBERT } from './rembert.ts';
+import { ROFORMER } from './roformer.ts';
 
 /** The families by `model_type`. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
@@ -18,4 +21,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   gemma3_text: GEMMA3,
   jina_embeddings_v3: JINA_V3,
   'xlm-roberta-flash': XLM_ROBERTA_FLASH,
+  ...PRE_NORM_FAMILIES,
+  rembert: REMBERT,
+  roformer: ROFORMER,
 };
