@@ -1,5 +1,6 @@
 import { CheckpointError } from '../../errors.ts';
-import type { TensorDtype } from './types.ts';
+import { checkUpdate } from './low-rank.ts';
+import type { TensorDtype, TensorInfo } from './types.ts';
 import type { TensorView } from './view.ts';
 
 /** A tensor that a model needs: its canonical name, and the shape that config.json implies. */
@@ -27,7 +28,7 @@ export function matchTensors(
       const what = `the checkpoint lacks the tensor "${tensor}"`;
       throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: NEXT, tensor });
     }
-    const { name, dtype, file } = info;
+    const { name, file } = info;
     const actual = `[${info.shape.join(', ')}]`;
     if (actual !== expected) {
       const what = `the tensor "${name}" has the wrong shape`;
@@ -40,17 +41,27 @@ export function matchTensors(
         tensor: name,
       });
     }
-    if (!READABLE.includes(dtype)) {
-      throw new CheckpointError({
-        what: `the tensor "${name}" has a type that cannot be read`,
-        actual: dtype,
-        expected: READABLE.join(', '),
-        next: 'Save the model in one of them.',
-        file,
-        tensor: name,
-      });
+    checkReadable(info);
+    const { update, rows } = info;
+    if (update) {
+      // Where the name stands for some rows of the tensor, the factors are those of all its rows.
+      checkUpdate(update, [rows ? update.left.shape[1]! : shape[0]!, shape[1]!]);
+      checkReadable(update.left);
+      checkReadable(update.right);
     }
     matched.set(name, (matched.get(name) ?? new Map<string, TensorView>()).set(tensor, info));
   }
   return matched;
+}
+
+function checkReadable({ name, dtype, file }: TensorInfo): void {
+  if (READABLE.includes(dtype)) return;
+  throw new CheckpointError({
+    what: `the tensor "${name}" has a type that cannot be read`,
+    actual: dtype,
+    expected: READABLE.join(', '),
+    next: 'Save the model in one of them.',
+    file,
+    tensor: name,
+  });
 }
