@@ -235,6 +235,11 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   mpnet: COMMON,
   ernie: [...COMMON, ...PRETRAINING],
   modernbert: COMMON,
+  'data2vec-text': COMMON,
+  'megatron-bert': [...COMMON, ...PRETRAINING],
+  'roberta-prelayernorm': COMMON,
+  rembert: COMMON,
+  roformer: COMMON,
   eurobert: BARE,
   nomic_bert: BARE,
   gte: BARE,
@@ -243,11 +248,6 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   // Remote code: transformers has the same encoders under other names.
   new: ['Model'],
   'xlm-roberta-flash': ['Model'],
-  'data2vec-text': COMMON,
-  'megatron-bert': [...COMMON, ...PRETRAINING],
-  'roberta-prelayernorm': COMMON,
-  rembert: COMMON,
-  roformer: COMMON,
 };
 
 it('fixtures are there for every family, and for every head of it', () => {
@@ -283,9 +283,11 @@ describe('sentence-transformers, in 8 digits', () => {
     const { includePrompt, files } = modules;
     const { tokenizer, config: tokenizerConfig } = await readTokenizerFiles(source);
     const { text: encoder, model_max_length } = new PreTrainedTokenizer(tokenizer, tokenizerConfig);
-    const { config, tensors } = await loadCheckpoint(source, files);
+    const { config, tensors } = await loadCheckpoint(source, files, sentence.isStatic);
     const graph = encoderGraph(config, { pool: modules });
-    const encode = (text: string) => encoder.encode(text, { maxLength: maxLength ?? model_max_length });
+    const addSpecialTokens = !config.static;
+    const encode = (text: string) =>
+      encoder.encode(text, { maxLength: maxLength ?? model_max_length, addSpecialTokens });
     for (const { options, embeddings } of calls) {
       const prompt = options.prompt ?? prompts[options.prompt_name ?? defaultPrompt ?? ''] ?? '';
       // All of the prompt's tokens but the one that ends it.

@@ -89,6 +89,8 @@ export interface EncoderConfig {
   /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;
+  /** For a model without layers, whose tokens have the rows of a table. */
+  readonly static?: StaticTable | undefined;
   /** The whole config.json, for what a task needs beyond the encoder. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -122,3 +124,17 @@ export interface Summary {
 
 /** The dense layer before the score of a choice: the classifier's or the pooler's. */
 export type ChoiceDense = 'classifier' | 'pooler';
+/**
+ * A model without layers: the hidden state of a token is a row of a table, times its weight. model2vec (github.com/MinishLab/model2vec)
+ * and sentence-transformers' StaticEmbedding. V token ids, R rows, C columns.
+ */
+export interface StaticTable {
+  /** Whose rules hold: which tokens of a text count, and how many. */
+  readonly library: 'model2vec' | 'sentence-transformers';
+  /** R */
+  readonly rows: number;
+  /** Whether a token has its row by the tensor `mapping` [V]. Else its id is the row. */
+  readonly hasMapping: boolean;
+  /** Whether a row is multiplied by the token's entry of `weights` [V]. */
+  readonly hasWeights: boolean;
+}

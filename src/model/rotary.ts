@@ -11,10 +11,10 @@ export interface Rotary {
   readonly interleaved?: boolean;
   /** Default: false. */
   readonly turnsValues?: boolean;
-  /** See RotaryOp. Default: the frequencies are the same at every length. */
-  readonly stretch?: LengthStretch;
   /** The tensor that has the checkpoint's own angles: see RotaryOp. */
   readonly stored?: { readonly tensor: string; readonly positions?: number };
+  /** See RotaryOp. Default: the frequencies are the same at every length. */
+  readonly stretch?: LengthStretch;
 }
 
 export interface RotarySettings {
@@ -67,13 +67,9 @@ function parametersOf(
   return new Fields(merged, '', { ...CONFIG_FILE });
 }
 
-/** The frequencies of d columns: base^(-2 i / d), d / 2 numbers. */
-export const rotaryFrequencies = (base: number, columns: number): number[] =>
-  Array.from({ length: Math.floor(columns / 2) }, (_, i) => base ** ((-2 * i) / columns));
-
 /** The frequencies of d columns, theta^(-2 i / d), as the type of scaling changes them. */
 function scaled(parameters: Fields, { theta, columns, maxPositions }: Scaled): Rotary {
-  const plain = rotaryFrequencies(theta, columns);
+  const plain = frequenciesOf(theta, columns);
   const factor = () => parameters.get('factor', isPositive, 'a positive number');
   const type = oneOf('the scaling of rotary positions', parameters.text('rope_type', 'default'), TYPES);
   switch (type) {
@@ -101,6 +97,10 @@ interface Scaled {
 
 const TYPES = ['default', 'linear', 'dynamic', 'ntk', 'llama3'] as const;
 
+/** theta^(-2 i / d) for the d columns that turn. */
+export const frequenciesOf = (theta: number, columns: number): number[] =>
+  Array.from({ length: columns / 2 }, (_, i) => theta ** ((-2 * i) / columns));
+
 /**
  * NTK scaling at every length (https://kexue.fm/archives/9706), as in the remote code of Alibaba-NLP/new-impl: another theta, and slower by
  * one more factor; or with `mixed_b` each frequency slower by a factor of its own.
@@ -110,11 +110,11 @@ function ntk(
   { theta, columns, factor }: { theta: number; columns: number; factor: number },
 ): number[] {
   if (!parameters.has('mixed_b')) {
-    return rotaryFrequencies(theta * factor, columns).map(frequency => frequency / factor ** (2 / columns));
+    return frequenciesOf(theta * factor, columns).map(frequency => frequency / factor ** (2 / columns));
   }
   const b = parameters.get('mixed_b', isPositive, 'a positive number');
   const a = Math.log(factor) / (columns / 2) ** b;
-  return rotaryFrequencies(theta, columns).map((frequency, i) => frequency / Math.exp(a * (i + 1) ** b));
+  return frequenciesOf(theta, columns).map((frequency, i) => frequency / Math.exp(a * (i + 1) ** b));
 }
 
 /**

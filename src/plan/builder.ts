@@ -33,6 +33,8 @@ export interface EmbedOptions {
   /** Row 0 is added to every token. */
   tasks?: EmbedTable | undefined;
   norm?: NormOptions | undefined;
+  /** The tensor `tensor` [rows]: what the sum of a token is multiplied by, by its position. Default: 1. */
+  scales?: { tensor: string; rows: number } | undefined;
   /** What the sum is multiplied by. Default: 1. */
   factor?: number | undefined;
   columns: number;
@@ -89,9 +91,9 @@ export interface AttentionOptions extends HeadOptions {
 export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'> {
   interleaved?: boolean | undefined;
   turnsValues?: boolean | undefined;
-  stretch?: LengthStretch | undefined;
   /** Where the checkpoint's angles count: the tensor's full name, and the rows of a table. */
   stored?: { tensor: string; positions?: number | undefined } | undefined;
+  stretch?: LengthStretch | undefined;
 }
 
 export interface QueryKeyNormOptions extends HeadOptions {
@@ -188,8 +190,8 @@ export function builder() {
   }
 
   return {
-    /** norm(factor (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
-    embed({ words, positions, types, tasks, norm, factor = 1, columns }: EmbedOptions): Value {
+    /** norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
+    embed({ words, positions, types, tasks, scales, norm, factor = 1, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
       ops.push({
@@ -198,6 +200,7 @@ export function builder() {
         positions: optional(positions),
         types: optional(types),
         tasks: optional(tasks),
+        scales: scales && shared(vector([scales.tensor], scales.rows)),
         factor,
         norm: norm && normOf(norm, columns),
         y,

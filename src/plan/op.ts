@@ -37,7 +37,7 @@ export interface Norm {
   readonly eps: number;
 }
 
-/** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
+/** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
   /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
@@ -46,6 +46,8 @@ export interface EmbedOp {
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
   readonly tasks: Weight | undefined;
+  /** [V]: what the sum of each token is multiplied by. Undefined: 1. */
+  readonly scales: Weight | undefined;
   /** 1 but for families that scale the sum. */
   readonly factor: number;
   /** Undefined: y is the sum. */
@@ -105,13 +107,13 @@ export interface RotaryOp extends HeadLayout {
   readonly qkv: Value;
   /** f_i, d / 2 numbers, in radians for each position. */
   readonly frequencies: readonly number[];
-  /** Undefined: they are the same at every length. */
-  readonly stretch: LengthStretch | undefined;
   /**
    * Where the checkpoint's own count, not those above: its frequencies [d / 2] (ESM, which rounded them), or a table [positions, d] of
    * the sines of every position, then the cosines (RoFormer).
    */
   readonly stored: StoredAngles | undefined;
+  /** Undefined: they are the same at every length. */
+  readonly stretch: LengthStretch | undefined;
   readonly interleaved: boolean;
   /** v is turned as well (RoFormer's rotary_value). */
   readonly turnsValues: boolean;

@@ -11,20 +11,19 @@ import { fileRow, type TensorView } from './view.ts';
 export interface LowRankUpdate {
   readonly left: TensorInfo;
   readonly right: TensorInfo;
+  /** The shape of the matrix: [rows, columns]. */
+  readonly matrix: readonly number[];
   readonly task: number;
   readonly tasks: number;
   readonly rank: number;
   readonly scale: number;
 }
 
-/** The models's updates, and the task whose update is applied. */
-export type AppliedUpdate = Pick<LowRankUpdate, 'task' | 'tasks' | 'rank' | 'scale'>;
-
-/** Throws CheckpointError where the factors do not have the shapes that config.json and the matrix [rows, columns] imply. */
-export function checkUpdate({ left, right, tasks, rank }: LowRankUpdate, [rows, columns]: readonly number[]): void {
+/** Throws CheckpointError where the factors do not have the shapes that config.json and the matrix imply. */
+export function checkUpdate({ left, right, matrix, tasks, rank }: LowRankUpdate): void {
   for (const [{ name, file, shape }, wanted] of [
-    [left, [tasks, rows!, rank]],
-    [right, [tasks, rank, columns!]],
+    [left, [tasks, matrix[0], rank]],
+    [right, [tasks, rank, matrix[1]]],
   ] as const) {
     if (String(shape) === String(wanted)) continue;
     throw new CheckpointError({
@@ -133,5 +132,5 @@ function mergedPiece(
     }
     i += count;
   }
-  return { stored: 'F32', begin: 4 * first, bytes: new Uint8Array(values.buffer as ArrayBuffer) };
+  return { stored: 'F32', begin: 4 * first, bytes: new Uint8Array(values.buffer) };
 }

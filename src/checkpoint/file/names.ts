@@ -1,3 +1,4 @@
+import { CheckpointError } from '../../errors.ts';
 import type { LowRankUpdate } from './low-rank.ts';
 import { type Block, SPELLINGS, type Spelling } from './spellings.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
@@ -19,9 +20,10 @@ const spellings = (name: string): string[] => [
   // The bias of the vocabulary has two names, of which newer files keep one or the other.
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
   // PyTorch's name of a tensor that something is added to: see low-rank.ts.
-  name.replace(/\.weight$/, `.${PARAMETRIZED}.original`),
+  name.replace(/\.weight$/, ORIGINAL),
 ];
-const PARAMETRIZED = 'parametrizations.weight';
+const ORIGINAL = '.parametrizations.weight.original';
+const NO_TASKS = 'Leave default_task out for the weights that all tasks share.';
 
 /** What the finder needs to know of a model. */
 export interface NamedModel {
@@ -54,17 +56,29 @@ export function tensorFinder(
   { modelType, tiedDecoder, headSize, lora }: NamedModel,
 ): (canonical: string) => TensorView | undefined {
   const names = [...tensors.keys(), ...leftOut.keys()];
+  if (lora?.task !== undefined && !names.some(name => name.endsWith(ORIGINAL))) {
+    throw new CheckpointError({ what: 'the checkpoint has no weights for tasks', next: NO_TASKS });
+  }
   const spelling = spellingOf(names, [SPELLINGS[modelType] ?? {}].flat());
   const prefixes = prefixesOf(names, landmarksOf(spelling));
-  /** What the chosen task adds to a tensor of the file, where there are tensors for it. */
-  const updateOf = (canonical: string, full: string): LowRankUpdate | undefined => {
-    const { task, tasks, rank, scale } = lora ?? {};
-    if (task === undefined || !full.endsWith(`.${PARAMETRIZED}.original`)) return undefined;
-    const factor = (letter: string) => tensors.get(full.replace(/original$/, `0.lora_${letter}`));
-    const [a, b] = [factor('A'), factor('B')];
-    if (!a || !b) return undefined;
-    const [left, right] = canonical.startsWith('embeddings.') ? [a, b] : [b, a];
-    return { left, right, task, tasks: tasks!.length, rank: rank!, scale: scale! };
+  /** What the chosen task adds to a tensor of the file. */
+  const updateOf = (canonical: string, { name, shape, file }: TensorInfo): LowRankUpdate | undefined => {
+    if (lora?.task === undefined || !name.endsWith(ORIGINAL)) return undefined;
+    const factor = (letter: string): TensorInfo => {
+      const found = name.replace(/original$/, `0.lora_${letter}`);
+      const tensor = tensors.get(found);
+      if (tensor) return tensor;
+      throw new CheckpointError({
+        what: `the checkpoint lacks the tensor "${found}"`,
+        next: NO_TASKS,
+        file,
+        tensor: found,
+      });
+    };
+    // Of an embedding, whose matrix stands the other way, the first factor is A.
+    const [left, right] = canonical.startsWith('embeddings.') ? ['A', 'B'] : ['B', 'A'];
+    const { task, tasks, rank, scale } = lora;
+    return { left: factor(left!), right: factor(right!), matrix: shape, task, tasks: tasks.length, rank, scale };
   };
   const find = (canonical: string): TensorView | undefined => {
     const { name: familyName, block } = familyNameOf(canonical, spelling);
@@ -74,7 +88,7 @@ export function tensorFinder(
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
         if (!tensor) continue;
         const view = block ? blockOf(tensor, block, headSize) : tensor;
-        const update = updateOf(canonical, full);
+        const update = updateOf(canonical, tensor);
         return update ? { ...view, update } : view;
       }
     }

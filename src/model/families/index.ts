@@ -14,6 +14,9 @@ import { ROFORMER } from './roformer.ts';
 export const FAMILIES: Readonly<Record<string, Family>> = {
   ...BERT_FAMILIES,
   modernbert: MODERNBERT,
+  ...PRE_NORM_FAMILIES,
+  rembert: REMBERT,
+  roformer: ROFORMER,
   eurobert: EUROBERT,
   nomic_bert: NOMIC_BERT,
   gte: GTE,
@@ -21,7 +24,4 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   gemma3_text: GEMMA3,
   jina_embeddings_v3: JINA_V3,
   'xlm-roberta-flash': XLM_ROBERTA_FLASH,
-  ...PRE_NORM_FAMILIES,
-  rembert: REMBERT,
-  roformer: ROFORMER,
 };

@@ -2,7 +2,7 @@ import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_ROWS } from '../family.ts';
-import { isPositive, type Rotary, rotaryFrequencies, rotaryOf } from '../rotary.ts';
+import { frequenciesOf, isPositive, type Rotary, rotaryOf } from '../rotary.ts';
 
 /**
  * Nussbaum et al., arXiv 2402.01613: BERT with rotary positions, a gated feed-forward layer, and linears without biases. config.json has
@@ -89,7 +89,7 @@ function hubRotary(fields: Fields, { headSize }: EncoderConfig): Rotary {
   const theta = fields.get('rotary_emb_base', isPositive, 'a positive number', 10_000);
   const columns = 2 * Math.floor((headSize * Math.min(1, fraction)) / 2);
   return {
-    frequencies: rotaryFrequencies(theta, columns),
+    frequencies: frequenciesOf(theta, columns),
     interleaved: fields.flag('rotary_emb_interleaved', false),
     // 0 is none, as in Python.
     ...(fields.json.rotary_scaling_factor
