@@ -10,6 +10,8 @@ export interface EmbedVariant {
   readonly positions: boolean;
   readonly types: boolean;
   readonly tasks: boolean;
+  /** The row of words is multiplied by a factor of its token, whose bits stand in the place of the type. */
+  readonly scaled: boolean;
   /** LayerNorm after the sum. */
   readonly norm: boolean;
   /** The format of the word table. Default: 'f32'. */
@@ -27,7 +29,7 @@ export interface EmbedVariant {
  * which computes the tokens whose ids lie in [first, first + count) and leaves the other rows of y alone.
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
-  const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
+  const { columns, positions, types, tasks, scaled, norm, format = 'f32' } = variant;
   const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
@@ -43,7 +45,7 @@ export function embed(variant: EmbedVariant, shape: RowShape, target: Target): K
   ];
   const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
   return {
-    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${norm ? ' norm' : ''}`,
+    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${scaled ? ' scaled' : ''}${norm ? ' norm' : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -68,6 +70,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     var sum = vec4f(signed4(${element(words, `id * ${stride}u + i + i / ${GROUP}u`)})) * scale;
 #else
     var sum = ${load(words, `id * ${stride}u + i`)};
+#endif
+#if ${scaled}
+    sum *= bitcast<f32>(token.z);
 #endif
 #if ${types}
     sum += types[token.z * ${C4}u + i];

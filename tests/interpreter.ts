@@ -147,17 +147,25 @@ export class Run {
   }
 
   /** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
-  #embed({ words, positions, types, tasks, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
-    const tokens = this.#batch.flatMap(sequence =>
-      Array.from(sequence.ids, (id, i) => ({ id, position: sequence.positions[i]!, type: sequence.types[i]! })),
-    );
+  #embed({ words, positions, types, tasks, factor, dropout, norm, y: { columns: C } }: EmbedOp): Matrix {
+    const tokens = this.#batch.flatMap(({ ids, positions, types }) => {
+      const list = Array.from(ids);
+      const dropped = list.filter(id => id === dropout?.token).length / list.length;
+      const kept = dropout ? (1 - dropout.share) / (1 - dropped) : 1;
+      return list.map((id, i) => ({
+        id,
+        position: positions[i]!,
+        type: types[i]!,
+        scale: id === dropout?.token ? 0 : kept,
+      }));
+    });
     const y = zeros(tokens.length, C);
-    const add = (t: number, table: Matrix, row: number) => {
-      for (let c = 0; c < C; c++) y.data[t * C + c]! += factor * at(table, row, c);
+    const add = (t: number, table: Matrix, row: number, scale = 1) => {
+      for (let c = 0; c < C; c++) y.data[t * C + c]! += factor * scale * at(table, row, c);
     };
-    tokens.forEach(({ id, position, type }, t) => {
+    tokens.forEach(({ id, position, type, scale }, t) => {
       if (id >= words.count) throw new Error(`there is no word ${id}`);
-      add(t, this.#weight(words), id);
+      add(t, this.#weight(words), id, scale);
       if (positions) add(t, this.#weight(positions), position);
       if (types) add(t, this.#weight(types), type);
       if (tasks) add(t, this.#weight(tasks), 0);

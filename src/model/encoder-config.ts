@@ -1,5 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { NormStyle } from '../plan/index.ts';
+import type { NormStyle, TokenDropout } from '../plan/index.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
@@ -41,6 +41,8 @@ export interface EncoderConfig {
   }[];
   /** What the embeddings are multiplied by. */
   readonly embeddingFactor: number;
+  /** The embeddings are scaled by the number of masks: see EmbedOp. */
+  readonly tokenDropout: TokenDropout | undefined;
   readonly hasEmbeddingNorm: boolean;
   readonly hasPositionTable: boolean;
   /** The largest number of tokens of a sequence. */
@@ -65,7 +67,11 @@ export interface EncoderConfig {
   readonly tiedDecoder: boolean;
   /** Columns of the masked-LM decoder: E, but for RemBERT. */
   readonly decoderSize: number;
-  readonly poolerActivation: Activation;
+  /** Whether pooler_output is the first token through a dense layer (`pooler.dense`), or the first token itself (DPR). */
+  readonly hasPoolerDense: boolean;
+  /** Columns of pooler_output. */
+  readonly poolerSize: number;
+  readonly poolerActivation: Activation | undefined;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
   /** Choices are scored by a summary of their own, not through choiceDense. */

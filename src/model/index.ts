@@ -4,7 +4,7 @@
  */
 
 export { readConfig } from './config.ts';
-export { encoderGraph, everything, POOLER_TENSOR } from './encoder.ts';
+export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';

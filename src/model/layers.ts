@@ -67,6 +67,7 @@ function embeddings(b: Builder, config: EncoderConfig): Value {
     types: { table: 'embeddings.token_type_embeddings', rows: typeVocabSize },
     tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
     factor: config.embeddingFactor,
+    dropout: config.tokenDropout,
     norm: config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...norm } : undefined,
     columns: config.embeddingSize,
   }); // [T, E]

@@ -13,6 +13,7 @@ import {
   type Rows,
   type ScoreBias,
   type StoredAngles,
+  type TokenDropout,
   type Value,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
@@ -34,6 +35,7 @@ export interface EmbedOptions {
   norm?: NormOptions | undefined;
   /** What the sum is multiplied by. Default: 1. */
   factor?: number | undefined;
+  dropout?: TokenDropout | undefined;
   columns: number;
 }
 
@@ -187,9 +189,10 @@ export function builder() {
 
   return {
     /** norm(factor (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
-    embed({ words, positions, types, tasks, norm, factor = 1, columns }: EmbedOptions): Value {
+    embed({ words, positions, types, tasks, norm, factor = 1, dropout, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
+      check(!dropout || !types?.rows, `${y.name}: factors of words beside types`);
       ops.push({
         op: 'embed',
         words: tableOf(words, columns),
@@ -197,6 +200,7 @@ export function builder() {
         types: optional(types),
         tasks: optional(tasks),
         factor,
+        dropout,
         norm: norm && normOf(norm, columns),
         y,
       });

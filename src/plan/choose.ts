@@ -103,12 +103,13 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
   };
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, tasks, norm, y } = op;
+      const { words, positions, types, tasks, dropout, norm, y } = op;
       const variant = {
         columns: y.columns,
         positions: !!positions,
         types: !!types,
         tasks: !!tasks,
+        scaled: !!dropout,
         norm: !!norm,
         format: words.storage.format,
       };

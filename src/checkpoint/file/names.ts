@@ -17,6 +17,9 @@ const spellings = (name: string): string[] => [
   name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
   // The bias of the vocabulary has two names, of which newer files keep one or the other.
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
+  // Before transformers 5 every layer of ESM had its copy; transformers 5 writes an asterisk for the number.
+  name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.0.attention.self.rotary_embeddings.inv_freq'),
+  name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.*.attention.self.rotary_embeddings.inv_freq'),
 ];
 
 /** What the finder needs to know of a model. */

@@ -64,6 +64,13 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
     'intermediate.LayerNorm': 'ln',
   },
   'roberta-prelayernorm': { 'encoder.LayerNorm': 'LayerNorm', ...LM_HEAD },
+  dpr: { 'pooler.dense': 'encode_proj' },
+  esm: {
+    'encoder.LayerNorm': 'encoder.emb_layer_norm_after',
+    'embeddings.LayerNorm': 'embeddings.layer_norm',
+    'intermediate.LayerNorm': 'LayerNorm',
+    ...LM_HEAD,
+  },
   rembert: {
     embeddings_project: 'encoder.embedding_hidden_mapping_in',
     'cls.predictions.transform': 'cls.predictions',

@@ -1,5 +1,7 @@
 import type { Family } from '../family.ts';
 import { BERT_FAMILIES } from './bert.ts';
+import { DPR } from './dpr.ts';
+import { ESM } from './esm.ts';
 import { MODERNBERT } from './modernbert.ts';
 import { PRE_NORM_FAMILIES } from './pre-norm.ts';
 import { REMBERT } from './rembert.ts';
@@ -11,5 +13,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   modernbert: MODERNBERT,
   ...PRE_NORM_FAMILIES,
   rembert: REMBERT,
+  dpr: DPR,
+  esm: ESM,
   roformer: ROFORMER,
 };
