@@ -4,6 +4,7 @@ import { addHead, type HeadRequest } from './heads.ts';
 import { encoderLayers } from './layers.ts';
 import type { EncoderRequest } from './request.ts';
 import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
+import { staticTokens } from './static.ts';
 
 /** Whether a checkpoint has a pooler: the tensor that only the pooler needs, or a pooler that needs none. */
 export const hasPooler = ({ hasPoolerDense }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
@@ -27,7 +28,7 @@ export const everything = (
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
   const b = builder();
-  const x = encoderLayers(b, config, request); // [T, C]
+  const x = config.static ? staticTokens(b, config, config.static) : encoderLayers(b, config, request); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
   let firstTokens: Value | undefined;

@@ -91,10 +91,15 @@ function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: nu
 
 const landmarksOf = (spelling: Spelling): string[] => LANDMARKS.map(name => familyNameOf(name, spelling).name);
 
-/** The spelling of a file: the first whose first landmark is among the names; else the first one. */
+/** Tensors of every encoder whose layers are complete: spellings of a family differ in the name of one of them. */
+const SPELLED = ['encoder.layer.0.attention.self.query.weight', 'encoder.layer.0.output.dense.weight'];
+
+/** The spelling of a file: the one by which it has most of these tensors; of several, the first. */
 function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {
   const isThere = (landmark: string) => names.some(name => name === landmark || name.endsWith(`.${landmark}`));
-  return candidates.find(candidate => isThere(landmarksOf(candidate)[0]!)) ?? candidates[0]!;
+  const count = (spelling: Spelling) => SPELLED.filter(name => isThere(familyNameOf(name, spelling).name)).length;
+  const most = Math.max(...candidates.map(count));
+  return candidates.find(candidate => count(candidate) === most)!;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_ROWS } from '../family.ts';
-import { rotaryFrequencies } from '../rotary.ts';
+import { frequenciesOf, isPositive } from '../rotary.ts';
 
 /** The share of tokens that were replaced by the mask when the models were trained. */
 const MASKED_SHARE = 0.15 * 0.8;
@@ -13,6 +13,7 @@ const MASKED_SHARE = 0.15 * 0.8;
 export const ESM: Family = {
   types: 0,
   activation: 'gelu',
+  fixedActivation: true,
   eps: 1e-12,
   // Of folding models only the trunk would be computed.
   supported: { position_embedding_type: ['absolute', 'rotary'], is_folding_model: false, ...ENCODER },
@@ -25,21 +26,14 @@ export const ESM: Family = {
 
 function esm(fields: Fields, config: EncoderConfig): Partial<EncoderConfig> {
   const isRotary = fields.json.position_embedding_type === 'rotary';
-  const theta = fields.get(
-    'rope_theta',
-    (value): value is number => typeof value === 'number' && value > 0,
-    'a positive number',
-    10_000,
-  );
+  const theta = fields.get('rope_theta', isPositive, 'a positive number', 10_000);
   const rotary = {
-    frequencies: rotaryFrequencies(theta, config.headSize),
+    frequencies: frequenciesOf(theta, config.headSize),
     // Those of ESM-2 are rounded to float16, as they were in training.
     stored: { tensor: 'rotary_embeddings.inv_freq' },
   };
   return {
     layerOrder: 'pre-norm',
-    // Python does not read hidden_act.
-    activation: 'gelu',
     hasEmbeddingNorm: fields.flag('emb_layer_norm_before', false),
     tokenDropout: fields.flag('token_dropout', false)
       ? { token: fields.integer('mask_token_id', -1, { min: -1, max: MAX_ROWS }), share: MASKED_SHARE }
