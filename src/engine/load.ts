@@ -15,7 +15,7 @@ import {
   encoderGraph,
   everything,
   type HeadKind,
-  POOLER_TENSOR,
+  hasPooler,
   STATIC_MAPPING,
   withTask,
 } from '../model/index.ts';
@@ -156,10 +156,10 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
   for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
   signal.throwIfAborted();
-  const hasPooler = find(POOLER_TENSOR) !== undefined;
-  const request = firstRequest(hasPooler);
+  const withPooler = hasPooler(config, find);
+  const request = firstRequest(withPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = planOf(everything(hasPooler, head, sentence));
+  const { weights } = planOf(everything(withPooler, head, sentence));
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
     host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
@@ -176,7 +176,9 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const model = made.add(new DeviceModel({ backend, config, hasPooler, host }), model => model.destroy(signal.reason));
+  const model = made.add(new DeviceModel({ backend, config, hasPooler: withPooler, host }), model =>
+    model.destroy(signal.reason),
+  );
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
   await backend.settled();

@@ -56,8 +56,7 @@ export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefin
 const normVariant = ({ kind, beta, unitOffset }: Norm): NormVariant => ({ kind, beta: !!beta, unitOffset });
 
 /** The param `eps`, where a norm divides by anything. */
-const epsOf = (norm: Norm | undefined): Step['params'] =>
-  norm && norm.kind !== 'affine' ? { eps: norm.eps } : {};
+const epsOf = (norm: Norm | undefined): Step['params'] => (norm && norm.kind !== 'affine' ? { eps: norm.eps } : {});
 
 const attentionVariant = (op: AttentionOp): AttentionVariant => ({
   heads: op.heads,
@@ -137,12 +136,13 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
   };
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, tasks, scales, factor, norm, y } = op;
+      const { words, positions, types, tasks, scales, dropout, factor, norm, y } = op;
       const variant = {
         columns: y.columns,
         positions: !!positions,
         types: !!types,
         tasks: !!tasks,
+        ...(dropout && { wordFactors: true }),
         ...(scales && { scales: true }),
         ...(factor !== 1 && { factor: true }),
         norm: norm && normVariant(norm),
