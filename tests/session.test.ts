@@ -20,6 +20,7 @@ function parts(fields: object): SessionParts {
   const engine = {
     config,
     head: undefined,
+    host: new Map(),
     async run(sequences, _, { done }) {
       for (const sequence of sequences) {
         const columns = config.hiddenSize;
