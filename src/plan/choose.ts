@@ -85,7 +85,7 @@ function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Op
 
 /** The angles that the kernel of rotary positions reads, under the name of their source. */
 function rotaryAngles({ frequencies, stored, stretch }: RotaryOp): { source: AngleSource; operand: Operand } {
-  if (stretch) throw new Error('no kernel');
+  if (stretch) return { source: 'phases', operand: 'phases' };
   if (stored) return { source: stored.kind, operand: stored.weight };
   return { source: 'steps', operand: rotarySteps(frequencies) };
 }
