@@ -4,8 +4,9 @@
  */
 
 export { Engine } from './engine.ts';
+export { hex, textHash } from './fingerprint.ts';
 export type { LoadOptions } from './load.ts';
-export { NO_SENTENCE, openSentence, type SentenceFiles } from './sentence-files.ts';
+export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
 export {
   type ModelKind,
   type Module,

@@ -22,6 +22,7 @@ import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
+import { Fingerprint } from './fingerprint.ts';
 import type { SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
@@ -168,12 +169,15 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     progress?.({ status: 'compile', name, file: kernel, progress: (100 * loaded) / total, loaded, total });
   });
   compiling.catch(() => undefined);
-  const host = await upload(matched, backend.weights, { name, progress, signal });
+  const fingerprint = new Fingerprint();
+  const host = await upload(matched, backend.weights, { name, progress, fingerprint, signal });
   const mapping = host.get(STATIC_MAPPING);
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const model = made.add(new DeviceModel({ backend, config, hasPooler, host }), model => model.destroy(signal.reason));
+  const model = made.add(new DeviceModel({ backend, config, hasPooler, host, fingerprint: `${fingerprint}` }), model =>
+    model.destroy(signal.reason),
+  );
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
   await backend.settled();

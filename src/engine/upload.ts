@@ -15,6 +15,7 @@ import type { ProgressCallback } from '../checkpoint/source/index.ts';
 import { CheckpointError } from '../errors.ts';
 import type { Flaw } from '../gpu/index.ts';
 import type { WeightStore } from './backend.ts';
+import type { Fingerprint } from './fingerprint.ts';
 
 /** A checkpoint file (or its shards), and which tensors of the model are in it. */
 export interface CheckpointPart {
@@ -56,6 +57,8 @@ export interface UploadOptions {
   /** The name of the model, for progress. */
   readonly name: string;
   readonly progress: ProgressCallback | undefined;
+  /** Is given all bytes of tensors that weights are made of. */
+  readonly fingerprint?: Fingerprint | undefined;
   /** Aborts when the load has failed: then no more is written or reported. */
   readonly signal: AbortSignal;
 }
@@ -95,7 +98,7 @@ function flawed(view: TensorView, { kind, index: viewIndex }: Omit<Flaw, 'tensor
 export async function upload(
   parts: readonly MatchedPart[],
   store: Pick<WeightStore, 'write' | 'finish'>,
-  { name, progress, signal }: UploadOptions,
+  { name, progress, fingerprint, signal }: UploadOptions,
 ): Promise<Map<string, Float32Array>> {
   const total = parts.reduce((sum, part) => sum + weightBytesIn(part), 0);
   const hostTensors = new Map<string, Float32Array>();
@@ -116,6 +119,7 @@ export async function upload(
       hostTensorsIn.add(chunk);
       const served = cutters.get(tensor.name);
       if (!served) continue;
+      fingerprint?.add(chunk);
       const stored = tensor.dtype as TensorDtype;
       for (const [canonical, cutter] of served) {
         for (const piece of cutter.cut(chunk)) {
