@@ -20,8 +20,8 @@ export interface EncoderConfig {
   readonly activation: Activation;
   /** Of every norm of the encoder. */
   readonly norm: NormStyle;
-  /** Where the norms of a layer stand: after the sum with its input, or before its attention and its feed-forward layer. */
-  readonly layerOrder: 'post-norm' | 'pre-norm';
+  /** Where the norms of a layer stand: after the sums, before the parts that are added, or before and after these parts. */
+  readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
   /** The feed-forward layer is gated: act(x W1) (x W2). */
@@ -33,6 +33,10 @@ export interface EncoderConfig {
     readonly intermediate: boolean;
     readonly output: boolean;
   };
+  /** What one row of the norms of q and of k is: a head, or all heads. Undefined: they are not normalised. */
+  readonly queryKeyNorm: 'head' | 'row' | undefined;
+  /** What the scores are multiplied by. */
+  readonly attentionScale: number;
   /** What the attention of every layer looks at. */
   readonly attentions: readonly {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
@@ -63,9 +67,13 @@ export interface EncoderConfig {
   readonly relativeBuckets: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
+  /** Columns of the masked-LM decoder: E, but for RemBERT. */
+  readonly decoderSize: number;
   readonly poolerActivation: Activation;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
+  /** Choices are scored by a summary of their own, not through choiceDense. */
+  readonly summary: Summary | undefined;
   /** The masked-LM head. */
   readonly masked: {
     /** Whether a dense layer, its activation and a norm stand before the decoder. */
@@ -91,6 +99,8 @@ export interface Classifier {
   readonly activation: Activation;
   /** Whether the head's dense layer has a bias. */
   readonly bias: boolean;
+  /** Whether the linear has one. */
+  readonly outputBias: boolean;
   /** A norm follows the activation (`classifier.LayerNorm`). */
   readonly norm: boolean;
   readonly pooling: 'cls' | 'mean' | 'last';
@@ -100,9 +110,17 @@ export interface Classifier {
   readonly ofTokens: boolean;
 }
 
-/** The dense layer before the score of a choice: the classifier's, the pooler's, or one of its own (`sequence_summary.summary`). */
-export type ChoiceDense = 'classifier' | 'pooler' | 'summary';
+/** How the tokens of a choice become one row: transformers' SequenceSummary. */
+export interface Summary {
+  readonly pooling: Classifier['pooling'];
+  /** Whether a dense layer (`sequence_summary.summary`) follows. */
+  readonly dense: boolean;
+  /** Of the dense layer. */
+  readonly activation: Activation | undefined;
+}
 
+/** The dense layer before the score of a choice: the classifier's or the pooler's. */
+export type ChoiceDense = 'classifier' | 'pooler';
 /**
  * A model without layers: the hidden state of a token is a row of a table, times its weight. model2vec (github.com/MinishLab/model2vec)
  * and sentence-transformers' StaticEmbedding. V token ids, R rows, C columns.

@@ -81,6 +81,22 @@ export interface HeadLayout {
   readonly headSize: number;
 }
 
+/** Rotary angles that a checkpoint keeps. */
+export interface StoredAngles {
+  readonly kind: 'frequencies' | 'table';
+  readonly weight: Weight;
+}
+
+/**
+ * How rotary frequencies depend on the length L of the sequence, which is its largest position + 1 (dynamic NTK): where L is larger than
+ * `positions`, f_i becomes f_i (factor L / positions - (factor - 1))^(-2 i / (d - 2)). This is theta^(-2 i / d) with another theta.
+ * Source: transformers' modeling_rope_utils.py.
+ */
+export interface LengthStretch {
+  readonly factor: number;
+  readonly positions: number;
+}
+
 /**
  * y[T, (H + 2 G) D] = qkv with every head of q and k turned by the token's position p (Su et al., arXiv 2104.09864):
  *   (a, b) -> (a cos(p f_i) - b sin(p f_i), b cos(p f_i) + a sin(p f_i))     for pair i of the first d columns of the head, d <= D
@@ -91,6 +107,13 @@ export interface RotaryOp extends HeadLayout {
   readonly qkv: Value;
   /** f_i, d / 2 numbers, in radians for each position. */
   readonly frequencies: readonly number[];
+  /**
+   * Where the checkpoint's own count, not those above: its frequencies [d / 2] (ESM, which rounded them), or a table [positions, d] of
+   * the sines of every position, then the cosines (RoFormer).
+   */
+  readonly stored: StoredAngles | undefined;
+  /** Undefined: they are the same at every length. */
+  readonly stretch: LengthStretch | undefined;
   readonly interleaved: boolean;
   /** v is turned as well (RoFormer's rotary_value). */
   readonly turnsValues: boolean;
