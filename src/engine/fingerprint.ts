@@ -9,13 +9,13 @@ function mixed(value: number): number {
 }
 
 /** 32 bits of a text. */
-export function textHash(text: string, seed = 0): number {
-  let hash = seed;
+function textHash(text: string): number {
+  let hash = 0;
   for (let i = 0; i < text.length; i++) hash = mixed(Math.imul(hash, 31) + text.charCodeAt(i));
   return hash >>> 0;
 }
 
-export const hex = (bits: number): string => (bits >>> 0).toString(16).padStart(8, '0');
+const hex = (bits: number): string => (bits >>> 0).toString(16).padStart(8, '0');
 
 /** One byte in so many counts. It is odd, so that all bytes of an element take their turns. */
 const STEP = 61;

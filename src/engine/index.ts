@@ -4,12 +4,11 @@
  */
 
 export { Engine } from './engine.ts';
-export { hex, textHash } from './fingerprint.ts';
 export type { LoadOptions } from './load.ts';
+export type { Module } from './module-readers.ts';
 export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
 export {
   type ModelKind,
-  type Module,
   type ModuleChain,
   type ModuleFile,
   moduleChain,

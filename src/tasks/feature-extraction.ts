@@ -1,5 +1,5 @@
 import { Tensor, type TensorData } from '../api/index.ts';
-import { hex, type SentenceModules, type SentenceSettings, textHash } from '../engine/index.ts';
+import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
 import { wrong } from '../errors.ts';
 import { embeddingColumns } from '../model/index.ts';
 import { type WithTruncated, withFacts } from './answers.ts';
@@ -25,7 +25,7 @@ import {
   type RunOptions,
   type SessionParts,
 } from './session.ts';
-import { promptSpace, spaceOf } from './space.ts';
+import { promptSpace, spaceOf, textBits } from './space.ts';
 
 /**
  * With pooling 'model' a call does what sentence-transformers' encode() does: the checkpoint's default prompt, `max_seq_length`,
@@ -203,15 +203,16 @@ export class FeatureExtraction extends Embedder {
     ranges?: Ranges,
   ) {
     const { name, commit, dtype } = this.#origin;
+    this.#revision ??= commit ?? this.#contents();
     return spaceOf({
       model: name,
-      revision: (this.#revision ??= commit ?? this.#contents()),
+      revision: this.#revision,
       dtype: dtype === 'auto' ? 'fp32' : dtype,
       chain: modules,
       normalize: normalize && cutsAfter && keptColumns !== columns ? 'before cut' : normalize,
       dims: keptColumns,
       precision,
-      ranges: ranges && hex(textHash(JSON.stringify([ranges.lowest, ranges.highest].map(list => Array.from(list))))),
+      ranges: ranges && textBits([JSON.stringify([ranges.lowest, ranges.highest].map(list => Array.from(list)))]),
       prompt: promptSpace(prompt, this.prompts),
     });
   }
@@ -219,8 +220,7 @@ export class FeatureExtraction extends Embedder {
   /** Bits of the model's files, for a place that tells no commit. */
   #contents(): string {
     const { fingerprint, config } = this.engine;
-    const tokenizer = vocabularyHash(this.tokenizer.text.vocabulary);
-    return fingerprint + hex(textHash(JSON.stringify(config.raw), tokenizer));
+    return fingerprint + textBits([JSON.stringify(config.raw), ...this.tokenizer.text.vocabulary]);
   }
 
   /**
@@ -265,11 +265,4 @@ export class FeatureExtraction extends Embedder {
     const tensor = new Tensor(quantized.type, quantized.data as TensorData, [...batch, quantized.columns]);
     return withFacts(tensor, { ...facts, space: this.#space(plan, prompt, usedRanges) });
   }
-}
-
-/** 32 bits of a tokenizer's tokens. */
-function vocabularyHash(tokens: Iterable<string>): number {
-  let hash = 0;
-  for (const token of tokens) hash = textHash(token, hash);
-  return hash;
 }

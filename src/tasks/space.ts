@@ -60,3 +60,14 @@ export function promptSpace(prompt: string, prompts: Readonly<Record<string, str
   const isRetrieval = prompt === (prompts.query ?? '') || prompt === (prompts.document ?? '');
   return isRetrieval ? 'retrieval' : JSON.stringify(prompt);
 }
+
+/** 32 bits of texts as eight hexadecimal digits: FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv) over their UTF-16 units. */
+export function textBits(texts: Iterable<string>): string {
+  let hash = 0x811c9dc5;
+  for (const text of texts) {
+    // The length keeps neighbouring texts apart.
+    hash = Math.imul(hash ^ text.length, 0x01000193);
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  }
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}
