@@ -10,7 +10,7 @@ import {
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
 import { encoderConfig, type ModuleFile, staticFinder } from '../src/engine/index.ts';
-import type { EncoderConfig } from '../src/model/index.ts';
+import { type EncoderConfig, hasPooler } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import type { TensorData, TensorLookup } from './interpreter.ts';
 
@@ -58,7 +58,7 @@ export async function loadCheckpoint(
   );
   return {
     config,
-    hasPooler: encoder('pooler.dense.weight') !== undefined,
+    hasPooler: hasPooler(config, encoder),
     tensors(name) {
       const module = modules.find(({ prefix }) => name.startsWith(prefix));
       const tensor = module ? module.find(name.slice(module.prefix.length)) : encoder(name);

@@ -15,8 +15,9 @@ import {
   encoderGraph,
   everything,
   type HeadKind,
-  POOLER_TENSOR,
+  hasPooler,
   STATIC_MAPPING,
+  withTask,
 } from '../model/index.ts';
 import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
@@ -50,6 +51,8 @@ export interface LoadOptions {
   /** Further requests whose kernels are compiled then, too. */
   more?: readonly EncoderRequest[] | undefined;
   progress?: ProgressCallback | undefined;
+  /** The task whose update is added to the weights, where the checkpoint has updates for tasks. Default: none. */
+  defaultTask?: string | undefined;
   /** The configuration, where it has been read before. Default: config.json is read. */
   config?: EncoderConfig | undefined;
 }
@@ -138,7 +141,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   // The caller hears of the first failure; the others must not be unhandled rejections.
   for (const promise of [opening, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
   const backend = await opening;
-  const config = await configuring;
+  const config = withTask(await configuring, options.defaultTask);
   signal.throwIfAborted();
 
   // Compiling takes longest, and needs no weights: everything but the pooler's kernels is known now.
@@ -154,10 +157,10 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
   for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
   signal.throwIfAborted();
-  const hasPooler = find(POOLER_TENSOR) !== undefined;
-  const request = firstRequest(hasPooler);
+  const withPooler = hasPooler(config, find);
+  const request = firstRequest(withPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = planOf(everything(hasPooler, head, sentence));
+  const { weights } = planOf(everything(withPooler, head, sentence));
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
     host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
@@ -175,9 +178,8 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const model = made.add(new DeviceModel({ backend, config, hasPooler, host, fingerprint: `${fingerprint}` }), model =>
-    model.destroy(signal.reason),
-  );
+  const modelParts = { backend, config, hasPooler: withPooler, host, fingerprint: `${fingerprint}` };
+  const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
   await backend.settled();

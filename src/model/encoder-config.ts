@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { NormStyle } from '../plan/index.ts';
+import type { NormStyle, TokenDropout } from '../plan/index.ts';
+import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
@@ -24,6 +25,8 @@ export interface EncoderConfig {
   readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
+  /** Post-norm: whether a second norm stands behind the attention (code models of JinaBERT). */
+  readonly hasSecondAttentionNorm: boolean;
   /** The feed-forward layer is gated: act(x W1) (x W2). */
   readonly isGated: boolean;
   /** Which linears of a layer have a bias. */
@@ -42,9 +45,13 @@ export interface EncoderConfig {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
     readonly window?: number;
     readonly rotary?: Rotary;
+    /** H numbers: see ScoreBias. */
+    readonly slopes?: readonly number[];
   }[];
   /** What the embeddings are multiplied by. */
   readonly embeddingFactor: number;
+  /** The embeddings are scaled by the number of masks: see EmbedOp. */
+  readonly tokenDropout: TokenDropout | undefined;
   readonly hasEmbeddingNorm: boolean;
   readonly hasPositionTable: boolean;
   /** The largest number of tokens of a sequence. */
@@ -69,7 +76,11 @@ export interface EncoderConfig {
   readonly tiedDecoder: boolean;
   /** Columns of the masked-LM decoder: E, but for RemBERT. */
   readonly decoderSize: number;
-  readonly poolerActivation: Activation;
+  /** Whether pooler_output is the first token through a dense layer (`pooler.dense`), or the first token itself (DPR). */
+  readonly hasPoolerDense: boolean;
+  /** Columns of pooler_output. */
+  readonly poolerSize: number;
+  readonly poolerActivation: Activation | undefined;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
   /** Choices are scored by a summary of their own, not through choiceDense. */
@@ -83,6 +94,8 @@ export interface EncoderConfig {
     readonly bias: boolean;
     readonly decoderBias: boolean;
   };
+  /** The updates of the weights that the checkpoint has for tasks. */
+  readonly lora: Lora | undefined;
   /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;

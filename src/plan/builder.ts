@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { padded } from '../../shaders/kernel.ts';
+import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import {
   type Graph,
@@ -7,13 +8,13 @@ import {
   type LengthStretch,
   MAX_K,
   type Norm,
-  type NormKind,
   type Op,
   type Output,
   type RotaryOp,
   type Rows,
   type ScoreBias,
   type StoredAngles,
+  type TokenDropout,
   type Value,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
@@ -37,6 +38,7 @@ export interface EmbedOptions {
   scales?: { tensor: string; rows: number } | undefined;
   /** What the sum is multiplied by. Default: 1. */
   factor?: number | undefined;
+  dropout?: TokenDropout | undefined;
   columns: number;
 }
 
@@ -191,9 +193,10 @@ export function builder() {
 
   return {
     /** norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
-    embed({ words, positions, types, tasks, scales, norm, factor = 1, columns }: EmbedOptions): Value {
+    embed({ words, positions, types, tasks, scales, norm, factor = 1, dropout, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
+      check(!dropout || !types?.rows, `${y.name}: factors of words beside types`);
       ops.push({
         op: 'embed',
         words: tableOf(words, columns),
@@ -202,6 +205,7 @@ export function builder() {
         tasks: optional(tasks),
         scales: scales && shared(vector([scales.tensor], scales.rows)),
         factor,
+        dropout,
         norm: norm && normOf(norm, columns),
         y,
       });

@@ -1,4 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
+import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Weight } from './weight.ts';
 
@@ -18,14 +19,7 @@ export interface Value {
   readonly stride: number;
 }
 
-/**
- * How a row x[C] is normalised, with the mean and the variance of the row:
- *   layer    (x - mean) / sqrt(variance + eps) gamma + beta        Ba, Kiros and Hinton, arXiv 1607.06450
- *   rms      x / sqrt(mean(x^2) + eps) gamma + beta                Zhang and Sennrich, arXiv 1910.07467
- *   affine   x gamma + beta                                        MobileBERT's NoNorm, arXiv 2004.02984
- */
-export type NormKind = 'layer' | 'rms' | 'affine';
-
+/** How a row is normalised, and with which numbers. */
 export interface Norm {
   readonly kind: NormKind;
   /** [C] */
@@ -35,6 +29,16 @@ export interface Norm {
   /** The checkpoint keeps gamma - 1 (Gemma). */
   readonly unitOffset: boolean;
   readonly eps: number;
+}
+
+/**
+ * Tokens that count for nothing, because they stand for tokens that dropout took: the share of them in training. In a sequence of L
+ * tokens, of which n are `token`, the row of `token` is 0, and the others are scaled by (1 - share) / (1 - n / L).
+ * Source: EsmEmbeddings of transformers.
+ */
+export interface TokenDropout {
+  readonly token: number;
+  readonly share: number;
 }
 
 /** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
@@ -50,6 +54,8 @@ export interface EmbedOp {
   readonly scales: Weight | undefined;
   /** 1 but for families that scale the sum. */
   readonly factor: number;
+  /** What is done to words[id] before the sum. */
+  readonly dropout: TokenDropout | undefined;
   /** Undefined: y is the sum. */
   readonly norm: Norm | undefined;
   readonly y: Value;
