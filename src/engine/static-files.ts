@@ -10,6 +10,7 @@ import {
   STATIC_WEIGHTS,
   staticConfig,
 } from '../model/index.ts';
+import { requireConfig } from './config-file.ts';
 
 /** The names in the file by the canonical ones: sentence-transformers' first, then model2vec's. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
@@ -50,10 +51,10 @@ export async function encoderConfig(
   opened: Promise<Tensors>,
   isListed: Promise<boolean> | undefined,
 ): Promise<EncoderConfig> {
-  if (!isListed) return readConfig(await source.json('config.json'));
+  if (!isListed) return readConfig(await requireConfig(source));
   const json = await source.json('config.json', { optional: true });
   // Asked for once more, a missing config.json is an error.
-  if (!(await isStatic(json, isListed))) return readConfig(json ?? (await source.json('config.json')));
+  if (!(await isStatic(json, isListed))) return readConfig(json ?? (await requireConfig(source)));
   const find = staticFinder(await opened);
   const rows = find(`${STATIC_ROWS}.weight`);
   if (rows?.shape.length !== 2) {

@@ -122,11 +122,6 @@ export const REFUSED: ReadonlyMap<string, Refusal> = new Map([
     ['embeddings'],
     'jina_embeddings_v5',
   ),
-  ...refusals(
-    'a tagger with heads of its own on an encoder, which are not built',
-    ['names and personal data', 'zero-shot classification'],
-    'gliner',
-  ),
 ]);
 
 /** Variants of families that are built, by a field of config.json. */
@@ -174,5 +169,16 @@ function refused(name: string, actual: string, { uses }: Refusal, supported: rea
     expected: 'an encoder of text that is built',
     supported,
     next: insteadOf(uses, supported) ?? `Families of text that are built: ${supported.join(', ')}.`,
+  });
+}
+
+/** The error for a model of the library gliner, which has a gliner_config.json in place of config.json. */
+export function glinerError(name: string, supported: readonly string[]): UnsupportedError {
+  return new UnsupportedError({
+    what: `${name} is not supported`,
+    actual: 'gliner_config.json: GLiNER, an encoder with an LSTM and a head of spans on it, which are not built',
+    expected: 'config.json, of an encoder of text that is built',
+    supported,
+    next: insteadOf(['names and personal data', 'zero-shot classification'], supported),
   });
 }
