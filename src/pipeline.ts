@@ -8,7 +8,7 @@ import {
   reopening,
 } from './api/index.ts';
 import { inFolder, type ModelLocation, type ModelSource, openSource } from './checkpoint/source/index.ts';
-import { Engine, isStaticModel, NO_SENTENCE, openSentence, readSentence } from './engine/index.ts';
+import { Engine, isStaticModel, NO_SENTENCE, openSentence, readSentence, refusalOf } from './engine/index.ts';
 import { InputError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/index.ts';
 import { linkedAbort, until } from './runtime/index.ts';
@@ -68,7 +68,8 @@ export async function pipeline<T extends Task>(
     // The tokenizer's class counts for transformers, which knows no static model.
     const isStatic = sentenceModel === 'SentenceTransformer' && isStaticModel(encoderIn(source), sentence.isStatic);
     const loadingTokenizer = loadTokenizer(encoderIn(source), isStatic);
-    loadingTokenizer.catch(fail);
+    // A model that is not supported has often no tokenizer either, and the reason why it is not supported says more.
+    loadingTokenizer.catch(async error => fail((await refusalOf(encoderIn(source)).catch(() => undefined)) ?? error));
     engine = await loadingEngine;
     const tokenizer = await until(signal, loadingTokenizer);
     const read = await until(signal, readSentence(sentence));
@@ -99,13 +100,14 @@ function withSharedJson(source: ModelSource): ModelSource {
   return {
     name: source.name,
     open: (file, options) => source.open(file, options),
-    json(file, options) {
-      const reading = files.get(file) ?? source.json(file, options);
+    async json(file, options) {
+      const reading = files.get(file) ?? source.json(file, { optional: true });
       files.set(file, reading);
       // A file that failed, or was not there, is asked for again.
       const forget = () => files.delete(file);
       reading.then(value => value === undefined && forget(), forget);
-      return reading;
+      // Asked for without `optional`, a file that is not there gives the error that says where it was looked for.
+      return (await reading) ?? (options?.optional ? undefined : source.json(file, options));
     },
   };
 }

@@ -3,6 +3,7 @@
  * registry import it. It never knows a text, a tokenizer or a task; and WebGPU only in webgpu-backend.ts and support.ts.
  */
 
+export { otherRepository, refusalOf } from './config-file.ts';
 export { Engine } from './engine.ts';
 export type { LoadOptions } from './load.ts';
 export type { Module } from './module-readers.ts';

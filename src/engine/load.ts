@@ -140,8 +140,9 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const configuring = options.config ?? encoderConfig(source, opened, options.isStatic);
   // The caller hears of the first failure; the others must not be unhandled rejections.
   for (const promise of [opening, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
-  const backend = await opening;
-  const config = withTask(await configuring, options.defaultTask);
+  // A model that is not supported is refused before there is a device.
+  const [backend, configured] = await Promise.all([opening, configuring]);
+  const config = withTask(configured, options.defaultTask);
   signal.throwIfAborted();
 
   // Compiling takes longest, and needs no weights: everything but the pooler's kernels is known now.

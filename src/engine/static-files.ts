@@ -11,6 +11,7 @@ import {
   staticConfig,
   withTensors,
 } from '../model/index.ts';
+import { requireConfig } from './config-file.ts';
 
 /** The names in the file by the canonical ones: sentence-transformers' first, then model2vec's. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
@@ -52,10 +53,10 @@ export async function encoderConfig(
   isListed: Promise<boolean> | undefined,
 ): Promise<EncoderConfig> {
   const ofFile = async (json: unknown) => withTensors(readConfig(json), async () => (await opened).tensors.keys());
-  if (!isListed) return ofFile(await source.json('config.json'));
+  if (!isListed) return ofFile(await requireConfig(source));
   const json = await source.json('config.json', { optional: true });
   // Asked for once more, a missing config.json is an error.
-  if (!(await isStatic(json, isListed))) return ofFile(json ?? (await source.json('config.json')));
+  if (!(await isStatic(json, isListed))) return ofFile(json ?? (await requireConfig(source)));
   const find = staticFinder(await opened);
   const rows = find(`${STATIC_ROWS}.weight`);
   if (rows?.shape.length !== 2) {

@@ -5,6 +5,7 @@ import type { Classifier, EncoderConfig } from './encoder-config.ts';
 import { FAMILIES } from './families/index.ts';
 import { ACTIVATIONS, type Family, type FieldName, MAX_COLUMNS, MAX_LAYERS, MAX_ROWS } from './family.ts';
 import { labelsOf } from './labels.ts';
+import { modelTypeOf } from './model-type.ts';
 import { summaryOf } from './summary.ts';
 
 export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
@@ -16,7 +17,7 @@ export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
  */
 export function readConfig(raw: unknown): EncoderConfig {
   const fields = new Fields(raw, '', CONFIG_FILE);
-  const modelType = oneOf<unknown>('"model_type" of config.json', fields.json.model_type, MODEL_TYPES) as string;
+  const modelType = modelTypeOf(fields.json, MODEL_TYPES);
   const family = FAMILIES[modelType]!;
   checkSupported(fields, family);
   const config = bertConfig(fields, modelType, family);

@@ -3,13 +3,15 @@
  * `registry` import it. It never knows a kernel, a device or a file.
  */
 
-export { readConfig, withTensors } from './config.ts';
+export { MODEL_TYPES, readConfig, withTensors } from './config.ts';
 export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
 export { withTask } from './lora.ts';
+export { modelTypeOf } from './model-type.ts';
+export { glinerError } from './refused-types.ts';
 export { canonicalRequest, type EncoderRequest } from './request.ts';
 export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';
 export {

@@ -1,4 +1,4 @@
-import { parseShardIndex } from '../checkpoint/file/index.ts';
+import { noWeights, parseShardIndex } from '../checkpoint/file/index.ts';
 import {
   inside,
   type ManagedSource,
@@ -6,6 +6,7 @@ import {
   type ModelSource,
   type SourceFile,
 } from '../checkpoint/source/index.ts';
+import { refusalOf } from '../engine/index.ts';
 import { SourceError, WebGPUBertError } from '../errors.ts';
 
 export const CONFIG = 'config.json';
@@ -42,11 +43,15 @@ export class FileLister {
 
   /**
    * config.json, which a static model may lack, and the weights: one file, or the index and its shards. Throws SourceError where there
-   * are none.
+   * are none, UnsupportedError for a model that is not supported.
    */
   async model(folder = '', { isStatic = false }: { isStatic?: boolean | undefined } = {}): Promise<ListedFile[]> {
     const file = inside(folder, CONFIG);
-    const config = isStatic ? await this.#optional(file) : await this.#required(file);
+    const config = await this.#optional(file);
+    // Without a question to a server a model is listed as far as it is at hand, also one that is not supported: it can be removed.
+    const refusal = this.#cachedOnly ? undefined : await refusalOf(this.#source, folder);
+    if (refusal) throw refusal;
+    if (!config && !isStatic) throw this.#missing(file);
     return [...(config ? [config] : []), ...(await this.#weights(folder))];
   }
 
@@ -88,8 +93,12 @@ export class FileLister {
   async #required(file: string): Promise<ListedFile> {
     const entry = await this.#optional(file);
     if (entry) return entry;
+    throw this.#missing(file);
+  }
+
+  #missing(file: string): SourceError {
     const what = `${this.#source.name} has no file ${file}`;
-    throw new SourceError({ file, status: 404, what, next: 'Check the model.' });
+    return new SourceError({ file, status: 404, what, next: 'Check the model.' });
   }
 
   async #weights(folder: string): Promise<ListedFile[]> {
@@ -105,13 +114,7 @@ export class FileLister {
     // Where both may exist, the single file is the usual one.
     if (!single) return [{ file, stat: undefined }];
     if (!index) return [{ file: indexFile, stat: undefined }];
-    throw new SourceError({
-      file,
-      status: 404,
-      what: `${this.#source.name} has no weights that can be read`,
-      actual: `neither ${file} nor ${indexFile}`,
-      next: 'Other kinds of files are not read.',
-    });
+    throw await noWeights(this.#source, folder, async name => (await this.stat(name))?.exists ?? false);
   }
 }
 

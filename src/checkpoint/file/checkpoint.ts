@@ -1,5 +1,6 @@
 import { SourceError } from '../../errors.ts';
 import type { ModelSource } from '../source/index.ts';
+import { noWeights } from './other-formats.ts';
 import { damaged } from './safetensors.ts';
 import { checkShards, parseShardIndex, SHARDS, type ShardIndex } from './shard-index.ts';
 import { type Shard, ShardFiles } from './shards.ts';
@@ -129,10 +130,5 @@ async function requireIndex(source: ModelSource): Promise<unknown> {
   });
   // The file has appeared in the meantime; it is not read.
   await opened?.cancel();
-  throw new SourceError({
-    file: SINGLE,
-    what: `${source.name} has no weights that can be read`,
-    actual: `neither ${SINGLE} nor ${INDEX}`,
-    next: 'Other kinds of files are not read; save the model with save_pretrained(safe_serialization=True).',
-  });
+  throw await noWeights(source);
 }

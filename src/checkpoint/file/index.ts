@@ -1,6 +1,6 @@
 /**
- * Reads the weight files of a checkpoint: safetensors headers, shards, and the names, shapes and dtypes of tensors. `engine` and
- * `registry` import it. It never knows a model, a GPU, or how the bytes were fetched.
+ * Reads the weight files of a checkpoint: safetensors headers, shards, and the names, shapes and dtypes of tensors; says what a
+ * repository has in their place. `engine` and `registry` import it. It never knows a model, a GPU, or how the bytes were fetched.
  */
 
 export { openCheckpoint } from './checkpoint.ts';
@@ -8,6 +8,7 @@ export { toFloats } from './floats.ts';
 export { type StoredPiece, UpdateMerger } from './low-rank.ts';
 export { matchTensors, type WantedTensor } from './match.ts';
 export { tensorFinder } from './names.ts';
+export { adapterAdvice, noWeights } from './other-formats.ts';
 export { parseShardIndex } from './shard-index.ts';
 export type { Checkpoint, HostDtype, TensorChunk, TensorDtype, TensorInfo } from './types.ts';
 export { fileRow, type TensorView, ViewCutter, viewBytes } from './view.ts';

@@ -7,6 +7,6 @@ export { joined } from './bytes.ts';
 export { cachedFiles } from './cached-files.ts';
 export { type Environment, hasFileSystem, type ModelCache } from './environment.ts';
 export { inFolder, inside, isSafePath } from './folder.ts';
-export type { LocalFile, LocationOptions, ModelLocation } from './location.ts';
+export { isHubId, type LocalFile, type LocationOptions, type ModelLocation } from './location.ts';
 export { openSource, type SourceOptions } from './source.ts';
 export type { ManagedSource, ModelFile, ModelSource, ProgressCallback, ProgressInfo, SourceFile } from './types.ts';

@@ -96,7 +96,7 @@ const KINDS =
 const isUrl = (place: string) => /^[a-z][a-z\d+.-]+:/i.test(place);
 
 /** The rule of the hub for repository names (huggingface_hub, utils/_validators.py). */
-function isHubId(id: string): boolean {
+export function isHubId(id: string): boolean {
   return /^(\b[\w.-]+\b\/)?\b[\w.-]{1,96}\b$/.test(id) && !/\.\.|--|\.git$|\.ipynb$/.test(id);
 }
 
