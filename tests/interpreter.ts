@@ -16,6 +16,7 @@ import type {
   RotaryOp,
   TopKOp,
   Value,
+  VocabularyPoolOp,
 } from '../src/plan/op.ts';
 import type { Group, Weight } from '../src/plan/weight.ts';
 import { erf } from './reference.ts';
@@ -130,6 +131,9 @@ export class Run {
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
+        break;
+      case 'vocabularyPool':
+        this.set(op.y, this.#vocabularyPool(op));
         break;
       case 'gather':
         this.set(op.y, this.#gather(op));
@@ -343,6 +347,27 @@ export class Run {
       kept.forEach((v, n) => {
         y.data[b * N + n] = v / length;
       });
+      start += L;
+    });
+    return y;
+  }
+
+  /** y[B, V] = max or sum over the tokens of a sequence of log(1 + max(0, logit)), with two logarithms of log(1 + that). */
+  #vocabularyPool({ x, weight, bias, pooling, logarithms, y: { columns: V } }: VocabularyPoolOp): Matrix {
+    const from = this.get(x);
+    const [table, shift] = [this.#weight(weight), this.#weight(bias)];
+    const y = zeros(this.#batch.length, V);
+    let start = 0;
+    this.#batch.forEach(({ ids: { length: L } }, b) => {
+      for (let v = 0; v < V; v++) {
+        const weights = Array.from({ length: L }, (_, i) => {
+          let logit = at(shift, v, 0);
+          for (let k = 0; k < from.columns; k++) logit += at(from, start + i, k) * at(table, v, k);
+          const once = Math.log1p(Math.max(0, logit));
+          return logarithms === 2 ? Math.log1p(once) : once;
+        });
+        y.data[b * V + v] = pooling === 'max' ? Math.max(...weights) : weights.reduce((a, b) => a + b);
+      }
       start += L;
     });
     return y;

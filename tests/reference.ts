@@ -58,6 +58,27 @@ export function linear(
   return y;
 }
 
+/** SPLADE: logits [T, V] of sequences of these lengths -> [B, V] */
+export function vocabularyPool(
+  logits: Numbers,
+  lengths: readonly number[],
+  { V, pooling, logarithms }: { V: number; pooling: 'max' | 'sum'; logarithms: 1 | 2 },
+): Float64Array {
+  const y = new Float64Array(lengths.length * V);
+  let start = 0;
+  for (const [b, length] of lengths.entries()) {
+    for (let t = start; t < start + length; t++) {
+      for (let v = 0; v < V; v++) {
+        let weight = Math.log1p(Math.max(0, logits[t * V + v]!));
+        if (logarithms === 2) weight = Math.log1p(weight);
+        y[b * V + v] = pooling === 'max' ? Math.max(y[b * V + v]!, weight) : y[b * V + v]! + weight;
+      }
+    }
+    start += length;
+  }
+  return y;
+}
+
 /** x [T, C] -> [T, C] */
 export function layerNorm(x: Numbers, gamma: Numbers, beta: Numbers, eps: number, residual?: Numbers): Float64Array {
   const C = gamma.length;

@@ -1,5 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { Builder, Value } from '../plan/index.ts';
+import type { Builder, Value, VocabularyPooling } from '../plan/index.ts';
 import { type EncoderConfig, labelCount } from './config.ts';
 
 /** The head on top of the encoder, by the suffix of its Python class: BertForMaskedLM. */
@@ -19,6 +19,8 @@ export interface HeadRequest {
   readonly picked?: boolean;
   /** Masked LM of picked tokens only: the k best of the vocabulary instead of all logits, at most MAX_K. */
   readonly topK?: number;
+  /** Masked LM only: the logits pooled over the tokens of each sequence, instead of logits. */
+  readonly sparse?: VocabularyPooling;
 }
 
 /** The encoder's results that heads read. */
@@ -33,7 +35,7 @@ interface Encoded {
 
 /**
  * Adds a head to a graph. Its outputs: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
- * `seq_relationship_logits` [B, 2]; masked LM: `logits` [T or picked, V], or with topK `top` [picked, 2 k + 2] (see TopKOp). A plan
+ * `seq_relationship_logits` [B, 2]; masked LM: `logits` [T or picked, V], or with topK `top` [picked, 2 k + 2] (see TopKOp), or with `sparse` `sparse_embedding` [B, V] (see VocabularyPoolOp). A plan
  * may compute the last two in slices of the vocabulary.
  * Names and formulas: transformers' modeling_*.py of each family. Tensors have the names that checkpoint/file/names.ts translates.
  */
@@ -87,7 +89,12 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
 }
 
 /** dense, activation, LayerNorm, decoder. The decoder's weight is the word table where it is tied to it. */
-function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: HeadRequest, hidden: Value): void {
+function maskedLM(
+  b: Builder,
+  config: EncoderConfig,
+  { picked = false, topK, sparse }: HeadRequest,
+  hidden: Value,
+): void {
   const { embeddingSize, maskedActivation, normEps, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const from = 'cls.predictions.transform';
@@ -97,11 +104,16 @@ function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: H
     activation: maskedActivation,
   }); // [., E]
   const normed = b.norm(inner, { from: `${from}.LayerNorm`, eps: normEps }); // [., E]
-  const logits = b.vocabulary(normed, {
+  const decoder = {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
     bias: 'cls.predictions.bias',
     rows: vocabSize,
-  }); // [., V]
+  };
+  if (sparse) {
+    b.output('sparse_embedding', b.vocabularyPool(normed, { ...decoder, ...sparse })); // [B, V]
+    return;
+  }
+  const logits = b.vocabulary(normed, decoder); // [., V]
   if (topK === undefined) b.output('logits', logits);
   else b.output('top', b.topK(logits, topK)); // [picked, 2 k + 2]
 }

@@ -13,6 +13,7 @@ import {
   type Rows,
   type ScoreBias,
   type Value,
+  type VocabularyPoolOp,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
 import { matrix, vector, type Weight, weightKey } from './weight.ts';
@@ -103,6 +104,9 @@ export interface PoolOptions {
   columns?: number;
   name: string;
 }
+
+/** How the logits of a sequence's tokens are pooled: see VocabularyPoolOp. */
+export type VocabularyPooling = Pick<VocabularyPoolOp, 'pooling' | 'logarithms'>;
 
 export interface VocabularyOptions {
   /** `${table}.weight` [rows, x.columns] */
@@ -313,6 +317,14 @@ export function builder() {
         residual: undefined,
         y,
       });
+      return y;
+    },
+
+    /** The logits of a vocabulary, pooled over the tokens of each sequence -> [B, V] */
+    vocabularyPool(x: Value, { table, bias, rows, ...pooling }: VocabularyOptions & VocabularyPooling): Value {
+      const weight = tableOf({ table, rows }, x.columns);
+      const y = newValue('vocabulary.pool', 'sequences', rows);
+      ops.push({ op: 'vocabularyPool', x, weight, bias: shared(vector([bias], rows)), ...pooling, y });
       return y;
     },
 
