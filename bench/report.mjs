@@ -74,7 +74,7 @@ export function table(head, rows, left = [0]) {
 
 /** @param {Result} result @returns {string} */
 export function markdown(result) {
-  const { load, warm, sweep, kernels, tilings = [], polls, floorMs } = result;
+  const { load, warm, sweep, kernels, long = [], tilings = [], polls, floorMs } = result;
   const parts = [
     `# ${result.browser}, ${result.adapter}`,
     `${result.date}, webgpu-bert ${result.version} against ${result.peer}, ${result.model}, on ${result.processor}.`,
@@ -209,6 +209,24 @@ export function markdown(result) {
         ),
       );
     }
+  }
+  if (long.length > 0) {
+    const perToken = (/** @type {number} */ ms, /** @type {number} */ tokens) => figure((1000 * ms) / tokens);
+    parts.push(
+      '## One long text\n\nModernBERT, 6 layers, 384 columns; two layers look at all keys, four at 64 to either side. Kernels alone, ' +
+        'of attention up to 64 tiles.\n',
+      table(
+        ['tokens', 'global layer, ms', 'us per token', 'sliding layer, ms', 'us per token', 'whole pass, ms'],
+        long.map(({ tokens, globalMs, slidingMs, passMs }) => [
+          String(tokens),
+          figure(globalMs),
+          perToken(globalMs, tokens),
+          figure(slidingMs),
+          perToken(slidingMs, tokens),
+          figure(passMs),
+        ]),
+      ),
+    );
   }
   if (tilings.length > 0) {
     const passes = [...new Set(tilings.map(({ pass }) => pass))];

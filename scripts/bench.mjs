@@ -16,7 +16,7 @@ import { command, Stop, say, steps } from './step.mjs';
 
 const help = `npm run bench [-- options]
   --browser chromium|firefox   where to measure; chromium unless told
-  --part NAME[,NAME]           only these of load, warm, sweep, kernels
+  --part NAME[,NAME]           only these of load, warm, sweep, kernels, long
   --work NAME[,NAME]           only these of ${Object.keys(lists).join(', ')}
   --against NAME[,NAME]        only these of ${peers.join(', ')}
   --ours                       without transformers.js
@@ -35,7 +35,10 @@ function count(name, text) {
   throw new Stop(`--${name} is "${text}"`, 'give a whole number of at least 1.');
 }
 
-const parts = ['load', 'warm', 'sweep', 'kernels'];
+const parts = ['load', 'warm', 'sweep', 'kernels', 'long'];
+
+/** Tokens of the single sequences of the part `long`. */
+const longTexts = [512, 2048, 8192];
 
 function options() {
   const { values } = parseArgs({
@@ -221,6 +224,11 @@ async function measure(chosen) {
     if (wants('kernels')) {
       await step('kernels', 'each alone, beside the multiply-add peak', async () => {
         result.kernels = await inFreshPage(browser, server.origin, 'benchKernels', works);
+      });
+    }
+    if (wants('long')) {
+      await step('long', `ModernBERT on one text of ${longTexts.join(', ')} tokens, kernel by kernel`, async () => {
+        result.long = await inFreshPage(browser, server.origin, 'benchLong', longTexts);
       });
     }
   } finally {

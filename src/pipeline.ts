@@ -6,6 +6,7 @@ import {
   type PretrainedOptions,
   readOptions,
   reopening,
+  withSharedJson,
 } from './api/index.ts';
 import { inFolder, type ModelLocation, type ModelSource, openSource } from './checkpoint/source/index.ts';
 import { Engine, NO_SENTENCE, openSentence } from './engine/index.ts';
@@ -86,20 +87,3 @@ const firstRequestOf =
   ({ firstRequest }: TaskInfo): (() => EncoderRequest) =>
   () =>
     firstRequest;
-
-/** A source that reads each JSON file once, however many parts of a load ask for it: the tokenizer may need config.json too. */
-function withSharedJson(source: ModelSource): ModelSource {
-  const files = new Map<string, Promise<unknown>>();
-  return {
-    name: source.name,
-    open: (file, options) => source.open(file, options),
-    json(file, options) {
-      const reading = files.get(file) ?? source.json(file, options);
-      files.set(file, reading);
-      // A file that failed, or was not there, is asked for again.
-      const forget = () => files.delete(file);
-      reading.then(value => value === undefined && forget(), forget);
-      return reading;
-    },
-  };
-}

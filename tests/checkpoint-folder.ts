@@ -5,6 +5,8 @@ import {
   type TensorDtype,
   tensorFinder,
   toFloats,
+  ViewCutter,
+  viewBytes,
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
 import { type EncoderConfig, readConfig } from '../src/model/index.ts';
@@ -80,6 +82,10 @@ async function readTensors(
     const info = find(canonical);
     if (!info) return undefined;
     matchTensors([{ tensor: canonical, shape: info.shape }], find);
-    return { shape: info.shape, data: toFloats(bytes.get(info.name)!.buffer, info.dtype as TensorDtype) };
+    const tensor = checkpoint.tensors.get(info.name)!;
+    const view = new Uint8Array(viewBytes(info, tensor));
+    const chunk = { begin: 0, bytes: bytes.get(info.name)! };
+    for (const piece of new ViewCutter(info, tensor).cut(chunk)) view.set(piece.bytes, piece.begin);
+    return { shape: info.shape, data: toFloats(view.buffer, info.dtype as TensorDtype) };
   };
 }

@@ -355,13 +355,13 @@ export class Run {
   /** y[B, V] = max or sum over the tokens of a sequence of log(1 + max(0, logit)), with two logarithms of log(1 + that). */
   #vocabularyPool({ x, weight, bias, pooling, logarithms, y: { columns: V } }: VocabularyPoolOp): Matrix {
     const from = this.get(x);
-    const [table, shift] = [this.#weight(weight), this.#weight(bias)];
+    const [table, shift] = [this.#weight(weight), bias && this.#weight(bias)];
     const y = zeros(this.#batch.length, V);
     let start = 0;
     this.#batch.forEach(({ ids: { length: L } }, b) => {
       for (let v = 0; v < V; v++) {
         const weights = Array.from({ length: L }, (_, i) => {
-          let logit = at(shift, v, 0);
+          let logit = shift ? at(shift, v, 0) : 0;
           for (let k = 0; k < from.columns; k++) logit += at(from, start + i, k) * at(table, v, k);
           const once = Math.log1p(Math.max(0, logit));
           return logarithms === 2 ? Math.log1p(once) : once;

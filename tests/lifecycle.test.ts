@@ -6,9 +6,9 @@ import { FakeDevice, FakeWorld, GPU_GLOBALS, NOTHING_LEFT, settled } from './fak
 import { type CallState, call, FakeFiles, load, sequencesOf, wrongs } from './lifecycle.ts';
 
 // The same plan is made thousands of times here, and takes longer than all the rest.
-vi.mock('../src/model/bert.ts', async original => {
+vi.mock('../src/model/encoder.ts', async original => {
   const { once } = await import('./once.ts');
-  const encoder = await original<typeof import('../src/model/bert.ts')>();
+  const encoder = await original<typeof import('../src/model/encoder.ts')>();
   return { ...encoder, encoderGraph: once(encoder.encoderGraph) };
 });
 vi.mock('../src/plan/plan.ts', async original => {

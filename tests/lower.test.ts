@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_TEXELS, padded } from '../shaders/kernel.ts';
 import type { Format } from '../shaders/matrix.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import type { EncoderRequest } from '../src/model/request.ts';
 import { type Builder, builder } from '../src/plan/builder.ts';
 import { type LoweringOptions, lower } from '../src/plan/lower.ts';
 import type { Graph } from '../src/plan/op.ts';
@@ -166,7 +167,7 @@ describe('the pooled logits of a vocabulary', () => {
       );
     });
   const partsOf = ({ ops }: ReturnType<typeof lower>) =>
-    ops.flatMap(op => (op.op === 'linearSlice' ? [[op.weight.name, op.bias.name, op.from, op.y.columns]] : []));
+    ops.flatMap(op => (op.op === 'linearSlice' ? [[op.weight.name, op.bias?.name, op.from, op.y.columns]] : []));
 
   it('are made of some columns after the other, with the whole table', () => {
     const lowered = lower(pooled(9001), WHOLE);

@@ -2,9 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { type ModelInputs, unpadInputs } from '../src/api/inputs.ts';
 import { Tensor } from '../src/api/tensor.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
-import { canonicalRequest, encoderGraph } from '../src/model/bert.ts';
-import { labelNames, MODEL_TYPES, readConfig } from '../src/model/config.ts';
+import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
 import { checkSequence } from '../src/model/input.ts';
+import { labelNames } from '../src/model/labels.ts';
+import { canonicalRequest } from '../src/model/request.ts';
 import { plan } from '../src/plan/plan.ts';
 import { GPU } from './caps.ts';
 
@@ -40,7 +42,7 @@ describe('readConfig', () => {
       headSize: 4,
       intermediateSize: 20,
       activation: 'gelu',
-      normEps: 1e-12,
+      norm: { eps: 1e-12 },
       maxPositions: 16,
       typeVocabSize: 2,
       padTokenId: 0,
@@ -48,7 +50,7 @@ describe('readConfig', () => {
     const { type_vocab_size: _, ...rest } = bert;
     expect(readConfig({ ...rest, layer_norm_eps: 1e-5, pad_token_id: null, is_decoder: false })).toMatchObject({
       typeVocabSize: 2,
-      normEps: 1e-5,
+      norm: { eps: 1e-5 },
       padTokenId: 0,
     });
   });

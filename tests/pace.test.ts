@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Workgroups } from '../shaders/kernel.ts';
 import { MeasuredPace } from '../src/gpu/measured-pace.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import type { EncoderRequest } from '../src/model/request.ts';
 import { sizesOf } from '../src/plan/batch.ts';
 import { type Pace, paced, startPace } from '../src/plan/pace.ts';
 import { passRoom } from '../src/plan/passes.ts';

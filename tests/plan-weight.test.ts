@@ -16,11 +16,11 @@ import {
 
 /** Where every element of every tensor goes, as shaders/place.ts computes it. */
 function place(weight: Weight): Map<number, string> {
-  const { parts, columns, rowGroup, columnGroup, stride, first, count } = weight;
+  const { parts, columns, rowGroup, columnGroup, stride, first } = weight;
   const to = (x: number, { size, padded }: { size: number; padded: number }) =>
     Math.floor(x / size) * padded + (x % size);
   const places = new Map<number, string>();
-  for (const { tensor, rowOffset } of parts) {
+  for (const { tensor, rowOffset, count } of parts) {
     for (let row = 0; row < count; row++) {
       for (let column = 0; column < columns; column++) {
         const at = (rowOffset + to(row, rowGroup)) * stride + to(column, columnGroup);
@@ -113,7 +113,7 @@ describe('a table', () => {
       for (const slice of slices) {
         expect(slice.first).toBe(next);
         expect(slice.height).toBeGreaterThanOrEqual(slice.count);
-        expect(slice.parts).toEqual([{ tensor: 't', shape: [rows, 10], rowOffset: 0 }]);
+        expect(slice.parts).toEqual([{ tensor: 't', shape: [rows, 10], count: slice.count, rowOffset: 0 }]);
         expect(weightBytes(slice)).toBeLessThanOrEqual(36 * 12 * 4);
         expect(Math.max(...place(slice).keys())).toBeLessThan(slice.height * slice.stride);
         next += slice.count;
@@ -153,7 +153,7 @@ describe('bands', () => {
         const rows = bandRows(weight, bytes);
         for (const part of weight.parts) {
           let [first, to] = [0, part.rowOffset];
-          for (let index = 0; first < weight.count; index++) {
+          for (let index = 0; first < part.count; index++) {
             const band = bandOf(weight, part, rows, index);
             expect([band.first, band.to]).toEqual([first, to]);
             expect(originOf(weight, to * weight.stride)).toMatchObject({ tensor: part.tensor });
@@ -163,7 +163,7 @@ describe('bands', () => {
             first += band.count;
             to += band.height;
           }
-          expect(first).toBe(weight.count);
+          expect(first).toBe(part.count);
         }
       }
     }

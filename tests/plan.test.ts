@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { declarations, f32, packParams, padded, read, u32, write } from '../shaders/kernel.ts';
-import { type EncoderRequest, encoderGraph } from '../src/model/bert.ts';
 import { readConfig } from '../src/model/config.ts';
+import { encoderGraph } from '../src/model/encoder.ts';
+import type { EncoderRequest } from '../src/model/request.ts';
 import { arena, slotBytes } from '../src/plan/arena.ts';
 import { packBatch, type Sequence, sizesOf } from '../src/plan/batch.ts';
 import { builder } from '../src/plan/builder.ts';
@@ -257,7 +258,9 @@ describe('the arena', () => {
   });
 
   it('more layers need no more room', () => {
-    const deep = { ...config, layers: 12, layerWeights: Array.from({ length: 12 }, (_, i) => i) };
+    const layers = 12;
+    const layerWeights = Array.from({ length: layers }, (_, i) => i);
+    const deep = { ...config, layers, layerWeights, attentions: layerWeights.map(() => ({})) };
     const { slots } = plan(encoderGraph(deep, { lastHiddenState: true }), { caps: GPU });
     expect(slots).toEqual(planOf({ lastHiddenState: true }).slots);
     expect(slots.length).toBeLessThanOrEqual(4);
@@ -400,7 +403,7 @@ describe('passes', () => {
   });
 
   it('end where too many bytes would be read back', () => {
-    const wide = { ...config, heads: 9, headSize: 3, maxPositions: 512 };
+    const wide = { ...config, heads: 9, keyHeads: 9, headSize: 3, maxPositions: 512 };
     const made = plan(encoderGraph(wide, { attentions: [0, 1, 2] }), { caps: GPU });
     const each = 4 * 9 * 512 * 512 * config.layers;
     expect(fill(Array(20).fill(512), made, GPU)).toBe(Math.floor((64 << 20) / each));

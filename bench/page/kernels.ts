@@ -1,7 +1,7 @@
 import { openGpu } from '../../src/gpu/device.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
-import { encoderGraph } from '../../src/model/bert.ts';
-import type { EncoderConfig } from '../../src/model/config.ts';
+import { encoderGraph } from '../../src/model/encoder.ts';
+import type { EncoderConfig } from '../../src/model/encoder-config.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { DeviceOp } from '../../src/plan/lower.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';

@@ -2,6 +2,7 @@ import { openGpu } from '../../src/gpu/device.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { benchKernels } from './kernels.ts';
 import { benchLoad } from './load.ts';
+import { benchLong } from './long.ts';
 import { submitFloor } from './peak.ts';
 import { MODEL } from './sides.ts';
 import { benchSweep } from './sweep.ts';
@@ -12,6 +13,7 @@ const calls = {
   benchKernels: async (passes: Record<string, number[]>) =>
     benchKernels(readConfig(await (await fetch(`/models/${MODEL}/config.json`)).json()), passes),
   benchLoad,
+  benchLong,
   benchSweep,
   benchWarm,
   async facts(): Promise<{ adapter: string; floorMs: number }> {

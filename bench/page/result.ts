@@ -1,5 +1,6 @@
 import type { KernelReport } from './kernels.ts';
 import type { LoadFigure } from './load.ts';
+import type { LongFigure } from './long.ts';
 import type { Side } from './sides.ts';
 import type { SweepFigure } from './sweep.ts';
 import type { TilingFigure } from './tilings.ts';
@@ -28,6 +29,7 @@ export interface BenchResult {
   warm: WarmFigure[];
   sweep: SweepFigure[];
   kernels?: KernelReport;
+  long?: LongFigure[];
   /** Of a graphics card, by `npm run bench:node`. */
   tilings?: TilingFigure[];
 }

@@ -1,8 +1,8 @@
 import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import { openGpu } from '../../src/gpu/device.ts';
 import { PipelineCache } from '../../src/gpu/pipelines.ts';
-import { encoderGraph } from '../../src/model/bert.ts';
-import type { EncoderConfig } from '../../src/model/config.ts';
+import { encoderGraph } from '../../src/model/encoder.ts';
+import type { EncoderConfig } from '../../src/model/encoder-config.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
 import { profileOf } from '../../src/plan/profiles.ts';

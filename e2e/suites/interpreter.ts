@@ -1,8 +1,9 @@
 import { Executable } from '../../src/gpu/executable.ts';
 import { MeasuredPace } from '../../src/gpu/measured-pace.ts';
 import { WeightStore } from '../../src/gpu/weights.ts';
-import { type EncoderRequest, encoderGraph } from '../../src/model/bert.ts';
 import { readConfig } from '../../src/model/config.ts';
+import { encoderGraph } from '../../src/model/encoder.ts';
+import type { EncoderRequest } from '../../src/model/request.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
 import type { Graph, Op } from '../../src/plan/op.ts';
 import { plan } from '../../src/plan/plan.ts';

@@ -53,3 +53,20 @@ export async function loadTokenizer(source: ModelSource): Promise<PreTrainedToke
   const { tokenizer, config } = await readTokenizerFiles(source);
   return new PreTrainedTokenizer(tokenizer, config);
 }
+
+/** A source that reads each JSON file once, however many parts of a load ask for it: the tokenizer may need config.json too. */
+export function withSharedJson(source: ModelSource): ModelSource {
+  const files = new Map<string, Promise<unknown>>();
+  return {
+    name: source.name,
+    open: (file, options) => source.open(file, options),
+    json(file, options) {
+      const reading = files.get(file) ?? source.json(file, options);
+      files.set(file, reading);
+      // A file that failed, or was not there, is asked for again.
+      const forget = () => files.delete(file);
+      reading.then(value => value === undefined && forget(), forget);
+      return reading;
+    },
+  };
+}

@@ -2,7 +2,7 @@ import type { Format } from '../../shaders/matrix.ts';
 import {
   type Checkpoint,
   openCheckpoint,
-  type TensorInfo,
+  type TensorView,
   tensorFinder,
   type WantedTensor,
 } from '../checkpoint/file/index.ts';
@@ -190,5 +190,5 @@ function densePart(checkpoint: Checkpoint, index: number): CheckpointPart {
 /** The tensors for the CPU where the checkpoint has all of them, else none. */
 const wholeOrNothing = (
   tensors: readonly WantedTensor[],
-  find: (canonical: string) => TensorInfo | undefined,
+  find: (canonical: string) => TensorView | undefined,
 ): readonly WantedTensor[] => (tensors.every(({ tensor }) => find(tensor)) ? tensors : []);

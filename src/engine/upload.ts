@@ -1,9 +1,13 @@
 import {
   type Checkpoint,
+  fileRow,
   matchTensors,
+  type TensorChunk,
   type TensorDtype,
-  type TensorInfo,
+  type TensorView,
   toFloats,
+  ViewCutter,
+  viewBytes,
   type WantedTensor,
 } from '../checkpoint/file/index.ts';
 import type { ProgressCallback } from '../checkpoint/source/index.ts';
@@ -15,7 +19,7 @@ import type { WeightStore } from './backend.ts';
 export interface CheckpointPart {
   readonly checkpoint: Checkpoint;
   /** The tensor of the file that has this canonical name. */
-  readonly find: (canonical: string) => TensorInfo | undefined;
+  readonly find: (canonical: string) => TensorView | undefined;
   /** Whether a tensor of the model is looked for here. */
   readonly owns: (canonical: string) => boolean;
 }
@@ -23,10 +27,10 @@ export interface CheckpointPart {
 /** A part whose tensors have been found in its files: from here on a tensor goes by its name in the file. */
 export interface MatchedPart {
   readonly checkpoint: Checkpoint;
-  /** For every tensor that weights are made of, the canonical names it serves. */
-  readonly weights: ReadonlyMap<string, ReadonlySet<string>>;
+  /** For every tensor that weights are made of, the canonical names that it serves, and which of its rows each of them is. */
+  readonly weights: ReadonlyMap<string, ReadonlyMap<string, TensorView>>;
   /** The same for tensors that the CPU keeps. */
-  readonly host: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly host: ReadonlyMap<string, ReadonlyMap<string, TensorView>>;
 }
 
 /**
@@ -55,7 +59,10 @@ export interface UploadOptions {
 }
 
 /** The error for a tensor with a number that cannot be computed with; `others` is the count of further tensors with such numbers. */
-function flawed({ name, file }: TensorInfo, { kind, index }: Omit<Flaw, 'tensor'>, others = 0): CheckpointError {
+function flawed(view: TensorView, { kind, index: viewIndex }: Omit<Flaw, 'tensor'>, others = 0): CheckpointError {
+  const { name, file } = view;
+  const [row, ...column] = viewIndex;
+  const index = [fileRow(view, row!), ...column];
   const more = others > 0 ? `, and in ${others} more ${others > 1 ? 'tensors' : 'tensor'}` : '';
   const at = `at [${index.join(', ')}]${more}`;
   if (kind === 'too large') {
@@ -93,17 +100,30 @@ export async function upload(
   let loaded = 0;
   let reportedPercent = -1;
   for (const { checkpoint, weights, host } of parts) {
-    const hostBytes = new Map(
-      [...host.keys()].map(tensor => [tensor, new Uint8Array(checkpoint.tensors.get(tensor)!.byteLength)]),
+    /** By the name of the tensor: what every canonical name needs of it. */
+    const cutters = new Map(
+      [...weights].map(([name, served]) => {
+        const tensor = checkpoint.tensors.get(name)!;
+        return [name, [...served].map(([canonical, view]) => [canonical, new ViewCutter(view, tensor)] as const)];
+      }),
     );
-    for await (const { tensor, begin, bytes } of checkpoint.chunks()) {
+    const hostTensorsIn = new HostTensors(checkpoint, host);
+    for await (const chunk of checkpoint.chunks()) {
+      const { tensor, bytes } = chunk;
       signal.throwIfAborted();
-      hostBytes.get(tensor.name)?.set(bytes, begin);
-      const served = weights.get(tensor.name);
+      hostTensorsIn.add(chunk);
+      const served = cutters.get(tensor.name);
       if (!served) continue;
       const stored = tensor.dtype as TensorDtype;
-      for (const canonical of served) {
-        await store.write({ tensor: canonical, stored, begin, bytes: bytes as Uint8Array<ArrayBuffer> });
+      for (const [canonical, cutter] of served) {
+        for (const piece of cutter.cut(chunk)) {
+          await store.write({
+            tensor: canonical,
+            stored,
+            begin: piece.begin,
+            bytes: piece.bytes as Uint8Array<ArrayBuffer>,
+          });
+        }
       }
       loaded += bytes.length;
       const percent = Math.floor((100 * loaded) / total);
@@ -111,10 +131,7 @@ export async function upload(
       reportedPercent = percent;
       progress?.({ status: 'upload', name, file: tensor.file, progress: (100 * loaded) / total, loaded, total });
     }
-    for (const [tensor, bytes] of hostBytes) {
-      const values = readHostTensor(checkpoint.tensors.get(tensor)!, bytes);
-      for (const canonical of host.get(tensor)!) hostTensors.set(canonical, values);
-    }
+    for (const [canonical, values] of hostTensorsIn.read()) hostTensors.set(canonical, values);
   }
   const [flaw, ...others] = await store.finish();
   if (flaw) throw flawed(tensorOf(parts, flaw.tensor), flaw, others.length);
@@ -125,8 +142,41 @@ export async function upload(
 const weightBytesIn = ({ checkpoint, weights }: MatchedPart): number =>
   [...weights.keys()].reduce((sum, tensor) => sum + checkpoint.tensors.get(tensor)!.byteLength, 0);
 
+/** The tensors of a checkpoint that the CPU keeps, collected from its chunks. */
+class HostTensors {
+  readonly #views: readonly {
+    readonly canonical: string;
+    readonly view: TensorView;
+    readonly cutter: ViewCutter;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  }[];
+
+  constructor(checkpoint: Checkpoint, host: MatchedPart['host']) {
+    this.#views = [...host].flatMap(([name, served]) => {
+      const tensor = checkpoint.tensors.get(name)!;
+      return [...served].map(([canonical, view]) => ({
+        canonical,
+        view,
+        cutter: new ViewCutter(view, tensor),
+        bytes: new Uint8Array(viewBytes(view, tensor)),
+      }));
+    });
+  }
+
+  add(chunk: TensorChunk): void {
+    for (const { view, cutter, bytes } of this.#views) {
+      if (view.name !== chunk.tensor.name) continue;
+      for (const piece of cutter.cut(chunk)) bytes.set(piece.bytes, piece.begin);
+    }
+  }
+
+  *read(): Generator<[canonical: string, values: Float32Array]> {
+    for (const { canonical, view, bytes } of this.#views) yield [canonical, readHostTensor(view, bytes)];
+  }
+}
+
 /** The numbers of a tensor that the CPU needs. Minus infinity is a score that forbids a transition: the CPU computes with it. */
-function readHostTensor(info: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Float32Array {
+function readHostTensor(info: TensorView, bytes: Uint8Array<ArrayBuffer>): Float32Array {
   const values = toFloats(bytes.buffer, info.dtype as TensorDtype);
   const at = values.findIndex(value => Number.isNaN(value) || value === Number.POSITIVE_INFINITY);
   if (at >= 0) {
@@ -138,9 +188,9 @@ function readHostTensor(info: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Float
 }
 
 /** The tensor of the files that a weight's tensor was matched to. */
-function tensorOf(parts: readonly MatchedPart[], canonical: string): TensorInfo {
-  for (const { checkpoint, weights } of parts) {
-    for (const [tensor, served] of weights) if (served.has(canonical)) return checkpoint.tensors.get(tensor)!;
+function tensorOf(parts: readonly MatchedPart[], canonical: string): TensorView {
+  for (const { weights } of parts) {
+    for (const served of weights.values()) if (served.has(canonical)) return served.get(canonical)!;
   }
   throw new Error(`no file has ${canonical}`);
 }

@@ -41,7 +41,7 @@ export class StoredWeight {
 
   /** @param bandBytes Bytes that the float32 rows of a band may have. */
   constructor(device: GPUDevice, weight: Weight, index: number, bandBytes: number) {
-    const { name, storage, parts, count, columns } = weight;
+    const { name, storage, count, columns } = weight;
     const { format, texels } = storage;
     this.weight = weight;
     this.index = index;
@@ -51,7 +51,7 @@ export class StoredWeight {
     this.plainRows = isPlain(weight) ? buffer : undefined;
     this.packingKernel = PACKING[format]?.kernel(weight);
     this.rowsPerBand = isPlain(weight) ? count : bandRows(weight, bandBytes);
-    this.missing = parts.length * count * columns;
+    this.missing = count * columns;
   }
 
   /** The params of `packingKernel` for a band of so many rows. */

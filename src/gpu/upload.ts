@@ -94,7 +94,8 @@ export class WeightUpload {
     const size = stored === 'F32' ? 4 : 2;
     for (const destination of this.#destinations.get(tensor) ?? []) {
       const { weight, rowsPerBand } = destination.stored;
-      const { first, columns, count } = weight;
+      const { first, columns } = weight;
+      const { count } = destination.part;
       const bandNumbers = rowsPerBand * columns;
       // The numbers of the piece that are in the rows that this weight takes of the tensor.
       const firstNumber = first * columns;
@@ -151,7 +152,8 @@ export class WeightUpload {
   ): void {
     const { stored, part } = destination;
     const { weight, plainRows } = stored;
-    const { count, columns, stride, storage } = weight;
+    const { columns, stride, storage } = weight;
+    const { count } = part;
     if (!plainRows) {
       destination.bandBuffer ??= createBuffer(this.#options.device, `rows.${weight.name}`, band.height * stride * 4);
     }

@@ -1,6 +1,6 @@
-import type { Activation } from '../../shaders/activation.ts';
 import type { Builder, Value, VocabularyPooling } from '../plan/index.ts';
-import { type EncoderConfig, labelCount } from './config.ts';
+import type { EncoderConfig } from './encoder-config.ts';
+import { labelCount } from './labels.ts';
 
 /** The head on top of the encoder, by the suffix of its Python class: BertForMaskedLM. */
 export type HeadKind =
@@ -40,17 +40,29 @@ interface Encoded {
  * Names and formulas: transformers' modeling_*.py of each family. Tensors have the names that checkpoint/file/names.ts translates.
  */
 export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, encoded: Encoded): void {
-  const { hiddenSize, modelType, classifier } = config;
+  const { hiddenSize, modelType, classifier, norm } = config;
   const { kind } = request;
   const { hidden, pooled, first } = encoded;
-  const dense = (x: Value, from: string, activation: Activation) =>
-    b.linear(x, { from, outputs: hiddenSize, activation });
   const logits = (x: Value, from: string, outputs: number, name = 'logits') =>
     b.output(name, b.linear(x, { from, outputs }));
-  /** [B, outputs]: from the pooler's output, or with an activation from the first token through a dense layer. */
-  const classify = (outputs: number, activation: Activation | undefined) => {
-    if (activation) logits(dense(first(), 'classifier.dense', activation), 'classifier.out_proj', outputs);
-    else logits(pooled(), 'classifier', outputs);
+  /** The head's dense layer and its norm, where it has one -> the shape of x. */
+  const dense = (x: Value): Value => {
+    const { activation, bias } = classifier;
+    const y = b.linear(x, { from: 'classifier.dense', outputs: hiddenSize, activation, bias });
+    return classifier.norm ? b.norm(y, { from: 'classifier.LayerNorm', ...norm }) : y;
+  };
+  const pool = (x: Value) => b.pool(x, { pooling: classifier.pooling, normalize: false, name: 'classifier.pool' });
+  /** [B, outputs] */
+  const classify = (outputs: number) => {
+    if (classifier.dense === 'pooler') logits(pooled(), 'classifier', outputs);
+    else if (classifier.dense === 'none') logits(pool(hidden), 'classifier', outputs);
+    else
+      logits(classifier.pools === 'first' ? dense(pool(hidden)) : pool(dense(hidden)), 'classifier.out_proj', outputs);
+  };
+  /** [T, outputs] */
+  const classifyTokens = (outputs: number, from: string) => {
+    if (classifier.ofTokens) logits(dense(hidden), 'classifier.out_proj', outputs);
+    else logits(hidden, from, outputs);
   };
   switch (kind) {
     case 'MaskedLM':
@@ -58,7 +70,8 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
       return;
     case 'PreTraining':
       if (modelType === 'electra') {
-        const x = dense(hidden, 'discriminator_predictions.dense', config.activation); // [T, C]
+        const from = 'discriminator_predictions.dense';
+        const x = b.linear(hidden, { from, outputs: hiddenSize, activation: config.activation }); // [T, C]
         logits(x, 'discriminator_predictions.dense_prediction', 1); // [T, 1]
         return;
       }
@@ -69,51 +82,49 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
       logits(pooled(), 'cls.seq_relationship', 2); // [B, 2]
       return;
     case 'MultipleChoice':
-      // ELECTRA and DistilBERT have a dense layer of their own on the first token, all others the pooler.
-      if (modelType === 'electra')
-        logits(dense(first(), 'sequence_summary.summary', 'gelu'), 'classifier', 1); // [B, 1]
-      else classify(1, modelType === 'distilbert' ? classifier : undefined); // [B, 1]
+      if (config.choiceDense === 'summary') {
+        const from = 'sequence_summary.summary';
+        const x = b.linear(first(), { from, outputs: hiddenSize, activation: 'gelu' }); // [B, C]
+        logits(x, 'classifier', 1); // [B, 1]
+      } else if (config.choiceDense === 'pooler')
+        logits(pooled(), 'classifier', 1); // [B, 1]
+      else classify(1); // [B, 1]
       return;
     case 'SequenceClassification':
-      classify(labelCount(config), classifier); // [B, labels]
+      classify(labelCount(config)); // [B, labels]
       return;
     case 'TokenClassification':
-      logits(hidden, 'classifier', labelCount(config)); // [T, labels]
+      classifyTokens(labelCount(config), 'classifier'); // [T, labels]
       return;
     case 'QuestionAnswering':
-      logits(hidden, 'qa_outputs', 2); // [T, 2]
+      classifyTokens(2, 'qa_outputs'); // [T, 2]
       return;
     default:
       kind satisfies never;
   }
 }
 
-/** dense, activation, LayerNorm, decoder. The decoder's weight is the word table where it is tied to it. */
-function maskedLM(
-  b: Builder,
-  config: EncoderConfig,
-  { picked = false, topK, sparse }: HeadRequest,
-  hidden: Value,
-): void {
-  const { embeddingSize, maskedActivation, normEps, vocabSize, tiedDecoder } = config;
+/** dense, activation, norm, decoder. The decoder's weight is the word table where it is tied to it. */
+function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK, sparse }: HeadRequest, hidden: Value): void {
+  const { embeddingSize, masked, norm, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const from = 'cls.predictions.transform';
-  const inner = b.linear(x, {
-    from: `${from}.dense`,
-    outputs: embeddingSize,
-    activation: maskedActivation,
-  }); // [., E]
-  const normed = b.norm(inner, { from: `${from}.LayerNorm`, eps: normEps }); // [., E]
+  const transform = (): Value => {
+    const { activation, bias } = masked;
+    const inner = b.linear(x, { from: `${from}.dense`, outputs: embeddingSize, activation, bias }); // [., E]
+    return b.norm(inner, { from: `${from}.LayerNorm`, ...norm }); // [., E]
+  };
+  const transformed = masked.transform ? transform() : x;
   const decoder = {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
-    bias: 'cls.predictions.bias',
+    bias: masked.decoderBias ? 'cls.predictions.bias' : undefined,
     rows: vocabSize,
   };
   if (sparse) {
-    b.output('sparse_embedding', b.vocabularyPool(normed, { ...decoder, ...sparse })); // [B, V]
+    b.output('sparse_embedding', b.vocabularyPool(transformed, { ...decoder, ...sparse })); // [B, V]
     return;
   }
-  const logits = b.vocabulary(normed, decoder); // [., V]
+  const logits = b.vocabulary(transformed, decoder); // [., V]
   if (topK === undefined) b.output('logits', logits);
   else b.output('top', b.topK(logits, topK)); // [picked, 2 k + 2]
 }

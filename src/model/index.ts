@@ -3,14 +3,10 @@
  * `registry` import it. It never knows a kernel, a device or a file.
  */
 
-export {
-  canonicalRequest,
-  type DenseLayer,
-  type EncoderRequest,
-  encoderGraph,
-  everything,
-  POOLER_TENSOR,
-} from './bert.ts';
-export { type EncoderConfig, labelCount, labelNames, readConfig } from './config.ts';
+export { readConfig } from './config.ts';
+export { encoderGraph, everything, POOLER_TENSOR } from './encoder.ts';
+export type { EncoderConfig } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
+export { labelCount, labelNames } from './labels.ts';
+export { canonicalRequest, type DenseLayer, type EncoderRequest } from './request.ts';

@@ -1,6 +1,6 @@
 import { InputError } from '../errors.ts';
 import type { Sequence } from '../plan/index.ts';
-import type { EncoderConfig } from './config.ts';
+import type { EncoderConfig } from './encoder-config.ts';
 
 /** Tokens as a caller gives them. No number is checked yet. */
 export interface RawSequence {

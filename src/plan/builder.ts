@@ -56,8 +56,8 @@ export interface NormOptions extends NormStyle {
 export interface LinearOptions {
   /** Tensor prefixes: `${prefix}.weight` [outputs, x.columns] and `${prefix}.bias` [outputs]. Several are joined. */
   from: string | readonly string[];
-  /** Outputs of each prefix. */
-  outputs: number;
+  /** Outputs of each prefix: the same number for all of them, or a list. */
+  outputs: number | readonly number[];
   bias?: boolean | undefined;
   activation?: Activation | undefined;
   /** What the activation of the result is multiplied by: the shape of the result. */
@@ -111,8 +111,8 @@ export type VocabularyPooling = Pick<VocabularyPoolOp, 'pooling' | 'logarithms'>
 export interface VocabularyOptions {
   /** `${table}.weight` [rows, x.columns] */
   table: string;
-  /** The tensor of the bias [rows], by its full name. */
-  bias: string;
+  /** The tensor of the bias [rows], by its full name, where there is one. */
+  bias?: string | undefined;
   rows: number;
 }
 
@@ -149,6 +149,9 @@ export function builder() {
     weights.set(key, earlier);
     return earlier;
   }
+
+  const biasOfVocabulary = (tensor: string | undefined, rows: number): Weight | undefined =>
+    tensor === undefined ? undefined : shared(vector([tensor], rows));
 
   const tableOf = ({ table, rows }: EmbedTable, columns: number): Weight =>
     shared(matrix([`${table}.weight`], rows, columns));
@@ -201,14 +204,14 @@ export function builder() {
 
     /** activation(x weight^T + bias) gate + residual -> [rows of x, outputs of all prefixes] */
     linear(x: Value, options: LinearOptions): Value {
-      const { outputs: perPrefix, bias = true, activation, gate, residual, outputHead, inputHead } = options;
+      const { outputs, bias = true, activation, gate, residual, outputHead, inputHead } = options;
       const prefixes = [options.from].flat();
       const inner = inputHead ? (x.columns / padded(inputHead)) * inputHead : x.columns;
       const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
       const heads = { rowHead: outputHead, columnHead: inputHead };
-      const weight = shared(matrix(tensors('weight'), perPrefix, inner, heads));
-      const columns = outputHead ? (perPrefix / outputHead) * padded(outputHead) : perPrefix;
-      const y = newValue(prefixes.join('+'), x.rows, columns * prefixes.length);
+      const weight = shared(matrix(tensors('weight'), outputs, inner, heads));
+      const columns = outputHead ? (weight.count / outputHead) * padded(outputHead) : weight.count;
+      const y = newValue(prefixes.join('+'), x.rows, columns);
       check(weight.stride === x.stride, `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`);
       checkSameShape(y, residual);
       checkSameShape(y, gate);
@@ -216,7 +219,7 @@ export function builder() {
         op: 'linear',
         x,
         weight,
-        bias: bias ? shared(vector(tensors('bias'), perPrefix, outputHead)) : undefined,
+        bias: bias ? shared(vector(tensors('bias'), outputs, outputHead)) : undefined,
         activation,
         gate,
         residual,
@@ -311,7 +314,7 @@ export function builder() {
         op: 'linear',
         x,
         weight,
-        bias: shared(vector([bias], rows)),
+        bias: biasOfVocabulary(bias, rows),
         activation: undefined,
         gate: undefined,
         residual: undefined,
@@ -324,7 +327,7 @@ export function builder() {
     vocabularyPool(x: Value, { table, bias, rows, ...pooling }: VocabularyOptions & VocabularyPooling): Value {
       const weight = tableOf({ table, rows }, x.columns);
       const y = newValue('vocabulary.pool', 'sequences', rows);
-      ops.push({ op: 'vocabularyPool', x, weight, bias: shared(vector([bias], rows)), ...pooling, y });
+      ops.push({ op: 'vocabularyPool', x, weight, bias: biasOfVocabulary(bias, rows), ...pooling, y });
       return y;
     },
 

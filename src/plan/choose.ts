@@ -139,7 +139,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
         inner: weight.stride,
         outputs: weight.count,
         format,
-        bias: true,
+        bias: !!bias,
         residual: false,
         sliced: true,
       };

@@ -25,7 +25,7 @@ export interface LinearSliceOp {
   readonly op: 'linearSlice';
   readonly x: Value;
   readonly weight: Weight;
-  readonly bias: Weight;
+  readonly bias: Weight | undefined;
   readonly from: number;
   readonly y: Value;
 }
@@ -150,7 +150,7 @@ class Lowering {
     const x = this.#operand(op.x);
     for (const stored of this.#storedSlices(weight)) {
       const isWhole = stored.count === weight.count;
-      const sliceBias = isWhole ? bias : this.#shared(rowSlice(bias, stored.first, stored.count));
+      const sliceBias = bias && (isWhole ? bias : this.#shared(rowSlice(bias, stored.first, stored.count)));
       for (let from = 0; from < stored.count; from += LOGIT_COLUMNS) {
         const columns = Math.min(LOGIT_COLUMNS, stored.count - from);
         const first = stored.first + from;

@@ -188,7 +188,7 @@ export interface VocabularyPoolOp {
   /** [V, K] */
   readonly weight: Weight;
   /** [V] */
-  readonly bias: Weight;
+  readonly bias: Weight | undefined;
   readonly pooling: 'max' | 'sum';
   readonly logarithms: 1 | 2;
   readonly y: Value;

@@ -7,7 +7,9 @@ export interface WeightPart {
   readonly tensor: string;
   /** The shape that the checkpoint must have: [rows, columns], or [rows] for a vector. */
   readonly shape: readonly number[];
-  /** The row of the weight where its first row goes. */
+  /** How many of its rows the weight takes, from row `first` of the weight on. */
+  readonly count: number;
+  /** The row of the weight where the first of them goes. */
   readonly rowOffset: number;
 }
 
@@ -19,8 +21,9 @@ export interface WeightPart {
 export interface Weight {
   readonly name: string;
   readonly parts: readonly WeightPart[];
-  /** The rows of each tensor that it takes, from row `first` on: all, or a slice of a table that no binding holds (lower.ts). */
+  /** The first row that it takes of each tensor: 0, but for a slice of a table that no binding holds (lower.ts). */
   readonly first: number;
+  /** The rows of all parts. */
   readonly count: number;
   readonly columns: number;
   readonly rowGroup: Group;
@@ -82,7 +85,7 @@ export function bandRows({ stride, rowGroup }: Weight, bytes: number): number {
 }
 
 /** Band `index` of a part that is cut into bands of `rows` rows; the last may have fewer. */
-export function bandOf({ rowGroup, count }: Weight, { rowOffset }: WeightPart, rows: number, index: number): Band {
+export function bandOf({ rowGroup }: Weight, { rowOffset, count }: WeightPart, rows: number, index: number): Band {
   const first = index * rows;
   const bandCount = Math.min(rows, count - first);
   const group = rowGroup.size === rowGroup.padded ? SINGLE : rowGroup;
@@ -91,7 +94,7 @@ export function bandOf({ rowGroup, count }: Weight, { rowOffset }: WeightPart, r
 
 /** The tensor that number `at` of a weight comes from, and its index there: [row, column], or [row] of a vector. Undefined for padding. */
 export function originOf(
-  { parts, first, count, columns, rowGroup, columnGroup, stride }: Weight,
+  { parts, first, columns, rowGroup, columnGroup, stride }: Weight,
   at: number,
 ): { tensor: string; index: number[] } | undefined {
   /** The index without padding; -1 inside of padding. */
@@ -99,7 +102,7 @@ export function originOf(
     i % padded < size ? Math.floor(i / padded) * size + (i % padded) : -1;
   const row = Math.floor(at / stride);
   const column = unpadded(at % stride, columnGroup);
-  for (const { tensor, shape, rowOffset } of parts) {
+  for (const { tensor, shape, count, rowOffset } of parts) {
     const partRow = unpadded(row - rowOffset, rowGroup);
     if (row < rowOffset || partRow < 0 || partRow >= count || column < 0 || column >= columns) continue;
     return { tensor, index: shape.length === 1 ? [first + partRow] : [first + partRow, column] };
@@ -113,48 +116,63 @@ const groupOf = (size: number | undefined): Group => (size ? { size, padded: pad
 /** The length of `n` rows or columns with the padding of their groups. */
 const extent = (n: number, { size, padded }: Group): number => (n / size) * padded;
 
-/** Tensors of one shape, or the same rows of each, one below the other. */
+/** A tensor of a weight: its name and rows. */
+type Rows = readonly [tensor: string, rows: number];
+
+/** Each tensor with its rows: the same number for all of them, or a list. */
+const rowsOf = (tensors: readonly string[], rows: number | readonly number[]): Rows[] =>
+  tensors.map((tensor, i) => [tensor, typeof rows === 'number' ? rows : rows[i]!]);
+
+/** Tensors of so many columns, or vectors, one below the other; or some rows of one tensor. */
 function stacked(
-  tensors: readonly string[],
-  shape: readonly [rows: number, ...columns: number[]],
+  tensors: readonly Rows[],
+  columns: number | undefined,
   layout: Partial<Pick<Weight, 'first' | 'count' | 'rowGroup' | 'columnGroup' | 'storage'>>,
 ): Weight {
-  const [rows, columns = 1] = shape;
-  const { first = 0, count = rows, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN } = layout;
-  const height = extent(count, rowGroup);
+  const { first = 0, count: slice, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN } = layout;
+  const name = tensors.map(([tensor]) => tensor).join('+');
+  let height = 0;
+  const parts = tensors.map(([tensor, rows]): WeightPart => {
+    const shape = columns === undefined ? [rows] : [rows, columns];
+    const part = { tensor, shape, count: slice ?? rows, rowOffset: height };
+    height += extent(part.count, rowGroup);
+    return part;
+  });
+  const isSlice = parts.some(({ count, shape }) => count !== shape[0]);
   return {
-    name: tensors.join('+') + (count === rows ? '' : `[${first}..${first + count}]`),
-    parts: tensors.map((tensor, i) => ({ tensor, shape, rowOffset: i * height })),
+    name: name + (isSlice ? `[${first}..${first + slice!}]` : ''),
+    parts,
     first,
-    count,
-    columns,
+    count: parts.reduce((sum, { count }) => sum + count, 0),
+    columns: columns ?? 1,
     rowGroup,
     columnGroup,
-    stride: extent(columns, columnGroup),
+    stride: extent(columns ?? 1, columnGroup),
     // A matrix has a row for every float of its padded output, so that no kernel looks past the end.
-    height: padded(tensors.length * height),
+    height: padded(height),
     storage,
   };
 }
 
 /**
  * Matrices [rows, columns], one below the other, in plain float32.
+ * @param rows The rows of each, or of every one.
  * @param rowHead The size of a head, where rows come in heads; `columnHead` where columns do. Heads are padded.
  */
 export const matrix = (
   tensors: readonly string[],
-  rows: number,
+  rows: number | readonly number[],
   columns: number,
   { rowHead, columnHead }: { rowHead?: number | undefined; columnHead?: number | undefined } = {},
 ): Weight =>
-  stacked(tensors, [rows, columns], {
+  stacked(rowsOf(tensors, rows), columns, {
     rowGroup: groupOf(rowHead),
     columnGroup: groupOf(columnHead ?? columns),
   });
 
-/** Vectors of one length, one behind the other; heads are padded where their size is given. */
-export const vector = (tensors: readonly string[], length: number, head?: number): Weight =>
-  stacked(tensors, [length], { rowGroup: groupOf(head) });
+/** Vectors, one behind the other, of one length or of a length each; heads are padded where their size is given. */
+export const vector = (tensors: readonly string[], length: number | readonly number[], head?: number): Weight =>
+  stacked(rowsOf(tensors, length), undefined, { rowGroup: groupOf(head) });
 
 /** The same weight, kept in another storage. */
 export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight, storage });
@@ -162,7 +180,8 @@ export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight
 /** Rows `first` to `first + count` of a whole weight of one tensor, whose rows are not padded. */
 export function rowSlice({ parts, columnGroup, storage }: Weight, first: number, count: number): Weight {
   const [{ tensor, shape }] = parts as [WeightPart];
-  return stacked([tensor], shape as [number, ...number[]], { first, count, columnGroup, storage });
+  const [rows, columns] = shape as [number, number | undefined];
+  return stacked([[tensor, rows]], columns, { first, count, columnGroup, storage });
 }
 
 /** Such a weight in slices of at most `maxRows` rows, but four at least. */

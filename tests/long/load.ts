@@ -9,10 +9,13 @@ import type { Checkpoint } from '../../src/checkpoint/file/types.ts';
 import { openSource } from '../../src/checkpoint/source/source.ts';
 import { openSentence } from '../../src/engine/sentence-files.ts';
 import { WebGPUBertError } from '../../src/errors.ts';
-import { type EncoderRequest, encoderGraph, POOLER_TENSOR } from '../../src/model/bert.ts';
-import { type EncoderConfig, labelNames, readConfig } from '../../src/model/config.ts';
+import { readConfig } from '../../src/model/config.ts';
+import { encoderGraph, POOLER_TENSOR } from '../../src/model/encoder.ts';
+import type { EncoderConfig } from '../../src/model/encoder-config.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';
+import { labelNames } from '../../src/model/labels.ts';
+import type { EncoderRequest } from '../../src/model/request.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Caps } from '../../src/plan/caps.ts';
 import { kernelsOf, plan } from '../../src/plan/plan.ts';
@@ -51,9 +54,9 @@ export async function load(files: Files, { caps, format, head }: Way): Promise<s
   const matched = matchTensors(wanted, find);
   const shapes = new Map(wanted.map(({ tensor, shape }) => [tensor, shape]));
   for (const [name, served] of matched) {
-    const { shape, byteLength, byteOffset } = checkpoint.tensors.get(name)!;
+    const { byteLength, byteOffset } = checkpoint.tensors.get(name)!;
     must(byteOffset + byteLength <= checkpoint.byteLength, `${name} ends past the end`);
-    for (const canonical of served) {
+    for (const [canonical, { shape }] of served) {
       must(String(shape) === String(shapes.get(canonical)), `${name} has not the shape of ${canonical}`);
       shapes.delete(canonical);
     }
@@ -70,7 +73,7 @@ export async function load(files: Files, { caps, format, head }: Way): Promise<s
       return `${encoding.ids}|${encoding.tokens}|${encoding.offsets}|${packed(config, encoding, made.queryTile)}`;
     }),
   );
-  const tensors = [...matched].map(([name, served]) => [name, ...served].join('=')).sort();
+  const tensors = [...matched].map(([name, served]) => [name, ...served.keys()].join('=')).sort();
   const { raw: _, ...read } = config;
   const said = JSON.stringify([read, await sentence.folder, await sentence.settings, await sentence.modules]);
   return [said, ...tensors, names, ...encodings].join('\n');

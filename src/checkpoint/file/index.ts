@@ -9,3 +9,4 @@ export { matchTensors, type WantedTensor } from './match.ts';
 export { tensorFinder } from './names.ts';
 export { parseShardIndex } from './shard-index.ts';
 export type { Checkpoint, TensorChunk, TensorDtype, TensorInfo } from './types.ts';
+export { fileRow, type TensorView, ViewCutter, viewBytes } from './view.ts';

@@ -1,5 +1,6 @@
 import { CheckpointError } from '../../errors.ts';
-import type { TensorDtype, TensorInfo } from './types.ts';
+import type { TensorDtype } from './types.ts';
+import type { TensorView } from './view.ts';
 
 /** A tensor that a model needs: its canonical name, and the shape that config.json implies. */
 export interface WantedTensor {
@@ -12,13 +13,13 @@ const NEXT = 'Check that config.json and the weights belong together.';
 
 /**
  * Finds the tensors that a model is made of in a checkpoint: a map from the name of a tensor in the file to the canonical names that it
- * serves. Throws CheckpointError where a tensor is missing, has another shape, or a dtype that cannot be read. No data are read.
+ * serves, each with the rows of it that the name stands for. Throws CheckpointError where a tensor is missing, has another shape, or a dtype that cannot be read. No data are read.
  */
 export function matchTensors(
   wanted: Iterable<WantedTensor>,
-  find: (canonical: string) => TensorInfo | undefined,
-): ReadonlyMap<string, ReadonlySet<string>> {
-  const matched = new Map<string, Set<string>>();
+  find: (canonical: string) => TensorView | undefined,
+): ReadonlyMap<string, ReadonlyMap<string, TensorView>> {
+  const matched = new Map<string, Map<string, TensorView>>();
   for (const { tensor, shape } of wanted) {
     const info = find(tensor);
     const expected = `[${shape.join(', ')}]`;
@@ -49,7 +50,7 @@ export function matchTensors(
         tensor: name,
       });
     }
-    matched.set(name, (matched.get(name) ?? new Set()).add(tensor));
+    matched.set(name, (matched.get(name) ?? new Map<string, TensorView>()).set(tensor, info));
   }
   return matched;
 }

@@ -1,4 +1,6 @@
+import { type Block, SPELLINGS, type Spelling } from './spellings.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
+import type { TensorView } from './view.ts';
 
 const WORD_TABLE = 'embeddings.word_embeddings.weight';
 const DECODER = 'cls.predictions.decoder.weight';
@@ -9,67 +11,6 @@ const DECODER = 'cls.predictions.decoder.weight';
  */
 const LANDMARKS = ['encoder.layer.0.attention.self.query.weight', WORD_TABLE, 'embeddings.position_embeddings.weight'];
 
-/** Names in RoBERTa's masked-LM head, which XLM-RoBERTa, CamemBERT and MPNet have too. */
-const LM_HEAD = {
-  'cls.predictions.transform.LayerNorm': 'lm_head.layer_norm',
-  'cls.predictions.transform': 'lm_head',
-  'cls.predictions': 'lm_head',
-};
-
-/**
- * Where a family's names differ from BERT's: a part of a canonical name, and the part in its place in the file. All that occur are
- * replaced, in this order.
- */
-const RULES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  distilbert: {
-    'encoder.layer': 'transformer.layer',
-    'attention.self.query': 'attention.q_lin',
-    'attention.self.key': 'attention.k_lin',
-    'attention.self.value': 'attention.v_lin',
-    'attention.output.dense': 'attention.out_lin',
-    'attention.output.LayerNorm': 'sa_layer_norm',
-    'intermediate.dense': 'ffn.lin1',
-    'output.dense': 'ffn.lin2',
-    'output.LayerNorm': 'output_layer_norm',
-    'cls.predictions.transform.dense': 'vocab_transform',
-    'cls.predictions.transform.LayerNorm': 'vocab_layer_norm',
-    'cls.predictions.decoder': 'vocab_projector',
-    'cls.predictions': 'vocab_projector',
-    'classifier.dense': 'pre_classifier',
-    'classifier.out_proj': 'classifier',
-  },
-  roberta: LM_HEAD,
-  'xlm-roberta': LM_HEAD,
-  camembert: LM_HEAD,
-  electra: {
-    'cls.predictions.transform': 'generator_predictions',
-    'cls.predictions.decoder': 'generator_lm_head',
-    'cls.predictions': 'generator_lm_head',
-  },
-  albert: {
-    // All layers of a group share its weights, so the number in a name is that of the group.
-    'encoder.layer': 'encoder.albert_layer_groups',
-    'attention.self': 'albert_layers.0.attention',
-    'attention.output': 'albert_layers.0.attention',
-    'intermediate.dense': 'albert_layers.0.ffn',
-    'output.dense': 'albert_layers.0.ffn_output',
-    'output.LayerNorm': 'albert_layers.0.full_layer_layer_norm',
-    embeddings_project: 'encoder.embedding_hidden_mapping_in',
-    'pooler.dense': 'pooler',
-    'cls.predictions.transform': 'predictions',
-    'cls.predictions': 'predictions',
-    'cls.seq_relationship': 'sop_classifier.classifier',
-  },
-  mpnet: {
-    'attention.self.query': 'attention.attn.q',
-    'attention.self.key': 'attention.attn.k',
-    'attention.self.value': 'attention.attn.v',
-    'attention.output.dense': 'attention.attn.o',
-    'attention.output.LayerNorm': 'attention.LayerNorm',
-    ...LM_HEAD,
-  },
-};
-
 /** The names that one tensor may have: checkpoints converted from TensorFlow call the vectors of a norm gamma and beta. */
 const spellings = (name: string): string[] => [
   name,
@@ -78,26 +19,37 @@ const spellings = (name: string): string[] => [
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
 ];
 
+/** What the finder needs to know of a model. */
+export interface NamedModel {
+  readonly modelType: string;
+  readonly tiedDecoder: boolean;
+  /** D */
+  readonly headSize: number;
+}
+
 /**
- * Returns a function from a canonical name to the tensor of the checkpoint, or undefined. Canonical names are those of BertModel, and
- * for heads those of BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining.
+ * Returns a function from a canonical name to the tensor of the checkpoint, or those rows of one that stand for it, or undefined.
+ * Canonical names are those of BertModel; for layers with norms before them those of RobertaPreLayerNormModel; for heads those of
+ * BertForMaskedLM, RobertaForSequenceClassification and ElectraForPreTraining. A gated layer is act(intermediate.dense x) times
+ * intermediate.gate x.
  *
  * A file may keep one tensor for several names, as safetensors.torch.save_model does; its metadata lists them. Without such metadata,
  * where the config ties the word table and the masked-LM decoder, either stands in for the other.
  */
 export function tensorFinder(
   { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
-  { modelType, tiedDecoder }: { readonly modelType: string; readonly tiedDecoder: boolean },
-): (canonical: string) => TensorInfo | undefined {
-  const rules = Object.entries(RULES[modelType] ?? {});
-  const familyName = (canonical: string) => rules.reduce((name, [part, other]) => name.replace(part, other), canonical);
-  const prefixes = prefixesOf([...tensors.keys(), ...leftOut.keys()], LANDMARKS.map(familyName));
-  const find = (canonical: string): TensorInfo | undefined => {
-    for (const name of spellings(familyName(canonical))) {
+  { modelType, tiedDecoder, headSize }: NamedModel,
+): (canonical: string) => TensorView | undefined {
+  const names = [...tensors.keys(), ...leftOut.keys()];
+  const spelling = spellingOf(names, [SPELLINGS[modelType] ?? {}].flat());
+  const prefixes = prefixesOf(names, landmarksOf(spelling));
+  const find = (canonical: string): TensorView | undefined => {
+    const { name: familyName, block } = familyNameOf(canonical, spelling);
+    for (const name of spellings(familyName)) {
       for (const prefix of prefixes) {
         const full = prefix + name;
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
-        if (tensor) return tensor;
+        if (tensor) return block ? blockOf(tensor, block, headSize) : tensor;
       }
     }
     return undefined;
@@ -108,6 +60,38 @@ export function tensorFinder(
     if (canonical === WORD_TABLE) return find(DECODER);
     return canonical === DECODER ? find(WORD_TABLE) : undefined;
   };
+}
+
+/** The family's name for a canonical one, and the block of that tensor where the file keeps several in one. */
+function familyNameOf(canonical: string, spelling: Spelling): { name: string; block: Block | undefined } {
+  let name = canonical;
+  let block: Block | undefined;
+  for (const [part, other] of Object.entries(spelling)) {
+    if (!name.includes(part)) continue;
+    if (typeof other === 'string') name = name.replace(part, other);
+    else {
+      name = name.replace(part, other.name);
+      block = other;
+    }
+  }
+  return { name, block };
+}
+
+/** The rows of a block. Where the rows of the tensor cannot be cut so, the whole tensor, whose shape is then found to be wrong. */
+function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: number): TensorView {
+  const [rows = 0, ...columns] = tensor.shape;
+  if (rows % (perHead ? of * headSize : of) !== 0) return tensor;
+  const count = rows / of;
+  const run = perHead ? headSize : count;
+  return { ...tensor, shape: [count, ...columns], rows: { first: block * run, run, step: of * run } };
+}
+
+const landmarksOf = (spelling: Spelling): string[] => LANDMARKS.map(name => familyNameOf(name, spelling).name);
+
+/** The spelling of a file: the first whose first landmark is among the names; else the first one. */
+function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {
+  const isThere = (landmark: string) => names.some(name => name === landmark || name.endsWith(`.${landmark}`));
+  return candidates.find(candidate => isThere(landmarksOf(candidate)[0]!)) ?? candidates[0]!;
 }
 
 /**

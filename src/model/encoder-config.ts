@@ -1,0 +1,102 @@
+import type { Activation } from '../../shaders/activation.ts';
+import type { NormStyle } from '../plan/index.ts';
+import type { Rotary } from './rotary.ts';
+
+/** config.json, checked, under one set of names for all families. */
+export interface EncoderConfig {
+  readonly modelType: string;
+  readonly vocabSize: number;
+  /** C */
+  readonly hiddenSize: number;
+  readonly layers: number;
+  /** H */
+  readonly heads: number;
+  /** G: heads of k and v. H, but for families whose queries share them. */
+  readonly keyHeads: number;
+  /** D. H D = C, but for families that say otherwise. */
+  readonly headSize: number;
+  /** F */
+  readonly intermediateSize: number;
+  readonly activation: Activation;
+  /** Of every norm of the encoder. */
+  readonly norm: NormStyle;
+  /** Where the norms of a layer stand: after the sum with its input, or before its attention and its feed-forward layer. */
+  readonly layerOrder: 'post-norm' | 'pre-norm';
+  /** Pre-norm: whether layer 0 has a norm before its attention. */
+  readonly hasFirstAttentionNorm: boolean;
+  /** The feed-forward layer is gated: act(x W1) (x W2). */
+  readonly isGated: boolean;
+  /** Which linears of a layer have a bias. */
+  readonly biases: {
+    readonly qkv: boolean;
+    readonly attention: boolean;
+    readonly intermediate: boolean;
+    readonly output: boolean;
+  };
+  /** What the attention of every layer looks at. */
+  readonly attentions: readonly {
+    /** The farthest key that a query sees. Undefined: all keys of the sequence. */
+    readonly window?: number;
+    readonly rotary?: Rotary;
+  }[];
+  /** What the embeddings are multiplied by. */
+  readonly embeddingFactor: number;
+  readonly hasEmbeddingNorm: boolean;
+  readonly hasPositionTable: boolean;
+  /** The largest number of tokens of a sequence. */
+  readonly maxPositions: number;
+  /** The row of the position table for the first token. RoBERTa's table begins with rows up to that of the padding. */
+  readonly positionOffset: number;
+  /** 0: the family has no segments. */
+  readonly typeVocabSize: number;
+  /** For fairseq's families, which count positions without padding: the id of the padding, -1 where no token is padding. Else 0. */
+  readonly padTokenId: number;
+  /** E: columns of the embeddings. */
+  readonly embeddingSize: number;
+  /** Whether a linear leads from E to C. */
+  readonly projectsEmbedding: boolean;
+  /** Rows of ERNIE's task table, whose row 0 is added to every token; 0: there is none. */
+  readonly taskVocabSize: number;
+  /** The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). */
+  readonly layerWeights: readonly number[];
+  /** Buckets of MPNet's relative positions, whose bias all layers share; 0: there are none. */
+  readonly relativeBuckets: number;
+  /** Whether the masked-LM decoder is the word table. */
+  readonly tiedDecoder: boolean;
+  readonly poolerActivation: Activation;
+  readonly classifier: Classifier;
+  readonly choiceDense: ChoiceDense;
+  /** The masked-LM head. */
+  readonly masked: {
+    /** Whether a dense layer, its activation and a norm stand before the decoder. */
+    readonly transform: boolean;
+    readonly activation: Activation;
+    /** Whether the dense layer has a bias. */
+    readonly bias: boolean;
+    readonly decoderBias: boolean;
+  };
+  /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
+  readonly labels: readonly (string | undefined)[];
+  readonly problemType: string | undefined;
+  /** The whole config.json, for what a task needs beyond the encoder. */
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** How a sequence, or a token, is classified: by a dense layer with an activation, a norm perhaps, and a linear. */
+export interface Classifier {
+  /** The dense layer is the pooler's (`pooler.dense`), one of the head (`classifier.dense`), or there is none. */
+  readonly dense: 'pooler' | 'head' | 'none';
+  readonly activation: Activation;
+  /** Whether the head's dense layer has a bias. */
+  readonly bias: boolean;
+  /** A norm follows the activation (`classifier.LayerNorm`). */
+  readonly norm: boolean;
+  readonly pooling: 'cls' | 'mean' | 'last';
+  /** Tokens are pooled before the dense layer, or after it. */
+  readonly pools: 'first' | 'last';
+  /** Tokens and answers are classified through the dense layer too. */
+  readonly ofTokens: boolean;
+}
+
+/** The dense layer before the score of a choice: the classifier's, the pooler's, or one of its own (`sequence_summary.summary`). */
+export type ChoiceDense = 'classifier' | 'pooler' | 'summary';

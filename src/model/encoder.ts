@@ -1,0 +1,52 @@
+import type { Pooling } from '../../shaders/pool.ts';
+import { builder, type Graph, type Value } from '../plan/index.ts';
+import type { EncoderConfig } from './encoder-config.ts';
+import { addHead, type HeadRequest } from './heads.ts';
+import { encoderLayers } from './layers.ts';
+import type { DenseLayer, EncoderRequest } from './request.ts';
+
+/** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
+export const POOLER_TENSOR = 'pooler.dense.weight';
+
+/** The request for every output that a checkpoint can give. Its plan has all the weights that any later request needs. */
+export const everything = (
+  hasPooler: boolean,
+  head: HeadRequest['kind'] | undefined,
+  sentence: { pooling: readonly Pooling[]; dense: readonly DenseLayer[] } | undefined,
+): EncoderRequest => ({
+  lastHiddenState: true,
+  pooler: hasPooler,
+  ...(head && { head: { kind: head } }),
+  ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+});
+
+/**
+ * The forward pass of an encoder: the embeddings, the layers in the order of config.layerOrder, pooling, and a head. Weights have the
+ * canonical names (checkpoint/file/names.ts).
+ */
+export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
+  const b = builder();
+  const x = encoderLayers(b, config, request); // [T, C]
+  if (request.lastHiddenState) b.output('last_hidden_state', x);
+  if (request.pool) {
+    let row = b.pool(x, { ...request.pool, name: 'embedding' }); // [B, C]
+    for (const [i, layer] of (request.pool.dense ?? []).entries()) {
+      row = b.linear(row, { from: `sentence.dense.${i}`, ...layer }); // [B, outputs]
+    }
+    b.output('embedding', row);
+  }
+  let firstTokens: Value | undefined;
+  let poolerOutput: Value | undefined;
+  /** [B, C] */
+  const first = () => (firstTokens ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }));
+  /** [B, C] */
+  const pooled = () =>
+    (poolerOutput ??= b.linear(first(), {
+      from: 'pooler.dense',
+      outputs: config.hiddenSize,
+      activation: config.poolerActivation,
+    }));
+  if (request.pooler) b.output('pooler_output', pooled());
+  if (request.head) addHead(b, config, request.head, { hidden: x, first, pooled });
+  return b.graph();
+}

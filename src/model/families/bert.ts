@@ -1,0 +1,53 @@
+import { ENCODER, type Family } from '../family.ts';
+
+/** Devlin et al., arXiv 1810.04805. Defaults are those of transformers' config classes, here and in the other files. */
+export const BERT: Family = {
+  types: 2,
+  activation: 'gelu',
+  eps: 1e-12,
+  supported: { position_embedding_type: 'absolute', ...ENCODER },
+};
+
+export const ROBERTA: Family = {
+  ...BERT,
+  fairseqPositions: 'configured',
+  classifier: { dense: 'head', activation: 'tanh' },
+  choiceDense: 'pooler',
+  maskedActivation: 'gelu',
+};
+
+/** BERT and the families that differ from it in little. */
+export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
+  bert: BERT,
+  distilbert: {
+    ...BERT,
+    types: 0,
+    classifier: { dense: 'head', activation: 'relu' },
+    fields: {
+      hidden_size: 'dim',
+      num_attention_heads: 'n_heads',
+      num_hidden_layers: 'n_layers',
+      intermediate_size: 'hidden_dim',
+      hidden_act: 'activation',
+    },
+  },
+  roberta: ROBERTA,
+  'xlm-roberta': ROBERTA,
+  camembert: ROBERTA,
+  electra: {
+    ...BERT,
+    projection: 'if needed',
+    classifier: { dense: 'head', activation: 'gelu' },
+    choiceDense: 'summary',
+    maskedActivation: 'gelu',
+  },
+  albert: {
+    ...BERT,
+    activation: 'gelu_new',
+    projection: 'always',
+    sharedLayers: true,
+    supported: { ...BERT.supported, inner_group_num: 1 },
+  },
+  mpnet: { ...ROBERTA, fairseqPositions: 'fixed', types: 0, relativeBias: true },
+  ernie: { ...BERT, tasks: true },
+};

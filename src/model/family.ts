@@ -1,0 +1,76 @@
+import type { Activation } from '../../shaders/activation.ts';
+import type { Fields } from '../json.ts';
+import type { NormStyle } from '../plan/index.ts';
+import type { ChoiceDense, Classifier, EncoderConfig } from './encoder-config.ts';
+
+/**
+ * The largest numbers that are accepted: many times those of any encoder. A larger one is a mistake, and would fill the memory with a
+ * plan before the weights could show it. The limit on layers is the lowest, because a plan lists the steps of each.
+ */
+export const MAX_LAYERS = 256;
+export const MAX_COLUMNS = 2 ** 17;
+export const MAX_ROWS = 2 ** 26;
+
+/** Fields that every config.json has, under BERT's names. */
+export type FieldName =
+  | 'vocab_size'
+  | 'hidden_size'
+  | 'num_attention_heads'
+  | 'num_hidden_layers'
+  | 'intermediate_size'
+  | 'max_position_embeddings'
+  | 'type_vocab_size'
+  | 'hidden_act'
+  | 'layer_norm_eps';
+
+/** How a family's config.json and encoder differ from BERT's. The names of its tensors are in checkpoint/file/names.ts. */
+export interface Family {
+  /** The names of fields that are not BERT's; of several, the first that config.json has. */
+  readonly fields?: Readonly<Partial<Record<FieldName, string | readonly string[]>>>;
+  /** Sizes that config.json may leave out. */
+  readonly sizes?: Readonly<Partial<Record<FieldName, number>>>;
+  /** Fields for which one value is supported, or some. The first is their default. */
+  readonly supported: Readonly<Record<string, unknown>>;
+  /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': the id is 1, whatever config.json says. */
+  readonly fairseqPositions?: 'configured' | 'fixed';
+  /** Default of type_vocab_size; 0: the family has no segments. */
+  readonly types: number;
+  /** Default of hidden_act. */
+  readonly activation: string;
+  /** Default of layer_norm_eps. */
+  readonly eps: number;
+  /** What its norms have beside eps. Default: LayerNorm with a bias. */
+  readonly norm?: Omit<NormStyle, 'eps'>;
+  /** When a linear leads from E to C: where they differ, or always (ALBERT). */
+  readonly projection?: 'if needed' | 'always';
+  /** Layers share weights in groups. */
+  readonly sharedLayers?: true;
+  /** All layers add one bias by distance to their scores. */
+  readonly relativeBias?: true;
+  /** There may be a task table. */
+  readonly tasks?: true;
+  /** See EncoderConfig. */
+  readonly classifier?: Partial<Classifier>;
+  /** Default: the dense layer of `classifier`. */
+  readonly choiceDense?: ChoiceDense;
+  /** Default: the encoder's activation. */
+  readonly maskedActivation?: Activation;
+  /** What else differs, read from config.json. */
+  readonly variant?: (fields: Fields, config: EncoderConfig) => Partial<EncoderConfig>;
+}
+
+/** By the spelling of `hidden_act`. gelu_new and gelu_fast are one function: their constants are the same float32. */
+export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  gelu: 'gelu',
+  gelu_python: 'gelu',
+  gelu_new: 'gelu_tanh',
+  gelu_fast: 'gelu_tanh',
+  gelu_pytorch_tanh: 'gelu_tanh',
+  relu: 'relu',
+  silu: 'silu',
+  swish: 'silu',
+  tanh: 'tanh',
+};
+
+/** No decoder computes its keys without those to come. */
+export const ENCODER = { is_decoder: false, add_cross_attention: false } as const;

@@ -1,0 +1,128 @@
+import type { Builder, Value } from '../plan/index.ts';
+import type { EncoderConfig } from './encoder-config.ts';
+import type { EncoderRequest } from './request.ts';
+
+/** What a pass gives back of the layers. */
+type LayerRequest = Pick<EncoderRequest, 'hiddenStates' | 'attentions'>;
+
+/** Adds the embeddings and all layers to a graph -> the last hidden state [T, C]. */
+export function encoderLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+  return config.layerOrder === 'post-norm' ? postNormLayers(b, config, request) : preNormLayers(b, config, request);
+}
+
+/**
+ * Layers with a norm after each sum: BERT (Devlin et al., arXiv 1810.04805) and all families that keep its order.
+ *   a = norm(x + attention(x))    x' = norm(a + feedForward(a))
+ */
+function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+  const { norm } = config;
+  let x = embeddings(b, config); // [T, C]
+  hiddenState(b, request, 0, x);
+  for (const [i, weights] of config.layerWeights.entries()) {
+    const layer = `encoder.layer.${weights}`;
+    const attended = attention(b, config, request, { layer, i, x }); // [T, C]
+    const normed = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, residual: x }); // [T, C]
+    const outer = feedForward(b, config, { layer, x: normed }); // [T, C]
+    x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, residual: normed }); // [T, C]
+    hiddenState(b, request, i + 1, x);
+  }
+  return x;
+}
+
+/**
+ * Layers with a norm before each part, and one after all of them (Xiong et al., arXiv 2002.04745).
+ *   a = x + attention(norm(x))    x' = a + feedForward(norm(a))
+ * Hidden states are the sums; the last one is normed, as in transformers.
+ */
+function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+  const { norm, layers, hasFirstAttentionNorm } = config;
+  let x = embeddings(b, config); // [T, C]
+  for (const [i, weights] of config.layerWeights.entries()) {
+    hiddenState(b, request, i, x);
+    const layer = `encoder.layer.${weights}`;
+    const isNormed = i > 0 || hasFirstAttentionNorm;
+    const normed = isNormed ? b.norm(x, { from: `${layer}.attention.LayerNorm`, ...norm }) : x; // [T, C]
+    const sum = attention(b, config, request, { layer, i, x: normed, residual: x }); // [T, C]
+    const inner = b.norm(sum, { from: `${layer}.intermediate.LayerNorm`, ...norm }); // [T, C]
+    x = feedForward(b, config, { layer, x: inner, residual: sum }); // [T, C]
+  }
+  const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
+  hiddenState(b, request, layers, last);
+  return last;
+}
+
+function hiddenState(b: Builder, { hiddenStates }: LayerRequest, layer: number, value: Value): void {
+  if (hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
+}
+
+/** -> [T, C] */
+function embeddings(b: Builder, config: EncoderConfig): Value {
+  const { vocabSize, maxPositions, positionOffset, typeVocabSize, taskVocabSize, norm } = config;
+  const x = b.embed({
+    words: { table: 'embeddings.word_embeddings', rows: vocabSize },
+    positions: {
+      table: 'embeddings.position_embeddings',
+      rows: config.hasPositionTable ? maxPositions + positionOffset : 0,
+    },
+    types: { table: 'embeddings.token_type_embeddings', rows: typeVocabSize },
+    tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
+    factor: config.embeddingFactor,
+    norm: config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...norm } : undefined,
+    columns: config.embeddingSize,
+  }); // [T, E]
+  return config.projectsEmbedding ? b.linear(x, { from: 'embeddings_project', outputs: config.hiddenSize }) : x;
+}
+
+/** A part of layer i, whose tensors are called `layer`. */
+interface LayerPart {
+  readonly layer: string;
+  /** [T, C] */
+  readonly x: Value;
+  /** Added to the result. */
+  readonly residual?: Value;
+}
+
+/** The attention of a layer with its output projection -> [T, C] */
+function attention(
+  b: Builder,
+  config: EncoderConfig,
+  request: LayerRequest,
+  { layer, i, x, residual }: LayerPart & { readonly i: number },
+): Value {
+  const { heads, keyHeads, headSize, biases, relativeBuckets } = config;
+  const { rotary, window } = config.attentions[i]!;
+  const self = `${layer}.attention.self`;
+  const layout = { heads, keyHeads, headSize };
+  const projected = b.linear(x, {
+    from: [`${self}.query`, `${self}.key`, `${self}.value`],
+    outputs: [heads * headSize, keyHeads * headSize, keyHeads * headSize],
+    outputHead: headSize,
+    bias: biases.qkv,
+  }); // [T, (H + 2 G) D]
+  const qkv = rotary ? b.rotary(projected, { ...layout, ...rotary }) : projected; // [T, (H + 2 G) D]
+  const { context, probabilities } = b.attention(qkv, {
+    ...layout,
+    name: self,
+    probabilities: request.attentions?.includes(i) === true,
+    bias: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
+    window,
+  }); // [T, H D]
+  if (probabilities) b.output('attentions', probabilities, i);
+  return b.linear(context, {
+    from: `${layer}.attention.output.dense`,
+    outputs: config.hiddenSize,
+    inputHead: headSize,
+    bias: biases.attention,
+    residual,
+  }); // [T, C]
+}
+
+/** The feed-forward layer: act(x W1) W2, or gated (act(x W1) (x W3)) W2 -> [T, C] */
+function feedForward(b: Builder, config: EncoderConfig, { layer, x, residual }: LayerPart): Value {
+  const { hiddenSize, intermediateSize: outputs, activation, isGated, biases } = config;
+  const bias = biases.intermediate;
+  // The half without activation is the gate of the other, so that the product is made where the activation is.
+  const gate = isGated ? b.linear(x, { from: `${layer}.intermediate.gate`, outputs, bias }) : undefined; // [T, F]
+  const inner = b.linear(x, { from: `${layer}.intermediate.dense`, outputs, activation, gate, bias }); // [T, F]
+  return b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize, bias: biases.output, residual });
+}
