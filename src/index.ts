@@ -84,6 +84,14 @@ export type {
   ZeroShotOptions,
   ZeroShotResult,
 } from './tasks/index.ts';
+export {
+  type EncodeTask,
+  type SparseEncodeOptions,
+  SparseEncoder,
+  type SparseSimilarity,
+  type SparseVector,
+  type TextOptions,
+} from './vectors/index.ts';
 
 declare global {
   /**

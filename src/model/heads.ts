@@ -105,7 +105,12 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
 }
 
 /** dense, activation, norm, decoder. The decoder's weight is the word table where it is tied to it. */
-function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK, sparse }: HeadRequest, hidden: Value): void {
+function maskedLM(
+  b: Builder,
+  config: EncoderConfig,
+  { picked = false, topK, sparse }: HeadRequest,
+  hidden: Value,
+): void {
   const { embeddingSize, masked, norm, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const from = 'cls.predictions.transform';

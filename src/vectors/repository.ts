@@ -64,6 +64,8 @@ export function refuseKind(wanted: string, actual: string): UnsupportedError {
 }
 
 const EXPECTED: Readonly<Record<string, string>> = {
-  SparseEncoder: 'a SparseEncoder of sentence-transformers, or a masked language model (its `architectures` end with ForMaskedLM)',
-  MultiVectorEncoder: 'a MultiVectorEncoder of sentence-transformers, a ColBERT of PyLate, or one of Stanford (`HF_ColBERT`)',
+  SparseEncoder:
+    'a SparseEncoder of sentence-transformers, or a masked language model (its `architectures` end with ForMaskedLM)',
+  MultiVectorEncoder:
+    'a MultiVectorEncoder of sentence-transformers, a ColBERT of PyLate, or one of Stanford (`HF_ColBERT`)',
 };

@@ -1,7 +1,7 @@
 import { inside, type ModelSource } from '../checkpoint/source/index.ts';
+import { type Module, moduleOf } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import { Fields, isText, type Json } from '../json.ts';
-import { type Module, moduleOf } from '../engine/index.ts';
 
 /** For what a text is encoded. */
 export type EncodeTask = 'query' | 'document';
@@ -23,10 +23,7 @@ export const singleRoute = (modules: readonly Module[]): Router => ({
 });
 
 /** Reads the routes of a Router in `folder`. Throws SourceError where its file is missing or malformed. */
-export async function readRouter(
-  source: ModelSource,
-  folder: string,
-): Promise<Router> {
+export async function readRouter(source: ModelSource, folder: string): Promise<Router> {
   const named = await source.json(inside(folder, FILE), { optional: true });
   // Versions before 5 have another name.
   const file = named === undefined ? inside(folder, 'config.json') : inside(folder, FILE);
@@ -36,7 +33,9 @@ export async function readRouter(
     if (!isText(id)) throw fields.malformed(id, 'the name of a module', 'structure');
     return moduleOf(types.text(id), [folder, id].filter(Boolean).join('/'));
   };
-  const routes = new Map(Object.keys(structure.json).map(name => [name, structure.list(name).map(moduleNamed)] as const));
+  const routes = new Map(
+    Object.keys(structure.json).map(name => [name, structure.list(name).map(moduleNamed)] as const),
+  );
   if (routes.size === 0) throw fields.malformed(structure.json, 'at least one route', 'structure');
   const parameters = fields.has('parameters') ? fields.fields('parameters').json : {};
   return { routes, routeOf: task => routeName([...routes.keys()], parameters, task) };
@@ -52,7 +51,7 @@ function routeName(names: readonly string[], parameters: Json, task: EncodeTask 
     [undefined, 'text'],
     [undefined, undefined],
   ].map(([of, modality]) => mappings[`(${quoted(of)}, ${quoted(modality)})`]);
-  const fallback = task === undefined ? parameters.default_route ?? names[0] : undefined;
+  const fallback = task === undefined ? (parameters.default_route ?? names[0]) : undefined;
   const name = [...wanted, task, 'text', fallback].find(candidate => names.includes(candidate as string));
   if (name !== undefined) return name as string;
   throw new InputError({

@@ -70,7 +70,12 @@ async function routerOf(source: ModelSource, modules: readonly Module[]): Promis
 
 async function routeOf(source: ModelSource, modules: readonly Module[]): Promise<SparseRoute> {
   const kinds = modules.map(({ kind }) => kind).join(', ');
-  oneOf('this list of modules in a sparse encoder', kinds, KINDS, 'For vectors of another kind take pipeline("feature-extraction").');
+  oneOf(
+    'this list of modules in a sparse encoder',
+    kinds,
+    KINDS,
+    'For vectors of another kind take pipeline("feature-extraction").',
+  );
   const [first, pooling] = modules;
   if (!pooling) return { kind: 'static', folder: first!.path };
   const { json } = await configOf(source, pooling);

@@ -35,7 +35,8 @@ export function sparseVector(row: Float32Array, maxActiveDims?: number): SparseV
 export function vectorList(name: string, vectors: unknown, dimensions: number): readonly SparseVector[] {
   const list = Array.isArray(vectors) ? vectors : [vectors];
   if (list.length === 0) throw wrong(name, vectors, 'at least one vector');
-  for (const [i, vector] of list.entries()) checkVector(Array.isArray(vectors) ? `${name}[${i}]` : name, vector, dimensions);
+  for (const [i, vector] of list.entries())
+    checkVector(Array.isArray(vectors) ? `${name}[${i}]` : name, vector, dimensions);
   return list;
 }
 

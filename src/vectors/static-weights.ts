@@ -52,7 +52,7 @@ async function weightTensor(source: ModelSource, file: string): Promise<Float32A
   const checkpoint = await openCheckpoint(source, { files: [file] });
   try {
     const info = checkpoint.tensors.get(TENSOR);
-    if (!info || info.shape.length !== 1) {
+    if (info?.shape.length !== 1) {
       throw new CheckpointError({
         what: `the table of weights is not in ${file}`,
         actual: info ? `the tensor "${TENSOR}" of shape [${info.shape}]` : [...checkpoint.tensors.keys()].join(', '),
