@@ -9,6 +9,7 @@ import {
   viewBytes,
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
+import type { ModuleFile } from '../src/engine/index.ts';
 import { type EncoderConfig, readConfig } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import type { TensorData, TensorLookup } from './interpreter.ts';
@@ -42,22 +43,24 @@ export interface LoadedCheckpoint {
 }
 
 /**
- * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `denseFiles` are the
- * weights of sentence-transformers' Dense modules, in their order.
+ * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `files` are the
+ * weights of sentence-transformers' modules.
  */
 export async function loadCheckpoint(
   source: ModelSource,
-  denseFiles: readonly string[] = [],
+  files: readonly ModuleFile[] = [],
 ): Promise<LoadedCheckpoint> {
   const config = readConfig(await source.json('config.json'));
   const encoder = await readTensors(source, config);
-  const dense = await Promise.all(denseFiles.map(file => readTensors(source, config, [file])));
+  const modules = await Promise.all(
+    files.map(async ({ from, file }) => ({ prefix: `${from}.`, find: await readTensors(source, config, [file]) })),
+  );
   return {
     config,
     hasPooler: encoder('pooler.dense.weight') !== undefined,
     tensors(name) {
-      const layer = /^sentence\.dense\.(\d+)\.(.*)$/.exec(name);
-      const tensor = layer ? dense[Number(layer[1])]!(`linear.${layer[2]}`) : encoder(name);
+      const module = modules.find(({ prefix }) => name.startsWith(prefix));
+      const tensor = module ? module.find(name.slice(module.prefix.length)) : encoder(name);
       if (!tensor) throw new Error(`the checkpoint lacks ${name}`);
       return tensor;
     },

@@ -199,6 +199,16 @@ describe.each(SIZES)('the ops of the interpreter and those of tests/reference.ts
     expectSame(run(graph, tensors, batch), reference.layerNorm(x, gamma, beta, 1e-2, residual));
   });
 
+  it('normalize', () => {
+    const tensors = randomTensors({ 'x.weight': [VOCABULARY, C] });
+    tensors('x.weight').data.fill(0, 0, C);
+    const zero = [{ ids: [0], types: [0], positions: [0] }, ...batch];
+    const graph = graphOf(b => b.normalize(rowsOf(b, C)));
+    const y = run(graph, tensors, zero);
+    expectSame(y, reference.l2Norm(inputOf(tensors, zero, C), C));
+    expect([...y.subarray(0, C)]).toEqual(new Array(C).fill(0));
+  });
+
   const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'max', 'last', 'mean_sqrt', 'weighted'];
   it.each([...POOLINGS.map(pooling => [pooling]), POOLINGS])('pool %s', (...poolings) => {
     const tensors = randomTensors({ 'x.weight': [VOCABULARY, C] });

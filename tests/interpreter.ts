@@ -8,6 +8,7 @@ import type {
   Graph,
   LinearOp,
   Norm,
+  NormalizeOp,
   NormKind,
   NormOp,
   Op,
@@ -128,6 +129,9 @@ export class Run {
         break;
       case 'norm':
         this.set(op.y, this.#norm(op));
+        break;
+      case 'normalize':
+        this.set(op.y, this.#normalize(op));
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
@@ -326,6 +330,19 @@ export class Run {
       normalisedRow([...data.subarray(r * C, (r + 1) * C)], kind, eps).forEach((v, c) => {
         y.data[r * C + c] = v * (at(scale, c, 0) + (unitOffset ? 1 : 0)) + (shift ? at(shift, c, 0) : 0);
       });
+    }
+    return y;
+  }
+
+  /** y[R, C] = x[R, C] / max(length of the row, 1e-12) */
+  #normalize({ x }: NormalizeOp): Matrix {
+    const from = this.get(x);
+    const y = zeros(from.rows, from.columns);
+    for (let r = 0; r < from.rows; r++) {
+      let squares = 0;
+      for (let c = 0; c < from.columns; c++) squares += at(from, r, c) ** 2;
+      const length = Math.max(1e-12, Math.sqrt(squares));
+      for (let c = 0; c < from.columns; c++) y.data[r * from.columns + c] = at(from, r, c) / length;
     }
     return y;
   }

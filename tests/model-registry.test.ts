@@ -69,7 +69,7 @@ async function load(id: string, options = {}): Promise<void> {
   await Promise.all([weights(), loadTokenizer(source)]);
   const { settings, modules } = openSentence(source);
   await settings;
-  for (const file of (await modules)?.files ?? []) await drained(file);
+  for (const { file } of (await modules)?.files ?? []) await drained(file);
 }
 const offline = () => {
   env.fetch = () => Promise.reject(new TypeError('Failed to fetch'));

@@ -92,6 +92,14 @@ export function layerNorm(x: Numbers, gamma: Numbers, beta: Numbers, eps: number
   return y;
 }
 
+/** x [T, C] -> [T, C], every row scaled to length 1 */
+export function l2Norm(x: Numbers, C: number): Float64Array {
+  return Float64Array.from(x, (v, i) => {
+    const row = Array.from({ length: C }, (_, c) => x[i - (i % C) + c]!);
+    return v / Math.max(1e-12, Math.hypot(...row));
+  });
+}
+
 /** Sum of the rows of tables [., C] -> [T, C] */
 export function embed(
   rows: readonly (readonly [table: Numbers, indices: readonly number[]])[],

@@ -43,7 +43,9 @@ test('a value of any kind in the place of a name is refused by a typed error', a
       '2_Dense/model.safetensors': 0,
     });
   expect(await thrown(dense({ module_input_name: odd }))).toBeInstanceOf(UnsupportedError);
-  expect(await dense({ use_residual: false, module_input_name: null })).toMatchObject({ dense: [{ outputs: 2 }] });
+  expect(await dense({ use_residual: false, module_input_name: null })).toMatchObject({
+    rowSteps: [{ outputs: 2, residual: 'none' }],
+  });
 });
 
 describe('the pooling', () => {
@@ -71,7 +73,14 @@ describe('the pooling', () => {
     [{ pooling_mode_mean_tokens: false }, ['mean']],
     [{ word_embedding_dimension: 48 }, ['mean']],
   ])('%o', async (config, pooling) => {
-    expect(await pooled(config)).toEqual({ pooling, includePrompt: true, dense: [], files: [], normalize: false });
+    expect(await pooled(config)).toEqual({
+      pooling,
+      includePrompt: true,
+      tokenSteps: [],
+      rowSteps: [],
+      files: [],
+      normalize: false,
+    });
   });
 
   test('a prompt that is left out', async () => {
@@ -107,11 +116,15 @@ describe('the order of modules', () => {
   test('a transformer, a pooling, dense layers, a normalisation', async () => {
     expect(await all(listed(TRANSFORMER, POOLING, DENSE, DENSE, NORMALIZE))).toMatchObject({
       pooling: ['mean'],
-      dense: [
-        { outputs: 20, bias: true },
-        { outputs: 20, bias: false },
+      tokenSteps: [],
+      rowSteps: [
+        { step: 'dense', from: 'sentence.2', outputs: 20, bias: true, residual: 'none' },
+        { step: 'dense', from: 'sentence.3', outputs: 20, bias: false, residual: 'none' },
       ],
-      files: ['2_Dense/model.safetensors', '3_Dense/model.safetensors'],
+      files: [
+        { from: 'sentence.2', file: '2_Dense/model.safetensors' },
+        { from: 'sentence.3', file: '3_Dense/model.safetensors' },
+      ],
       normalize: true,
     });
   });
@@ -125,18 +138,17 @@ describe('the order of modules', () => {
     );
     const named = { module_input_name: 'sentence_embedding', module_output_name: 'sentence_embedding' };
     const files = { '2_Dense/config.json': { ...dense, ...named } };
-    expect(await all(modules, files)).toMatchObject({ dense: [{ outputs: 20 }], normalize: true });
+    expect(await all(modules, files)).toMatchObject({ rowSteps: [{ outputs: 20 }], normalize: true });
   });
 
   test.each([
     [[], 'none'],
     [[TRANSFORMER], 'Transformer'],
     [[POOLING], 'Pooling'],
-    [[TRANSFORMER, NORMALIZE, POOLING], 'Transformer, Normalize, Pooling'],
-    [[TRANSFORMER, POOLING, NORMALIZE, DENSE], 'Transformer, Pooling, Normalize, Dense'],
-    [[TRANSFORMER, POOLING, POOLING], 'Transformer, Pooling, Pooling'],
-    [[TRANSFORMER, DENSE, POOLING], 'Transformer, Dense, Pooling'],
+    [[TRANSFORMER, 'sentence_transformers.models.Dropout'], 'Transformer, Dropout'],
+    [[TRANSFORMER, POOLING, TRANSFORMER], 'Transformer, Pooling, Transformer'],
     [[TRANSFORMER, POOLING, 'sentence_transformers.models.LSTM'], 'Transformer, Pooling, LSTM'],
+    [[TRANSFORMER, POOLING, 'constructor'], 'Transformer, Pooling, constructor'],
     [[TRANSFORMER, 'modeling.Pooling'], 'Transformer, modeling.Pooling'],
   ])('%j is refused', async (types, actual) => {
     const error = await thrown(all(listed(...types)));
@@ -144,26 +156,75 @@ describe('the order of modules', () => {
     expect(error.actual).toBe(actual);
   });
 
-  test.each([{ use_residual: true }, { module_input_name: 'token_embeddings' }])(
-    'a dense layer with %o',
-    async more => {
-      const files = { '2_Dense/config.json': { ...dense, ...more } };
-      expect(await thrown(all(listed(TRANSFORMER, POOLING, DENSE), files))).toBeInstanceOf(UnsupportedError);
-    },
-  );
-});
+  const LAYER_NORM = 'sentence_transformers.models.LayerNorm';
+  const DROPOUT = 'sentence_transformers.models.Dropout';
+  /** Every module in a folder by its number, with the files that any of them reads. */
+  const chain = (...list: (string | [type: string, config: object])[]) => {
+    const modules = list.map(entry => (typeof entry === 'string' ? ([entry, {}] as const) : entry));
+    const files = modules.flatMap(([, config], i) => [
+      [`${i + 1}/config.json`, { in_features: 48, out_features: 48, dimension: 48, pooling_mode: 'mean', ...config }],
+      [`${i + 1}/model.safetensors`, 0],
+    ]);
+    const types = [TRANSFORMER, ...modules.map(([type]) => type)];
+    const entries = types.map((type, idx) => ({ idx, name: `${idx}`, path: idx ? `${idx}` : '', type }));
+    return read({ 'modules.json': entries, ...Object.fromEntries(files) });
+  };
+  const ON_TOKENS = { module_input_name: 'token_embeddings' };
+  const BASE_NORMALIZE = 'sentence_transformers.base.modules.normalize.Normalize';
 
-test('a normalisation of token embeddings is refused', async () => {
-  const type = 'sentence_transformers.base.modules.normalize.Normalize';
-  const files = (config: unknown) => ({
-    'modules.json': listed(TRANSFORMER, POOLING, type),
-    '1_Pooling/config.json': MEAN,
-    '2_Normalize/config.json': config,
+  test('any order after the pooling', async () => {
+    expect(await chain(POOLING, NORMALIZE, DROPOUT, DENSE, LAYER_NORM, NORMALIZE, DROPOUT)).toMatchObject({
+      rowSteps: [
+        { step: 'normalize' },
+        { step: 'dense', from: 'sentence.4', activation: 'tanh' },
+        { step: 'layerNorm', from: 'sentence.5' },
+      ],
+      normalize: true,
+      files: [
+        { from: 'sentence.4', file: '4/model.safetensors' },
+        { from: 'sentence.5', file: '5/model.safetensors' },
+      ],
+    });
+    expect(await chain(POOLING, NORMALIZE, LAYER_NORM)).toMatchObject({ normalize: false });
   });
-  expect(await read(files({ module_input_name: 'sentence_embedding' }))).toMatchObject({ normalize: true });
-  const error = await thrown(read(files({ module_input_name: 'token_embeddings' })));
-  expect(error).toBeInstanceOf(UnsupportedError);
-  expect(error.message).toContain('token_embeddings');
+
+  test('on the tokens: before the pooling it counts, after the last one it does not', async () => {
+    const onTokens = { ...ON_TOKENS, module_output_name: 'token_embeddings', out_features: 8 };
+    expect(await chain([DENSE, onTokens], [BASE_NORMALIZE, ON_TOKENS], POOLING, [DENSE, ON_TOKENS])).toMatchObject({
+      tokenSteps: [{ step: 'dense', from: 'sentence.1', outputs: 8 }, { step: 'normalize' }],
+      rowSteps: [],
+      normalize: false,
+      files: [{ from: 'sentence.1' }],
+    });
+    // A second pooling replaces the first, and what followed that.
+    expect(await chain(POOLING, DENSE, [DENSE, ON_TOKENS], [POOLING, { pooling_mode: 'cls' }])).toMatchObject({
+      tokenSteps: [{ from: 'sentence.3' }],
+      pooling: ['cls'],
+      rowSteps: [],
+      files: [{ from: 'sentence.3' }],
+    });
+    // Without the feature that it reads, a Normalize does nothing.
+    expect(await chain(NORMALIZE, POOLING)).toMatchObject({ tokenSteps: [], rowSteps: [], normalize: false });
+  });
+
+  test('a residual: the input itself, or projected to the number of outputs', async () => {
+    const residual = { use_residual: true };
+    expect(await chain(POOLING, [DENSE, residual], [DENSE, { ...residual, out_features: 8 }])).toMatchObject({
+      rowSteps: [{ residual: 'identity' }, { residual: 'projected', outputs: 8 }],
+    });
+  });
+
+  test('a row that is read before there is one, and features that are none', async () => {
+    const wrong = [
+      chain(DENSE, POOLING),
+      chain(LAYER_NORM, POOLING),
+      chain(POOLING, [DENSE, { module_input_name: 'all_layer_embeddings' }]),
+      chain(POOLING, [DENSE, { module_output_name: 'scores' }]),
+      chain([DENSE, { ...ON_TOKENS, module_output_name: 'sentence_embedding' }], POOLING),
+      chain(POOLING, [BASE_NORMALIZE, { ...ON_TOKENS, module_output_name: 'sentence_embedding' }]),
+    ];
+    for (const error of await Promise.all(wrong.map(thrown))) expect(error).toBeInstanceOf(UnsupportedError);
+  });
 });
 
 describe('the settings of the transformer', () => {

@@ -390,14 +390,13 @@ describe('feature-extraction', () => {
       normalize: true,
       isPooled: true,
       hasWindows: false,
-      hasDense: false,
       isCut: false,
       cutsAfter: false,
     };
     expect(normalizationOf(whole)).toBe('in-pass');
     expect(normalizationOf({ ...whole, normalize: false })).toBe('none');
     // The row that the GPU pools is not the row of the text.
-    for (const part of [{ isPooled: false }, { hasWindows: true }, { hasDense: true }]) {
+    for (const part of [{ isPooled: false }, { hasWindows: true }]) {
       expect(normalizationOf({ ...whole, ...part })).toBe('cpu-after-cut');
       expect(normalizationOf({ ...whole, ...part, cutsAfter: true })).toBe('cpu-before-cut');
     }

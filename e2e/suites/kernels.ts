@@ -5,6 +5,7 @@ import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { inspect, NO_HALF, NOT_FINITE } from '../../shaders/inspect.ts';
 import { padded, WHOLE_GRID } from '../../shaders/kernel.ts';
+import { l2Norm } from '../../shaders/l2-norm.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
 import { logitsPool } from '../../shaders/logits-pool.ts';
@@ -21,7 +22,7 @@ import { type Profile, profileOf } from '../../src/plan/profiles.ts';
 import { bucketTable } from '../../src/plan/relative.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
-import { check, expect, expectClose } from '../harness.ts';
+import { check, expect, expectClose, expectEqual } from '../harness.ts';
 import { packRows } from '../packed.ts';
 
 /**
@@ -152,6 +153,28 @@ for (const tier of Object.keys(TIERS)) {
         );
       }
       log(`largest difference ${worst.toExponential(1)}`);
+    });
+  }
+
+  for (const C of [384, 37, 5]) {
+    check(`rows of length 1, ${C} columns (${tier})`, async () => {
+      const kernel = l2Norm({ columns: C }, (await profileFor(tier)).norm);
+      const make = random(C);
+      for (const T of ROWS) {
+        // The first row is zero, the second so small that it is divided by the least length.
+        const x = make(T * C).map((v, i) => (i < C ? 0 : i < 2 * C ? v * 1e-14 : v));
+        const operands = { x: padRows(x, C), y: { floats: T * padded(C) } };
+        const { y } = await dispatch(kernel, operands, { rows: T, floor: 1e-12 });
+        expectClose(unpadRows(y!, C), reference.l2Norm(x, C), { label: `T = ${T}`, absolute: 1e-6 });
+        expectEqual(
+          [...y!].filter((_, i) => i % padded(C) >= C && y![i] !== 0),
+          [],
+          'the padding stays zero',
+        );
+      }
+      const overflow = { x: padRows(new Float32Array(C).fill(3e38), C), y: { floats: padded(C) } };
+      const { y } = await dispatch(kernel, overflow, { rows: 1, floor: 1e-12 });
+      expect(Number.isNaN(y![0]), `${y![0]}, not NaN, where the length overflows`);
     });
   }
 

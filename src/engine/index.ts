@@ -6,6 +6,15 @@
 export { Engine } from './engine.ts';
 export type { LoadOptions } from './load.ts';
 export { NO_SENTENCE, openSentence, type SentenceFiles } from './sentence-files.ts';
-export { type ModelKind, type Module, moduleOf, modulesOf, type SentenceModules } from './sentence-modules.ts';
+export {
+  type ModelKind,
+  type Module,
+  type ModuleChain,
+  type ModuleFile,
+  moduleChain,
+  moduleOf,
+  modulesOf,
+  type SentenceModules,
+} from './sentence-modules.ts';
 export { generalFile, type SentenceSettings, settingsOf, transformerSettings } from './sentence-settings.ts';
 export { isSupported, type Support } from './support.ts';

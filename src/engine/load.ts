@@ -36,7 +36,7 @@ export interface LoadOptions {
   head?: HeadKind | undefined;
   /** Tensors to keep on the CPU too: all of them where the checkpoint has all, else none. */
   host?: ((config: EncoderConfig) => readonly WantedTensor[]) | undefined;
-  /** The modules of a sentence-transformers checkpoint, whose dense layers have files of their own. */
+  /** The modules of a sentence-transformers checkpoint, which may have weight files. */
   sentence?: Promise<SentenceModules | undefined> | undefined;
   /** Gives the folder of the encoder's files. Default: the folder of the model. */
   encoderIn?: ((root: ModelSource) => ModelSource) | undefined;
@@ -49,8 +49,8 @@ export interface LoadOptions {
   config?: EncoderConfig | undefined;
 }
 
-/** Canonical names of the dense layers after the pooling: this, the layer's number, and the name in the layer's file. */
-const DENSE = 'sentence.dense.';
+/** The canonical names of a module's tensors begin with this: see ChainStep. */
+const MODULE = 'sentence.';
 /** The size of passes that the first executable has room for from the start: a first call of this size creates no buffers. */
 const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
 
@@ -146,10 +146,8 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const checkpoint = await opened;
   const find = tensorFinder(checkpoint, config);
   const sentence = await options.sentence;
-  const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(DENSE) }];
-  for (const [i, file] of (sentence?.files ?? []).entries()) {
-    parts.push(densePart(await openFile(root, [file]), i));
-  }
+  const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
+  for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
   signal.throwIfAborted();
   const hasPooler = find(POOLER_TENSOR) !== undefined;
   const request = firstRequest(hasPooler);
@@ -177,12 +175,12 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   return model;
 }
 
-/** Dense layer `index` of sentence-transformers: its file names the tensors `linear.weight` and `linear.bias`. */
-function densePart(checkpoint: Checkpoint, index: number): CheckpointPart {
-  const prefix = `${DENSE}${index}.`;
+/** The weights of a module, whose file names its tensors without the prefix `from`. */
+function modulePart(checkpoint: Checkpoint, from: string): CheckpointPart {
+  const prefix = `${from}.`;
   return {
     checkpoint,
-    find: canonical => checkpoint.tensors.get(canonical.replace(prefix, 'linear.')),
+    find: canonical => checkpoint.tensors.get(canonical.slice(prefix.length)),
     owns: canonical => canonical.startsWith(prefix),
   };
 }

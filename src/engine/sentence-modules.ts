@@ -1,28 +1,35 @@
+import type { Activation } from '../../shaders/activation.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import { inside, type ModelSource } from '../checkpoint/source/index.ts';
 import { describe, oneOf, UnsupportedError } from '../errors.ts';
 import { Fields, isRecord, isText } from '../json.ts';
-import type { DenseLayer } from '../model/index.ts';
+import type { ChainStep, PoolRequest } from '../model/index.ts';
 
 /** How a checkpoint of sentence-transformers makes one vector of a text: its modules after the transformer. */
-export interface SentenceModules {
+export interface SentenceModules extends PoolRequest {
+  /** On the rows of tokens, before the pooling. */
+  readonly tokenSteps: readonly ChainStep[];
   /** One or several; the rows of several are joined to one. */
   readonly pooling: readonly Pooling[];
   /** Whether the tokens of a prompt are pooled too. */
   readonly includePrompt: boolean;
-  /** Linear layers on the pooled row, in order. */
-  readonly dense: readonly DenseLayer[];
-  /** The weight file of each dense layer. */
-  readonly files: readonly string[];
+  /** On the pooled row. */
+  readonly rowSteps: readonly ChainStep[];
+  /** Whether the last module scales the row to length 1. */
   readonly normalize: boolean;
+  /** The weight files of the steps. */
+  readonly files: readonly ModuleFile[];
 }
 
-/** The classes of models whose modules.json is read, each with the modules that it may list, in their order. */
-const CHAINS = {
-  SentenceTransformer: /^Transformer, Pooling(, Dense)*(, Normalize)?$/,
-  CrossEncoder: /^Transformer$/,
-} as const;
-export type ModelKind = keyof typeof CHAINS;
+/** The weights of a module. */
+export interface ModuleFile {
+  /** The prefix of the module's tensors in a graph: see ChainStep. */
+  readonly from: string;
+  readonly file: string;
+}
+
+/** The classes of models whose modules.json is read. */
+export type ModelKind = 'SentenceTransformer' | 'CrossEncoder';
 
 /** Poolings by the names of sentence-transformers, in the order in which versions before 6 join several. */
 const POOLINGS = {
@@ -47,18 +54,13 @@ const POOLING_FLAGS: Readonly<Record<string, PoolingMode>> = {
 };
 
 /** Activations of dense layers by the names of their PyTorch classes. */
-const ACTIVATIONS: Readonly<Record<string, DenseLayer['activation']>> = {
+const ACTIVATIONS: Readonly<Record<string, Activation | undefined>> = {
   Identity: undefined,
   Tanh: 'tanh',
   ReLU: 'relu',
   GELU: 'gelu',
   SiLU: 'silu',
 };
-
-/** The values that modules after the pooling must have. On token embeddings they would be part of a late-interaction model. */
-const ON_SENTENCES = { module_input_name: 'sentence_embedding', module_output_name: 'sentence_embedding' };
-/** The values that a dense layer must have. */
-const DENSE_VALUES = { ...ON_SENTENCES, use_residual: 'false' };
 
 /** An entry of modules.json. */
 export interface Module {
@@ -98,37 +100,140 @@ export async function embedderModules(
   modules: readonly Module[],
   kind: ModelKind,
 ): Promise<SentenceModules | undefined> {
-  checkChain(modules, kind);
-  if (kind === 'CrossEncoder') return undefined;
-  const [, pooling, ...rest] = modules;
-  const denseModules = rest.filter(module => module.kind === 'Dense');
-  const normalizeModules = rest.filter(module => module.kind === 'Normalize');
-  const files = denseModules.map(({ path }) => inside(path, 'model.safetensors'));
-  const [poolingConfig, dense] = await Promise.all([
-    configOf(source, pooling!),
-    Promise.all(denseModules.map(async module => denseOf(await configOf(source, module)))),
-    // A missing weight file is reported before the model is loaded with it.
-    Promise.all(files.map(async file => (await source.open(file))!.cancel())),
-    Promise.all(normalizeModules.map(module => checkNormalize(source, module))),
-  ]);
-  return {
-    pooling: poolingOf(poolingConfig),
-    includePrompt: poolingConfig.flag('include_prompt', true),
-    dense,
-    files,
-    normalize: normalizeModules.length > 0,
-  };
+  const kinds = modules.map(module => module.kind);
+  if (kind === 'CrossEncoder') {
+    if (kinds.join() === 'Transformer') return undefined;
+    throw unsupportedModules(kinds, 'Transformer', ['Transformer']);
+  }
+  const [first, ...rest] = modules;
+  if (first?.kind !== 'Transformer') throw unsupportedModules(kinds, ORDER);
+  const { sentence, files } = await moduleChain(source, rest);
+  if (sentence === undefined) throw unsupportedModules(kinds, ORDER);
+  const isScaled = sentence.rowSteps.at(-1)?.step === 'normalize';
+  const chain = { ...sentence, rowSteps: isScaled ? sentence.rowSteps.slice(0, -1) : sentence.rowSteps };
+  return { ...chain, normalize: isScaled, files: filesOf(chain, files) };
 }
 
-function checkChain(modules: readonly Module[], kind: ModelKind): void {
-  const kinds = modules.map(module => module.kind).join(', ');
-  if (CHAINS[kind].test(kinds)) return;
-  throw new UnsupportedError({
-    what: 'the modules of modules.json, or their order, are not supported',
-    actual: kinds || 'none',
-    expected: CHAINS[kind].source.slice(1, -1),
-    supported: kind === 'CrossEncoder' ? ['Transformer'] : ['Transformer', 'Pooling', 'Dense', 'Normalize'],
+/** What is supported, in words. */
+const ORDER = 'a Transformer, then any of the supported modules with a Pooling among them';
+
+function unsupportedModules(
+  kinds: readonly string[],
+  expected: string,
+  supported: readonly string[] = ['Transformer', ...Object.keys(READERS)],
+): UnsupportedError {
+  const unknown = kinds.filter(kind => !supported.includes(kind));
+  return new UnsupportedError({
+    what:
+      unknown.length > 0
+        ? `modules.json lists a module that is not supported: ${unknown.join(', ')}`
+        : 'the modules of modules.json stand in an order that is not supported',
+    actual: kinds.join(', ') || 'none',
+    expected,
+    supported,
   });
+}
+
+/** What a pooling makes of the tokens. */
+export interface SentenceChain {
+  readonly tokenSteps: readonly ChainStep[];
+  readonly pooling: readonly Pooling[];
+  readonly includePrompt: boolean;
+  readonly rowSteps: readonly ChainStep[];
+}
+
+/** What modules make of the hidden states of an encoder: rows of tokens, and one row where there is a pooling. */
+export interface ModuleChain {
+  /** What the rows of the tokens have gone through after all modules. */
+  readonly tokenSteps: readonly ChainStep[];
+  readonly sentence: SentenceChain | undefined;
+  /** The weight files of all steps, those that no result needs included. */
+  readonly files: readonly ModuleFile[];
+}
+
+/**
+ * Follows the two features that modules hand on, `token_embeddings` and `sentence_embedding`, through modules in any order, as
+ * sentence-transformers' forward() does. A second pooling replaces the first; what a later pooling does not read has no effect.
+ * Throws UnsupportedError, SourceError.
+ * @param modules those after the encoder, whose number is 0
+ */
+export async function moduleChain(source: ModelSource, modules: readonly Module[]): Promise<ModuleChain> {
+  const effects = await Promise.all(
+    modules.map((module, i) => {
+      const reader = Object.hasOwn(READERS, module.kind) ? READERS[module.kind] : undefined;
+      if (!reader) throw unsupportedModules(['Transformer', ...modules.map(({ kind }) => kind)], ORDER);
+      return reader(source, module, `sentence.${i + 1}`);
+    }),
+  );
+  let tokenSteps: readonly ChainStep[] = [];
+  let sentence: SentenceChain | undefined;
+  for (const [i, effect] of effects.entries()) {
+    if (!effect) continue;
+    if ('pooling' in effect) {
+      sentence = { ...effect, tokenSteps, rowSteps: [] };
+    } else if (effect.on === 'token_embeddings') {
+      tokenSteps = [...tokenSteps, effect.step];
+    } else if (sentence) {
+      sentence = { ...sentence, rowSteps: [...sentence.rowSteps, effect.step] };
+    } else if (effect.step.step !== 'normalize') {
+      // In Python a KeyError; a Normalize without its feature does nothing.
+      throw new UnsupportedError({
+        what: `a ${modules[i]!.kind} of modules.json reads sentence_embedding, and no Pooling stands before it`,
+        actual: modules.map(({ kind }) => kind).join(', '),
+        expected: ORDER,
+        supported: Object.keys(READERS),
+      });
+    }
+  }
+  const files = effects.flatMap(effect =>
+    effect && 'step' in effect && 'from' in effect.step && effect.file !== undefined
+      ? [{ from: effect.step.from, file: effect.file }]
+      : [],
+  );
+  return { tokenSteps, sentence, files };
+}
+
+/** The files whose tensors the steps of a chain read. */
+const filesOf = ({ tokenSteps, rowSteps }: SentenceChain, files: readonly ModuleFile[]): readonly ModuleFile[] =>
+  files.filter(({ from }) => [...tokenSteps, ...rowSteps].some(step => 'from' in step && step.from === from));
+
+/** The features that modules hand on. */
+type Feature = 'token_embeddings' | 'sentence_embedding';
+
+/** What a module does: it pools, takes a step, or does nothing. */
+type Effect =
+  | { readonly pooling: readonly Pooling[]; readonly includePrompt: boolean }
+  | { readonly step: ChainStep; readonly on: Feature; readonly file?: string }
+  | undefined;
+
+/** The modules after an encoder, by their classes. `from`: the prefix of the module's tensors. */
+const READERS: Readonly<Record<string, (source: ModelSource, module: Module, from: string) => Promise<Effect>>> = {
+  async Pooling(source, module) {
+    const fields = await configOf(source, module);
+    return { pooling: poolingOf(fields), includePrompt: fields.flag('include_prompt', true) };
+  },
+  async Dense(source, module, from) {
+    const [fields, file] = await Promise.all([configOf(source, module), weightFile(source, module)]);
+    return { step: denseOf(fields, from), on: featureOf(fields), file };
+  },
+  async LayerNorm(source, module, from) {
+    const [fields, file] = await Promise.all([configOf(source, module), weightFile(source, module)]);
+    // Checked here although it is not used: the number of columns follows from what comes before.
+    fields.integer('dimension');
+    return { step: { step: 'layerNorm', from }, on: 'sentence_embedding', file };
+  },
+  async Normalize(source, module) {
+    return { step: { step: 'normalize' }, on: await normalizedFeature(source, module) };
+  },
+  // It does something in training alone.
+  Dropout: async () => undefined,
+};
+
+/** The weight file of a module. A missing one is reported before the model is loaded with it. */
+async function weightFile(source: ModelSource, { path }: Module): Promise<string> {
+  const file = inside(path, 'model.safetensors');
+  await (await source.open(file))!.cancel();
+  return file;
 }
 
 async function configOf(source: ModelSource, { path }: Module): Promise<Fields> {
@@ -156,28 +261,35 @@ function flaggedModes(json: Fields['json']): unknown[] {
   return [...unsupported, ...MODES.filter(mode => flags.some(flag => POOLING_FLAGS[flag] === mode))];
 }
 
-function denseOf(fields: Fields): DenseLayer {
-  checkValues(fields, DENSE_VALUES);
+function denseOf(fields: Fields, from: string): ChainStep {
   // The file names the class with its package: torch.nn.modules.activation.Tanh.
   const className = fields.text('activation_function', 'Tanh').split('.').at(-1)!;
   const activation = ACTIVATIONS[oneOf("a dense layer's activation", className, Object.keys(ACTIVATIONS))];
-  // Checked here although it is not used: the number of columns follows from what comes before.
-  fields.integer('in_features');
-  return { outputs: fields.integer('out_features'), bias: fields.json.bias !== false, activation };
+  const inputs = fields.integer('in_features');
+  const outputs = fields.integer('out_features');
+  const residual = inputs === outputs ? 'identity' : 'projected';
+  return {
+    step: 'dense',
+    from,
+    outputs,
+    bias: fields.json.bias !== false,
+    activation,
+    residual: fields.flag('use_residual', false) ? residual : 'none',
+  };
+}
+
+/** The feature that a module reads and writes. Throws UnsupportedError for one that is none, or where it writes another. */
+function featureOf({ json }: Fields): Feature {
+  const input = json.module_input_name ?? 'sentence_embedding';
+  const feature = oneOf<unknown>('module_input_name', input, ['sentence_embedding', 'token_embeddings']) as Feature;
+  oneOf('module_output_name', json.module_output_name ?? feature, [feature]);
+  return feature;
 }
 
 /** From version 6 on the module has a config.json. */
-async function checkNormalize(source: ModelSource, { type, path }: Module): Promise<void> {
-  if (type.startsWith('sentence_transformers.models.')) return;
+async function normalizedFeature(source: ModelSource, { type, path }: Module): Promise<Feature> {
+  if (type.startsWith('sentence_transformers.models.')) return 'sentence_embedding';
   const file = inside(path, 'config.json');
   const json = await source.json(file, { optional: true });
-  if (isRecord(json)) checkValues(new Fields(json, '', file), ON_SENTENCES);
-}
-
-/** Throws UnsupportedError where a field is there and has another value than the one it must have. */
-function checkValues({ json }: Fields, values: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(values)) {
-    const actual = json[name] ?? value;
-    oneOf(name, typeof actual === 'boolean' ? String(actual) : actual, [value]);
-  }
+  return isRecord(json) ? featureOf(new Fields(json, '', file)) : 'sentence_embedding';
 }

@@ -1,9 +1,9 @@
-import type { Pooling } from '../../shaders/pool.ts';
 import { builder, type Graph, type Value } from '../plan/index.ts';
 import type { EncoderConfig } from './encoder-config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
 import { encoderLayers } from './layers.ts';
-import type { DenseLayer, EncoderRequest } from './request.ts';
+import type { EncoderRequest } from './request.ts';
+import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 
 /** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
@@ -12,12 +12,12 @@ export const POOLER_TENSOR = 'pooler.dense.weight';
 export const everything = (
   hasPooler: boolean,
   head: HeadRequest['kind'] | undefined,
-  sentence: { pooling: readonly Pooling[]; dense: readonly DenseLayer[] } | undefined,
+  sentence: PoolRequest | undefined,
 ): EncoderRequest => ({
   lastHiddenState: true,
   pooler: hasPooler,
   ...(head && { head: { kind: head } }),
-  ...(sentence && { pool: { pooling: sentence.pooling, normalize: false, dense: sentence.dense } }),
+  ...(sentence && { pool: { ...canonicalPool(sentence), normalize: false } }),
 });
 
 /**
@@ -28,13 +28,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   const b = builder();
   const x = encoderLayers(b, config, request); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
-  if (request.pool) {
-    let row = b.pool(x, { ...request.pool, name: 'embedding' }); // [B, C]
-    for (const [i, layer] of (request.pool.dense ?? []).entries()) {
-      row = b.linear(row, { from: `sentence.dense.${i}`, ...layer }); // [B, outputs]
-    }
-    b.output('embedding', row);
-  }
+  if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
   let firstTokens: Value | undefined;
   let poolerOutput: Value | undefined;
   /** [B, C] */

@@ -9,4 +9,5 @@ export type { EncoderConfig } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
-export { canonicalRequest, type DenseLayer, type EncoderRequest } from './request.ts';
+export { canonicalRequest, type EncoderRequest } from './request.ts';
+export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';

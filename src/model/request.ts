@@ -1,13 +1,5 @@
-import type { Activation } from '../../shaders/activation.ts';
-import type { Pooling } from '../../shaders/pool.ts';
 import type { HeadRequest } from './heads.ts';
-
-/** A linear layer on the pooled row: sentence-transformers' Dense. */
-export interface DenseLayer {
-  readonly outputs: number;
-  readonly bias: boolean;
-  readonly activation: Activation | undefined;
-}
+import { canonicalPool, type PoolRequest } from './sentence-chain.ts';
 
 /** The outputs that a pass gives back. A plan is made once for each distinct request. */
 export interface EncoderRequest {
@@ -15,12 +7,8 @@ export interface EncoderRequest {
   readonly lastHiddenState?: boolean;
   /** `pooler_output` [B, C]: tanh of a linear on the first token. */
   readonly pooler?: boolean;
-  /** `embedding`: [B, C]; with several poolings [B, poolings C]; with dense layers [B, outputs of the last one]. */
-  readonly pool?: {
-    readonly pooling: Pooling | readonly Pooling[];
-    readonly normalize: boolean;
-    readonly dense?: readonly DenseLayer[];
-  };
+  /** `embedding` [B, embeddingColumns(C)] */
+  readonly pool?: PoolRequest;
   /** The layers that give `hidden_states` [T, C]: 0 (the embeddings) to the number of layers. */
   readonly hiddenStates?: readonly number[];
   /** The layers that give `attentions` ([H, L, L] of every sequence): 0 to the number of layers - 1. */
@@ -38,7 +26,7 @@ export function canonicalRequest(request: EncoderRequest): EncoderRequest {
   const sorted = (layers: readonly number[]) => [...new Set(layers)].sort((a, b) => a - b);
   return {
     ...request,
-    ...(pool && { pool: { pooling: [pool.pooling].flat(), normalize: pool.normalize, dense: pool.dense ?? [] } }),
+    ...(pool && { pool: canonicalPool(pool) }),
     ...(hiddenStates && { hiddenStates: sorted(hiddenStates) }),
     ...(attentions && { attentions: sorted(attentions) }),
     ...(head?.topK && { head: { ...head, topK: 2 ** Math.ceil(Math.log2(head.topK)) } }),

@@ -287,6 +287,13 @@ export function builder() {
       return y;
     },
 
+    /** Each row scaled to length 1 -> the shape of x */
+    normalize(x: Value): Value {
+      const y = newValue(`${x.name}.normalized`, x.rows, x.columns);
+      ops.push({ op: 'normalize', x, y });
+      return y;
+    },
+
     /** [T, C] -> [B, columns]; of several poolings [B, poolings C] */
     pool(x: Value, { pooling, normalize, columns, name }: PoolOptions): Value {
       const poolings = [pooling].flat();

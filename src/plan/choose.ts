@@ -3,6 +3,7 @@ import { type AttentionVariant, attention } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
+import { l2Norm } from '../../shaders/l2-norm.ts';
 import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
@@ -64,6 +65,9 @@ export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): num
   const { lanes, queries } = attention(op.headSize);
   return lanes * queries;
 }
+
+/** The least length by which a row is divided, as in torch.nn.functional.normalize. */
+const L2_FLOOR = 1e-12;
 
 /** The kernels that were made for a profile, by what they were made from. */
 const madeKernels = new WeakMap<Profile, Map<string, Kernel>>();
@@ -185,6 +189,11 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const kernel = once(profile, variant => layerNorm(variant, profile.norm), op.op, variant);
       return step(kernel, y, { x, residual, gamma, beta, y }, { rows: x.rows, eps });
     }
+    case 'normalize': {
+      const { x, y } = op;
+      const kernel = once(profile, variant => l2Norm(variant, profile.norm), op.op, { columns: x.columns });
+      return step(kernel, y, { x, y }, { rows: x.rows, floor: L2_FLOOR });
+    }
     case 'pool': {
       const { x, poolings, normalize, y } = op;
       const kernel = pool({ columns: x.columns, poolings: poolings.length, kept: y.columns });
@@ -192,7 +201,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
         sequences: 'sequences',
         pooling: packPoolings(poolings),
         normalize: Number(normalize),
-        floor: 1e-12,
+        floor: L2_FLOOR,
       } as const;
       return step(kernel, y, { sequences: 'sequences', x, y }, params);
     }

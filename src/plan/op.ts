@@ -144,6 +144,13 @@ export interface NormOp {
   readonly y: Value;
 }
 
+/** y[R, C] = x[R, C] / max(|x|, 1e-12): each row scaled to length 1, as torch.nn.functional.normalize. */
+export interface NormalizeOp {
+  readonly op: 'normalize';
+  readonly x: Value;
+  readonly y: Value;
+}
+
 /**
  * y[B, N]: the tokens x[T, C] of a sequence pooled to one row. The results of several poolings stand side by side; of one, y may keep
  * the first N columns only. `normalize` scales the row to length 1.
@@ -202,6 +209,7 @@ export type Op =
   | QueryKeyNormOp
   | AttentionOp
   | NormOp
+  | NormalizeOp
   | PoolOp
   | VocabularyPoolOp
   | GatherOp

@@ -40,6 +40,8 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
       return [per('tokens', moved(8 * op.y.stride))];
     case 'norm':
       return [per(op.y.rows, moved((5 + Number(!!op.residual) + Number(!!op.addend)) * op.y.stride))];
+    case 'normalize':
+      return [per(op.y.rows, moved(3 * op.y.stride))];
     case 'pool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(3 * op.y.stride))];
     case 'linearSlice': {

@@ -9,14 +9,15 @@ import { type OverflowOptions, type RunOptions, Session, type TextResults } from
 export const MEAN_POOLING: SentenceModules = {
   pooling: ['mean'],
   includePrompt: true,
-  dense: [],
+  tokenSteps: [],
+  rowSteps: [],
   files: [],
   normalize: false,
 };
 
 /** How texts are encoded and pooled. Without a pooling, the result has one row for each token. */
-export interface Recipe extends Pick<SentenceModules, 'pooling' | 'includePrompt' | 'dense'> {
-  /** Whether the GPU scales the pooled rows to length 1. */
+export interface Recipe extends Pick<SentenceModules, 'pooling' | 'includePrompt' | 'tokenSteps' | 'rowSteps'> {
+  /** Whether the GPU scales the rows to length 1, after all steps. */
   readonly normalize: boolean;
   /** Is put before every text. */
   readonly prompt: string;
@@ -37,7 +38,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
    */
   protected pooledWindows(
     texts: readonly string[],
-    { pooling, includePrompt, dense, normalize, prompt, settings }: Recipe,
+    { pooling, includePrompt, tokenSteps, rowSteps, normalize, prompt, settings }: Recipe,
     options: RunOptions & OverflowOptions,
   ): Promise<TextResults<PooledWindow>> {
     const { maxLength, lowerCase } = settings ?? {};
@@ -55,7 +56,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
           tokens: ids.length,
           unpooled: unpooled ?? 0,
         }),
-        request: isPooled ? { pool: { pooling, normalize, dense } } : { lastHiddenState: true },
+        request: isPooled ? { pool: { pooling, normalize, tokenSteps, rowSteps } } : { lastHiddenState: true },
       },
       options,
     );

@@ -1,5 +1,6 @@
 import { Tensor, type TensorData } from '../api/index.ts';
 import { wrong } from '../errors.ts';
+import { embeddingColumns } from '../model/index.ts';
 import { type WithTruncated, withTruncated } from './answers.ts';
 import { string, textList } from './arguments.ts';
 import { Embedder, MEAN_POOLING } from './embedder.ts';
@@ -22,7 +23,7 @@ import { OVERFLOW_OPTION_NAMES, type OverflowOptions, type RunOptions } from './
  * asks for is put before the texts with any pooling.
  */
 export interface FeatureExtractionOptions extends RunOptions, OverflowOptions, PrecisionOptions, PromptOptions {
-  /** Default: 'none', one row per token. 'model' is what the checkpoint's modules.json says: pooling, dense layers, normalisation. */
+  /** Default: 'none', one row per token. 'model' is what the checkpoint's modules.json says: pooling, dense layers, norms. */
   pooling?: PoolingName;
   /** Scale every row to length 1 (L2 norm). Default: false, or with pooling 'model' what the checkpoint says. */
   normalize?: boolean;
@@ -51,7 +52,7 @@ export type Normalization = 'none' | 'in-pass' | 'cpu-before-cut' | 'cpu-after-c
 
 /**
  * Where the rows of a call are scaled to length 1. The GPU does it if the row that it pools is the row of the text: there is one
- * window a text, no dense layer follows, and no column is cut before.
+ * window a text, and no column is cut before.
  * @param normalize whether rows are scaled at all
  * @param cutsAfter whether columns are cut after the scaling: the checkpoint's modules normalise before the checkpoint's setting cuts
  */
@@ -59,19 +60,17 @@ export function normalizationOf({
   normalize,
   isPooled,
   hasWindows,
-  hasDense,
   isCut,
   cutsAfter,
 }: {
   normalize: boolean;
   isPooled: boolean;
   hasWindows: boolean;
-  hasDense: boolean;
   isCut: boolean;
   cutsAfter: boolean;
 }): Normalization {
   if (!normalize) return 'none';
-  if (isPooled && !hasWindows && !hasDense && (cutsAfter || !isCut)) return 'in-pass';
+  if (isPooled && !hasWindows && (cutsAfter || !isCut)) return 'in-pass';
   return cutsAfter ? 'cpu-before-cut' : 'cpu-after-cut';
 }
 
@@ -114,11 +113,12 @@ export class FeatureExtraction extends Embedder {
       ? ((await this.sentence.modules) ?? MEAN_POOLING)
       : { ...MEAN_POOLING, pooling: namedPooling ? [namedPooling] : [] };
     const settings = isModel ? await this.sentence.settings : undefined;
-    const { pooling, dense } = modules;
+    const { pooling, rowSteps } = modules;
     const isPooled = pooling.length > 0;
-    const hasDense = dense.length > 0;
+    const hasRowSteps = rowSteps.length > 0;
     const precision = precisionOf(callOptions);
-    const columns = dense.at(-1)?.outputs ?? this.engine.config.hiddenSize * Math.max(1, pooling.length);
+    const { hiddenSize } = this.engine.config;
+    const columns = isPooled ? embeddingColumns(hiddenSize, modules) : hiddenSize;
     const keptColumns = truncate_dim ?? Math.min(settings?.truncateDim ?? columns, columns);
     // Throws for a truncate_dim that is no number of columns, before anything runs.
     truncateRows(new Float32Array(columns), columns, keptColumns);
@@ -128,7 +128,6 @@ export class FeatureExtraction extends Embedder {
       normalize: callOptions.normalize ?? modules.normalize,
       isPooled,
       hasWindows: overflow === 'window',
-      hasDense,
       isCut: keptColumns !== columns,
       cutsAfter: (callOptions.normalize ?? truncate_dim ?? undefined) === undefined,
     });
@@ -138,7 +137,7 @@ export class FeatureExtraction extends Embedder {
       callOptions,
     );
     const { data, longest } = padRows(
-      results.map(windows => (isPooled ? [poolWindows(windows, pooling, hasDense)] : windows.map(({ row }) => row))),
+      results.map(windows => (isPooled ? [poolWindows(windows, pooling, hasRowSteps)] : windows.map(({ row }) => row))),
     );
     if (normalization === 'cpu-before-cut') normalizeRows(data, columns);
     const rows = truncateRows(data, columns, keptColumns);

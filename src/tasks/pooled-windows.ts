@@ -35,20 +35,20 @@ const WEIGHTED_POOLINGS: Readonly<Record<'mean' | 'mean_sqrt' | 'weighted', Weig
  * the windows' tokens, `max` takes the greatest value, `cls` the first and `last` the last window; windows without a pooled token
  * count nothing.
  *
- * Dense layers mix the columns, so after them there are no parts: the row is the mean by tokens, unless `cls`, `max` or `last` is
- * the only pooling, which then selects as before.
+ * Steps on the pooled row (dense layers, norms) mix the columns, so after them there are no parts: the row is the mean by tokens,
+ * unless `cls`, `max` or `last` is the only pooling, which then selects as before.
  */
 export function poolWindows(
   windows: readonly PooledWindow[],
   poolings: readonly KernelPooling[],
-  hasDense: boolean,
+  hasRowSteps: boolean,
 ): Float32Array {
   const [{ row: first }] = windows as [PooledWindow];
   if (windows.length === 1) return first;
   const pooledWindows = windows.filter(window => pooledTokens(window) > 0);
   if (pooledWindows.length === 0) return first;
   const isSelection = poolings.length === 1 && !(poolings[0]! in WEIGHTED_POOLINGS);
-  const parts: readonly KernelPooling[] = hasDense && !isSelection ? ['mean'] : poolings;
+  const parts: readonly KernelPooling[] = hasRowSteps && !isSelection ? ['mean'] : poolings;
   const width = first.length / parts.length;
   return first.map((_, column) => poolColumn(pooledWindows, parts[Math.floor(column / width)]!, column));
 }

@@ -51,13 +51,13 @@ export interface PipelineClasses {
 export const TASKS = {
   'feature-extraction': {
     pipeline: FeatureExtraction,
-    firstRequest: { pool: { pooling: 'mean', normalize: true, dense: [] } },
+    firstRequest: { pool: { pooling: 'mean', normalize: true } },
     sentenceModel: 'SentenceTransformer',
     defaultModel: 'sentence-transformers/all-MiniLM-L6-v2',
   },
   'sentence-similarity': {
     pipeline: SentenceSimilarity,
-    firstRequest: { pool: { pooling: 'mean', normalize: true, dense: [] } },
+    firstRequest: { pool: { pooling: 'mean', normalize: true } },
     sentenceModel: 'SentenceTransformer',
     defaultModel: 'sentence-transformers/all-MiniLM-L6-v2',
   },
