@@ -265,7 +265,7 @@ export class Run {
     const context = zeros(qkv.rows, H * width);
     const probabilities: number[] = [];
     let start = 0;
-    for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
+    for (const { ids, places = Array.from(ids, (_, i) => i), unattended = 0 } of this.#batch) {
       const L = ids.length;
       for (let h = 0; h < H; h++) {
         const keyHead = H + Math.floor((h * G) / H);
@@ -275,7 +275,7 @@ export class Run {
             const distance = places[j]! - places[i]!;
             let score = 0;
             for (let d = 0; d < D; d++) score += element(start + i, h, d) * element(start + j, keyHead, d);
-            const isSeen = Math.abs(distance) <= window;
+            const isSeen = Math.abs(distance) <= window && j >= unattended;
             scores.push(isSeen ? score * scale + this.#scoreBias(op, distance, h) : Number.NEGATIVE_INFINITY);
           }
           softmax(scores).forEach((p, j) => {

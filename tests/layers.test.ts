@@ -37,6 +37,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'shaders/inspect.ts',
       'shaders/kernel.ts',
       'shaders/matrix.ts',
+      'shaders/max-sim.ts',
       'shaders/pack.ts',
       'shaders/place.ts',
       ERRORS,

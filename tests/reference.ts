@@ -58,6 +58,21 @@ export function linear(
   return y;
 }
 
+/** The sum over the rows of a query [., C] of the greatest dot product with a row of a document [., C]. */
+export function maxSim(query: Numbers, document: Numbers, C: number): number {
+  let sum = 0;
+  for (let i = 0; i < query.length; i += C) {
+    let greatest = Number.NEGATIVE_INFINITY;
+    for (let j = 0; j < document.length; j += C) {
+      let product = 0;
+      for (let c = 0; c < C; c++) product += query[i + c]! * document[j + c]!;
+      greatest = Math.max(greatest, product);
+    }
+    sum += greatest;
+  }
+  return sum;
+}
+
 /** SPLADE: logits [T, V] of sequences of these lengths -> [B, V] */
 export function vocabularyPool(
   logits: Numbers,

@@ -4,7 +4,7 @@
  */
 
 export { Engine } from './engine.ts';
-export type { LoadOptions } from './load.ts';
+export type { LoadOptions, TokenModules } from './load.ts';
 export { NO_SENTENCE, openSentence, type SentenceFiles } from './sentence-files.ts';
 export {
   type ModelKind,

@@ -3,7 +3,7 @@ import type { EncoderConfig } from './encoder-config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
 import { encoderLayers } from './layers.ts';
 import type { EncoderRequest } from './request.ts';
-import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
+import { addEmbedding, addSteps, type ChainStep, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 
 /** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
 export const POOLER_TENSOR = 'pooler.dense.weight';
@@ -13,11 +13,13 @@ export const everything = (
   hasPooler: boolean,
   head: HeadRequest['kind'] | undefined,
   sentence: PoolRequest | undefined,
+  tokens?: readonly ChainStep[] | undefined,
 ): EncoderRequest => ({
   lastHiddenState: true,
   pooler: hasPooler,
   ...(head && { head: { kind: head } }),
   ...(sentence && { pool: { ...canonicalPool(sentence), normalize: false } }),
+  ...(tokens && { tokens }),
 });
 
 /**
@@ -29,6 +31,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   const x = encoderLayers(b, config, request); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
+  if (request.tokens) b.output('token_embeddings', addSteps(b, x, request.tokens));
   let firstTokens: Value | undefined;
   let poolerOutput: Value | undefined;
   /** [B, C] */

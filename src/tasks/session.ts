@@ -43,6 +43,11 @@ type EncodedWindow = Encoding & {
   readonly masked?: readonly number[];
   /** How many tokens at the start are left out of the pooling. Default: 0. */
   readonly unpooled?: number;
+  /** How many tokens at the start no token attends to. Default: 0. */
+  readonly unattended?: number;
+  /** Rows of the position table, and places between which distances are counted. Default: by the order of the tokens. */
+  readonly positions?: readonly number[];
+  readonly places?: readonly number[];
 };
 
 /** What a pipeline is made of, under transformers.js's names. */
@@ -187,10 +192,10 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
         // In windows the whole text is run.
         truncated.push(overflow !== 'window' && windows.some(window => window.truncated));
         for (const window of windows) {
-          const { ids, typeIds: types, masked, unpooled } = window;
+          const { ids, typeIds: types, positions, places, masked, unpooled, unattended } = window;
           checkTokens(window);
           const isLast = window === windows.at(-1);
-          yield { ...checkSequence(config, { ids, types, masked, unpooled }), window, text, textResults, isLast };
+          yield { ...checkSequence(config, { ids, types, positions, places, masked, unpooled, unattended }), window, text, textResults, isLast };
         }
       }
     }
