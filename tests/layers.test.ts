@@ -90,11 +90,12 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'src/engine',
       'src/checkpoint/source',
       'src/checkpoint/file',
+      'src/model',
       'src/runtime',
       JSON_FIELDS,
       ERRORS,
     ],
-    types: ['src/model', 'src/plan', 'src/text'],
+    types: ['src/plan', 'src/text'],
   },
   // The public surface names what people import, and nothing else.
   'src/index.ts': {

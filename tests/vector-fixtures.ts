@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { safetensors, type TensorBytes } from './checkpoint-bytes.ts';
 
 /** Checkpoints of sentence-transformers below tests/fixtures/sentence, for tests that run in Node. */
 
@@ -42,4 +43,33 @@ export function worstDifference(actual: ArrayLike<number>, expected: ArrayLike<n
     worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
   }
   return worst;
+}
+
+/** The tensors of a safetensors file, renamed, and more of them. */
+export function withTensors(
+  file: Uint8Array<ArrayBuffer>,
+  rename: (name: string) => string,
+  more: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  return safetensors({
+    ...Object.fromEntries(Object.entries(tensorsOf(file)).map(([name, tensor]) => [rename(name), tensor])),
+    ...tensorsOf(more),
+  });
+}
+
+function tensorsOf(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
+  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const { __metadata__: _, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  return Object.fromEntries(
+    Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => [name, { dtype, shape, bytes: file.subarray(8 + length + begin, 8 + length + end) }],
+    ),
+  );
 }

@@ -3,6 +3,7 @@
  * registry import it. It never knows a text, a tokenizer or a task; and WebGPU only in webgpu-backend.ts and support.ts.
  */
 
+export type { MaxSimInput } from '../gpu/index.ts';
 export { Engine } from './engine.ts';
 export type { LoadOptions, TokenModules } from './load.ts';
 export { NO_SENTENCE, openSentence, type SentenceFiles } from './sentence-files.ts';

@@ -4,7 +4,7 @@
  */
 
 export { type WithTruncated, withTruncated } from './answers.ts';
-export { choice, count, listOf, string, textList } from './arguments.ts';
+export { choice, count, flag, listOf, string, textList } from './arguments.ts';
 export type { Entity } from './entities.ts';
 export type { FeatureExtractionOptions } from './feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './fill-mask.ts';

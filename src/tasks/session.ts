@@ -195,7 +195,13 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
           const { ids, typeIds: types, positions, places, masked, unpooled, unattended } = window;
           checkTokens(window);
           const isLast = window === windows.at(-1);
-          yield { ...checkSequence(config, { ids, types, positions, places, masked, unpooled, unattended }), window, text, textResults, isLast };
+          yield {
+            ...checkSequence(config, { ids, types, positions, places, masked, unpooled, unattended }),
+            window,
+            text,
+            textResults,
+            isLast,
+          };
         }
       }
     }

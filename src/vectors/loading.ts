@@ -11,7 +11,7 @@ import {
   withSharedJson,
 } from '../api/index.ts';
 import { type ModelLocation, type ModelSource, openSource } from '../checkpoint/source/index.ts';
-import { Engine, type LoadOptions, type SentenceModules } from '../engine/index.ts';
+import { Engine, type LoadOptions, type TokenModules } from '../engine/index.ts';
 import type { EncoderRequest, HeadKind } from '../model/index.ts';
 import { linkedAbort, until } from '../runtime/index.ts';
 import { type Repository, readRepository } from './repository.ts';
@@ -22,7 +22,7 @@ export interface LoadPlan {
   readonly folder: string;
   readonly head: HeadKind | undefined;
   readonly firstRequest: EncoderRequest;
-  readonly sentence?: SentenceModules | undefined;
+  readonly tokens?: TokenModules | undefined;
   /** Reads the tokenizer. Default: `loadTokenizer`. */
   readonly readTokenizer?: (source: ModelSource) => Promise<PreTrainedTokenizer>;
   /** What else is read while the weights arrive. */
@@ -65,7 +65,7 @@ export async function loadVectors<Plan extends LoadPlan>(
     const loading = Engine.load(source, {
       ...engineOptions,
       head: plan.head,
-      sentence: Promise.resolve(plan.sentence),
+      tokens: plan.tokens,
       encoderIn,
       reopen: reopening(opened, location, options),
       signal,

@@ -212,7 +212,7 @@ export class SparseEncoder {
 
   /** How many dimensions a vector has: the tokens of the vocabulary. */
   get_embedding_dimension(): number {
-    return this.#parts.session.vocabSize;
+    return this.#parts.session.config.vocabSize;
   }
 
   /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */

@@ -1,7 +1,7 @@
 import type { CallableModel, OutputName, PreTrainedTokenizer } from '../api/index.ts';
-import { NO_SENTENCE } from '../engine/index.ts';
+import { type MaxSimInput, NO_SENTENCE } from '../engine/index.ts';
 import { describe, InputError } from '../errors.ts';
-import type { EncoderRequest } from '../model/index.ts';
+import type { EncoderConfig, EncoderRequest } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import { choice, lowerCased, Session } from '../tasks/index.ts';
 import type { Encoding } from '../text/index.ts';
@@ -12,6 +12,10 @@ import { type StaticWeights, staticRow } from './static-weights.ts';
 export interface EncodedText extends Encoding {
   /** How many tokens at its start no token attends to. */
   readonly unattended?: number;
+  readonly positions?: readonly number[];
+  readonly places?: readonly number[];
+  /** How many tokens are filled in behind the text: the first ones where they are unattended. */
+  readonly fillers?: number;
 }
 
 interface Work<Result> {
@@ -45,8 +49,13 @@ export class TextSession extends Session {
     super({ task, model, tokenizer, sentence: NO_SENTENCE });
   }
 
-  get vocabSize(): number {
-    return this.engine.config.vocabSize;
+  get config(): EncoderConfig {
+    return this.engine.config;
+  }
+
+  /** MaxSim scores [queries, documents]. Throws DeviceError, or the signal's reason. */
+  maxSim(input: MaxSimInput, signal: AbortSignal | undefined): Promise<Float32Array> {
+    return this.engine.maxSim(input, signal);
   }
 
   /** Runs the model. Throws InputError, DeviceError, NotFiniteError, or the signal's reason. */
