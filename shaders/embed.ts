@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, element, f32, type Kernel, read, type Target, u32, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements, scaleAt } from './matrix.ts';
-import { normalise, type RowShape, rowIndex } from './norm.ts';
+import { epsParams, type NormVariant, normalise, normLabel, type RowShape, rowIndex } from './norm.ts';
 
 export interface EmbedVariant {
   /** C, unpadded. */
@@ -10,24 +10,31 @@ export interface EmbedVariant {
   readonly positions: boolean;
   readonly types: boolean;
   readonly tasks: boolean;
-  /** LayerNorm after the sum. */
-  readonly norm: boolean;
+  /** The row of words is multiplied by a factor of its token, whose bits stand in the place of the type. Default: false. */
+  readonly wordFactors?: boolean | undefined;
+  /** Whether the sum of a token is multiplied by a number of its own. Default: false. */
+  readonly scales?: boolean | undefined;
+  /** The sum is multiplied by the param `factor`. Default: false. */
+  readonly factor?: boolean | undefined;
+  /** What follows the sum. */
+  readonly norm: NormVariant | undefined;
   /** The format of the word table. Default: 'f32'. */
   readonly format?: Format | undefined;
 }
 
 /**
- * y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) for tokens[T] = (id, position, type, place)
+ * y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) for tokens[T] = (id, position, type, place)
  *
  * One workgroup computes `rows` tokens, or one token with `lanes` invocations: see RowShape.
  *
- *   tokens [T] vec4u    words [count, C]    positions, types, tasks [.., C]    gamma, beta [C]    y [T, C]      grid: T / rows
+ *   tokens [T] vec4u    words [count, C]    positions, types, tasks [.., C]    scales [V]    gamma, beta [C]    y [T, C]      grid: T / rows
  *
  * The word table may be split by rows into several buffers, because a binding has a size limit. Then there is a dispatch for each part,
  * which computes the tokens whose ids lie in [first, first + count) and leaves the other rows of y alone.
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
   const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
+  const { wordFactors = false, scales = false, factor = false } = variant;
   const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
@@ -38,12 +45,17 @@ export function embed(variant: EmbedVariant, shape: RowShape, target: Target): K
     ...(positions ? [read('positions')] : []),
     ...(types ? [read('types')] : []),
     ...(tasks ? [read('tasks')] : []),
-    ...(norm ? [read('gamma'), read('beta')] : []),
+    ...(scales ? [read('scales')] : []),
+    ...(norm ? [read('gamma'), ...(norm.beta ? [read('beta')] : [])] : []),
     write('y'),
   ];
-  const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
+  const params = [
+    ...['rows', 'first', 'count'].map(u32),
+    ...(factor ? [f32('factor')] : []),
+    ...(norm ? epsParams(norm) : []),
+  ];
   return {
-    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${norm ? ' norm' : ''}`,
+    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${wordFactors ? ' word factors' : ''}${scales ? ' scales' : ''}${factor ? ' factor' : ''}${norm ? ` ${normLabel(norm)}` : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -52,7 +64,7 @@ ${enables(bindings)}
 ${declarations(bindings, params)}
 ${matrixFunctions(format, bindings)}
 #if ${norm}
-${norm ? normalise(columns, shape) : ''}
+${norm ? normalise(norm, columns, shape) : ''}
 #endif
 
 @compute @workgroup_size(${lanes}, ${height})
@@ -69,6 +81,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #else
     var sum = ${load(words, `id * ${stride}u + i`)};
 #endif
+#if ${wordFactors}
+    sum *= bitcast<f32>(token.z);
+#endif
 #if ${types}
     sum += types[token.z * ${C4}u + i];
 #endif
@@ -78,7 +93,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #if ${positions}
     sum += positions[token.y * ${C4}u + i];
 #endif
-    y[row * ${C4}u + i] = sum;
+#if ${scales}
+    sum *= scales[token.y / 4u][token.y % 4u];
+#endif
+    y[row * ${C4}u + i] = sum${factor ? ' * params.factor' : ''};
   }
 #if ${norm}
   normalise(row, local.x);

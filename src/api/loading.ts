@@ -8,6 +8,7 @@ import { readTokenizerFiles } from './tokenizer-files.ts';
 /** The caller's options as the engine takes them. Throws UnsupportedError. */
 export const readOptions = (options: PretrainedOptions) => ({
   ...checkOptions(options),
+  defaultTask: options.default_task ?? undefined,
   progress: options.progress_callback ?? undefined,
   signal: options.signal ?? undefined,
 });
@@ -48,10 +49,16 @@ export async function stopping<T>(
   }
 }
 
-/** Reads a tokenizer. Throws SourceError, UnsupportedError. */
-export async function loadTokenizer(source: ModelSource): Promise<PreTrainedTokenizer> {
-  const { tokenizer, config } = await readTokenizerFiles(source);
-  return new PreTrainedTokenizer(tokenizer, config);
+/**
+ * Reads a tokenizer. Throws SourceError, UnsupportedError.
+ * @param isPlain whether it is tokenizer.json alone, as the tokenizers library reads it: without the class of tokenizer_config.json
+ */
+export async function loadTokenizer(
+  source: ModelSource,
+  isPlain: Promise<boolean> | false = false,
+): Promise<PreTrainedTokenizer> {
+  const [{ tokenizer, config }, isAlone] = await Promise.all([readTokenizerFiles(source), isPlain]);
+  return new PreTrainedTokenizer(tokenizer, isAlone ? {} : config);
 }
 
 /** A source that reads each JSON file once, however many parts of a load ask for it: the tokenizer may need config.json too. */

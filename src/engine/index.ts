@@ -18,4 +18,5 @@ export {
   type SentenceModules,
 } from './sentence-modules.ts';
 export { generalFile, type SentenceSettings, settingsOf, transformerSettings } from './sentence-settings.ts';
+export { encoderConfig, isStaticModel, staticFinder } from './static-files.ts';
 export { isSupported, type Support } from './support.ts';

@@ -10,19 +10,22 @@ import type { ModelSource, ProgressCallback } from '../checkpoint/source/index.t
 import {
   type ChainStep,
   canonicalRequest,
+  checkMapping,
   type EncoderConfig,
   type EncoderRequest,
   encoderGraph,
   everything,
   type HeadKind,
-  POOLER_TENSOR,
-  readConfig,
+  hasPooler,
+  STATIC_MAPPING,
+  withTask,
 } from '../model/index.ts';
 import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
 import type { ModuleFile, SentenceModules } from './sentence-modules.ts';
+import { encoderConfig, staticFinder } from './static-files.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 import { openWebGPU } from './webgpu-backend.ts';
 
@@ -41,6 +44,8 @@ export interface LoadOptions {
   sentence?: Promise<SentenceModules | undefined> | undefined;
   /** What makes the rows of tokens of a late-interaction model. */
   tokens?: TokenModules | undefined;
+  /** Whether modules.json says that the model is static. Undefined: a static model is refused. */
+  isStatic?: Promise<boolean> | undefined;
   /** Gives the folder of the encoder's files. Default: the folder of the model. */
   encoderIn?: ((root: ModelSource) => ModelSource) | undefined;
   /** The request of the first call: its kernels are compiled while the weights arrive. */
@@ -48,6 +53,8 @@ export interface LoadOptions {
   /** Further requests whose kernels are compiled then, too. */
   more?: readonly EncoderRequest[] | undefined;
   progress?: ProgressCallback | undefined;
+  /** The task whose update is added to the weights, where the checkpoint has updates for tasks. Default: none. */
+  defaultTask?: string | undefined;
   /** The configuration, where it has been read before. Default: config.json is read. */
   config?: EncoderConfig | undefined;
 }
@@ -138,14 +145,14 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const source = options.encoderIn?.(root) ?? root;
   // The device, config.json and the header of the weights are asked for together. The body of the weights waits until it is
   // known that the model fits.
-  const configuring = options.config ?? source.json('config.json').then(json => readConfig(json));
   const openFile = async (from: ModelSource, files?: readonly string[]): Promise<Checkpoint> =>
     made.add(await openCheckpoint(from, files ? { files } : {}), checkpoint => void checkpoint.cancel());
   const opened = openFile(source);
+  const configuring = options.config ?? encoderConfig(source, opened, options.isStatic);
   // The caller hears of the first failure; the others must not be unhandled rejections.
   for (const promise of [opening, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
   const backend = await opening;
-  const config = await configuring;
+  const config = withTask(await configuring, options.defaultTask);
   signal.throwIfAborted();
 
   // Compiling takes longest, and needs no weights: everything but the pooler's kernels is known now.
@@ -156,7 +163,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   }
 
   const checkpoint = await opened;
-  const find = tensorFinder(checkpoint, config);
+  const find = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
   const sentence = await options.sentence;
   const { tokens } = options;
   const encoder = { checkpoint, find, owns: (canonical: string) => !canonical.startsWith(MODULE) };
@@ -165,13 +172,13 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     parts.push(modulePart(await openFile(root, [file]), from));
   }
   signal.throwIfAborted();
-  const hasPooler = find(POOLER_TENSOR) !== undefined;
-  const request = firstRequest(hasPooler);
+  const withPooler = hasPooler(config, find);
+  const request = firstRequest(withPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = planOf(everything(hasPooler, head, sentence, tokens?.steps));
+  const { weights } = planOf(everything(withPooler, head, sentence, tokens?.steps));
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
-    host: wholeOrNothing(options.host?.(config) ?? [], find),
+    host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
   });
   await backend.weights.allocate(weights);
   signal.throwIfAborted();
@@ -181,9 +188,13 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   });
   compiling.catch(() => undefined);
   const host = await upload(matched, backend.weights, { name, progress, signal });
+  const mapping = host.get(STATIC_MAPPING);
+  if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const model = made.add(new DeviceModel({ backend, config, hasPooler, host }), model => model.destroy(signal.reason));
+  const model = made.add(new DeviceModel({ backend, config, hasPooler: withPooler, host }), model =>
+    model.destroy(signal.reason),
+  );
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
   await backend.settled();
@@ -210,6 +221,10 @@ function withModule({ checkpoint, find, owns }: CheckpointPart, from: string): C
     owns: canonical => module.owns(canonical) || owns(canonical),
   };
 }
+
+/** The tensors of a static model that the CPU reads: with them it looks up the rows of tokens. */
+const staticHost = ({ static: table, vocabSize }: EncoderConfig): readonly WantedTensor[] =>
+  table?.hasMapping ? [{ tensor: STATIC_MAPPING, shape: [vocabSize] }] : [];
 
 /** The tensors for the CPU where the checkpoint has all of them, else none. */
 const wholeOrNothing = (

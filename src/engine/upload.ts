@@ -1,11 +1,13 @@
 import {
   type Checkpoint,
   fileRow,
+  type HostDtype,
   matchTensors,
   type TensorChunk,
   type TensorDtype,
   type TensorView,
   toFloats,
+  UpdateMerger,
   ViewCutter,
   viewBytes,
   type WantedTensor,
@@ -35,19 +37,20 @@ export interface MatchedPart {
 
 /**
  * Finds the tensors of a model in the files, by name and shape, before any byte of them is read. Throws CheckpointError where one
- * is missing or of another shape. The CPU reads the same dtypes as the GPU.
+ * is missing or of another shape. The CPU reads the dtypes that the GPU reads, and whole numbers.
  */
 export const matchParts = (
   parts: readonly CheckpointPart[],
   wanted: { readonly weights: readonly WantedTensor[]; readonly host: readonly WantedTensor[] },
 ): MatchedPart[] =>
   parts.map(({ checkpoint, find, owns }) => {
-    const match = (tensors: readonly WantedTensor[]) =>
+    const match = (tensors: readonly WantedTensor[], isOnCpu: boolean) =>
       matchTensors(
         tensors.filter(({ tensor }) => owns(tensor)),
         find,
+        isOnCpu,
       );
-    return { checkpoint, host: match(wanted.host), weights: match(wanted.weights) };
+    return { checkpoint, host: match(wanted.host, true), weights: match(wanted.weights, false) };
   });
 
 export interface UploadOptions {
@@ -108,21 +111,22 @@ export async function upload(
       }),
     );
     const hostTensorsIn = new HostTensors(checkpoint, host);
+    const merger = new UpdateMerger([...weights.values()].flatMap(served => [...served.values()]));
     for await (const chunk of checkpoint.chunks()) {
-      const { tensor, bytes } = chunk;
+      const { tensor, begin, bytes } = chunk;
       signal.throwIfAborted();
       hostTensorsIn.add(chunk);
+      merger.add(tensor.name, begin, bytes);
+      for (const { canonical, piece } of merger.released()) await store.write({ tensor: canonical, ...piece });
       const served = cutters.get(tensor.name);
       if (!served) continue;
       const stored = tensor.dtype as TensorDtype;
+      const views = weights.get(tensor.name)!;
       for (const [canonical, cutter] of served) {
-        for (const piece of cutter.cut(chunk)) {
-          await store.write({
-            tensor: canonical,
-            stored,
-            begin: piece.begin,
-            bytes: piece.bytes as Uint8Array<ArrayBuffer>,
-          });
+        for (const { begin, bytes } of cutter.cut(chunk)) {
+          const piece = { stored, begin, bytes: bytes as Uint8Array<ArrayBuffer> };
+          const merged = merger.merged(canonical, views.get(canonical)!, piece);
+          if (merged) await store.write({ tensor: canonical, ...merged });
         }
       }
       loaded += bytes.length;
@@ -177,7 +181,7 @@ class HostTensors {
 
 /** The numbers of a tensor that the CPU needs. Minus infinity is a score that forbids a transition: the CPU computes with it. */
 function readHostTensor(info: TensorView, bytes: Uint8Array<ArrayBuffer>): Float32Array {
-  const values = toFloats(bytes.buffer, info.dtype as TensorDtype);
+  const values = toFloats(bytes.buffer, info.dtype as HostDtype);
   const at = values.findIndex(value => Number.isNaN(value) || value === Number.POSITIVE_INFINITY);
   if (at >= 0) {
     const columns = info.shape.at(-1)!;

@@ -5,6 +5,7 @@ import type { Classifier, EncoderConfig } from './encoder-config.ts';
 import { FAMILIES } from './families/index.ts';
 import { ACTIVATIONS, type Family, type FieldName, MAX_COLUMNS, MAX_LAYERS, MAX_ROWS } from './family.ts';
 import { labelsOf } from './labels.ts';
+import { summaryOf } from './summary.ts';
 
 export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 
@@ -20,6 +21,15 @@ export function readConfig(raw: unknown): EncoderConfig {
   checkSupported(fields, family);
   const config = bertConfig(fields, modelType, family);
   return { ...config, ...family.variant?.(fields, config) };
+}
+
+/** The configuration of a checkpoint whose tensors have these names. Only families that their names tell something wait for them. */
+export async function withTensors(
+  config: EncoderConfig,
+  names: () => Promise<Iterable<string>>,
+): Promise<EncoderConfig> {
+  const byTensors = FAMILIES[config.modelType]?.byTensors;
+  return byTensors ? { ...config, ...byTensors([...(await names())]) } : config;
 }
 
 /** Throws UnsupportedError where a field has another value than those that are supported. */
@@ -40,10 +50,14 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
   const count = (name: FieldName, max: number) => fields.integer(named(name), family.sizes?.[name], { min: 1, max });
   const hiddenSize = count('hidden_size', MAX_COLUMNS);
   const heads = count('num_attention_heads', MAX_COLUMNS);
-  const headSize = headSizeOf(fields, hiddenSize, heads, [named('hidden_size'), named('num_attention_heads')]);
+  const headSize =
+    family.headSize !== undefined && !fields.has('head_dim')
+      ? family.headSize
+      : headSizeOf(fields, hiddenSize, heads, [named('hidden_size'), named('num_attention_heads')]);
   const act = named('hidden_act');
+  const spelledActivation = family.fixedActivation ? family.activation : (json[act] ?? family.activation);
   const activation =
-    ACTIVATIONS[oneOf(`"${act}" of config.json`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
+    ACTIVATIONS[oneOf(`"${act}" of config.json`, spelledActivation, Object.keys(ACTIVATIONS)) as string]!;
   const layers = count('num_hidden_layers', MAX_LAYERS);
   const groups = family.sharedLayers ? fields.integer('num_hidden_groups', 1, { min: 1, max: MAX_LAYERS }) : layers;
   const padTokenId = paddingOf(fields, family);
@@ -53,7 +67,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     const expected = `more than ${positionOffset}: the first positions are those of the padding, pad_token_id ${padTokenId}`;
     throw fields.malformed(positions, expected, 'max_position_embeddings');
   }
-  const rows = (name: string, missing: number) => fields.integer(name, missing, { min: 1, max: MAX_ROWS });
+  const rows = (name: string, missing: number, min = 1) => fields.integer(name, missing, { min, max: MAX_ROWS });
   const embeddingSize = family.projection
     ? fields.integer('embedding_size', 128, { min: 1, max: MAX_COLUMNS })
     : hiddenSize;
@@ -61,6 +75,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     dense: 'pooler',
     activation: 'tanh',
     bias: true,
+    outputBias: true,
     norm: false,
     pooling: 'cls',
     pools: 'first',
@@ -80,15 +95,19 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     norm: { ...family.norm, eps: fields.get(named('layer_norm_eps'), isEps, 'a number from 0 to 1', family.eps) },
     layerOrder: 'post-norm',
     hasFirstAttentionNorm: true,
+    hasSecondAttentionNorm: false,
     isGated: false,
     biases: { qkv: true, attention: true, intermediate: true, output: true },
+    queryKeyNorm: undefined,
+    attentionScale: 1 / Math.sqrt(headSize),
     attentions: new Array(layers).fill({}),
     embeddingFactor: 1,
+    tokenDropout: undefined,
     hasEmbeddingNorm: true,
     hasPositionTable: true,
     maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && rows(named('type_vocab_size'), family.types),
+    typeVocabSize: family.types && rows(named('type_vocab_size'), family.types, family.mayLackTypes ? 0 : 1),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
@@ -96,10 +115,15 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
     relativeBuckets: family.relativeBias ? rows('relative_attention_num_buckets', 32) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
+    decoderSize: embeddingSize,
+    hasPoolerDense: true,
+    poolerSize: hiddenSize,
     poolerActivation: 'tanh',
     classifier,
     choiceDense: family.choiceDense ?? 'classifier',
+    summary: family.summary && summaryOf(fields, family.summary),
     masked: { transform: true, activation: family.maskedActivation ?? activation, bias: true, decoderBias: true },
+    lora: undefined,
     labels: labelsOf(json),
     problemType: isText(json.problem_type) ? json.problem_type : undefined,
     raw: json,

@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { NormStyle } from '../plan/index.ts';
+import type { NormStyle, TokenDropout } from '../plan/index.ts';
+import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
@@ -20,10 +21,12 @@ export interface EncoderConfig {
   readonly activation: Activation;
   /** Of every norm of the encoder. */
   readonly norm: NormStyle;
-  /** Where the norms of a layer stand: after the sum with its input, or before its attention and its feed-forward layer. */
-  readonly layerOrder: 'post-norm' | 'pre-norm';
+  /** Where the norms of a layer stand: after the sums, before the parts that are added, or before and after these parts. */
+  readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
+  /** Post-norm: whether a second norm stands behind the attention (code models of JinaBERT). */
+  readonly hasSecondAttentionNorm: boolean;
   /** The feed-forward layer is gated: act(x W1) (x W2). */
   readonly isGated: boolean;
   /** Which linears of a layer have a bias. */
@@ -33,14 +36,22 @@ export interface EncoderConfig {
     readonly intermediate: boolean;
     readonly output: boolean;
   };
+  /** What one row of the norms of q and of k is: a head, or all heads. Undefined: they are not normalised. */
+  readonly queryKeyNorm: 'head' | 'row' | undefined;
+  /** What the scores are multiplied by. */
+  readonly attentionScale: number;
   /** What the attention of every layer looks at. */
   readonly attentions: readonly {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
     readonly window?: number;
     readonly rotary?: Rotary;
+    /** H numbers: see ScoreBias. */
+    readonly slopes?: readonly number[];
   }[];
   /** What the embeddings are multiplied by. */
   readonly embeddingFactor: number;
+  /** The embeddings are scaled by the number of masks: see EmbedOp. */
+  readonly tokenDropout: TokenDropout | undefined;
   readonly hasEmbeddingNorm: boolean;
   readonly hasPositionTable: boolean;
   /** The largest number of tokens of a sequence. */
@@ -63,9 +74,17 @@ export interface EncoderConfig {
   readonly relativeBuckets: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
-  readonly poolerActivation: Activation;
+  /** Columns of the masked-LM decoder: E, but for RemBERT. */
+  readonly decoderSize: number;
+  /** Whether pooler_output is the first token through a dense layer (`pooler.dense`), or the first token itself (DPR). */
+  readonly hasPoolerDense: boolean;
+  /** Columns of pooler_output. */
+  readonly poolerSize: number;
+  readonly poolerActivation: Activation | undefined;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
+  /** Choices are scored by a summary of their own, not through choiceDense. */
+  readonly summary: Summary | undefined;
   /** The masked-LM head. */
   readonly masked: {
     /** Whether a dense layer, its activation and a norm stand before the decoder. */
@@ -75,9 +94,13 @@ export interface EncoderConfig {
     readonly bias: boolean;
     readonly decoderBias: boolean;
   };
+  /** The updates of the weights that the checkpoint has for tasks. */
+  readonly lora: Lora | undefined;
   /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;
+  /** For a model without layers, whose tokens have the rows of a table. */
+  readonly static?: StaticTable | undefined;
   /** The whole config.json, for what a task needs beyond the encoder. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -89,6 +112,8 @@ export interface Classifier {
   readonly activation: Activation;
   /** Whether the head's dense layer has a bias. */
   readonly bias: boolean;
+  /** Whether the linear has one. */
+  readonly outputBias: boolean;
   /** A norm follows the activation (`classifier.LayerNorm`). */
   readonly norm: boolean;
   readonly pooling: 'cls' | 'mean' | 'last';
@@ -98,5 +123,28 @@ export interface Classifier {
   readonly ofTokens: boolean;
 }
 
-/** The dense layer before the score of a choice: the classifier's, the pooler's, or one of its own (`sequence_summary.summary`). */
-export type ChoiceDense = 'classifier' | 'pooler' | 'summary';
+/** How the tokens of a choice become one row: transformers' SequenceSummary. */
+export interface Summary {
+  readonly pooling: Classifier['pooling'];
+  /** Whether a dense layer (`sequence_summary.summary`) follows. */
+  readonly dense: boolean;
+  /** Of the dense layer. */
+  readonly activation: Activation | undefined;
+}
+
+/** The dense layer before the score of a choice: the classifier's or the pooler's. */
+export type ChoiceDense = 'classifier' | 'pooler';
+/**
+ * A model without layers: the hidden state of a token is a row of a table, times its weight. model2vec (github.com/MinishLab/model2vec)
+ * and sentence-transformers' StaticEmbedding. V token ids, R rows, C columns.
+ */
+export interface StaticTable {
+  /** Whose rules hold: which tokens of a text count, and how many. */
+  readonly library: 'model2vec' | 'sentence-transformers';
+  /** R */
+  readonly rows: number;
+  /** Whether a token has its row by the tensor `mapping` [V]. Else its id is the row. */
+  readonly hasMapping: boolean;
+  /** Whether a row is multiplied by the token's entry of `weights` [V]. */
+  readonly hasWeights: boolean;
+}

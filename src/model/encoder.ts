@@ -4,9 +4,11 @@ import { addHead, type HeadRequest } from './heads.ts';
 import { encoderLayers } from './layers.ts';
 import type { EncoderRequest } from './request.ts';
 import { addEmbedding, addSteps, type ChainStep, canonicalPool, type PoolRequest } from './sentence-chain.ts';
+import { staticTokens } from './static.ts';
 
-/** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
-export const POOLER_TENSOR = 'pooler.dense.weight';
+/** Whether a checkpoint has a pooler: the tensor that only the pooler needs, or a pooler that needs none. */
+export const hasPooler = ({ hasPoolerDense }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
+  !hasPoolerDense || find('pooler.dense.weight') !== undefined;
 
 /** The request for every output that a checkpoint can give. Its plan has all the weights that any later request needs. */
 export const everything = (
@@ -28,7 +30,7 @@ export const everything = (
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
   const b = builder();
-  const x = encoderLayers(b, config, request); // [T, C]
+  const x = config.static ? staticTokens(b, config, config.static) : encoderLayers(b, config, request); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
   if (request.tokens) b.output('token_embeddings', addSteps(b, x, request.tokens));
@@ -36,13 +38,10 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   let poolerOutput: Value | undefined;
   /** [B, C] */
   const first = () => (firstTokens ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }));
-  /** [B, C] */
-  const pooled = () =>
-    (poolerOutput ??= b.linear(first(), {
-      from: 'pooler.dense',
-      outputs: config.hiddenSize,
-      activation: config.poolerActivation,
-    }));
+  const poolerDense = () =>
+    b.linear(first(), { from: 'pooler.dense', outputs: config.poolerSize, activation: config.poolerActivation });
+  /** [B, poolerSize] */
+  const pooled = () => (poolerOutput ??= config.hasPoolerDense ? poolerDense() : first());
   if (request.pooler) b.output('pooler_output', pooled());
   if (request.head) addHead(b, config, request.head, { hidden: x, first, pooled });
   return b.graph();

@@ -11,6 +11,13 @@ export const MAX_LAYERS = 256;
 export const MAX_COLUMNS = 2 ** 17;
 export const MAX_ROWS = 2 ** 26;
 
+/** What a config class says of a summary: see Summary. */
+export interface SummaryDefaults {
+  readonly type: 'first' | 'last';
+  readonly dense: boolean;
+  readonly activation?: string;
+}
+
 /** Fields that every config.json has, under BERT's names. */
 export type FieldName =
   | 'vocab_size'
@@ -32,11 +39,17 @@ export interface Family {
   /** Fields for which one value is supported, or some. The first is their default. */
   readonly supported: Readonly<Record<string, unknown>>;
   /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': the id is 1, whatever config.json says. */
-  readonly fairseqPositions?: 'configured' | 'fixed';
+  readonly fairseqPositions?: 'configured' | 'fixed' | undefined;
   /** Default of type_vocab_size; 0: the family has no segments. */
   readonly types: number;
+  /** type_vocab_size may be 0, where the family has no segments. */
+  readonly mayLackTypes?: true;
+  /** Default of head_dim. Default: C / H. */
+  readonly headSize?: number;
   /** Default of hidden_act. */
   readonly activation: string;
+  /** Python does not read hidden_act: the activation is always the default. */
+  readonly fixedActivation?: true;
   /** Default of layer_norm_eps. */
   readonly eps: number;
   /** What its norms have beside eps. Default: LayerNorm with a bias. */
@@ -53,8 +66,12 @@ export interface Family {
   readonly classifier?: Partial<Classifier>;
   /** Default: the dense layer of `classifier`. */
   readonly choiceDense?: ChoiceDense;
+  /** Choices are scored by a summary of their own: what it is where config.json says nothing. */
+  readonly summary?: SummaryDefaults;
   /** Default: the encoder's activation. */
-  readonly maskedActivation?: Activation;
+  readonly maskedActivation?: Activation | undefined;
+  /** What the names of the tensors tell, where config.json does not. */
+  readonly byTensors?: (names: readonly string[]) => Partial<EncoderConfig>;
   /** What else differs, read from config.json. */
   readonly variant?: (fields: Fields, config: EncoderConfig) => Partial<EncoderConfig>;
 }

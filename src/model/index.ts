@@ -3,11 +3,20 @@
  * `registry` import it. It never knows a kernel, a device or a file.
  */
 
-export { readConfig } from './config.ts';
-export { encoderGraph, everything, POOLER_TENSOR } from './encoder.ts';
-export type { EncoderConfig } from './encoder-config.ts';
+export { readConfig, withTensors } from './config.ts';
+export { encoderGraph, everything, hasPooler } from './encoder.ts';
+export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
+export { withTask } from './lora.ts';
 export { canonicalRequest, type EncoderRequest } from './request.ts';
 export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';
+export {
+  checkMapping,
+  STATIC_MAPPING,
+  STATIC_ROWS,
+  STATIC_WEIGHTS,
+  staticConfig,
+  staticSequence,
+} from './static.ts';

@@ -7,12 +7,17 @@ type LayerRequest = Pick<EncoderRequest, 'hiddenStates' | 'attentions'>;
 
 /** Adds the embeddings and all layers to a graph -> the last hidden state [T, C]. */
 export function encoderLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
-  return config.layerOrder === 'post-norm' ? postNormLayers(b, config, request) : preNormLayers(b, config, request);
+  return LAYERS[config.layerOrder](b, config, request);
 }
+
+const LAYERS: Readonly<
+  Record<EncoderConfig['layerOrder'], (b: Builder, config: EncoderConfig, request: LayerRequest) => Value>
+> = { 'post-norm': postNormLayers, 'pre-norm': preNormLayers, sandwich: sandwichLayers };
 
 /**
  * Layers with a norm after each sum: BERT (Devlin et al., arXiv 1810.04805) and all families that keep its order.
  *   a = norm(x + attention(x))    x' = norm(a + feedForward(a))
+ * With a second norm behind the attention a is norm(x + norm(x + attention(x))).
  */
 function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
   const { norm } = config;
@@ -21,7 +26,9 @@ function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
     const attended = attention(b, config, request, { layer, i, x }); // [T, C]
-    const normed = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, residual: x }); // [T, C]
+    const once = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, residual: x }); // [T, C]
+    const second = { from: `${layer}.attention.outer.LayerNorm`, ...norm, residual: x };
+    const normed = config.hasSecondAttentionNorm ? b.norm(once, second) : once; // [T, C]
     const outer = feedForward(b, config, { layer, x: normed }); // [T, C]
     x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, residual: normed }); // [T, C]
     hiddenState(b, request, i + 1, x);
@@ -51,6 +58,29 @@ function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest)
   return last;
 }
 
+/**
+ * Layers with a norm before and after each part, and one after all of them (Gemma 3, arXiv 2503.19786).
+ *   a = x + norm(attention(norm(x)))    x' = a + norm(feedForward(norm(a)))
+ * Hidden states are those of layers with norms before their parts.
+ */
+function sandwichLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+  const { norm, layers } = config;
+  let x = embeddings(b, config); // [T, C]
+  for (const [i, weights] of config.layerWeights.entries()) {
+    hiddenState(b, request, i, x);
+    const layer = `encoder.layer.${weights}`;
+    const normed = b.norm(x, { from: `${layer}.attention.LayerNorm`, ...norm }); // [T, C]
+    const attended = attention(b, config, request, { layer, i, x: normed }); // [T, C]
+    const sum = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, addend: x }); // [T, C]
+    const inner = b.norm(sum, { from: `${layer}.intermediate.LayerNorm`, ...norm }); // [T, C]
+    const outer = feedForward(b, config, { layer, x: inner }); // [T, C]
+    x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, addend: sum }); // [T, C]
+  }
+  const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
+  hiddenState(b, request, layers, last);
+  return last;
+}
+
 function hiddenState(b: Builder, { hiddenStates }: LayerRequest, layer: number, value: Value): void {
   if (hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
 }
@@ -67,6 +97,7 @@ function embeddings(b: Builder, config: EncoderConfig): Value {
     types: { table: 'embeddings.token_type_embeddings', rows: typeVocabSize },
     tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
     factor: config.embeddingFactor,
+    dropout: config.tokenDropout,
     norm: config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...norm } : undefined,
     columns: config.embeddingSize,
   }); // [T, E]
@@ -89,8 +120,8 @@ function attention(
   request: LayerRequest,
   { layer, i, x, residual }: LayerPart & { readonly i: number },
 ): Value {
-  const { heads, keyHeads, headSize, biases, relativeBuckets } = config;
-  const { rotary, window } = config.attentions[i]!;
+  const { heads, keyHeads, headSize, biases, relativeBuckets, queryKeyNorm: span, norm } = config;
+  const { rotary, slopes, window } = config.attentions[i]!;
   const self = `${layer}.attention.self`;
   const layout = { heads, keyHeads, headSize };
   const projected = b.linear(x, {
@@ -99,12 +130,24 @@ function attention(
     outputHead: headSize,
     bias: biases.qkv,
   }); // [T, (H + 2 G) D]
-  const qkv = rotary ? b.rotary(projected, { ...layout, ...rotary }) : projected; // [T, (H + 2 G) D]
+  const normed = span
+    ? b.queryKeyNorm(projected, {
+        ...layout,
+        span,
+        query: { from: `${self}.layer_norm_q`, ...norm },
+        key: { from: `${self}.layer_norm_k`, ...norm },
+      })
+    : projected; // [T, (H + 2 G) D]
+  const qkv = rotary ? b.rotary(normed, { ...layout, ...rotary }) : normed; // [T, (H + 2 G) D]
+  const bucketBias = relativeBuckets
+    ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets }
+    : undefined;
   const { context, probabilities } = b.attention(qkv, {
     ...layout,
     name: self,
     probabilities: request.attentions?.includes(i) === true,
-    bias: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
+    scale: config.attentionScale,
+    bias: slopes ? { slopes } : bucketBias,
     window,
   }); // [T, H D]
   if (probabilities) b.output('attentions', probabilities, i);

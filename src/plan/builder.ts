@@ -1,17 +1,20 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { padded } from '../../shaders/kernel.ts';
+import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import {
   type Graph,
   type HeadLayout,
+  type LengthStretch,
   MAX_K,
   type Norm,
-  type NormKind,
   type Op,
   type Output,
   type RotaryOp,
   type Rows,
   type ScoreBias,
+  type StoredAngles,
+  type TokenDropout,
   type Value,
   type VocabularyPoolOp,
 } from './op.ts';
@@ -32,8 +35,11 @@ export interface EmbedOptions {
   /** Row 0 is added to every token. */
   tasks?: EmbedTable | undefined;
   norm?: NormOptions | undefined;
+  /** The tensor `tensor` [rows]: what the sum of a token is multiplied by, by its position. Default: 1. */
+  scales?: { tensor: string; rows: number } | undefined;
   /** What the sum is multiplied by. Default: 1. */
   factor?: number | undefined;
+  dropout?: TokenDropout | undefined;
   columns: number;
 }
 
@@ -88,6 +94,9 @@ export interface AttentionOptions extends HeadOptions {
 export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'> {
   interleaved?: boolean | undefined;
   turnsValues?: boolean | undefined;
+  /** Where the checkpoint's angles count: the tensor's full name, and the rows of a table. */
+  stored?: { tensor: string; positions?: number | undefined } | undefined;
+  stretch?: LengthStretch | undefined;
 }
 
 export interface QueryKeyNormOptions extends HeadOptions {
@@ -177,6 +186,11 @@ export function builder() {
     return { heads, keyHeads, headSize };
   }
 
+  const storedAngles = ({ tensor, positions }: NonNullable<RotaryOptions['stored']>, pairs: number): StoredAngles =>
+    positions === undefined
+      ? { kind: 'frequencies', weight: shared(vector([tensor], pairs)) }
+      : { kind: 'table', weight: shared(matrix([tensor], positions, 2 * pairs)) };
+
   function biasOf(options: BiasOptions, heads: number): ScoreBias {
     if ('slopes' in options) return { kind: 'slopes', slopes: options.slopes };
     const { table, buckets } = options;
@@ -185,17 +199,20 @@ export function builder() {
   }
 
   return {
-    /** norm(factor (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
-    embed({ words, positions, types, tasks, norm, factor = 1, columns }: EmbedOptions): Value {
+    /** norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
+    embed({ words, positions, types, tasks, scales, norm, factor = 1, dropout, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
+      check(!dropout || !types?.rows, `${y.name}: factors of words beside types`);
       ops.push({
         op: 'embed',
         words: tableOf(words, columns),
         positions: optional(positions),
         types: optional(types),
         tasks: optional(tasks),
+        scales: scales && shared(vector([scales.tensor], scales.rows)),
         factor,
+        dropout,
         norm: norm && normOf(norm, columns),
         y,
       });
@@ -229,11 +246,14 @@ export function builder() {
     },
 
     /** q and k of every head turned by the token's position -> the shape of qkv [T, (H + 2 G) D] */
-    rotary(qkv: Value, { frequencies, interleaved = false, turnsValues = false, ...heads }: RotaryOptions): Value {
+    rotary(qkv: Value, options: RotaryOptions): Value {
+      const { frequencies, stretch, interleaved = false, turnsValues = false, stored, ...heads } = options;
       const y = newValue(`${qkv.name}.rotary`, 'tokens', qkv.columns);
       const layout = headsOf(qkv, heads, y.name);
       check(2 * frequencies.length <= layout.headSize, `${y.name}: ${frequencies.length} pairs in a head`);
-      ops.push({ op: 'rotary', qkv, ...layout, frequencies, interleaved, turnsValues, y });
+      const pairs = frequencies.length;
+      const angles = stored && storedAngles(stored, pairs);
+      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stretch, stored: angles, interleaved, turnsValues, y });
       return y;
     },
 

@@ -1,4 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
+import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Weight } from './weight.ts';
 
@@ -18,14 +19,7 @@ export interface Value {
   readonly stride: number;
 }
 
-/**
- * How a row x[C] is normalised, with the mean and the variance of the row:
- *   layer    (x - mean) / sqrt(variance + eps) gamma + beta        Ba, Kiros and Hinton, arXiv 1607.06450
- *   rms      x / sqrt(mean(x^2) + eps) gamma + beta                Zhang and Sennrich, arXiv 1910.07467
- *   affine   x gamma + beta                                        MobileBERT's NoNorm, arXiv 2004.02984
- */
-export type NormKind = 'layer' | 'rms' | 'affine';
-
+/** How a row is normalised, and with which numbers. */
 export interface Norm {
   readonly kind: NormKind;
   /** [C] */
@@ -37,7 +31,17 @@ export interface Norm {
   readonly eps: number;
 }
 
-/** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
+/**
+ * Tokens that count for nothing, because they stand for tokens that dropout took: the share of them in training. In a sequence of L
+ * tokens, of which n are `token`, the row of `token` is 0, and the others are scaled by (1 - share) / (1 - n / L).
+ * Source: EsmEmbeddings of transformers.
+ */
+export interface TokenDropout {
+  readonly token: number;
+  readonly share: number;
+}
+
+/** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
   /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
@@ -46,8 +50,12 @@ export interface EmbedOp {
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
   readonly tasks: Weight | undefined;
+  /** [V]: what the sum of each token is multiplied by. Undefined: 1. */
+  readonly scales: Weight | undefined;
   /** 1 but for families that scale the sum. */
   readonly factor: number;
+  /** What is done to words[id] before the sum. */
+  readonly dropout: TokenDropout | undefined;
   /** Undefined: y is the sum. */
   readonly norm: Norm | undefined;
   readonly y: Value;
@@ -79,6 +87,22 @@ export interface HeadLayout {
   readonly headSize: number;
 }
 
+/** Rotary angles that a checkpoint keeps. */
+export interface StoredAngles {
+  readonly kind: 'frequencies' | 'table';
+  readonly weight: Weight;
+}
+
+/**
+ * How rotary frequencies depend on the length L of the sequence, which is its largest position + 1 (dynamic NTK): where L is larger than
+ * `positions`, f_i becomes f_i (factor L / positions - (factor - 1))^(-2 i / (d - 2)). This is theta^(-2 i / d) with another theta.
+ * Source: transformers' modeling_rope_utils.py.
+ */
+export interface LengthStretch {
+  readonly factor: number;
+  readonly positions: number;
+}
+
 /**
  * y[T, (H + 2 G) D] = qkv with every head of q and k turned by the token's position p (Su et al., arXiv 2104.09864):
  *   (a, b) -> (a cos(p f_i) - b sin(p f_i), b cos(p f_i) + a sin(p f_i))     for pair i of the first d columns of the head, d <= D
@@ -89,6 +113,13 @@ export interface RotaryOp extends HeadLayout {
   readonly qkv: Value;
   /** f_i, d / 2 numbers, in radians for each position. */
   readonly frequencies: readonly number[];
+  /**
+   * Where the checkpoint's own count, not those above: its frequencies [d / 2] (ESM, which rounded them), or a table [positions, d] of
+   * the sines of every position, then the cosines (RoFormer).
+   */
+  readonly stored: StoredAngles | undefined;
+  /** Undefined: they are the same at every length. */
+  readonly stretch: LengthStretch | undefined;
   readonly interleaved: boolean;
   /** v is turned as well (RoFormer's rotary_value). */
   readonly turnsValues: boolean;

@@ -99,7 +99,12 @@ export class MultiVectorEncoder {
     });
     const { layout } = loaded.plan;
     const session = new TextSession(NAME, loaded);
-    return new MultiVectorEncoder({ session, layout, rows: new TokenRows(layout, loaded.tokenizer, session.config) });
+    try {
+      return new MultiVectorEncoder({ session, layout, rows: new TokenRows(layout, loaded.tokenizer, session.config) });
+    } catch (error) {
+      await session.dispose();
+      throw error;
+    }
   }
 
   /** For its events, its size on the GPU, and its config. */

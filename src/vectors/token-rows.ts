@@ -1,5 +1,5 @@
 import type { PreTrainedTokenizer } from '../api/index.ts';
-import { InputError, UnsupportedError } from '../errors.ts';
+import { CheckpointError, UnsupportedError } from '../errors.ts';
 import { type EncoderConfig, positionsOf } from '../model/index.ts';
 import type { Encoding } from '../text/index.ts';
 import type { Expansion } from './late-interaction.ts';
@@ -18,7 +18,7 @@ export class TokenRows {
   readonly #skipped: ReadonlySet<number>;
   readonly #kept: ReadonlySet<number> | undefined;
 
-  /** Throws UnsupportedError where queries are to be filled up and cannot be. */
+  /** Throws UnsupportedError or CheckpointError where queries are to be filled up and cannot be. */
   constructor(layout: Layout, tokenizer: PreTrainedTokenizer, config: EncoderConfig) {
     const { expansion, mask } = layout;
     this.#layout = layout;
@@ -114,7 +114,7 @@ function fillerOf({ token }: Expansion, tokenizer: PreTrainedTokenizer): number 
   }
   const id = token === undefined ? tokenizer.mask_token_id : tokenizer.text.tokenToId(token);
   if (id !== undefined) return id;
-  throw new InputError({
+  throw new CheckpointError({
     what: 'the token that queries are filled up with is not in the vocabulary',
     actual: token ?? 'no mask token',
     next: 'Name one as `query_expansion.token` in a copy of sentence_bert_config.json.',

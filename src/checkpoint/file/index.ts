@@ -5,8 +5,9 @@
 
 export { openCheckpoint } from './checkpoint.ts';
 export { toFloats } from './floats.ts';
+export { type StoredPiece, UpdateMerger } from './low-rank.ts';
 export { matchTensors, type WantedTensor } from './match.ts';
 export { tensorFinder } from './names.ts';
 export { parseShardIndex } from './shard-index.ts';
-export type { Checkpoint, TensorChunk, TensorDtype, TensorInfo } from './types.ts';
+export type { Checkpoint, HostDtype, TensorChunk, TensorDtype, TensorInfo } from './types.ts';
 export { fileRow, type TensorView, ViewCutter, viewBytes } from './view.ts';
