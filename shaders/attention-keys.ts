@@ -80,10 +80,13 @@ fn slope_of(query: u32, key: u32, head: u32) -> f32 {
 }
 #endif`,
     walk: window
-      ? `// The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile.
+      ? `// The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile. Queries before
+  // the first key stand elsewhere in their row than here: they walk all keys.
+  let is_before = tile.z < start;
   let before = tile.z - start;
-  let walk_start = start + select(0u, (before - params.window) / ${tileKeys}u * ${tileKeys}u, before > params.window);
-  let walk_end = min(end, tile.z + ${lanes * queries}u + params.window);
+  let skipped = select((before - params.window) / ${tileKeys}u * ${tileKeys}u, 0u, is_before || before <= params.window);
+  let walk_start = start + skipped;
+  let walk_end = select(min(end, tile.z + ${lanes * queries}u + params.window), end, is_before);
   for (var key = walk_start; key < walk_end; key += 4u) {`
       : 'for (var key = start; key < end; key += 4u) {',
     fill: values => wgsl`

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, type Target } from './kernel.ts';
-import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
+import { type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
 import { unrolled } from './snippets.ts';
 import { type RegisterTiling, tilingLabel } from './tiling.ts';
@@ -19,7 +19,8 @@ import { type RegisterTiling, tilingLabel } from './tiling.ts';
  */
 export function linearRegister(variant: LinearVariant, tiling: RegisterTiling, target: Target): Kernel {
   const body = linearBody(variant, target);
-  const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
+  const { name, K4, N4, from4, end4, yAt, stride, bindings, params, whole, sum, operand, product, loadX, loadWeight } =
+    body;
   const { rows: ROWS, columns: COLUMNS, lanes: LANES } = tiling;
   const shared = target.subgroup === LANES && ROWS % LANES === 0;
   /** Rows of x that one invocation loads. */
@@ -45,14 +46,14 @@ ${unrolled(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => produc
   return {
     name: `${name} ${tilingLabel(tiling)}${shared ? ' subgroup' : ''}`,
     bindings,
-    params: LINEAR_PARAMS,
-    workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / (COLUMNS * LANES)), Math.ceil(rows! / ROWS), 1],
+    params,
+    workgroups: values => [Math.ceil((body.width4(values) * 4) / (COLUMNS * LANES)), Math.ceil(values.rows! / ROWS), 1],
     code: wgsl`
 #if ${shared}
 enable subgroups;
 #endif
 ${body.enables}
-${declarations(bindings, LINEAR_PARAMS)}
+${declarations(bindings, params)}
 ${body.epilogue}
 
 @compute @workgroup_size(${LANES})
@@ -61,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3u${shared ? ', @builtin(subgroup_
   let N4 = ${N4};
   let stride = ${stride};
   let row = (id.y + params.first_y) * ${ROWS}u;
-  let column = (id.x + params.first_x * ${LANES}u) * ${COLUMNS}u;
+  let column = (id.x + params.first_x * ${LANES}u) * ${COLUMNS}u${from4 && ` + 4u * ${from4}`};
   let last = params.rows - 1u;
 ${unrolled(loaded, i => `  let x${i}_at = min(${rowOf(i)}, last) * stride;`)}
 ${unrolled(COLUMNS, j => `  let w${j}_at = min(column + ${j}u, N4 * 4u - 1u) * stride;`)}
@@ -86,14 +87,14 @@ ${step('sum')}
 ${unrolled(
   ROWS,
   i => `  if (row + ${i}u < params.rows) {
-${unrolled(COLUMNS / 4, j => `    if (column + ${4 * j}u < N4 * 4u) { y[(row + ${i}u) * N4 + column / 4u + ${j}u] = sum${i}_${j}; }`)}
+${unrolled(COLUMNS / 4, j => `    if (column + ${4 * j}u < ${end4} * 4u) { y[${yAt(`(row + ${i}u)`, `column / 4u + ${j}u`, 'N4')}] = sum${i}_${j}; }`)}
   }`,
 )}
   let count = min(${ROWS}u, params.rows - row) * ${COLUMNS / 4}u;
   for (var i = 0u; i < count; i++) {
     let column4 = column / 4u + i % ${COLUMNS / 4}u;
     let at = row + i / ${COLUMNS / 4}u;
-    if (column4 < N4) { store(at, column4, y[at * N4 + column4]); }
+    if (column4 < ${end4}) { store(at, column4, y[${yAt('at', 'column4', 'N4')}]); }
   }
 }`,
   };

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, type Target } from './kernel.ts';
-import { LINEAR_PARAMS, type LinearVariant, linearBody } from './linear.ts';
+import { type LinearVariant, linearBody } from './linear.ts';
 import { GROUP, scaleAt } from './matrix.ts';
 import { unrolled } from './snippets.ts';
 import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
@@ -20,7 +20,7 @@ import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
  */
 export function linearWorkgroup(variant: LinearVariant, tiling: WorkgroupTiling, target: Target): Kernel {
   const body = linearBody(variant, target);
-  const { name, K4, N4, stride, bindings, whole, sum, operand, product, loadX, loadWeight } = body;
+  const { name, K4, N4, from4, end4, stride, bindings, params, whole, sum, operand, product, loadX, loadWeight } = body;
   const { rows, columns, lanes, down } = tiling;
   const step = whole ? 'u32' : 'vec4f';
   /** Elements of a row in one step along K: 64 bytes. */
@@ -51,11 +51,11 @@ export function linearWorkgroup(variant: LinearVariant, tiling: WorkgroupTiling,
   return {
     name: `${name} ${tilingLabel(tiling)}`,
     bindings,
-    params: LINEAR_PARAMS,
-    workgroups: ({ rows, n4 }) => [Math.ceil((n4! * 4) / COLUMNS), Math.ceil(rows! / ROWS), 1],
+    params,
+    workgroups: values => [Math.ceil((body.width4(values) * 4) / COLUMNS), Math.ceil(values.rows! / ROWS), 1],
     code: wgsl`
 ${body.enables}
-${declarations(bindings, LINEAR_PARAMS)}
+${declarations(bindings, params)}
 const K4 = ${K4};
 const STRIDE = ${stride};
 const N4 = ${N4};
@@ -70,7 +70,7 @@ ${body.epilogue}
 @compute @workgroup_size(${lanes}, ${down})
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_row = (at.y + params.first_y) * ${ROWS}u;
-  let first_column = (at.x + params.first_x) * ${COLUMNS}u;
+  let first_column = (at.x + params.first_x) * ${COLUMNS}u${from4 && ` + 4u * ${from4}`};
 ${perSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
   for (var k = 0u; k < K4; k += ${STEP}u) {
 #if ${whole}
@@ -101,7 +101,7 @@ ${perSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (x_scales[${rowA
   let row = first_row + local.y * ${rows}u;
 ${perFour(
   j => `  let column${j} = first_column / 4u + ${j * lanes}u + local.x;
-  if (column${j} < N4) {
+  if (column${j} < ${end4}) {
 ${unrolled(rows, i => `    if (row + ${i}u < params.rows) { store(row + ${i}u, column${j}, sum${i}_${j}); }`)}
   }`,
 )}

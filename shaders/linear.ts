@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation, keepsZero } from './activation.ts';
-import { type Binding, FIRST_GROUP, padded, read, type Target, u32, WHOLE_GRID, write } from './kernel.ts';
+import { type Binding, FIRST_GROUP, type Param, padded, read, type Target, u32, WHOLE_GRID, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
@@ -22,6 +22,8 @@ export interface LinearVariant {
   readonly activation?: Activation | undefined;
   /** The format of the weight. Default: 'f32'. */
   readonly format?: Format | undefined;
+  /** Only the outputs of a range are computed, which is a param: y[T, slice]. Weight and bias are whole. Default: false. */
+  readonly sliced?: boolean | undefined;
 }
 
 /** What a tiling writes its kernel with. Strings are WGSL unless they say otherwise. */
@@ -30,8 +32,16 @@ export interface LinearBody {
   readonly name: string;
   /** K / 4, the steps of the inner loop. */
   readonly K4: string;
-  /** N / 4, the vec4f of a row of y. */
+  /** N / 4. */
   readonly N4: string;
+  /** The first four outputs that are computed, and the end of them, in fours; `from4` is empty where it is 0. */
+  readonly from4: string;
+  readonly end4: string;
+  /** The vec4f of y for these outputs of a row. */
+  readonly yAt: (row: string, column4: string, N4?: string) => string;
+  readonly params: readonly Param[];
+  /** The four outputs that a grid covers, from the values of the params. */
+  readonly width4: (params: Readonly<Record<string, number>>) => number;
   /** Elements from one row of x, or of the weight, to the next. */
   readonly stride: string;
   readonly bindings: readonly Binding[];
@@ -55,6 +65,8 @@ export interface LinearBody {
 /** With `activate` 0 the activation is left out, so linears with and without it can share a text. */
 export const LINEAR_PARAMS = [...['rows', 'k4', 'n4', 'activate'].map(u32), ...FIRST_GROUP];
 
+const SLICE_PARAMS = [...LINEAR_PARAMS, u32('from4'), u32('slice4')];
+
 /** The values of all params but `rows`, for the whole grid. */
 export const linearParams = (inner: number, outputs: number, activate: boolean) => ({
   k4: padded(inner) / 4,
@@ -64,7 +76,7 @@ export const linearParams = (inner: number, outputs: number, activate: boolean) 
 });
 
 export function linearBody(variant: LinearVariant, target: Target): LinearBody {
-  const { inner, outputs, bias, gate, residual, activation: kind, format = 'f32' } = variant;
+  const { inner, outputs, bias, gate, residual, activation: kind, format = 'f32', sliced = false } = variant;
   const K4 = inner === undefined ? 'params.k4' : `${padded(inner) / 4}u`;
   const N4 = outputs === undefined ? 'params.n4' : `${padded(outputs) / 4}u`;
   const groups = format === 'i8' ? ` + (params.k4 + ${GROUP - 1}u) / ${GROUP}u` : '';
@@ -82,11 +94,18 @@ export function linearBody(variant: LinearVariant, target: Target): LinearBody {
     write('y'),
   ];
   const isMasked = kind !== undefined && !keepsZero(kind) && outputs !== undefined && outputs % 4 !== 0;
+  const yAt = (row: string, column4: string, width = N4) =>
+    sliced ? `${row} * params.slice4 + ${column4} - params.from4` : `${row} * ${width} + ${column4}`;
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {
-    name: `linear${inner && outputs ? ` ${inner}>${outputs}` : ''}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${gate ? ' gate' : ''}${residual ? ' residual' : ''}`,
+    name: `linear${inner && outputs ? ` ${inner}>${outputs}` : ''}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${gate ? ' gate' : ''}${residual ? ' residual' : ''}${sliced ? ' sliced' : ''}`,
     K4,
     N4,
+    from4: sliced ? 'params.from4' : '',
+    end4: sliced ? '(params.from4 + params.slice4)' : 'N4',
+    yAt,
+    params: sliced ? SLICE_PARAMS : LINEAR_PARAMS,
+    width4: ({ n4, slice4 }) => (sliced ? slice4! : n4!),
     stride,
     bindings,
     loadX: index => load(x, index),
@@ -124,7 +143,7 @@ ${
 }#if ${residual}
   out += residual[row * ${N4} + column4];
 #endif
-  y[row * ${N4} + column4] = out;
+  y[${yAt('row', 'column4')}] = out;
 }`,
   };
 }

@@ -84,6 +84,18 @@ export type {
   ZeroShotOptions,
   ZeroShotResult,
 } from './tasks/index.ts';
+export {
+  type EncodeTask,
+  MultiVectorEncoder,
+  type MultiVectorRankOptions,
+  type MultiVectorSimilarityOptions,
+  type SparseEncodeOptions,
+  SparseEncoder,
+  type SparseSimilarity,
+  type SparseVector,
+  type TextOptions,
+  type TokenVectors,
+} from './vectors/index.ts';
 
 declare global {
   /**

@@ -1,9 +1,17 @@
 import { type TensorDtype, toFloats } from '../src/checkpoint/file/index.ts';
 import type { Backend, BackendListener, CompileProgress, Executable, WeightStore } from '../src/engine/backend.ts';
-import { disposedError, type Flaw, LostDeviceError, type Outputs, type Piece } from '../src/gpu/index.ts';
+import {
+  disposedError,
+  type Flaw,
+  LostDeviceError,
+  type MaxSimInput,
+  type Outputs,
+  type Piece,
+} from '../src/gpu/index.ts';
 import { type Batch, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
 import { GPU } from './caps.ts';
 import { Run } from './interpreter.ts';
+import { maxSim } from './reference.ts';
 
 /**
  * A backend without a GPU: the interpreter's float64 on the CPU. With it an engine, and all pipelines on it, run whole checkpoints in
@@ -67,6 +75,11 @@ export class CPUBackend implements Backend {
         isDestroyed = true;
       },
     };
+  }
+
+  async maxSim({ queries, documents, columns }: MaxSimInput): Promise<Float32Array> {
+    if (this.#end) throw this.#end.reason;
+    return Float32Array.from(queries.flatMap(query => documents.map(document => maxSim(query, document, columns))));
   }
 
   listen(listener: BackendListener): void {
@@ -137,7 +150,9 @@ class CPUWeights implements WeightStore {
 }
 
 /** The sequences of a packed pass. */
-function unpacked({ sizes, tokens, sequences, masked }: Batch): Sequence[] {
+function unpacked({ sizes, tokens, sequences, tiles, masked }: Batch): Sequence[] {
+  /** The first key of each sequence, by its first query. */
+  const firstKeys = new Map(Array.from({ length: sizes.tiles }, (_, i) => [tiles[4 * i + 2]!, tiles[4 * i]!]));
   const column = (start: number, end: number, at: number) =>
     Array.from({ length: end - start }, (_, i) => tokens[4 * (start + i) + at]!);
   const places = Array.from({ length: sizes.masked }, (_, i) => masked[4 * i]!);
@@ -155,6 +170,7 @@ function unpacked({ sizes, tokens, sequences, masked }: Batch): Sequence[] {
       places: column(start, end, 3),
       masked: places.filter(place => place >= start && place < end).map(place => place - start),
       unpooled,
+      unattended: firstKeys.get(start)! - start,
     };
   });
 }

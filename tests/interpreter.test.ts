@@ -230,6 +230,24 @@ describe.each(SIZES)('the ops of the interpreter and those of tests/reference.ts
     }
   });
 
+  it('vocabularyPool', () => {
+    const V = 21;
+    const tensors = randomTensors({ 'x.weight': [VOCABULARY, C], 'table.weight': [V, C], bias: [V] });
+    const decoder = { table: 'table', bias: 'bias', rows: V };
+    const logits = run(
+      graphOf(b => b.vocabulary(rowsOf(b, C), decoder)),
+      tensors,
+      batch,
+    );
+    for (const pooling of ['max', 'sum'] as const) {
+      for (const logarithms of [1, 2] as const) {
+        const graph = graphOf(b => b.vocabularyPool(rowsOf(b, C), { ...decoder, pooling, logarithms }));
+        const expected = reference.vocabularyPool(logits, lengthsOf(batch), { V, pooling, logarithms });
+        expectSame(run(graph, tensors, batch), expected);
+      }
+    }
+  });
+
   it('gather', () => {
     const tensors = randomTensors({ 'x.weight': [VOCABULARY, C] });
     const picked = batch.map((sequence, b) => ({ ...sequence, masked: b === 0 ? [sequence.ids.length - 1, 0] : [1] }));

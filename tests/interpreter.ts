@@ -17,6 +17,7 @@ import type {
   RotaryOp,
   TopKOp,
   Value,
+  VocabularyPoolOp,
 } from '../src/plan/op.ts';
 import type { Group, Weight } from '../src/plan/weight.ts';
 import { erf } from './reference.ts';
@@ -134,6 +135,9 @@ export class Run {
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
+        break;
+      case 'vocabularyPool':
+        this.set(op.y, this.#vocabularyPool(op));
         break;
       case 'gather':
         this.set(op.y, this.#gather(op));
@@ -299,7 +303,7 @@ export class Run {
     const context = zeros(qkv.rows, H * width);
     const probabilities: number[] = [];
     let start = 0;
-    for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
+    for (const { ids, places = Array.from(ids, (_, i) => i), unattended = 0 } of this.#batch) {
       const L = ids.length;
       for (let h = 0; h < H; h++) {
         const keyHead = H + Math.floor((h * G) / H);
@@ -309,7 +313,7 @@ export class Run {
             const distance = places[j]! - places[i]!;
             let score = 0;
             for (let d = 0; d < D; d++) score += element(start + i, h, d) * element(start + j, keyHead, d);
-            const isSeen = Math.abs(distance) <= window;
+            const isSeen = Math.abs(distance) <= window && j >= unattended;
             scores.push(isSeen ? score * scale + this.#scoreBias(op, distance, h) : Number.NEGATIVE_INFINITY);
           }
           softmax(scores).forEach((p, j) => {
@@ -398,6 +402,27 @@ export class Run {
       kept.forEach((v, n) => {
         y.data[b * N + n] = v / length;
       });
+      start += L;
+    });
+    return y;
+  }
+
+  /** y[B, V] = max or sum over the tokens of a sequence of log(1 + max(0, logit)), with two logarithms of log(1 + that). */
+  #vocabularyPool({ x, weight, bias, pooling, logarithms, y: { columns: V } }: VocabularyPoolOp): Matrix {
+    const from = this.get(x);
+    const [table, shift] = [this.#weight(weight), bias && this.#weight(bias)];
+    const y = zeros(this.#batch.length, V);
+    let start = 0;
+    this.#batch.forEach(({ ids: { length: L } }, b) => {
+      for (let v = 0; v < V; v++) {
+        const weights = Array.from({ length: L }, (_, i) => {
+          let logit = shift ? at(shift, v, 0) : 0;
+          for (let k = 0; k < from.columns; k++) logit += at(from, start + i, k) * at(table, v, k);
+          const once = Math.log1p(Math.max(0, logit));
+          return logarithms === 2 ? Math.log1p(once) : once;
+        });
+        y.data[b * V + v] = pooling === 'max' ? Math.max(...weights) : weights.reduce((a, b) => a + b);
+      }
       start += L;
     });
     return y;

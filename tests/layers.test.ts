@@ -37,6 +37,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'shaders/inspect.ts',
       'shaders/kernel.ts',
       'shaders/matrix.ts',
+      'shaders/max-sim.ts',
       'shaders/pack.ts',
       'shaders/place.ts',
       ERRORS,
@@ -82,9 +83,23 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ],
     types: ['shaders'],
   },
+  'src/vectors': {
+    imports: [
+      'src/tasks',
+      'src/api',
+      'src/engine',
+      'src/checkpoint/source',
+      'src/checkpoint/file',
+      'src/model',
+      'src/runtime',
+      JSON_FIELDS,
+      ERRORS,
+    ],
+    types: ['src/plan', 'src/text'],
+  },
   // The public surface names what people import, and nothing else.
   'src/index.ts': {
-    imports: ['src/pipeline.ts', 'src/registry', 'src/api', 'src/engine', ERRORS],
+    imports: ['src/pipeline.ts', 'src/registry', 'src/vectors', 'src/api', 'src/engine', ERRORS],
     types: ['src/tasks', 'src/checkpoint/source'],
   },
 };

@@ -157,6 +157,55 @@ describe('a linear that no binding holds', () => {
   });
 });
 
+describe('the pooled logits of a vocabulary', () => {
+  const pooled = (rows: number) =>
+    written(b => {
+      const x = b.embed({ words: { table: 'words', rows }, columns: 8 });
+      b.output(
+        'sparse_embedding',
+        b.vocabularyPool(x, { table: 'words', bias: 'bias', rows, pooling: 'max', logarithms: 1 }),
+      );
+    });
+  const partsOf = ({ ops }: ReturnType<typeof lower>) =>
+    ops.flatMap(op => (op.op === 'linearSlice' ? [[op.weight.name, op.bias?.name, op.from, op.y.columns]] : []));
+
+  it('are made of some columns after the other, with the whole table', () => {
+    const lowered = lower(pooled(9001), WHOLE);
+    expect(partsOf(lowered)).toEqual([
+      ['words.weight', 'bias', 0, 4096],
+      ['words.weight', 'bias', 4096, 4096],
+      ['words.weight', 'bias', 8192, 809],
+    ]);
+    const pools = lowered.ops.flatMap(op => (op.op === 'logitsPool' ? [op] : []));
+    expect(pools.map(({ first }) => first)).toEqual([0, 4096, 8192]);
+    // All write the one output, which is no slice.
+    expect(lowered.outputs).toEqual([{ name: 'sparse_embedding', layer: undefined, first: 0, value: pools[0]!.y }]);
+    expect(new Set(pools.map(({ y }) => y)).size).toBe(1);
+  });
+
+  it('and of a table in slices with the slices that embed reads', () => {
+    // Slices of 5,000 rows of 8 floats.
+    const lowered = lower(pooled(9001), { ...WHOLE, maxBindingBytes: 5000 * 32 });
+    expect(partsOf(lowered)).toEqual([
+      ['words.weight[0..5000]', 'bias[0..5000]', 0, 4096],
+      ['words.weight[0..5000]', 'bias[0..5000]', 4096, 904],
+      ['words.weight[5000..9001]', 'bias[5000..9001]', 0, 4001],
+    ]);
+    const pools = lowered.ops.flatMap(op => (op.op === 'logitsPool' ? [op.first] : []));
+    expect(pools).toEqual([0, 4096, 5000]);
+    const tables = new Set(lowered.ops.flatMap(op => (op.op === 'embed' ? [op.words] : [])));
+    expect(lowered.ops.every(op => op.op !== 'linearSlice' || tables.has(op.weight))).toBe(true);
+  });
+
+  it('take turns in one slot', () => {
+    const { slots, slotOf, ops } = plan(pooled(9001), { caps: GPU });
+    const slices = ops.flatMap(op => (op.op === 'linearSlice' ? [slotOf.get(op.y.id)] : []));
+    expect(slices).toHaveLength(3);
+    expect(new Set(slices).size).toBe(1);
+    expect(slots[slices[0]!]!.get('tokens')).toBe(4096);
+  });
+});
+
 describe('weights of bytes', () => {
   it('are read with the bytes of x, which are made once for all linears', () => {
     const graph = written(b => {

@@ -76,6 +76,42 @@ export function linear(
   return y;
 }
 
+/** The sum over the rows of a query [., C] of the greatest dot product with a row of a document [., C]. */
+export function maxSim(query: Numbers, document: Numbers, C: number): number {
+  let sum = 0;
+  for (let i = 0; i < query.length; i += C) {
+    let greatest = Number.NEGATIVE_INFINITY;
+    for (let j = 0; j < document.length; j += C) {
+      let product = 0;
+      for (let c = 0; c < C; c++) product += query[i + c]! * document[j + c]!;
+      greatest = Math.max(greatest, product);
+    }
+    sum += greatest;
+  }
+  return sum;
+}
+
+/** SPLADE: logits [T, V] of sequences of these lengths -> [B, V] */
+export function vocabularyPool(
+  logits: Numbers,
+  lengths: readonly number[],
+  { V, pooling, logarithms }: { V: number; pooling: 'max' | 'sum'; logarithms: 1 | 2 },
+): Float64Array {
+  const y = new Float64Array(lengths.length * V);
+  let start = 0;
+  for (const [b, length] of lengths.entries()) {
+    for (let t = start; t < start + length; t++) {
+      for (let v = 0; v < V; v++) {
+        let weight = Math.log1p(Math.max(0, logits[t * V + v]!));
+        if (logarithms === 2) weight = Math.log1p(weight);
+        y[b * V + v] = pooling === 'max' ? Math.max(y[b * V + v]!, weight) : y[b * V + v]! + weight;
+      }
+    }
+    start += length;
+  }
+  return y;
+}
+
 /** One row, normalised as PyTorch's LayerNorm or RMSNorm, or left as it is, before gamma and beta. */
 function normalisedRow(row: readonly number[], kind: string, eps: number): number[] {
   const meanOf = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;

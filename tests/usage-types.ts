@@ -13,8 +13,11 @@ import {
   isSupported,
   type MemoryFootprint,
   ModelRegistry,
+  MultiVectorEncoder,
   pipeline,
   type RankedDocument,
+  SparseEncoder,
+  type SparseVector,
   Tensor,
   type ZeroShotResult,
 } from 'webgpu-bert';
@@ -305,4 +308,28 @@ export async function transformersModels(): Promise<void> {
   // @ts-expect-error: nor can a list be a number
   const one: number = tensor.tolist();
   console.log(words, one);
+}
+
+export async function vectorClasses(): Promise<void> {
+  const sparse = await SparseEncoder.from_pretrained('naver/splade-v3', { dtype: 'fp16' });
+  const documents = await sparse.encode_document(['It rains.', 'The sun shines.'], { max_active_dims: 64 });
+  const query = await sparse.encode_query('weather');
+  documents.map(({ indices, values }) => [indices, values] satisfies [Uint32Array, Float32Array]);
+  documents.truncated satisfies readonly boolean[];
+  query.truncated satisfies boolean;
+  query satisfies SparseVector;
+  sparse.similarity(query, documents).tolist<number[][]>() satisfies number[][];
+  for (const [token, weight] of sparse.decode(query, 5)) console.log(token.toUpperCase(), weight.toFixed(2));
+  await sparse.dispose();
+
+  const colbert = await MultiVectorEncoder.from_pretrained('colbert-ir/colbertv2.0', { revision: 'main' });
+  const queries = await colbert.encode_query(['What rains?']);
+  const texts = await colbert.encode_document(['It rains.', 'The sun shines.'], { prompt: '' });
+  queries[0]!.dims satisfies readonly number[];
+  (await colbert.similarity(queries, texts)).data satisfies Float32Array;
+  const [best] = await colbert.rank('What rains?', ['It rains.'], { top_k: 1, return_documents: true });
+  (best!.corpus_id + best!.score) satisfies number;
+  // @ts-expect-error: texts are strings
+  await colbert.encode_query([1]);
+  await colbert.dispose();
 }

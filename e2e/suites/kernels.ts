@@ -7,6 +7,7 @@ import { inspect, NO_HALF, NOT_FINITE } from '../../shaders/inspect.ts';
 import { padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2Norm } from '../../shaders/l2-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
+import { logitsPool } from '../../shaders/logits-pool.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
 import type { NormVariant } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
@@ -363,6 +364,75 @@ check('attention with a relative bias', async () => {
     expectClose(probabilities!, expected.probabilities, { label: `probabilities (${tier})`, absolute: 2e-6 });
   }
 });
+
+/** Columns `from` to `from + S` of a linear of N outputs, and the weights that they give sequences of these lengths. */
+for (const tier of Object.keys(TIERS)) {
+  for (const format of ['f32', 'f16', 'i8'] as const) {
+    check(`a slice of a linear ${format} (${tier})`, async () => {
+      const [K, N, T] = [130, 407, 65];
+      const profile = await profileFor(tier);
+      const kernel = linearKernel({ inner: K, outputs: N, bias: true, residual: false, format, sliced: true }, profile);
+      const make = random(N);
+      const x = packRows(make(T * K), K, format === 'i8' ? 'i8' : 'f32');
+      const weight = packRows(make(N * K, 1.5 / Math.sqrt(K)), K, format, padded(N));
+      const bias = make(N);
+      const expected = reference.linear(x.values, weight.values, { K, N, bias });
+      for (const [from, S] of [
+        [0, 256],
+        [256, 151],
+        [64, 20],
+      ] as const) {
+        const { y } = await dispatch(
+          kernel,
+          { x: x.operand, weight: weight.operand, bias: padRows(bias, N), y: { floats: T * padded(S) } },
+          { rows: T, ...linearParams(K, N, false), from4: from / 4, slice4: padded(S) / 4 },
+        );
+        const columns = Float64Array.from(
+          { length: T * S },
+          (_, i) => expected[Math.floor(i / S) * N + from + (i % S)]!,
+        );
+        expectClose(unpadRows(y!, S), columns, { label: `${from} to ${from + S}`, absolute: 4e-6, relative: 2e-6 });
+      }
+    });
+  }
+}
+
+for (const pooling of ['max', 'sum'] as const) {
+  for (const logarithms of [1, 2] as const) {
+    check(`logits ${pooling}, ${logarithms} log`, async () => {
+      const [V, from, S] = [600, 256, 307];
+      const lengths = [1, 7, 63, 65];
+      const starts = lengths.map((_, b) => lengths.slice(0, b).reduce((a, length) => a + length, 0));
+      const sequences = Uint32Array.from(lengths.flatMap((length, b) => [starts[b]!, starts[b]! + length, 0, 0]));
+      const x = random(V)(136 * S, 3);
+      // Small weights must not be lost to the rounding of 1 + x.
+      x.forEach((v, i) => {
+        if (i % 5 === 0) x[i] = v * 10 ** -(i % 30);
+      });
+      const { y } = await dispatch(
+        logitsPool({ pooling, logarithms }),
+        { sequences, x: padRows(x, S), y: { floats: lengths.length * V } },
+        { sequences: lengths.length, from4: from / 4, slice4: padded(S) / 4, row4: V / 4 },
+      );
+      const expected = reference.vocabularyPool(x, lengths, { V: S, pooling, logarithms });
+      for (const [b, length] of lengths.entries()) {
+        const row = y!.subarray(b * V, (b + 1) * V);
+        // The columns of other slices are not touched; the padding of this one is zero.
+        expect(
+          row.subarray(0, from).every(Number.isNaN) && row.subarray(from + padded(S)).every(Number.isNaN),
+          'others',
+        );
+        expect(row[from + S] === 0, 'padding');
+        const wanted = expected.subarray(b * S, (b + 1) * S);
+        expectClose(row.subarray(from, from + S), wanted, { label: `${length} tokens`, relative: 4e-6 });
+        expect(
+          wanted.every((v, i) => v < 1e-37 || row[from + i]! > 0),
+          'what is positive stays positive',
+        );
+      }
+    });
+  }
+}
 
 check('gather', async () => {
   for (const C of [384, 37]) {

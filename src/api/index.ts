@@ -19,7 +19,7 @@ export {
 export { Callable } from './callable.ts';
 export { env } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
-export { loadTokenizer, readOptions, reopening } from './loading.ts';
+export { loadTokenizer, readOptions, reopening, withSharedJson } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
 export type { ModelEventMap } from './model-events.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';

@@ -60,3 +60,21 @@ export async function loadTokenizer(
   const [{ tokenizer, config }, isAlone] = await Promise.all([readTokenizerFiles(source), isPlain]);
   return new PreTrainedTokenizer(tokenizer, isAlone ? {} : config);
 }
+
+/** A source that reads each JSON file once, however many parts of a load ask for it: the tokenizer may need config.json too. */
+export function withSharedJson(source: ModelSource): ModelSource {
+  const files = new Map<string, Promise<unknown>>();
+  return {
+    name: source.name,
+    open: (file, options) => source.open(file, options),
+    async json(file, options) {
+      const reading = files.get(file) ?? source.json(file, { optional: true });
+      files.set(file, reading);
+      // A file that failed, or was not there, is asked for again.
+      const forget = () => files.delete(file);
+      reading.then(value => value === undefined && forget(), forget);
+      // Asked for without `optional`, a file that is not there gives the error that says where it was looked for.
+      return (await reading) ?? (options?.optional ? undefined : source.json(file, options));
+    },
+  };
+}

@@ -1,6 +1,6 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
-import type { Flaw, LostDeviceError, Outputs, Piece } from '../gpu/index.ts';
+import type { Flaw, LostDeviceError, MaxSimInput, Outputs, Piece } from '../gpu/index.ts';
 import type { Batch, Graph, Plan, Sequence, Sizes, Weight } from '../plan/index.ts';
 
 /**
@@ -25,6 +25,12 @@ export interface Backend {
   compile(plan: Plan, onCompiled?: (progress: CompileProgress) => void): Promise<void>;
   /** Makes a plan ready to run. Its weights must have been allocated. */
   executable(plan: Plan): Promise<Executable>;
+
+  /**
+   * Scores [queries, documents] of texts with several vectors each: the sum over the vectors of a query of the greatest dot product with
+   * one of the document. Rejects as an executable's outputs do.
+   */
+  maxSim(input: MaxSimInput): Promise<Float32Array>;
 
   /** Sets who hears what becomes of the device; replaces the listener before. A loss in the past is told soon. */
   listen(listener: BackendListener): void;

@@ -1,8 +1,9 @@
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { DeviceError } from '../errors.ts';
-import { disposedError, LostDeviceError } from '../gpu/index.ts';
+import { disposedError, LostDeviceError, type MaxSimInput } from '../gpu/index.ts';
 import { canonicalRequest, type EncoderConfig, type EncoderRequest, type HeadKind } from '../model/index.ts';
 import type { Sequence } from '../plan/index.ts';
+import { until } from '../runtime/index.ts';
 import type { Executable } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
@@ -131,6 +132,27 @@ export class Engine {
       });
     } finally {
       if (--this.#running === 0) this.#releaseOldest();
+    }
+  }
+
+  /**
+   * Scores of texts with several vectors each: see Backend. A lost device that is replaced repeats the work there. Rejects with the
+   * signal's reason, at once, or with DeviceError.
+   */
+  async maxSim(input: MaxSimInput, signal: AbortSignal | undefined): Promise<Float32Array> {
+    signal?.throwIfAborted();
+    for (let losses = 0; ; losses++) {
+      this.#check();
+      const model = this.#model ?? (await until(signal, this.#restore()));
+      try {
+        const scores = await until(signal, model.backend.maxSim(input));
+        this.#check();
+        return scores;
+      } catch (error) {
+        signal?.throwIfAborted();
+        const reason = await model.backend.explain(error);
+        if (!(reason instanceof LostDeviceError) || !this.#reload || losses === MAX_LOSSES) throw reason;
+      }
     }
   }
 

@@ -3,9 +3,10 @@
  * registry import it. It never knows a text, a tokenizer or a task; and WebGPU only in webgpu-backend.ts and support.ts.
  */
 
+export type { MaxSimInput } from '../gpu/index.ts';
 export { otherRepository, refusalOf } from './config-file.ts';
 export { Engine } from './engine.ts';
-export type { LoadOptions } from './load.ts';
+export type { LoadOptions, TokenModules } from './load.ts';
 export type { Module } from './module-readers.ts';
 export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
 export {
@@ -13,9 +14,10 @@ export {
   type ModuleChain,
   type ModuleFile,
   moduleChain,
+  moduleOf,
   modulesOf,
   type SentenceModules,
 } from './sentence-modules.ts';
-export type { SentenceSettings } from './sentence-settings.ts';
+export { generalFile, type SentenceSettings, settingsOf, transformerSettings } from './sentence-settings.ts';
 export { encoderConfig, isStaticModel, staticFinder } from './static-files.ts';
 export { isSupported, type Support } from './support.ts';

@@ -8,6 +8,7 @@ import {
 } from '../checkpoint/file/index.ts';
 import type { ModelSource, ProgressCallback } from '../checkpoint/source/index.ts';
 import {
+  type ChainStep,
   canonicalRequest,
   checkMapping,
   type EncoderConfig,
@@ -24,7 +25,7 @@ import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
 import { Fingerprint } from './fingerprint.ts';
-import type { SentenceModules } from './sentence-modules.ts';
+import type { ModuleFile, SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 import { openWebGPU } from './webgpu-backend.ts';
@@ -42,6 +43,8 @@ export interface LoadOptions {
   host?: ((config: EncoderConfig) => readonly WantedTensor[]) | undefined;
   /** The modules of a sentence-transformers checkpoint, which may have weight files. */
   sentence?: Promise<SentenceModules | undefined> | undefined;
+  /** What makes the rows of tokens of a late-interaction model. */
+  tokens?: TokenModules | undefined;
   /** Whether modules.json says that the model is static. Undefined: a static model is refused. */
   isStatic?: Promise<boolean> | undefined;
   /** Gives the folder of the encoder's files. Default: the folder of the model. */
@@ -55,6 +58,15 @@ export interface LoadOptions {
   defaultTask?: string | undefined;
   /** The configuration, where it has been read before. Default: config.json is read. */
   config?: EncoderConfig | undefined;
+}
+
+/** The steps from the last hidden state to the rows of the tokens, and where their weights are. */
+export interface TokenModules {
+  readonly steps: readonly ChainStep[];
+  /** Those in files of their own. */
+  readonly files: readonly ModuleFile[];
+  /** The prefix of a step whose tensors stand in the files of the encoder: see ChainStep. */
+  readonly inEncoder?: string | undefined;
 }
 
 /** The canonical names of a module's tensors begin with this: see ChainStep. */
@@ -155,13 +167,17 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const checkpoint = await opened;
   const find = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
   const sentence = await options.sentence;
-  const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
-  for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
+  const { tokens } = options;
+  const encoder = { checkpoint, find, owns: (canonical: string) => !canonical.startsWith(MODULE) };
+  const parts = [tokens?.inEncoder === undefined ? encoder : withModule(encoder, tokens.inEncoder)];
+  for (const { from, file } of [...(sentence?.files ?? []), ...(tokens?.files ?? [])]) {
+    parts.push(modulePart(await openFile(root, [file]), from));
+  }
   signal.throwIfAborted();
   const withPooler = hasPooler(config, find);
   const request = firstRequest(withPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = planOf(everything(withPooler, head, sentence));
+  const { weights } = planOf(everything(withPooler, head, sentence, tokens?.steps));
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
     host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
@@ -195,6 +211,16 @@ function modulePart(checkpoint: Checkpoint, from: string): CheckpointPart {
     checkpoint,
     find: canonical => checkpoint.tensors.get(canonical.slice(prefix.length)),
     owns: canonical => canonical.startsWith(prefix),
+  };
+}
+
+/** A part that has the weights of a module, too. */
+function withModule({ checkpoint, find, owns }: CheckpointPart, from: string): CheckpointPart {
+  const module = modulePart(checkpoint, from);
+  return {
+    checkpoint,
+    find: canonical => (module.owns(canonical) ? module.find(canonical) : find(canonical)),
+    owns: canonical => module.owns(canonical) || owns(canonical),
   };
 }
 

@@ -38,14 +38,17 @@ export function modulesOf(json: unknown): readonly Module[] {
     const fields = new Fields(module, '', file);
     const type = fields.text('type');
     const path = fields.text('path');
-    return {
-      type,
-      // A class of the repository itself may have any name; it is reported whole.
-      kind: type.replace(/^sentence_transformers\.(\w+\.)*/, ''),
-      path: path.replace(/^\.(\/|$)/, '').replace(/\/$/, ''),
-    };
+    return moduleOf(type, path);
   });
 }
+
+/** A module of this class, with its files in this folder. */
+export const moduleOf = (type: string, path: string): Module => ({
+  type,
+  // A class of the repository itself may have any name; it is reported whole.
+  kind: type.replace(/^sentence_transformers\.(\w+\.)*/, ''),
+  path: path.replace(/^\.(\/|$)/, '').replace(/\/$/, ''),
+});
 
 /**
  * Reads the modules after the transformer; a cross-encoder has none. Throws UnsupportedError for a module, an order of modules or

@@ -6,6 +6,8 @@ import {
   type Gpu,
   type LostDeviceError,
   loadKernel,
+  MaxSim,
+  type MaxSimInput,
   MeasuredPace,
   onLoss,
   openGpu,
@@ -30,6 +32,7 @@ export class WebGPUBackend implements Backend {
   readonly #pipelines: PipelineCache;
   /** Aborts when the backend is destroyed, with its reason. */
   readonly #life = new AbortController();
+  readonly #maxSim: MaxSim;
   readonly #endLossWatch: () => void;
   #loss: LostDeviceError | undefined;
   #listener: BackendListener | undefined;
@@ -42,6 +45,12 @@ export class WebGPUBackend implements Backend {
     this.#format = format;
     this.#pipelines = PipelineCache.of(device);
     this.weights = new WeightStore(device, this.#pipelines);
+    this.#maxSim = new MaxSim({
+      device,
+      pipelines: this.#pipelines,
+      pacer: MeasuredPace.of(device, gpu.caps),
+      signal: this.#life.signal,
+    });
     this.#endLossWatch = onLoss(device, error => {
       this.#loss = error;
       this.#listener?.lost(error);
@@ -100,6 +109,10 @@ export class WebGPUBackend implements Backend {
     };
   }
 
+  maxSim(input: MaxSimInput): Promise<Float32Array> {
+    return this.#maxSim.score(input);
+  }
+
   listen(listener: BackendListener): void {
     this.#listener = listener;
     const loss = this.#loss;
@@ -121,6 +134,7 @@ export class WebGPUBackend implements Backend {
     this.#listener = undefined;
     device.removeEventListener('uncapturederror', this.#onUncapturedError);
     this.#life.abort(reason);
+    this.#maxSim.destroy();
     this.weights.destroy();
     if (owned) device.destroy();
   }

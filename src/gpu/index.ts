@@ -8,6 +8,7 @@ export { disposedError, unexpectedError } from './errors.ts';
 export { Executable } from './executable.ts';
 export { type Flaw, loadKernel } from './flaws.ts';
 export { explainError, LostDeviceError, onLoss } from './loss.ts';
+export { MaxSim, type MaxSimInput } from './max-sim.ts';
 export { MeasuredPace } from './measured-pace.ts';
 export type { Outputs } from './pass.ts';
 export { PipelineCache } from './pipelines.ts';

@@ -3,7 +3,7 @@ import type { EncoderConfig } from './encoder-config.ts';
 import { addHead, type HeadRequest } from './heads.ts';
 import { encoderLayers } from './layers.ts';
 import type { EncoderRequest } from './request.ts';
-import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
+import { addEmbedding, addSteps, type ChainStep, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 import { staticTokens } from './static.ts';
 
 /** Whether a checkpoint has a pooler: the tensor that only the pooler needs, or a pooler that needs none. */
@@ -15,11 +15,13 @@ export const everything = (
   hasPooler: boolean,
   head: HeadRequest['kind'] | undefined,
   sentence: PoolRequest | undefined,
+  tokens?: readonly ChainStep[] | undefined,
 ): EncoderRequest => ({
   lastHiddenState: true,
   pooler: hasPooler,
   ...(head && { head: { kind: head } }),
   ...(sentence && { pool: { ...canonicalPool(sentence), normalize: false } }),
+  ...(tokens && { tokens }),
 });
 
 /**
@@ -31,6 +33,7 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   const x = config.static ? staticTokens(b, config, config.static) : encoderLayers(b, config, request); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
+  if (request.tokens) b.output('token_embeddings', addSteps(b, x, request.tokens));
   let firstTokens: Value | undefined;
   let poolerOutput: Value | undefined;
   /** [B, C] */

@@ -1,4 +1,4 @@
-import type { Builder, Value } from '../plan/index.ts';
+import type { Builder, Value, VocabularyPooling } from '../plan/index.ts';
 import type { EncoderConfig, Summary } from './encoder-config.ts';
 import { labelCount } from './labels.ts';
 
@@ -19,6 +19,8 @@ export interface HeadRequest {
   readonly picked?: boolean;
   /** Masked LM of picked tokens only: the k best of the vocabulary instead of all logits, at most MAX_K. */
   readonly topK?: number;
+  /** Masked LM only: the logits pooled over the tokens of each sequence, instead of logits. */
+  readonly sparse?: VocabularyPooling;
 }
 
 /** The encoder's results that heads read. */
@@ -33,7 +35,7 @@ interface Encoded {
 
 /**
  * Adds a head to a graph. Its outputs: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
- * `seq_relationship_logits` [B, 2]; masked LM: `logits` [T or picked, V], or with topK `top` [picked, 2 k + 2] (see TopKOp). A plan
+ * `seq_relationship_logits` [B, 2]; masked LM: `logits` [T or picked, V], or with topK `top` [picked, 2 k + 2] (see TopKOp), or with `sparse` `sparse_embedding` [B, V] (see VocabularyPoolOp). A plan
  * may compute the last two in slices of the vocabulary.
  * Names and formulas: transformers' modeling_*.py of each family. Tensors have the names that checkpoint/file/names.ts translates.
  */
@@ -113,7 +115,12 @@ function summarised(
 }
 
 /** dense, activation, norm, decoder. The decoder's weight is the word table where it is tied to it. */
-function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: HeadRequest, hidden: Value): void {
+function maskedLM(
+  b: Builder,
+  config: EncoderConfig,
+  { picked = false, topK, sparse }: HeadRequest,
+  hidden: Value,
+): void {
   const { decoderSize: outputs, masked, norm, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const from = 'cls.predictions.transform';
@@ -122,11 +129,17 @@ function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: H
     const inner = b.linear(x, { from: `${from}.dense`, outputs, activation, bias }); // [., decoderSize]
     return b.norm(inner, { from: `${from}.LayerNorm`, ...norm }); // [., decoderSize]
   };
-  const logits = b.vocabulary(masked.transform ? transform() : x, {
+  const transformed = masked.transform ? transform() : x;
+  const decoder = {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
     bias: masked.decoderBias ? 'cls.predictions.bias' : undefined,
     rows: vocabSize,
-  }); // [., V]
+  };
+  if (sparse) {
+    b.output('sparse_embedding', b.vocabularyPool(transformed, { ...decoder, ...sparse })); // [B, V]
+    return;
+  }
+  const logits = b.vocabulary(transformed, decoder); // [., V]
   if (topK === undefined) b.output('logits', logits);
   else b.output('top', b.topK(logits, topK)); // [picked, 2 k + 2]
 }

@@ -15,12 +15,14 @@ export interface RawSequence {
   readonly masked?: readonly number[] | undefined;
   /** How many tokens at the start a pooling leaves out. */
   readonly unpooled?: number | undefined;
+  /** How many tokens at the start no token attends to. Attention probabilities cannot be asked for then. */
+  readonly unattended?: number | undefined;
 }
 
 /** Checks that every number is an index into its table, so that no kernel reads past the end of one. Throws InputError. */
 export function checkSequence(
   config: EncoderConfig,
-  { ids, types, positions, places, masked, unpooled }: RawSequence,
+  { ids, types, positions, places, masked, unpooled, unattended }: RawSequence,
 ): Sequence {
   if (ids.length === 0) {
     throw new InputError({
@@ -52,7 +54,7 @@ export function checkSequence(
     });
   }
   const wordFactors = config.tokenDropout && dropoutFactors(config.tokenDropout, ids);
-  return { ids, types: segments, positions: positionRows, wordFactors, places, masked, unpooled };
+  return { ids, types: segments, positions: positionRows, wordFactors, places, masked, unpooled, unattended };
 }
 
 /** See TokenDropout. */

@@ -1,5 +1,5 @@
 import type { HeadRequest } from './heads.ts';
-import { canonicalPool, type PoolRequest } from './sentence-chain.ts';
+import { type ChainStep, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 
 /** The outputs that a pass gives back. A plan is made once for each distinct request. */
 export interface EncoderRequest {
@@ -9,6 +9,8 @@ export interface EncoderRequest {
   readonly pooler?: boolean;
   /** `embedding` [B, embeddingColumns(C)] */
   readonly pool?: PoolRequest;
+  /** `token_embeddings` [T, N]: the last hidden state after steps, one row for each token (late interaction). */
+  readonly tokens?: readonly ChainStep[];
   /** The layers that give `hidden_states` [T, C]: 0 (the embeddings) to the number of layers. */
   readonly hiddenStates?: readonly number[];
   /** The layers that give `attentions` ([H, L, L] of every sequence): 0 to the number of layers - 1. */

@@ -14,6 +14,8 @@ export interface Sequence {
   readonly masked?: readonly number[] | undefined;
   /** How many tokens at the start a pooling leaves out. Default: 0. */
   readonly unpooled?: number | undefined;
+  /** How many tokens at the start no token attends to: they only attend to the others. Default: 0. */
+  readonly unattended?: number | undefined;
 }
 
 /** The packed sequences of one pass, as the kernels read them: each array holds vec4u. */
@@ -23,7 +25,7 @@ export interface Batch {
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** For each sequence: first token, end, start of its pairs, tokens that a pooling leaves out. */
   readonly sequences: Uint32Array<ArrayBuffer>;
-  /** For each attention work item: first token and end of its sequence, its first query, start of the sequence's pairs. */
+  /** For each attention work item: first key and end of its sequence, its first query, start of the sequence's pairs. */
   readonly tiles: Uint32Array<ArrayBuffer>;
   /** For each picked token: its index in the pass, 0, 0, 0. */
   readonly masked: Uint32Array<ArrayBuffer>;
@@ -64,21 +66,24 @@ export function packBatch(list: readonly Sequence[], queryTile: number, stretche
   let tile = 0;
   let pairs = 0;
   let pick = 0;
-  list.forEach(({ ids, positions, types, wordFactors, places, masked: picks = [], unpooled = 0 }, b) => {
-    const end = start + ids.length;
-    for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
-      tokens[at] = ids[i]!;
-      tokens[at + 1] = positions[i]!;
-      if (wordFactors) factors[at + 2] = wordFactors[i]!;
-      else tokens[at + 2] = types[i]!;
-      tokens[at + 3] = places?.[i] ?? i;
-    }
-    sequences.set([start, end, pairs, unpooled], 4 * b);
-    for (let query = start; query < end; query += queryTile) tiles.set([start, end, query, pairs], 4 * tile++);
-    for (const index of picks) masked[4 * pick++] = start + index;
-    pairs += ids.length * ids.length;
-    start = end;
-  });
+  list.forEach(
+    ({ ids, positions, types, wordFactors, places, masked: picks = [], unpooled = 0, unattended = 0 }, b) => {
+      const end = start + ids.length;
+      for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
+        tokens[at] = ids[i]!;
+        tokens[at + 1] = positions[i]!;
+        if (wordFactors) factors[at + 2] = wordFactors[i]!;
+        else tokens[at + 2] = types[i]!;
+        tokens[at + 3] = places?.[i] ?? i;
+      }
+      sequences.set([start, end, pairs, unpooled], 4 * b);
+      const firstKey = start + unattended;
+      for (let query = start; query < end; query += queryTile) tiles.set([firstKey, end, query, pairs], 4 * tile++);
+      for (const index of picks) masked[4 * pick++] = start + index;
+      pairs += ids.length * ids.length;
+      start = end;
+    },
+  );
   const phases = stretched ? phasesOf(list, stretched) : new Uint32Array();
   return { sizes, tokens, sequences, tiles, masked, phases };
 }

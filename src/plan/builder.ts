@@ -16,6 +16,7 @@ import {
   type StoredAngles,
   type TokenDropout,
   type Value,
+  type VocabularyPoolOp,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
 import { matrix, vector, type Weight, weightKey } from './weight.ts';
@@ -113,6 +114,9 @@ export interface PoolOptions {
   name: string;
 }
 
+/** How the logits of a sequence's tokens are pooled: see VocabularyPoolOp. */
+export type VocabularyPooling = Pick<VocabularyPoolOp, 'pooling' | 'logarithms'>;
+
 export interface VocabularyOptions {
   /** `${table}.weight` [rows, x.columns] */
   table: string;
@@ -154,6 +158,9 @@ export function builder() {
     weights.set(key, earlier);
     return earlier;
   }
+
+  const biasOfVocabulary = (tensor: string | undefined, rows: number): Weight | undefined =>
+    tensor === undefined ? undefined : shared(vector([tensor], rows));
 
   const tableOf = ({ table, rows }: EmbedTable, columns: number): Weight =>
     shared(matrix([`${table}.weight`], rows, columns));
@@ -334,12 +341,20 @@ export function builder() {
         op: 'linear',
         x,
         weight,
-        bias: bias === undefined ? undefined : shared(vector([bias], rows)),
+        bias: biasOfVocabulary(bias, rows),
         activation: undefined,
         gate: undefined,
         residual: undefined,
         y,
       });
+      return y;
+    },
+
+    /** The logits of a vocabulary, pooled over the tokens of each sequence -> [B, V] */
+    vocabularyPool(x: Value, { table, bias, rows, ...pooling }: VocabularyOptions & VocabularyPooling): Value {
+      const weight = tableOf({ table, rows }, x.columns);
+      const y = newValue('vocabulary.pool', 'sequences', rows);
+      ops.push({ op: 'vocabularyPool', x, weight, bias: biasOfVocabulary(bias, rows), ...pooling, y });
       return y;
     },
 

@@ -7,6 +7,7 @@ import { l2Norm } from '../../shaders/l2-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
+import { logitsPool } from '../../shaders/logits-pool.ts';
 import type { NormVariant } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
@@ -173,6 +174,30 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       };
       const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
       return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, gate, residual, y }, params);
+    }
+    case 'linearSlice': {
+      const { x, weight, bias, from, y } = op;
+      const format = weight.storage.format;
+      const variant = {
+        inner: weight.stride,
+        outputs: weight.count,
+        format,
+        bias: !!bias,
+        residual: false,
+        sliced: true,
+      };
+      const params = {
+        rows: x.rows,
+        ...linearParams(weight.stride, weight.count, false),
+        from4: from / 4,
+        slice4: y.stride / 4,
+      };
+      return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, y }, params);
+    }
+    case 'logitsPool': {
+      const { x, first, pooling, logarithms, y } = op;
+      const params = { sequences: 'sequences', from4: first / 4, slice4: x.stride / 4, row4: y.stride / 4 } as const;
+      return step(logitsPool({ pooling, logarithms }), y, { sequences: 'sequences', x, y }, params);
     }
     case 'quantize': {
       const { x, y } = op;

@@ -5,7 +5,7 @@
 
 export { slotBytes } from './arena.ts';
 export { type Batch, packBatch, type Sequence } from './batch.ts';
-export { type Builder, builder, type NormStyle } from './builder.ts';
+export { type Builder, builder, type NormStyle, type VocabularyPooling } from './builder.ts';
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
 export { checkFinite } from './finite.ts';
 export type { OutputSlice } from './lower.ts';

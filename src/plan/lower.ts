@@ -1,6 +1,6 @@
-import { MOST_TEXELS } from '../../shaders/kernel.ts';
+import { MOST_TEXELS, padded } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
-import type { Graph, LinearOp, Op, Output, TopKOp, Value } from './op.ts';
+import type { Graph, LinearOp, Op, Output, TopKOp, Value, VocabularyPoolOp } from './op.ts';
 import { keptAs, rowSlice, rowSlices, type Storage, type Weight, weightKey } from './weight.ts';
 
 /** What lowering needs to know of a device and of a load. */
@@ -20,8 +20,32 @@ export interface QuantizeOp {
   readonly y: Value;
 }
 
+/** y[T, S] = x[T, K] weight[from .. from + S, K]^T + bias[from .. from + S]: some outputs of a linear, whose weight is whole. */
+export interface LinearSliceOp {
+  readonly op: 'linearSlice';
+  readonly x: Value;
+  readonly weight: Weight;
+  readonly bias: Weight | undefined;
+  readonly from: number;
+  readonly y: Value;
+}
+
+/** y[B, first .. first + S] = the pooled logits x[T, S]: see VocabularyPoolOp. Other columns of y are written by other such ops. */
+export interface LogitsPoolOp extends Pick<VocabularyPoolOp, 'pooling' | 'logarithms'> {
+  readonly op: 'logitsPool';
+  readonly x: Value;
+  readonly first: number;
+  readonly y: Value;
+}
+
 /** The ops of a lowered graph: each is one dispatch. */
-export type DeviceOp = Op | QuantizeOp;
+export type DeviceOp = Exclude<Op, VocabularyPoolOp> | QuantizeOp | LinearSliceOp | LogitsPoolOp;
+
+/**
+ * How many columns of the logits [T, V] are there at once where they are pooled: a multiple of the columns that any tiling computes in a
+ * workgroup, and so few that they take no more memory than the inner layer of a large encoder.
+ */
+const LOGIT_COLUMNS = 4096;
 
 /** An output, or a slice of one that is computed in slices: its columns from column `first` on. */
 export interface OutputSlice extends Output {
@@ -89,6 +113,9 @@ class Lowering {
       case 'topK':
         this.#topK(op);
         break;
+      case 'vocabularyPool':
+        this.#vocabularyPool(op);
+        break;
       default:
         this.#ops.push(op);
     }
@@ -116,6 +143,23 @@ class Lowering {
         return { first, value: y };
       }),
     );
+  }
+
+  /** Some columns of the logits after the other, each pooled before the next ones take their place. */
+  #vocabularyPool({ weight, bias, pooling, logarithms, y, ...op }: VocabularyPoolOp): void {
+    const x = this.#operand(op.x);
+    for (const stored of this.#storedSlices(weight)) {
+      const isWhole = stored.count === weight.count;
+      const sliceBias = bias && (isWhole ? bias : this.#shared(rowSlice(bias, stored.first, stored.count)));
+      for (let from = 0; from < stored.count; from += LOGIT_COLUMNS) {
+        const columns = Math.min(LOGIT_COLUMNS, stored.count - from);
+        const first = stored.first + from;
+        const name = rangeName(y, first, columns);
+        const logits = this.#newValue({ name, rows: x.rows, columns, stride: padded(columns) });
+        this.#ops.push({ op: 'linearSlice', x, weight: stored, bias: sliceBias, from, y: logits });
+        this.#ops.push({ op: 'logitsPool', x: logits, first, pooling, logarithms, y });
+      }
+    }
   }
 
   /** The best of each slice. Whoever reads the output joins them. */

@@ -215,6 +215,23 @@ export interface TopKOp {
   readonly y: Value;
 }
 
+/**
+ * y[B, V] = max or sum over the tokens t of a sequence of f((x weight^T + bias)[t]), f(x) = log(1 + max(x, 0)), with two `logarithms`
+ * f(x) = log(1 + log(1 + max(x, 0))): SPLADE (Formal et al., arXiv 2109.10086). The logits [T, V] are never there as a whole.
+ */
+export interface VocabularyPoolOp {
+  readonly op: 'vocabularyPool';
+  /** [T, K] */
+  readonly x: Value;
+  /** [V, K] */
+  readonly weight: Weight;
+  /** [V] */
+  readonly bias: Weight | undefined;
+  readonly pooling: 'max' | 'sum';
+  readonly logarithms: 1 | 2;
+  readonly y: Value;
+}
+
 /** The ops of a graph. Each reads its operands and writes values that no other op writes. */
 export type Op =
   | EmbedOp
@@ -225,6 +242,7 @@ export type Op =
   | NormOp
   | NormalizeOp
   | PoolOp
+  | VocabularyPoolOp
   | GatherOp
   | TopKOp;
 

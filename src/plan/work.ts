@@ -44,6 +44,13 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
       return [per(op.y.rows, moved(3 * op.y.stride))];
     case 'pool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(3 * op.y.stride))];
+    case 'linearSlice': {
+      const { x, y, weight } = op;
+      const products = (costs.fourBytesAtOnce ? x.columns : weight.stride) * y.columns;
+      return [per('tokens', products, tileRows(tiling)), per('tokens', moved(x.stride + y.stride))];
+    }
+    case 'logitsPool':
+      return [per('tokens', moved(op.x.stride)), per('sequences', moved(op.x.stride))];
     case 'quantize':
     case 'gather':
       return [per(op.y.rows, moved(op.x.stride + op.y.stride))];

@@ -3,14 +3,16 @@
  * and `registry` import it. It never knows where files come from or how a GPU is used.
  */
 
-export type { WithTruncated } from './answers.ts';
+export { factsOf, type TextFacts, type WithTruncated, withFacts } from './answers.ts';
+export { choice, count, flag, listOf, string, textList } from './arguments.ts';
 export type { Entity } from './entities.ts';
 export type { FeatureExtractionOptions } from './feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './fill-mask.ts';
 export type { PoolingName } from './poolings.ts';
-export type { PromptOptions } from './prompts.ts';
+export { lowerCased, PROMPT_OPTION_NAMES, type PromptOptions, promptOf } from './prompts.ts';
 export type { Answer, QuestionAnsweringOptions } from './question-answering.ts';
-export type { OverflowOptions, RunOptions } from './session.ts';
+export { ranked } from './scores.ts';
+export { type OverflowOptions, type RunOptions, Session, type SessionParts, type TextResults } from './session.ts';
 export {
   type FeatureExtractionPipeline,
   type FillMaskPipeline,

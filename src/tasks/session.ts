@@ -44,6 +44,11 @@ type EncodedWindow = Pick<Encoding, 'ids' | 'tokens' | 'typeIds' | 'truncated'> 
   readonly masked?: readonly number[];
   /** How many tokens at the start are left out of the pooling. Default: 0. */
   readonly unpooled?: number;
+  /** How many tokens at the start no token attends to. Default: 0. */
+  readonly unattended?: number;
+  /** Rows of the position table, and places between which distances are counted. Default: by the order of the tokens. */
+  readonly positions?: readonly number[];
+  readonly places?: readonly number[];
 };
 
 /** What a pipeline is made of, under transformers.js's names. */
@@ -98,7 +103,12 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
   protected readonly sentence: SentenceFiles;
 
   /** @internal */
-  constructor({ task, model, tokenizer, sentence }: SessionParts<Outputs>) {
+  constructor({
+    task,
+    model,
+    tokenizer,
+    sentence,
+  }: Pick<SessionParts<Outputs>, 'task' | 'model' | 'tokenizer' | 'sentence'>) {
     super();
     this.task = task;
     this.model = model;
@@ -204,10 +214,10 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
         tokens.push(windows.reduce((sum, window) => sum + window.tokens.length, 0));
         truncated.push(overflow !== 'window' && windows.some(window => window.truncated));
         for (const window of windows) {
-          const { ids, typeIds: types, masked, unpooled } = window;
+          const { ids, typeIds: types, positions, places, masked, unpooled, unattended } = window;
           checkTokens(window);
           const isLast = window === windows.at(-1);
-          const sequence = checkSequence(config, { ids, types, masked, unpooled });
+          const sequence = checkSequence(config, { ids, types, positions, places, masked, unpooled, unattended });
           const rows = config.static ? staticSequence(sequence, mapping) : sequence;
           yield { ...rows, window, text, textResults, isLast };
         }

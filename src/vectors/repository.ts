@@ -1,0 +1,71 @@
+import { inside, type ModelSource } from '../checkpoint/source/index.ts';
+import { generalFile, type Module, modulesOf } from '../engine/index.ts';
+import { UnsupportedError } from '../errors.ts';
+import { Fields, isRecord, isText, type Json } from '../json.ts';
+
+/** The small files that say what a repository is. */
+export interface Repository {
+  /** config.json of the top folder; {} where there is none, because the encoder is in a folder. */
+  readonly config: Json;
+  /** `architectures` of config.json. */
+  readonly architectures: readonly string[];
+  /** modules.json; undefined where there is none. */
+  readonly modules: readonly Module[] | undefined;
+  /** config_sentence_transformers.json; {} where there is none. */
+  readonly general: Json;
+  /** Its `model_type`: as which class sentence-transformers saved the model. */
+  readonly kind: string | undefined;
+}
+
+/** Reads them, config.json first: its answer tells the commit of all other files. Throws SourceError. */
+export async function readRepository(source: ModelSource): Promise<Repository> {
+  const reading = source.json('config.json', { optional: true });
+  const [json, listing, general] = await Promise.all([
+    reading,
+    source.json('modules.json', { optional: true }),
+    generalFile(source),
+  ]);
+  const config = isRecord(json) ? json : {};
+  const architectures = Array.isArray(config.architectures) ? config.architectures.filter(isText) : [];
+  return {
+    config,
+    architectures,
+    modules: listing === undefined ? undefined : modulesOf(listing),
+    general,
+    kind: isText(general.model_type) ? general.model_type : undefined,
+  };
+}
+
+/** config.json of a module. Throws SourceError where it is missing or malformed. */
+export async function configOf(source: ModelSource, { path }: Module): Promise<Fields> {
+  const file = inside(path, 'config.json');
+  return new Fields(await source.json(file), '', file);
+}
+
+/** What to take for the models of each kind, by the names of sentence-transformers. */
+const TAKE: Readonly<Record<string, string>> = {
+  SentenceTransformer: 'pipeline("feature-extraction", …)',
+  CrossEncoder: 'pipeline("text-ranking", …)',
+  SparseEncoder: 'SparseEncoder.from_pretrained(…)',
+  MultiVectorEncoder: 'MultiVectorEncoder.from_pretrained(…)',
+  ColBERT: 'MultiVectorEncoder.from_pretrained(…)',
+};
+
+/** The error for a repository of another kind than `wanted`. */
+export function refuseKind(wanted: string, actual: string): UnsupportedError {
+  const take = Object.hasOwn(TAKE, actual) ? `Take ${TAKE[actual]} for this model.` : undefined;
+  return new UnsupportedError({
+    what: `this is no model for ${wanted}`,
+    actual,
+    expected: EXPECTED[wanted],
+    supported: [wanted],
+    next: take ?? 'For one vector a text take pipeline("feature-extraction", …).',
+  });
+}
+
+const EXPECTED: Readonly<Record<string, string>> = {
+  SparseEncoder:
+    'a SparseEncoder of sentence-transformers, or a masked language model (its `architectures` end with ForMaskedLM)',
+  MultiVectorEncoder:
+    'a MultiVectorEncoder of sentence-transformers, a ColBERT of PyLate, or one of Stanford (`HF_ColBERT`)',
+};

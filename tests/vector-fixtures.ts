@@ -1,0 +1,75 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { safetensors, type TensorBytes } from './checkpoint-bytes.ts';
+
+/** Checkpoints of sentence-transformers below tests/fixtures/sentence, for tests that run in Node. */
+
+export type Files = Record<string, Uint8Array<ArrayBuffer>>;
+
+const fixtures = fileURLToPath(new URL('fixtures', import.meta.url));
+export const fixture = <T>(name: string): T =>
+  JSON.parse(readFileSync(join(fixtures, 'sentence', name, 'expected.json'), 'utf8'));
+
+/** All files below a folder, by their paths in it. */
+const filesBelow = (folder: string): Files =>
+  Object.fromEntries(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && entry.name !== 'expected.json')
+      .map(entry => {
+        const path = join(entry.parentPath, entry.name);
+        return [path.slice(folder.length + 1), new Uint8Array(readFileSync(path))];
+      }),
+  );
+
+/** The files of a checkpoint, with the weights and the tokenizer of the fixture that it shares them with. */
+export function checkpointFiles(name: string): Files {
+  const { weights } = fixture<{ weights?: string }>(name);
+  const shared = ['model.safetensors', 'tokenizer.json'].flatMap(file => {
+    const path = join(fixtures, 'random', weights ?? '', file);
+    return weights !== undefined && existsSync(path) ? [[file, new Uint8Array(readFileSync(path))] as const] : [];
+  });
+  return { ...Object.fromEntries(shared), ...filesBelow(join(fixtures, 'sentence', name)) };
+}
+
+export const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
+
+/** The largest |a - e| / (1 + |e|). */
+export function worstDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) throw new Error(`${actual.length} numbers, not ${expected.length}`);
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i]! - expected[i]!) / (1 + Math.abs(expected[i]!));
+    worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+  }
+  return worst;
+}
+
+/** The tensors of a safetensors file, renamed, and more of them. */
+export function withTensors(
+  file: Uint8Array<ArrayBuffer>,
+  rename: (name: string) => string,
+  more: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  return safetensors({
+    ...Object.fromEntries(Object.entries(tensorsOf(file)).map(([name, tensor]) => [rename(name), tensor])),
+    ...tensorsOf(more),
+  });
+}
+
+function tensorsOf(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
+  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const { __metadata__: _, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  return Object.fromEntries(
+    Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => [name, { dtype, shape, bytes: file.subarray(8 + length + begin, 8 + length + end) }],
+    ),
+  );
+}
