@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { NormStyle, TokenDropout } from '../plan/index.ts';
+import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
@@ -93,6 +94,8 @@ export interface EncoderConfig {
     readonly bias: boolean;
     readonly decoderBias: boolean;
   };
+  /** The updates of the weights that the checkpoint has for tasks. */
+  readonly lora: Lora | undefined;
   /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;

@@ -1,3 +1,5 @@
+import { CheckpointError } from '../../errors.ts';
+import type { LowRankUpdate } from './low-rank.ts';
 import { type Block, SPELLINGS, type Spelling } from './spellings.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
 import type { TensorView } from './view.ts';
@@ -17,10 +19,14 @@ const spellings = (name: string): string[] => [
   name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
   // The bias of the vocabulary has two names, of which newer files keep one or the other.
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
+  // PyTorch's name of a tensor that something is added to: see low-rank.ts.
+  name.replace(/\.weight$/, ORIGINAL),
   // Before transformers 5 every layer of ESM had its copy; transformers 5 writes an asterisk for the number.
   name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.0.attention.self.rotary_embeddings.inv_freq'),
   name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.*.attention.self.rotary_embeddings.inv_freq'),
 ];
+const ORIGINAL = '.parametrizations.weight.original';
+const NO_TASKS = 'Leave default_task out for the weights that all tasks share.';
 
 /** What the finder needs to know of a model. */
 export interface NamedModel {
@@ -28,6 +34,15 @@ export interface NamedModel {
   readonly tiedDecoder: boolean;
   /** D */
   readonly headSize: number;
+  /** What checkpoints of the model have for tasks, and which task is chosen. Default: nothing. */
+  readonly lora?:
+    | {
+        readonly tasks: readonly string[];
+        readonly rank: number;
+        readonly scale: number;
+        readonly task: number | undefined;
+      }
+    | undefined;
 }
 
 /**
@@ -41,18 +56,43 @@ export interface NamedModel {
  */
 export function tensorFinder(
   { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
-  { modelType, tiedDecoder, headSize }: NamedModel,
+  { modelType, tiedDecoder, headSize, lora }: NamedModel,
 ): (canonical: string) => TensorView | undefined {
   const names = [...tensors.keys(), ...leftOut.keys()];
+  if (lora?.task !== undefined && !names.some(name => name.endsWith(ORIGINAL))) {
+    throw new CheckpointError({ what: 'the checkpoint has no weights for tasks', next: NO_TASKS });
+  }
   const spelling = spellingOf(names, [SPELLINGS[modelType] ?? {}].flat());
   const prefixes = prefixesOf(names, landmarksOf(spelling));
+  /** What the chosen task adds to a tensor of the file. */
+  const updateOf = (canonical: string, { name, shape, file }: TensorInfo): LowRankUpdate | undefined => {
+    if (lora?.task === undefined || !name.endsWith(ORIGINAL)) return undefined;
+    const factor = (letter: string): TensorInfo => {
+      const found = name.replace(/original$/, `0.lora_${letter}`);
+      const tensor = tensors.get(found);
+      if (tensor) return tensor;
+      throw new CheckpointError({
+        what: `the checkpoint lacks the tensor "${found}"`,
+        next: NO_TASKS,
+        file,
+        tensor: found,
+      });
+    };
+    // Of an embedding, whose matrix stands the other way, the first factor is A.
+    const [left, right] = canonical.startsWith('embeddings.') ? ['A', 'B'] : ['B', 'A'];
+    const { task, tasks, rank, scale } = lora;
+    return { left: factor(left!), right: factor(right!), matrix: shape, task, tasks: tasks.length, rank, scale };
+  };
   const find = (canonical: string): TensorView | undefined => {
     const { name: familyName, block } = familyNameOf(canonical, spelling);
     for (const name of spellings(familyName)) {
       for (const prefix of prefixes) {
         const full = prefix + name;
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
-        if (tensor) return block ? blockOf(tensor, block, headSize) : tensor;
+        if (!tensor) continue;
+        const view = block ? blockOf(tensor, block, headSize) : tensor;
+        const update = updateOf(canonical, tensor);
+        return update ? { ...view, update } : view;
       }
     }
     return undefined;
@@ -89,7 +129,8 @@ function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: nu
   return { ...tensor, shape: [count, ...columns], rows: { first: block * run, run, step: of * run } };
 }
 
-const landmarksOf = (spelling: Spelling): string[] => LANDMARKS.map(name => familyNameOf(name, spelling).name);
+const landmarksOf = (spelling: Spelling): string[] =>
+  LANDMARKS.flatMap(name => [...new Set(spellings(familyNameOf(name, spelling).name))]);
 
 /** Tensors of every encoder whose layers are complete: spellings of a family differ in the name of one of them. */
 const SPELLED = ['encoder.layer.0.attention.self.query.weight', 'encoder.layer.0.output.dense.weight'];
@@ -97,7 +138,8 @@ const SPELLED = ['encoder.layer.0.attention.self.query.weight', 'encoder.layer.0
 /** The spelling of a file: the one by which it has most of these tensors; of several, the first. */
 function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {
   const isThere = (landmark: string) => names.some(name => name === landmark || name.endsWith(`.${landmark}`));
-  const count = (spelling: Spelling) => SPELLED.filter(name => isThere(familyNameOf(name, spelling).name)).length;
+  const isSpelled = (name: string, spelling: Spelling) => spellings(familyNameOf(name, spelling).name).some(isThere);
+  const count = (spelling: Spelling) => SPELLED.filter(name => isSpelled(name, spelling)).length;
   const most = Math.max(...candidates.map(count));
   return candidates.find(candidate => count(candidate) === most)!;
 }
