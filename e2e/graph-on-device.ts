@@ -51,7 +51,7 @@ export async function graphOnDevice(graph: Graph, maxBindingBytes = Number.POSIT
   });
   return {
     async run(batch) {
-      const results = await executable.run(packBatch(batch, planned.queryTile)).outputs;
+      const results = await executable.run(packBatch(batch, planned.queryTile, planned.stretched)).outputs;
       return namedValues(planned.outputs, results);
     },
     tensorOf: tensor => tensors.get(tensor)!,

@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { type Activation, activation } from './activation.ts';
+import { type Activation, activation, keepsZero } from './activation.ts';
 import { type Binding, FIRST_GROUP, padded, read, type Target, u32, WHOLE_GRID, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
@@ -81,6 +81,7 @@ export function linearBody(variant: LinearVariant, target: Target): LinearBody {
     ...(residual ? [read('residual')] : []),
     write('y'),
   ];
+  const isMasked = kind !== undefined && !keepsZero(kind) && outputs !== undefined && outputs % 4 !== 0;
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {
     name: `linear${inner && outputs ? ` ${inner}>${outputs}` : ''}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${gate ? ' gate' : ''}${residual ? ' residual' : ''}`,
@@ -106,8 +107,15 @@ fn store(row: u32, column4: u32, sum: vec4f) {
   out += bias[column4];
 #endif
 #if ${kind}
-  if (params.activate != 0u) { out = activate(out); }
-#endif
+${
+  isMasked
+    ? `  // 0 does not stay 0: the padding is kept out.
+  let isOutput = vec4u(4u * column4) + vec4u(0u, 1u, 2u, 3u) < vec4u(${outputs}u);
+  if (params.activate != 0u) { out = select(vec4f(), activate(out), isOutput); }
+`
+    : `  if (params.activate != 0u) { out = activate(out); }
+`
+}#endif
 ${
   gate
     ? `  out *= gate[row * ${N4} + column4];

@@ -8,7 +8,7 @@ import {
   reopening,
 } from './api/index.ts';
 import { inFolder, type ModelLocation, type ModelSource, openSource } from './checkpoint/source/index.ts';
-import { Engine, isStaticModel, NO_SENTENCE, openSentence } from './engine/index.ts';
+import { Engine, isStaticModel, NO_SENTENCE, openSentence, readSentence } from './engine/index.ts';
 import { InputError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/index.ts';
 import { linkedAbort, until } from './runtime/index.ts';
@@ -71,10 +71,13 @@ export async function pipeline<T extends Task>(
     loadingTokenizer.catch(fail);
     engine = await loadingEngine;
     const tokenizer = await until(signal, loadingTokenizer);
+    const read = await until(signal, readSentence(sentence));
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
     signal.throwIfAborted();
     const callable = new PreTrainedModel(engine) as CallableModel;
-    return new info.pipeline({ task: name, model: callable, tokenizer, sentence }) as Pipeline<T>;
+    const origin = { name: source.name, commit: opened.commit(), dtype: loadOptions.dtype || 'fp32' };
+    const parts = { task: name, model: callable, tokenizer, sentence, readSentence: read, origin };
+    return new info.pipeline(parts) as Pipeline<T>;
   } catch (error) {
     fail(error);
     engine?.dispose();

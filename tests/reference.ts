@@ -31,6 +31,23 @@ export const activations: Record<string, (x: number) => number> = {
   relu: x => Math.max(0, x),
   silu: x => x / (1 + Math.exp(-x)),
   tanh: Math.tanh,
+  elu: x => (x > 0 ? x : Math.expm1(x)),
+  hardshrink: x => (Math.abs(x) > 0.5 ? x : 0),
+  hardsigmoid: x => Math.min(6, Math.max(0, x + 3)) / 6,
+  hardswish: x => (x * Math.min(6, Math.max(0, x + 3))) / 6,
+  hardtanh: x => Math.min(1, Math.max(-1, x)),
+  leaky_relu: x => (x > 0 ? x : 0.01 * x),
+  logsigmoid: x => -Math.log1p(Math.exp(-x)),
+  mish: x => x * Math.tanh(Math.log1p(Math.exp(x))),
+  relu6: x => Math.min(6, Math.max(0, x)),
+  // The mean of the slopes 1/8 and 1/3.
+  rrelu: x => (x > 0 ? x : (x * (1 / 8 + 1 / 3)) / 2),
+  selu: x => 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x)),
+  sigmoid: x => 1 / (1 + Math.exp(-x)),
+  softplus: x => Math.log1p(Math.exp(x)),
+  softshrink: x => (x > 0.5 ? x - 0.5 : x < -0.5 ? x + 0.5 : 0),
+  softsign: x => x / (1 + Math.abs(x)),
+  tanhshrink: x => x - Math.tanh(x),
 };
 
 /** x [T, K], weight [N, K], bias [N], gate and residual [T, N] -> [T, N] */

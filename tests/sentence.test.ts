@@ -207,6 +207,23 @@ describe('the order of modules', () => {
     expect(await chain(NORMALIZE, POOLING)).toMatchObject({ tokenSteps: [], rowSteps: [], normalize: false });
   });
 
+  test('activations are classes of torch.nn that need no argument', async () => {
+    const activation = (activation_function: string) => chain(POOLING, [DENSE, { activation_function }]);
+    expect(await activation('torch.nn.modules.activation.LogSigmoid')).toMatchObject({
+      rowSteps: [{ activation: 'logsigmoid' }],
+    });
+    expect(await activation('torch.nn.modules.linear.Identity')).toMatchObject({
+      rowSteps: [{ activation: undefined }],
+    });
+    for (const name of ['PReLU', 'GLU', 'Softmax', 'constructor']) {
+      const error = await thrown(activation(`torch.nn.modules.activation.${name}`));
+      expect(error).toBeInstanceOf(UnsupportedError);
+      expect(error.message).toContain(name);
+    }
+    // Python would take Tanh.
+    expect(await thrown(activation('transformers.activations.GELUActivation'))).toBeInstanceOf(UnsupportedError);
+  });
+
   test('a residual: the input itself, or projected to the number of outputs', async () => {
     const residual = { use_residual: true };
     expect(await chain(POOLING, [DENSE, residual], [DENSE, { ...residual, out_features: 8 }])).toMatchObject({

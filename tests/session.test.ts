@@ -4,6 +4,7 @@ import { type CallableModel, PreTrainedModel } from '../src/api/model.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { NO_SENTENCE } from '../src/engine/sentence-files.ts';
+import { settingsOf } from '../src/engine/sentence-settings.ts';
 import { CheckpointError, InputError } from '../src/errors.ts';
 import { readConfig } from '../src/model/config.ts';
 import { FeatureExtraction } from '../src/tasks/feature-extraction.ts';
@@ -20,6 +21,7 @@ function parts(fields: object): SessionParts {
   const engine = {
     config,
     head: undefined,
+    host: new Map(),
     async run(sequences, _, { done }) {
       for (const sequence of sequences) {
         const columns = config.hiddenSize;
@@ -31,7 +33,9 @@ function parts(fields: object): SessionParts {
   } as Partial<Engine> as Engine;
   const tokenizer = new PreTrainedTokenizer(read('tokenizer.json'), read('tokenizer_config.json'));
   const model = new PreTrainedModel(engine) as CallableModel;
-  return { task: 'a test', model, tokenizer, sentence: NO_SENTENCE };
+  const readSentence = { settings: () => settingsOf({}, 'SentenceTransformer'), modules: () => undefined };
+  const origin = { name: 'a model', commit: undefined, dtype: 'fp32' };
+  return { task: 'a test', model, tokenizer, sentence: NO_SENTENCE, readSentence, origin };
 }
 
 describe('a tokenizer with more tokens than the model has embeddings', () => {

@@ -22,8 +22,8 @@ import {
 // Nothing here runs: the compiler says whether a program written like this gets the types that it should.
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-type Cut<T> = T & { readonly truncated: boolean };
-type Cuts<T> = T & { readonly truncated: readonly boolean[] };
+type Cut<T> = T & { readonly truncated: boolean; readonly tokens: number };
+type Cuts<T> = T & { readonly truncated: readonly boolean[]; readonly tokens: readonly number[] };
 const is = <_ extends true>(): void => undefined;
 
 export async function support(id: string): Promise<string | undefined> {
@@ -40,7 +40,7 @@ export async function support(id: string): Promise<string | undefined> {
 export async function pipelines(id: string): Promise<void> {
   const extractor = await pipeline('feature-extraction', id, { device: 'webgpu', dtype: 'fp32' });
   const embeddings = await extractor(['a', 'b'], { pooling: 'mean', normalize: true, truncate_dim: 64 });
-  is<Same<typeof embeddings, Cuts<Tensor<'float32' | 'int8' | 'uint8'>>>>();
+  is<Same<typeof embeddings, Cuts<Tensor<'float32' | 'int8' | 'uint8'>> & { readonly space: string }>>();
   embeddings satisfies Tensor;
   await extractor('a', null);
   const { signal } = new AbortController();
@@ -76,6 +76,7 @@ export async function pipelines(id: string): Promise<void> {
   const next = await (await pipeline('next-sentence-prediction'))('a', 'b');
   is<Same<typeof next.label, 'IsNext' | 'NotNext'>>();
   is<Same<typeof next.truncated, boolean>>();
+  is<Same<typeof next.tokens, number>>();
   const [choice] = await (await pipeline('multiple-choice', id))('a', ['b', 'c']);
   is<Same<NonNullable<typeof choice>['index'], number>>();
   const scores = await (await pipeline('sentence-similarity'))({ source_sentence: 'a', sentences: ['b'] });
@@ -95,6 +96,12 @@ export async function shapes(id: string, some: string | readonly string[], k: nu
   const extractor = await pipeline('feature-extraction', id);
   const out = await extractor('x');
   is<Same<typeof out.truncated, readonly boolean[]>>();
+  is<Same<typeof out.tokens, readonly number[]>>();
+  out.space satisfies string;
+  extractor.space satisfies string;
+  extractor.prompts.query satisfies string | undefined;
+  (await extractor.encode_query('x')).tokens satisfies readonly number[];
+  (await extractor.encode_document(['x'], { truncate_dim: 8 })).dims satisfies readonly number[];
 
   const qa = await pipeline('question-answering', id);
   const [q, c] = ['a?', 'b'] as const;

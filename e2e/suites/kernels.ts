@@ -119,6 +119,51 @@ for (const tier of Object.keys(TIERS)) {
 
   if (tier === 'gpu of 128') continue;
 
+  check(`every activation, at any size, and NaN (${tier})`, async () => {
+    const values = [
+      -1e4,
+      -90,
+      -21,
+      -5,
+      -3,
+      -1,
+      -0.5,
+      -0.4,
+      -1e-3,
+      0,
+      1e-3,
+      0.4,
+      0.5,
+      1,
+      3,
+      5.9,
+      21,
+      90,
+      1e4,
+      Number.NaN,
+    ];
+    const [K, N] = [4, 6];
+    const x = Float32Array.from(values.flatMap(value => [value, 0, 0, 0]));
+    const weight = new Float32Array(padded(N) * K).map((_, i) => Number(i % K === 0 && i < N * K));
+    for (const kind of Object.keys(reference.activations) as Activation[]) {
+      const variant = { inner: K, outputs: N, bias: false, residual: false, activation: kind };
+      const kernel = linearKernel(variant, await profileFor(tier));
+      const params = { rows: values.length, ...linearParams(K, N, true) };
+      const { y } = await dispatch(kernel, { x, weight, y: { floats: values.length * padded(N) } }, params);
+      const rows = unpadRows(y!, N);
+      for (const [t, value] of values.entries()) {
+        const wanted = reference.activations[kind]!(value);
+        const actual = rows[t * N + 5]!;
+        const isRight = Number.isNaN(value)
+          ? Number.isNaN(actual)
+          : Math.abs(actual - wanted) <= 2e-6 * (1 + Math.abs(wanted) + Math.min(1, Math.abs(value)));
+        expect(isRight, `${kind}(${value}) is ${wanted}, not ${actual}`);
+      }
+      const padding = Array.from(y!).filter((_, i) => i % padded(N) >= N);
+      expect(!padding.some(Boolean), `${kind}: the padding is not zero`);
+    }
+  });
+
   for (const [C, residual] of [
     [384, true],
     [48, false],

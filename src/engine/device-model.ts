@@ -7,6 +7,8 @@ export interface DeviceModelParts {
   readonly backend: Backend;
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
+  /** Tells the weights apart from others: see Fingerprint. */
+  readonly fingerprint: string;
   /** Tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
 }

@@ -37,6 +37,8 @@ export class Engine {
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
   readonly head: HeadKind | undefined;
+  /** Tells the weights apart from others: see Fingerprint. */
+  readonly fingerprint: string;
   /** The tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
   readonly events = new EventTarget();
@@ -59,10 +61,11 @@ export class Engine {
   #running = 0;
 
   private constructor(model: DeviceModel, options: EngineOptions) {
-    const { config, hasPooler, host, backend } = model.parts;
+    const { config, hasPooler, host, backend, fingerprint } = model.parts;
     this.config = config;
     this.hasPooler = hasPooler;
     this.host = host;
+    this.fingerprint = fingerprint;
     this.head = options.head;
     this.#adapterName = backend.adapterName;
     const { reopen, signal: _, progress: __, ...lasting } = options;

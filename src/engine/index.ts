@@ -5,10 +5,10 @@
 
 export { Engine } from './engine.ts';
 export type { LoadOptions } from './load.ts';
-export { NO_SENTENCE, openSentence, type SentenceFiles } from './sentence-files.ts';
+export type { Module } from './module-readers.ts';
+export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
 export {
   type ModelKind,
-  type Module,
   type ModuleChain,
   type ModuleFile,
   moduleChain,

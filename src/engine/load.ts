@@ -23,6 +23,7 @@ import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
+import { Fingerprint } from './fingerprint.ts';
 import type { SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
@@ -171,14 +172,14 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     progress?.({ status: 'compile', name, file: kernel, progress: (100 * loaded) / total, loaded, total });
   });
   compiling.catch(() => undefined);
-  const host = await upload(matched, backend.weights, { name, progress, signal });
+  const fingerprint = new Fingerprint();
+  const host = await upload(matched, backend.weights, { name, progress, fingerprint, signal });
   const mapping = host.get(STATIC_MAPPING);
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const model = made.add(new DeviceModel({ backend, config, hasPooler: withPooler, host }), model =>
-    model.destroy(signal.reason),
-  );
+  const modelParts = { backend, config, hasPooler: withPooler, host, fingerprint: `${fingerprint}` };
+  const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
   await backend.settled();

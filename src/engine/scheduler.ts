@@ -166,7 +166,7 @@ export class Scheduler {
         const pass = this.#fill(runner.passRoom());
         if (pass.length === 0) continue;
         const sequences = pass.map(({ sequence }) => sequence);
-        const { submitted, outputs } = runner.run(packBatch(sequences, plan.queryTile));
+        const { submitted, outputs } = runner.run(packBatch(sequences, plan.queryTile, plan.stretched));
         const results = outputs.then(all => splitOutputs(plan, sequences, all));
         this.#underWay.push(this.#finish(pass, results, this.#underWay.at(-1)));
         // Where it rejects, so does `outputs`, with the same error.

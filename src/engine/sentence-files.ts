@@ -22,6 +22,23 @@ export interface SentenceFiles {
   readonly modules: Promise<SentenceModules | undefined>;
 }
 
+/** SentenceFiles after everything was read. What failed is thrown where it is asked for. */
+export interface ReadSentence {
+  settings(): SentenceSettings;
+  modules(): SentenceModules | undefined;
+}
+
+/** Waits for everything. Never rejects. */
+export async function readSentence({ settings, modules }: SentenceFiles): Promise<ReadSentence> {
+  const [readSettings, readModules] = await Promise.allSettled([settings, modules]);
+  return { settings: () => settledValue(readSettings), modules: () => settledValue(readModules) };
+}
+
+function settledValue<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
+}
+
 /**
  * Asks for modules.json, and for all files that it names as soon as it is there. None of the promises is left unhandled. Their
  * errors: UnsupportedError for a module, an order of modules or a pooling that is not supported; SourceError for a file that is

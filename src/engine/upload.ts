@@ -16,6 +16,7 @@ import type { ProgressCallback } from '../checkpoint/source/index.ts';
 import { CheckpointError } from '../errors.ts';
 import type { Flaw } from '../gpu/index.ts';
 import type { WeightStore } from './backend.ts';
+import type { Fingerprint } from './fingerprint.ts';
 
 /** A checkpoint file (or its shards), and which tensors of the model are in it. */
 export interface CheckpointPart {
@@ -57,6 +58,8 @@ export interface UploadOptions {
   /** The name of the model, for progress. */
   readonly name: string;
   readonly progress: ProgressCallback | undefined;
+  /** Is given all bytes of tensors that weights are made of. */
+  readonly fingerprint?: Fingerprint | undefined;
   /** Aborts when the load has failed: then no more is written or reported. */
   readonly signal: AbortSignal;
 }
@@ -96,7 +99,7 @@ function flawed(view: TensorView, { kind, index: viewIndex }: Omit<Flaw, 'tensor
 export async function upload(
   parts: readonly MatchedPart[],
   store: Pick<WeightStore, 'write' | 'finish'>,
-  { name, progress, signal }: UploadOptions,
+  { name, progress, fingerprint, signal }: UploadOptions,
 ): Promise<Map<string, Float32Array>> {
   const total = parts.reduce((sum, part) => sum + weightBytesIn(part), 0);
   const hostTensors = new Map<string, Float32Array>();
@@ -120,6 +123,7 @@ export async function upload(
       for (const { canonical, piece } of merger.released()) await store.write({ tensor: canonical, ...piece });
       const served = cutters.get(tensor.name);
       if (!served) continue;
+      fingerprint?.add(chunk);
       const stored = tensor.dtype as TensorDtype;
       const views = weights.get(tensor.name)!;
       for (const [canonical, cutter] of served) {

@@ -5,6 +5,7 @@ import {
   type InputName,
   mostTexels,
   type Plan,
+  phaseRows,
   type Sizes,
   slotBytes,
   type TexelOperand,
@@ -45,7 +46,8 @@ export interface BoundStep {
 /** Everything on the GPU that the passes of a plan use, up to the sizes of `capacity`; the weights and params are not among it. */
 export class PassResources {
   readonly capacity: Sizes;
-  readonly inputs: Readonly<Record<InputName, GPUBuffer>>;
+  /** Those that the plan may read. */
+  readonly inputs: Readonly<Partial<Record<InputName, GPUBuffer>>>;
   readonly steps: readonly BoundStep[];
   /** One for each pass under way. */
   readonly readbacks: readonly GPUBuffer[];
@@ -63,8 +65,11 @@ export class PassResources {
     this.capacity = capacity;
     try {
       this.inputs = Object.fromEntries(
-        INPUTS.map(name => [name, this.#buffer(name, Math.max(1, capacity[name]) * 16)]),
-      ) as Record<InputName, GPUBuffer>;
+        INPUTS.flatMap(name => {
+          const rows = this.#inputRows(name);
+          return rows === undefined ? [] : [[name, this.#buffer(name, Math.max(1, rows) * 16)]];
+        }),
+      );
       this.#slots = plan.slots.map((slot, i) => this.#buffer(`slot${i}`, slotBytes(slot, capacity)));
       for (const [format, texels] of mostTexels(plan.steps, capacity)) {
         const texture = createArrayTexture(device, `executable.${format}`, format, texels);
@@ -90,6 +95,13 @@ export class PassResources {
 
   destroy(): void {
     for (const resource of this.#created) resource.destroy();
+  }
+
+  /** The vec4u of an input; undefined where the plan has no such input. */
+  #inputRows(name: InputName): number | undefined {
+    if (name !== 'phases') return this.capacity[name];
+    const { stretched } = this.#context.plan;
+    return stretched && phaseRows(this.capacity.tokens, stretched);
   }
 
   #keep<T extends GPUBuffer | GPUTexture>(resource: T, bytes: number): T {
@@ -130,7 +142,7 @@ export class PassResources {
       case 'weight':
         return this.#context.weights.resource(argument.weight);
       case 'input':
-        return this.inputs[argument.input];
+        return this.inputs[argument.input]!;
       case 'constant': {
         const buffer = this.#buffer('constant', argument.constant.byteLength);
         this.#context.device.queue.writeBuffer(buffer, 0, argument.constant);

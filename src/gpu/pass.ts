@@ -84,8 +84,9 @@ export class Pass {
     if (isFirst) {
       uniforms.write();
       for (const name of INPUTS) {
+        const input = resources.inputs[name];
         // Deno crashes on a write of no bytes.
-        if (batch[name].length) queue.writeBuffer(resources.inputs[name], 0, batch[name]);
+        if (input && batch[name].length) queue.writeBuffer(input, 0, batch[name]);
       }
     }
     const cut = part.dispatches.find(({ first }) => first);

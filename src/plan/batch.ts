@@ -1,3 +1,4 @@
+import { phasesOf, type StretchedRotary } from './phases.ts';
 import type { Sizes } from './sizes.ts';
 
 /** One sequence as the model reads it: parallel arrays, one entry per token. */
@@ -26,6 +27,8 @@ export interface Batch {
   readonly tiles: Uint32Array<ArrayBuffer>;
   /** For each picked token: its index in the pass, 0, 0, 0. */
   readonly masked: Uint32Array<ArrayBuffer>;
+  /** The rotary angles of each token, where the plan has some that depend on lengths: see phases.ts. Else empty. */
+  readonly phases: Uint32Array<ArrayBuffer>;
 }
 
 /** The sizes of a pass of sequences of these lengths, with `masked` picked tokens in all. */
@@ -44,8 +47,9 @@ export function sizesOf(lengths: readonly number[], queryTile: number, masked = 
 /**
  * Packs sequences one behind the other, without padding.
  * @param queryTile Queries of one attention work item: see Plan.
+ * @param stretched The plan's rotary frequencies that depend on lengths: see Plan.
  */
-export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
+export function packBatch(list: readonly Sequence[], queryTile: number, stretched?: StretchedRotary): Batch {
   const sizes = sizesOf(
     list.map(({ ids }) => ids.length),
     queryTile,
@@ -75,5 +79,6 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
     pairs += ids.length * ids.length;
     start = end;
   });
-  return { sizes, tokens, sequences, tiles, masked };
+  const phases = stretched ? phasesOf(list, stretched) : new Uint32Array();
+  return { sizes, tokens, sequences, tiles, masked, phases };
 }

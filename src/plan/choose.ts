@@ -1,4 +1,4 @@
-import type { Activation } from '../../shaders/activation.ts';
+import { type Activation, keepsZero } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
@@ -42,7 +42,9 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
       return linearWorkgroup(variant, tiling, target);
     case 'register': {
       const shared = { ...variant, inner: undefined, outputs: undefined };
-      return linearRegister(sharedLinears ? shared : variant, tiling, target);
+      // An activation that does not keep zero needs the number of outputs.
+      const isShared = sharedLinears && (!variant.activation || keepsZero(variant.activation));
+      return linearRegister(isShared ? shared : variant, tiling, target);
     }
     default:
       return tiling satisfies never;
@@ -85,7 +87,7 @@ function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Op
 
 /** The angles that the kernel of rotary positions reads, under the name of their source. */
 function rotaryAngles({ frequencies, stored, stretch }: RotaryOp): { source: AngleSource; operand: Operand } {
-  if (stretch) throw new Error('no kernel');
+  if (stretch) return { source: 'phases', operand: 'phases' };
   if (stored) return { source: stored.kind, operand: stored.weight };
   return { source: 'steps', operand: rotarySteps(frequencies) };
 }

@@ -12,6 +12,7 @@ export type { OutputSlice } from './lower.ts';
 export { type Graph, type LengthStretch, MAX_K, type TokenDropout, type Value } from './op.ts';
 export { type Measure, type Pace, paced, startPace } from './pace.ts';
 export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } from './passes.ts';
+export { phaseRows, type StretchedRotary } from './phases.ts';
 export { kernelsOf, type Plan, type PlanOptions, plan } from './plan.ts';
 export { type Profile, profileOf } from './profiles.ts';
 export type { Sizes } from './sizes.ts';

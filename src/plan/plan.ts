@@ -5,6 +5,7 @@ import type { Caps } from './caps.ts';
 import { commonActivation, queryTile, stepOf } from './choose.ts';
 import { type DeviceOp, lower, type OutputSlice } from './lower.ts';
 import type { Graph } from './op.ts';
+import { type StretchedRotary, stretchedRotary } from './phases.ts';
 import { type Profile, profileOf } from './profiles.ts';
 import type { RowCost, Step } from './step.ts';
 import type { Weight } from './weight.ts';
@@ -22,6 +23,8 @@ export interface Plan extends Arena {
   readonly rowCosts: readonly RowCost[];
   /** Queries of one attention work item. */
   readonly queryTile: number;
+  /** Rotary frequencies that depend on the lengths of sequences: a pass computes the angles of its tokens. */
+  readonly stretched: StretchedRotary | undefined;
 }
 
 export interface PlanOptions {
@@ -46,6 +49,7 @@ export function plan(graph: Graph, { caps, format = 'f32', profile = profileOf(c
     outputs,
     rowCosts: mergedCosts(steps.flatMap(({ rowCosts }) => rowCosts)),
     queryTile: queryTile(ops, profile),
+    stretched: stretchedRotary(ops),
     ...arena(
       steps,
       outputs.map(({ value }) => value),

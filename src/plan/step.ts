@@ -4,7 +4,7 @@ import type { Sizes } from './sizes.ts';
 import type { Weight } from './weight.ts';
 
 /** What the host writes per pass, each array<vec4u>: see batch.ts. */
-export const INPUTS = ['tokens', 'sequences', 'tiles', 'masked'] as const;
+export const INPUTS = ['tokens', 'sequences', 'tiles', 'masked', 'phases'] as const;
 export type InputName = (typeof INPUTS)[number];
 
 /** What is bound to one binding of a kernel. */

@@ -1,10 +1,10 @@
 import { outputOf } from '../api/index.ts';
-import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
+import type { ReadSentence, SentenceModules, SentenceSettings } from '../engine/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import type { Encoding } from '../text/index.ts';
 import type { PooledWindow } from './pooled-windows.ts';
 import { lowerCased, type PromptOptions, promptOf } from './prompts.ts';
-import { type OverflowOptions, type RunOptions, Session, type TextResults } from './session.ts';
+import { type OverflowOptions, type RunOptions, Session, type SessionParts, type TextResults } from './session.ts';
 import { type StaticWindow, staticWindows } from './static-text.ts';
 
 /** The modules of a checkpoint that has no modules.json: the mean of the tokens, as sentence-transformers takes there. */
@@ -29,6 +29,23 @@ export interface Recipe extends Pick<SentenceModules, 'pooling' | 'includePrompt
 
 /** The base of the pipelines that make vectors of texts. */
 export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
+  /** @internal */
+  protected readonly readSentence: ReadSentence;
+
+  /** @internal */
+  constructor(parts: SessionParts) {
+    super(parts);
+    this.readSentence = parts.readSentence;
+  }
+
+  /**
+   * The checkpoint's prompts by name (config_sentence_transformers.json), for `prompt_name`. There is always one for "query" and one for
+   * "document", as in sentence-transformers; where the checkpoint has none, it is ''. Throws SourceError where the file is malformed.
+   */
+  get prompts(): Readonly<Record<string, string>> {
+    return this.readSentence.settings().prompts;
+  }
+
   /** @internal The prompt of a call, '' for none. `isEncode`: whether the checkpoint's default prompt applies, as in encode(). */
   protected prompt(options: PromptOptions, isEncode: boolean): Promise<string> {
     return promptOf(options, () => this.sentence.settings, isEncode);
@@ -85,10 +102,10 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
   }
 
   /** @internal The modules of the checkpoint. Where it has no modules.json: the mean, which model2vec scales where config.json says so. */
-  protected async modules(): Promise<SentenceModules> {
+  protected modules(): SentenceModules {
     const { config } = this.engine;
     const usual = { ...MEAN_POOLING, normalize: config.static !== undefined && config.raw.normalize === true };
-    return (await this.sentence.modules) ?? usual;
+    return this.readSentence.modules() ?? usual;
   }
 
   /** How many tokens of a text belong to its prompt, as sentence-transformers counts: without a special token at the prompt's end. */

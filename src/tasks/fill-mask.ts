@@ -1,7 +1,7 @@
 import { outputOf, slicesOf } from '../api/index.ts';
 import { InputError, wrong } from '../errors.ts';
 import { MAX_K, type SequenceOutputs } from '../plan/index.ts';
-import { type WithTruncated, withTruncated } from './answers.ts';
+import { type WithTruncated, withFacts } from './answers.ts';
 import { count, listOf, string, textList } from './arguments.ts';
 import { ranked, softmaxOf } from './scores.ts';
 import { type RunOptions, Session } from './session.ts';
@@ -175,7 +175,7 @@ export class FillMask extends Session<'logits'> {
       {
         texts: encodings,
         encode: encoding => [encoding],
-        read: (outputs, { ids, masked, truncated }) => {
+        read: (outputs, { ids, masked, truncated, tokens }) => {
           const logits = readsLogits ? outputOf(outputs, 'logits') : undefined;
           const masks = masked.map((place, m) => ({
             place,
@@ -183,7 +183,8 @@ export class FillMask extends Session<'logits'> {
               ? candidates(logits.subarray(m * vocabSize, (m + 1) * vocabSize), { topK, targets })
               : joinTopK(outputs, m, topK),
           }));
-          return withTruncated(fillMask(ids, masks, { decode, padId: special.pad?.id }), truncated);
+          const answer = fillMask(ids, masks, { decode, padId: special.pad?.id });
+          return withFacts(answer, { truncated, tokens: tokens.length });
         },
         request: { head: { kind: 'MaskedLM', picked: true, ...(!readsLogits && { topK }) } },
       },

@@ -1,4 +1,4 @@
-import { type WithTruncated, withTruncated } from './answers.ts';
+import { type WithTruncated, withFacts } from './answers.ts';
 import { listOf, string } from './arguments.ts';
 import { ranked, softmax } from './scores.ts';
 import { logitsOf, type RunOptions, Session } from './session.ts';
@@ -32,11 +32,11 @@ export class MultipleChoice extends Session<'logits'> {
     const callOptions = this.checkedOptions(options, []);
     const texts = listOf('choices', choices, string);
     string('text', text);
-    const { results, truncated } = await this.forward(
+    const { results, facts } = await this.forward(
       { texts, encode: pair => this.encode(text, { pair }), read: logitsOf },
       callOptions,
     );
     const logits = results.map(([window]) => window![0]!);
-    return withTruncated(rankChoices(logits, texts), truncated);
+    return withFacts(rankChoices(logits, texts), facts);
   }
 }

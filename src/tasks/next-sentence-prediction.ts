@@ -1,4 +1,4 @@
-import { type WithTruncated, withTruncated } from './answers.ts';
+import { factsOf, type WithTruncated, withFacts } from './answers.ts';
 import { string } from './arguments.ts';
 import { softmax } from './scores.ts';
 import { logitsOf, type RunOptions, Session } from './session.ts';
@@ -25,10 +25,10 @@ export class NextSentencePrediction extends Session<'logits'> {
     const callOptions = this.checkedOptions(options, []);
     string('text', text);
     string('next', next);
-    const { results, truncated } = await this.forward(
+    const { results, facts } = await this.forward(
       { texts: [next], encode: pair => this.encode(text, { pair }), read: logitsOf },
       callOptions,
     );
-    return withTruncated(nextSentence(results[0]![0]!), truncated[0]!);
+    return withFacts(nextSentence(results[0]![0]!), factsOf(facts, 0));
   }
 }

@@ -67,7 +67,13 @@ export function quantizeEmbeddings(
     : { type: 'int8', data: Int8Array.from(bytes, byte => byte - 128), columns: width };
 }
 
-function rangesFor(data: Float32Array, columns: number, precision: Precision, ranges: Ranges | undefined): Ranges {
+/** The ranges that are used: those of the caller, else those of `data`. Throws InputError. */
+export function rangesFor(
+  data: Float32Array,
+  columns: number,
+  precision: Precision,
+  ranges: Ranges | undefined,
+): Ranges {
   if (!ranges && data.length === columns) {
     throw new InputError({
       what: `${precision} needs the ranges of the columns, and one embedding has none`,

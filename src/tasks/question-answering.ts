@@ -1,5 +1,5 @@
 import type { Encoding } from '../text/index.ts';
-import { type ByTopK, type WithTruncated, withTruncated } from './answers.ts';
+import { type ByTopK, type WithTruncated, withFacts } from './answers.ts';
 import { count, flag, string } from './arguments.ts';
 import { Ranking, softmax } from './scores.ts';
 import { logitsOf, type RunOptions, Session } from './session.ts';
@@ -172,7 +172,7 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
     const tokenizer = this.tokenizer.text;
     const questionTokens = tokenizer.encode(question, { pair: '' }).ids.length;
     const { maxLength, stride, ...chosen } = answerOptions(callOptions, this.maxTokens, questionTokens);
-    const { results } = await this.forward(
+    const { results, facts } = await this.forward(
       {
         texts: [context],
         encode: pair =>
@@ -191,6 +191,7 @@ export class QuestionAnswering extends Session<'start_logits' | 'end_logits'> {
     );
     const clsId = tokenizer.special.cls?.id;
     const answers = answerQuestion({ context, windows: results.flat(), clsId }, chosen);
-    return chosen.topK === 1 ? withTruncated(answers[0]!, false) : withTruncated(answers, false);
+    const textFacts = { truncated: false, tokens: facts.tokens[0]! };
+    return chosen.topK === 1 ? withFacts(answers[0]!, textFacts) : withFacts(answers, textFacts);
   }
 }

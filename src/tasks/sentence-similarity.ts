@@ -1,4 +1,4 @@
-import { type WithTruncated, withTruncated } from './answers.ts';
+import { type WithTruncated, withFacts } from './answers.ts';
 import { listOf, string } from './arguments.ts';
 import { Embedder } from './embedder.ts';
 import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
@@ -32,8 +32,8 @@ export function similarityScores(
  */
 export class SentenceSimilarity extends Embedder {
   /**
-   * One score for each of `sentences`, in their order. `truncated` says of each whether it or the source was cut. A prompt is put
-   * before all of them. Throws InputError, UnsupportedError, CheckpointError, DeviceError, NotFiniteError, or the signal's reason.
+   * One score for each of `sentences`, in their order. `truncated` says of each whether it or the source was cut, `tokens` how many
+   * tokens it had itself. A prompt is put before all of them. Throws InputError, UnsupportedError, CheckpointError, DeviceError, NotFiniteError, or the signal's reason.
    *
    *   await similarity({ source_sentence: 'a cat', sentences: ['a kitten', 'a car'] }); // a list of two scores
    */
@@ -44,11 +44,11 @@ export class SentenceSimilarity extends Embedder {
     const callOptions = this.checkedOptions(options, PROMPT_OPTION_NAMES);
     const source = string('source_sentence', inputs?.source_sentence);
     const sentences = listOf('sentences', inputs.sentences, string);
-    const modules = await this.modules();
-    const settings = await this.sentence.settings;
+    const modules = this.modules();
+    const settings = this.readSentence.settings();
     const { similarity, truncateDim } = settings;
     const prompt = await this.prompt(callOptions, true);
-    const { results, truncated } = await this.pooledWindows(
+    const { results, facts } = await this.pooledWindows(
       [source, ...sentences],
       { ...modules, normalize: false, prompt, settings },
       callOptions,
@@ -60,10 +60,10 @@ export class SentenceSimilarity extends Embedder {
       return row.subarray(0, truncateDim);
     });
     const [sourceRow, ...otherRows] = rows;
-    const [isSourceCut, ...areCut] = truncated;
-    return withTruncated(
-      similarityScores(sourceRow!, otherRows, similarity),
-      areCut.map(isCut => isCut || isSourceCut!),
-    );
+    const [isSourceCut, ...areCut] = facts.truncated;
+    return withFacts(similarityScores(sourceRow!, otherRows, similarity), {
+      truncated: areCut.map(isCut => isCut || isSourceCut!),
+      tokens: facts.tokens.slice(1),
+    });
   }
 }

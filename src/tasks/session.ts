@@ -7,11 +7,12 @@ import {
   type PreTrainedTokenizer,
 } from '../api/index.ts';
 import type { ProgressCallback } from '../checkpoint/source/index.ts';
-import type { Engine, SentenceFiles } from '../engine/index.ts';
+import type { Engine, ReadSentence, SentenceFiles } from '../engine/index.ts';
 import { checkNames, describe, InputError } from '../errors.ts';
 import { checkSequence, type EncoderRequest, STATIC_MAPPING, staticSequence } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import type { EncodeOptions, Encoding, TextInput } from '../text/index.ts';
+import type { TextFacts } from './answers.ts';
 import { choice, count } from './arguments.ts';
 
 /** The options that every call of every pipeline takes. */
@@ -52,6 +53,18 @@ export interface SessionParts<Outputs extends OutputName = OutputName> {
   readonly tokenizer: PreTrainedTokenizer;
   /** What sentence-transformers wrote into the checkpoint. */
   readonly sentence: SentenceFiles;
+  /** The same after all of it was read. */
+  readonly readSentence: ReadSentence;
+  /** Where the model is from. */
+  readonly origin: Origin;
+}
+
+/** Where a model is from, and how its weights are kept. */
+export interface Origin {
+  readonly name: string;
+  /** The commit of all its files, where the server tells one. */
+  readonly commit: string | undefined;
+  readonly dtype: string;
 }
 
 /** The work of one call: texts, how each is encoded, and what is read from the outputs. */
@@ -69,8 +82,8 @@ interface Work<Text, Window extends EncodedWindow, Result> {
 export interface TextResults<Result> {
   /** For each text the results of its windows, in their order. */
   readonly results: readonly Result[][];
-  /** For each text whether it was cut. */
-  readonly truncated: readonly boolean[];
+  /** For each text whether it was cut, and how many tokens were run. */
+  readonly facts: TextFacts<readonly boolean[]>;
 }
 
 /** The logits of a sequence, as the `read` of `Session.forward`. */
@@ -177,16 +190,18 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
     { signal, progress_callback, overflow }: RunOptions & OverflowOptions,
   ): Promise<TextResults<Result>> {
     const { config, host } = this.engine;
-    const mapping = host.get(STATIC_MAPPING);
+    const mapping = config.static && host.get(STATIC_MAPPING);
     const checkTokens = (window: EncodedWindow) => this.checkTokens(window);
     const results: Result[][] = [];
     const truncated: boolean[] = [];
+    const tokens: number[] = [];
     function* sequences() {
       for (const text of texts) {
         const windows = encode(text);
         const textResults: Result[] = [];
         results.push(textResults);
         // In windows the whole text is run.
+        tokens.push(windows.reduce((sum, window) => sum + window.tokens.length, 0));
         truncated.push(overflow !== 'window' && windows.some(window => window.truncated));
         for (const window of windows) {
           const { ids, typeIds: types, masked, unpooled } = window;
@@ -213,6 +228,6 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
         progress_callback?.({ status: 'run', task: this.task, progress: (100 * loaded) / total, loaded, total });
       },
     });
-    return { results, truncated };
+    return { results, facts: { truncated, tokens } };
   }
 }

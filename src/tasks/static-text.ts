@@ -3,7 +3,7 @@ import type { Encoding, TextTokenizer } from '../text/index.ts';
 
 /** The tokens of a text, or of one window of it, as a static model reads them. */
 export interface StaticWindow extends Pick<Encoding, 'ids' | 'tokens' | 'typeIds' | 'truncated'> {
-  /** Tokens at the start that no pooling reads: the one that stands for a text without tokens, whose row is zero. */
+  /** Tokens at the start that no pooling reads: the id that stands for a text without tokens, whose row is zero. */
   readonly unpooled: 0 | 1;
 }
 
@@ -46,7 +46,7 @@ export function staticWindows(reading: StaticReading): (text: string) => readonl
       };
     });
     const full = windows.filter(({ ids }) => ids.length > 0);
-    return full.length > 0 ? full : [{ ...windows[0]!, ids: [0], tokens: [''], typeIds: [0], unpooled: 1 }];
+    return full.length > 0 ? full : [{ ...windows[0]!, ids: [0], tokens: [], typeIds: [0], unpooled: 1 }];
   };
 }
 

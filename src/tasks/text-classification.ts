@@ -1,6 +1,6 @@
 import { wrong } from '../errors.ts';
 import { labelNames } from '../model/index.ts';
-import { type ByTopK, type WithTruncated, withTruncated } from './answers.ts';
+import { type ByTopK, type WithTruncated, withFacts } from './answers.ts';
 import { choice, count, string, textList } from './arguments.ts';
 import { FUNCTION_NAMES, ranked, type ScoreFunction, toScores } from './scores.ts';
 import { logitsOf, OVERFLOW_OPTION_NAMES, type OverflowOptions, type RunOptions, Session } from './session.ts';
@@ -115,7 +115,7 @@ export class TextClassification extends Session<'logits'> {
       config.problemType,
       labels.length,
     );
-    const { results, truncated } = await this.forward(
+    const { results, facts } = await this.forward(
       {
         texts: textInputs(inputs),
         encode: ({ text, pair }) => this.encode(text, { ...callOptions, pair }),
@@ -127,6 +127,6 @@ export class TextClassification extends Session<'logits'> {
       const means = labels.map((_, i) => windows.reduce((sum, logits) => sum + logits[i]!, 0) / windows.length);
       return classify(means, labels, chosen);
     });
-    return withTruncated(shaped(lists, Array.isArray(inputs), chosen.topK), truncated);
+    return withFacts(shaped(lists, Array.isArray(inputs), chosen.topK), facts);
   }
 }

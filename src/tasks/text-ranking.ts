@@ -1,7 +1,7 @@
 import { oneOf, UnsupportedError } from '../errors.ts';
 import { isText } from '../json.ts';
 import { labelCount } from '../model/index.ts';
-import { type WithTruncated, withTruncated } from './answers.ts';
+import { type WithTruncated, withFacts } from './answers.ts';
 import { choice, count, flag, listOf, string } from './arguments.ts';
 import { lowerCased, PROMPT_OPTION_NAMES, type PromptOptions, promptOf } from './prompts.ts';
 import { ranked, toScores } from './scores.ts';
@@ -133,7 +133,7 @@ export class TextRanking extends Session<'logits'> {
     const { maxLength, lowerCase } = settings;
     const cased = (text: string) => (lowerCase ? lowerCased(text, this.tokenizer.all_special_tokens) : text);
     const promptedQuery = cased(prompt + query);
-    const { results, truncated } = await this.forward(
+    const { results, facts } = await this.forward(
       {
         texts,
         encode: document => this.encode(promptedQuery, { pair: cased(document), maxLength }),
@@ -142,6 +142,6 @@ export class TextRanking extends Session<'logits'> {
       callOptions,
     );
     const logits = results.map(([window]) => window![0]!);
-    return withTruncated(rank(logits, texts, chosen), truncated);
+    return withFacts(rank(logits, texts, chosen), facts);
   }
 }

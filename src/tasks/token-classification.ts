@@ -1,6 +1,6 @@
 import { labelNames } from '../model/index.ts';
 import type { Encoding } from '../text/index.ts';
-import { type WithTruncated, withTruncated } from './answers.ts';
+import { factsOf, type WithTruncated, withFacts } from './answers.ts';
 import { choice, flag, listOf, string, textList } from './arguments.ts';
 import { type Crf, crfOf, marginals, viterbi } from './crf.ts';
 import {
@@ -141,7 +141,7 @@ export class TokenClassification extends Session<'logits'> {
       crf: crfOf(this.engine.host),
     };
     const isSplitIntoWords = flag('is_split_into_words', callOptions.is_split_into_words, false);
-    const { results, truncated } = isSplitIntoWords
+    const { results, facts } = isSplitIntoWords
       ? await this.forward(
           {
             texts: wordedTexts(texts, callOptions),
@@ -165,7 +165,7 @@ export class TokenClassification extends Session<'logits'> {
           callOptions,
         );
     const answers = results.map((windows, i) =>
-      withTruncated(windows.length === 1 ? windows[0]! : mergeEntities(windows), truncated[i]!),
+      withFacts(windows.length === 1 ? windows[0]! : mergeEntities(windows), factsOf(facts, i)),
     );
     return Array.isArray(texts) ? answers : answers[0]!;
   }
