@@ -242,6 +242,9 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   dpr: ['QuestionEncoder', 'ContextEncoder'],
   esm: ['MaskedLM', 'Model', 'SequenceClassification', 'TokenClassification'],
   roformer: COMMON,
+  // Remote code: twins, written after it.
+  jina_bert: BARE,
+  neobert: BARE,
   eurobert: BARE,
   nomic_bert: BARE,
   gte: BARE,
