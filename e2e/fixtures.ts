@@ -36,7 +36,10 @@ export type AnyModel = ((inputs: ModelInputs, options?: ModelCallOptions) => Pro
   dispose(): Promise<void>;
 };
 
-export const { fixtures, models } = await fetchJson<{ fixtures: string[]; models: string[] }>('/listing');
+/** `heads`: tiny models, one for every head of every family (tests/fixtures/interpreter). */
+export const { fixtures, heads, models } = await fetchJson<{ fixtures: string[]; heads: string[]; models: string[] }>(
+  '/listing',
+);
 
 /** One device for all models of a page: what the first compiles the others need not. */
 export const sharedDevice = once(ownDevice);

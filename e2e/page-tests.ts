@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { appendFileSync, readdirSync } from 'node:fs';
 import { afterAll, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import type { Browser, Page } from './browsers.mjs';
@@ -103,7 +103,8 @@ export type DeviceLimits = 'adapter' | 'default' | 'small';
  * Makes one vitest test of every case of every suite in e2e/suites, run in one browser:
  * "chromium, default limits › kernels › linear 65x384x1536"; then, on small devices, of those suites that `small` names. A suite
  * that does not load is a failed test of its own. WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the
- * runs: "adapter", "default", "small"; without it, all are run.
+ * runs: "adapter", "default", "small"; without it, all are run. WEBGPU_BERT_NOTES names a file that the notes of every case that
+ * passes are added to, a line of JSON each.
  */
 export async function testSuites(
   browserName: Browser['name'],
@@ -118,6 +119,7 @@ export async function testSuites(
   });
   const wanted = process.env.WEBGPU_BERT_SUITES?.split(',');
   const runs = process.env.WEBGPU_BERT_LIMITS?.split(',');
+  const notesFile = process.env.WEBGPU_BERT_NOTES;
   const suites = readdirSync(at('e2e', 'suites'))
     .filter(file => file.endsWith('.ts'))
     .map(file => file.slice(0, -3))
@@ -143,6 +145,7 @@ export async function testSuites(
       test(`${title} › ${info.name}`, { timeout: info.limitMs + loadLimitMs + 60_000 }, async ({ annotate }) => {
         const { notes } = await runner.run(page, info);
         for (const note of notes) await annotate(note);
+        if (notesFile) appendFileSync(notesFile, `${JSON.stringify({ browser: browserName, ...page, notes })}\n`);
       });
     }
   }

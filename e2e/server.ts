@@ -18,14 +18,19 @@ const modelMounts: Record<string, string> = Object.fromEntries(
   ),
 );
 
+/** The addresses of the models in a folder that have expected outputs. */
+const modelsIn = (mount: string, folder: string): string[] =>
+  readdirSync(folder)
+    .filter(name => existsSync(join(folder, name, 'expected.json')))
+    .map(name => `${mount}${name}/`);
+
 /** Every address under which a fixture lies, and the large models that are there. */
-function listing(): { fixtures: string[]; models: string[] } {
-  const fixtures = Object.entries(fixtureMounts).flatMap(([mount, folder]) =>
-    readdirSync(folder)
-      .filter(name => existsSync(join(folder, name, 'expected.json')))
-      .map(name => `${mount}${name}/`),
-  );
-  return { fixtures, models: Object.keys(modelMounts) };
+function listing(): { fixtures: string[]; heads: string[]; models: string[] } {
+  return {
+    fixtures: Object.entries(fixtureMounts).flatMap(([mount, folder]) => modelsIn(mount, folder)),
+    heads: modelsIn('/fixtures/interpreter/', at('tests', 'fixtures', 'interpreter')),
+    models: Object.keys(modelMounts),
+  };
 }
 
 /**

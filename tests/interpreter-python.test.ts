@@ -149,7 +149,7 @@ function differences(
 async function runFixture(folder: URL, digits: number): Promise<{ worst: Map<string, number>; isFloat64: boolean }> {
   const { cls, cases } = readJson(new URL('expected.json', folder)) as Expected;
   const { config, hasPooler, tensors } = await loadCheckpoint(folderSource(folder));
-  const kind = /For(\w+)$/.exec(cls)?.[1] as HeadKind | undefined;
+  const kind = /For([A-Z]\w+)$/.exec(cls)?.[1] as HeadKind | undefined;
   const layers = [...new Array(config.layers).keys()];
   const hiddenStates = [...layers, config.layers];
   const request: EncoderRequest = kind
@@ -231,6 +231,11 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   mpnet: COMMON,
   ernie: [...COMMON, ...PRETRAINING],
   modernbert: COMMON,
+  'data2vec-text': COMMON,
+  'megatron-bert': [...COMMON, ...PRETRAINING],
+  'roberta-prelayernorm': COMMON,
+  rembert: COMMON,
+  roformer: COMMON,
 };
 
 it('fixtures are there for every family, and for every head of it', () => {
@@ -238,7 +243,7 @@ it('fixtures are there for every family, and for every head of it', () => {
   for (const folder of foldersIn(new URL('interpreter/', fixtures))) {
     const { model_type } = readJson(new URL('config.json', folder)) as { model_type: string };
     const { cls } = readJson(new URL('expected.json', folder)) as Expected;
-    classes.set(model_type, [...(classes.get(model_type) ?? []), /(?:For)?(Model|(?<=For)\w+)$/.exec(cls)![1]!]);
+    classes.set(model_type, [...(classes.get(model_type) ?? []), /(?:For)?(Model|(?<=For)[A-Z]\w+)$/.exec(cls)![1]!]);
   }
   expect(Object.keys(CLASSES).sort()).toEqual([...MODEL_TYPES].sort());
   for (const [family, list] of Object.entries(CLASSES)) {

@@ -194,7 +194,7 @@ export class Run {
   }
 
   /** Every pair (a, b) of the first d columns of a head of q and k is turned by the angle p f, for the token's position p. */
-  #rotary({ qkv, heads, keyHeads, headSize, frequencies, interleaved, turnsValues }: RotaryOp): Matrix {
+  #rotary({ qkv, heads, keyHeads, headSize, frequencies, stored, interleaved, turnsValues }: RotaryOp): Matrix {
     const x = this.get(qkv);
     const y: Matrix = { ...x, data: x.data.slice() };
     const width = x.columns / (heads + 2 * keyHeads);
@@ -202,13 +202,20 @@ export class Run {
     const pairs = frequencies.length;
     if (2 * pairs > headSize) throw new Error('more pairs than a head has columns');
     const positions = this.#batch.flatMap(sequence => Array.from(sequence.positions));
+    const table = stored && this.#weight(stored.weight);
+    /** [cos, sin] */
+    const turn = (position: number, i: number): [number, number] => {
+      if (table && stored?.kind === 'table') return [at(table, position, pairs + i), at(table, position, i)];
+      const angle = position * (table ? at(table, i, 0) : frequencies[i]!);
+      return [Math.cos(angle), Math.sin(angle)];
+    };
     positions.forEach((position, t) => {
       for (let h = 0; h < turnedHeads; h++) {
-        frequencies.forEach((frequency, i) => {
+        frequencies.forEach((_, i) => {
           const first = t * x.columns + h * width + (interleaved ? 2 * i : i);
           const second = first + (interleaved ? 1 : pairs);
           const [a, b] = [x.data[first]!, x.data[second]!];
-          const [cos, sin] = [Math.cos(position * frequency), Math.sin(position * frequency)];
+          const [cos, sin] = turn(position, i);
           y.data[first] = a * cos - b * sin;
           y.data[second] = b * cos + a * sin;
         });

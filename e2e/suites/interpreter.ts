@@ -1,15 +1,10 @@
-import { Executable } from '../../src/gpu/executable.ts';
-import { MeasuredPace } from '../../src/gpu/measured-pace.ts';
-import { WeightStore } from '../../src/gpu/weights.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { encoderGraph } from '../../src/model/encoder.ts';
 import type { EncoderRequest } from '../../src/model/request.ts';
-import { packBatch, type Sequence } from '../../src/plan/batch.ts';
+import type { Sequence } from '../../src/plan/batch.ts';
 import type { Graph, Op } from '../../src/plan/op.ts';
-import { plan } from '../../src/plan/plan.ts';
-import { describeDifference, firstDifference, namedValues, withEveryValue } from '../../tests/bisect.ts';
-import type { TensorData } from '../../tests/interpreter.ts';
-import { random, testGpu } from '../dispatch.ts';
+import { describeDifference, firstDifference, withEveryValue } from '../../tests/bisect.ts';
+import { graphOnDevice } from '../graph-on-device.ts';
 import { check, expect } from '../harness.ts';
 
 /**
@@ -30,35 +25,11 @@ const sequence = (length: number, seed: number): Sequence => ({
 const BATCH = [sequence(1, 3), sequence(65, 5), sequence(7, 11)];
 
 /** The values of a graph by name, from a pass of random weights on this device, and these weights. */
-async function valuesOnDevice(graph: Graph, maxBindingBytes = Number.POSITIVE_INFINITY) {
-  const { gpu, pipelines } = await testGpu();
-  const { device } = gpu;
-  const caps = { ...gpu.caps, maxBindingBytes: Math.min(gpu.caps.maxBindingBytes, maxBindingBytes) };
-  const planned = plan(withEveryValue(graph), { caps });
-  const store = new WeightStore(device, pipelines);
-  await store.allocate(planned.weights);
-  const tensors = new Map<string, TensorData>();
-  for (const { tensor, shape } of planned.weights.flatMap(({ parts }) => parts)) {
-    if (tensors.has(tensor)) continue;
-    const count = shape.reduce((a, b) => a * b);
-    const data = random(tensors.size + 1)(count, shape.length > 1 ? 1 / Math.sqrt(shape[1]!) : 0.5);
-    tensors.set(tensor, { shape, data });
-    await store.write({ tensor, stored: 'F32', begin: 0, bytes: new Uint8Array(data.slice().buffer) });
-  }
-  await store.finish();
-  const { signal } = new AbortController();
-  const executable = await Executable.create({
-    device,
-    plan: planned,
-    weights: store,
-    pipelines,
-    signal,
-    pacer: new MeasuredPace(caps),
-  });
-  const results = await executable.run(packBatch(BATCH, planned.queryTile)).outputs;
-  executable.destroy();
-  store.destroy();
-  return { values: namedValues(planned.outputs, results), tensorOf: (tensor: string) => tensors.get(tensor)! };
+async function valuesOnDevice(graph: Graph, maxBindingBytes?: number) {
+  const onDevice = await graphOnDevice(withEveryValue(graph), maxBindingBytes);
+  const values = await onDevice.run(BATCH);
+  onDevice.destroy();
+  return { values, tensorOf: onDevice.tensorOf };
 }
 
 /** The heads of 5 columns are padded, and so is every row. */

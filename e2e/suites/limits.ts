@@ -4,7 +4,7 @@ import { cosine } from '../answers.ts';
 import { readTensors, valuesOf } from '../checkpoint-edit.ts';
 import { enforce, restrict } from '../gpu-limits.ts';
 import { liveBuffers, takeExcesses, takeScopes } from '../gpu-watch.ts';
-import { check, expect, expectEqual, expectThrows } from '../harness.ts';
+import { check, expect, expectEqual, expectSameBits, expectThrows } from '../harness.ts';
 import { BERT, library, once, ownDevice } from '../library.ts';
 import { type BertShape, randomBert } from '../random-bert.ts';
 
@@ -118,6 +118,72 @@ for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
       device.destroy();
     }
   });
+}
+
+/** A device with exactly the default limits, whatever its adapter has: nothing is asked for. */
+async function defaultDevice(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu.requestAdapter();
+  expect(adapter, 'no adapter');
+  const device = await adapter.requestDevice();
+  expectEqual(device.limits.maxStorageBufferBindingSize, 128 << 20, 'bytes of a binding');
+  return device;
+}
+
+/** 128,000,000 numbers: 512 MB as floats, 256 MB as halves, 136 MB as bytes with their scales. A binding has 134 MB. */
+const ENORMOUS = { rows: 500_000, columns: 256 } as const;
+
+/** Two checkpoints in halves: with an enormous word table, of which each thousand rows has rows of its own; and with `count` rows of it alone. */
+const enormous = once(async () => {
+  const { rows, columns } = ENORMOUS;
+  const { files } = randomBert({ ...shape, hidden_size: columns }, { seed: 6, as: 'F16' });
+  const tensors: Record<string, TensorBytes> = readTensors(files['model.safetensors']!);
+  const name = 'embeddings.word_embeddings.weight';
+  const { bytes } = tensors[name]!;
+  const small = new Uint16Array(bytes.slice().buffer);
+  const table = new Uint16Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    const from = small.subarray((row % 1000) * columns, ((row % 1000) + 1) * columns);
+    const turn = Math.floor(row / 1000) % columns;
+    table.set(from.subarray(turn), row * columns);
+    table.set(from.subarray(0, turn), (row + 1) * columns - turn);
+  }
+  const ids = tokens(rows, 40);
+  const some = new Uint16Array(ids.length * columns);
+  ids.forEach((id, i) => some.set(table.subarray(id * columns, (id + 1) * columns), i * columns));
+  const config = JSON.parse(new TextDecoder().decode(files['config.json']));
+  const withTable = (values: Uint16Array<ArrayBuffer>): Files => {
+    const count = values.length / columns;
+    const word = { dtype: 'F16', shape: [count, columns], bytes: new Uint8Array(values.buffer) };
+    return {
+      'config.json': new TextEncoder().encode(JSON.stringify({ ...config, vocab_size: count })),
+      'model.safetensors': safetensors({ ...tensors, [name]: word }),
+    };
+  };
+  return { whole: withTable(table), some: withTable(some), ids };
+});
+
+for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
+  check(
+    `a word table of 500,000 x 256 in ${dtype}, larger than the default limits bind`,
+    async log => {
+      const { whole, some, ids } = await enormous();
+      // The adapter's kernels keep the table in textures, which are large enough for fewer numbers in any format.
+      for (const kernels of dtype === 'fp16' ? ['of its adapter', 'of GPUs'] : ['of GPUs']) {
+        const device = await defaultDevice();
+        if (kernels === 'of GPUs') {
+          Object.defineProperty(device, 'adapterInfo', { value: { vendor: 'nobody', architecture: 'none' } });
+        }
+        const wanted = await answer(some, [...ids.keys()], { dtype, device });
+        const actual = await answer(whole, ids, { dtype, device });
+        const least = leastCosine(actual, wanted);
+        device.destroy();
+        // The same rows with the same kernels: the slices may change no bit of them.
+        expectSameBits([...(actual.data as Float32Array)], [...(wanted.data as Float32Array)], `kernels ${kernels}`);
+        log(`kernels ${kernels}: least cosine with the 40 rows alone ${least}`);
+      }
+    },
+    { limitMs: 300_000 },
+  );
 }
 
 check('a linear that no slice makes small enough is refused before anything is loaded', async log => {

@@ -5,6 +5,7 @@ import type { Classifier, EncoderConfig } from './encoder-config.ts';
 import { FAMILIES } from './families/index.ts';
 import { ACTIVATIONS, type Family, type FieldName, MAX_COLUMNS, MAX_LAYERS, MAX_ROWS } from './family.ts';
 import { labelsOf } from './labels.ts';
+import { summaryOf } from './summary.ts';
 
 export const MODEL_TYPES: readonly string[] = Object.keys(FAMILIES);
 
@@ -96,9 +97,11 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
     relativeBuckets: family.relativeBias ? rows('relative_attention_num_buckets', 32) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
+    decoderSize: embeddingSize,
     poolerActivation: 'tanh',
     classifier,
     choiceDense: family.choiceDense ?? 'classifier',
+    summary: family.summary && summaryOf(fields, family.summary),
     masked: { transform: true, activation: family.maskedActivation ?? activation, bias: true, decoderBias: true },
     labels: labelsOf(json),
     problemType: isText(json.problem_type) ? json.problem_type : undefined,

@@ -63,9 +63,13 @@ export interface EncoderConfig {
   readonly relativeBuckets: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
+  /** Columns of the masked-LM decoder: E, but for RemBERT. */
+  readonly decoderSize: number;
   readonly poolerActivation: Activation;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
+  /** Choices are scored by a summary of their own, not through choiceDense. */
+  readonly summary: Summary | undefined;
   /** The masked-LM head. */
   readonly masked: {
     /** Whether a dense layer, its activation and a norm stand before the decoder. */
@@ -98,5 +102,14 @@ export interface Classifier {
   readonly ofTokens: boolean;
 }
 
-/** The dense layer before the score of a choice: the classifier's, the pooler's, or one of its own (`sequence_summary.summary`). */
-export type ChoiceDense = 'classifier' | 'pooler' | 'summary';
+/** How the tokens of a choice become one row: transformers' SequenceSummary. */
+export interface Summary {
+  readonly pooling: Classifier['pooling'];
+  /** Whether a dense layer (`sequence_summary.summary`) follows. */
+  readonly dense: boolean;
+  /** Of the dense layer. */
+  readonly activation: Activation | undefined;
+}
+
+/** The dense layer before the score of a choice: the classifier's or the pooler's. */
+export type ChoiceDense = 'classifier' | 'pooler';

@@ -11,6 +11,13 @@ export const MAX_LAYERS = 256;
 export const MAX_COLUMNS = 2 ** 17;
 export const MAX_ROWS = 2 ** 26;
 
+/** What a config class says of a summary: see Summary. */
+export interface SummaryDefaults {
+  readonly type: 'first' | 'last';
+  readonly dense: boolean;
+  readonly activation?: string;
+}
+
 /** Fields that every config.json has, under BERT's names. */
 export type FieldName =
   | 'vocab_size'
@@ -53,6 +60,8 @@ export interface Family {
   readonly classifier?: Partial<Classifier>;
   /** Default: the dense layer of `classifier`. */
   readonly choiceDense?: ChoiceDense;
+  /** Choices are scored by a summary of their own: what it is where config.json says nothing. */
+  readonly summary?: SummaryDefaults;
   /** Default: the encoder's activation. */
   readonly maskedActivation?: Activation;
   /** What else differs, read from config.json. */

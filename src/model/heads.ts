@@ -1,5 +1,5 @@
 import type { Builder, Value } from '../plan/index.ts';
-import type { EncoderConfig } from './encoder-config.ts';
+import type { EncoderConfig, Summary } from './encoder-config.ts';
 import { labelCount } from './labels.ts';
 
 /** The head on top of the encoder, by the suffix of its Python class: BertForMaskedLM. */
@@ -40,7 +40,7 @@ interface Encoded {
 export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, encoded: Encoded): void {
   const { hiddenSize, modelType, classifier, norm } = config;
   const { kind } = request;
-  const { hidden, pooled, first } = encoded;
+  const { hidden, pooled } = encoded;
   const logits = (x: Value, from: string, outputs: number, name = 'logits') =>
     b.output(name, b.linear(x, { from, outputs }));
   /** The head's dense layer and its norm, where it has one -> the shape of x. */
@@ -80,11 +80,9 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
       logits(pooled(), 'cls.seq_relationship', 2); // [B, 2]
       return;
     case 'MultipleChoice':
-      if (config.choiceDense === 'summary') {
-        const from = 'sequence_summary.summary';
-        const x = b.linear(first(), { from, outputs: hiddenSize, activation: 'gelu' }); // [B, C]
-        logits(x, 'classifier', 1); // [B, 1]
-      } else if (config.choiceDense === 'pooler')
+      if (config.summary)
+        logits(summarised(b, config, config.summary, encoded), 'classifier', 1); // [B, 1]
+      else if (config.choiceDense === 'pooler')
         logits(pooled(), 'classifier', 1); // [B, 1]
       else classify(1); // [B, 1]
       return;
@@ -102,15 +100,26 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
   }
 }
 
+/** The tokens of every sequence pooled, through a dense layer where there is one -> [B, C] */
+function summarised(
+  b: Builder,
+  { hiddenSize }: EncoderConfig,
+  { pooling, dense, activation }: Summary,
+  { hidden, first }: Encoded,
+): Value {
+  const row = pooling === 'cls' ? first() : b.pool(hidden, { pooling, normalize: false, name: 'summary.pool' });
+  return dense ? b.linear(row, { from: 'sequence_summary.summary', outputs: hiddenSize, activation }) : row;
+}
+
 /** dense, activation, norm, decoder. The decoder's weight is the word table where it is tied to it. */
 function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: HeadRequest, hidden: Value): void {
-  const { embeddingSize, masked, norm, vocabSize, tiedDecoder } = config;
+  const { decoderSize: outputs, masked, norm, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const from = 'cls.predictions.transform';
   const transform = (): Value => {
     const { activation, bias } = masked;
-    const inner = b.linear(x, { from: `${from}.dense`, outputs: embeddingSize, activation, bias }); // [., E]
-    return b.norm(inner, { from: `${from}.LayerNorm`, ...norm }); // [., E]
+    const inner = b.linear(x, { from: `${from}.dense`, outputs, activation, bias }); // [., decoderSize]
+    return b.norm(inner, { from: `${from}.LayerNorm`, ...norm }); // [., decoderSize]
   };
   const logits = b.vocabulary(masked.transform ? transform() : x, {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',

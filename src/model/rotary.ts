@@ -10,6 +10,8 @@ export interface Rotary {
   readonly interleaved?: boolean;
   /** Default: false. */
   readonly turnsValues?: boolean;
+  /** The tensor that has the checkpoint's own angles: see RotaryOp. */
+  readonly stored?: { readonly tensor: string; readonly positions?: number };
 }
 
 export interface RotarySettings {
@@ -55,16 +57,19 @@ function parametersOf(fields: Fields, { kind, theta = 'rope_theta' }: RotarySett
   return new Fields(merged, '', { ...CONFIG_FILE });
 }
 
+/** The frequencies of d columns: base^(-2 i / d), d / 2 numbers. */
+export const rotaryFrequencies = (base: number, columns: number): number[] =>
+  Array.from({ length: Math.floor(columns / 2) }, (_, i) => base ** ((-2 * i) / columns));
+
 /** The frequencies of d columns, theta^(-2 i / d), as the type of scaling changes them. */
 function scaledFrequencies(parameters: Fields, theta: number, columns: number): number[] {
-  const plain = (base: number) => Array.from({ length: columns / 2 }, (_, i) => base ** ((-2 * i) / columns));
   const factor = () => parameters.get('factor', isPositive, 'a positive number');
   const type = oneOf('the scaling of rotary positions', parameters.text('rope_type', 'default'), TYPES);
   switch (type) {
     case 'default':
-      return plain(theta);
+      return rotaryFrequencies(theta, columns);
     case 'linear':
-      return plain(theta).map(frequency => frequency / factor());
+      return rotaryFrequencies(theta, columns).map(frequency => frequency / factor());
     default:
       return type satisfies never;
   }

@@ -13,6 +13,7 @@ import {
   type RotaryOp,
   type Rows,
   type ScoreBias,
+  type StoredAngles,
   type Value,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
@@ -97,6 +98,8 @@ export interface AttentionOptions extends HeadOptions {
 export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'> {
   interleaved?: boolean | undefined;
   turnsValues?: boolean | undefined;
+  /** Where the checkpoint's angles count: the tensor's full name, and the rows of a table. */
+  stored?: { tensor: string; positions?: number | undefined } | undefined;
 }
 
 export interface QueryKeyNormOptions extends HeadOptions {
@@ -180,6 +183,11 @@ export function builder() {
     return { heads, keyHeads, headSize };
   }
 
+  const storedAngles = ({ tensor, positions }: NonNullable<RotaryOptions['stored']>, pairs: number): StoredAngles =>
+    positions === undefined
+      ? { kind: 'frequencies', weight: shared(vector([tensor], pairs)) }
+      : { kind: 'table', weight: shared(matrix([tensor], positions, 2 * pairs)) };
+
   function biasOf(options: BiasOptions, { heads, headSize }: HeadLayout): ScoreBias {
     if ('slopes' in options) return { kind: 'slopes', slopes: options.slopes };
     if ('rows' in options) {
@@ -239,11 +247,14 @@ export function builder() {
     },
 
     /** q and k of every head turned by the token's position -> the shape of qkv [T, (H + 2 G) D] */
-    rotary(qkv: Value, { frequencies, interleaved = false, turnsValues = false, ...heads }: RotaryOptions): Value {
+    rotary(qkv: Value, options: RotaryOptions): Value {
+      const { frequencies, interleaved = false, turnsValues = false, stored, ...heads } = options;
       const y = newValue(`${qkv.name}.rotary`, 'tokens', qkv.columns);
       const layout = headsOf(qkv, heads, y.name);
       check(2 * frequencies.length <= layout.headSize, `${y.name}: ${frequencies.length} pairs in a head`);
-      ops.push({ op: 'rotary', qkv, ...layout, frequencies, interleaved, turnsValues, y });
+      const pairs = frequencies.length;
+      const angles = stored && storedAngles(stored, pairs);
+      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stored: angles, interleaved, turnsValues, y });
       return y;
     },
 

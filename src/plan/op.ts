@@ -79,6 +79,12 @@ export interface HeadLayout {
   readonly headSize: number;
 }
 
+/** Rotary angles that a checkpoint keeps. */
+export interface StoredAngles {
+  readonly kind: 'frequencies' | 'table';
+  readonly weight: Weight;
+}
+
 /**
  * y[T, (H + 2 G) D] = qkv with every head of q and k turned by the token's position p (Su et al., arXiv 2104.09864):
  *   (a, b) -> (a cos(p f_i) - b sin(p f_i), b cos(p f_i) + a sin(p f_i))     for pair i of the first d columns of the head, d <= D
@@ -89,6 +95,11 @@ export interface RotaryOp extends HeadLayout {
   readonly qkv: Value;
   /** f_i, d / 2 numbers, in radians for each position. */
   readonly frequencies: readonly number[];
+  /**
+   * Where the checkpoint's own count, not those above: its frequencies [d / 2] (ESM, which rounded them), or a table [positions, d] of
+   * the sines of every position, then the cosines (RoFormer).
+   */
+  readonly stored: StoredAngles | undefined;
   readonly interleaved: boolean;
   /** v is turned as well (RoFormer's rotary_value). */
   readonly turnsValues: boolean;

@@ -63,7 +63,7 @@ function modelOf(name: string, files: Files): Model {
       .map(([file, bytes]) => [file, mapJson(text(file, bytes))]),
   );
   const [architecture] = JSON.parse(maps.get('config.json')!.text).architectures as string[];
-  const head = /For(\w+)$/.exec(architecture!)?.[1] as HeadKind | undefined;
+  const head = /For([A-Z]\w+)$/.exec(architecture!)?.[1] as HeadKind | undefined;
   return { name, head, files, maps, expected: new Map() };
 }
 

@@ -57,6 +57,17 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
   roberta: LM_HEAD,
   'xlm-roberta': LM_HEAD,
   camembert: LM_HEAD,
+  'data2vec-text': LM_HEAD,
+  'megatron-bert': {
+    'encoder.LayerNorm': 'encoder.ln',
+    'attention.LayerNorm': 'attention.ln',
+    'intermediate.LayerNorm': 'ln',
+  },
+  'roberta-prelayernorm': { 'encoder.LayerNorm': 'LayerNorm', ...LM_HEAD },
+  rembert: {
+    embeddings_project: 'encoder.embedding_hidden_mapping_in',
+    'cls.predictions.transform': 'cls.predictions',
+  },
   electra: {
     'cls.predictions.transform': 'generator_predictions',
     'cls.predictions.decoder': 'generator_lm_head',

@@ -34,11 +34,13 @@ export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
   roberta: ROBERTA,
   'xlm-roberta': ROBERTA,
   camembert: ROBERTA,
+  // Baevski et al., arXiv 2202.03555.
+  'data2vec-text': ROBERTA,
   electra: {
     ...BERT,
     projection: 'if needed',
     classifier: { dense: 'head', activation: 'gelu' },
-    choiceDense: 'summary',
+    summary: { type: 'first', dense: true, activation: 'gelu' },
     maskedActivation: 'gelu',
   },
   albert: {

@@ -1,0 +1,95 @@
+import type { ModelInputs, Tensor } from '../../src/index.ts';
+import { cosine } from '../answers.ts';
+import { heads, loadAs, type Outputs, TOLERANCE } from '../fixtures.ts';
+import { check, expect, expectClose, expectEqual } from '../harness.ts';
+import { fetchJson } from '../library.ts';
+
+/**
+ * Every head of every family, in tiny shapes that need padding everywhere, in every dtype, against what Python computed in float64:
+ * tests/fixtures/interpreter. The notes of these cases make the table of families in the docs (scripts/families.mjs).
+ */
+
+interface Numbers {
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+interface Case {
+  readonly input_ids: readonly number[];
+  readonly token_type_ids: readonly number[] | null;
+  readonly attention_mask: readonly number[];
+  readonly outputs: Readonly<Record<string, Numbers | readonly Numbers[]>>;
+}
+interface Expected {
+  readonly cls: string;
+  readonly cases: readonly Case[];
+}
+
+/** The least cosine of an output with Python's. Such small rows have little that the rounding of a weight could cancel in. */
+const LEAST_COSINE = { fp16: 0.9999, q8: 0.98 } as const;
+
+/** Families whose numbers are held to twice the tolerance: three terms in a score, and rows that grow with every layer. */
+const TWICE = ['deberta', 'deberta-v2', 'gemma3_text'];
+
+/** What Python calls the outputs, where the classes here have another name. */
+const NAMES: Readonly<Record<string, string>> = { prediction_logits: 'logits', sop_logits: 'seq_relationship_logits' };
+
+/** Pairs of numbers: what a model gives, and what Python gives, for every output of a case. Tokens that are not seen have no numbers here. */
+function pairsOf(outputs: Outputs, { outputs: expected, attention_mask }: Case): [string, number[], number[]][] {
+  return Object.entries(expected).flatMap(([name, wanted]) => {
+    const output = outputs[name] ?? outputs[NAMES[name] ?? ''];
+    expect(output, `there is no output ${name} among ${Object.keys(outputs)}`);
+    const tensors = [output].flat() as Tensor[];
+    const lists = [wanted].flat() as Numbers[];
+    expectEqual(tensors.length, lists.length, `the number of ${name}`);
+    return lists.map(({ shape, data }, i): [string, number[], number[]] => {
+      const actual = [...(tensors[i]!.data as Float32Array)];
+      expectEqual(actual.length, data.length, `the numbers of ${name}`);
+      const perToken = data.length / attention_mask.length;
+      const isByToken = shape.length === 3 || (shape.length === 2 && shape[1] === attention_mask.length);
+      const isSeen = (_: number, at: number) => !isByToken || attention_mask[Math.floor(at / perToken)] === 1;
+      return [name, actual.filter(isSeen), data.filter(isSeen)];
+    });
+  });
+}
+
+for (const url of heads) {
+  check(url.replace('/fixtures/interpreter/', '').replace('/', ''), async log => {
+    const [{ cases, cls }, { model_type }] = await Promise.all([
+      fetchJson<Expected>(`${url}expected.json`),
+      fetchJson<{ model_type: string }>(`${url}config.json`),
+    ]);
+    const figures: Record<string, number> = {};
+    for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
+      const model = await loadAs(cls, url, { dtype });
+      let [largest, least] = [0, 1];
+      for (const one of cases) {
+        // A choice is a row of a list of choices.
+        const rows = (row: readonly number[]) => (cls.endsWith('MultipleChoice') ? [[row]] : [row]);
+        const inputs = {
+          input_ids: rows(one.input_ids),
+          attention_mask: rows(one.attention_mask),
+          ...(one.token_type_ids && { token_type_ids: rows(one.token_type_ids) }),
+        } as ModelInputs;
+        const outputs = (await model(inputs, {
+          output_hidden_states: 'hidden_states' in one.outputs,
+          output_attentions: 'attentions' in one.outputs,
+        })) as Outputs;
+        for (const [name, actual, expected] of pairsOf(outputs, one)) {
+          if (dtype !== 'fp32') {
+            // Of a single number a cosine says nothing.
+            if (expected.length > 1) least = Math.min(least, cosine(actual, expected));
+            continue;
+          }
+          const factor = TWICE.includes(model_type) ? 2 : 1;
+          const { absolute, relative } = TOLERANCE;
+          const limits = { absolute: factor * absolute, relative: factor * relative };
+          largest = Math.max(largest, expectClose(actual, expected, { label: name, ...limits }));
+        }
+      }
+      await model.dispose();
+      figures[dtype] = dtype === 'fp32' ? largest : least;
+      if (dtype !== 'fp32') expect(least >= LEAST_COSINE[dtype], `${dtype}: the least cosine is ${least}`);
+    }
+    log(JSON.stringify({ family: model_type, cls, ...figures }));
+  });
+}

@@ -1,0 +1,134 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { build } from './build.mjs';
+import { at } from './root.mjs';
+import { run } from './run.mjs';
+import { setup } from './setup.mjs';
+import { command, Stop, say, steps } from './step.mjs';
+
+/**
+ * Runs the browser tests of every head of every family in every dtype (e2e/suites/heads.ts), and writes what they found: docs/families.md,
+ * and the table of families in README.md.
+ */
+
+const help = `npm run families [-- --browser chromium|firefox]
+  --browser   only this browser; both unless told`;
+
+/** @typedef {{ browser: string, family: string, cls: string, fp32: number, fp16: number, q8: number }} Figures */
+
+const DTYPES = /** @type {const} */ (['fp32', 'fp16', 'q8']);
+
+/** The heads in the order of the table, by the suffix of their Python classes. */
+const HEADS = /** @type {const} */ ([
+  ['Model', 'AutoModel'],
+  ['ForMaskedLM', 'MaskedLM'],
+  ['ForSequenceClassification', 'SequenceClassification'],
+  ['ForTokenClassification', 'TokenClassification'],
+  ['ForQuestionAnswering', 'QuestionAnswering'],
+  ['ForMultipleChoice', 'MultipleChoice'],
+  ['ForNextSentencePrediction', 'NextSentencePrediction'],
+  ['ForPreTraining', 'PreTraining'],
+]);
+
+/** Well-known checkpoints of each family, three at most. @type {Record<string, string[]>} */
+const checkpoints = JSON.parse(readFileSync(at('docs', 'checkpoints.json'), 'utf8'));
+
+/** @param {string} cls */
+const suffixOf = cls => /For[A-Z]\w*$/.exec(cls)?.[0] ?? 'Model';
+
+/** @param {readonly string[]} head @param {readonly (readonly string[])[]} rows */
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+
+/** The notes of the suite's cases. @param {readonly string[]} browsers @returns {Promise<Figures[]>} */
+async function figuresOf(browsers) {
+  const notes = at('.cache', 'families.jsonl');
+  rmSync(notes, { force: true });
+  const files = browsers.map(browser => at('e2e', `${browser}.e2e.ts`));
+  const args = [at('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'e2e', ...files];
+  const env = { WEBGPU_BERT_SUITES: 'heads', WEBGPU_BERT_NOTES: notes };
+  const { ok } = await run(process.execPath, args, { show: true, env });
+  if (!ok) throw new Stop('a test of the suite "heads" failed', 'mend it: the table says only what the tests show.');
+  return readFileSync(notes, 'utf8')
+    .trim()
+    .split('\n')
+    .flatMap(line => {
+      const { browser, notes: words } = JSON.parse(line);
+      return words.map((/** @type {string} */ note) => ({ browser, ...JSON.parse(note) }));
+    });
+}
+
+/** @param {readonly Figures[]} figures @param {'fp32' | 'fp16' | 'q8'} dtype */
+function worst(figures, dtype) {
+  const values = figures.map(figure => figure[dtype]);
+  return dtype === 'fp32' ? Math.max(...values).toExponential(0) : Math.min(...values).toFixed(5);
+}
+
+/** @param {readonly Figures[]} figures */
+function document(figures) {
+  const browsers = [...new Set(figures.map(({ browser }) => browser))];
+  const families = [...new Set(figures.map(({ family }) => family))].sort();
+  const rows = families.flatMap(family =>
+    HEADS.flatMap(([suffix, name]) => {
+      const some = figures.filter(figure => figure.family === family && suffixOf(figure.cls) === suffix);
+      if (some.length === 0) return [];
+      const cells = browsers.flatMap(browser => {
+        const here = some.filter(figure => figure.browser === browser);
+        return DTYPES.map(dtype => (here.length > 0 ? worst(here, dtype) : 'not run'));
+      });
+      return [[family, name, ...cells]];
+    }),
+  );
+  const head = ['family', 'head', ...browsers.flatMap(browser => DTYPES.map(dtype => `${browser} ${dtype}`))];
+  return `# Families, heads and dtypes
+
+Made by \`npm run families\` of what the tests found (\`e2e/suites/heads.ts\`): tiny checkpoints of every head, whose outputs Python
+computed from the same weights in float64. fp32: the largest |difference| of any output, relative to 1 + |x|. fp16 and q8: the least
+cosine of any output with Python's; such small rows show the rounding more than those of real models.
+
+${table(head, rows)}
+`;
+}
+
+/** The table of README.md. @param {readonly Figures[]} figures */
+function summary(figures) {
+  const families = [...new Set(figures.map(({ family }) => family))].sort();
+  const rows = families.map(family => {
+    const some = figures.filter(figure => figure.family === family);
+    const heads = HEADS.filter(([suffix]) => some.some(({ cls }) => suffixOf(cls) === suffix)).map(([, name]) => name);
+    const dtypes = DTYPES.filter(dtype => some.every(figure => figure[dtype] !== undefined));
+    return [
+      `\`${family}\``,
+      heads.filter(name => name !== 'AutoModel').join(', ') || 'embeddings only',
+      dtypes.join(', '),
+      (checkpoints[family] ?? []).map(id => `\`${id}\``).join(', '),
+    ];
+  });
+  return table(['`model_type`', 'heads', 'dtypes', 'for example'], rows);
+}
+
+/** Puts text between two marks of a file. @param {string} file @param {string} text */
+function putInto(file, text) {
+  const [begin, end] = ['<!-- families: made by npm run families -->', '<!-- end of families -->'];
+  const whole = readFileSync(file, 'utf8');
+  const [from, to] = [whole.indexOf(begin), whole.indexOf(end)];
+  if (from < 0 || to < from) throw new Stop(`${file} has no marks for the table`, `write "${begin}" and "${end}".`);
+  writeFileSync(file, `${whole.slice(0, from + begin.length)}\n\n${text}\n\n${whole.slice(to)}`);
+}
+
+await command(async () => {
+  const { values } = parseArgs({ options: { browser: { type: 'string' }, help: { type: 'boolean', default: false } } });
+  if (values.help) return console.log(help);
+  const browsers = values.browser === undefined ? ['chromium', 'firefox'] : [values.browser];
+  const step = steps(5);
+  await step(...setup.packages);
+  await step(...setup.chromium);
+  await step(...setup.firefox);
+  await step('build', 'dist/webgpu-bert.js', build);
+  await step('tests', `every head, in ${browsers.join(' and ')}`, async () => {
+    const figures = await figuresOf(browsers);
+    writeFileSync(at('docs', 'families.md'), document(figures));
+    putInto(at('README.md'), summary(figures));
+    say(`docs/families.md and README.md: ${figures.length} heads`);
+  });
+});

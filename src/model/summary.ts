@@ -1,0 +1,27 @@
+import { oneOf } from '../errors.ts';
+import type { Fields } from '../json.ts';
+import type { Summary } from './encoder-config.ts';
+import { ACTIVATIONS, type SummaryDefaults } from './family.ts';
+
+/** By `summary_type`. `cls_index` without an index is the last token. */
+const POOLINGS = { first: 'cls', mean: 'mean', last: 'last', cls_index: 'last' } as const;
+
+/**
+ * Reads `summary_type`, `summary_use_proj` and `summary_activation` of config.json. Throws UnsupportedError for a type or an activation
+ * that is not supported, and for an activation without a dense layer. Python takes the last token, and the mean, of the row with its
+ * padding; here they are those of the text.
+ * Source: ElectraSequenceSummary and RoFormerSequenceSummary of transformers.
+ */
+export function summaryOf(fields: Fields, missing: SummaryDefaults): Summary {
+  const types = Object.keys(POOLINGS) as (keyof typeof POOLINGS)[];
+  const type = fields.text('summary_type', missing.type);
+  const dense = fields.flag('summary_use_proj', missing.dense);
+  const name: unknown = fields.json.summary_activation ?? missing.activation;
+  const names = dense ? Object.keys(ACTIVATIONS) : [];
+  return {
+    pooling: POOLINGS[oneOf<string>('"summary_type" of config.json', type, types) as keyof typeof POOLINGS],
+    dense,
+    activation:
+      name === undefined ? undefined : ACTIVATIONS[oneOf('"summary_activation" of config.json', name, names) as string],
+  };
+}
