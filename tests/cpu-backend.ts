@@ -127,6 +127,10 @@ class CPUWeights implements WeightStore {
     return tensor;
   }
 
+  release(weights: readonly Weight[]): void {
+    for (const { tensor } of weights.flatMap(({ parts }) => parts)) this.#tensors.delete(tensor);
+  }
+
   bytes(): number {
     return [...this.#tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   }

@@ -305,7 +305,12 @@ export class Run {
   /** The distance is key - query. Distances beyond the first and last bucket count as those. */
   #scoreBias(
     { bias, headSize: D, scale }: AttentionOp,
-    { distance, h, query, key }: { distance: number; h: number; query: (d: number) => number; key: (d: number) => number },
+    {
+      distance,
+      h,
+      query,
+      key,
+    }: { distance: number; h: number; query: (d: number) => number; key: (d: number) => number },
   ): number {
     switch (bias?.kind) {
       case undefined:

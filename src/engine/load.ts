@@ -14,13 +14,14 @@ import {
   encoderGraph,
   everything,
   type HeadKind,
-  POOLER_TENSOR,
+  hasPoolerIn,
   readConfig,
 } from '../model/index.ts';
 import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
+import { Preparing } from './prepare.ts';
 import type { SentenceModules } from './sentence-modules.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 import { openWebGPU } from './webgpu-backend.ts';
@@ -149,10 +150,12 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
   for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
   signal.throwIfAborted();
-  const hasPooler = find(POOLER_TENSOR) !== undefined;
+  const hasPooler = hasPoolerIn(config, find);
   const request = firstRequest(hasPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = planOf(everything(hasPooler, head, sentence));
+  const preparing = new Preparing(config, backend);
+  const kept = planOf(everything(hasPooler, head, sentence)).weights;
+  const weights = preparing.weightsOfFiles(kept);
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
     host: wholeOrNothing(options.host?.(config) ?? [], find),
@@ -164,7 +167,9 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     progress?.({ status: 'compile', name, file: kernel, progress: (100 * loaded) / total, loaded, total });
   });
   compiling.catch(() => undefined);
+  preparing.compile();
   const host = await upload(matched, backend.weights, { name, progress, signal });
+  await preparing.run(kept, signal);
   await compiling;
   signal.throwIfAborted();
   const model = made.add(new DeviceModel({ backend, config, hasPooler, host }), model => model.destroy(signal.reason));

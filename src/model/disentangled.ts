@@ -32,7 +32,11 @@ export function disentangledOf(
   const configured = fields.integer('max_relative_positions', -1, { min: -1, max: MAX_DISTANCE });
   const maxDistance = configured < 1 ? positions : configured;
   if (maxDistance > MAX_DISTANCE) {
-    throw fields.malformed(maxDistance, `at most ${MAX_DISTANCE}, or max_relative_positions`, 'max_position_embeddings');
+    throw fields.malformed(
+      maxDistance,
+      `at most ${MAX_DISTANCE}, or max_relative_positions`,
+      'max_position_embeddings',
+    );
   }
   if (buckets > 0 && (buckets < 2 || maxDistance - 1 <= Math.floor(buckets / 2))) {
     throw fields.malformed(buckets, `at least 2, and half of it less than ${maxDistance} - 1`, 'position_buckets');
@@ -67,8 +71,7 @@ export function distanceRows({ count, buckets, maxDistance }: Pick<Disentangled,
   const widest = f32(Math.log(f32((maxDistance - 1) / middle)));
   const far = (distance: number): number =>
     Math.ceil(f32(f32(f32(Math.log(f32(distance / middle))) / widest) * f32(middle - 1))) + middle;
-  const bucket = (distance: number): number =>
-    buckets === 0 || distance <= middle ? distance : far(distance);
+  const bucket = (distance: number): number => (buckets === 0 || distance <= middle ? distance : far(distance));
   const farthest = 2 * maxDistance;
   return Uint32Array.from({ length: 2 * farthest + 1 }, (_, i) => {
     const difference = farthest - i;

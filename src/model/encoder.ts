@@ -6,7 +6,11 @@ import type { EncoderRequest } from './request.ts';
 import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 
 /** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
-export const POOLER_TENSOR = 'pooler.dense.weight';
+const POOLER_TENSOR = 'pooler.dense.weight';
+
+/** Whether a checkpoint has a pooler. @param find Gives a tensor of it by its canonical name. */
+export const hasPoolerIn = ({ mayPool }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
+  mayPool && find(POOLER_TENSOR) !== undefined;
 
 /** The request for every output that a checkpoint can give. Its plan has all the weights that any later request needs. */
 export const everything = (

@@ -115,7 +115,8 @@ function summarised(
 function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: HeadRequest, hidden: Value): void {
   const { decoderSize: outputs, masked, norm, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
-  const from = 'cls.predictions.transform';
+  const names = masked.names ?? { transform: 'cls.predictions.transform', bias: 'cls.predictions.bias' };
+  const from = names.transform;
   const transform = (): Value => {
     const { activation, bias } = masked;
     const inner = b.linear(x, { from: `${from}.dense`, outputs, activation, bias }); // [., decoderSize]
@@ -123,7 +124,7 @@ function maskedLM(b: Builder, config: EncoderConfig, { picked = false, topK }: H
   };
   const logits = b.vocabulary(masked.transform ? transform() : x, {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
-    bias: masked.decoderBias ? 'cls.predictions.bias' : undefined,
+    bias: masked.decoderBias ? names.bias : undefined,
     rows: vocabSize,
   }); // [., V]
   if (topK === undefined) b.output('logits', logits);

@@ -4,10 +4,11 @@
  */
 
 export { readConfig } from './config.ts';
-export { encoderGraph, everything, POOLER_TENSOR } from './encoder.ts';
+export { encoderGraph, everything, hasPoolerIn } from './encoder.ts';
 export type { EncoderConfig } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
+export { type Preparation, preparationsOf, preparedNumbers } from './preparation.ts';
 export { canonicalRequest, type EncoderRequest } from './request.ts';
 export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';

@@ -1,5 +1,7 @@
-import type { Builder, Value } from '../plan/index.ts';
+import type { BiasOptions, Builder, Value } from '../plan/index.ts';
+import { distanceRows } from './disentangled.ts';
 import type { EncoderConfig } from './encoder-config.ts';
+import { attentionProjection, distanceKeys, distanceQueries } from './preparation.ts';
 import type { EncoderRequest } from './request.ts';
 
 /** What a pass gives back of the layers. */
@@ -16,7 +18,8 @@ export function encoderLayers(b: Builder, config: EncoderConfig, request: LayerR
  */
 function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
   const { norm } = config;
-  let x = embeddings(b, config); // [T, C]
+  const embedded = embeddings(b, config); // [T, C]
+  let x = embedded;
   hiddenState(b, request, 0, x);
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
@@ -24,6 +27,7 @@ function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest
     const normed = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, residual: x }); // [T, C]
     const outer = feedForward(b, config, { layer, x: normed }); // [T, C]
     x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, residual: normed }); // [T, C]
+    if (i === 0) x = convolved(b, config, { x: embedded, residual: x });
     hiddenState(b, request, i + 1, x);
   }
   return x;
@@ -51,13 +55,25 @@ function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest)
   return last;
 }
 
+/** norm(residual + activation(conv(x))): a convolution over the tokens, where there is one -> [T, C] */
+function convolved(b: Builder, config: EncoderConfig, { x, residual }: { x: Value; residual: Value }): Value {
+  const { convolution, hiddenSize, norm } = config;
+  if (!convolution) return residual;
+  const { width, activation } = convolution;
+  const neighbours = b.unfold(x, width); // [T, C width]
+  const from = 'encoder.conv.conv';
+  const y = b.linear(neighbours, { from, outputs: hiddenSize, innerShape: [hiddenSize, width], activation }); // [T, C]
+  return b.norm(y, { from: 'encoder.conv.LayerNorm', ...norm, residual });
+}
+
 function hiddenState(b: Builder, { hiddenStates }: LayerRequest, layer: number, value: Value): void {
   if (hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
 }
 
 /** -> [T, C] */
 function embeddings(b: Builder, config: EncoderConfig): Value {
-  const { vocabSize, maxPositions, positionOffset, typeVocabSize, taskVocabSize, norm } = config;
+  const { vocabSize, maxPositions, positionOffset, typeVocabSize, taskVocabSize, normsProjection } = config;
+  const norm = config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...config.norm } : undefined;
   const x = b.embed({
     words: { table: 'embeddings.word_embeddings', rows: vocabSize },
     positions: {
@@ -67,10 +83,12 @@ function embeddings(b: Builder, config: EncoderConfig): Value {
     types: { table: 'embeddings.token_type_embeddings', rows: typeVocabSize },
     tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
     factor: config.embeddingFactor,
-    norm: config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...norm } : undefined,
+    norm: normsProjection ? undefined : norm,
     columns: config.embeddingSize,
   }); // [T, E]
-  return config.projectsEmbedding ? b.linear(x, { from: 'embeddings_project', outputs: config.hiddenSize }) : x;
+  if (!config.projectsEmbedding) return x;
+  const y = b.linear(x, { from: 'embeddings_project', outputs: config.hiddenSize, bias: !normsProjection }); // [T, C]
+  return norm && normsProjection ? b.norm(y, norm) : y;
 }
 
 /** A part of layer i, whose tensors are called `layer`. */
@@ -89,22 +107,18 @@ function attention(
   request: LayerRequest,
   { layer, i, x, residual }: LayerPart & { readonly i: number },
 ): Value {
-  const { heads, keyHeads, headSize, biases, relativeBuckets } = config;
+  const { heads, keyHeads, headSize, biases } = config;
   const { rotary, window } = config.attentions[i]!;
   const self = `${layer}.attention.self`;
   const layout = { heads, keyHeads, headSize };
-  const projected = b.linear(x, {
-    from: [`${self}.query`, `${self}.key`, `${self}.value`],
-    outputs: [heads * headSize, keyHeads * headSize, keyHeads * headSize],
-    outputHead: headSize,
-    bias: biases.qkv,
-  }); // [T, (H + 2 G) D]
+  const projected = b.linear(x, attentionProjection(config, self)); // [T, (H + 2 G) D]
   const qkv = rotary ? b.rotary(projected, { ...layout, ...rotary }) : projected; // [T, (H + 2 G) D]
   const { context, probabilities } = b.attention(qkv, {
     ...layout,
     name: self,
     probabilities: request.attentions?.includes(i) === true,
-    bias: relativeBuckets ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets } : undefined,
+    scale: config.scoreScale,
+    bias: biasOf(config, self),
     window,
   }); // [T, H D]
   if (probabilities) b.output('attentions', probabilities, i);
@@ -115,6 +129,18 @@ function attention(
     bias: biases.attention,
     residual,
   }); // [T, C]
+}
+
+/** What the scores of a layer have by distance. */
+function biasOf({ relativeBuckets, disentangled }: EncoderConfig, self: string): BiasOptions | undefined {
+  if (relativeBuckets) return { table: 'encoder.relative_attention_bias', buckets: relativeBuckets };
+  if (!disentangled) return undefined;
+  return {
+    keys: disentangled.hasKeys ? distanceKeys(self) : undefined,
+    queries: disentangled.hasQueries ? distanceQueries(self) : undefined,
+    count: disentangled.count,
+    rows: distanceRows(disentangled),
+  };
 }
 
 /** The feed-forward layer: act(x W1) W2, or gated (act(x W1) (x W3)) W2 -> [T, C] */

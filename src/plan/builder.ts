@@ -2,6 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import { padded } from '../../shaders/kernel.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import {
+  type DisentangledBias,
   type Graph,
   type HeadLayout,
   MAX_K,
@@ -9,7 +10,6 @@ import {
   type NormKind,
   type Op,
   type Output,
-  type DisentangledBias,
   type RotaryOp,
   type Rows,
   type ScoreBias,
@@ -227,7 +227,9 @@ export function builder() {
       const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
       const layout = { rowHead: outputHead, columnHead: inputHead, innerShape };
       const weight = shared(matrix(tensors('weight'), outputs, inner, layout));
-      const biases = tensors('bias').map((tensor, i) => ((typeof bias === 'boolean' ? bias : bias[i]) ? tensor : undefined));
+      const biases = tensors('bias').map((tensor, i) =>
+        (typeof bias === 'boolean' ? bias : bias[i]) ? tensor : undefined,
+      );
       const columns = outputHead ? (weight.count / outputHead) * padded(outputHead) : weight.count;
       const y = newValue(prefixes.join('+'), x.rows, columns);
       check(weight.stride === x.stride, `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`);

@@ -11,6 +11,7 @@ import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
 import { topK } from '../../shaders/top-k.ts';
+import { unfold } from '../../shaders/unfold.ts';
 import type { DeviceOp } from './lower.ts';
 import type { AttentionOp, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
@@ -168,6 +169,11 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const { x, y } = op;
       const kernel = once(profile, variant => l2Norm(variant, profile.norm), op.op, { columns: x.columns });
       return step(kernel, y, { x, y }, { rows: x.rows, floor: L2_FLOOR });
+    }
+    case 'unfold': {
+      const { x, width, y } = op;
+      const kernel = unfold({ columns: x.columns, width });
+      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, y }, { tiles: 'tiles' });
     }
     case 'pool': {
       const { x, poolings, normalize, y } = op;

@@ -2,7 +2,7 @@ import { FORMATS } from '../api/index.ts';
 import { openCheckpoint, tensorFinder } from '../checkpoint/file/index.ts';
 import { inFolder } from '../checkpoint/source/index.ts';
 import { openGpu } from '../gpu/index.ts';
-import { encoderGraph, everything, POOLER_TENSOR, readConfig } from '../model/index.ts';
+import { encoderGraph, everything, hasPoolerIn, readConfig } from '../model/index.ts';
 import { plan, USUAL_GPU, weightBytes } from '../plan/index.ts';
 import { CONFIG } from './file-lister.ts';
 import type { Inquiry } from './inquiry.ts';
@@ -19,7 +19,7 @@ export async function footprint(inquiry: Inquiry): Promise<MemoryFootprint> {
     openCheckpoint(encoder, { signal: options.signal }),
   ]);
   await checkpoint.cancel();
-  const hasPooler = tensorFinder(checkpoint, config)(POOLER_TENSOR) !== undefined;
+  const hasPooler = hasPoolerIn(config, tensorFinder(checkpoint, config));
   const graph = encoderGraph(config, everything(hasPooler, task?.info.head, modules));
   const bytesIn = (dtype: keyof MemoryFootprint) =>
     plan(graph, { caps, format: FORMATS[dtype] }).weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
