@@ -1,4 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import type { DistanceLoop } from './attention-distances.ts';
 import { type Binding, element, padded } from './kernel.ts';
 import { unrolled } from './snippets.ts';
 
@@ -31,9 +32,11 @@ export interface KeyLoopOptions {
   readonly queries: number;
   readonly shared: boolean;
   readonly qkv: Binding;
+  readonly distances: DistanceLoop;
 }
 
-export function keyLoop({ heads, headSize, relative, lanes, queries, shared, qkv }: KeyLoopOptions): KeyLoop {
+export function keyLoop(options: KeyLoopOptions): KeyLoop {
+  const { heads, headSize, relative, lanes, queries, shared, qkv, distances } = options;
   const D4 = padded(headSize) / 4;
   /** vec4f from one token to the next: q, k and v. */
   const stride = 3 * heads * D4;
@@ -60,7 +63,7 @@ fn bias_of(query: u32, key: u32, head: u32) -> f32 {
   let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
   return bias[buckets[distance] * ${padded(heads)}u + head];
 }
-#endif`,
+#endif${distances.declarations}`,
     fill: values => wgsl`
 #if ${shared}
     if ((key - start) % ${tileKeys}u == 0u) {
@@ -81,8 +84,8 @@ fn bias_of(query: u32, key: u32, head: u32) -> f32 {
 ${perQuery(r => `    var s${r} = vec4f();`)}
     for (var j = 0u; j < 4u; j++) {
       let at = ${at};
-${perQuery(r => `      var t${r} = 0.0;`)}
-${unrolled(D4, d => `      { let k = ${key(d)}; ${perQuery(r => `t${r} += dot(q${r}_${d}, k);`)} }`)}
+${perQuery(r => `      var t${r} = 0.0;${distances.row(r, `min(first + ${r}u, end - 1u)`, 'min(key + j, end - 1u)')}`)}
+${unrolled(D4, d => `      { let k = ${key(d)}; ${perQuery(r => `t${r} += dot(q${r}_${d}, k)${distances.product(r, d)};`)} }`)}
 ${perQuery(
   r => wgsl`
       t${r} *= params.scale;

@@ -1,4 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { type DistanceTerms, distanceLoop } from './attention-distances.ts';
 import { keyLoop } from './attention-keys.ts';
 import {
   declarations,
@@ -23,6 +24,8 @@ export interface AttentionVariant {
   readonly probabilities: boolean;
   /** Add bias[bucket(key - query)][head] to every scaled score. */
   readonly relative: boolean;
+  /** Add the products with the keys and queries of distances before scores are scaled. */
+  readonly distances?: DistanceTerms | undefined;
 }
 
 export interface AttentionShape {
@@ -44,6 +47,7 @@ export interface AttentionShape {
  *
  *   tiles[i] = (start, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
  *   qkv [T, 3 H D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
+ *   distances: tokens, distance_rows [2 n + 1], distance_keys and distance_queries [H D / 4, R]: see attention-distances.ts
  *   relative: tokens[T] = (id, position, type, place)    buckets [2 * 128 + 1]    bias [buckets, H]
  *
  * On a GPU 64 invocations share keys through workgroup memory, one query each. On a software adapter a load and a barrier cost more
@@ -55,6 +59,7 @@ export interface AttentionShape {
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape, texture: TextureKind | undefined): Kernel {
   const { heads, headSize, probabilities, relative } = variant;
+  const distances = distanceLoop(variant.distances, headSize, texture);
   const { lanes, queries } = shape;
   const D4 = padded(headSize) / 4;
   const qkv = texture ? texel('qkv', 'rgba32float', texture) : read('qkv');
@@ -62,16 +67,17 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
     read('tiles', 'array<vec4u>'),
     qkv,
     ...(relative ? [read('tokens', 'array<vec4u>'), read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
+    ...distances.bindings,
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
   const params = [u32('tiles'), f32('scale'), ...FIRST_GROUP];
-  const keys = keyLoop({ ...variant, ...shape, qkv });
+  const keys = keyLoop({ ...variant, ...shape, qkv, distances });
   const perQuery = (text: (r: number) => string) => unrolled(queries, text);
   const perColumn4 = (text: (d: number) => string) => unrolled(D4, text);
 
   return {
-    name: `attention ${heads}x${headSize}${relative ? ' relative' : ''}${probabilities ? ' probabilities' : ''}`,
+    name: `attention ${heads}x${headSize}${relative ? ' relative' : ''}${variant.distances ? ' disentangled' : ''}${probabilities ? ' probabilities' : ''}`,
     bindings,
     params,
     workgroups: ({ tiles }) => [tiles!, heads, 1],

@@ -56,7 +56,23 @@ const attentionVariant = ({ heads, headSize, probabilities, bias }: AttentionOp)
   headSize,
   probabilities: !!probabilities,
   relative: bias?.kind === 'buckets',
+  ...(bias?.kind === 'disentangled' && {
+    distances: {
+      keys: !!bias.keys,
+      queries: !!bias.queries,
+      count: bias.count,
+      farthest: (bias.rows.length - 1) / 2,
+    },
+  }),
 });
+
+/** What attention binds of a bias by distance. */
+function biasOperands(bias: AttentionOp['bias']): Readonly<Record<string, Operand | undefined>> {
+  if (bias?.kind === 'buckets') return { tokens: 'tokens', buckets: bias.buckets, bias: bias.bias };
+  if (bias?.kind !== 'disentangled') return {};
+  const { rows, keys, queries } = bias;
+  return { tokens: 'tokens', distance_rows: rows, distance_keys: keys, distance_queries: queries };
+}
 
 /** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
 export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): number {
@@ -147,12 +163,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const make = (variant: AttentionVariant) =>
         attention(variant, profile.attention(variant.headSize), profile.target.texture);
       const kernel = once(profile, make, op.op, variant);
-      const distances = bias?.kind === 'buckets' && {
-        tokens: 'tokens' as const,
-        buckets: bias.buckets,
-        bias: bias.bias,
-      };
-      const operands = { tiles: 'tiles', qkv, ...distances, context, probabilities } as const;
+      const operands = { tiles: 'tiles', qkv, ...biasOperands(bias), context, probabilities } as const;
       return step(kernel, context, operands, { tiles: 'tiles', scale, ...WHOLE_GRID });
     }
     case 'rotary':
