@@ -10,6 +10,8 @@ export interface EmbedVariant {
   readonly positions: boolean;
   readonly types: boolean;
   readonly tasks: boolean;
+  /** Whether the sum of a token is multiplied by a number of its own. Default: false. */
+  readonly scales?: boolean | undefined;
   /** LayerNorm after the sum. */
   readonly norm: boolean;
   /** The format of the word table. Default: 'f32'. */
@@ -17,17 +19,17 @@ export interface EmbedVariant {
 }
 
 /**
- * y[T, C] = LayerNorm(words[id] + positions[position] + types[type] + tasks[0]) for tokens[T] = (id, position, type, place)
+ * y[T, C] = LayerNorm(scales[position] (words[id] + positions[position] + types[type] + tasks[0])) for tokens[T] = (id, position, type, place)
  *
  * One workgroup computes `rows` tokens, or one token with `lanes` invocations: see RowShape.
  *
- *   tokens [T] vec4u    words [count, C]    positions, types, tasks [.., C]    gamma, beta [C]    y [T, C]      grid: T / rows
+ *   tokens [T] vec4u    words [count, C]    positions, types, tasks [.., C]    scales [V]    gamma, beta [C]    y [T, C]      grid: T / rows
  *
  * The word table may be split by rows into several buffers, because a binding has a size limit. Then there is a dispatch for each part,
  * which computes the tokens whose ids lie in [first, first + count) and leaves the other rows of y alone.
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
-  const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
+  const { columns, positions, types, tasks, scales = false, norm, format = 'f32' } = variant;
   const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
@@ -38,12 +40,13 @@ export function embed(variant: EmbedVariant, shape: RowShape, target: Target): K
     ...(positions ? [read('positions')] : []),
     ...(types ? [read('types')] : []),
     ...(tasks ? [read('tasks')] : []),
+    ...(scales ? [read('scales')] : []),
     ...(norm ? [read('gamma'), read('beta')] : []),
     write('y'),
   ];
   const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
   return {
-    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${norm ? ' norm' : ''}`,
+    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${scales ? ' scales' : ''}${norm ? ' norm' : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -77,6 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #endif
 #if ${positions}
     sum += positions[token.y * ${C4}u + i];
+#endif
+#if ${scales}
+    sum *= scales[token.y / 4u][token.y % 4u];
 #endif
     y[row * ${C4}u + i] = sum;
   }

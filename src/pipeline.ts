@@ -8,7 +8,7 @@ import {
   reopening,
 } from './api/index.ts';
 import { inFolder, type ModelLocation, type ModelSource, openSource } from './checkpoint/source/index.ts';
-import { Engine, NO_SENTENCE, openSentence } from './engine/index.ts';
+import { Engine, isStaticModel, NO_SENTENCE, openSentence } from './engine/index.ts';
 import { InputError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/index.ts';
 import { linkedAbort, until } from './runtime/index.ts';
@@ -59,12 +59,15 @@ export async function pipeline<T extends Task>(
       head,
       host: hostTensors,
       sentence: usableModules,
+      isStatic: sentenceModel === 'SentenceTransformer' ? sentence.isStatic : undefined,
       encoderIn,
       reopen: reopening(opened, location, loadOptions),
       signal,
       request: firstRequestOf(info),
     });
-    const loadingTokenizer = loadTokenizer(encoderIn(source));
+    // The tokenizer's class counts for transformers, which knows no static model.
+    const isStatic = sentenceModel === 'SentenceTransformer' && isStaticModel(encoderIn(source), sentence.isStatic);
+    const loadingTokenizer = loadTokenizer(encoderIn(source), isStatic);
     loadingTokenizer.catch(fail);
     engine = await loadingEngine;
     const tokenizer = await until(signal, loadingTokenizer);

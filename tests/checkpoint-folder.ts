@@ -9,8 +9,8 @@ import {
   viewBytes,
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
-import type { ModuleFile } from '../src/engine/index.ts';
-import { type EncoderConfig, hasPoolerIn, preparationsOf, readConfig } from '../src/model/index.ts';
+import { encoderConfig, type ModuleFile, staticFinder } from '../src/engine/index.ts';
+import { type EncoderConfig, hasPoolerIn, preparationsOf } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import { interpret, type TensorData, type TensorLookup } from './interpreter.ts';
 
@@ -44,13 +44,14 @@ export interface LoadedCheckpoint {
 
 /**
  * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `files` are the
- * weights of sentence-transformers' modules.
+ * weights of sentence-transformers' modules; `isListed`: whether modules.json says that the model is static.
  */
 export async function loadCheckpoint(
   source: ModelSource,
   files: readonly ModuleFile[] = [],
+  isListed?: Promise<boolean>,
 ): Promise<LoadedCheckpoint> {
-  const config = readConfig(await source.json('config.json'));
+  const config = await encoderConfig(source, openCheckpoint(source), isListed);
   const encoder = await readTensors(source, config);
   const modules = await Promise.all(
     files.map(async ({ from, file }) => ({ prefix: `${from}.`, find: await readTensors(source, config, [file]) })),
@@ -96,7 +97,9 @@ async function readTensors(
     whole.set(piece, begin);
     bytes.set(tensor.name, whole);
   }
-  const find = tensorFinder(checkpoint, config);
+  const inModule = (name: string) => checkpoint.tensors.get(name);
+  const encoderFinder = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
+  const find = files ? inModule : encoderFinder;
   return canonical => {
     const info = find(canonical);
     if (!info) return undefined;

@@ -81,7 +81,8 @@ test.each([...new Set(cases.map(({ model }) => model))])('the pipeline of %s ans
 describe('sentence-transformers', () => {
   const folders = readdirSync(join(fixtures, 'sentence'));
 
-  test.each(folders.filter(name => name.startsWith('st-')))('%s: embeddings as encode() gives them', async name => {
+  const embedders = folders.filter(name => name.startsWith('st-') || name.startsWith('model2vec'));
+  test.each(embedders)('%s: embeddings as encode() gives them', async name => {
     const { weights, texts, calls } = jsonOf(`sentence/${name}/expected.json`);
     const files = { ...(weights && filesOf(`random/${weights}`)), ...filesOf(`sentence/${name}`) };
     const embed = await pipeline('feature-extraction', files);

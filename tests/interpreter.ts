@@ -150,21 +150,22 @@ export class Run {
     }
   }
 
-  /** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
-  #embed({ words, positions, types, tasks, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
+  /** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
+  #embed({ words, positions, types, tasks, scales, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
     const tokens = this.#batch.flatMap(sequence =>
       Array.from(sequence.ids, (id, i) => ({ id, position: sequence.positions[i]!, type: sequence.types[i]! })),
     );
     const y = zeros(tokens.length, C);
-    const add = (t: number, table: Matrix, row: number) => {
-      for (let c = 0; c < C; c++) y.data[t * C + c]! += factor * at(table, row, c);
-    };
     tokens.forEach(({ id, position, type }, t) => {
       if (id >= words.count) throw new Error(`there is no word ${id}`);
-      add(t, this.#weight(words), id);
-      if (positions) add(t, this.#weight(positions), position);
-      if (types) add(t, this.#weight(types), type);
-      if (tasks) add(t, this.#weight(tasks), 0);
+      const scale = factor * (scales ? at(this.#weight(scales), position, 0) : 1);
+      const add = (table: Matrix, row: number) => {
+        for (let c = 0; c < C; c++) y.data[t * C + c]! += scale * at(table, row, c);
+      };
+      add(this.#weight(words), id);
+      if (positions) add(this.#weight(positions), position);
+      if (types) add(this.#weight(types), type);
+      if (tasks) add(this.#weight(tasks), 0);
     });
     return norm ? this.#normalised(y, norm) : y;
   }
@@ -194,28 +195,48 @@ export class Run {
   }
 
   /** Every pair (a, b) of the first d columns of a head of q and k is turned by the angle p f, for the token's position p. */
-  #rotary({ qkv, heads, keyHeads, headSize, frequencies, stored, interleaved, turnsValues }: RotaryOp): Matrix {
+  #rotary({
+    qkv,
+    heads,
+    keyHeads,
+    headSize,
+    frequencies,
+    stored,
+    stretch,
+    interleaved,
+    turnsValues,
+  }: RotaryOp): Matrix {
     const x = this.get(qkv);
     const y: Matrix = { ...x, data: x.data.slice() };
     const width = x.columns / (heads + 2 * keyHeads);
     const turnedHeads = heads + (turnsValues ? 2 : 1) * keyHeads;
     const pairs = frequencies.length;
     if (2 * pairs > headSize) throw new Error('more pairs than a head has columns');
-    const positions = this.#batch.flatMap(sequence => Array.from(sequence.positions));
     const table = stored && this.#weight(stored.weight);
-    /** [cos, sin] */
-    const turn = (position: number, i: number): [number, number] => {
+    /** [cos, sin] of pair i at a position of a sequence whose frequencies are these. */
+    const turn = (position: number, i: number, frequency: number): [number, number] => {
       if (table && stored?.kind === 'table') return [at(table, position, pairs + i), at(table, position, i)];
-      const angle = position * (table ? at(table, i, 0) : frequencies[i]!);
+      const angle = position * (table ? at(table, i, 0) : frequency);
       return [Math.cos(angle), Math.sin(angle)];
     };
-    positions.forEach((position, t) => {
+    const tokens = this.#batch.flatMap(({ positions }) => {
+      const length = 1 + Math.max(...Array.from(positions));
+      const base =
+        stretch && length > stretch.positions
+          ? (stretch.factor * length) / stretch.positions - (stretch.factor - 1)
+          : 1;
+      const stretched = frequencies.map((frequency, i) =>
+        i === 0 ? frequency : frequency / base ** (i / (pairs - 1)),
+      );
+      return Array.from(positions, position => ({ position, stretched }));
+    });
+    tokens.forEach(({ position, stretched }, t) => {
       for (let h = 0; h < turnedHeads; h++) {
-        frequencies.forEach((_, i) => {
+        stretched.forEach((frequency, i) => {
           const first = t * x.columns + h * width + (interleaved ? 2 * i : i);
           const second = first + (interleaved ? 1 : pairs);
           const [a, b] = [x.data[first]!, x.data[second]!];
-          const [cos, sin] = turn(position, i);
+          const [cos, sin] = turn(position, i, frequency);
           y.data[first] = a * cos - b * sin;
           y.data[second] = b * cos + a * sin;
         });

@@ -42,6 +42,12 @@ const FILES: Record<string, string[]> = {
   'cross-sigmoid': [],
   'cross-identity': [],
 };
+/** All files of those that have no transformer. */
+const STATIC_FILES: Record<string, string[]> = {
+  'st-static': ['modules.json', 'config_sentence_transformers.json', '1_Normalize/config.json'],
+  model2vec: ['config.json', 'modules.json'],
+  'model2vec-mapped': ['config.json', 'modules.json'],
+};
 function inDense(folder: string) {
   return [`${folder}/config.json`, `${folder}/model.safetensors`];
 }
@@ -60,6 +66,12 @@ async function bytesOf(address: string): Promise<Uint8Array<ArrayBuffer>> {
 /** The files of a checkpoint, those that another fixture has too from there. */
 async function filesOf(name: string): Promise<{ files: Files; expected: Expected }> {
   const expected = await fetchJson<Expected>(`${url(name)}expected.json`);
+  const read = async (file: string) => [file, await bytesOf(url(name) + file)] as const;
+  const whole = STATIC_FILES[name];
+  if (whole) {
+    const files = await Promise.all(['model.safetensors', 'tokenizer.json', ...whole].map(read));
+    return { files: Object.fromEntries(files), expected };
+  }
   const shared = await fetchFiles(expected.weights === undefined ? url(name) : `/fixtures/random/${expected.weights}/`);
   const own = [
     'config.json',
@@ -68,11 +80,11 @@ async function filesOf(name: string): Promise<{ files: Files; expected: Expected
     'config_sentence_transformers.json',
     'sentence_bert_config.json',
     ...FILES[name]!,
-  ].map(async file => [file, await bytesOf(url(name) + file)] as const);
+  ].map(read);
   return { files: { ...shared, ...Object.fromEntries(await Promise.all(own)) }, expected };
 }
 
-for (const name of Object.keys(FILES).filter(each => each.startsWith('st-'))) {
+for (const name of [...Object.keys(FILES).filter(each => each.startsWith('st-')), ...Object.keys(STATIC_FILES)]) {
   check(name, async log => {
     const { files, expected } = await filesOf(name);
     const pipe = await load('feature-extraction', files);
@@ -91,6 +103,32 @@ for (const name of Object.keys(FILES).filter(each => each.startsWith('st-'))) {
     log(`${expected.calls.length} calls, largest difference ${worst.toExponential(1)}`);
     await pipe.dispose();
   });
+}
+
+for (const name of Object.keys(STATIC_FILES)) {
+  for (const [dtype, least] of [
+    ['fp16', 0.999999],
+    ['q8', 0.9999],
+  ] as const) {
+    check(`${name} in ${dtype}`, async log => {
+      const { files, expected } = await filesOf(name);
+      const pipe = await load('feature-extraction', files, { dtype });
+      const out = await pipe(expected.texts, { pooling: 'model' });
+      const { shape, data } = expected.calls[0]!.embeddings!;
+      const columns = shape[1]!;
+      const cosines = expected.texts.flatMap((text, i) => {
+        const [a, b] = [out.data, data].map(rows => Array.from(rows as number[]).slice(i * columns, (i + 1) * columns));
+        const dot = (x: number[], y: number[]) => x.reduce((sum, v, c) => sum + v * y[c]!, 0);
+        // The row of an empty text is zero.
+        if (text === '') return expect(!a!.some(Boolean), 'not zero') ?? [];
+        return dot(a!, b!) / Math.sqrt(dot(a!, a!) * dot(b!, b!));
+      });
+      const lowest = Math.min(...cosines);
+      expect(lowest > least, `cosine ${lowest}`);
+      log(`lowest cosine ${lowest}`);
+      await pipe.dispose();
+    });
+  }
 }
 
 for (const name of ['cross-sigmoid', 'cross-identity']) {

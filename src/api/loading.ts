@@ -48,8 +48,14 @@ export async function stopping<T>(
   }
 }
 
-/** Reads a tokenizer. Throws SourceError, UnsupportedError. */
-export async function loadTokenizer(source: ModelSource): Promise<PreTrainedTokenizer> {
-  const { tokenizer, config } = await readTokenizerFiles(source);
-  return new PreTrainedTokenizer(tokenizer, config);
+/**
+ * Reads a tokenizer. Throws SourceError, UnsupportedError.
+ * @param isPlain whether it is tokenizer.json alone, as the tokenizers library reads it: without the class of tokenizer_config.json
+ */
+export async function loadTokenizer(
+  source: ModelSource,
+  isPlain: Promise<boolean> | false = false,
+): Promise<PreTrainedTokenizer> {
+  const [{ tokenizer, config }, isAlone] = await Promise.all([readTokenizerFiles(source), isPlain]);
+  return new PreTrainedTokenizer(tokenizer, isAlone ? {} : config);
 }

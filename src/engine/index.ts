@@ -16,4 +16,5 @@ export {
   type SentenceModules,
 } from './sentence-modules.ts';
 export type { SentenceSettings } from './sentence-settings.ts';
+export { encoderConfig, isStaticModel, staticFinder } from './static-files.ts';
 export { isSupported, type Support } from './support.ts';

@@ -9,13 +9,14 @@ import {
 import type { ModelSource, ProgressCallback } from '../checkpoint/source/index.ts';
 import {
   canonicalRequest,
+  checkMapping,
   type EncoderConfig,
   type EncoderRequest,
   encoderGraph,
   everything,
   type HeadKind,
   hasPoolerIn,
-  readConfig,
+  STATIC_MAPPING,
 } from '../model/index.ts';
 import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
@@ -23,6 +24,7 @@ import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
 import { Preparing } from './prepare.ts';
 import type { SentenceModules } from './sentence-modules.ts';
+import { encoderConfig, staticFinder } from './static-files.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
 import { openWebGPU } from './webgpu-backend.ts';
 
@@ -39,6 +41,8 @@ export interface LoadOptions {
   host?: ((config: EncoderConfig) => readonly WantedTensor[]) | undefined;
   /** The modules of a sentence-transformers checkpoint, which may have weight files. */
   sentence?: Promise<SentenceModules | undefined> | undefined;
+  /** Whether modules.json says that the model is static. Undefined: a static model is refused. */
+  isStatic?: Promise<boolean> | undefined;
   /** Gives the folder of the encoder's files. Default: the folder of the model. */
   encoderIn?: ((root: ModelSource) => ModelSource) | undefined;
   /** The request of the first call: its kernels are compiled while the weights arrive. */
@@ -127,10 +131,10 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const source = options.encoderIn?.(root) ?? root;
   // The device, config.json and the header of the weights are asked for together. The body of the weights waits until it is
   // known that the model fits.
-  const configuring = options.config ?? source.json('config.json').then(json => readConfig(json));
   const openFile = async (from: ModelSource, files?: readonly string[]): Promise<Checkpoint> =>
     made.add(await openCheckpoint(from, files ? { files } : {}), checkpoint => void checkpoint.cancel());
   const opened = openFile(source);
+  const configuring = options.config ?? encoderConfig(source, opened, options.isStatic);
   // The caller hears of the first failure; the others must not be unhandled rejections.
   for (const promise of [opening, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
   const backend = await opening;
@@ -145,7 +149,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   }
 
   const checkpoint = await opened;
-  const find = tensorFinder(checkpoint, config);
+  const find = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
   const sentence = await options.sentence;
   const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
   for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
@@ -158,7 +162,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const weights = preparing.weightsOfFiles(kept);
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
-    host: wholeOrNothing(options.host?.(config) ?? [], find),
+    host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
   });
   await backend.weights.allocate(weights);
   signal.throwIfAborted();
@@ -170,6 +174,8 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   preparing.compile();
   const host = await upload(matched, backend.weights, { name, progress, signal });
   await preparing.run(kept, signal);
+  const mapping = host.get(STATIC_MAPPING);
+  if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
   const model = made.add(new DeviceModel({ backend, config, hasPooler, host }), model => model.destroy(signal.reason));
@@ -189,6 +195,10 @@ function modulePart(checkpoint: Checkpoint, from: string): CheckpointPart {
     owns: canonical => canonical.startsWith(prefix),
   };
 }
+
+/** The tensors of a static model that the CPU reads: with them it looks up the rows of tokens. */
+const staticHost = ({ static: table, vocabSize }: EncoderConfig): readonly WantedTensor[] =>
+  table?.hasMapping ? [{ tensor: STATIC_MAPPING, shape: [vocabSize] }] : [];
 
 /** The tensors for the CPU where the checkpoint has all of them, else none. */
 const wholeOrNothing = (

@@ -11,6 +11,8 @@ import { generalFile, type SentenceSettings, settingsOf, transformerSettings } f
 export interface SentenceFiles {
   /** The folder of the transformer's files; '' for the folder of the model. Never rejects. */
   readonly folder: Promise<string>;
+  /** Whether the first module is a StaticEmbedding. Never rejects. */
+  readonly isStatic: Promise<boolean>;
   /** How a text is encoded. Rejects where a file is malformed. */
   readonly settings: Promise<SentenceSettings>;
   /**
@@ -34,9 +36,15 @@ export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTra
     modules => modules?.[0]?.path ?? '',
     () => '',
   );
+  const isStatic = listing.then(
+    modules => modules?.[0]?.kind === 'StaticEmbedding',
+    () => false,
+  );
   const general = listing.then(modules => (modules ? generalFile(source) : ({} as Json)));
   const isOfKind = general.then(json => (json.model_type ?? 'SentenceTransformer') === kind);
-  const transformer = listing.then(modules => modules && transformerSettings(source, modules[0]?.path ?? ''));
+  const transformer = Promise.all([listing, isStatic]).then(([modules, isStatic]) =>
+    modules && !isStatic ? transformerSettings(source, modules[0]?.path ?? '') : undefined,
+  );
   // Files of another kind of model say nothing about this one, as in Python.
   const settings = Promise.all([general, isOfKind, transformer]).then(([json, applies, ofTransformer]) =>
     applies ? { ...settingsOf(json, kind), ...ofTransformer } : settingsOf({}, kind),
@@ -48,12 +56,13 @@ export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTra
   });
   // A failure is reported to whoever awaits the promise, if anyone does.
   for (const promise of [settings, modules, transformer]) promise.catch(() => undefined);
-  return { folder, settings, modules };
+  return { folder, isStatic, settings, modules };
 }
 
 /** Stands for `openSentence` where a model has nothing to do with sentence-transformers. */
 export const NO_SENTENCE: SentenceFiles = {
   folder: Promise.resolve(''),
+  isStatic: Promise.resolve(false),
   settings: Promise.resolve(settingsOf({}, 'CrossEncoder')),
   modules: Promise.resolve(undefined),
 };

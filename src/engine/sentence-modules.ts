@@ -103,8 +103,12 @@ export async function embedderModules(
     throw unsupportedModules(kinds, 'Transformer', ['Transformer']);
   }
   const [first, ...rest] = modules;
-  if (first?.kind !== 'Transformer') throw unsupportedModules(kinds, ORDER);
-  const { sentence, files } = await moduleChain(source, rest);
+  const isStatic = first?.kind === 'StaticEmbedding';
+  if (!isStatic && first?.kind !== 'Transformer') throw unsupportedModules(kinds, ORDER);
+  const { tokenSteps, sentence, files } = await moduleChain(source, rest, isStatic ? MEAN : undefined);
+  // A StaticEmbedding hands on no tokens.
+  const readsTokens = tokenSteps.length > 0 || kinds.includes('Pooling');
+  if (isStatic && readsTokens) throw unsupportedModules(kinds, ORDER);
   if (sentence === undefined) throw unsupportedModules(kinds, ORDER);
   const isScaled = sentence.rowSteps.at(-1)?.step === 'normalize';
   const chain = { ...sentence, rowSteps: isScaled ? sentence.rowSteps.slice(0, -1) : sentence.rowSteps };
@@ -112,12 +116,15 @@ export async function embedderModules(
 }
 
 /** What is supported, in words. */
-const ORDER = 'a Transformer, then any of the supported modules with a Pooling among them';
+const ORDER =
+  'a Transformer, then any of the other modules with a Pooling among them; or a StaticEmbedding, then modules that read no tokens';
+/** What a StaticEmbedding does. */
+const MEAN: SentenceChain = { tokenSteps: [], pooling: ['mean'], includePrompt: true, rowSteps: [] };
 
 function unsupportedModules(
   kinds: readonly string[],
   expected: string,
-  supported: readonly string[] = ['Transformer', ...Object.keys(READERS)],
+  supported: readonly string[] = ['Transformer', 'StaticEmbedding', ...Object.keys(READERS)],
 ): UnsupportedError {
   const unknown = kinds.filter(kind => !supported.includes(kind));
   return new UnsupportedError({
@@ -153,8 +160,13 @@ export interface ModuleChain {
  * sentence-transformers' forward() does. A second pooling replaces the first; what a later pooling does not read has no effect.
  * Throws UnsupportedError, SourceError.
  * @param modules those after the encoder, whose number is 0
+ * @param pooled the row that the encoder itself hands on. Default: none
  */
-export async function moduleChain(source: ModelSource, modules: readonly Module[]): Promise<ModuleChain> {
+export async function moduleChain(
+  source: ModelSource,
+  modules: readonly Module[],
+  pooled?: SentenceChain,
+): Promise<ModuleChain> {
   const effects = await Promise.all(
     modules.map((module, i) => {
       const reader = Object.hasOwn(READERS, module.kind) ? READERS[module.kind] : undefined;
@@ -163,7 +175,7 @@ export async function moduleChain(source: ModelSource, modules: readonly Module[
     }),
   );
   let tokenSteps: readonly ChainStep[] = [];
-  let sentence: SentenceChain | undefined;
+  let sentence = pooled;
   for (const [i, effect] of effects.entries()) {
     if (!effect) continue;
     if ('pooling' in effect) {

@@ -1,6 +1,7 @@
 import {
   type Checkpoint,
   fileRow,
+  type HostDtype,
   matchTensors,
   type TensorChunk,
   type TensorDtype,
@@ -35,19 +36,20 @@ export interface MatchedPart {
 
 /**
  * Finds the tensors of a model in the files, by name and shape, before any byte of them is read. Throws CheckpointError where one
- * is missing or of another shape. The CPU reads the same dtypes as the GPU.
+ * is missing or of another shape. The CPU reads the dtypes that the GPU reads, and whole numbers.
  */
 export const matchParts = (
   parts: readonly CheckpointPart[],
   wanted: { readonly weights: readonly WantedTensor[]; readonly host: readonly WantedTensor[] },
 ): MatchedPart[] =>
   parts.map(({ checkpoint, find, owns }) => {
-    const match = (tensors: readonly WantedTensor[]) =>
+    const match = (tensors: readonly WantedTensor[], isOnCpu: boolean) =>
       matchTensors(
         tensors.filter(({ tensor }) => owns(tensor)),
         find,
+        isOnCpu,
       );
-    return { checkpoint, host: match(wanted.host), weights: match(wanted.weights) };
+    return { checkpoint, host: match(wanted.host, true), weights: match(wanted.weights, false) };
   });
 
 export interface UploadOptions {
@@ -177,7 +179,7 @@ class HostTensors {
 
 /** The numbers of a tensor that the CPU needs. Minus infinity is a score that forbids a transition: the CPU computes with it. */
 function readHostTensor(info: TensorView, bytes: Uint8Array<ArrayBuffer>): Float32Array {
-  const values = toFloats(bytes.buffer, info.dtype as TensorDtype);
+  const values = toFloats(bytes.buffer, info.dtype as HostDtype);
   const at = values.findIndex(value => Number.isNaN(value) || value === Number.POSITIVE_INFINITY);
   if (at >= 0) {
     const columns = info.shape.at(-1)!;

@@ -41,7 +41,10 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
   const count = (name: FieldName, max: number) => fields.integer(named(name), family.sizes?.[name], { min: 1, max });
   const hiddenSize = count('hidden_size', MAX_COLUMNS);
   const heads = count('num_attention_heads', MAX_COLUMNS);
-  const headSize = headSizeOf(fields, hiddenSize, heads, [named('hidden_size'), named('num_attention_heads')]);
+  const headSize =
+    family.headSize !== undefined && !fields.has('head_dim')
+      ? family.headSize
+      : headSizeOf(fields, hiddenSize, heads, [named('hidden_size'), named('num_attention_heads')]);
   const act = named('hidden_act');
   const activation =
     ACTIVATIONS[oneOf(`"${act}" of config.json`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
@@ -54,7 +57,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     const expected = `more than ${positionOffset}: the first positions are those of the padding, pad_token_id ${padTokenId}`;
     throw fields.malformed(positions, expected, 'max_position_embeddings');
   }
-  const rows = (name: string, missing: number) => fields.integer(name, missing, { min: 1, max: MAX_ROWS });
+  const rows = (name: string, missing: number, min = 1) => fields.integer(name, missing, { min, max: MAX_ROWS });
   const embeddingSize = family.projection
     ? fields.integer('embedding_size', 128, { min: 1, max: MAX_COLUMNS })
     : hiddenSize;
@@ -62,6 +65,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     dense: 'pooler',
     activation: 'tanh',
     bias: true,
+    outputBias: true,
     norm: false,
     pooling: 'cls',
     pools: 'first',
@@ -83,8 +87,9 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     hasFirstAttentionNorm: true,
     isGated: false,
     biases: { qkv: true, attention: true, intermediate: true, output: true },
+    queryKeyNorm: undefined,
+    attentionScale: 1 / Math.sqrt(headSize),
     attentions: new Array(layers).fill({}),
-    scoreScale: undefined,
     disentangled: undefined,
     convolution: undefined,
     embeddingFactor: 1,
@@ -92,7 +97,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     hasPositionTable: true,
     maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && rows(named('type_vocab_size'), family.types),
+    typeVocabSize: family.types && rows(named('type_vocab_size'), family.types, family.mayLackTypes ? 0 : 1),
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,

@@ -21,8 +21,8 @@ export interface EncoderConfig {
   readonly activation: Activation;
   /** Of every norm of the encoder. */
   readonly norm: NormStyle;
-  /** Where the norms of a layer stand: after the sum with its input, or before its attention and its feed-forward layer. */
-  readonly layerOrder: 'post-norm' | 'pre-norm';
+  /** Where the norms of a layer stand: after the sums, before the parts that are added, or before and after these parts. */
+  readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
   /** The feed-forward layer is gated: act(x W1) (x W2). */
@@ -35,14 +35,16 @@ export interface EncoderConfig {
     readonly intermediate: boolean;
     readonly output: boolean;
   };
+  /** What one row of the norms of q and of k is: a head, or all heads. Undefined: they are not normalised. */
+  readonly queryKeyNorm: 'head' | 'row' | undefined;
+  /** What the scores are multiplied by. */
+  readonly attentionScale: number;
   /** What the attention of every layer looks at. */
   readonly attentions: readonly {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
     readonly window?: number;
     readonly rotary?: Rotary;
   }[];
-  /** What scores are multiplied by. Undefined: 1 / sqrt(D). */
-  readonly scoreScale: number | undefined;
   /** DeBERTa's scores by distance. */
   readonly disentangled: Disentangled | undefined;
   /** DeBERTa: a convolution over the embeddings is added to the result of layer 0. */
@@ -96,6 +98,8 @@ export interface EncoderConfig {
   /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;
+  /** For a model without layers, whose tokens have the rows of a table. */
+  readonly static?: StaticTable | undefined;
   /** The whole config.json, for what a task needs beyond the encoder. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
@@ -107,6 +111,8 @@ export interface Classifier {
   readonly activation: Activation;
   /** Whether the head's dense layer has a bias. */
   readonly bias: boolean;
+  /** Whether the linear has one. */
+  readonly outputBias: boolean;
   /** A norm follows the activation (`classifier.LayerNorm`). */
   readonly norm: boolean;
   readonly pooling: 'cls' | 'mean' | 'last';
@@ -127,3 +133,17 @@ export interface Summary {
 
 /** The dense layer before the score of a choice: the classifier's or the pooler's. */
 export type ChoiceDense = 'classifier' | 'pooler';
+/**
+ * A model without layers: the hidden state of a token is a row of a table, times its weight. model2vec (github.com/MinishLab/model2vec)
+ * and sentence-transformers' StaticEmbedding. V token ids, R rows, C columns.
+ */
+export interface StaticTable {
+  /** Whose rules hold: which tokens of a text count, and how many. */
+  readonly library: 'model2vec' | 'sentence-transformers';
+  /** R */
+  readonly rows: number;
+  /** Whether a token has its row by the tensor `mapping` [V]. Else its id is the row. */
+  readonly hasMapping: boolean;
+  /** Whether a row is multiplied by the token's entry of `weights` [V]. */
+  readonly hasWeights: boolean;
+}

@@ -4,6 +4,7 @@ import { addHead, type HeadRequest } from './heads.ts';
 import { encoderLayers } from './layers.ts';
 import type { EncoderRequest } from './request.ts';
 import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
+import { staticTokens } from './static.ts';
 
 /** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
 const POOLER_TENSOR = 'pooler.dense.weight';
@@ -30,7 +31,7 @@ export const everything = (
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
   const b = builder();
-  const x = encoderLayers(b, config, request); // [T, C]
+  const x = config.static ? staticTokens(b, config, config.static) : encoderLayers(b, config, request); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
   if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
   let firstTokens: Value | undefined;

@@ -39,9 +39,13 @@ export interface Family {
   /** Fields for which one value is supported, or some. The first is their default. */
   readonly supported: Readonly<Record<string, unknown>>;
   /** Positions count from the padding's id + 1, as in fairseq's models. 'fixed': the id is 1, whatever config.json says. */
-  readonly fairseqPositions?: 'configured' | 'fixed';
+  readonly fairseqPositions?: 'configured' | 'fixed' | undefined;
   /** Default of type_vocab_size; 0: the family has no segments. */
   readonly types: number;
+  /** type_vocab_size may be 0, where the family has no segments. */
+  readonly mayLackTypes?: true;
+  /** Default of head_dim. Default: C / H. */
+  readonly headSize?: number;
   /** Default of hidden_act. */
   readonly activation: string;
   /** Default of layer_norm_eps. */
@@ -63,7 +67,7 @@ export interface Family {
   /** Choices are scored by a summary of their own: what it is where config.json says nothing. */
   readonly summary?: SummaryDefaults;
   /** Default: the encoder's activation. */
-  readonly maskedActivation?: Activation;
+  readonly maskedActivation?: Activation | undefined;
   /** What else differs, read from config.json. */
   readonly variant?: (fields: Fields, config: EncoderConfig) => Partial<EncoderConfig>;
 }

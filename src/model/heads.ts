@@ -41,8 +41,9 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
   const { hiddenSize, modelType, classifier, norm } = config;
   const { kind } = request;
   const { hidden, pooled } = encoded;
-  const logits = (x: Value, from: string, outputs: number, name = 'logits') =>
-    b.output(name, b.linear(x, { from, outputs }));
+  const logits = (x: Value, from: string, outputs: number, name = 'logits', bias = true) =>
+    b.output(name, b.linear(x, { from, outputs, bias }));
+  const score = (x: Value, from: string, outputs: number) => logits(x, from, outputs, 'logits', classifier.outputBias);
   /** The head's dense layer and its norm, where it has one -> the shape of x. */
   const dense = (x: Value): Value => {
     const { activation, bias } = classifier;
@@ -52,10 +53,10 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
   const pool = (x: Value) => b.pool(x, { pooling: classifier.pooling, normalize: false, name: 'classifier.pool' });
   /** [B, outputs] */
   const classify = (outputs: number) => {
-    if (classifier.dense === 'pooler') logits(pooled(), 'classifier', outputs);
-    else if (classifier.dense === 'none') logits(pool(hidden), 'classifier', outputs);
+    if (classifier.dense === 'pooler') score(pooled(), 'classifier', outputs);
+    else if (classifier.dense === 'none') score(pool(hidden), 'classifier', outputs);
     else
-      logits(classifier.pools === 'first' ? dense(pool(hidden)) : pool(dense(hidden)), 'classifier.out_proj', outputs);
+      score(classifier.pools === 'first' ? dense(pool(hidden)) : pool(dense(hidden)), 'classifier.out_proj', outputs);
   };
   /** [T, outputs] */
   const classifyTokens = (outputs: number, from: string) => {

@@ -5,10 +5,18 @@
 
 export { readConfig } from './config.ts';
 export { encoderGraph, everything, hasPoolerIn } from './encoder.ts';
-export type { EncoderConfig } from './encoder-config.ts';
+export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
 export { type Preparation, preparationsOf, preparedNumbers } from './preparation.ts';
 export { canonicalRequest, type EncoderRequest } from './request.ts';
 export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';
+export {
+  checkMapping,
+  STATIC_MAPPING,
+  STATIC_ROWS,
+  STATIC_WEIGHTS,
+  staticConfig,
+  staticSequence,
+} from './static.ts';

@@ -9,8 +9,12 @@ type LayerRequest = Pick<EncoderRequest, 'hiddenStates' | 'attentions'>;
 
 /** Adds the embeddings and all layers to a graph -> the last hidden state [T, C]. */
 export function encoderLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
-  return config.layerOrder === 'post-norm' ? postNormLayers(b, config, request) : preNormLayers(b, config, request);
+  return LAYERS[config.layerOrder](b, config, request);
 }
+
+const LAYERS: Readonly<
+  Record<EncoderConfig['layerOrder'], (b: Builder, config: EncoderConfig, request: LayerRequest) => Value>
+> = { 'post-norm': postNormLayers, 'pre-norm': preNormLayers, sandwich: sandwichLayers };
 
 /**
  * Layers with a norm after each sum: BERT (Devlin et al., arXiv 1810.04805) and all families that keep its order.
@@ -66,6 +70,29 @@ function convolved(b: Builder, config: EncoderConfig, { x, residual }: { x: Valu
   return b.norm(y, { from: 'encoder.conv.LayerNorm', ...norm, residual });
 }
 
+/**
+ * Layers with a norm before and after each part, and one after all of them (Gemma 3, arXiv 2503.19786).
+ *   a = x + norm(attention(norm(x)))    x' = a + norm(feedForward(norm(a)))
+ * Hidden states are those of layers with norms before their parts.
+ */
+function sandwichLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+  const { norm, layers } = config;
+  let x = embeddings(b, config); // [T, C]
+  for (const [i, weights] of config.layerWeights.entries()) {
+    hiddenState(b, request, i, x);
+    const layer = `encoder.layer.${weights}`;
+    const normed = b.norm(x, { from: `${layer}.attention.LayerNorm`, ...norm }); // [T, C]
+    const attended = attention(b, config, request, { layer, i, x: normed }); // [T, C]
+    const sum = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, addend: x }); // [T, C]
+    const inner = b.norm(sum, { from: `${layer}.intermediate.LayerNorm`, ...norm }); // [T, C]
+    const outer = feedForward(b, config, { layer, x: inner }); // [T, C]
+    x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, addend: sum }); // [T, C]
+  }
+  const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
+  hiddenState(b, request, layers, last);
+  return last;
+}
+
 function hiddenState(b: Builder, { hiddenStates }: LayerRequest, layer: number, value: Value): void {
   if (hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
 }
@@ -107,17 +134,25 @@ function attention(
   request: LayerRequest,
   { layer, i, x, residual }: LayerPart & { readonly i: number },
 ): Value {
-  const { heads, keyHeads, headSize, biases } = config;
+  const { heads, keyHeads, headSize, biases, queryKeyNorm: span, norm } = config;
   const { rotary, window } = config.attentions[i]!;
   const self = `${layer}.attention.self`;
   const layout = { heads, keyHeads, headSize };
   const projected = b.linear(x, attentionProjection(config, self)); // [T, (H + 2 G) D]
-  const qkv = rotary ? b.rotary(projected, { ...layout, ...rotary }) : projected; // [T, (H + 2 G) D]
+  const normed = span
+    ? b.queryKeyNorm(projected, {
+        ...layout,
+        span,
+        query: { from: `${self}.layer_norm_q`, ...norm },
+        key: { from: `${self}.layer_norm_k`, ...norm },
+      })
+    : projected; // [T, (H + 2 G) D]
+  const qkv = rotary ? b.rotary(normed, { ...layout, ...rotary }) : normed; // [T, (H + 2 G) D]
   const { context, probabilities } = b.attention(qkv, {
     ...layout,
     name: self,
     probabilities: request.attentions?.includes(i) === true,
-    scale: config.scoreScale,
+    scale: config.attentionScale,
     bias: biasOf(config, self),
     window,
   }); // [T, H D]

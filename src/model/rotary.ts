@@ -1,5 +1,6 @@
 import { oneOf } from '../errors.ts';
 import { Fields, isRecord, type Json } from '../json.ts';
+import type { LengthStretch } from '../plan/index.ts';
 import { CONFIG_FILE } from './config-file.ts';
 
 /** Rotary positions of a layer (Su et al., arXiv 2104.09864): see RotaryOp. */
@@ -12,6 +13,8 @@ export interface Rotary {
   readonly turnsValues?: boolean;
   /** The tensor that has the checkpoint's own angles: see RotaryOp. */
   readonly stored?: { readonly tensor: string; readonly positions?: number };
+  /** See RotaryOp. Default: the frequencies are the same at every length. */
+  readonly stretch?: LengthStretch;
 }
 
 export interface RotarySettings {
@@ -25,9 +28,13 @@ export interface RotarySettings {
   readonly missing: number;
   /** The part of a head that turns, where config.json says none. Default: 1. */
   readonly fraction?: number;
+  /** The largest number of tokens of a sequence. */
+  readonly maxPositions: number;
+  /** `rope_scaling`, the older name of the scaling, is not about this kind of layer. */
+  readonly ignoresOlderScaling?: boolean;
 }
 
-const isPositive = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < 1e12;
+export const isPositive = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < 1e12;
 
 /**
  * Reads the rotary settings of config.json in either spelling: `rope_parameters` (transformers 5), one object or one for each kind of
@@ -40,14 +47,17 @@ export function rotaryOf(fields: Fields, settings: RotarySettings): Rotary {
   const theta = parameters.get('rope_theta', isPositive, 'a positive number', missing);
   const part = parameters.get('partial_rotary_factor', isPositive, 'a positive number', fraction);
   const columns = Math.min(headSize, 2 * Math.floor((headSize * part) / 2));
-  return { frequencies: scaledFrequencies(parameters, theta, columns) };
+  return scaled(parameters, { theta, columns, maxPositions: settings.maxPositions });
 }
 
 /** The settings that apply: those of `rope_parameters`, with the older fields where it has none. */
-function parametersOf(fields: Fields, { kind, theta = 'rope_theta' }: RotarySettings): Fields {
+function parametersOf(
+  fields: Fields,
+  { kind, theta = 'rope_theta', ignoresOlderScaling = false }: Omit<RotarySettings, 'headSize'>,
+): Fields {
   const all = isRecord(fields.json.rope_parameters) ? fields.json.rope_parameters : {};
   const ofKind = kind !== undefined && isRecord(all[kind]) ? all[kind] : {};
-  const older = isRecord(fields.json.rope_scaling) ? fields.json.rope_scaling : {};
+  const older = isRecord(fields.json.rope_scaling) && !ignoresOlderScaling ? fields.json.rope_scaling : {};
   const { type, ...scaling } = older;
   const older5: Json = { ...(type !== undefined && { rope_type: type }), ...scaling };
   const merged: Json = { rope_theta: fields.json[theta], partial_rotary_factor: fields.json.partial_rotary_factor };
@@ -57,22 +67,73 @@ function parametersOf(fields: Fields, { kind, theta = 'rope_theta' }: RotarySett
   return new Fields(merged, '', { ...CONFIG_FILE });
 }
 
-/** The frequencies of d columns: base^(-2 i / d), d / 2 numbers. */
-export const rotaryFrequencies = (base: number, columns: number): number[] =>
-  Array.from({ length: Math.floor(columns / 2) }, (_, i) => base ** ((-2 * i) / columns));
-
 /** The frequencies of d columns, theta^(-2 i / d), as the type of scaling changes them. */
-function scaledFrequencies(parameters: Fields, theta: number, columns: number): number[] {
+function scaled(parameters: Fields, { theta, columns, maxPositions }: Scaled): Rotary {
+  const plain = frequenciesOf(theta, columns);
   const factor = () => parameters.get('factor', isPositive, 'a positive number');
   const type = oneOf('the scaling of rotary positions', parameters.text('rope_type', 'default'), TYPES);
   switch (type) {
     case 'default':
-      return rotaryFrequencies(theta, columns);
+      return { frequencies: plain };
     case 'linear':
-      return rotaryFrequencies(theta, columns).map(frequency => frequency / factor());
+      return { frequencies: plain.map(frequency => frequency / factor()) };
+    case 'dynamic':
+      return { frequencies: plain, stretch: { factor: factor(), positions: maxPositions } };
+    case 'ntk':
+      return { frequencies: ntk(parameters, { theta, columns, factor: factor() }) };
+    case 'llama3':
+      return { frequencies: llama3(parameters, plain, { factor: factor(), maxPositions }) };
     default:
       return type satisfies never;
   }
 }
 
-const TYPES = ['default', 'linear'] as const;
+interface Scaled {
+  readonly theta: number;
+  /** d */
+  readonly columns: number;
+  readonly maxPositions: number;
+}
+
+const TYPES = ['default', 'linear', 'dynamic', 'ntk', 'llama3'] as const;
+
+/** theta^(-2 i / d) for the d columns that turn. */
+export const frequenciesOf = (theta: number, columns: number): number[] =>
+  Array.from({ length: columns / 2 }, (_, i) => theta ** ((-2 * i) / columns));
+
+/**
+ * NTK scaling at every length (https://kexue.fm/archives/9706), as in the remote code of Alibaba-NLP/new-impl: another theta, and slower by
+ * one more factor; or with `mixed_b` each frequency slower by a factor of its own.
+ */
+function ntk(
+  parameters: Fields,
+  { theta, columns, factor }: { theta: number; columns: number; factor: number },
+): number[] {
+  if (!parameters.has('mixed_b')) {
+    return frequenciesOf(theta * factor, columns).map(frequency => frequency / factor ** (2 / columns));
+  }
+  const b = parameters.get('mixed_b', isPositive, 'a positive number');
+  const a = Math.log(factor) / (columns / 2) ** b;
+  return frequenciesOf(theta, columns).map((frequency, i) => frequency / Math.exp(a * (i + 1) ** b));
+}
+
+/**
+ * Llama 3.1's scaling: wavelengths beyond the original length over `low_freq_factor` are multiplied by the factor, those below the length
+ * over `high_freq_factor` stay, and those between are interpolated.
+ */
+function llama3(
+  parameters: Fields,
+  frequencies: readonly number[],
+  { factor, maxPositions }: { factor: number; maxPositions: number },
+): number[] {
+  const low = parameters.get('low_freq_factor', isPositive, 'a positive number');
+  const high = parameters.get('high_freq_factor', isPositive, 'a positive number');
+  const length = parameters.get('original_max_position_embeddings', isPositive, 'a positive number', maxPositions);
+  return frequencies.map(frequency => {
+    const wavelength = (2 * Math.PI) / frequency;
+    if (wavelength < length / high) return frequency;
+    if (wavelength > length / low) return frequency / factor;
+    const smooth = (length / wavelength - low) / (high - low);
+    return ((1 - smooth) * frequency) / factor + smooth * frequency;
+  });
+}

@@ -5,6 +5,7 @@ import {
   type DisentangledBias,
   type Graph,
   type HeadLayout,
+  type LengthStretch,
   MAX_K,
   type Norm,
   type NormKind,
@@ -33,6 +34,8 @@ export interface EmbedOptions {
   /** Row 0 is added to every token. */
   tasks?: EmbedTable | undefined;
   norm?: NormOptions | undefined;
+  /** The tensor `tensor` [rows]: what the sum of a token is multiplied by, by its position. Default: 1. */
+  scales?: { tensor: string; rows: number } | undefined;
   /** What the sum is multiplied by. Default: 1. */
   factor?: number | undefined;
   columns: number;
@@ -100,6 +103,7 @@ export interface RotaryOptions extends HeadOptions, Pick<RotaryOp, 'frequencies'
   turnsValues?: boolean | undefined;
   /** Where the checkpoint's angles count: the tensor's full name, and the rows of a table. */
   stored?: { tensor: string; positions?: number | undefined } | undefined;
+  stretch?: LengthStretch | undefined;
 }
 
 export interface QueryKeyNormOptions extends HeadOptions {
@@ -202,8 +206,8 @@ export function builder() {
   }
 
   return {
-    /** norm(factor (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
-    embed({ words, positions, types, tasks, norm, factor = 1, columns }: EmbedOptions): Value {
+    /** norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
+    embed({ words, positions, types, tasks, scales, norm, factor = 1, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
       ops.push({
@@ -212,6 +216,7 @@ export function builder() {
         positions: optional(positions),
         types: optional(types),
         tasks: optional(tasks),
+        scales: scales && shared(vector([scales.tensor], scales.rows)),
         factor,
         norm: norm && normOf(norm, columns),
         y,
@@ -250,13 +255,13 @@ export function builder() {
 
     /** q and k of every head turned by the token's position -> the shape of qkv [T, (H + 2 G) D] */
     rotary(qkv: Value, options: RotaryOptions): Value {
-      const { frequencies, interleaved = false, turnsValues = false, stored, ...heads } = options;
+      const { frequencies, stretch, interleaved = false, turnsValues = false, stored, ...heads } = options;
       const y = newValue(`${qkv.name}.rotary`, 'tokens', qkv.columns);
       const layout = headsOf(qkv, heads, y.name);
       check(2 * frequencies.length <= layout.headSize, `${y.name}: ${frequencies.length} pairs in a head`);
       const pairs = frequencies.length;
       const angles = stored && storedAngles(stored, pairs);
-      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stored: angles, interleaved, turnsValues, y });
+      ops.push({ op: 'rotary', qkv, ...layout, frequencies, stretch, stored: angles, interleaved, turnsValues, y });
       return y;
     },
 

@@ -120,12 +120,13 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
   };
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, tasks, norm, y } = op;
+      const { words, positions, types, tasks, scales, norm, y } = op;
       const variant = {
         columns: y.columns,
         positions: !!positions,
         types: !!types,
         tasks: !!tasks,
+        ...(scales && { scales: true }),
         norm: !!norm,
         format: words.storage.format,
       };
@@ -135,7 +136,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(
         kernel,
         y,
-        { tokens: 'tokens', words, positions, types, tasks, gamma, beta, y },
+        { tokens: 'tokens', words, positions, types, tasks, scales, gamma, beta, y },
         { rows: 'tokens', first, count, ...(eps !== undefined && { eps }) },
       );
     }

@@ -37,7 +37,7 @@ export interface Norm {
   readonly eps: number;
 }
 
-/** y[T, C] = norm(factor (words[id] + positions[position] + types[type] + tasks[0])) */
+/** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
   /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
@@ -46,6 +46,8 @@ export interface EmbedOp {
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
   readonly tasks: Weight | undefined;
+  /** [V]: what the sum of each token is multiplied by. Undefined: 1. */
+  readonly scales: Weight | undefined;
   /** 1 but for families that scale the sum. */
   readonly factor: number;
   /** Undefined: y is the sum. */
@@ -86,6 +88,16 @@ export interface StoredAngles {
 }
 
 /**
+ * How rotary frequencies depend on the length L of the sequence, which is its largest position + 1 (dynamic NTK): where L is larger than
+ * `positions`, f_i becomes f_i (factor L / positions - (factor - 1))^(-2 i / (d - 2)). This is theta^(-2 i / d) with another theta.
+ * Source: transformers' modeling_rope_utils.py.
+ */
+export interface LengthStretch {
+  readonly factor: number;
+  readonly positions: number;
+}
+
+/**
  * y[T, (H + 2 G) D] = qkv with every head of q and k turned by the token's position p (Su et al., arXiv 2104.09864):
  *   (a, b) -> (a cos(p f_i) - b sin(p f_i), b cos(p f_i) + a sin(p f_i))     for pair i of the first d columns of the head, d <= D
  * where pair i is the columns i and i + d / 2, or 2 i and 2 i + 1 if `interleaved`. Other columns, and v, are copied.
@@ -100,6 +112,8 @@ export interface RotaryOp extends HeadLayout {
    * the sines of every position, then the cosines (RoFormer).
    */
   readonly stored: StoredAngles | undefined;
+  /** Undefined: they are the same at every length. */
+  readonly stretch: LengthStretch | undefined;
   readonly interleaved: boolean;
   /** v is turned as well (RoFormer's rotary_value). */
   readonly turnsValues: boolean;

@@ -40,9 +40,14 @@ export class FileLister {
     return stat;
   }
 
-  /** config.json, and the weights: one file, or the index and its shards. Throws SourceError where there are none. */
-  async model(folder = ''): Promise<ListedFile[]> {
-    return [await this.#required(inside(folder, CONFIG)), ...(await this.#weights(folder))];
+  /**
+   * config.json, which a static model may lack, and the weights: one file, or the index and its shards. Throws SourceError where there
+   * are none.
+   */
+  async model(folder = '', { isStatic = false }: { isStatic?: boolean | undefined } = {}): Promise<ListedFile[]> {
+    const file = inside(folder, CONFIG);
+    const config = isStatic ? await this.#optional(file) : await this.#required(file);
+    return [...(config ? [config] : []), ...(await this.#weights(folder))];
   }
 
   /** Lists the files that `load` asks a source for. It can read JSON files; of others it gets the size alone. */

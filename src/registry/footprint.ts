@@ -1,10 +1,10 @@
 import { FORMATS } from '../api/index.ts';
 import { openCheckpoint, tensorFinder } from '../checkpoint/file/index.ts';
 import { inFolder } from '../checkpoint/source/index.ts';
+import { encoderConfig } from '../engine/index.ts';
 import { openGpu } from '../gpu/index.ts';
-import { encoderGraph, everything, hasPoolerIn, readConfig } from '../model/index.ts';
+import { encoderGraph, everything, hasPoolerIn } from '../model/index.ts';
 import { plan, USUAL_GPU, weightBytes } from '../plan/index.ts';
-import { CONFIG } from './file-lister.ts';
 import type { Inquiry } from './inquiry.ts';
 import type { MemoryFootprint } from './types.ts';
 
@@ -12,14 +12,12 @@ import type { MemoryFootprint } from './types.ts';
 export async function footprint(inquiry: Inquiry): Promise<MemoryFootprint> {
   const { source, task, options } = inquiry;
   const caps = options.device ? (await openGpu(options.device)).caps : USUAL_GPU;
-  const { folder, modules } = await inquiry.sentenceFiles();
+  const { folder, modules, isStatic } = await inquiry.sentenceFiles();
   const encoder = inFolder(source, Promise.resolve(folder));
-  const [config, checkpoint] = await Promise.all([
-    encoder.json(CONFIG).then(json => readConfig(json)),
-    openCheckpoint(encoder, { signal: options.signal }),
-  ]);
+  const opened = openCheckpoint(encoder, { signal: options.signal });
+  const [config, checkpoint] = await Promise.all([encoderConfig(encoder, opened, isStatic), opened]);
   await checkpoint.cancel();
-  const hasPooler = hasPoolerIn(config, tensorFinder(checkpoint, config));
+  const hasPooler = !config.static && hasPoolerIn(config, tensorFinder(checkpoint, config));
   const graph = encoderGraph(config, everything(hasPooler, task?.info.head, modules));
   const bytesIn = (dtype: keyof MemoryFootprint) =>
     plan(graph, { caps, format: FORMATS[dtype] }).weights.reduce((sum, weight) => sum + weightBytes(weight), 0);

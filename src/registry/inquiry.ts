@@ -16,6 +16,8 @@ interface SentenceFiles {
   /** The folder of the encoder's own files. */
   folder: string;
   modules: SentenceModules | undefined;
+  /** Whether modules.json says that the model is static. Undefined where the task takes no such model. */
+  isStatic: Promise<boolean> | undefined;
 }
 
 /** A question about the files of one model, and of the task that it is to do. */
@@ -40,7 +42,7 @@ export class Inquiry {
     const sentence = await this.#sentenceFiles(lister);
     const folder = this.task === undefined ? await this.#folder(lister) : sentence.folder;
     const [model, tokenizer] = await Promise.all([
-      lister.model(folder),
+      lister.model(folder, { isStatic: await sentence.isStatic }),
       this.options.include_tokenizer === false ? [] : this.#tokenizerFiles(lister, folder),
     ]);
     return [...model, ...tokenizer, ...sentence.files];
@@ -92,11 +94,12 @@ export class Inquiry {
   }
 
   async #sentenceFiles(lister: FileLister): Promise<SentenceFiles> {
-    const sentence: SentenceFiles = { files: [], folder: '', modules: undefined };
+    const sentence: SentenceFiles = { files: [], folder: '', modules: undefined, isStatic: undefined };
     const kind = this.task?.info.sentenceModel;
     if (!kind) return sentence;
     sentence.files = await lister.read(async noting => {
-      const { folder, settings, modules } = openSentence(noting, kind);
+      const { folder, isStatic, settings, modules } = openSentence(noting, kind);
+      if (kind === 'SentenceTransformer') sentence.isStatic = isStatic;
       sentence.folder = await folder;
       const [, loaded] = await Promise.allSettled([settings, modules]);
       if (loaded.status === 'rejected') throw loaded.reason;

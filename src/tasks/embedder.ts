@@ -1,9 +1,11 @@
 import { outputOf } from '../api/index.ts';
 import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
+import type { SequenceOutputs } from '../plan/index.ts';
 import type { Encoding } from '../text/index.ts';
 import type { PooledWindow } from './pooled-windows.ts';
 import { lowerCased, type PromptOptions, promptOf } from './prompts.ts';
 import { type OverflowOptions, type RunOptions, Session, type TextResults } from './session.ts';
+import { type StaticWindow, staticWindows } from './static-text.ts';
 
 /** The modules of a checkpoint that has no modules.json: the mean of the tokens, as sentence-transformers takes there. */
 export const MEAN_POOLING: SentenceModules = {
@@ -47,19 +49,46 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
     const isPromptPooled = prompt === '' || includePrompt;
     const promptTokens = isPromptPooled ? 0 : this.#promptTokens(cased(prompt), limits);
     const isPooled = pooling.length > 0;
+    const request = isPooled ? { pool: { pooling, normalize, tokenSteps, rowSteps } } : { lastHiddenState: true };
+    const rowOf = (outputs: SequenceOutputs) => outputOf(outputs, isPooled ? 'embedding' : 'last_hidden_state');
+    const { static: table, maxPositions } = this.engine.config;
+    if (table) {
+      const windowsOf = staticWindows({
+        table,
+        tokenizer: this.tokenizer.text,
+        maxPositions,
+        encode: (text, maxLength) => this.encode(text, { ...limits, maxLength, addSpecialTokens: false }),
+        hasWindows: options.overflow === 'window',
+      });
+      const read = (outputs: SequenceOutputs, { ids, unpooled }: StaticWindow): PooledWindow => {
+        const row = rowOf(outputs);
+        if (unpooled === 0) return { row, tokens: ids.length, unpooled };
+        // Steps were computed from the zero row of a mean.
+        const zero = rowSteps.length > 0 ? row : new Float32Array(isPooled ? row.length : 0);
+        return { row: zero, tokens: 0, unpooled };
+      };
+      return this.forward({ texts, encode: text => windowsOf(prompt + text), read, request }, options);
+    }
     return this.forward(
       {
         texts,
         encode: text => withoutPrompt(this.encode(cased(prompt + text), limits), promptTokens, options.stride ?? 0),
         read: (outputs, { ids, unpooled }): PooledWindow => ({
-          row: outputOf(outputs, isPooled ? 'embedding' : 'last_hidden_state'),
+          row: rowOf(outputs),
           tokens: ids.length,
           unpooled: unpooled ?? 0,
         }),
-        request: isPooled ? { pool: { pooling, normalize, tokenSteps, rowSteps } } : { lastHiddenState: true },
+        request,
       },
       options,
     );
+  }
+
+  /** @internal The modules of the checkpoint. Where it has no modules.json: the mean, which model2vec scales where config.json says so. */
+  protected async modules(): Promise<SentenceModules> {
+    const { config } = this.engine;
+    const usual = { ...MEAN_POOLING, normalize: config.static !== undefined && config.raw.normalize === true };
+    return (await this.sentence.modules) ?? usual;
   }
 
   /** How many tokens of a text belong to its prompt, as sentence-transformers counts: without a special token at the prompt's end. */

@@ -109,9 +109,7 @@ export class FeatureExtraction extends Embedder {
     const list = textList(texts, string);
     const namedPooling = poolingOf(poolingName);
     const isModel = poolingName === 'model';
-    const modules = isModel
-      ? ((await this.sentence.modules) ?? MEAN_POOLING)
-      : { ...MEAN_POOLING, pooling: namedPooling ? [namedPooling] : [] };
+    const modules = isModel ? await this.modules() : { ...MEAN_POOLING, pooling: namedPooling ? [namedPooling] : [] };
     const settings = isModel ? await this.sentence.settings : undefined;
     const { pooling, rowSteps } = modules;
     const isPooled = pooling.length > 0;

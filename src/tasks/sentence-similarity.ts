@@ -1,6 +1,6 @@
 import { type WithTruncated, withTruncated } from './answers.ts';
 import { listOf, string } from './arguments.ts';
-import { Embedder, MEAN_POOLING } from './embedder.ts';
+import { Embedder } from './embedder.ts';
 import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
 import { dot, norm, normalizeRows } from './rows.ts';
 import type { RunOptions } from './session.ts';
@@ -44,7 +44,7 @@ export class SentenceSimilarity extends Embedder {
     const callOptions = this.checkedOptions(options, PROMPT_OPTION_NAMES);
     const source = string('source_sentence', inputs?.source_sentence);
     const sentences = listOf('sentences', inputs.sentences, string);
-    const modules = (await this.sentence.modules) ?? MEAN_POOLING;
+    const modules = await this.modules();
     const settings = await this.sentence.settings;
     const { similarity, truncateDim } = settings;
     const prompt = await this.prompt(callOptions, true);

@@ -9,7 +9,7 @@ import {
 import type { ProgressCallback } from '../checkpoint/source/index.ts';
 import type { Engine, SentenceFiles } from '../engine/index.ts';
 import { checkNames, describe, InputError } from '../errors.ts';
-import { checkSequence, type EncoderRequest } from '../model/index.ts';
+import { checkSequence, type EncoderRequest, STATIC_MAPPING, staticSequence } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import type { EncodeOptions, Encoding, TextInput } from '../text/index.ts';
 import { choice, count } from './arguments.ts';
@@ -38,7 +38,7 @@ const RUN_OPTION_NAMES = ['signal', 'progress_callback'] as const;
 const OVERFLOW_MODES = ['truncate', 'error', 'window'] as const;
 
 /** The tokens of a text, or of one window of it: one sequence for the model. */
-type EncodedWindow = Encoding & {
+type EncodedWindow = Pick<Encoding, 'ids' | 'tokens' | 'typeIds' | 'truncated'> & {
   /** The places of the tokens that the head is computed for. Default: all. */
   readonly masked?: readonly number[];
   /** How many tokens at the start are left out of the pooling. Default: 0. */
@@ -126,16 +126,17 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
    */
   protected encode(
     text: TextInput,
-    { overflow, stride, maxLength, pair, truncation, isSplitIntoWords, remedy }: EncodeOptions & OverflowOptions = {},
+    { overflow, stride, maxLength, ...encodeOptions }: EncodeOptions & OverflowOptions = {},
   ): Encoding[] {
     const mode = choice('overflow', overflow, { names: OVERFLOW_MODES, fallback: 'truncate' });
     const limit = maxLength === undefined ? this.maxTokens : Math.min(maxLength, this.engine.config.maxPositions);
     const options = {
+      pair: encodeOptions.pair,
+      truncation: encodeOptions.truncation,
+      isSplitIntoWords: encodeOptions.isSplitIntoWords,
+      remedy: encodeOptions.remedy,
+      addSpecialTokens: encodeOptions.addSpecialTokens,
       maxLength: limit,
-      pair,
-      truncation,
-      isSplitIntoWords,
-      remedy,
       stride: count('stride', stride, { fallback: 0, min: 0 }),
     };
     if (mode === 'window') return this.tokenizer.text.encodeWindows(text, options);
@@ -175,7 +176,8 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
     { texts, encode, read, request = { head: { kind: this.engine.head! } } }: Work<Text, Window, Result>,
     { signal, progress_callback, overflow }: RunOptions & OverflowOptions,
   ): Promise<TextResults<Result>> {
-    const { config } = this.engine;
+    const { config, host } = this.engine;
+    const mapping = host.get(STATIC_MAPPING);
     const checkTokens = (window: EncodedWindow) => this.checkTokens(window);
     const results: Result[][] = [];
     const truncated: boolean[] = [];
@@ -190,7 +192,9 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
           const { ids, typeIds: types, masked, unpooled } = window;
           checkTokens(window);
           const isLast = window === windows.at(-1);
-          yield { ...checkSequence(config, { ids, types, masked, unpooled }), window, text, textResults, isLast };
+          const sequence = checkSequence(config, { ids, types, masked, unpooled });
+          const rows = config.static ? staticSequence(sequence, mapping) : sequence;
+          yield { ...rows, window, text, textResults, isLast };
         }
       }
     }

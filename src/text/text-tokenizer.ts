@@ -1,5 +1,5 @@
 import { InputError, wrong } from '../errors.ts';
-import { Fields, isText, isWhole } from '../json.ts';
+import { Fields, isRecord, isText, isWhole } from '../json.ts';
 import { type SectionFinder, sectionFinder } from './added-tokens.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
 import { type AlignedText, span } from './aligned-text.ts';
@@ -54,6 +54,11 @@ export class TextTokenizer {
   /** The mark of a token that continues a word ("##"); undefined if the model has none. */
   readonly continuingSubwordPrefix: string | undefined;
 
+  /** The id of the model's token for what is not in its vocabulary; undefined if it has none. */
+  readonly unknownId: number | undefined;
+  /** `max_length` of `truncation` in tokenizer.json; Infinity without. The tokenizers library applies it, transformers does not. */
+  readonly truncationLength: number;
+
   readonly #className: unknown;
   readonly #splitsSpecialTokens: boolean;
   readonly #ids = new Map<string, number>();
@@ -97,10 +102,19 @@ export class TextTokenizer {
     this.paddingSide = sideOf(config, 'padding_side', json.padding);
     this.refusesWords = tokenizerClass?.needsPrefixSpace === true && !config.flag('add_prefix_space', false);
     this.continuingSubwordPrefix = this.#model.continuingSubwordPrefix;
+    this.unknownId = unknownIdOf(json.model, this.#ids);
+    const { truncation } = file.json;
+    const maxLength = isRecord(truncation) ? truncation.max_length : undefined;
+    this.truncationLength = isWhole(maxLength) ? maxLength : Number.POSITIVE_INFINITY;
   }
 
   get vocabSize(): number {
     return this.#ids.size;
+  }
+
+  /** All tokens, the added ones included. */
+  get vocabulary(): Iterable<string> {
+    return this.#ids.keys();
   }
 
   /** The tokens of a text, or of a text and its pair. Throws InputError for what is no string and no list of strings. */
@@ -217,4 +231,11 @@ export class TextTokenizer {
       ...second.slice(1).map(b => join(head!, b)),
     ];
   }
+}
+
+/** By its id (Unigram), or by its token (all other models). */
+function unknownIdOf(model: unknown, ids: ReadonlyMap<string, number>): number | undefined {
+  const { unk_id: id, unk_token: token } = isRecord(model) ? model : {};
+  if (isWhole(id)) return id;
+  return isText(token) ? ids.get(token) : undefined;
 }

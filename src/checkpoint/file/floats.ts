@@ -1,12 +1,28 @@
-import type { TensorDtype } from './types.ts';
+import type { HostDtype } from './types.ts';
 
 /**
- * The elements of a tensor as float32, without rounding; for F32 a view of `buffer`. Used for the few small tensors that the CPU needs:
+ * The elements of a tensor as float32; for F32 a view of `buffer`. Only whole numbers beyond 2^24 are rounded. Used for the few small tensors that the CPU needs:
  * all others go to the GPU as they are. Every machine with WebGPU is little-endian, as the file is.
  */
-export function toFloats(buffer: ArrayBuffer, dtype: TensorDtype): Float32Array {
-  if (dtype === 'F32') return new Float32Array(buffer);
-  return Float32Array.from(new Uint16Array(buffer), dtype === 'F16' ? fromHalf : bits => fromWord(bits << 16));
+export function toFloats(buffer: ArrayBuffer, dtype: HostDtype): Float32Array {
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(buffer);
+    case 'F16':
+      return Float32Array.from(new Uint16Array(buffer), fromHalf);
+    case 'BF16':
+      return Float32Array.from(new Uint16Array(buffer), bits => fromWord(bits << 16));
+    case 'I32':
+      return Float32Array.from(new Int32Array(buffer));
+    case 'U32':
+      return Float32Array.from(new Uint32Array(buffer));
+    case 'I64':
+      return Float32Array.from(new BigInt64Array(buffer), Number);
+    case 'U64':
+      return Float32Array.from(new BigUint64Array(buffer), Number);
+    default:
+      return dtype satisfies never;
+  }
 }
 
 /** The float32 with these 32 bits. */

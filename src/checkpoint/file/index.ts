@@ -8,5 +8,5 @@ export { toFloats } from './floats.ts';
 export { matchTensors, type WantedTensor } from './match.ts';
 export { tensorFinder } from './names.ts';
 export { parseShardIndex } from './shard-index.ts';
-export type { Checkpoint, TensorChunk, TensorDtype, TensorInfo } from './types.ts';
+export type { Checkpoint, HostDtype, TensorChunk, TensorDtype, TensorInfo } from './types.ts';
 export { fileRow, type TensorView, ViewCutter, viewBytes } from './view.ts';

@@ -1,5 +1,5 @@
 import { CheckpointError } from '../../errors.ts';
-import type { TensorDtype } from './types.ts';
+import type { HostDtype, TensorDtype } from './types.ts';
 import type { TensorView } from './view.ts';
 
 /** A tensor that a model needs: its canonical name, and the shape that config.json implies. */
@@ -9,15 +9,18 @@ export interface WantedTensor {
 }
 
 const READABLE: readonly string[] = ['F32', 'F16', 'BF16'] satisfies TensorDtype[];
+const READABLE_ON_CPU: readonly string[] = [...READABLE, ...(['I32', 'I64', 'U32', 'U64'] satisfies HostDtype[])];
 const NEXT = 'Check that config.json and the weights belong together.';
 
 /**
  * Finds the tensors that a model is made of in a checkpoint: a map from the name of a tensor in the file to the canonical names that it
  * serves, each with the rows of it that the name stands for. Throws CheckpointError where a tensor is missing, has another shape, or a dtype that cannot be read. No data are read.
+ * @param isOnCpu whether the CPU is to read the tensors, which reads whole numbers, too
  */
 export function matchTensors(
   wanted: Iterable<WantedTensor>,
   find: (canonical: string) => TensorView | undefined,
+  isOnCpu = false,
 ): ReadonlyMap<string, ReadonlyMap<string, TensorView>> {
   const matched = new Map<string, Map<string, TensorView>>();
   for (const { tensor, shape } of wanted) {
@@ -40,11 +43,12 @@ export function matchTensors(
         tensor: name,
       });
     }
-    if (!READABLE.includes(dtype)) {
+    const readable = isOnCpu ? READABLE_ON_CPU : READABLE;
+    if (!readable.includes(dtype)) {
       throw new CheckpointError({
         what: `the tensor "${name}" has a type that cannot be read`,
         actual: dtype,
-        expected: READABLE.join(', '),
+        expected: readable.join(', '),
         next: 'Save the model in one of them.',
         file,
         tensor: name,

@@ -35,6 +35,90 @@ const gated = (name: string, activated: 'first' | 'second'): Spelling => ({
   'intermediate.gate': { name, block: activated === 'first' ? 1 : 0, of: 2 },
 });
 
+/** Llama's layers, as transformers names their parts; some families have norms behind the parts, too. */
+const LLAMA_LAYER = {
+  'encoder.layer.': 'layers.',
+  'attention.self.query': 'self_attn.q_proj',
+  'attention.self.key': 'self_attn.k_proj',
+  'attention.self.value': 'self_attn.v_proj',
+  'attention.output.dense': 'self_attn.o_proj',
+};
+
+/** A gated layer of two linears. */
+const GATED_MLP = {
+  'intermediate.dense': 'mlp.gate_proj',
+  'intermediate.gate': 'mlp.up_proj',
+  'output.dense': 'mlp.down_proj',
+};
+
+/** The layers of transformers 5's classes that keep BERT's order. */
+const POST_NORM_LAYER = {
+  ...LLAMA_LAYER,
+  'attention.output.LayerNorm': 'post_attention_layernorm',
+  'output.LayerNorm': 'post_mlp_layernorm',
+};
+
+/** RoBERTa's masked-LM head with the vocabulary's bias in its decoder alone. */
+const GTE_HEAD = {
+  'cls.predictions.transform.dense': 'lm_head.dense',
+  'cls.predictions.decoder': 'lm_head.decoder',
+  'cls.predictions.bias': 'lm_head.decoder.bias',
+};
+
+/** The layers of flash attention's BERT: nomic's and Jina's remote code. */
+const FLASH_LAYER = {
+  'embeddings.LayerNorm': 'emb_ln',
+  'encoder.layer.': 'encoder.layers.',
+  'attention.output.LayerNorm': 'norm1',
+  'output.LayerNorm': 'norm2',
+};
+
+const NOMIC_HEAD = { 'cls.predictions.transform.LayerNorm': 'cls.predictions.transform.layer_norm' };
+
+const GTE: readonly Spelling[] = [
+  {
+    ...fused('attention.qkv_proj'),
+    'attention.output.dense': 'attention.o_proj',
+    'attention.output.LayerNorm': 'attn_ln',
+    ...gated('mlp.up_gate_proj', 'second'),
+    'output.dense': 'mlp.down_proj',
+    'output.LayerNorm': 'mlp_ln',
+    'cls.predictions.transform.LayerNorm': 'lm_head.norm',
+    ...GTE_HEAD,
+  },
+  // With pack_qkv false.
+  {
+    'attention.self.query': 'attention.q_proj',
+    'attention.self.key': 'attention.k_proj',
+    'attention.self.value': 'attention.v_proj',
+    'attention.output.dense': 'attention.o_proj',
+    'attention.output.LayerNorm': 'attn_ln',
+    ...gated('mlp.up_gate_proj', 'second'),
+    'output.dense': 'mlp.down_proj',
+    'output.LayerNorm': 'mlp_ln',
+    'cls.predictions.transform.LayerNorm': 'lm_head.norm',
+    ...GTE_HEAD,
+  },
+  {
+    ...POST_NORM_LAYER,
+    ...GATED_MLP,
+    'cls.predictions.transform.LayerNorm': 'lm_head.layer_norm',
+    ...GTE_HEAD,
+  },
+];
+
+const JINA: readonly Spelling[] = [
+  {
+    ...FLASH_LAYER,
+    ...fused('mixer.Wqkv'),
+    'attention.output.dense': 'mixer.out_proj',
+    'intermediate.dense': 'mlp.fc1',
+    'output.dense': 'mlp.fc2',
+    ...LM_HEAD,
+  },
+  { ...POST_NORM_LAYER, 'intermediate.dense': 'mlp.fc1', 'output.dense': 'mlp.fc2', ...LM_HEAD },
+];
+
 /** By family: its spelling, or several that files have; of several, the first whose encoder the file has. */
 export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>> = {
   distilbert: {
@@ -133,4 +217,45 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
     'classifier.LayerNorm': 'head.norm',
     'classifier.out_proj': 'classifier',
   },
+  eurobert: {
+    'embeddings.word_embeddings': 'embed_tokens',
+    ...LLAMA_LAYER,
+    'encoder.LayerNorm': 'norm',
+    'attention.LayerNorm': 'input_layernorm',
+    'intermediate.LayerNorm': 'post_attention_layernorm',
+    ...GATED_MLP,
+    'cls.predictions.decoder': 'lm_head',
+    'cls.predictions': 'lm_head',
+    'classifier.dense': 'dense',
+    'classifier.out_proj': 'classifier',
+  },
+  nomic_bert: [
+    {
+      ...FLASH_LAYER,
+      ...fused('attn.Wqkv'),
+      'attention.output.dense': 'attn.out_proj',
+      'intermediate.dense': 'mlp.fc12',
+      'intermediate.gate': 'mlp.fc11',
+      'output.dense': 'mlp.fc2',
+      ...NOMIC_HEAD,
+    },
+    { ...POST_NORM_LAYER, ...GATED_MLP, ...NOMIC_HEAD },
+  ],
+  gte: GTE,
+  new: GTE,
+  gemma3_text: {
+    'embeddings.word_embeddings': 'embed_tokens',
+    ...LLAMA_LAYER,
+    'encoder.LayerNorm': 'norm',
+    'attention.LayerNorm': 'input_layernorm',
+    'attention.self.layer_norm_q': 'self_attn.q_norm',
+    'attention.self.layer_norm_k': 'self_attn.k_norm',
+    'attention.output.LayerNorm': 'post_attention_layernorm',
+    'intermediate.LayerNorm': 'pre_feedforward_layernorm',
+    ...GATED_MLP,
+    'output.LayerNorm': 'post_feedforward_layernorm',
+    classifier: 'score',
+  },
+  jina_embeddings_v3: JINA,
+  'xlm-roberta-flash': JINA,
 };

@@ -1,6 +1,9 @@
 /** The element types of safetensors that can be read. */
 export type TensorDtype = 'F32' | 'F16' | 'BF16';
 
+/** The element types that the CPU can read, too: whole numbers. */
+export type HostDtype = TensorDtype | 'I32' | 'I64' | 'U32' | 'U64';
+
 /** One entry of a safetensors header, validated. */
 export interface TensorInfo {
   name: string;

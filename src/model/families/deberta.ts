@@ -64,7 +64,7 @@ function common(fields: Fields, config: EncoderConfig, products: number): Partia
   const isLegacy = fields.flag('legacy', true);
   const names = { transform: 'lm_predictions.lm_head', bias: 'lm_predictions.lm_head.bias' };
   return {
-    scoreScale: 1 / Math.sqrt(headSize * products),
+    attentionScale: 1 / Math.sqrt(headSize * products),
     hasPositionTable,
     // Distances beyond the last have its row, so a text may have any length, as in Python.
     maxPositions: hasPositionTable ? config.maxPositions : MAX_ROWS,

@@ -1,7 +1,12 @@
 import type { Family } from '../family.ts';
 import { BERT_FAMILIES } from './bert.ts';
 import { DEBERTA, DEBERTA_V2 } from './deberta.ts';
+import { EUROBERT } from './eurobert.ts';
+import { GEMMA3 } from './gemma3.ts';
+import { GTE, NEW } from './gte.ts';
+import { JINA_V3, XLM_ROBERTA_FLASH } from './jina-v3.ts';
 import { MODERNBERT } from './modernbert.ts';
+import { NOMIC_BERT } from './nomic-bert.ts';
 import { PRE_NORM_FAMILIES } from './pre-norm.ts';
 import { REMBERT } from './rembert.ts';
 import { ROFORMER } from './roformer.ts';
@@ -15,4 +20,11 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   ...PRE_NORM_FAMILIES,
   rembert: REMBERT,
   roformer: ROFORMER,
+  eurobert: EUROBERT,
+  nomic_bert: NOMIC_BERT,
+  gte: GTE,
+  new: NEW,
+  gemma3_text: GEMMA3,
+  jina_embeddings_v3: JINA_V3,
+  'xlm-roberta-flash': XLM_ROBERTA_FLASH,
 };

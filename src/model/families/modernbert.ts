@@ -21,7 +21,10 @@ export const MODERNBERT: Family = {
   variant: modernBert,
 };
 
-function modernBert(fields: Fields, { layers, headSize, norm, classifier }: EncoderConfig): Partial<EncoderConfig> {
+function modernBert(
+  fields: Fields,
+  { layers, headSize, maxPositions, norm, classifier }: EncoderConfig,
+): Partial<EncoderConfig> {
   const normBias = fields.flag('norm_bias', false);
   const attentionBias = fields.flag('attention_bias', false);
   const mlpBias = fields.flag('mlp_bias', false);
@@ -29,11 +32,23 @@ function modernBert(fields: Fields, { layers, headSize, norm, classifier }: Enco
   const every = fields.integer('global_attn_every_n_layers', 3, { min: 1, max: MAX_LAYERS });
   const kinds: Record<AttentionKind, EncoderConfig['attentions'][number]> = {
     full_attention: {
-      rotary: rotaryOf(fields, { headSize, kind: 'full_attention', theta: 'global_rope_theta', missing: 160_000 }),
+      rotary: rotaryOf(fields, {
+        headSize,
+        maxPositions,
+        kind: 'full_attention',
+        theta: 'global_rope_theta',
+        missing: 160_000,
+      }),
     },
     sliding_attention: {
       window,
-      rotary: rotaryOf(fields, { headSize, kind: 'sliding_attention', theta: 'local_rope_theta', missing: 10_000 }),
+      rotary: rotaryOf(fields, {
+        headSize,
+        maxPositions,
+        kind: 'sliding_attention',
+        theta: 'local_rope_theta',
+        missing: 10_000,
+      }),
     },
   };
   const activation = fields.text('classifier_activation', 'gelu');

@@ -1,7 +1,7 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_COLUMNS } from '../family.ts';
-import { rotaryFrequencies } from '../rotary.ts';
+import { frequenciesOf } from '../rotary.ts';
 import { BERT } from './bert.ts';
 
 /** Su et al., arXiv 2104.09864: BERT with rotary positions, which turn neighbouring columns, and heads like ELECTRA's. */
@@ -19,7 +19,7 @@ function roFormer(fields: Fields, config: EncoderConfig): Partial<EncoderConfig>
   const { hiddenSize, headSize, layers, classifier, activation, maxPositions: positions } = config;
   const embeddingSize = fields.integer('embedding_size', hiddenSize, { min: 1, max: MAX_COLUMNS });
   const rotary = {
-    frequencies: rotaryFrequencies(10_000, headSize),
+    frequencies: frequenciesOf(10_000, headSize),
     stored: { tensor: 'encoder.embed_positions.weight', positions },
     interleaved: true,
     turnsValues: fields.flag('rotary_value', false),

@@ -1,0 +1,44 @@
+import type { Fields } from '../../json.ts';
+import type { EncoderConfig } from '../encoder-config.ts';
+import { ENCODER, type Family } from '../family.ts';
+import { rotaryOf } from '../rotary.ts';
+import { BERT } from './bert.ts';
+
+/**
+ * Zhang et al., arXiv 2407.19669: BERT with rotary positions and a gated feed-forward layer, whose down projection alone has a bias.
+ * Defaults and names of transformers 5.
+ */
+export const GTE: Family = {
+  ...BERT,
+  types: 1,
+  mayLackTypes: true,
+  maskedActivation: 'gelu',
+  sizes: { max_position_embeddings: 8192 },
+  // Python does not read position_embedding_type here.
+  supported: ENCODER,
+  variant: (fields, config) => gte(fields, config, 160_000),
+};
+
+/** The same encoder on the hub, whose classes are remote code (Alibaba-NLP/new-impl), with its defaults. */
+export const NEW: Family = {
+  ...GTE,
+  // The encoder's.
+  maskedActivation: undefined,
+  sizes: { max_position_embeddings: 2048 },
+  supported: {
+    ...ENCODER,
+    position_embedding_type: 'rope',
+    layer_norm_type: 'layer_norm',
+    logn_attention_scale: false,
+  },
+  variant: (fields, config) => gte(fields, config, 10_000),
+};
+
+function gte(fields: Fields, { layers, headSize, maxPositions }: EncoderConfig, theta: number): Partial<EncoderConfig> {
+  return {
+    hasPositionTable: false,
+    isGated: true,
+    biases: { qkv: true, attention: true, intermediate: false, output: true },
+    attentions: new Array(layers).fill({ rotary: rotaryOf(fields, { headSize, maxPositions, missing: theta }) }),
+  };
+}
