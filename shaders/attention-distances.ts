@@ -14,6 +14,7 @@ export interface DistanceTerms {
 
 /** WGSL of these terms in the loop over keys. All of it is empty where there are none. */
 export interface DistanceLoop {
+  /** Beside `tokens`. */
   readonly bindings: readonly Binding[];
   readonly declarations: string;
   /** The row of a query and a key, both tokens of the pass: row{r}, an index that `product` adds to. */
@@ -39,12 +40,7 @@ export function distanceLoop(
   const table = (name: string) => (texture ? texel(name, 'rgba32float', texture) : read(name));
   const [keyTable, queryTable] = [table('distance_keys'), table('distance_queries')];
   return {
-    bindings: [
-      read('tokens', 'array<vec4u>'),
-      read('distance_rows', 'array<u32>'),
-      ...(keys ? [keyTable] : []),
-      ...(queries ? [queryTable] : []),
-    ],
+    bindings: [read('distance_rows', 'array<u32>'), ...(keys ? [keyTable] : []), ...(queries ? [queryTable] : [])],
     declarations: `
 fn row_of(query: u32, key: u32, head: u32) -> u32 {
   let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${farthest}, ${farthest}) + ${farthest};

@@ -10,6 +10,8 @@ export const MAX_DISTANCE = 128;
 export interface KeyLoop {
   /** Workgroup memory and functions. */
   readonly declarations: string;
+  /** The head of the loop over all keys that a query of the tile may see. */
+  readonly walk: string;
   /** First in a step. Where keys pass through workgroup memory, loads the next tile of them as the loop comes to it, with its values. */
   readonly fill: (values: boolean) => string;
   /** Next in a step: s{r}, the scaled scores of query r with the four keys. Keys past the end get the lowest score. */
@@ -27,7 +29,10 @@ const WORKGROUP_BYTES = 16384;
 export interface KeyLoopOptions {
   readonly heads: number;
   readonly headSize: number;
+  readonly keyHeads: number;
   readonly relative: boolean;
+  readonly window: boolean;
+  readonly slopes: boolean;
   readonly lanes: number;
   readonly queries: number;
   readonly shared: boolean;
@@ -36,10 +41,12 @@ export interface KeyLoopOptions {
 }
 
 export function keyLoop(options: KeyLoopOptions): KeyLoop {
-  const { heads, headSize, relative, lanes, queries, shared, qkv, distances } = options;
+  const { heads, headSize, keyHeads, relative, window, slopes, lanes, queries, shared, qkv, distances } = options;
   const D4 = padded(headSize) / 4;
   /** vec4f from one token to the next: q, k and v. */
-  const stride = 3 * heads * D4;
+  const stride = (heads + 2 * keyHeads) * D4;
+  /** The head of k and v that the queries of a head read. */
+  const keyHead = keyHeads === heads ? 'head' : `(head / ${heads / keyHeads}u)`;
   const load = (index: string) => element(qkv, index);
   const perQuery = (text: (r: number) => string) => unrolled(queries, text);
   /** Keys in workgroup memory at once: as many fours as fit beside their values, 32 keys at most. */
@@ -47,11 +54,11 @@ export function keyLoop(options: KeyLoopOptions): KeyLoop {
   const key = (d: number) => (shared ? `k_tile[at + ${d}u]` : load(`at + ${d}u`));
   const at = shared
     ? `((key - start) % ${tileKeys}u + j) * ${D4}u`
-    : `min(key + j, end - 1u) * ${stride}u + ${heads * D4}u + head * ${D4}u`;
+    : `min(key + j, end - 1u) * ${stride}u + ${heads * D4}u + ${keyHead} * ${D4}u`;
 
   return {
     at,
-    value: d => (shared ? `v_tile[at + ${d}u]` : load(`at + ${heads * D4 + d}u`)),
+    value: d => (shared ? `v_tile[at + ${d}u]` : load(`at + ${keyHeads * D4 + d}u`)),
     declarations: wgsl`
 #if ${shared}
 var<workgroup> k_tile: array<vec4f, ${tileKeys * D4}>;
@@ -63,16 +70,33 @@ fn bias_of(query: u32, key: u32, head: u32) -> f32 {
   let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
   return bias[buckets[distance] * ${padded(heads)}u + head];
 }
+#endif
+#if ${window}
+fn sees(query: u32, key: u32) -> bool {
+  return u32(abs(i32(tokens[key].w) - i32(tokens[query].w))) <= params.window;
+}
+#endif
+#if ${slopes}
+fn slope_of(query: u32, key: u32, head: u32) -> f32 {
+  return slopes[head] * f32(abs(i32(tokens[key].w) - i32(tokens[query].w)));
+}
 #endif${distances.declarations}`,
+    walk: window
+      ? `// The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile.
+  let before = tile.z - start;
+  let walk_start = start + select(0u, (before - params.window) / ${tileKeys}u * ${tileKeys}u, before > params.window);
+  let walk_end = min(end, tile.z + ${lanes * queries}u + params.window);
+  for (var key = walk_start; key < walk_end; key += 4u) {`
+      : 'for (var key = start; key < end; key += 4u) {',
     fill: values => wgsl`
 #if ${shared}
     if ((key - start) % ${tileKeys}u == 0u) {
       workgroupBarrier();
       for (var i = local.x; i < ${tileKeys * D4}u; i += ${lanes}u) {
-        let at = min(key + i / ${D4}u, end - 1u) * ${stride}u + ${heads * D4}u + head * ${D4}u + i % ${D4}u;
+        let at = min(key + i / ${D4}u, end - 1u) * ${stride}u + ${heads * D4}u + ${keyHead} * ${D4}u + i % ${D4}u;
         k_tile[i] = ${load('at')};
 #if ${values}
-        v_tile[i] = ${load(`at + ${heads * D4}u`)};
+        v_tile[i] = ${load(`at + ${keyHeads * D4}u`)};
 #endif
       }
       workgroupBarrier();
@@ -91,6 +115,12 @@ ${perQuery(
       t${r} *= params.scale;
 #if ${relative}
       t${r} += bias_of(min(first + ${r}u, end - 1u), min(key + j, end - 1u), head);
+#endif
+#if ${slopes}
+      t${r} -= slope_of(min(first + ${r}u, end - 1u), min(key + j, end - 1u), head);
+#endif
+#if ${window}
+      t${r} = select(LOWEST, t${r}, sees(min(first + ${r}u, end - 1u), min(key + j, end - 1u)));
 #endif
       s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`,
 )}

@@ -20,6 +20,12 @@ export interface AttentionVariant {
   /** H and D, unpadded. */
   readonly heads: number;
   readonly headSize: number;
+  /** G: heads of k and v. Query head h reads key head floor(h G / H). Default: H. */
+  readonly keyHeads?: number;
+  /** A query sees the keys whose places differ from its own by at most `params.window`. */
+  readonly window?: boolean;
+  /** Take slopes[head] |key - query| off every scaled score (ALiBi: Press et al., arXiv 2108.12409). */
+  readonly slopes?: boolean;
   /** Also write softmax(q k^T * scale): H blocks of [L, L] for every sequence, the blocks of a sequence together. */
   readonly probabilities: boolean;
   /** Add bias[bucket(key - query)][head] to every scaled score. */
@@ -38,7 +44,7 @@ export interface AttentionShape {
 }
 
 /**
- * context[T, H D] = softmax(q k^T * scale) v within every sequence and head, with q, k, v side by side in qkv[T, 3 H D].
+ * context[T, H D] = softmax(q k^T * scale) v within every sequence and head, with q, k, v side by side in qkv[T, (H + 2 G) D].
  *
  * One workgroup computes one tile: lanes * queries neighbouring queries of one sequence, for one head. Each of its invocations keeps its
  * queries and their sums in registers and walks all keys of the sequence, four at a time, with a running maximum and sum for each query
@@ -46,19 +52,24 @@ export interface AttentionShape {
  * probabilities are asked for; they are computed in a second walk, when the maximum and the sum are known.
  *
  *   tiles[i] = (start, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
- *   qkv [T, 3 H D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
- *   distances: tokens, distance_rows [2 n + 1], distance_keys and distance_queries [H D / 4, R]: see attention-distances.ts
- *   relative: tokens[T] = (id, position, type, place)    buckets [2 * 128 + 1]    bias [buckets, H]
+ *   qkv [T, (H + 2 G) D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
+ *   window, relative, slopes, distances: tokens[T] = (id, position, type, place)
+ *   relative: buckets [2 * 128 + 1]    bias [buckets, H]      slopes: slopes [H]
+ *   distances: distance_rows [2 n + 1]    distance_keys and distance_queries [H D / 4, R]: see attention-distances.ts
  *
  * On a GPU 64 invocations share keys through workgroup memory, one query each. On a software adapter a load and a barrier cost more
  * than the products: there every key that is loaded serves several queries, and nothing is shared.
+ *
+ * With a window a tile walks only the keys that one of its queries may see, so the work grows with L and not with L^2. Places differ by
+ * at least as much as indices do, so no key that is left out is seen. A query may meet keys that it does not see before the first one
+ * that it does: they have the lowest score, and what they have added vanishes with the first score that is higher.
  *
  * Keys are counted from the start of the sequence, so the result of a sequence has the same bits anywhere in any batch. The bias depends
  * on the distance of two tokens from -128 to 128, counted between the places that they had in their row before padding was removed.
  * D is padded to a multiple of four; the weights that compute the padding are zero.
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape, texture: TextureKind | undefined): Kernel {
-  const { heads, headSize, probabilities, relative } = variant;
+  const { heads, headSize, keyHeads = heads, probabilities, relative, window = false, slopes = false } = variant;
   const distances = distanceLoop(variant.distances, headSize, texture);
   const { lanes, queries } = shape;
   const D4 = padded(headSize) / 4;
@@ -66,18 +77,29 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
   const bindings = [
     read('tiles', 'array<vec4u>'),
     qkv,
-    ...(relative ? [read('tokens', 'array<vec4u>'), read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
+    ...(relative || window || slopes || variant.distances ? [read('tokens', 'array<vec4u>')] : []),
+    ...(relative ? [read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
+    ...(slopes ? [read('slopes', 'array<f32>')] : []),
     ...distances.bindings,
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
-  const params = [u32('tiles'), f32('scale'), ...FIRST_GROUP];
-  const keys = keyLoop({ ...variant, ...shape, qkv, distances });
+  const params = [u32('tiles'), f32('scale'), ...(window ? [u32('window')] : []), ...FIRST_GROUP];
+  const keys = keyLoop({ heads, headSize, keyHeads, relative, window, slopes, ...shape, qkv, distances });
+  const stride = (heads + 2 * keyHeads) * D4;
+  const shared = keyHeads === heads ? '' : `+${keyHeads}`;
+  const suffixes = [
+    relative && ' relative',
+    slopes && ' slopes',
+    variant.distances && ' disentangled',
+    window && ' window',
+    probabilities && ' probabilities',
+  ];
   const perQuery = (text: (r: number) => string) => unrolled(queries, text);
   const perColumn4 = (text: (d: number) => string) => unrolled(D4, text);
 
   return {
-    name: `attention ${heads}x${headSize}${relative ? ' relative' : ''}${variant.distances ? ' disentangled' : ''}${probabilities ? ' probabilities' : ''}`,
+    name: `attention ${heads}${shared}x${headSize}${suffixes.filter(Boolean).join('')}`,
     bindings,
     params,
     workgroups: ({ tiles }) => [tiles!, heads, 1],
@@ -95,12 +117,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let first = tile.z + local.x * ${queries}u;
   // For each query r: q{r} [D]; top{r}, its largest score so far; sum{r} of exp(score - top{r}); a{r} [D], the sum of exp(score - top{r}) v.
 ${perQuery(
-  r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${3 * heads * D4}u + head * ${D4}u;
+  r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${stride}u + head * ${D4}u;
   var top${r} = LOWEST;
   var sum${r} = 0.0;
 ${perColumn4(d => `  let q${r}_${d} = ${element(qkv, `q${r}_at + ${d}u`)}; var a${r}_${d} = vec4f();`)}`,
 )}
-  for (var key = start; key < end; key += 4u) {
+  ${keys.walk}
     ${keys.fill(true)}
     ${keys.scores}
 ${perQuery(

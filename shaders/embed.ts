@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, element, f32, type Kernel, read, type Target, u32, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements, scaleAt } from './matrix.ts';
-import { normalise, type RowShape, rowIndex } from './norm.ts';
+import { epsParams, type NormVariant, normalise, normLabel, type RowShape, rowIndex } from './norm.ts';
 
 export interface EmbedVariant {
   /** C, unpadded. */
@@ -12,14 +12,16 @@ export interface EmbedVariant {
   readonly tasks: boolean;
   /** Whether the sum of a token is multiplied by a number of its own. Default: false. */
   readonly scales?: boolean | undefined;
-  /** LayerNorm after the sum. */
-  readonly norm: boolean;
+  /** The sum is multiplied by the param `factor`. Default: false. */
+  readonly factor?: boolean | undefined;
+  /** What follows the sum. */
+  readonly norm: NormVariant | undefined;
   /** The format of the word table. Default: 'f32'. */
   readonly format?: Format | undefined;
 }
 
 /**
- * y[T, C] = LayerNorm(scales[position] (words[id] + positions[position] + types[type] + tasks[0])) for tokens[T] = (id, position, type, place)
+ * y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) for tokens[T] = (id, position, type, place)
  *
  * One workgroup computes `rows` tokens, or one token with `lanes` invocations: see RowShape.
  *
@@ -29,7 +31,7 @@ export interface EmbedVariant {
  * which computes the tokens whose ids lie in [first, first + count) and leaves the other rows of y alone.
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
-  const { columns, positions, types, tasks, scales = false, norm, format = 'f32' } = variant;
+  const { columns, positions, types, tasks, scales = false, factor = false, norm, format = 'f32' } = variant;
   const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
@@ -41,12 +43,16 @@ export function embed(variant: EmbedVariant, shape: RowShape, target: Target): K
     ...(types ? [read('types')] : []),
     ...(tasks ? [read('tasks')] : []),
     ...(scales ? [read('scales')] : []),
-    ...(norm ? [read('gamma'), read('beta')] : []),
+    ...(norm ? [read('gamma'), ...(norm.beta ? [read('beta')] : [])] : []),
     write('y'),
   ];
-  const params = [u32('rows'), u32('first'), u32('count'), ...(norm ? [f32('eps')] : [])];
+  const params = [
+    ...['rows', 'first', 'count'].map(u32),
+    ...(factor ? [f32('factor')] : []),
+    ...(norm ? epsParams(norm) : []),
+  ];
   return {
-    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${scales ? ' scales' : ''}${norm ? ' norm' : ''}`,
+    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${scales ? ' scales' : ''}${factor ? ' factor' : ''}${norm ? ` ${normLabel(norm)}` : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -55,7 +61,7 @@ ${enables(bindings)}
 ${declarations(bindings, params)}
 ${matrixFunctions(format, bindings)}
 #if ${norm}
-${norm ? normalise(columns, shape) : ''}
+${norm ? normalise(norm, columns, shape) : ''}
 #endif
 
 @compute @workgroup_size(${lanes}, ${height})
@@ -84,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #if ${scales}
     sum *= scales[token.y / 4u][token.y % 4u];
 #endif
-    y[row * ${C4}u + i] = sum;
+    y[row * ${C4}u + i] = sum${factor ? ' * params.factor' : ''};
   }
 #if ${norm}
   normalise(row, local.x);

@@ -9,7 +9,7 @@ import { type RegisterTiling, tilingLabel } from './tiling.ts';
  * A linear (see linear.ts) without workgroup memory. One workgroup computes `rows` rows by columns * lanes outputs: each invocation a tile
  * of rows x columns, in registers.
  *
- *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / rows
+ *   x [T, K]   weight [N, K]   bias [N]   gate, residual, y [T, N]      grid: N / (columns * lanes), T / rows
  *
  * Why this tiling: on a software adapter a load costs as much as 10 to 20 multiply-adds and a barrier far more. With a tile of 16 x 16
  * one step along K has 32 loads of vec4f for 1,024 multiply-adds, and no barrier. Where the lanes of a workgroup are one subgroup, each

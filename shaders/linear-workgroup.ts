@@ -9,7 +9,7 @@ import { tilingLabel, type WorkgroupTiling } from './tiling.ts';
  * A linear (see linear.ts) whose operands pass through workgroup memory. One workgroup computes rows * down by columns * lanes outputs:
  * each invocation a tile of rows x columns, whose sums are in registers.
  *
- *   x [T, K]   weight [N, K]   bias [N]   residual, y [T, N]      grid: N / (columns * lanes), T / (rows * down)
+ *   x [T, K]   weight [N, K]   bias [N]   gate, residual, y [T, N]      grid: N / (columns * lanes), T / (rows * down)
  *
  * Why this tiling: on a GPU a barrier is cheap, and every number that is loaded serves all rows or columns of the tile. A step along K
  * takes 16 numbers of every row and column (of i8, a group of 64): 64 bytes each, 8 KiB for 64 x 64 outputs.

@@ -4,7 +4,7 @@ import { type Binding, FIRST_GROUP, padded, read, type Target, u32, WHOLE_GRID, 
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
 
 /**
- * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) + residual[T, N]
+ * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) gate[T, N] + residual[T, N]
  *
  * This file has what all tilings share: bindings, params, loads and the epilogue. The weight has the layout of the checkpoint, a row for
  * each output, so both operands are read along K as vec4f and the inner loop is a dot product. With a weight of i8, x is i8 too (see
@@ -16,6 +16,8 @@ export interface LinearVariant {
   readonly inner?: number | undefined;
   readonly outputs?: number | undefined;
   readonly bias: boolean;
+  /** What the activation is multiplied by. Default: 1. */
+  readonly gate?: boolean | undefined;
   readonly residual: boolean;
   readonly activation?: Activation | undefined;
   /** The format of the weight. Default: 'f32'. */
@@ -62,7 +64,7 @@ export const linearParams = (inner: number, outputs: number, activate: boolean) 
 });
 
 export function linearBody(variant: LinearVariant, target: Target): LinearBody {
-  const { inner, outputs, bias, residual, activation: kind, format = 'f32' } = variant;
+  const { inner, outputs, bias, gate, residual, activation: kind, format = 'f32' } = variant;
   const K4 = inner === undefined ? 'params.k4' : `${padded(inner) / 4}u`;
   const N4 = outputs === undefined ? 'params.n4' : `${padded(outputs) / 4}u`;
   const groups = format === 'i8' ? ` + (params.k4 + ${GROUP - 1}u) / ${GROUP}u` : '';
@@ -71,10 +73,17 @@ export function linearBody(variant: LinearVariant, target: Target): LinearBody {
   const weight = matrix('weight', format, target);
   const whole = format === 'i8';
   const integers = whole && target.dot4I8;
-  const bindings = [x, weight, ...(bias ? [read('bias')] : []), ...(residual ? [read('residual')] : []), write('y')];
+  const bindings = [
+    x,
+    weight,
+    ...(bias ? [read('bias')] : []),
+    ...(gate ? [read('gate')] : []),
+    ...(residual ? [read('residual')] : []),
+    write('y'),
+  ];
   const stored = format === 'f32' ? '' : ` ${format}`;
   return {
-    name: `linear${inner && outputs ? ` ${inner}>${outputs}` : ''}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${residual ? ' residual' : ''}`,
+    name: `linear${inner && outputs ? ` ${inner}>${outputs}` : ''}${stored}${bias ? ' bias' : ''}${kind ? ` ${kind}` : ''}${gate ? ' gate' : ''}${residual ? ' residual' : ''}`,
     K4,
     N4,
     stride,
@@ -99,7 +108,12 @@ fn store(row: u32, column4: u32, sum: vec4f) {
 #if ${kind}
   if (params.activate != 0u) { out = activate(out); }
 #endif
-#if ${residual}
+${
+  gate
+    ? `  out *= gate[row * ${N4} + column4];
+`
+    : ''
+}#if ${residual}
   out += residual[row * ${N4} + column4];
 #endif
   y[row * ${N4} + column4] = out;

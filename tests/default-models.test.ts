@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AutoTokenizer } from '../src/api/auto-classes.ts';
 import { env } from '../src/api/env.ts';
@@ -166,7 +168,11 @@ describe('what cannot be read', () => {
     ],
     ['NLTK', { 'tokenizer_config.json': { tokenizer_class: 'BertweetTokenizer' } }, /BertweetTokenizer.*NLTK/],
     ['jieba', { 'config.json': { model_type: 'roformer' } }, /RoFormerTokenizer.*jieba/],
-    ['a class without a fast one', { 'config.json': { model_type: 'esm' } }, /EsmTokenizer, and no tokenizer.json/],
+    [
+      'other files',
+      { 'tokenizer_config.json': { tokenizer_class: 'CanineTokenizer' } },
+      /CanineTokenizer, and no tokenizer.json/,
+    ],
     [
       'an unknown class',
       { 'tokenizer_config.json': { tokenizer_class: 'MyTokenizer' } },
@@ -193,7 +199,11 @@ describe('what cannot be read', () => {
   it.each<[string, Layout, RegExp]>([
     ['nothing', { 'config.json': { model_type: 'bert' } }, /looked for tokenizer.json, vocab.txt.*save_pretrained/],
     ['half', { 'config.json': { model_type: 'roberta' }, 'vocab.json': {} }, /tokenizer.json, vocab.json, merges.txt/],
-    ['a class of SentencePiece', { 'config.json': { model_type: 'xlm-roberta' } }, /SentencePiece.*save_pretrained/],
+    [
+      'a class that has a tokenizer.json alone',
+      { 'config.json': { model_type: 'xlm-roberta' } },
+      /alone.*save_pretrained/,
+    ],
     ['the general class', { 'tokenizer_config.json': { tokenizer_class: 'PreTrainedTokenizerFast' } }, /alone/],
     ['no class', { 'vocab.txt': VOCAB }, /Neither tokenizer_config.json nor config.json names its class/],
   ])('%s: says what was looked for, and what can be done', async (_, files, message) => {
@@ -201,6 +211,44 @@ describe('what cannot be read', () => {
     expect(error).toBeInstanceOf(SourceError);
     expect(error.file).toBe('tokenizer.json');
     expect(error.message).toMatch(message);
+  });
+
+  const noTokenizerJson =
+    /got (\S+), a SentencePiece model, and no tokenizer.json, expected a tokenizer.json.*save_pretrained/;
+
+  it.each<[string, Layout]>([
+    ['sentencepiece.bpe.model', { 'config.json': { model_type: 'xlm-roberta' } }],
+    ['spiece.model', { 'tokenizer_config.json': { tokenizer_class: 'T5Tokenizer' } }],
+    ['tokenizer.model', { 'config.json': { model_type: 'gemma3_text' } }],
+    ['spm.model', { 'config.json': { model_type: 'deberta-v2' } }],
+    ['sentencepiece.model', { 'tokenizer_config.json': { tokenizer_class: 'RemBertTokenizer' } }],
+    ['spm_char.model', { 'tokenizer_config.json': { tokenizer_class: 'PreTrainedTokenizerFast' } }],
+    ['source.spm', {}],
+  ])('%s without a tokenizer.json is refused by name, from a server, a folder and memory', async (model, files) => {
+    const layout = { ...files, [model]: 'the model' };
+    const folder = mkdtempSync(join(tmpdir(), 'sentencepiece-'));
+    for (const [file, content] of Object.entries(layout)) {
+      writeFileSync(join(folder, file), typeof content === 'string' ? content : JSON.stringify(content));
+    }
+    serve(`some/${model}`, layout);
+    try {
+      for (const load of [
+        failing(layout),
+        AutoTokenizer.from_pretrained(`${folder}/`).catch((error: unknown) => error),
+        AutoTokenizer.from_pretrained(`some/${model}`).catch((error: unknown) => error),
+      ]) {
+        const error = await load;
+        expect(error).toBeInstanceOf(UnsupportedError);
+        expect(noTokenizerJson.exec((error as UnsupportedError).message)?.[1]).toBe(model);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('reads a tokenizer.json also where a SentencePiece model stands beside it', async () => {
+    serve('some/both', { ...MINILM, 'spm.model': 'the model' });
+    expect((await AutoTokenizer.from_pretrained('some/both')).encode('a').length).toBe(3);
   });
 
   it('says where it looked, and tells a web page from a missing file', async () => {

@@ -24,6 +24,60 @@ const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
     mlp_bias: pick(0, 1) === 1,
     classifier_pooling: pick(0, 1) ? 'mean' : 'cls',
   }),
+  eurobert: (pick, { heads }) => ({
+    num_key_value_heads: divisor(pick, heads),
+    attention_bias: pick(0, 1) === 1,
+    mlp_bias: pick(0, 1) === 1,
+    tie_word_embeddings: pick(0, 1) === 1,
+    classifier_pooling: ['bos', 'mean', 'late'][pick(0, 2)],
+  }),
+  // The longer ones of the sequences stretch the frequencies.
+  nomic_bert: pick => ({
+    type_vocab_size: pick(0, 2),
+    max_position_embeddings: 45,
+    rope_parameters: { rope_type: pick(0, 1) ? 'dynamic' : 'default', rope_theta: 1000, factor: 2 },
+  }),
+  gte: pick => ({ type_vocab_size: pick(0, 2) }),
+  new: pick => ({
+    type_vocab_size: pick(0, 2),
+    rope_scaling: pick(0, 1) ? { type: 'ntk', factor: pick(2, 8) } : null,
+  }),
+  gemma3_text: (pick, { heads, headSize }) => ({
+    head_dim: headSize,
+    num_key_value_heads: divisor(pick, heads),
+    use_bidirectional_attention: true,
+    sliding_window: pick(1, 40),
+    sliding_window_pattern: pick(1, 3),
+    query_pre_attn_scalar: pick(1, 40),
+  }),
+  deberta: (pick, sizes) => deberta(pick, sizes),
+  'deberta-v2': (pick, sizes) => ({
+    ...deberta(pick, sizes),
+    position_buckets: pick(0, 1) ? pick(4, 16) : -1,
+    share_att_key: pick(0, 1) === 1,
+    norm_rel_ebd: pick(0, 1) ? 'layer_norm' : 'none',
+    conv_kernel_size: [0, 3, 5][pick(0, 2)],
+    embedding_size: pick(5, 40),
+  }),
+  'xlm-roberta-flash': pick => ({
+    type_vocab_size: 1,
+    hidden_act: pick(0, 1) ? 'gelu' : 'gelu_new',
+    position_embedding_type: pick(0, 1) ? 'rotary' : 'absolute',
+  }),
+};
+
+/** Position terms of either kind, or of none; distances beyond the last come up. */
+const deberta: MoreFields = pick => ({
+  relative_attention: pick(0, 3) > 0,
+  pos_att_type: [['c2p', 'p2c'], ['c2p'], ['p2c'], []][pick(0, 3)],
+  max_relative_positions: pick(20, 60),
+  position_biased_input: pick(0, 1) === 1,
+  type_vocab_size: pick(0, 2),
+});
+
+const divisor = (pick: Pick, n: number): number => {
+  const divisors = Array.from({ length: n }, (_, i) => i + 1).filter(i => n % i === 0);
+  return divisors[pick(0, divisors.length - 1)]!;
 };
 
 /** Activations by the spellings of config.json. */

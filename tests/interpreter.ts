@@ -1,4 +1,5 @@
 import type { Activation } from '../shaders/activation.ts';
+import type { NormKind } from '../shaders/norm.ts';
 import type { Pooling } from '../shaders/pool.ts';
 import type { Sequence } from '../src/plan/batch.ts';
 import type {
@@ -9,7 +10,6 @@ import type {
   LinearOp,
   Norm,
   NormalizeOp,
-  NormKind,
   NormOp,
   Op,
   PoolOp,

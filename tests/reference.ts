@@ -33,7 +33,7 @@ export const activations: Record<string, (x: number) => number> = {
   tanh: Math.tanh,
 };
 
-/** x [T, K], weight [N, K], bias [N], residual [T, N] -> [T, N] */
+/** x [T, K], weight [N, K], bias [N], gate and residual [T, N] -> [T, N] */
 export function linear(
   x: Numbers,
   weight: Numbers,
@@ -41,9 +41,10 @@ export function linear(
     K,
     N,
     bias,
+    gate,
     residual,
     activation,
-  }: { K: number; N: number; bias?: Numbers; residual?: Numbers; activation?: string },
+  }: { K: number; N: number; bias?: Numbers; gate?: Numbers; residual?: Numbers; activation?: string },
 ): Float64Array {
   const T = x.length / K;
   const y = new Float64Array(T * N);
@@ -52,24 +53,53 @@ export function linear(
     for (let n = 0; n < N; n++) {
       let sum = bias?.[n] ?? 0;
       for (let k = 0; k < K; k++) sum += x[t * K + k]! * weight[n * K + k]!;
-      y[t * N + n] = activate(sum) + (residual?.[t * N + n] ?? 0);
+      y[t * N + n] = activate(sum) * (gate?.[t * N + n] ?? 1) + (residual?.[t * N + n] ?? 0);
     }
   }
   return y;
 }
 
-/** x [T, C] -> [T, C] */
-export function layerNorm(x: Numbers, gamma: Numbers, beta: Numbers, eps: number, residual?: Numbers): Float64Array {
+/** One row, normalised as PyTorch's LayerNorm or RMSNorm, or left as it is, before gamma and beta. */
+function normalisedRow(row: readonly number[], kind: string, eps: number): number[] {
+  const meanOf = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
+  if (kind === 'affine') return [...row];
+  const mean = kind === 'layer' ? meanOf(row) : 0;
+  const deviations = row.map(v => v - mean);
+  const scale = 1 / Math.sqrt(meanOf(deviations.map(v => v * v)) + eps);
+  return deviations.map(v => v * scale);
+}
+
+export interface NormOptions {
+  kind: string;
+  gamma: Numbers;
+  beta?: Numbers | undefined;
+  eps: number;
+  /** gamma is 1 more than it says. */
+  unitOffset?: boolean | undefined;
+  residual?: Numbers | undefined;
+  addend?: Numbers | undefined;
+}
+
+/** x [T, C] -> norm(x + residual) + addend, [T, C] */
+export function norm(
+  x: Numbers,
+  { kind, gamma, beta, eps, unitOffset = false, residual, addend }: NormOptions,
+): Float64Array {
   const C = gamma.length;
   const y = new Float64Array(x.length);
-  for (let t = 0; t < x.length / C; t++) {
-    const row = Array.from({ length: C }, (_, c) => x[t * C + c]! + (residual?.[t * C + c] ?? 0));
-    const mean = row.reduce((a, b) => a + b) / C;
-    const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / C;
-    for (let c = 0; c < C; c++) y[t * C + c] = ((row[c]! - mean) / Math.sqrt(variance + eps)) * gamma[c]! + beta[c]!;
+  for (let first = 0; first < x.length; first += C) {
+    const row = Array.from({ length: C }, (_, c) => x[first + c]! + (residual?.[first + c] ?? 0));
+    normalisedRow(row, kind, eps).forEach((v, c) => {
+      const scaled = v * (gamma[c]! + (unitOffset ? 1 : 0)) + (beta?.[c] ?? 0);
+      y[first + c] = scaled + (addend?.[first + c] ?? 0);
+    });
   }
   return y;
 }
+
+/** x [T, C] -> [T, C] */
+export const layerNorm = (x: Numbers, gamma: Numbers, beta: Numbers, eps: number, residual?: Numbers): Float64Array =>
+  norm(x, { kind: 'layer', gamma, beta, eps, residual });
 
 /** x [T, C] -> [T, C], every row scaled to length 1 */
 export function l2Norm(x: Numbers, C: number): Float64Array {

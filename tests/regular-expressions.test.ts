@@ -15,6 +15,8 @@ const constants: Record<string, string> = {
 const proved: Record<string, string> = {
   "new RegExp(literal(text), 'gv')": 'a fixed text',
   "new RegExp(literal(replacement), 'gv')": 'one character',
+  "new RegExp(literal(delimiter), 'gv')": 'one character',
+  "new RegExp(`\\\\p{sc=${script}}`, 'u')": 'one class, asked of one character',
   "new RegExp(source, 'v')": 'one class, asked of one character',
   "new RegExp(`[${a}&&${b}]`, 'v')": 'one class',
   "new RegExp(`[${members}]`, 'v')": 'one class',

@@ -191,10 +191,10 @@ describe('bad input', () => {
 
   it.each([
     ['normalizer', { type: 'Fancy' }],
-    ['pre_tokenizer', { type: 'UnicodeScripts' }],
-    ['model', { type: 'WordLevel', vocab: {} }],
+    ['pre_tokenizer', { type: 'Delimiter', delimiter: '-' }],
+    ['model', { type: 'CharLevel', vocab: {} }],
     ['post_processor', { type: 'Fancy' }],
-    ['decoder', { type: 'CTC' }],
+    ['decoder', { type: 'CTCDecoder' }],
     ['normalizer', { type: 'Sequence', normalizers: [{ type: 'toString' }] }],
   ])('an unknown %s is refused by name', (part, component) => {
     const build = () => new TextTokenizer(changed({ [part]: component }), {});
@@ -214,6 +214,10 @@ describe('bad input', () => {
     ['a merge of unknown tokens', changed({ model: { type: 'BPE', vocab: { a: 0 }, merges: [['a', 'b']] } })],
     ['a piece without score', changed({ model: { type: 'Unigram', vocab: [['a']] } })],
     ['an unk_id beyond the vocabulary', changed({ model: { type: 'Unigram', unk_id: 9, vocab: [['a', 0]] } })],
+    ['a list of words without the name of the unknown one', changed({ model: { type: 'WordLevel', vocab: { a: 0 } } })],
+    ['a delimiter of two characters', changed({ pre_tokenizer: { type: 'CharDelimiterSplit', delimiter: '--' } })],
+    ['pieces of no length', changed({ pre_tokenizer: { type: 'FixedLength', length: 0 } })],
+    ['a CTC decoder without its padding', changed({ decoder: { type: 'CTC', word_delimiter_token: '|' } })],
     ['added tokens without id', changed({ added_tokens: [{ content: 'x' }] })],
     ['a template of B alone', changed({ post_processor: { ...template, special_tokens: {} } })],
     ['a broken charsmap', changed({ normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' } })],
@@ -222,6 +226,14 @@ describe('bad input', () => {
     expect(() => new TextTokenizer(json, {})).toThrow(SourceError);
     expect(() => new TextTokenizer(json, {})).toThrow(/is malformed/);
   });
+});
+
+it('needs the unknown token of a word level only where a word is unknown, as Python does', () => {
+  const words = { type: 'WordLevel', unk_token: '[UNK]', vocab: { the: 0, north: 1 } };
+  const text = new TextTokenizer({ model: words, pre_tokenizer: { type: 'Whitespace' } }, {});
+  expect(text.encode('the north').ids).toEqual([0, 1]);
+  expect(() => text.encode('the south')).toThrow(SourceError);
+  expect(() => text.encode('the south')).toThrow(/unk_token: got "\[UNK\]", expected .*, for the word "south"/);
 });
 
 it('looks at pairs as often as a long word has characters, not as often as its square', () => {

@@ -10,7 +10,8 @@ interface Case {
   text_pair?: string | string[];
   options?: TokenizeOptions;
   ids: number[];
-  offsets: number[];
+  /** Missing for a class without a fast one. */
+  offsets?: number[];
   types?: string;
   words?: (number | null)[];
 }
@@ -56,7 +57,7 @@ describe.each(folders.filter(folder => folder !== undefined))('the tokenizers of
       });
       const label = JSON.stringify([text, text_pair, options]);
       expect(found.input_ids, label).toEqual(ids);
-      expect(found.offset_mapping!.flat(), label).toEqual(offsets);
+      if (offsets) expect(found.offset_mapping!.flat(), label).toEqual(offsets);
       expect(found.token_type_ids?.join(''), label).toBe(types);
       if (words) expect(found.word_ids(), label).toEqual(words);
     }

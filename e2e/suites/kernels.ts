@@ -6,12 +6,13 @@ import { gather } from '../../shaders/gather.ts';
 import { inspect, NO_HALF, NOT_FINITE } from '../../shaders/inspect.ts';
 import { padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2Norm } from '../../shaders/l2-norm.ts';
-import { layerNorm } from '../../shaders/layer-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
+import type { NormVariant } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.ts';
+import { rowNorm } from '../../shaders/row-norm.ts';
 import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { packBatch, type Sequence } from '../../src/plan/batch.ts';
@@ -28,6 +29,7 @@ import { packRows } from '../packed.ts';
  * Every kernel, in every shape that the plan may choose for any adapter, against its float64 twin. A float32 sum of n products
  * of size s is off by about n^0.5 2^-24 s, n 2^-24 s at worst; the tolerances are a few times the first and stand beside each op.
  */
+const LAYER: NormVariant = { kind: 'layer', beta: true, unitOffset: false };
 const ROWS = [1, 7, 63, 65, 257];
 
 const TIERS: Record<string, (real: Caps) => Caps> = {
@@ -124,7 +126,7 @@ for (const tier of Object.keys(TIERS)) {
     [5, false],
   ] as const) {
     check(`layer norm ${C}${residual ? ' + residual' : ''} (${tier})`, async log => {
-      const kernel = layerNorm({ columns: C, residual }, (await profileFor(tier)).norm);
+      const kernel = rowNorm({ columns: C, norm: LAYER, residual, addend: false }, (await profileFor(tier)).norm);
       const make = random(C);
       let worst = 0;
       for (const T of ROWS) {
@@ -196,7 +198,7 @@ for (const tier of Object.keys(TIERS)) {
         const beta = make(C);
         const ids = Array.from({ length: T }, (_, t) => (t * 29 + 3) % V);
         const tokens = Uint32Array.from(ids.flatMap((id, t) => [id, t, t % 2, 0]));
-        const variant = { columns: C, positions: true, types: true, tasks: false, norm: true, format };
+        const variant = { columns: C, positions: true, types: true, tasks: false, norm: LAYER, format };
         const kernel = embed(variant, norm, target);
         const operands = {
           tokens,

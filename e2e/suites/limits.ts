@@ -149,7 +149,7 @@ const enormous = once(async () => {
   }
   const ids = tokens(rows, 40);
   const some = new Uint16Array(ids.length * columns);
-  ids.forEach((id, i) => some.set(table.subarray(id * columns, (id + 1) * columns), i * columns));
+  for (const [i, id] of ids.entries()) some.set(table.subarray(id * columns, (id + 1) * columns), i * columns);
   const config = JSON.parse(new TextDecoder().decode(files['config.json']));
   const withTable = (values: Uint16Array<ArrayBuffer>): Files => {
     const count = values.length / columns;

@@ -8,6 +8,7 @@ import { readTokenizerFiles } from './tokenizer-files.ts';
 /** The caller's options as the engine takes them. Throws UnsupportedError. */
 export const readOptions = (options: PretrainedOptions) => ({
   ...checkOptions(options),
+  defaultTask: options.default_task ?? undefined,
   progress: options.progress_callback ?? undefined,
   signal: options.signal ?? undefined,
 });

@@ -12,6 +12,11 @@ export interface PretrainedOptions extends LocationOptions, SourceOptions {
   dtype?: string | null;
   /** 'webgpu', or a GPUDevice of yours, which this library never destroys. Default: 'webgpu'. */
   device?: string | GPUDevice | null;
+  /**
+   * The task whose weights are taken, where a checkpoint has weights for several (`lora_adaptations` of config.json): 'retrieval.query' of
+   * jina-embeddings-v3. They are merged when the model is loaded. Default: the weights that all tasks share.
+   */
+  default_task?: string | null;
 }
 
 /** The format of the weights on the GPU, by `dtype`. */
@@ -22,6 +27,7 @@ export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
 const OPTION_NAMES: readonly string[] = [
   'dtype',
   'device',
+  'default_task',
   'revision',
   'subfolder',
   'local_files_only',

@@ -107,6 +107,29 @@ async function readText(source: ModelSource, file: string): Promise<string | und
   }
 }
 
+/** The names under which the classes of transformers save the model of a SentencePiece tokenizer. */
+const SENTENCEPIECE_FILES = [
+  'sentencepiece.bpe.model',
+  'spiece.model',
+  'tokenizer.model',
+  'spm.model',
+  'sentencepiece.model',
+  'spm_char.model',
+  'source.spm',
+] as const;
+
+/** The first SentencePiece model that a source has, if it has one. None of it is read. */
+async function sentencePieceFile(source: ModelSource): Promise<string | undefined> {
+  const present = await Promise.all(
+    SENTENCEPIECE_FILES.map(async file => {
+      const opened = await source.open(file, { optional: true });
+      await opened?.cancel();
+      return opened === undefined ? [] : [file];
+    }),
+  );
+  return present.flat()[0];
+}
+
 const SAVE = "AutoTokenizer.from_pretrained(…).save_pretrained(…) of Python's transformers writes a tokenizer.json";
 
 /**
@@ -121,13 +144,15 @@ async function missing(source: ModelSource, name: string | undefined, files: rea
     error => error,
   );
   if (cause !== undefined && !(cause instanceof SourceError)) throw cause;
+  const model = Object.hasOwn(OTHER_PROGRAMS, base) ? undefined : await sentencePieceFile(source);
+  if (model !== undefined) return sentencePieceAlone(source, model);
   if (name !== undefined && !isGeneral(name) && !tokenizerClassOf(name)) return refused(source, name, base);
   const looked = ['tokenizer.json', ...files].join(', ');
   const others =
     name === undefined
       ? 'Neither tokenizer_config.json nor config.json names its class, so no other file can be read.'
       : files.length === 0
-        ? `The ${name} is read from tokenizer.json alone; a SentencePiece model (*.model) is not read.`
+        ? `The ${name} is read from tokenizer.json alone.`
         : `The ${name} is read from ${files.join(' and ')} where there is no tokenizer.json.`;
   return new SourceError({
     file: 'tokenizer.json',
@@ -137,6 +162,17 @@ async function missing(source: ModelSource, name: string | undefined, files: rea
     actual: `${cause?.what ?? 'none that can be read'} (looked for ${looked})`,
     next: `${others} ${SAVE}: put it beside config.json. ${cause?.next ?? ''}`.trim(),
     cause,
+  });
+}
+
+/** The error for a tokenizer that is a SentencePiece model alone. */
+function sentencePieceAlone({ name }: ModelSource, file: string): UnsupportedError {
+  return new UnsupportedError({
+    what: `the tokenizer of ${name} is not supported`,
+    actual: `${file}, a SentencePiece model, and no tokenizer.json`,
+    expected: 'a tokenizer.json',
+    supported: ['a tokenizer.json', ...VOCABULARY_CLASSES],
+    next: `${SAVE} of it: put that beside config.json, in a copy of the model. Or take a repository that has a tokenizer.json.`,
   });
 }
 

@@ -34,15 +34,19 @@ const CLASSES_WITH_TYPE_IDS: ReadonlySet<string> = new Set([
   'DPRContextEncoderTokenizer',
   'DPRQuestionEncoderTokenizer',
   'ElectraTokenizer',
+  'FNetTokenizer',
   'FunnelTokenizer',
   'HerbertTokenizer',
   'LayoutLMTokenizer',
   'LxmertTokenizer',
   'MobileBertTokenizer',
   'RealmTokenizer',
+  'RemBertTokenizer',
   'RoFormerTokenizer',
+  'SplinterTokenizer',
   'SqueezeBertTokenizer',
   'XLMTokenizer',
+  'XLNetTokenizer',
 ]);
 
 /** Whether calls return token_type_ids unless an option says otherwise. */

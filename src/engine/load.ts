@@ -17,6 +17,7 @@ import {
   type HeadKind,
   hasPoolerIn,
   STATIC_MAPPING,
+  withTask,
 } from '../model/index.ts';
 import type { Sizes } from '../plan/index.ts';
 import { follow, until } from '../runtime/index.ts';
@@ -50,6 +51,8 @@ export interface LoadOptions {
   /** Further requests whose kernels are compiled then, too. */
   more?: readonly EncoderRequest[] | undefined;
   progress?: ProgressCallback | undefined;
+  /** The task whose update is added to the weights, where the checkpoint has updates for tasks. Default: none. */
+  defaultTask?: string | undefined;
   /** The configuration, where it has been read before. Default: config.json is read. */
   config?: EncoderConfig | undefined;
 }
@@ -138,7 +141,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   // The caller hears of the first failure; the others must not be unhandled rejections.
   for (const promise of [opening, configuring, opened]) Promise.resolve(promise).catch(() => undefined);
   const backend = await opening;
-  const config = await configuring;
+  const config = withTask(await configuring, options.defaultTask);
   signal.throwIfAborted();
 
   // Compiling takes longest, and needs no weights: everything but the pooler's kernels is known now.

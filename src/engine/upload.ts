@@ -7,6 +7,7 @@ import {
   type TensorDtype,
   type TensorView,
   toFloats,
+  UpdateMerger,
   ViewCutter,
   viewBytes,
   type WantedTensor,
@@ -110,21 +111,22 @@ export async function upload(
       }),
     );
     const hostTensorsIn = new HostTensors(checkpoint, host);
+    const merger = new UpdateMerger([...weights.values()].flatMap(served => [...served.values()]));
     for await (const chunk of checkpoint.chunks()) {
-      const { tensor, bytes } = chunk;
+      const { tensor, begin, bytes } = chunk;
       signal.throwIfAborted();
       hostTensorsIn.add(chunk);
+      merger.add(tensor.name, begin, bytes);
+      for (const { canonical, piece } of merger.released()) await store.write({ tensor: canonical, ...piece });
       const served = cutters.get(tensor.name);
       if (!served) continue;
       const stored = tensor.dtype as TensorDtype;
+      const views = weights.get(tensor.name)!;
       for (const [canonical, cutter] of served) {
-        for (const piece of cutter.cut(chunk)) {
-          await store.write({
-            tensor: canonical,
-            stored,
-            begin: piece.begin,
-            bytes: piece.bytes as Uint8Array<ArrayBuffer>,
-          });
+        for (const { begin, bytes } of cutter.cut(chunk)) {
+          const piece = { stored, begin, bytes: bytes as Uint8Array<ArrayBuffer> };
+          const merged = merger.merged(canonical, views.get(canonical)!, piece);
+          if (merged) await store.write({ tensor: canonical, ...merged });
         }
       }
       loaded += bytes.length;

@@ -113,6 +113,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     choiceDense: family.choiceDense ?? 'classifier',
     summary: family.summary && summaryOf(fields, family.summary),
     masked: { transform: true, activation: family.maskedActivation ?? activation, bias: true, decoderBias: true },
+    lora: undefined,
     labels: labelsOf(json),
     problemType: isText(json.problem_type) ? json.problem_type : undefined,
     raw: json,

@@ -1,6 +1,7 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { NormStyle } from '../plan/index.ts';
 import type { Disentangled } from './disentangled.ts';
+import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
@@ -95,6 +96,8 @@ export interface EncoderConfig {
     /** The names of its tensors, where a checkpoint may have one of several heads. Default: BERT's. */
     readonly names?: { readonly transform: string; readonly bias: string };
   };
+  /** The updates of the weights that the checkpoint has for tasks. */
+  readonly lora: Lora | undefined;
   /** The names of the classes by id; undefined for a class without a name; empty where there are no classes. */
   readonly labels: readonly (string | undefined)[];
   readonly problemType: string | undefined;

@@ -9,6 +9,7 @@ export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
+export { withTask } from './lora.ts';
 export { type Preparation, preparationsOf, preparedNumbers } from './preparation.ts';
 export { canonicalRequest, type EncoderRequest } from './request.ts';
 export { type ChainStep, embeddingColumns, type PoolRequest } from './sentence-chain.ts';

@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { padded } from '../../shaders/kernel.ts';
+import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import {
   type DisentangledBias,
@@ -8,7 +9,6 @@ import {
   type LengthStretch,
   MAX_K,
   type Norm,
-  type NormKind,
   type Op,
   type Output,
   type RotaryOp,

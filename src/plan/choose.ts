@@ -1,19 +1,23 @@
 import type { Activation } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
+import type { DistanceTerms } from '../../shaders/attention-distances.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2Norm } from '../../shaders/l2-norm.ts';
-import { layerNorm } from '../../shaders/layer-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
 import { linearRegister } from '../../shaders/linear-register.ts';
 import { linearWorkgroup } from '../../shaders/linear-workgroup.ts';
+import type { NormVariant } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
+import { queryKeyNorm } from '../../shaders/query-key-norm.ts';
+import { type AngleSource, rotary, rotarySteps } from '../../shaders/rotary.ts';
+import { rowNorm } from '../../shaders/row-norm.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { unfold } from '../../shaders/unfold.ts';
 import type { DeviceOp } from './lower.ts';
-import type { AttentionOp, Value } from './op.ts';
+import type { AttentionOp, DisentangledBias, Norm, RotaryOp, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
 import { type Argument, checkStep, type InputName, type Step } from './step.ts';
 import type { Weight } from './weight.ts';
@@ -51,27 +55,51 @@ export function linearKernel(variant: LinearVariant, { tiling, target, sharedLin
 export const commonActivation = (ops: readonly DeviceOp[]): Activation | undefined =>
   ops.map(op => (op.op === 'linear' ? op.activation : undefined)).find(activation => activation);
 
-const attentionVariant = ({ heads, headSize, probabilities, bias }: AttentionOp): AttentionVariant => ({
-  heads,
-  headSize,
-  probabilities: !!probabilities,
-  relative: bias?.kind === 'buckets',
-  ...(bias?.kind === 'disentangled' && {
-    distances: {
-      keys: !!bias.keys,
-      queries: !!bias.queries,
-      count: bias.count,
-      farthest: (bias.rows.length - 1) / 2,
-    },
-  }),
+const normVariant = ({ kind, beta, unitOffset }: Norm): NormVariant => ({ kind, beta: !!beta, unitOffset });
+
+/** The param `eps`, where a norm divides by anything. */
+const epsOf = (norm: Norm | undefined): Step['params'] => (norm && norm.kind !== 'affine' ? { eps: norm.eps } : {});
+
+const attentionVariant = (op: AttentionOp): AttentionVariant => ({
+  heads: op.heads,
+  keyHeads: op.keyHeads,
+  headSize: op.headSize,
+  probabilities: !!op.probabilities,
+  relative: op.bias?.kind === 'buckets',
+  slopes: op.bias?.kind === 'slopes',
+  window: op.window !== undefined,
+  ...(op.bias?.kind === 'disentangled' && { distances: distanceTerms(op.bias) }),
 });
 
-/** What attention binds of a bias by distance. */
-function biasOperands(bias: AttentionOp['bias']): Readonly<Record<string, Operand | undefined>> {
-  if (bias?.kind === 'buckets') return { tokens: 'tokens', buckets: bias.buckets, bias: bias.bias };
-  if (bias?.kind !== 'disentangled') return {};
-  const { rows, keys, queries } = bias;
-  return { tokens: 'tokens', distance_rows: rows, distance_keys: keys, distance_queries: queries };
+const distanceTerms = ({ keys, queries, count, rows }: DisentangledBias): DistanceTerms => ({
+  keys: !!keys,
+  queries: !!queries,
+  count,
+  farthest: (rows.length - 1) / 2,
+});
+
+/** What the kernel of attention reads for its window and its bias. */
+function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand | undefined>> {
+  const tokens = { tokens: 'tokens' } as const;
+  switch (bias?.kind) {
+    case undefined:
+      return window === undefined ? {} : tokens;
+    case 'buckets':
+      return { ...tokens, buckets: bias.buckets, bias: bias.bias };
+    case 'slopes':
+      return { ...tokens, slopes: new Uint32Array(Float32Array.from(bias.slopes).buffer) };
+    case 'disentangled':
+      return { ...tokens, distance_rows: bias.rows, distance_keys: bias.keys, distance_queries: bias.queries };
+    default:
+      return bias satisfies never;
+  }
+}
+
+/** The angles that the kernel of rotary positions reads, under the name of their source. */
+function rotaryAngles({ frequencies, stored, stretch }: RotaryOp): { source: AngleSource; operand: Operand } {
+  if (stretch) throw new Error('no kernel');
+  if (stored) return { source: stored.kind, operand: stored.weight };
+  return { source: 'steps', operand: rotarySteps(frequencies) };
 }
 
 /** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
@@ -120,62 +148,96 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
   };
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, tasks, scales, norm, y } = op;
+      const { words, positions, types, tasks, scales, factor, norm, y } = op;
       const variant = {
         columns: y.columns,
         positions: !!positions,
         types: !!types,
         tasks: !!tasks,
         ...(scales && { scales: true }),
-        norm: !!norm,
+        ...(factor !== 1 && { factor: true }),
+        norm: norm && normVariant(norm),
         format: words.storage.format,
       };
       const kernel = once(profile, variant => embed(variant, profile.norm, profile.target), op.op, variant);
-      const { gamma, beta, eps } = norm ?? {};
+      const { gamma, beta } = norm ?? {};
       const { first, count } = words;
       return step(
         kernel,
         y,
         { tokens: 'tokens', words, positions, types, tasks, scales, gamma, beta, y },
-        { rows: 'tokens', first, count, ...(eps !== undefined && { eps }) },
+        { rows: 'tokens', first, count, ...(factor !== 1 && { factor }), ...epsOf(norm) },
       );
     }
     case 'linear': {
-      const { x, weight, bias, residual, activation, y } = op;
+      const { x, weight, bias, gate, residual, activation, y } = op;
       const variant = {
         inner: weight.stride,
         outputs: y.columns,
         format: weight.storage.format,
         bias: !!bias,
+        gate: !!gate,
         residual: !!residual,
         activation: activation ?? (profile.sharedLinears ? common : undefined),
       };
       const params = { rows: x.rows, ...linearParams(weight.stride, y.columns, !!activation) };
-      return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, residual, y }, params);
+      return step(once(profile, linearKernel, op.op, variant), y, { x, weight, bias, gate, residual, y }, params);
     }
     case 'quantize': {
       const { x, y } = op;
       return step(once(profile, quantize, op.op, { columns: x.columns }), y, { x, y }, { rows: x.rows });
     }
     case 'attention': {
-      const { qkv, scale, context, probabilities, bias } = op;
-      if (op.keyHeads !== op.heads || op.window !== undefined || bias?.kind === 'slopes') throw new Error('no kernel');
+      const { qkv, scale, context, probabilities, window } = op;
       const variant = attentionVariant(op);
       const make = (variant: AttentionVariant) =>
         attention(variant, profile.attention(variant.headSize), profile.target.texture);
       const kernel = once(profile, make, op.op, variant);
-      const operands = { tiles: 'tiles', qkv, ...biasOperands(bias), context, probabilities } as const;
-      return step(kernel, context, operands, { tiles: 'tiles', scale, ...WHOLE_GRID });
+      const operands = { tiles: 'tiles', qkv, ...biasOperands(op), context, probabilities } as const;
+      return step(kernel, context, operands, {
+        tiles: 'tiles',
+        scale,
+        ...(window !== undefined && { window }),
+        ...WHOLE_GRID,
+      });
     }
-    case 'rotary':
-    case 'queryKeyNorm':
-      throw new Error('no kernel');
+    case 'rotary': {
+      const { qkv, heads, keyHeads, headSize, frequencies, interleaved, turnsValues, y } = op;
+      const { source, operand } = rotaryAngles(op);
+      const variant = {
+        heads,
+        keyHeads,
+        headSize,
+        pairs: frequencies.length,
+        interleaved,
+        turnsValues,
+        angles: source,
+      };
+      const operands = { tokens: source === 'phases' ? undefined : ('tokens' as const), [source]: operand, qkv, y };
+      return step(once(profile, rotary, op.op, variant), y, operands, { rows: y.rows });
+    }
+    case 'queryKeyNorm': {
+      const { qkv, heads, keyHeads, headSize, span, queryNorm, keyNorm, y } = op;
+      const { kind, unitOffset, beta } = queryNorm;
+      if (kind === 'affine') throw new Error('q and k have no norm without a division');
+      const variant = { heads, keyHeads, headSize, span, kind, unitOffset, beta: !!beta };
+      const operands = {
+        qkv,
+        query_gamma: queryNorm.gamma,
+        query_beta: queryNorm.beta,
+        key_gamma: keyNorm.gamma,
+        key_beta: keyNorm.beta,
+        y,
+      };
+      const params = { rows: y.rows, query_eps: queryNorm.eps, key_eps: keyNorm.eps };
+      return step(once(profile, queryKeyNorm, op.op, variant), y, operands, params);
+    }
     case 'norm': {
-      const { x, residual, norm, y } = op;
-      const { gamma, beta, eps } = norm;
-      const variant = { columns: x.columns, residual: !!residual };
-      const kernel = once(profile, variant => layerNorm(variant, profile.norm), op.op, variant);
-      return step(kernel, y, { x, residual, gamma, beta, y }, { rows: x.rows, eps });
+      const { x, residual, norm, addend, y } = op;
+      const { gamma, beta } = norm;
+      const variant = { columns: x.columns, norm: normVariant(norm), residual: !!residual, addend: !!addend };
+      const kernel = once(profile, variant => rowNorm(variant, profile.norm), op.op, variant);
+      return step(kernel, y, { x, residual, gamma, beta, addend, y }, { rows: x.rows, ...epsOf(norm) });
     }
     case 'normalize': {
       const { x, y } = op;

@@ -1,4 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
+import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Weight } from './weight.ts';
 
@@ -18,14 +19,7 @@ export interface Value {
   readonly stride: number;
 }
 
-/**
- * How a row x[C] is normalised, with the mean and the variance of the row:
- *   layer    (x - mean) / sqrt(variance + eps) gamma + beta        Ba, Kiros and Hinton, arXiv 1607.06450
- *   rms      x / sqrt(mean(x^2) + eps) gamma + beta                Zhang and Sennrich, arXiv 1910.07467
- *   affine   x gamma + beta                                        MobileBERT's NoNorm, arXiv 2004.02984
- */
-export type NormKind = 'layer' | 'rms' | 'affine';
-
+/** How a row is normalised, and with which numbers. */
 export interface Norm {
   readonly kind: NormKind;
   /** [C] */

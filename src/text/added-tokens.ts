@@ -51,7 +51,9 @@ function tokenFinder(
   contentOf: (token: AddedToken) => string,
 ): (source: AlignedText, splitsSpecial: boolean) => Section[] {
   const contents = new TokenTrie<AddedToken>();
-  for (const token of tokens) {
+  // Two tokens may have one normalised content, as "AI" and "ai" in lower case. Special tokens are found before others, the first before
+  // the second: so they are added in reverse.
+  for (const token of tokens.toSorted((a, b) => Number(a.special) - Number(b.special) || b.id - a.id)) {
     const content = contentOf(token);
     // Texts have no lone surrogates, and half of a character must not be found in them.
     if (content !== '' && !/\p{Surrogate}/u.test(content)) contents.add(content, token);

@@ -16,6 +16,8 @@ export function cleanUp(value: string): string {
   return value.replace(/ ([.?!,]|n't|'m|'s|'ve|'re)/g, '$1').replaceAll(" ' ", "'");
 }
 
+const same = (value: string) => value;
+
 /** A decoder that decodes the tokens one by one. */
 const oneByOne =
   (decode: (token: string, index: number, tokens: readonly string[]) => string): Decoder =>
@@ -25,7 +27,7 @@ const oneByOne =
 const DECODERS: Record<string, (config: Fields) => Decoder> = {
   WordPiece: config => {
     const prefix = config.text('prefix', '##');
-    const clean = config.flag('cleanup', true) ? cleanUp : (value: string) => value;
+    const clean = config.flag('cleanup', true) ? cleanUp : same;
     return oneByOne((token, i) => {
       if (i === 0) return clean(token);
       return clean(token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`);
@@ -40,6 +42,16 @@ const DECODERS: Record<string, (config: Fields) => Decoder> = {
   BPEDecoder: config => {
     const suffix = config.text('suffix', '</w>');
     return oneByOne((token, i, { length }) => token.replaceAll(suffix, i === length - 1 ? '' : ' '));
+  },
+  CTC: config => {
+    const pad = config.text('pad_token');
+    const delimiter = config.text('word_delimiter_token');
+    const clean = config.flag('cleanup', true) ? (value: string) => cleanUp(value).replaceAll(delimiter, ' ') : same;
+    return tokens =>
+      tokens
+        .filter((token, i) => token !== tokens[i - 1])
+        .map(token => clean(token.replaceAll(pad, '')))
+        .filter(token => token !== '');
   },
   ByteFallback: () => decodeByteFallback,
   Fuse: () => tokens => [tokens.join('')],

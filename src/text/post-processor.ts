@@ -27,13 +27,15 @@ interface Slot {
   readonly specials: readonly Token[];
 }
 
+type Offset = (offset: Token['offset'], token: Token, part: Part) => Token['offset'];
+
 interface Layout {
   /** The slots of a text alone. */
   single: readonly Slot[];
   /** The slots of a text and its pair. */
   pair: readonly Slot[];
-  /** The offsets that an encoding gives for a token. */
-  offset(token: Token, part: Part): [start: number, end: number];
+  /** The offsets that an encoding gives for a token, from the ones that it has. */
+  offset: Offset;
 }
 
 /** Puts special tokens around texts. */
@@ -49,7 +51,7 @@ export function buildPostProcessor(config: unknown): PostProcessor {
   const layout: Layout = {
     single: [textSlot(0, 0)],
     pair: [textSlot(0, 0), textSlot(1, 1)],
-    offset: ({ offset }) => offset,
+    offset: offset => offset,
     ...readLayout(config),
   };
   const slots = (texts: number) => (texts === 1 ? layout.single : layout.pair);
@@ -75,7 +77,7 @@ export function buildPostProcessor(config: unknown): PostProcessor {
           encoding.specialTokensMask.push(part ? 0 : 1);
           encoding.sequenceIds.push(sequence);
           encoding.wordIds.push(token.word);
-          encoding.offsets.push(part ? layout.offset(token, part) : [0, 0]);
+          encoding.offsets.push(part ? layout.offset(token.offset, token, part) : [0, 0]);
         }
       }
       return encoding;
@@ -106,11 +108,7 @@ const LAYOUTS: Record<string, (config: Fields) => Partial<Layout>> = {
   BertProcessing: config => around(config, 1),
   RobertaProcessing: config => ({ ...around(config, 0), ...readTrim(config) }),
   ByteLevel: readTrim,
-  Sequence: config =>
-    config
-      .list('processors')
-      .map(readLayout)
-      .reduce((layout, later) => Object.assign(layout, later), {}),
+  Sequence: config => config.list('processors').map(readLayout).reduce(inOrder, {}),
 };
 
 const readLayout = (config: unknown): Partial<Layout> => build(config, 'post_processor', LAYOUTS, {});
@@ -120,9 +118,8 @@ function readTrim(config: Fields): Partial<Layout> {
   if (!config.flag('trim_offsets', true)) return {};
   const addPrefixSpace = config.flag('add_prefix_space', true);
   return {
-    offset: (token, part) => {
+    offset: ([start, end], token, part) => {
       const text = typeof part.text === 'string' ? part.text : part.text[token.word!]!;
-      let [start, end] = token.offset;
       const leading = countSpaces(token.token, 0, 1);
       const trailing = countSpaces(token.token, token.token.length - 1, -1);
       const isFirst = token === part.tokens[0] || start === 0;
@@ -132,6 +129,14 @@ function readTrim(config: Fields): Partial<Layout> {
       return [start, end];
     },
   };
+}
+
+/** The layout of two processors in turn: the later one's slots, and offsets that both trim if both do. */
+function inOrder(earlier: Partial<Layout>, later: Partial<Layout>): Partial<Layout> {
+  const [first, second] = [earlier.offset, later.offset];
+  const offset: Offset | undefined =
+    first && second ? (offset, token, part) => second(first(offset, token, part), token, part) : (second ?? first);
+  return { ...earlier, ...later, ...(offset && { offset }) };
 }
 
 /** The number of units of white space in a token, from one of its units on, forwards (1) or backwards (-1). */

@@ -1,9 +1,10 @@
 import { type Fields, isText } from '../json.ts';
-import { type AlignedText, mapCharacters, prepend, replace } from './aligned-text.ts';
+import { type AlignedText, mapCharacters, prepend, replace, slice } from './aligned-text.ts';
 import { byteLevel, isAscii, PUNCTUATION, WHITESPACE, WORD } from './characters.ts';
 import { build } from './component.ts';
 import { type Finder, finderOf, literal } from './pattern/index.ts';
 import { pattern, type SplitBehavior, split, splitBehavior } from './split.ts';
+import { scriptRuns } from './unicode-scripts.ts';
 
 /** Cuts a normalised text into words, which are given to the model one by one. */
 export type PreTokenizer = (source: AlignedText) => AlignedText[];
@@ -29,6 +30,15 @@ const PRE_TOKENIZERS: Record<string, (config: Fields) => PreTokenizer> = {
   Digits: config => cutter(finderOf(/\p{N}/gu), config.flag('individual_digits', false) ? 'Isolated' : 'Contiguous'),
   ByteLevel: byteLevelPreTokenizer,
   Metaspace: metaspacePreTokenizer,
+  CharDelimiterSplit: config => {
+    const delimiter = config.get('delimiter', isOneCharacter, 'one character');
+    return cutter(finderOf(new RegExp(literal(delimiter), 'gv')), 'Removed');
+  },
+  UnicodeScripts: () => scriptRuns,
+  FixedLength: config => {
+    const length = config.integer('length', 5, { min: 1 });
+    return source => fixedLengths(source, length);
+  },
   Sequence: config => {
     const steps = config.list('pretokenizers').map(buildPreTokenizer);
     return source => steps.reduce((words, cut) => words.flatMap(cut), [source]);
@@ -67,4 +77,16 @@ function metaspacePreTokenizer(config: Fields): PreTokenizer {
     if (prepends && !aligned.text.startsWith(replacement)) aligned = prepend(aligned, replacement);
     return splits ? split(aligned, findReplacement, { behavior: 'MergedWithNext' }) : [aligned];
   };
+}
+
+/** Cuts a text every `length` characters. */
+function fixedLengths(source: AlignedText, length: number): AlignedText[] {
+  const starts: number[] = [];
+  let unit = 0;
+  let characters = 0;
+  for (const character of source.text) {
+    if (characters++ % length === 0) starts.push(unit);
+    unit += character.length;
+  }
+  return starts.map((start, i) => slice(source, start, starts[i + 1]));
 }

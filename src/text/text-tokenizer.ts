@@ -3,7 +3,7 @@ import { Fields, isRecord, isText, isWhole } from '../json.ts';
 import { type SectionFinder, sectionFinder } from './added-tokens.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
 import { type AlignedText, span } from './aligned-text.ts';
-import { maxLengthOf, sideOf, withClassSettings } from './class-settings.ts';
+import { maxLengthOf, sideOf, withBounds, withClassSettings } from './class-settings.ts';
 import { buildDecoder, type Decoder } from './decoder.ts';
 import type { Encoding } from './encoding.ts';
 import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
@@ -86,7 +86,6 @@ export class TextTokenizer {
     this.#className = className;
     this.#model = buildVocabularyModel(json.model);
     this.#cutWords = buildPreTokenizer(json.pre_tokenizer);
-    this.#postProcessor = buildPostProcessor(json.post_processor);
     this.#decode = buildDecoder(json.decoder);
     const { tokens: added, roles } = addedVocabulary(file, config, tokenizerClass, this.#model.ids);
     this.#findSections = sectionFinder(added, buildNormalizer(json.normalizer));
@@ -94,12 +93,13 @@ export class TextTokenizer {
     for (const { content, id } of added) this.#addToken(content, id);
 
     this.special = specialTokens(roles, this.#ids);
+    this.#postProcessor = buildPostProcessor(withBounds(json.post_processor, config, tokenizerClass, this.special));
     this.allSpecialIds = added.filter(({ special }) => special).map(({ id }) => id);
     this.#specialIds = new Set(this.allSpecialIds);
     this.#splitsSpecialTokens = config.flag('split_special_tokens', false);
     this.modelMaxLength = maxLengthOf(config);
     this.truncationSide = sideOf(config, 'truncation_side', json.truncation);
-    this.paddingSide = sideOf(config, 'padding_side', json.padding);
+    this.paddingSide = sideOf(config, 'padding_side', json.padding, tokenizerClass?.paddingSide);
     this.refusesWords = tokenizerClass?.needsPrefixSpace === true && !config.flag('add_prefix_space', false);
     this.continuingSubwordPrefix = this.#model.continuingSubwordPrefix;
     this.unknownId = unknownIdOf(json.model, this.#ids);

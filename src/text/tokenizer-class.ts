@@ -7,13 +7,13 @@ export type Role = (typeof ROLES)[number];
 /** How a tokenizer class of transformers 4.57 reads vocabulary files, and what it changes in a tokenizer.json. */
 export interface TokenizerClass {
   /** The model that is built from vocabulary files if there is no tokenizer.json; undefined if the class needs a tokenizer.json. */
-  readonly model?: 'WordPiece' | 'BPE';
+  readonly model?: 'WordPiece' | 'BPE' | 'WordLevel';
   /** The special tokens of the roles for which the files name none. */
   readonly special: Readonly<Partial<Record<Role, string>>>;
   /** Special tokens without a role, if the files name none. */
   readonly additional?: readonly string[];
   /** How special tokens are put around texts if there is no tokenizer.json. */
-  readonly layout?: 'BERT' | 'MPNet' | 'Funnel' | 'RoBERTa' | 'GPT-2';
+  readonly layout?: 'BERT' | 'MPNet' | 'Funnel' | 'RoBERTa' | 'GPT-2' | 'ESM';
   /** The flags of special tokens that the class adds itself if the files name none; they replace those in tokenizer.json. */
   readonly flags?: Readonly<Partial<Record<Role, { readonly lstrip?: true; readonly normalized?: boolean }>>>;
   /** As `flags`, but only if there is no tokenizer.json. */
@@ -22,6 +22,13 @@ export interface TokenizerClass {
   readonly normalizes?: 'all' | 'case';
   /** Whether add_prefix_space and trim_offsets are applied to the post-processor. */
   readonly trims?: true;
+  /**
+   * Whether add_bos_token and add_eos_token of tokenizer_config.json replace the post-processor of a tokenizer.json: bos before a text, eos
+   * behind it. Without the first of them there is a bos.
+   */
+  readonly addsBounds?: true;
+  /** The side of the padding if no file names it. Default: 'right'. */
+  readonly paddingSide?: 'left';
   /** Whether lists of words need add_prefix_space: in the vocabulary a word begins with its space. */
   readonly needsPrefixSpace?: true;
 }
@@ -103,6 +110,14 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
     special: { ...BRACKETS, unk: '<unk>', pad: '<pad>' },
     flags: { mask: { lstrip: true, normalized: false } },
   },
+  RemBert: { special: { ...BRACKETS, unk: '<unk>', pad: '<pad>' }, flags: { mask: { lstrip: true } } },
+  Gemma: { special: { bos: '<bos>', eos: '<eos>', unk: '<unk>', pad: '<pad>' }, addsBounds: true, paddingSide: 'left' },
+  Llama: { special: { bos: '<s>', eos: '</s>', unk: '<unk>' }, addsBounds: true, paddingSide: 'left' },
+  Esm: {
+    model: 'WordLevel',
+    special: { eos: '<eos>', unk: '<unk>', pad: '<pad>', cls: '<cls>', mask: '<mask>' },
+    layout: 'ESM',
+  },
   DebertaV2: { special: { ...BRACKETS, unk: '[UNK]', pad: '[PAD]' } },
 };
 
@@ -135,6 +150,7 @@ const CLASS_OF_MODEL: Readonly<Record<string, string>> = {
   flaubert: 'Flaubert',
   fnet: 'FNet',
   funnel: 'Funnel',
+  gemma3_text: 'Gemma',
   gpt2: 'GPT2',
   gte: 'XLMRoberta',
   herbert: 'Herbert',

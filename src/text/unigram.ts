@@ -16,8 +16,14 @@ export function buildUnigram(config: Fields): VocabularyModel {
   });
   const unknownId = config.has('unk_id') ? config.integer('unk_id') : -1;
   if (unknownId >= scores.length) throw config.malformed(unknownId, `less than ${scores.length}`, 'unk_id');
-  const unknownScore =
-    scores.reduce((worst, score) => Math.min(worst, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
+  const worst = scores.reduce((worst, score) => Math.min(worst, score), Number.POSITIVE_INFINITY);
+  const unknownScore = asRead(worst) - UNKNOWN_PENALTY;
+  /** The scores as Rust reads them. Few of the many are ever needed, and the reading takes its time. */
+  const read: number[] = [];
+  const scoreOf = (id: number): number => {
+    read[id] ??= asRead(scores[id]!);
+    return read[id]!;
+  };
   const fallsBack = config.flag('byte_fallback', false);
   const search = tokenSearch(ids);
 
@@ -33,7 +39,7 @@ export function buildUnigram(config: Fields): VocabularyModel {
       };
       search.all(word, start, (end, id) => {
         if (end < next) return;
-        offer(end, id, scores[id]!);
+        offer(end, id, scoreOf(id));
         if (end === next) isKnown = true;
       });
       if (!isKnown) offer(next, unknownId, unknownScore);
@@ -54,4 +60,16 @@ export function buildUnigram(config: Fields): VocabularyModel {
     });
   };
   return { ids, pieces };
+}
+
+/**
+ * A score as the Rust tokenizers read it. Their parser of JSON takes the digits for a whole number, which is rounded to 53 bits, and divides it
+ * by a power of ten, which rounds again. The last bit decides between segmentations of equal pieces in another order, as of "-----".
+ */
+function asRead(score: number): number {
+  const [decimal, exponent = '0'] = String(score).split('e') as [string, string?];
+  const point = decimal.indexOf('.');
+  const scale = Number(exponent) - (point < 0 ? 0 : decimal.length - point - 1);
+  const digits = Number(decimal.replace('.', ''));
+  return scale < 0 ? digits / 10 ** -scale : digits * 10 ** scale;
 }

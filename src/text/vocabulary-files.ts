@@ -2,6 +2,8 @@ import { SourceError } from '../errors.ts';
 import { Fields, isRecord, isText, type Json } from '../json.ts';
 import { addedVocabulary } from './added-vocabulary.ts';
 import { TOKENIZER_CONFIG_FILE, TOKENIZER_FILE } from './json-files.ts';
+import { literal } from './pattern/index.ts';
+import { type NumberedToken, templateProcessing, textPiece, tokenPiece } from './template.ts';
 import { ROLES, type TokenizerClass } from './tokenizer-class.ts';
 
 /** The contents of the files that a tokenizer is made from if there is no tokenizer.json. */
@@ -22,7 +24,7 @@ export const vocabularyFileNames = ({ model }: TokenizerClass): readonly string[
  * @throws SourceError if a file is malformed or lacks a token that the class needs
  */
 export function fromVocabularyFiles(files: VocabularyFiles, config: Json, tokenizerClass: TokenizerClass): Json {
-  const ids = tokenizerClass.model === 'BPE' ? readVocabJson(files.vocab) : readVocabText(files.vocab);
+  const ids = vocabularyOf(files.vocab, tokenizerClass);
   const vocab = Object.fromEntries(ids);
   const { tokens, roles } = addedVocabulary(
     new Fields({}, '', TOKENIZER_FILE),
@@ -30,8 +32,7 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, tokeni
     tokenizerClass,
     ids,
   );
-  /** A special token and its id. */
-  const special = (role: 'cls' | 'sep' | 'bos'): [string, number] => {
+  const special: SpecialToken = role => {
     const content = roles[role];
     const id = tokens.find(token => token.content === content)?.id ?? ids.get(content ?? '');
     if (content && id !== undefined) return [content, id];
@@ -41,6 +42,14 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, tokeni
       `${role}_token of tokenizer_config.json`,
     );
   };
+  const unknown = roles.unk ?? '[UNK]';
+  if (tokenizerClass.model === 'WordLevel') {
+    return {
+      pre_tokenizer: wordsOfVocabulary([...ids.keys()]),
+      model: { type: 'WordLevel', vocab, unk_token: unknown },
+      post_processor: layout(tokenizerClass, config, special),
+    };
+  }
   if (tokenizerClass.model === 'BPE') {
     return {
       model: { type: 'BPE', vocab, merges: readMergesText(files.merges ?? ''), fuse_unk: false },
@@ -49,7 +58,6 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, tokeni
       decoder: { type: 'ByteLevel' },
     };
   }
-  const unknown = roles.unk ?? '[UNK]';
   if (!ids.has(unknown)) throw lacking('vocab.txt', `the token ${unknown}`, 'unk_token of tokenizer_config.json');
   return {
     normalizer: {
@@ -86,6 +94,9 @@ export function slowConfig(config: Json, tokenizerClass: TokenizerClass | undefi
   return Object.fromEntries(entries.map(([key, value]) => [key, completed(key, value)]));
 }
 
+/** A special token that a layout needs. */
+type SpecialToken = (role: 'cls' | 'sep' | 'bos' | 'eos') => NumberedToken;
+
 /** @param setting the setting that names what is lacking */
 function lacking(file: string, what: string, setting: string): SourceError {
   return new SourceError({
@@ -96,31 +107,19 @@ function lacking(file: string, what: string, setting: string): SourceError {
 }
 
 /** The `post_processor` of a tokenizer.json that puts the special tokens of a class around a text and a pair. */
-function layout(
-  { layout }: TokenizerClass,
-  config: Json,
-  special: (role: 'cls' | 'sep' | 'bos') => [string, number],
-): Json {
+function layout({ layout }: TokenizerClass, config: Json, special: SpecialToken): Json {
   if (layout === 'RoBERTa') return { type: 'RobertaProcessing', cls: special('cls'), sep: special('sep') };
-  const sequence = (id: 'A' | 'B') => ({ Sequence: { id, type_id: id === 'A' ? 0 : 1 } });
-  const token = ([id]: [string, number], type_id: number) => ({ SpecialToken: { id, type_id } });
-  const template = (single: Json[], pair: Json[], tokens: [string, number][]) => ({
-    type: 'TemplateProcessing',
-    single,
-    pair,
-    special_tokens: Object.fromEntries(tokens.map(([id, number]) => [id, { id, ids: [number], tokens: [id] }])),
-  });
   if (layout === 'GPT-2') {
     if (config.add_bos_token !== true) return { type: 'ByteLevel', trim_offsets: false };
     const bos = special('bos');
-    const start = [token(bos, 0), sequence('A')];
-    return template(start, [...start, sequence('B')], [bos]);
+    const start = [tokenPiece(bos, 0), textPiece('A')];
+    return templateProcessing(start, [...start, textPiece('B')], [bos]);
   }
   const cls = special('cls');
-  const sep = special('sep');
-  const single = [token(cls, layout === 'Funnel' ? 2 : 0), sequence('A'), token(sep, 0)];
-  const between = layout === 'MPNet' ? [token(sep, 0)] : [];
-  return template(single, [...single, ...between, sequence('B'), token(sep, 1)], [cls, sep]);
+  const sep = special(layout === 'ESM' ? 'eos' : 'sep');
+  const single = [tokenPiece(cls, layout === 'Funnel' ? 2 : 0), textPiece('A'), tokenPiece(sep, 0)];
+  const between = layout === 'MPNet' ? [tokenPiece(sep, 0)] : [];
+  return templateProcessing(single, [...single, ...between, textPiece('B'), tokenPiece(sep, 1)], [cls, sep]);
 }
 
 /** The lines of a text, with Python's universal newlines. */
@@ -133,6 +132,26 @@ function readVocabText(text: unknown): Map<string, number> {
   // The text behind the last line break is a line only if it is not empty.
   if (tokens.at(-1) === '') tokens.pop();
   return new Map(tokens.map((token, id) => [token, id]));
+}
+
+/** The tokens of a vocabulary file and their ids. */
+function vocabularyOf(vocab: unknown, { model }: TokenizerClass): Map<string, number> {
+  if (model === 'BPE') return readVocabJson(vocab);
+  const ids = readVocabText(vocab);
+  // EsmTokenizer removes the white space at the ends of a line.
+  return model === 'WordLevel' ? new Map([...ids].map(([token, id]) => [token.trim(), id])) : ids;
+}
+
+/**
+ * The `pre_tokenizer` of EsmTokenizer: the tokens of the vocabulary are cut out, the longest first, and what is between them is cut at
+ * white space, that of Python's str.split.
+ */
+function wordsOfVocabulary(tokens: readonly string[]): Json {
+  const words = tokens.filter(token => token !== '').sort((a, b) => b.length - a.length);
+  const split = (Regex: string, behavior: string) => ({ type: 'Split', pattern: { Regex }, behavior, invert: false });
+  const whiteSpace = split('[\\s\\x1c-\\x1f]+', 'Removed');
+  const steps = words.length === 0 ? [whiteSpace] : [whiteSpace, split(words.map(literal).join('|'), 'Isolated')];
+  return { type: 'Sequence', pretokenizers: steps };
 }
 
 function readVocabJson(vocab: unknown): Map<string, number> {

@@ -4,10 +4,12 @@ import { build } from './component.ts';
 import { TOKENIZER_FILE } from './json-files.ts';
 import { buildUnigram } from './unigram.ts';
 import type { Piece, VocabularyModel } from './vocabulary.ts';
+import { buildWordLevel } from './word-level.ts';
 import { buildWordPiece } from './word-piece.ts';
 
 const MODELS: Record<string, (config: Fields) => VocabularyModel> = {
   WordPiece: buildWordPiece,
+  WordLevel: buildWordLevel,
   BPE: buildBpe,
   Unigram: buildUnigram,
 };

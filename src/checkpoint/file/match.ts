@@ -1,5 +1,6 @@
 import { CheckpointError } from '../../errors.ts';
-import type { HostDtype, TensorDtype } from './types.ts';
+import { checkUpdate } from './low-rank.ts';
+import type { HostDtype, TensorDtype, TensorInfo } from './types.ts';
 import type { TensorView } from './view.ts';
 
 /** A tensor that a model needs: its canonical name, and the shape that config.json implies. */
@@ -30,7 +31,7 @@ export function matchTensors(
       const what = `the checkpoint lacks the tensor "${tensor}"`;
       throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: NEXT, tensor });
     }
-    const { name, dtype, file } = info;
+    const { name, file } = info;
     const actual = `[${info.shape.join(', ')}]`;
     if (actual !== expected) {
       const what = `the tensor "${name}" has the wrong shape`;
@@ -43,18 +44,26 @@ export function matchTensors(
         tensor: name,
       });
     }
-    const readable = isOnCpu ? READABLE_ON_CPU : READABLE;
-    if (!readable.includes(dtype)) {
-      throw new CheckpointError({
-        what: `the tensor "${name}" has a type that cannot be read`,
-        actual: dtype,
-        expected: readable.join(', '),
-        next: 'Save the model in one of them.',
-        file,
-        tensor: name,
-      });
+    checkReadable(info, isOnCpu ? READABLE_ON_CPU : READABLE);
+    const { update } = info;
+    if (update) {
+      checkUpdate(update);
+      checkReadable(update.left, READABLE);
+      checkReadable(update.right, READABLE);
     }
     matched.set(name, (matched.get(name) ?? new Map<string, TensorView>()).set(tensor, info));
   }
   return matched;
+}
+
+function checkReadable({ name, dtype, file }: TensorInfo, readable: readonly string[]): void {
+  if (readable.includes(dtype)) return;
+  throw new CheckpointError({
+    what: `the tensor "${name}" has a type that cannot be read`,
+    actual: dtype,
+    expected: readable.join(', '),
+    next: 'Save the model in one of them.',
+    file,
+    tensor: name,
+  });
 }

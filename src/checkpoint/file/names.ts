@@ -1,3 +1,5 @@
+import { CheckpointError } from '../../errors.ts';
+import type { LowRankUpdate } from './low-rank.ts';
 import { type Block, SPELLINGS, type Spelling } from './spellings.ts';
 import type { Checkpoint, TensorInfo } from './types.ts';
 import type { TensorView } from './view.ts';
@@ -17,7 +19,11 @@ const spellings = (name: string): string[] => [
   name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
   // The bias of the vocabulary has two names, of which newer files keep one or the other.
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
+  // PyTorch's name of a tensor that something is added to: see low-rank.ts.
+  name.replace(/\.weight$/, ORIGINAL),
 ];
+const ORIGINAL = '.parametrizations.weight.original';
+const NO_TASKS = 'Leave default_task out for the weights that all tasks share.';
 
 /** What the finder needs to know of a model. */
 export interface NamedModel {
@@ -25,6 +31,15 @@ export interface NamedModel {
   readonly tiedDecoder: boolean;
   /** D */
   readonly headSize: number;
+  /** What checkpoints of the model have for tasks, and which task is chosen. Default: nothing. */
+  readonly lora?:
+    | {
+        readonly tasks: readonly string[];
+        readonly rank: number;
+        readonly scale: number;
+        readonly task: number | undefined;
+      }
+    | undefined;
 }
 
 /**
@@ -38,18 +53,43 @@ export interface NamedModel {
  */
 export function tensorFinder(
   { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
-  { modelType, tiedDecoder, headSize }: NamedModel,
+  { modelType, tiedDecoder, headSize, lora }: NamedModel,
 ): (canonical: string) => TensorView | undefined {
   const names = [...tensors.keys(), ...leftOut.keys()];
+  if (lora?.task !== undefined && !names.some(name => name.endsWith(ORIGINAL))) {
+    throw new CheckpointError({ what: 'the checkpoint has no weights for tasks', next: NO_TASKS });
+  }
   const spelling = spellingOf(names, [SPELLINGS[modelType] ?? {}].flat());
   const prefixes = prefixesOf(names, landmarksOf(spelling));
+  /** What the chosen task adds to a tensor of the file. */
+  const updateOf = (canonical: string, { name, shape, file }: TensorInfo): LowRankUpdate | undefined => {
+    if (lora?.task === undefined || !name.endsWith(ORIGINAL)) return undefined;
+    const factor = (letter: string): TensorInfo => {
+      const found = name.replace(/original$/, `0.lora_${letter}`);
+      const tensor = tensors.get(found);
+      if (tensor) return tensor;
+      throw new CheckpointError({
+        what: `the checkpoint lacks the tensor "${found}"`,
+        next: NO_TASKS,
+        file,
+        tensor: found,
+      });
+    };
+    // Of an embedding, whose matrix stands the other way, the first factor is A.
+    const [left, right] = canonical.startsWith('embeddings.') ? ['A', 'B'] : ['B', 'A'];
+    const { task, tasks, rank, scale } = lora;
+    return { left: factor(left!), right: factor(right!), matrix: shape, task, tasks: tasks.length, rank, scale };
+  };
   const find = (canonical: string): TensorView | undefined => {
     const { name: familyName, block } = familyNameOf(canonical, spelling);
     for (const name of spellings(familyName)) {
       for (const prefix of prefixes) {
         const full = prefix + name;
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
-        if (tensor) return block ? blockOf(tensor, block, headSize) : tensor;
+        if (!tensor) continue;
+        const view = block ? blockOf(tensor, block, headSize) : tensor;
+        const update = updateOf(canonical, tensor);
+        return update ? { ...view, update } : view;
       }
     }
     return undefined;
@@ -86,12 +126,15 @@ function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: nu
   return { ...tensor, shape: [count, ...columns], rows: { first: block * run, run, step: of * run } };
 }
 
-const landmarksOf = (spelling: Spelling): string[] => LANDMARKS.map(name => familyNameOf(name, spelling).name);
+const landmarksOf = (spelling: Spelling): string[] =>
+  LANDMARKS.flatMap(name => [...new Set(spellings(familyNameOf(name, spelling).name))]);
 
 /** The spelling of a file: the first whose first landmark is among the names; else the first one. */
 function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {
   const isThere = (landmark: string) => names.some(name => name === landmark || name.endsWith(`.${landmark}`));
-  return candidates.find(candidate => isThere(landmarksOf(candidate)[0]!)) ?? candidates[0]!;
+  return (
+    candidates.find(candidate => spellings(familyNameOf(LANDMARKS[0]!, candidate).name).some(isThere)) ?? candidates[0]!
+  );
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { LowRankUpdate } from './low-rank.ts';
 import type { TensorChunk, TensorInfo } from './types.ts';
 
 /** Rows of a tensor: runs of `run` neighbouring rows, the first at row `first`, the next `step` rows after the one before. */
@@ -14,6 +15,8 @@ export interface RowRuns {
 export interface TensorView extends TensorInfo {
   /** Undefined: all rows. */
   readonly rows?: RowRuns | undefined;
+  /** What a task adds to the tensor of the file. */
+  readonly update?: LowRankUpdate | undefined;
 }
 
 /** The row of the file's tensor that row `row` of the view is. */

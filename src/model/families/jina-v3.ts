@@ -1,6 +1,7 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_COLUMNS, MAX_ROWS } from '../family.ts';
+import { loraOf } from '../lora.ts';
 import { rotaryOf } from '../rotary.ts';
 import { ROBERTA } from './bert.ts';
 
@@ -39,7 +40,8 @@ export const XLM_ROBERTA_FLASH: Family = {
 };
 
 function flash(fields: Fields, { layers, headSize }: EncoderConfig): Partial<EncoderConfig> {
-  if (fields.json.position_embedding_type === 'absolute') return {};
+  const lora = loraOf(fields);
+  if (fields.json.position_embedding_type === 'absolute') return { lora };
   const maxPositions = fields.integer('max_position_embeddings', 8194, { min: 1, max: MAX_ROWS });
   const columns = fields.integer('rotary_emb_dim', headSize, { min: 2, max: MAX_COLUMNS });
   const fraction = columns / headSize;
@@ -48,6 +50,7 @@ function flash(fields: Fields, { layers, headSize }: EncoderConfig): Partial<Enc
     interleaved: fields.flag('rotary_emb_interleaved', false),
   };
   return {
+    lora,
     hasPositionTable: false,
     positionOffset: 0,
     padTokenId: 0,

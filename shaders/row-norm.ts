@@ -1,34 +1,43 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
-import { normalise, type RowShape, rowIndex } from './norm.ts';
+import { declarations, type Kernel, read, u32, write } from './kernel.ts';
+import { epsParams, type NormVariant, normalise, normLabel, type RowShape, rowIndex } from './norm.ts';
 
-export interface LayerNormVariant {
+export interface RowNormVariant {
   /** C, unpadded. */
   readonly columns: number;
+  readonly norm: NormVariant;
   readonly residual: boolean;
+  readonly addend: boolean;
 }
 
 /**
- * y[T, C] = LayerNorm(x[T, C] + residual[T, C]) * gamma[C] + beta[C]
+ * y[R, C] = norm(x[R, C] + residual[R, C]) + addend[R, C], where norm multiplies by gamma[C] and adds beta[C]: see NormKind.
  *
  * One workgroup computes `rows` rows, or one row with `lanes` invocations: see RowShape. Each invocation first writes its part of
  * x + residual to y, then normalises that part in place. It reads nothing of y that another invocation has written.
  *
- *   x, residual, y [T, C]    gamma, beta [C]      grid: T / rows
+ *   x, residual, addend, y [R, C]    gamma, beta [C]      grid: R / rows
  */
-export function layerNorm({ columns, residual }: LayerNormVariant, shape: RowShape): Kernel {
+export function rowNorm({ columns, norm, residual, addend }: RowNormVariant, shape: RowShape): Kernel {
   const C4 = Math.ceil(columns / 4);
   const { lanes, rows: height } = shape;
-  const bindings = [read('x'), ...(residual ? [read('residual')] : []), read('gamma'), read('beta'), write('y')];
-  const params = [u32('rows'), f32('eps')];
+  const bindings = [
+    read('x'),
+    ...(residual ? [read('residual')] : []),
+    read('gamma'),
+    ...(norm.beta ? [read('beta')] : []),
+    ...(addend ? [read('addend')] : []),
+    write('y'),
+  ];
+  const params = [u32('rows'), ...epsParams(norm)];
   return {
-    name: `layer-norm ${columns}${residual ? ' residual' : ''}`,
+    name: `row-norm ${columns} ${normLabel(norm)}${residual ? ' residual' : ''}${addend ? ' addend' : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
     code: wgsl`
 ${declarations(bindings, params)}
-${normalise(columns, shape)}
+${normalise(norm, columns, shape, addend)}
 
 @compute @workgroup_size(${lanes}, ${height})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
