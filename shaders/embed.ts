@@ -10,6 +10,8 @@ export interface EmbedVariant {
   readonly positions: boolean;
   readonly types: boolean;
   readonly tasks: boolean;
+  /** The row of words is multiplied by a factor of its token, whose bits stand in the place of the type. Default: false. */
+  readonly wordFactors?: boolean | undefined;
   /** Whether the sum of a token is multiplied by a number of its own. Default: false. */
   readonly scales?: boolean | undefined;
   /** The sum is multiplied by the param `factor`. Default: false. */
@@ -31,7 +33,8 @@ export interface EmbedVariant {
  * which computes the tokens whose ids lie in [first, first + count) and leaves the other rows of y alone.
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
-  const { columns, positions, types, tasks, scales = false, factor = false, norm, format = 'f32' } = variant;
+  const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
+  const { wordFactors = false, scales = false, factor = false } = variant;
   const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
@@ -52,7 +55,7 @@ export function embed(variant: EmbedVariant, shape: RowShape, target: Target): K
     ...(norm ? epsParams(norm) : []),
   ];
   return {
-    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${scales ? ' scales' : ''}${factor ? ' factor' : ''}${norm ? ` ${normLabel(norm)}` : ''}`,
+    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${wordFactors ? ' word factors' : ''}${scales ? ' scales' : ''}${factor ? ' factor' : ''}${norm ? ` ${normLabel(norm)}` : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -77,6 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     var sum = vec4f(signed4(${element(words, `id * ${stride}u + i + i / ${GROUP}u`)})) * scale;
 #else
     var sum = ${load(words, `id * ${stride}u + i`)};
+#endif
+#if ${wordFactors}
+    sum *= bitcast<f32>(token.z);
 #endif
 #if ${types}
     sum += types[token.z * ${C4}u + i];

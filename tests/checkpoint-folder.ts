@@ -10,7 +10,7 @@ import {
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
 import { encoderConfig, type ModuleFile, staticFinder } from '../src/engine/index.ts';
-import { type EncoderConfig, hasPoolerIn, preparationsOf } from '../src/model/index.ts';
+import { type EncoderConfig, hasPooler, preparationsOf } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import { interpret, type TensorData, type TensorLookup } from './interpreter.ts';
 
@@ -63,7 +63,7 @@ export async function loadCheckpoint(
     return tensor;
   };
   const prepared = preparedTensors(config, ofFiles);
-  return { config, hasPooler: hasPoolerIn(config, encoder), tensors: name => prepared.get(name) ?? ofFiles(name) };
+  return { config, hasPooler: hasPooler(config, encoder), tensors: name => prepared.get(name) ?? ofFiles(name) };
 }
 
 /** The tensors that a model computes of its weights, in float64: what src/engine/prepare.ts computes on a device. */

@@ -151,18 +151,28 @@ export class Run {
   }
 
   /** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
-  #embed({ words, positions, types, tasks, scales, factor, norm, y: { columns: C } }: EmbedOp): Matrix {
-    const tokens = this.#batch.flatMap(sequence =>
-      Array.from(sequence.ids, (id, i) => ({ id, position: sequence.positions[i]!, type: sequence.types[i]! })),
-    );
+  #embed(op: EmbedOp): Matrix {
+    const { words, positions, types, tasks, scales, factor, dropout, norm } = op;
+    const C = op.y.columns;
+    const tokens = this.#batch.flatMap(({ ids, positions, types }) => {
+      const list = Array.from(ids);
+      const dropped = list.filter(id => id === dropout?.token).length / list.length;
+      const kept = dropout ? (1 - dropout.share) / (1 - dropped) : 1;
+      return list.map((id, i) => ({
+        id,
+        position: positions[i]!,
+        type: types[i]!,
+        wordFactor: id === dropout?.token ? 0 : kept,
+      }));
+    });
     const y = zeros(tokens.length, C);
-    tokens.forEach(({ id, position, type }, t) => {
+    tokens.forEach(({ id, position, type, wordFactor }, t) => {
       if (id >= words.count) throw new Error(`there is no word ${id}`);
       const scale = factor * (scales ? at(this.#weight(scales), position, 0) : 1);
-      const add = (table: Matrix, row: number) => {
-        for (let c = 0; c < C; c++) y.data[t * C + c]! += scale * at(table, row, c);
+      const add = (table: Matrix, row: number, times = scale) => {
+        for (let c = 0; c < C; c++) y.data[t * C + c]! += times * at(table, row, c);
       };
-      add(this.#weight(words), id);
+      add(this.#weight(words), id, scale * wordFactor);
       if (positions) add(this.#weight(positions), position);
       if (types) add(this.#weight(types), type);
       if (tasks) add(this.#weight(tasks), 0);

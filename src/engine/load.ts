@@ -15,7 +15,7 @@ import {
   encoderGraph,
   everything,
   type HeadKind,
-  hasPoolerIn,
+  hasPooler,
   STATIC_MAPPING,
   withTask,
 } from '../model/index.ts';
@@ -157,11 +157,11 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const parts: CheckpointPart[] = [{ checkpoint, find, owns: canonical => !canonical.startsWith(MODULE) }];
   for (const { from, file } of sentence?.files ?? []) parts.push(modulePart(await openFile(root, [file]), from));
   signal.throwIfAborted();
-  const hasPooler = hasPoolerIn(config, find);
-  const request = firstRequest(hasPooler);
+  const withPooler = hasPooler(config, find);
+  const request = firstRequest(withPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
   const preparing = new Preparing(config, backend);
-  const kept = planOf(everything(hasPooler, head, sentence)).weights;
+  const kept = planOf(everything(withPooler, head, sentence)).weights;
   const weights = preparing.weightsOfFiles(kept);
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
@@ -181,7 +181,9 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const model = made.add(new DeviceModel({ backend, config, hasPooler, host }), model => model.destroy(signal.reason));
+  const model = made.add(new DeviceModel({ backend, config, hasPooler: withPooler, host }), model =>
+    model.destroy(signal.reason),
+  );
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);
   await backend.settled();

@@ -9,6 +9,7 @@ import {
   STATIC_ROWS,
   STATIC_WEIGHTS,
   staticConfig,
+  withTensors,
 } from '../model/index.ts';
 
 /** The names in the file by the canonical ones: sentence-transformers' first, then model2vec's. */
@@ -50,10 +51,11 @@ export async function encoderConfig(
   opened: Promise<Tensors>,
   isListed: Promise<boolean> | undefined,
 ): Promise<EncoderConfig> {
-  if (!isListed) return readConfig(await source.json('config.json'));
+  const ofFile = async (json: unknown) => withTensors(readConfig(json), async () => (await opened).tensors.keys());
+  if (!isListed) return ofFile(await source.json('config.json'));
   const json = await source.json('config.json', { optional: true });
   // Asked for once more, a missing config.json is an error.
-  if (!(await isStatic(json, isListed))) return readConfig(json ?? (await source.json('config.json')));
+  if (!(await isStatic(json, isListed))) return ofFile(json ?? (await source.json('config.json')));
   const find = staticFinder(await opened);
   const rows = find(`${STATIC_ROWS}.weight`);
   if (rows?.shape.length !== 2) {

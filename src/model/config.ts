@@ -23,6 +23,15 @@ export function readConfig(raw: unknown): EncoderConfig {
   return { ...config, ...family.variant?.(fields, config) };
 }
 
+/** The configuration of a checkpoint whose tensors have these names. Only families that their names tell something wait for them. */
+export async function withTensors(
+  config: EncoderConfig,
+  names: () => Promise<Iterable<string>>,
+): Promise<EncoderConfig> {
+  const byTensors = FAMILIES[config.modelType]?.byTensors;
+  return byTensors ? { ...config, ...byTensors([...(await names())]) } : config;
+}
+
 /** Throws UnsupportedError where a field has another value than those that are supported. */
 function checkSupported({ json }: Fields, { supported }: Family): void {
   for (const [name, value] of Object.entries(supported)) {
@@ -46,8 +55,9 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
       ? family.headSize
       : headSizeOf(fields, hiddenSize, heads, [named('hidden_size'), named('num_attention_heads')]);
   const act = named('hidden_act');
+  const spelledActivation = family.fixedActivation ? family.activation : (json[act] ?? family.activation);
   const activation =
-    ACTIVATIONS[oneOf(`"${act}" of config.json`, json[act] ?? family.activation, Object.keys(ACTIVATIONS))]!;
+    ACTIVATIONS[oneOf(`"${act}" of config.json`, spelledActivation, Object.keys(ACTIVATIONS)) as string]!;
   const layers = count('num_hidden_layers', MAX_LAYERS);
   const groups = family.sharedLayers ? fields.integer('num_hidden_groups', 1, { min: 1, max: MAX_LAYERS }) : layers;
   const padTokenId = paddingOf(fields, family);
@@ -85,6 +95,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     norm: { ...family.norm, eps: fields.get(named('layer_norm_eps'), isEps, 'a number from 0 to 1', family.eps) },
     layerOrder: 'post-norm',
     hasFirstAttentionNorm: true,
+    hasSecondAttentionNorm: false,
     isGated: false,
     biases: { qkv: true, attention: true, intermediate: true, output: true },
     queryKeyNorm: undefined,
@@ -93,6 +104,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     disentangled: undefined,
     convolution: undefined,
     embeddingFactor: 1,
+    tokenDropout: undefined,
     hasEmbeddingNorm: true,
     hasPositionTable: true,
     maxPositions: positions - positionOffset,
@@ -108,6 +120,8 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     tiedDecoder: json.tie_word_embeddings !== false,
     decoderSize: embeddingSize,
     mayPool: true,
+    hasPoolerDense: true,
+    poolerSize: hiddenSize,
     poolerActivation: 'tanh',
     classifier,
     choiceDense: family.choiceDense ?? 'classifier',

@@ -1,5 +1,5 @@
 import type { Activation } from '../../shaders/activation.ts';
-import type { NormStyle } from '../plan/index.ts';
+import type { NormStyle, TokenDropout } from '../plan/index.ts';
 import type { Disentangled } from './disentangled.ts';
 import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
@@ -26,6 +26,8 @@ export interface EncoderConfig {
   readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
+  /** Post-norm: whether a second norm stands behind the attention (code models of JinaBERT). */
+  readonly hasSecondAttentionNorm: boolean;
   /** The feed-forward layer is gated: act(x W1) (x W2). */
   readonly isGated: boolean;
   /** Which linears of a layer have a bias. */
@@ -45,6 +47,8 @@ export interface EncoderConfig {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
     readonly window?: number;
     readonly rotary?: Rotary;
+    /** H numbers: see ScoreBias. */
+    readonly slopes?: readonly number[];
   }[];
   /** DeBERTa's scores by distance. */
   readonly disentangled: Disentangled | undefined;
@@ -52,6 +56,8 @@ export interface EncoderConfig {
   readonly convolution: { readonly width: number; readonly activation: Activation } | undefined;
   /** What the embeddings are multiplied by. */
   readonly embeddingFactor: number;
+  /** The embeddings are scaled by the number of masks: see EmbedOp. */
+  readonly tokenDropout: TokenDropout | undefined;
   readonly hasEmbeddingNorm: boolean;
   readonly hasPositionTable: boolean;
   /** The largest number of tokens of a sequence; of a model without any table of positions, more than there can be. */
@@ -80,7 +86,11 @@ export interface EncoderConfig {
   readonly decoderSize: number;
   /** Whether a model without a head may have a pooler. */
   readonly mayPool: boolean;
-  readonly poolerActivation: Activation;
+  /** Whether pooler_output is the first token through a dense layer (`pooler.dense`), or the first token itself (DPR). */
+  readonly hasPoolerDense: boolean;
+  /** Columns of pooler_output. */
+  readonly poolerSize: number;
+  readonly poolerActivation: Activation | undefined;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
   /** Choices are scored by a summary of their own, not through choiceDense. */

@@ -6,12 +6,9 @@ import type { EncoderRequest } from './request.ts';
 import { addEmbedding, canonicalPool, type PoolRequest } from './sentence-chain.ts';
 import { staticTokens } from './static.ts';
 
-/** A tensor that only the pooler needs. A checkpoint without it has no pooler. */
-const POOLER_TENSOR = 'pooler.dense.weight';
-
-/** Whether a checkpoint has a pooler. @param find Gives a tensor of it by its canonical name. */
-export const hasPoolerIn = ({ mayPool }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
-  mayPool && find(POOLER_TENSOR) !== undefined;
+/** Whether a checkpoint has a pooler: the tensor that only the pooler needs, or a pooler that needs none. */
+export const hasPooler = ({ mayPool, hasPoolerDense }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
+  mayPool && (!hasPoolerDense || find('pooler.dense.weight') !== undefined);
 
 /** The request for every output that a checkpoint can give. Its plan has all the weights that any later request needs. */
 export const everything = (
@@ -38,13 +35,10 @@ export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Gr
   let poolerOutput: Value | undefined;
   /** [B, C] */
   const first = () => (firstTokens ??= b.pool(x, { pooling: 'cls', normalize: false, name: 'pooler.first' }));
-  /** [B, C] */
-  const pooled = () =>
-    (poolerOutput ??= b.linear(first(), {
-      from: 'pooler.dense',
-      outputs: config.hiddenSize,
-      activation: config.poolerActivation,
-    }));
+  const poolerDense = () =>
+    b.linear(first(), { from: 'pooler.dense', outputs: config.poolerSize, activation: config.poolerActivation });
+  /** [B, poolerSize] */
+  const pooled = () => (poolerOutput ??= config.hasPoolerDense ? poolerDense() : first());
   if (request.pooler) b.output('pooler_output', pooled());
   if (request.head) addHead(b, config, request.head, { hidden: x, first, pooled });
   return b.graph();

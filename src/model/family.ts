@@ -48,6 +48,8 @@ export interface Family {
   readonly headSize?: number;
   /** Default of hidden_act. */
   readonly activation: string;
+  /** Python does not read hidden_act: the activation is always the default. */
+  readonly fixedActivation?: true;
   /** Default of layer_norm_eps. */
   readonly eps: number;
   /** What its norms have beside eps. Default: LayerNorm with a bias. */
@@ -68,6 +70,8 @@ export interface Family {
   readonly summary?: SummaryDefaults;
   /** Default: the encoder's activation. */
   readonly maskedActivation?: Activation | undefined;
+  /** What the names of the tensors tell, where config.json does not. */
+  readonly byTensors?: (names: readonly string[]) => Partial<EncoderConfig>;
   /** What else differs, read from config.json. */
   readonly variant?: (fields: Fields, config: EncoderConfig) => Partial<EncoderConfig>;
 }

@@ -3,8 +3,8 @@
  * `registry` import it. It never knows a kernel, a device or a file.
  */
 
-export { readConfig } from './config.ts';
-export { encoderGraph, everything, hasPoolerIn } from './encoder.ts';
+export { readConfig, withTensors } from './config.ts';
+export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export type { HeadKind } from './heads.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts';
-import type { Sequence } from '../plan/index.ts';
+import type { Sequence, TokenDropout } from '../plan/index.ts';
 import type { EncoderConfig } from './encoder-config.ts';
 
 /** Tokens as a caller gives them. No number is checked yet. */
@@ -51,7 +51,15 @@ export function checkSequence(
       expected: 'the same number of each',
     });
   }
-  return { ids, types: segments, positions: positionRows, places, masked, unpooled };
+  const wordFactors = config.tokenDropout && dropoutFactors(config.tokenDropout, ids);
+  return { ids, types: segments, positions: positionRows, wordFactors, places, masked, unpooled };
+}
+
+/** See TokenDropout. */
+function dropoutFactors({ token, share }: TokenDropout, ids: readonly number[]): number[] {
+  const dropped = ids.filter(id => id === token).length;
+  const kept = (1 - share) / (1 - dropped / ids.length);
+  return ids.map(id => (id === token ? 0 : kept));
 }
 
 /**

@@ -19,6 +19,7 @@ const LAYERS: Readonly<
 /**
  * Layers with a norm after each sum: BERT (Devlin et al., arXiv 1810.04805) and all families that keep its order.
  *   a = norm(x + attention(x))    x' = norm(a + feedForward(a))
+ * With a second norm behind the attention a is norm(x + norm(x + attention(x))).
  */
 function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
   const { norm } = config;
@@ -28,7 +29,9 @@ function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
     const attended = attention(b, config, request, { layer, i, x }); // [T, C]
-    const normed = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, residual: x }); // [T, C]
+    const once = b.norm(attended, { from: `${layer}.attention.output.LayerNorm`, ...norm, residual: x }); // [T, C]
+    const second = { from: `${layer}.attention.outer.LayerNorm`, ...norm, residual: x };
+    const normed = config.hasSecondAttentionNorm ? b.norm(once, second) : once; // [T, C]
     const outer = feedForward(b, config, { layer, x: normed }); // [T, C]
     x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, residual: normed }); // [T, C]
     if (i === 0) x = convolved(b, config, { x: embedded, residual: x });
@@ -110,6 +113,7 @@ function embeddings(b: Builder, config: EncoderConfig): Value {
     types: { table: 'embeddings.token_type_embeddings', rows: typeVocabSize },
     tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
     factor: config.embeddingFactor,
+    dropout: config.tokenDropout,
     norm: normsProjection ? undefined : norm,
     columns: config.embeddingSize,
   }); // [T, E]
@@ -135,7 +139,7 @@ function attention(
   { layer, i, x, residual }: LayerPart & { readonly i: number },
 ): Value {
   const { heads, keyHeads, headSize, biases, queryKeyNorm: span, norm } = config;
-  const { rotary, window } = config.attentions[i]!;
+  const { rotary, slopes, window } = config.attentions[i]!;
   const self = `${layer}.attention.self`;
   const layout = { heads, keyHeads, headSize };
   const projected = b.linear(x, attentionProjection(config, self)); // [T, (H + 2 G) D]
@@ -153,7 +157,7 @@ function attention(
     name: self,
     probabilities: request.attentions?.includes(i) === true,
     scale: config.attentionScale,
-    bias: biasOf(config, self),
+    bias: slopes ? { slopes } : biasOf(config, self),
     window,
   }); // [T, H D]
   if (probabilities) b.output('attentions', probabilities, i);

@@ -5,6 +5,8 @@ export interface Sequence {
   readonly ids: ArrayLike<number>;
   readonly positions: ArrayLike<number>;
   readonly types: ArrayLike<number>;
+  /** What the row of the word table is multiplied by. Only for models without types (see TokenDropout). */
+  readonly wordFactors?: ArrayLike<number> | undefined;
   /** The places of the tokens in their padded row, between which distances are counted. Default: 0, 1, 2, ... */
   readonly places?: readonly number[] | undefined;
   /** The tokens that a head is computed for, where it is not computed for all: their indices in the sequence. */
@@ -16,7 +18,7 @@ export interface Sequence {
 /** The packed sequences of one pass, as the kernels read them: each array holds vec4u. */
 export interface Batch {
   readonly sizes: Sizes;
-  /** For each token: id, position, type, place. */
+  /** For each token: id, position, type (or the bits of its word factor), place. */
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** For each sequence: first token, end, start of its pairs, tokens that a pooling leaves out. */
   readonly sequences: Uint32Array<ArrayBuffer>;
@@ -50,6 +52,7 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
     list.reduce((sum, { masked }) => sum + (masked?.length ?? 0), 0),
   );
   const tokens = new Uint32Array(4 * sizes.tokens);
+  const factors = new Float32Array(tokens.buffer);
   const sequences = new Uint32Array(4 * sizes.sequences);
   const tiles = new Uint32Array(4 * sizes.tiles);
   const masked = new Uint32Array(4 * sizes.masked);
@@ -57,12 +60,13 @@ export function packBatch(list: readonly Sequence[], queryTile: number): Batch {
   let tile = 0;
   let pairs = 0;
   let pick = 0;
-  list.forEach(({ ids, positions, types, places, masked: picks = [], unpooled = 0 }, b) => {
+  list.forEach(({ ids, positions, types, wordFactors, places, masked: picks = [], unpooled = 0 }, b) => {
     const end = start + ids.length;
     for (let i = 0, at = 4 * start; i < ids.length; i++, at += 4) {
       tokens[at] = ids[i]!;
       tokens[at + 1] = positions[i]!;
-      tokens[at + 2] = types[i]!;
+      if (wordFactors) factors[at + 2] = wordFactors[i]!;
+      else tokens[at + 2] = types[i]!;
       tokens[at + 3] = places?.[i] ?? i;
     }
     sequences.set([start, end, pairs, unpooled], 4 * b);

@@ -15,6 +15,7 @@ import {
   type Rows,
   type ScoreBias,
   type StoredAngles,
+  type TokenDropout,
   type Value,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
@@ -38,6 +39,7 @@ export interface EmbedOptions {
   scales?: { tensor: string; rows: number } | undefined;
   /** What the sum is multiplied by. Default: 1. */
   factor?: number | undefined;
+  dropout?: TokenDropout | undefined;
   columns: number;
 }
 
@@ -207,9 +209,10 @@ export function builder() {
 
   return {
     /** norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) -> [T, columns] */
-    embed({ words, positions, types, tasks, scales, norm, factor = 1, columns }: EmbedOptions): Value {
+    embed({ words, positions, types, tasks, scales, norm, factor = 1, dropout, columns }: EmbedOptions): Value {
       const optional = (table: EmbedTable | undefined) => (table?.rows ? tableOf(table, columns) : undefined);
       const y = newValue('embeddings', 'tokens', columns);
+      check(!dropout || !types?.rows, `${y.name}: factors of words beside types`);
       ops.push({
         op: 'embed',
         words: tableOf(words, columns),
@@ -218,6 +221,7 @@ export function builder() {
         tasks: optional(tasks),
         scales: scales && shared(vector([scales.tensor], scales.rows)),
         factor,
+        dropout,
         norm: norm && normOf(norm, columns),
         y,
       });

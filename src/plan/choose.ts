@@ -148,12 +148,13 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
   };
   switch (op.op) {
     case 'embed': {
-      const { words, positions, types, tasks, scales, factor, norm, y } = op;
+      const { words, positions, types, tasks, scales, dropout, factor, norm, y } = op;
       const variant = {
         columns: y.columns,
         positions: !!positions,
         types: !!types,
         tasks: !!tasks,
+        ...(dropout && { wordFactors: true }),
         ...(scales && { scales: true }),
         ...(factor !== 1 && { factor: true }),
         norm: norm && normVariant(norm),

@@ -9,7 +9,7 @@ export { type BiasOptions, type Builder, builder, type NormStyle } from './build
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
 export { checkFinite, firstNotFinite } from './finite.ts';
 export type { OutputSlice } from './lower.ts';
-export { type Graph, type LengthStretch, MAX_K, type Value } from './op.ts';
+export { type Graph, type LengthStretch, MAX_K, type TokenDropout, type Value } from './op.ts';
 export { type Measure, type Pace, paced, startPace } from './pace.ts';
 export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } from './passes.ts';
 export { kernelsOf, type Plan, type PlanOptions, plan } from './plan.ts';

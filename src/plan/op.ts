@@ -31,6 +31,16 @@ export interface Norm {
   readonly eps: number;
 }
 
+/**
+ * Tokens that count for nothing, because they stand for tokens that dropout took: the share of them in training. In a sequence of L
+ * tokens, of which n are `token`, the row of `token` is 0, and the others are scaled by (1 - share) / (1 - n / L).
+ * Source: EsmEmbeddings of transformers.
+ */
+export interface TokenDropout {
+  readonly token: number;
+  readonly share: number;
+}
+
 /** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
@@ -44,6 +54,8 @@ export interface EmbedOp {
   readonly scales: Weight | undefined;
   /** 1 but for families that scale the sum. */
   readonly factor: number;
+  /** What is done to words[id] before the sum. */
+  readonly dropout: TokenDropout | undefined;
   /** Undefined: y is the sum. */
   readonly norm: Norm | undefined;
   readonly y: Value;

@@ -3,7 +3,7 @@ import { openCheckpoint, tensorFinder } from '../checkpoint/file/index.ts';
 import { inFolder } from '../checkpoint/source/index.ts';
 import { encoderConfig } from '../engine/index.ts';
 import { openGpu } from '../gpu/index.ts';
-import { encoderGraph, everything, hasPoolerIn } from '../model/index.ts';
+import { encoderGraph, everything, hasPooler } from '../model/index.ts';
 import { plan, USUAL_GPU, weightBytes } from '../plan/index.ts';
 import type { Inquiry } from './inquiry.ts';
 import type { MemoryFootprint } from './types.ts';
@@ -17,8 +17,8 @@ export async function footprint(inquiry: Inquiry): Promise<MemoryFootprint> {
   const opened = openCheckpoint(encoder, { signal: options.signal });
   const [config, checkpoint] = await Promise.all([encoderConfig(encoder, opened, isStatic), opened]);
   await checkpoint.cancel();
-  const hasPooler = !config.static && hasPoolerIn(config, tensorFinder(checkpoint, config));
-  const graph = encoderGraph(config, everything(hasPooler, task?.info.head, modules));
+  const withPooler = !config.static && hasPooler(config, tensorFinder(checkpoint, config));
+  const graph = encoderGraph(config, everything(withPooler, task?.info.head, modules));
   const bytesIn = (dtype: keyof MemoryFootprint) =>
     plan(graph, { caps, format: FORMATS[dtype] }).weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
   return { fp32: bytesIn('fp32'), fp16: bytesIn('fp16'), q8: bytesIn('q8') };

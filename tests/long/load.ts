@@ -10,7 +10,11 @@ import { openSource } from '../../src/checkpoint/source/source.ts';
 import { openSentence } from '../../src/engine/sentence-files.ts';
 import { WebGPUBertError } from '../../src/errors.ts';
 import { readConfig } from '../../src/model/config.ts';
-import { encoderGraph, hasPoolerIn } from '../../src/model/encoder.ts';
+
+
+import { encoderGraph, hasPooler } from '../../src/model/encoder.ts';
+
+
 import type { EncoderConfig } from '../../src/model/encoder-config.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';
@@ -47,7 +51,7 @@ export async function load(files: Files, { caps, format, head }: Way): Promise<s
   kernelsOf(plan(encoderGraph(config, first), { caps, format }).steps);
   const checkpoint = await openCheckpoint(source);
   const find = tensorFinder(checkpoint, config);
-  const pooler = hasPoolerIn(config, find);
+  const pooler = hasPooler(config, find);
   const everything = { lastHiddenState: true, pooler, ...(head && { head: { kind: head } }) };
   const made = plan(encoderGraph(config, everything), { caps, format });
   const wanted = made.weights.flatMap(({ parts }) => parts);

@@ -21,6 +21,9 @@ const spellings = (name: string): string[] => [
   name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
   // PyTorch's name of a tensor that something is added to: see low-rank.ts.
   name.replace(/\.weight$/, ORIGINAL),
+  // Before transformers 5 every layer of ESM had its copy; transformers 5 writes an asterisk for the number.
+  name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.0.attention.self.rotary_embeddings.inv_freq'),
+  name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.*.attention.self.rotary_embeddings.inv_freq'),
 ];
 const ORIGINAL = '.parametrizations.weight.original';
 const NO_TASKS = 'Leave default_task out for the weights that all tasks share.';
@@ -129,12 +132,16 @@ function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: nu
 const landmarksOf = (spelling: Spelling): string[] =>
   LANDMARKS.flatMap(name => [...new Set(spellings(familyNameOf(name, spelling).name))]);
 
-/** The spelling of a file: the first whose first landmark is among the names; else the first one. */
+/** Tensors of every encoder whose layers are complete: spellings of a family differ in the name of one of them. */
+const SPELLED = ['encoder.layer.0.attention.self.query.weight', 'encoder.layer.0.output.dense.weight'];
+
+/** The spelling of a file: the one by which it has most of these tensors; of several, the first. */
 function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {
   const isThere = (landmark: string) => names.some(name => name === landmark || name.endsWith(`.${landmark}`));
-  return (
-    candidates.find(candidate => spellings(familyNameOf(LANDMARKS[0]!, candidate).name).some(isThere)) ?? candidates[0]!
-  );
+  const isSpelled = (name: string, spelling: Spelling) => spellings(familyNameOf(name, spelling).name).some(isThere);
+  const count = (spelling: Spelling) => SPELLED.filter(name => isSpelled(name, spelling)).length;
+  const most = Math.max(...candidates.map(count));
+  return candidates.find(candidate => count(candidate) === most)!;
 }
 
 /**

@@ -119,6 +119,15 @@ const JINA: readonly Spelling[] = [
   { ...POST_NORM_LAYER, 'intermediate.dense': 'mlp.fc1', 'output.dense': 'mlp.fc2', ...LM_HEAD },
 ];
 
+/** JinaBERT's: the output of the attention is called as in BERT, so its name is kept out of the way of the other output's. */
+const jinaBert = (dense: string, norm: string, more: Spelling): Spelling => ({
+  'attention.output': 'attention.kept',
+  'output.dense': dense,
+  'output.LayerNorm': norm,
+  'attention.kept': 'attention.output',
+  ...more,
+});
+
 /** By family: its spelling, or several that files have; of several, the first whose encoder the file has. */
 export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>> = {
   distilbert: {
@@ -148,6 +157,35 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
     'intermediate.LayerNorm': 'ln',
   },
   'roberta-prelayernorm': { 'encoder.LayerNorm': 'LayerNorm', ...LM_HEAD },
+  jina_bert: [
+    jinaBert('mlp.wo', 'mlp.layernorm', gated('mlp.gated_layers', 'first')),
+    jinaBert('mlp.down_layer', 'layer_norm_2', {
+      'attention.outer.LayerNorm': 'layer_norm_1',
+      ...gated('mlp.up_gated_layer', 'second'),
+    }),
+  ],
+  neobert: {
+    'embeddings.word_embeddings': 'encoder',
+    'encoder.LayerNorm': 'layer_norm',
+    'encoder.layer.': 'transformer_encoder.',
+    ...fused('qkv', true),
+    'attention.output.dense': 'wo',
+    'attention.LayerNorm': 'attention_norm',
+    'intermediate.LayerNorm': 'ffn_norm',
+    ...gated('ffn.w12', 'first'),
+    'output.dense': 'ffn.w3',
+    'cls.predictions.decoder': 'decoder',
+    'cls.predictions': 'decoder',
+    'classifier.dense': 'dense',
+    'classifier.out_proj': 'classifier',
+  },
+  dpr: { 'pooler.dense': 'encode_proj' },
+  esm: {
+    'encoder.LayerNorm': 'encoder.emb_layer_norm_after',
+    'embeddings.LayerNorm': 'embeddings.layer_norm',
+    'intermediate.LayerNorm': 'LayerNorm',
+    ...LM_HEAD,
+  },
   rembert: {
     embeddings_project: 'encoder.embedding_hidden_mapping_in',
     'cls.predictions.transform': 'cls.predictions',

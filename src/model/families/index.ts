@@ -1,11 +1,15 @@
 import type { Family } from '../family.ts';
 import { BERT_FAMILIES } from './bert.ts';
 import { DEBERTA, DEBERTA_V2 } from './deberta.ts';
+import { DPR } from './dpr.ts';
+import { ESM } from './esm.ts';
 import { EUROBERT } from './eurobert.ts';
 import { GEMMA3 } from './gemma3.ts';
 import { GTE, NEW } from './gte.ts';
+import { JINA_BERT } from './jina-bert.ts';
 import { JINA_V3, XLM_ROBERTA_FLASH } from './jina-v3.ts';
 import { MODERNBERT } from './modernbert.ts';
+import { NEOBERT } from './neobert.ts';
 import { NOMIC_BERT } from './nomic-bert.ts';
 import { PRE_NORM_FAMILIES } from './pre-norm.ts';
 import { REMBERT } from './rembert.ts';
@@ -19,6 +23,10 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   modernbert: MODERNBERT,
   ...PRE_NORM_FAMILIES,
   rembert: REMBERT,
+  dpr: DPR,
+  esm: ESM,
+  jina_bert: JINA_BERT,
+  neobert: NEOBERT,
   roformer: ROFORMER,
   eurobert: EUROBERT,
   nomic_bert: NOMIC_BERT,
