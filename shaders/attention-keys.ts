@@ -1,4 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import type { DistanceLoop } from './attention-distances.ts';
 import { type Binding, element, padded } from './kernel.ts';
 import { unrolled } from './snippets.ts';
 
@@ -36,10 +37,11 @@ export interface KeyLoopOptions {
   readonly queries: number;
   readonly shared: boolean;
   readonly qkv: Binding;
+  readonly distances: DistanceLoop;
 }
 
 export function keyLoop(options: KeyLoopOptions): KeyLoop {
-  const { heads, headSize, keyHeads, relative, window, slopes, lanes, queries, shared, qkv } = options;
+  const { heads, headSize, keyHeads, relative, window, slopes, lanes, queries, shared, qkv, distances } = options;
   const D4 = padded(headSize) / 4;
   /** vec4f from one token to the next: q, k and v. */
   const stride = (heads + 2 * keyHeads) * D4;
@@ -78,7 +80,7 @@ fn sees(query: u32, key: u32) -> bool {
 fn slope_of(query: u32, key: u32, head: u32) -> f32 {
   return slopes[head] * f32(abs(i32(tokens[key].w) - i32(tokens[query].w)));
 }
-#endif`,
+#endif${distances.declarations}`,
     walk: window
       ? `// The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile. Queries before
   // the first key stand elsewhere in their row than here: they walk all keys.
@@ -109,8 +111,8 @@ fn slope_of(query: u32, key: u32, head: u32) -> f32 {
 ${perQuery(r => `    var s${r} = vec4f();`)}
     for (var j = 0u; j < 4u; j++) {
       let at = ${at};
-${perQuery(r => `      var t${r} = 0.0;`)}
-${unrolled(D4, d => `      { let k = ${key(d)}; ${perQuery(r => `t${r} += dot(q${r}_${d}, k);`)} }`)}
+${perQuery(r => `      var t${r} = 0.0;${distances.row(r, `min(first + ${r}u, end - 1u)`, 'min(key + j, end - 1u)')}`)}
+${unrolled(D4, d => `      { let k = ${key(d)}; ${perQuery(r => `t${r} += dot(q${r}_${d}, k)${distances.product(r, d)};`)} }`)}
 ${perQuery(
   r => wgsl`
       t${r} *= params.scale;

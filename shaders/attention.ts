@@ -1,4 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { type DistanceTerms, distanceLoop } from './attention-distances.ts';
 import { keyLoop } from './attention-keys.ts';
 import {
   declarations,
@@ -29,6 +30,8 @@ export interface AttentionVariant {
   readonly probabilities: boolean;
   /** Add bias[bucket(key - query)][head] to every scaled score. */
   readonly relative: boolean;
+  /** Add the products with the keys and queries of distances before scores are scaled. */
+  readonly distances?: DistanceTerms | undefined;
 }
 
 export interface AttentionShape {
@@ -50,8 +53,9 @@ export interface AttentionShape {
  *
  *   tiles[i] = (start, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
  *   qkv [T, (H + 2 G) D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
- *   window, relative, slopes: tokens[T] = (id, position, type, place)
+ *   window, relative, slopes, distances: tokens[T] = (id, position, type, place)
  *   relative: buckets [2 * 128 + 1]    bias [buckets, H]      slopes: slopes [H]
+ *   distances: distance_rows [2 n + 1]    distance_keys and distance_queries [H D / 4, R]: see attention-distances.ts
  *
  * On a GPU 64 invocations share keys through workgroup memory, one query each. On a software adapter a load and a barrier cost more
  * than the products: there every key that is loaded serves several queries, and nothing is shared.
@@ -66,25 +70,28 @@ export interface AttentionShape {
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape, texture: TextureKind | undefined): Kernel {
   const { heads, headSize, keyHeads = heads, probabilities, relative, window = false, slopes = false } = variant;
+  const distances = distanceLoop(variant.distances, headSize, texture);
   const { lanes, queries } = shape;
   const D4 = padded(headSize) / 4;
   const qkv = texture ? texel('qkv', 'rgba32float', texture) : read('qkv');
   const bindings = [
     read('tiles', 'array<vec4u>'),
     qkv,
-    ...(relative || window || slopes ? [read('tokens', 'array<vec4u>')] : []),
+    ...(relative || window || slopes || variant.distances ? [read('tokens', 'array<vec4u>')] : []),
     ...(relative ? [read('buckets', 'array<u32>'), read('bias', 'array<f32>')] : []),
     ...(slopes ? [read('slopes', 'array<f32>')] : []),
+    ...distances.bindings,
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
   ];
   const params = [u32('tiles'), f32('scale'), ...(window ? [u32('window')] : []), ...FIRST_GROUP];
-  const keys = keyLoop({ heads, headSize, keyHeads, relative, window, slopes, ...shape, qkv });
+  const keys = keyLoop({ heads, headSize, keyHeads, relative, window, slopes, ...shape, qkv, distances });
   const stride = (heads + 2 * keyHeads) * D4;
   const shared = keyHeads === heads ? '' : `+${keyHeads}`;
   const suffixes = [
     relative && ' relative',
     slopes && ' slopes',
+    variant.distances && ' disentangled',
     window && ' window',
     probabilities && ' probabilities',
   ];

@@ -10,9 +10,9 @@ import {
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
 import { encoderConfig, type ModuleFile, staticFinder } from '../src/engine/index.ts';
-import { type EncoderConfig, hasPooler } from '../src/model/index.ts';
+import { type EncoderConfig, hasPooler, preparationsOf } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
-import type { TensorData, TensorLookup } from './interpreter.ts';
+import { interpret, type TensorData, type TensorLookup } from './interpreter.ts';
 
 /** The files of a checkpoint in folders of this machine: each from the first folder that has it. */
 export function folderSource(...folders: readonly URL[]): ModelSource {
@@ -56,16 +56,32 @@ export async function loadCheckpoint(
   const modules = await Promise.all(
     files.map(async ({ from, file }) => ({ prefix: `${from}.`, find: await readTensors(source, config, [file]) })),
   );
-  return {
-    config,
-    hasPooler: hasPooler(config, encoder),
-    tensors(name) {
-      const module = modules.find(({ prefix }) => name.startsWith(prefix));
-      const tensor = module ? module.find(name.slice(module.prefix.length)) : encoder(name);
-      if (!tensor) throw new Error(`the checkpoint lacks ${name}`);
-      return tensor;
-    },
+  const ofFiles: TensorLookup = name => {
+    const module = modules.find(({ prefix }) => name.startsWith(prefix));
+    const tensor = module ? module.find(name.slice(module.prefix.length)) : encoder(name);
+    if (!tensor) throw new Error(`the checkpoint lacks ${name}`);
+    return tensor;
   };
+  const prepared = preparedTensors(config, ofFiles);
+  return { config, hasPooler: hasPooler(config, encoder), tensors: name => prepared.get(name) ?? ofFiles(name) };
+}
+
+/** The tensors that a model computes of its weights, in float64: what src/engine/prepare.ts computes on a device. */
+function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<string, TensorData> {
+  const prepared = new Map<string, TensorData>();
+  for (const { graph, ids, tensors } of preparationsOf(config)) {
+    const { outputs } = interpret(graph, lookup, [{ ids, positions: ids, types: ids.map(() => 0) }]);
+    for (const { tensor, shape, output, first } of tensors) {
+      const { columns, data: rows } = outputs.get(output)!;
+      const [groups, count] = shape;
+      const data = Float64Array.from({ length: groups * count }, (_, i) => {
+        const [group, column] = [Math.floor(i / count), i % count];
+        return rows[Math.floor(column / 4) * columns + first + 4 * group + (column % 4)]!;
+      });
+      prepared.set(tensor, { shape, data });
+    }
+  }
+  return prepared;
 }
 
 /** The tensors of model.safetensors, or of other files, by canonical name. */

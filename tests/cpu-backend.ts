@@ -140,6 +140,15 @@ class CPUWeights implements WeightStore {
     return tensor;
   }
 
+  /** Of the tensors that there is room for. */
+  names(): string[] {
+    return [...this.#tensors.keys()];
+  }
+
+  release(weights: readonly Weight[]): void {
+    for (const { tensor } of weights.flatMap(({ parts }) => parts)) this.#tensors.delete(tensor);
+  }
+
   bytes(): number {
     return [...this.#tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   }

@@ -50,12 +50,30 @@ const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
     sliding_window_pattern: pick(1, 3),
     query_pre_attn_scalar: pick(1, 40),
   }),
+  deberta: (pick, sizes) => deberta(pick, sizes),
+  'deberta-v2': (pick, sizes) => ({
+    ...deberta(pick, sizes),
+    position_buckets: pick(0, 1) ? pick(4, 16) : -1,
+    share_att_key: pick(0, 1) === 1,
+    norm_rel_ebd: pick(0, 1) ? 'layer_norm' : 'none',
+    conv_kernel_size: [0, 3, 5][pick(0, 2)],
+    embedding_size: pick(5, 40),
+  }),
   'xlm-roberta-flash': pick => ({
     type_vocab_size: 1,
     hidden_act: pick(0, 1) ? 'gelu' : 'gelu_new',
     position_embedding_type: pick(0, 1) ? 'rotary' : 'absolute',
   }),
 };
+
+/** Position terms of either kind, or of none; distances beyond the last come up. */
+const deberta: MoreFields = pick => ({
+  relative_attention: pick(0, 3) > 0,
+  pos_att_type: [['c2p', 'p2c'], ['c2p'], ['p2c'], []][pick(0, 3)],
+  max_relative_positions: pick(20, 60),
+  position_biased_input: pick(0, 1) === 1,
+  type_vocab_size: pick(0, 2),
+});
 
 const divisor = (pick: Pick, n: number): number => {
   const divisors = Array.from({ length: n }, (_, i) => i + 1).filter(i => n % i === 0);

@@ -12,7 +12,7 @@ import { fetchModel } from '../weights/fetch.mjs';
 import { folderSource, type LoadedCheckpoint, loadCheckpoint } from './checkpoint-folder.ts';
 import { type Interpretation, interpret, type Matrix } from './interpreter.ts';
 
-/** What one float32 step may cost: 2^-24 of an angle of some radians, through a few layers. */
+/** What one float32 step may cost: 2^-24 of an angle of some radians, or of a score, through a few layers. */
 const FLOAT32_STEP = 1e-5;
 /** What several in every layer may cost: Gemma's norms. The tiny checkpoints were computed without them. */
 const FLOAT32_NORMS = 5e-5;
@@ -21,7 +21,8 @@ const FLOAT32_NORMS = 5e-5;
  * Whole checkpoints, from their files to every output, in float64, against what Python computed from the same float32 weights in
  * float64. Where no step is float32 in Python, what remains is the rounding of float64 (some 1e-14), and that of the numbers in the
  * fixtures: they keep `digits` significant digits, of which half a unit of the last is allowed beyond the tolerance. Python computes the
- * angles of rotary positions in float32 whatever the type of the model, so such families get FLOAT32_STEP.
+ * angles of rotary positions in float32 whatever the type of the model, and so DeBERTa's scale of scores and norms; such families get
+ * FLOAT32_STEP.
  */
 interface FixtureSet {
   readonly name: string;
@@ -174,8 +175,10 @@ async function runFixture(folder: URL, digits: number): Promise<{ worst: Map<str
       worst.set(`${name} of sequence ${b}`, value);
     }
   });
-  const angles = config.tokenDropout || config.attentions.some(({ rotary }) => rotary) ? FLOAT32_STEP : 0;
-  return { worst, float32: config.norm.unitOffset && digits < 10 ? FLOAT32_NORMS : angles };
+  const isFloat32 =
+    config.tokenDropout || config.attentions.some(({ rotary }) => rotary) || config.modelType.startsWith('deberta');
+  const steps = isFloat32 ? FLOAT32_STEP : 0;
+  return { worst, float32: config.norm.unitOffset && digits < 10 ? FLOAT32_NORMS : steps };
 }
 
 /** The differences that are too large, or no number. */
@@ -235,6 +238,8 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   mpnet: COMMON,
   ernie: [...COMMON, ...PRETRAINING],
   modernbert: COMMON,
+  deberta: COMMON.filter(head => head !== 'MultipleChoice'),
+  'deberta-v2': COMMON,
   'data2vec-text': COMMON,
   'megatron-bert': [...COMMON, ...PRETRAINING],
   'roberta-prelayernorm': COMMON,

@@ -16,6 +16,7 @@ import type {
   QueryKeyNormOp,
   RotaryOp,
   TopKOp,
+  UnfoldOp,
   Value,
   VocabularyPoolOp,
 } from '../src/plan/op.ts';
@@ -132,6 +133,9 @@ export class Run {
         break;
       case 'normalize':
         this.set(op.y, this.#normalize(op));
+        break;
+      case 'unfold':
+        this.set(op.y, this.#unfold(op));
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
@@ -314,7 +318,10 @@ export class Run {
             let score = 0;
             for (let d = 0; d < D; d++) score += element(start + i, h, d) * element(start + j, keyHead, d);
             const isSeen = Math.abs(distance) <= window && j >= unattended;
-            scores.push(isSeen ? score * scale + this.#scoreBias(op, distance, h) : Number.NEGATIVE_INFINITY);
+            const query = (d: number) => element(start + i, h, d);
+            const key = (d: number) => element(start + j, keyHead, d);
+            const bias = this.#scoreBias(op, { distance, h, query, key });
+            scores.push(isSeen ? score * scale + bias : Number.NEGATIVE_INFINITY);
           }
           softmax(scores).forEach((p, j) => {
             probabilities.push(p);
@@ -331,7 +338,15 @@ export class Run {
   }
 
   /** The distance is key - query. Distances beyond the first and last bucket count as those. */
-  #scoreBias({ bias }: AttentionOp, distance: number, h: number): number {
+  #scoreBias(
+    { bias, headSize: D, scale }: AttentionOp,
+    {
+      distance,
+      h,
+      query,
+      key,
+    }: { distance: number; h: number; query: (d: number) => number; key: (d: number) => number },
+  ): number {
     switch (bias?.kind) {
       case undefined:
         return 0;
@@ -341,6 +356,19 @@ export class Run {
         const farthest = (bias.buckets.length - 1) / 2;
         const near = Math.max(-farthest, Math.min(farthest, distance));
         return at(this.#weight(bias.bias), bias.buckets[near + farthest]!, h);
+      }
+      case 'disentangled': {
+        const farthest = (bias.rows.length - 1) / 2;
+        const row = bias.rows[Math.max(-farthest, Math.min(farthest, distance)) + farthest]!;
+        const head = h * Math.ceil(D / 4);
+        const number = (table: Weight, d: number) =>
+          at(this.#weight(table), head + Math.floor(d / 4), 4 * row + (d % 4));
+        let sum = 0;
+        for (let d = 0; d < D; d++) {
+          if (bias.keys) sum += query(d) * number(bias.keys, d);
+          if (bias.queries) sum += key(d) * number(bias.queries, d);
+        }
+        return sum * scale;
       }
       default:
         return bias satisfies never;
@@ -368,6 +396,26 @@ export class Run {
       normalisedRow([...data.subarray(r * C, (r + 1) * C)], kind, eps).forEach((v, c) => {
         y.data[r * C + c] = v * (at(scale, c, 0) + (unitOffset ? 1 : 0)) + (shift ? at(shift, c, 0) : 0);
       });
+    }
+    return y;
+  }
+
+  /** y[T, C width]: the columns of the tokens whose places are near, each between its neighbours; 0 where no token has the place. */
+  #unfold({ x, width }: UnfoldOp): Matrix {
+    const from = this.get(x);
+    const y = zeros(from.rows, width * from.columns);
+    let start = 0;
+    for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
+      for (let i = 0; i < ids.length; i++) {
+        for (let o = 0; o < width; o++) {
+          const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
+          if (neighbour < 0) continue;
+          for (let c = 0; c < from.columns; c++) {
+            y.data[(start + i) * y.columns + c * width + o] = at(from, start + neighbour, c);
+          }
+        }
+      }
+      start += ids.length;
     }
     return y;
   }

@@ -42,6 +42,12 @@ const SHAPE = {
   max_position_embeddings: 80,
   type_vocab_size: 2,
   embedding_size: 18,
+  // DeBERTa's: distances beyond the last come up.
+  relative_attention: true,
+  pos_att_type: 'c2p|p2c',
+  position_buckets: 16,
+  max_relative_positions: 30,
+  conv_kernel_size: 3,
 };
 const CASES: readonly [modelType: string, request: EncoderRequest, maxBindingBytes?: number][] = [
   ['bert', { pooler: true, attentions: [1], head: { kind: 'MaskedLM' } }],
@@ -66,6 +72,8 @@ const CASES: readonly [modelType: string, request: EncoderRequest, maxBindingByt
   ],
   ['albert', { head: { kind: 'MaskedLM', picked: true } }],
   ['electra', { head: { kind: 'SequenceClassification' } }],
+  ['deberta', { attentions: [1], head: { kind: 'SequenceClassification' } }],
+  ['deberta-v2', { attentions: [0], head: { kind: 'TokenClassification' } }],
 ];
 
 for (const [model_type, request, maxBindingBytes] of CASES) {

@@ -68,6 +68,8 @@ export interface WeightStore {
   write(piece: Piece): Promise<void>;
   /** Waits until everything written is in place. Gives the first number of each weight that cannot be computed with. */
   finish(): Promise<readonly Flaw[]>;
+  /** Gives back weights that nothing reads any more. To be called after `finish`. */
+  release(weights: readonly Weight[]): void;
   /** Bytes held now. */
   bytes(): number;
 }

@@ -25,6 +25,7 @@ import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
 import { Fingerprint } from './fingerprint.ts';
+import { Preparing } from './prepare.ts';
 import type { ModuleFile, SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
 import { type CheckpointPart, matchParts, upload } from './upload.ts';
@@ -177,7 +178,9 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const withPooler = hasPooler(config, find);
   const request = firstRequest(withPooler);
   // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const { weights } = planOf(everything(withPooler, head, sentence, tokens?.steps));
+  const preparing = new Preparing(config, backend);
+  const kept = planOf(everything(withPooler, head, sentence, tokens?.steps)).weights;
+  const weights = preparing.weightsOfFiles(kept);
   const matched = matchParts(parts, {
     weights: weights.flatMap(weight => weight.parts),
     host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
@@ -189,8 +192,10 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     progress?.({ status: 'compile', name, file: kernel, progress: (100 * loaded) / total, loaded, total });
   });
   compiling.catch(() => undefined);
+  preparing.compile();
   const fingerprint = new Fingerprint();
   const host = await upload(matched, backend.weights, { name, progress, fingerprint, signal });
+  await preparing.run(kept, signal);
   const mapping = host.get(STATIC_MAPPING);
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;

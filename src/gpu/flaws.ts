@@ -15,11 +15,11 @@ export const loadKernel = (): Kernel => inspect();
 
 /**
  * The first flaw of every weight that has one. `words` is what the kernel has written: WORDS_OF_FLAWS for each weight, in the order of
- * `weights`. A word is 0, or the complement of the index of the first number of its kind.
+ * their indices. A word is 0, or the complement of the index of the first number of its kind.
  */
-export function flawsOf(words: Uint32Array, weights: readonly Weight[]): Flaw[] {
-  return weights.flatMap((weight, i) => {
-    const ofWeight = words.subarray(i * WORDS_OF_FLAWS, (i + 1) * WORDS_OF_FLAWS);
+export function flawsOf(words: Uint32Array, weights: readonly { weight: Weight; index: number }[]): Flaw[] {
+  return weights.flatMap(({ weight, index }) => {
+    const ofWeight = words.subarray(index * WORDS_OF_FLAWS, (index + 1) * WORDS_OF_FLAWS);
     const first = Math.max(...ofWeight);
     const origin = first > 0 ? originOf(weight, ~first >>> 0) : undefined;
     return origin ? [{ ...origin, kind: FLAWS[ofWeight.indexOf(first)]! }] : [];

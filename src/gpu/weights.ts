@@ -17,6 +17,8 @@ export class WeightStore {
   readonly #stagingBytes: number;
   /** By `weightKey`, in the order of their indices. */
   readonly #weights = new Map<string, StoredWeight>();
+  /** Weights that were created so far: the index of the next one. */
+  #created = 0;
   readonly #upload: WeightUpload;
   /** Aborts when the store is destroyed. */
   readonly #life = new AbortController();
@@ -35,7 +37,7 @@ export class WeightStore {
       pipelines,
       signal: this.#life.signal,
       guard: work => this.#guard(work),
-      weightCount: () => this.#weights.size,
+      weightCount: () => this.#created,
       stagingBytes: this.#stagingBytes,
     });
   }
@@ -52,7 +54,7 @@ export class WeightStore {
     for (const weight of missing) checkSize(weight, this.#maxBytes, this.#stagingBytes);
     this.#guard(() => {
       for (const weight of missing) {
-        const stored = new StoredWeight(this.#device, weight, this.#weights.size, this.#stagingBytes);
+        const stored = new StoredWeight(this.#device, weight, this.#created++, this.#stagingBytes);
         this.#weights.set(weightKey(weight), stored);
         this.#upload.add(stored);
       }
@@ -94,12 +96,20 @@ export class WeightStore {
     await this.#reported;
     this.#check();
     if (failure) throw failure.error;
-    const weights = [...this.#weights.values()].map(({ weight }) => weight);
-    const flaws = flawsOf(new Uint32Array(readback.getMappedRange()), weights);
+    const flaws = flawsOf(new Uint32Array(readback.getMappedRange()), [...this.#weights.values()]);
     this.#guard(() => this.#upload.release());
     await this.#reported;
     this.#check();
     return flaws;
+  }
+
+  /** Gives back weights that nothing reads any more. To be called after `finish`. */
+  release(weights: readonly Weight[]): void {
+    const keys = weights.map(weightKey);
+    this.#guard(() => {
+      for (const key of keys) this.#weights.get(key)?.resource.destroy();
+    });
+    for (const key of keys) this.#weights.delete(key);
   }
 
   /** Gives back everything. What waits, and every call from now on, rejects with DeviceError. */

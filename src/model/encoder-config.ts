@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { NormStyle, TokenDropout } from '../plan/index.ts';
+import type { Disentangled } from './disentangled.ts';
 import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
 
@@ -31,7 +32,8 @@ export interface EncoderConfig {
   readonly isGated: boolean;
   /** Which linears of a layer have a bias. */
   readonly biases: {
-    readonly qkv: boolean;
+    /** Of all three, or of each. */
+    readonly qkv: boolean | readonly [query: boolean, key: boolean, value: boolean];
     readonly attention: boolean;
     readonly intermediate: boolean;
     readonly output: boolean;
@@ -48,13 +50,17 @@ export interface EncoderConfig {
     /** H numbers: see ScoreBias. */
     readonly slopes?: readonly number[];
   }[];
+  /** DeBERTa's scores by distance. */
+  readonly disentangled: Disentangled | undefined;
+  /** DeBERTa: a convolution over the embeddings is added to the result of layer 0. */
+  readonly convolution: { readonly width: number; readonly activation: Activation } | undefined;
   /** What the embeddings are multiplied by. */
   readonly embeddingFactor: number;
   /** The embeddings are scaled by the number of masks: see EmbedOp. */
   readonly tokenDropout: TokenDropout | undefined;
   readonly hasEmbeddingNorm: boolean;
   readonly hasPositionTable: boolean;
-  /** The largest number of tokens of a sequence. */
+  /** The largest number of tokens of a sequence; of a model without any table of positions, more than there can be. */
   readonly maxPositions: number;
   /** The row of the position table for the first token. RoBERTa's table begins with rows up to that of the padding. */
   readonly positionOffset: number;
@@ -66,6 +72,8 @@ export interface EncoderConfig {
   readonly embeddingSize: number;
   /** Whether a linear leads from E to C. */
   readonly projectsEmbedding: boolean;
+  /** The norm of the embeddings stands after that linear, which then has no bias. */
+  readonly normsProjection: boolean;
   /** Rows of ERNIE's task table, whose row 0 is added to every token; 0: there is none. */
   readonly taskVocabSize: number;
   /** The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). */
@@ -76,6 +84,8 @@ export interface EncoderConfig {
   readonly tiedDecoder: boolean;
   /** Columns of the masked-LM decoder: E, but for RemBERT. */
   readonly decoderSize: number;
+  /** Whether a model without a head may have a pooler. */
+  readonly mayPool: boolean;
   /** Whether pooler_output is the first token through a dense layer (`pooler.dense`), or the first token itself (DPR). */
   readonly hasPoolerDense: boolean;
   /** Columns of pooler_output. */
@@ -93,6 +103,8 @@ export interface EncoderConfig {
     /** Whether the dense layer has a bias. */
     readonly bias: boolean;
     readonly decoderBias: boolean;
+    /** The names of its tensors, where a checkpoint may have one of several heads. Default: BERT's. */
+    readonly names?: { readonly transform: string; readonly bias: string };
   };
   /** The updates of the weights that the checkpoint has for tasks. */
   readonly lora: Lora | undefined;

@@ -7,8 +7,8 @@ import { addEmbedding, addSteps, type ChainStep, canonicalPool, type PoolRequest
 import { staticTokens } from './static.ts';
 
 /** Whether a checkpoint has a pooler: the tensor that only the pooler needs, or a pooler that needs none. */
-export const hasPooler = ({ hasPoolerDense }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
-  !hasPoolerDense || find('pooler.dense.weight') !== undefined;
+export const hasPooler = ({ mayPool, hasPoolerDense }: EncoderConfig, find: (canonical: string) => unknown): boolean =>
+  mayPool && (!hasPoolerDense || find('pooler.dense.weight') !== undefined);
 
 /** The request for every output that a checkpoint can give. Its plan has all the weights that any later request needs. */
 export const everything = (

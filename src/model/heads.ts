@@ -123,7 +123,8 @@ function maskedLM(
 ): void {
   const { decoderSize: outputs, masked, norm, vocabSize, tiedDecoder } = config;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
-  const from = 'cls.predictions.transform';
+  const names = masked.names ?? { transform: 'cls.predictions.transform', bias: 'cls.predictions.bias' };
+  const from = names.transform;
   const transform = (): Value => {
     const { activation, bias } = masked;
     const inner = b.linear(x, { from: `${from}.dense`, outputs, activation, bias }); // [., decoderSize]
@@ -132,7 +133,7 @@ function maskedLM(
   const transformed = masked.transform ? transform() : x;
   const decoder = {
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
-    bias: masked.decoderBias ? 'cls.predictions.bias' : undefined,
+    bias: masked.decoderBias ? names.bias : undefined,
     rows: vocabSize,
   };
   if (sparse) {

@@ -1,5 +1,7 @@
-import type { Builder, Value } from '../plan/index.ts';
+import type { BiasOptions, Builder, Value } from '../plan/index.ts';
+import { distanceRows } from './disentangled.ts';
 import type { EncoderConfig } from './encoder-config.ts';
+import { attentionProjection, distanceKeys, distanceQueries } from './preparation.ts';
 import type { EncoderRequest } from './request.ts';
 
 /** What a pass gives back of the layers. */
@@ -21,7 +23,8 @@ const LAYERS: Readonly<
  */
 function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
   const { norm } = config;
-  let x = embeddings(b, config); // [T, C]
+  const embedded = embeddings(b, config); // [T, C]
+  let x = embedded;
   hiddenState(b, request, 0, x);
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
@@ -31,6 +34,7 @@ function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest
     const normed = config.hasSecondAttentionNorm ? b.norm(once, second) : once; // [T, C]
     const outer = feedForward(b, config, { layer, x: normed }); // [T, C]
     x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, residual: normed }); // [T, C]
+    if (i === 0) x = convolved(b, config, { x: embedded, residual: x });
     hiddenState(b, request, i + 1, x);
   }
   return x;
@@ -56,6 +60,17 @@ function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest)
   const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
   hiddenState(b, request, layers, last);
   return last;
+}
+
+/** norm(residual + activation(conv(x))): a convolution over the tokens, where there is one -> [T, C] */
+function convolved(b: Builder, config: EncoderConfig, { x, residual }: { x: Value; residual: Value }): Value {
+  const { convolution, hiddenSize, norm } = config;
+  if (!convolution) return residual;
+  const { width, activation } = convolution;
+  const neighbours = b.unfold(x, width); // [T, C width]
+  const from = 'encoder.conv.conv';
+  const y = b.linear(neighbours, { from, outputs: hiddenSize, innerShape: [hiddenSize, width], activation }); // [T, C]
+  return b.norm(y, { from: 'encoder.conv.LayerNorm', ...norm, residual });
 }
 
 /**
@@ -87,7 +102,8 @@ function hiddenState(b: Builder, { hiddenStates }: LayerRequest, layer: number, 
 
 /** -> [T, C] */
 function embeddings(b: Builder, config: EncoderConfig): Value {
-  const { vocabSize, maxPositions, positionOffset, typeVocabSize, taskVocabSize, norm } = config;
+  const { vocabSize, maxPositions, positionOffset, typeVocabSize, taskVocabSize, normsProjection } = config;
+  const norm = config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...config.norm } : undefined;
   const x = b.embed({
     words: { table: 'embeddings.word_embeddings', rows: vocabSize },
     positions: {
@@ -98,10 +114,12 @@ function embeddings(b: Builder, config: EncoderConfig): Value {
     tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
     factor: config.embeddingFactor,
     dropout: config.tokenDropout,
-    norm: config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...norm } : undefined,
+    norm: normsProjection ? undefined : norm,
     columns: config.embeddingSize,
   }); // [T, E]
-  return config.projectsEmbedding ? b.linear(x, { from: 'embeddings_project', outputs: config.hiddenSize }) : x;
+  if (!config.projectsEmbedding) return x;
+  const y = b.linear(x, { from: 'embeddings_project', outputs: config.hiddenSize, bias: !normsProjection }); // [T, C]
+  return norm && normsProjection ? b.norm(y, norm) : y;
 }
 
 /** A part of layer i, whose tensors are called `layer`. */
@@ -120,16 +138,11 @@ function attention(
   request: LayerRequest,
   { layer, i, x, residual }: LayerPart & { readonly i: number },
 ): Value {
-  const { heads, keyHeads, headSize, biases, relativeBuckets, queryKeyNorm: span, norm } = config;
+  const { heads, keyHeads, headSize, biases, queryKeyNorm: span, norm } = config;
   const { rotary, slopes, window } = config.attentions[i]!;
   const self = `${layer}.attention.self`;
   const layout = { heads, keyHeads, headSize };
-  const projected = b.linear(x, {
-    from: [`${self}.query`, `${self}.key`, `${self}.value`],
-    outputs: [heads * headSize, keyHeads * headSize, keyHeads * headSize],
-    outputHead: headSize,
-    bias: biases.qkv,
-  }); // [T, (H + 2 G) D]
+  const projected = b.linear(x, attentionProjection(config, self)); // [T, (H + 2 G) D]
   const normed = span
     ? b.queryKeyNorm(projected, {
         ...layout,
@@ -139,15 +152,12 @@ function attention(
       })
     : projected; // [T, (H + 2 G) D]
   const qkv = rotary ? b.rotary(normed, { ...layout, ...rotary }) : normed; // [T, (H + 2 G) D]
-  const bucketBias = relativeBuckets
-    ? { table: 'encoder.relative_attention_bias', buckets: relativeBuckets }
-    : undefined;
   const { context, probabilities } = b.attention(qkv, {
     ...layout,
     name: self,
     probabilities: request.attentions?.includes(i) === true,
     scale: config.attentionScale,
-    bias: slopes ? { slopes } : bucketBias,
+    bias: slopes ? { slopes } : biasOf(config, self),
     window,
   }); // [T, H D]
   if (probabilities) b.output('attentions', probabilities, i);
@@ -158,6 +168,18 @@ function attention(
     bias: biases.attention,
     residual,
   }); // [T, C]
+}
+
+/** What the scores of a layer have by distance. */
+function biasOf({ relativeBuckets, disentangled }: EncoderConfig, self: string): BiasOptions | undefined {
+  if (relativeBuckets) return { table: 'encoder.relative_attention_bias', buckets: relativeBuckets };
+  if (!disentangled) return undefined;
+  return {
+    keys: disentangled.hasKeys ? distanceKeys(self) : undefined,
+    queries: disentangled.hasQueries ? distanceQueries(self) : undefined,
+    count: disentangled.count,
+    rows: distanceRows(disentangled),
+  };
 }
 
 /** The feed-forward layer: act(x W1) W2, or gated (act(x W1) (x W3)) W2 -> [T, C] */

@@ -3,6 +3,7 @@ import { padded } from '../../shaders/kernel.ts';
 import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import {
+  type DisentangledBias,
   type Graph,
   type HeadLayout,
   type LengthStretch,
@@ -64,7 +65,8 @@ export interface LinearOptions {
   from: string | readonly string[];
   /** Outputs of each prefix: the same number for all of them, or a list. */
   outputs: number | readonly number[];
-  bias?: boolean | undefined;
+  /** Whether there is a bias, or which of the prefixes have one. Default: true. */
+  bias?: boolean | readonly boolean[] | undefined;
   activation?: Activation | undefined;
   /** What the activation of the result is multiplied by: the shape of the result. */
   gate?: Value | undefined;
@@ -73,13 +75,21 @@ export interface LinearOptions {
   outputHead?: number;
   /** The size of a head, where the columns of x are padded heads. */
   inputHead?: number;
+  /** The dimensions of a row of the tensor, where these are several. */
+  innerShape?: readonly number[];
 }
 
 /** `keyHeads`: as many as `heads` where nothing is said. */
 export type HeadOptions = Pick<HeadLayout, 'heads' | 'headSize'> & { keyHeads?: number | undefined };
 
-/** `${table}.weight` [buckets, heads]: a bias by the distance of key and query; or a slope for each head. */
-export type BiasOptions = { table: string; buckets: number } | { slopes: readonly number[] };
+/**
+ * `${table}.weight` [buckets, heads]: a bias by the distance of key and query; or a slope for each head; or the tensors `keys` and
+ * `queries` of distances, in the order of DisentangledBias.
+ */
+export type BiasOptions =
+  | { table: string; buckets: number }
+  | { slopes: readonly number[] }
+  | (Pick<DisentangledBias, 'rows' | 'count'> & { keys: string | undefined; queries: string | undefined });
 
 export interface AttentionOptions extends HeadOptions {
   /** Names the values that are written. */
@@ -191,8 +201,14 @@ export function builder() {
       ? { kind: 'frequencies', weight: shared(vector([tensor], pairs)) }
       : { kind: 'table', weight: shared(matrix([tensor], positions, 2 * pairs)) };
 
-  function biasOf(options: BiasOptions, heads: number): ScoreBias {
+  function biasOf(options: BiasOptions, { heads, headSize }: HeadLayout): ScoreBias {
     if ('slopes' in options) return { kind: 'slopes', slopes: options.slopes };
+    if ('rows' in options) {
+      const { rows, count } = options;
+      const table = (tensor: string | undefined) =>
+        tensor === undefined ? undefined : shared(matrix([tensor], (heads * padded(headSize)) / 4, 4 * count));
+      return { kind: 'disentangled', keys: table(options.keys), queries: table(options.queries), rows, count };
+    }
     const { table, buckets } = options;
     const bias = shared(matrix([`${table}.weight`], buckets, heads));
     return { kind: 'buckets', bias, buckets: bucketTable(buckets) };
@@ -221,12 +237,15 @@ export function builder() {
 
     /** activation(x weight^T + bias) gate + residual -> [rows of x, outputs of all prefixes] */
     linear(x: Value, options: LinearOptions): Value {
-      const { outputs, bias = true, activation, gate, residual, outputHead, inputHead } = options;
+      const { outputs, bias = true, activation, gate, residual, outputHead, inputHead, innerShape } = options;
       const prefixes = [options.from].flat();
       const inner = inputHead ? (x.columns / padded(inputHead)) * inputHead : x.columns;
       const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
-      const heads = { rowHead: outputHead, columnHead: inputHead };
-      const weight = shared(matrix(tensors('weight'), outputs, inner, heads));
+      const layout = { rowHead: outputHead, columnHead: inputHead, innerShape };
+      const weight = shared(matrix(tensors('weight'), outputs, inner, layout));
+      const biases = tensors('bias').map((tensor, i) =>
+        (typeof bias === 'boolean' ? bias : bias[i]) ? tensor : undefined,
+      );
       const columns = outputHead ? (weight.count / outputHead) * padded(outputHead) : weight.count;
       const y = newValue(prefixes.join('+'), x.rows, columns);
       check(weight.stride === x.stride, `${y.name}: a weight of ${weight.stride} columns and an input of ${x.stride}`);
@@ -236,7 +255,7 @@ export function builder() {
         op: 'linear',
         x,
         weight,
-        bias: bias ? shared(vector(tensors('bias'), outputs, outputHead)) : undefined,
+        bias: biases.some(Boolean) ? shared(vector(biases, outputs, outputHead)) : undefined,
         activation,
         gate,
         residual,
@@ -291,7 +310,7 @@ export function builder() {
         qkv,
         ...layout,
         scale: scale ?? 1 / Math.sqrt(headSize),
-        bias: bias && biasOf(bias, heads),
+        bias: bias && biasOf(bias, layout),
         window,
         ...results,
       });
@@ -304,6 +323,14 @@ export function builder() {
       checkSameShape(x, addend);
       const y = newValue(options.from, x.rows, x.columns);
       ops.push({ op: 'norm', x, residual, norm: normOf(options, x.columns), addend, y });
+      return y;
+    },
+
+    /** The neighbours of every token side by side -> [T, width C] */
+    unfold(x: Value, width: number): Value {
+      check(x.rows === 'tokens' && width % 2 === 1, `${x.name}: ${width} neighbours`);
+      const y = newValue(`${x.name}.neighbours`, 'tokens', width * x.columns);
+      ops.push({ op: 'unfold', x, width, y });
       return y;
     },
 

@@ -1,5 +1,6 @@
 import { type Activation, keepsZero } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
+import type { DistanceTerms } from '../../shaders/attention-distances.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
@@ -15,8 +16,9 @@ import { queryKeyNorm } from '../../shaders/query-key-norm.ts';
 import { type AngleSource, rotary, rotarySteps } from '../../shaders/rotary.ts';
 import { rowNorm } from '../../shaders/row-norm.ts';
 import { topK } from '../../shaders/top-k.ts';
+import { unfold } from '../../shaders/unfold.ts';
 import type { DeviceOp } from './lower.ts';
-import type { AttentionOp, Norm, RotaryOp, Value } from './op.ts';
+import type { AttentionOp, DisentangledBias, Norm, RotaryOp, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
 import { type Argument, checkStep, type InputName, type Step } from './step.ts';
 import type { Weight } from './weight.ts';
@@ -69,10 +71,18 @@ const attentionVariant = (op: AttentionOp): AttentionVariant => ({
   relative: op.bias?.kind === 'buckets',
   slopes: op.bias?.kind === 'slopes',
   window: op.window !== undefined,
+  ...(op.bias?.kind === 'disentangled' && { distances: distanceTerms(op.bias) }),
+});
+
+const distanceTerms = ({ keys, queries, count, rows }: DisentangledBias): DistanceTerms => ({
+  keys: !!keys,
+  queries: !!queries,
+  count,
+  farthest: (rows.length - 1) / 2,
 });
 
 /** What the kernel of attention reads for its window and its bias. */
-function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand>> {
+function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand | undefined>> {
   const tokens = { tokens: 'tokens' } as const;
   switch (bias?.kind) {
     case undefined:
@@ -81,6 +91,8 @@ function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Op
       return { ...tokens, buckets: bias.buckets, bias: bias.bias };
     case 'slopes':
       return { ...tokens, slopes: new Uint32Array(Float32Array.from(bias.slopes).buffer) };
+    case 'disentangled':
+      return { ...tokens, distance_rows: bias.rows, distance_keys: bias.keys, distance_queries: bias.queries };
     default:
       return bias satisfies never;
   }
@@ -259,6 +271,11 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const { x, y } = op;
       const kernel = once(profile, variant => l2Norm(variant, profile.norm), op.op, { columns: x.columns });
       return step(kernel, y, { x, y }, { rows: x.rows, floor: L2_FLOOR });
+    }
+    case 'unfold': {
+      const { x, width, y } = op;
+      const kernel = unfold({ columns: x.columns, width });
+      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, y }, { tiles: 'tiles' });
     }
     case 'pool': {
       const { x, poolings, normalize, y } = op;

@@ -5,9 +5,9 @@
 
 export { slotBytes } from './arena.ts';
 export { type Batch, packBatch, type Sequence } from './batch.ts';
-export { type Builder, builder, type NormStyle, type VocabularyPooling } from './builder.ts';
+export { type BiasOptions, type Builder, builder, type NormStyle, type VocabularyPooling } from './builder.ts';
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
-export { checkFinite } from './finite.ts';
+export { checkFinite, firstNotFinite } from './finite.ts';
 export type { OutputSlice } from './lower.ts';
 export { type Graph, type LengthStretch, MAX_K, type TokenDropout, type Value } from './op.ts';
 export { type Measure, type Pace, paced, startPace } from './pace.ts';

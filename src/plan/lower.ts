@@ -1,6 +1,6 @@
 import { MOST_TEXELS, padded } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
-import type { Graph, LinearOp, Op, Output, TopKOp, Value, VocabularyPoolOp } from './op.ts';
+import type { AttentionOp, Graph, LinearOp, Op, Output, TopKOp, Value, VocabularyPoolOp } from './op.ts';
 import { keptAs, rowSlice, rowSlices, type Storage, type Weight, weightKey } from './weight.ts';
 
 /** What lowering needs to know of a device and of a load. */
@@ -116,6 +116,9 @@ class Lowering {
       case 'vocabularyPool':
         this.#vocabularyPool(op);
         break;
+      case 'attention':
+        this.#ops.push({ ...op, bias: this.#bias(op) });
+        break;
       default:
         this.#ops.push(op);
     }
@@ -160,6 +163,14 @@ class Lowering {
         this.#ops.push({ op: 'logitsPool', x: logits, first, pooling, logarithms, y });
       }
     }
+  }
+
+  /** Tables of distances are kept in float32, where the kernel reads q, k and v. */
+  #bias({ bias }: AttentionOp): AttentionOp['bias'] {
+    if (bias?.kind !== 'disentangled') return bias;
+    const stored = (table: Weight | undefined) =>
+      table && this.#shared(keptAs(table, { format: 'f32', texels: this.#storage.texels }));
+    return { ...bias, keys: stored(bias.keys), queries: stored(bias.queries) };
   }
 
   /** The best of each slice. Whoever reads the output joins them. */

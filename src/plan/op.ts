@@ -144,10 +144,31 @@ export interface QueryKeyNormOp extends HeadLayout {
  * padding was removed:
  *   buckets   bias[bucket(j - i)][h] with bias[buckets, H], and the bucket of each distance from -128 to 128 (relative.ts)
  *   slopes    -slopes[h] |j - i| (ALiBi: Press et al., arXiv 2108.12409)
+ *   disentangled   (q_i keys[r] + k_j queries[r]) scale with r = rows[j - i]: see DisentangledBias
  */
 export type ScoreBias =
   | { readonly kind: 'buckets'; readonly bias: Weight; readonly buckets: Uint32Array<ArrayBuffer> }
-  | { readonly kind: 'slopes'; readonly slopes: readonly number[] };
+  | { readonly kind: 'slopes'; readonly slopes: readonly number[] }
+  | DisentangledBias;
+
+/**
+ * The position terms of disentangled attention (DeBERTa: He et al., arXiv 2006.03654): a query meets the key of the distance, and a key
+ * the query of the distance. Keys and queries of distances are tables of R rows; they depend on weights alone (see Preparation).
+ */
+export interface DisentangledBias {
+  readonly kind: 'disentangled';
+  /**
+   * [H D / 4, 4 R]: number d of head h of table row r is in row h D / 4 + floor(d / 4), column 4 r + d mod 4. So neighbouring distances,
+   * which the queries of a workgroup meet at once, lie side by side. Undefined: there is no such term.
+   */
+  readonly keys: Weight | undefined;
+  /** In the same order. */
+  readonly queries: Weight | undefined;
+  /** R */
+  readonly count: number;
+  /** The row of each distance from -n to n; farther ones have the row of the first or last. */
+  readonly rows: Uint32Array<ArrayBuffer>;
+}
 
 /**
  * context[T, H D] = softmax(q k^T scale + bias) v, per sequence and head, over the keys that a query sees; probabilities: the softmax,
@@ -172,6 +193,18 @@ export interface NormOp {
   readonly residual: Value | undefined;
   readonly norm: Norm;
   readonly addend: Value | undefined;
+  readonly y: Value;
+}
+
+/**
+ * y[T, C width]: column c width + o of a token is column c of the token o - (width - 1) / 2 places after it in its sequence, 0 where
+ * there is none. A linear of y, whose weight is [N, C width], is a convolution over the tokens.
+ */
+export interface UnfoldOp {
+  readonly op: 'unfold';
+  readonly x: Value;
+  /** An odd number. */
+  readonly width: number;
   readonly y: Value;
 }
 
@@ -240,6 +273,7 @@ export type Op =
   | QueryKeyNormOp
   | AttentionOp
   | NormOp
+  | UnfoldOp
   | NormalizeOp
   | PoolOp
   | VocabularyPoolOp

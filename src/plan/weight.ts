@@ -116,27 +116,29 @@ const groupOf = (size: number | undefined): Group => (size ? { size, padded: pad
 /** The length of `n` rows or columns with the padding of their groups. */
 const extent = (n: number, { size, padded }: Group): number => (n / size) * padded;
 
-/** A tensor of a weight: its name and rows. */
-type Rows = readonly [tensor: string, rows: number];
+/** A tensor of a weight: its name and rows. Undefined: the rows are zeros. */
+type Rows = readonly [tensor: string | undefined, rows: number];
 
 /** Each tensor with its rows: the same number for all of them, or a list. */
-const rowsOf = (tensors: readonly string[], rows: number | readonly number[]): Rows[] =>
+const rowsOf = (tensors: readonly (string | undefined)[], rows: number | readonly number[]): Rows[] =>
   tensors.map((tensor, i) => [tensor, typeof rows === 'number' ? rows : rows[i]!]);
 
 /** Tensors of so many columns, or vectors, one below the other; or some rows of one tensor. */
 function stacked(
   tensors: readonly Rows[],
   columns: number | undefined,
-  layout: Partial<Pick<Weight, 'first' | 'count' | 'rowGroup' | 'columnGroup' | 'storage'>>,
+  layout: Partial<Pick<Weight, 'first' | 'count' | 'rowGroup' | 'columnGroup' | 'storage'>> & {
+    innerShape?: readonly number[] | undefined;
+  },
 ): Weight {
-  const { first = 0, count: slice, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN } = layout;
-  const name = tensors.map(([tensor]) => tensor).join('+');
+  const { first = 0, count: slice, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN, innerShape } = layout;
+  const name = tensors.flatMap(([tensor]) => tensor ?? []).join('+');
   let height = 0;
-  const parts = tensors.map(([tensor, rows]): WeightPart => {
-    const shape = columns === undefined ? [rows] : [rows, columns];
-    const part = { tensor, shape, count: slice ?? rows, rowOffset: height };
+  const parts = tensors.flatMap(([tensor, rows]): WeightPart[] => {
+    const shape = columns === undefined ? [rows] : [rows, ...(innerShape ?? [columns])];
+    const part = { shape, count: slice ?? rows, rowOffset: height };
     height += extent(part.count, rowGroup);
-    return part;
+    return tensor === undefined ? [] : [{ tensor, ...part }];
   });
   const isSlice = parts.some(({ count, shape }) => count !== shape[0]);
   return {
@@ -154,25 +156,39 @@ function stacked(
   };
 }
 
+interface MatrixLayout {
+  readonly rowHead?: number | undefined;
+  readonly columnHead?: number | undefined;
+  readonly innerShape?: readonly number[] | undefined;
+}
+
 /**
  * Matrices [rows, columns], one below the other, in plain float32.
  * @param rows The rows of each, or of every one.
  * @param rowHead The size of a head, where rows come in heads; `columnHead` where columns do. Heads are padded.
+ * @param innerShape The dimensions that the columns are in the file, where these are several.
  */
 export const matrix = (
   tensors: readonly string[],
   rows: number | readonly number[],
   columns: number,
-  { rowHead, columnHead }: { rowHead?: number | undefined; columnHead?: number | undefined } = {},
+  { rowHead, columnHead, innerShape }: MatrixLayout = {},
 ): Weight =>
   stacked(rowsOf(tensors, rows), columns, {
+    innerShape,
     rowGroup: groupOf(rowHead),
     columnGroup: groupOf(columnHead ?? columns),
   });
 
-/** Vectors, one behind the other, of one length or of a length each; heads are padded where their size is given. */
-export const vector = (tensors: readonly string[], length: number | readonly number[], head?: number): Weight =>
-  stacked(rowsOf(tensors, length), undefined, { rowGroup: groupOf(head) });
+/**
+ * Vectors, one behind the other, of one length or of a length each; heads are padded where their size is given. In the place of one that
+ * is undefined are zeros.
+ */
+export const vector = (
+  tensors: readonly (string | undefined)[],
+  length: number | readonly number[],
+  head?: number,
+): Weight => stacked(rowsOf(tensors, length), undefined, { rowGroup: groupOf(head) });
 
 /** The same weight, kept in another storage. */
 export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight, storage });

@@ -22,8 +22,9 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
       ];
     }
     case 'attention': {
-      const { context, qkv, heads, probabilities, window } = op;
-      const scores = context.columns + costs.softmax * heads;
+      const { context, qkv, heads, probabilities, window, bias } = op;
+      const products = bias?.kind === 'disentangled' ? 1 + Number(!!bias.keys) + Number(!!bias.queries) : 1;
+      const scores = products * context.columns + costs.softmax * heads;
       // The probabilities take a second walk, over all keys, that computes the scores again.
       const secondWalk = per('pairs', probabilities ? scores + moved(heads) : 0);
       const walk = scores + context.columns;
@@ -42,6 +43,8 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
       return [per(op.y.rows, moved((5 + Number(!!op.residual) + Number(!!op.addend)) * op.y.stride))];
     case 'normalize':
       return [per(op.y.rows, moved(3 * op.y.stride))];
+    case 'unfold':
+      return [per('tokens', moved(2 * op.y.stride))];
     case 'pool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(3 * op.y.stride))];
     case 'linearSlice': {

@@ -10,7 +10,9 @@ import { openSource } from '../../src/checkpoint/source/source.ts';
 import { openSentence } from '../../src/engine/sentence-files.ts';
 import { WebGPUBertError } from '../../src/errors.ts';
 import { readConfig } from '../../src/model/config.ts';
+
 import { encoderGraph, hasPooler } from '../../src/model/encoder.ts';
+
 import type { EncoderConfig } from '../../src/model/encoder-config.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';

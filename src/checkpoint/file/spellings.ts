@@ -217,6 +217,25 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
     'attention.output.LayerNorm': 'attention.LayerNorm',
     ...LM_HEAD,
   },
+  deberta: {
+    embeddings_project: 'embeddings.embed_proj',
+    // The key has no bias.
+    'attention.self.query.bias': 'attention.self.q_bias',
+    'attention.self.value.bias': 'attention.self.v_bias',
+    ...fused('attention.self.in_proj', true),
+    'attention.self.pos_key_proj': 'attention.self.pos_proj',
+    'attention.self.pos_query_proj': 'attention.self.pos_q_proj',
+    'classifier.dense': 'pooler.dense',
+    'classifier.out_proj': 'classifier',
+  },
+  'deberta-v2': {
+    embeddings_project: 'embeddings.embed_proj',
+    'attention.self.query': 'attention.self.query_proj',
+    'attention.self.key': 'attention.self.key_proj',
+    'attention.self.value': 'attention.self.value_proj',
+    'classifier.dense': 'pooler.dense',
+    'classifier.out_proj': 'classifier',
+  },
   modernbert: {
     'embeddings.word_embeddings': 'embeddings.tok_embeddings',
     'embeddings.LayerNorm': 'embeddings.norm',

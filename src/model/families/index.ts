@@ -1,5 +1,6 @@
 import type { Family } from '../family.ts';
 import { BERT_FAMILIES } from './bert.ts';
+import { DEBERTA, DEBERTA_V2 } from './deberta.ts';
 import { DPR } from './dpr.ts';
 import { ESM } from './esm.ts';
 import { EUROBERT } from './eurobert.ts';
@@ -17,6 +18,8 @@ import { ROFORMER } from './roformer.ts';
 /** The families by `model_type`. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
   ...BERT_FAMILIES,
+  deberta: DEBERTA,
+  'deberta-v2': DEBERTA_V2,
   modernbert: MODERNBERT,
   ...PRE_NORM_FAMILIES,
   rembert: REMBERT,

@@ -1,0 +1,64 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
+import { LANES, unrolled } from './snippets.ts';
+
+export interface UnfoldVariant {
+  /** C */
+  readonly columns: number;
+  /** An odd number. */
+  readonly width: number;
+}
+
+/**
+ * y[t, c width + o] = x[n, c], where n is the token of the same sequence whose place is o - (width - 1) / 2 after that of t; 0 where there
+ * is none. One workgroup writes the rows of one attention work item.
+ *
+ *   tiles[i] = (start, end, first token, ...)    tokens[T] = (id, position, type, place)    x [T, C]    y [T, C width]      grid: tiles
+ *
+ * Places are those before padding was removed. They grow from token to token, so a token that is s places away is at most s tokens away.
+ */
+export function unfold({ columns, width }: UnfoldVariant): Kernel {
+  const half = (width - 1) / 2;
+  const C4 = padded(columns) / 4;
+  const Y4 = padded(columns * width) / 4;
+  const bindings = [read('tiles', 'array<vec4u>'), read('tokens', 'array<vec4u>'), read('x'), write('y')];
+  const params = [u32('tiles')];
+  return {
+    name: `unfold ${columns}x${width}`,
+    bindings,
+    params,
+    workgroups: ({ tiles }) => [tiles!, 1, 1],
+    code: wgsl`
+${declarations(bindings, params)}
+/** Number i of the row of token t. */
+fn neighbour(t: u32, i: u32, start: u32, end: u32) -> f32 {
+  if (i >= ${columns * width}u) { return 0.0; }
+  let c = i / ${width}u;
+  let offset = i32(i % ${width}u) - ${half};
+  let place = i32(tokens[t].w) + offset;
+  for (var step = 0; step <= abs(offset); step++) {
+    let n = i32(t) + step * sign(offset);
+    if (n < i32(start) || n >= i32(end)) { return 0.0; }
+    if (i32(tokens[n].w) == place) { return x[u32(n) * ${C4}u + c / 4u][c % 4u]; }
+  }
+  return 0.0;
+}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  if (group.x >= params.tiles) { return; }
+  let tile = tiles[group.x];
+  var end = tile.y;
+  // The next work item of the sequence begins where this one ends.
+  if (group.x + 1u < params.tiles) {
+    let next = tiles[group.x + 1u];
+    if (next.x == tile.x) { end = next.z; }
+  }
+  for (var i = local.x; i < (end - tile.z) * ${Y4}u; i += ${LANES}u) {
+    let t = tile.z + i / ${Y4}u;
+    let first = 4u * (i % ${Y4}u);
+    y[t * ${Y4}u + i % ${Y4}u] = vec4f(${unrolled(4, j => `neighbour(t, first + ${j}u, tile.x, tile.y),`)});
+  }
+}`,
+  };
+}
