@@ -1,9 +1,10 @@
 import { Executable } from '../src/gpu/executable.ts';
 import { MeasuredPace } from '../src/gpu/measured-pace.ts';
 import { WeightStore } from '../src/gpu/weights.ts';
-import { packBatch, type Sequence } from '../src/plan/batch.ts';
+import { packBatch } from '../src/plan/batch.ts';
 import type { Graph } from '../src/plan/op.ts';
 import { plan } from '../src/plan/plan.ts';
+import type { Sequence } from '../src/plan/sequence.ts';
 import { namedValues } from '../tests/bisect.ts';
 import type { TensorData } from '../tests/interpreter.ts';
 import { random, testGpu } from './dispatch.ts';

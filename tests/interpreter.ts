@@ -1,7 +1,6 @@
 import type { Activation } from '../shaders/activation.ts';
 import type { NormKind } from '../shaders/norm.ts';
 import type { Pooling } from '../shaders/pool.ts';
-import type { Sequence } from '../src/plan/batch.ts';
 import type {
   AttentionOp,
   EmbedOp,
@@ -20,6 +19,7 @@ import type {
   Value,
   VocabularyPoolOp,
 } from '../src/plan/op.ts';
+import type { Sequence } from '../src/plan/sequence.ts';
 import type { Group, Weight } from '../src/plan/weight.ts';
 import { erf } from './reference.ts';
 

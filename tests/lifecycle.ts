@@ -2,7 +2,7 @@ import { randomBert } from '../e2e/random-bert.ts';
 import { outputOf } from '../src/api/outputs.ts';
 import type { ModelSource } from '../src/checkpoint/source/types.ts';
 import { Engine, type EngineOptions } from '../src/engine/engine.ts';
-import type { Sequence } from '../src/plan/batch.ts';
+import type { Sequence } from '../src/plan/sequence.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import { type FakeDevice, type FakeWorld, weightSum } from './fake-gpu.ts';
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/encoder.ts';
-import { packBatch, type Sequence } from '../src/plan/batch.ts';
+import { packBatch } from '../src/plan/batch.ts';
 import { plan } from '../src/plan/plan.ts';
+import type { Sequence } from '../src/plan/sequence.ts';
 import { GPU } from './caps.ts';
 
 const FREQUENCIES = [1, 0.3, 0.02];

@@ -4,9 +4,10 @@ import { outputOf } from '../src/api/outputs.ts';
 import { Scheduler, type SequenceResult } from '../src/engine/scheduler.ts';
 import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/encoder.ts';
-import type { Batch, Sequence } from '../src/plan/batch.ts';
+import type { Batch } from '../src/plan/batch.ts';
 import { passRoom } from '../src/plan/passes.ts';
 import { plan } from '../src/plan/plan.ts';
+import type { Sequence } from '../src/plan/sequence.ts';
 import { SWIFTSHADER } from './caps.ts';
 
 const caps = SWIFTSHADER;

@@ -1,8 +1,8 @@
 import { readConfig } from '../../src/model/config.ts';
 import { encoderGraph } from '../../src/model/encoder.ts';
 import type { EncoderRequest } from '../../src/model/request.ts';
-import type { Sequence } from '../../src/plan/batch.ts';
 import type { Graph, Op } from '../../src/plan/op.ts';
+import type { Sequence } from '../../src/plan/sequence.ts';
 import { describeDifference, firstDifference, withEveryValue } from '../../tests/bisect.ts';
 import { graphOnDevice } from '../graph-on-device.ts';
 import { check, expect } from '../harness.ts';

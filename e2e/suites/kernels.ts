@@ -16,11 +16,12 @@ import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.t
 import { rowNorm } from '../../shaders/row-norm.ts';
 import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import { topK } from '../../shaders/top-k.ts';
-import { packBatch, type Sequence } from '../../src/plan/batch.ts';
+import { packBatch } from '../../src/plan/batch.ts';
 import type { Caps } from '../../src/plan/caps.ts';
 import { linearKernel } from '../../src/plan/choose.ts';
 import { type Profile, profileOf } from '../../src/plan/profiles.ts';
 import { bucketTable } from '../../src/plan/relative.ts';
+import type { Sequence } from '../../src/plan/sequence.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';

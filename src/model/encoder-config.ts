@@ -1,7 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { NormStyle, TokenDropout } from '../plan/index.ts';
 import type { Disentangled } from './disentangled.ts';
-import type { Lora } from './lora.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
@@ -159,4 +158,15 @@ export interface StaticTable {
   readonly hasMapping: boolean;
   /** Whether a row is multiplied by the token's entry of `weights` [V]. */
   readonly hasWeights: boolean;
+}
+
+/** What a checkpoint can add to its weights for a task (LoRA: Hu et al., arXiv 2106.09685). */
+export interface Lora {
+  /** The names of the tasks. */
+  readonly tasks: readonly string[];
+  readonly rank: number;
+  /** What the product of the factors is multiplied by. */
+  readonly scale: number;
+  /** The index of the task whose update is added. Undefined: the weights stay as they are. */
+  readonly task: number | undefined;
 }

@@ -1,18 +1,7 @@
 import { UnsupportedError } from '../errors.ts';
 import { type Fields, isText } from '../json.ts';
-import type { EncoderConfig } from './encoder-config.ts';
+import type { EncoderConfig, Lora } from './encoder-config.ts';
 import { isPositive } from './rotary.ts';
-
-/** What a checkpoint can add to its weights for a task (LoRA: Hu et al., arXiv 2106.09685). */
-export interface Lora {
-  /** The names of the tasks. */
-  readonly tasks: readonly string[];
-  readonly rank: number;
-  /** What the product of the factors is multiplied by. */
-  readonly scale: number;
-  /** The index of the task whose update is added. Undefined: the weights stay as they are. */
-  readonly task: number | undefined;
-}
 
 /** `lora_adaptations`, `lora_rank` and `lora_alpha` of config.json; undefined where there are no such tasks. */
 export function loraOf(fields: Fields): Lora | undefined {

@@ -4,7 +4,7 @@
  */
 
 export { slotBytes } from './arena.ts';
-export { type Batch, packBatch, type Sequence } from './batch.ts';
+export { type Batch, packBatch } from './batch.ts';
 export { type BiasOptions, type Builder, builder, type NormStyle, type VocabularyPooling } from './builder.ts';
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
 export { checkFinite, firstNotFinite } from './finite.ts';
@@ -15,6 +15,7 @@ export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } fro
 export { phaseRows, type StretchedRotary } from './phases.ts';
 export { kernelsOf, type Plan, type PlanOptions, plan } from './plan.ts';
 export { type Profile, profileOf } from './profiles.ts';
+export type { Sequence } from './sequence.ts';
 export type { Sizes } from './sizes.ts';
 export {
   type Argument,

@@ -1,10 +1,10 @@
 import { slotBytes } from './arena.ts';
-import type { Sequence } from './batch.ts';
 import type { Caps } from './caps.ts';
 import type { OutputSlice } from './lower.ts';
 import type { Rows } from './op.ts';
 import type { Plan } from './plan.ts';
 import { profileOf } from './profiles.ts';
+import type { Sequence } from './sequence.ts';
 import { costOf } from './work.ts';
 
 /** The outputs that one pass reads back take at most so many bytes, unless a single sequence has more. */

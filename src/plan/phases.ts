@@ -1,5 +1,5 @@
-import type { Sequence } from './batch.ts';
 import type { Op, RotaryOp } from './op.ts';
+import type { Sequence } from './sequence.ts';
 
 /** The rotary frequencies of a plan whose angles depend on the lengths of the sequences: see RotaryOp. */
 export type StretchedRotary = Pick<RotaryOp, 'frequencies'> & { readonly stretch: NonNullable<RotaryOp['stretch']> };

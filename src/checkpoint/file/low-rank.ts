@@ -1,23 +1,7 @@
 import { CheckpointError } from '../../errors.ts';
 import { toFloats } from './floats.ts';
-import type { TensorDtype, TensorInfo } from './types.ts';
+import type { LowRankUpdate, TensorDtype } from './types.ts';
 import { fileRow, type TensorView } from './view.ts';
-
-/**
- * What a task adds to a matrix of the file (LoRA: Hu et al., arXiv 2106.09685): scale left[task] right[task], with left
- * [tasks, rows, rank] and right [tasks, rank, columns]. PyTorch calls them B and A, and of an embedding A and B. Source: LoRAParametrization
- * of jinaai/xlm-roberta-flash-implementation.
- */
-export interface LowRankUpdate {
-  readonly left: TensorInfo;
-  readonly right: TensorInfo;
-  /** The shape of the matrix: [rows, columns]. */
-  readonly matrix: readonly number[];
-  readonly task: number;
-  readonly tasks: number;
-  readonly rank: number;
-  readonly scale: number;
-}
 
 /** Throws CheckpointError where the factors do not have the shapes that config.json and the matrix imply. */
 export function checkUpdate({ left, right, matrix, tasks, rank }: LowRankUpdate): void {

@@ -1,7 +1,6 @@
 import { CheckpointError } from '../../errors.ts';
-import type { LowRankUpdate } from './low-rank.ts';
 import { type Block, SPELLINGS, type Spelling } from './spellings.ts';
-import type { Checkpoint, TensorInfo } from './types.ts';
+import type { Checkpoint, LowRankUpdate, TensorInfo } from './types.ts';
 import type { TensorView } from './view.ts';
 
 const WORD_TABLE = 'embeddings.word_embeddings.weight';

@@ -40,3 +40,19 @@ export interface Checkpoint {
   /** Stops the download. Idempotent; whoever opened the checkpoint calls it when the load fails. */
   cancel(): Promise<void>;
 }
+
+/**
+ * What a task adds to a matrix of the file (LoRA: Hu et al., arXiv 2106.09685): scale left[task] right[task], with left
+ * [tasks, rows, rank] and right [tasks, rank, columns]. PyTorch calls them B and A, and of an embedding A and B. Source: LoRAParametrization
+ * of jinaai/xlm-roberta-flash-implementation.
+ */
+export interface LowRankUpdate {
+  readonly left: TensorInfo;
+  readonly right: TensorInfo;
+  /** The shape of the matrix: [rows, columns]. */
+  readonly matrix: readonly number[];
+  readonly task: number;
+  readonly tasks: number;
+  readonly rank: number;
+  readonly scale: number;
+}

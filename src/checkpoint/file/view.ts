@@ -1,5 +1,4 @@
-import type { LowRankUpdate } from './low-rank.ts';
-import type { TensorChunk, TensorInfo } from './types.ts';
+import type { LowRankUpdate, TensorChunk, TensorInfo } from './types.ts';
 
 /** Rows of a tensor: runs of `run` neighbouring rows, the first at row `first`, the next `step` rows after the one before. */
 export interface RowRuns {
