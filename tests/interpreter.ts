@@ -561,7 +561,7 @@ const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
   hardtanh: x => Math.min(1, Math.max(-1, x)),
   leaky_relu: x => (x > 0 ? x : 0.01 * x),
   logsigmoid: x => Math.min(0, x) - Math.log1p(Math.exp(-Math.abs(x))),
-  mish: x => x * Math.tanh(Math.log1p(Math.exp(x))),
+  mish: x => x * Math.tanh(Math.max(0, x) + Math.log1p(Math.exp(-Math.abs(x)))),
   relu6: x => Math.min(6, Math.max(0, x)),
   // The mean of the slopes 1/8 and 1/3.
   rrelu: x => (x > 0 ? x : (x * (1 / 8 + 1 / 3)) / 2),
