@@ -68,6 +68,9 @@ const attentionVariant = (op: AttentionOp): AttentionVariant => ({
   window: op.window !== undefined,
 });
 
+/** A window that no sequence is longer than: distances are signed numbers of 32 bits. */
+const WIDEST_WINDOW = 2 ** 30;
+
 /** What the kernel of attention reads for its window and its bias. */
 function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand>> {
   const tokens = { tokens: 'tokens' } as const;
@@ -186,7 +189,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(kernel, context, operands, {
         tiles: 'tiles',
         scale,
-        ...(window !== undefined && { window }),
+        ...(window !== undefined && { window: Math.min(window, WIDEST_WINDOW) }),
         ...WHOLE_GRID,
       });
     }
