@@ -10,12 +10,16 @@ export const MAX_DISTANCE = 128;
 export interface KeyLoop {
   /** Workgroup memory and functions. */
   readonly declarations: string;
+  /** Before the loop: the places of the queries, where distances are needed. */
+  readonly places: string;
   /** The head of the loop over all keys that a query of the tile may see. */
   readonly walk: string;
   /** First in a step. Where keys pass through workgroup memory, loads the next tile of them as the loop comes to it, with its values. */
   readonly fill: (values: boolean) => string;
-  /** Next in a step: s{r}, the scaled scores of query r with the four keys. Keys past the end get the lowest score. */
+  /** Next in a step: s{r}, the scaled scores of query r with the four keys. Keys that it does not see get the lowest score. */
   readonly scores: string;
+  /** `weights` of the four keys for query r, 0 where it does not see the key: the lowest score may be the best so far. */
+  readonly seen: (r: number, weights: string) => string;
   /** The index, as `value` takes it, of key j of the four. */
   readonly at: string;
   /** vec4f number d of the value at `at`. */
@@ -55,6 +59,18 @@ export function keyLoop(options: KeyLoopOptions): KeyLoop {
   const at = shared
     ? `((key - start) % ${tileKeys}u + j) * ${D4}u`
     : `min(key + j, end - 1u) * ${stride}u + ${heads * D4}u + ${keyHead} * ${D4}u`;
+  /** The distances of the four keys are needed beyond the buckets of a bias. */
+  const places = window || slopes;
+  const keyDistances = places
+    ? `    let places = vec4i(${[0, 1, 2, 3].map(j => `i32(tokens[min(key + ${j}u, end - 1u)].w)`).join(', ')});
+${perQuery(
+  r =>
+    `    let distances${r} = abs(places - vec4i(place${r}));${
+      slopes ? `\n    s${r} -= slopes[head] * vec4f(distances${r});` : ''
+    }`,
+)}
+`
+    : '';
 
   return {
     at,
@@ -70,17 +86,9 @@ fn bias_of(query: u32, key: u32, head: u32) -> f32 {
   let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${MAX_DISTANCE}, ${MAX_DISTANCE}) + ${MAX_DISTANCE};
   return bias[buckets[distance] * ${padded(heads)}u + head];
 }
-#endif
-#if ${window}
-fn sees(query: u32, key: u32) -> bool {
-  return u32(abs(i32(tokens[key].w) - i32(tokens[query].w))) <= params.window;
-}
-#endif
-#if ${slopes}
-fn slope_of(query: u32, key: u32, head: u32) -> f32 {
-  return slopes[head] * f32(abs(i32(tokens[key].w) - i32(tokens[query].w)));
-}
 #endif${distances.declarations}`,
+    places: places ? `\n${perQuery(r => `  let place${r} = i32(tokens[min(first + ${r}u, end - 1u)].w);`)}` : '',
+    seen: (r, weights) => (window ? `select(vec4f(), ${weights}, seen${r})` : weights),
     walk: window
       ? `// The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile. Queries before
   // the first key stand elsewhere in their row than here: they walk all keys.
@@ -119,15 +127,14 @@ ${perQuery(
 #if ${relative}
       t${r} += bias_of(min(first + ${r}u, end - 1u), min(key + j, end - 1u), head);
 #endif
-#if ${slopes}
-      t${r} -= slope_of(min(first + ${r}u, end - 1u), min(key + j, end - 1u), head);
-#endif
-#if ${window}
-      t${r} = select(LOWEST, t${r}, sees(min(first + ${r}u, end - 1u), min(key + j, end - 1u)));
-#endif
       s${r} = select(s${r}, vec4f(t${r}), LANE == vec4u(j));`,
 )}
     }
-${perQuery(r => `s${r} = select(vec4f(LOWEST), s${r}, valid);`)}`,
+${keyDistances}${perQuery(r =>
+  window
+    ? `    let seen${r} = valid & (distances${r} <= vec4i(i32(params.window)));
+    s${r} = select(vec4f(LOWEST), s${r}, seen${r});`
+    : `s${r} = select(vec4f(LOWEST), s${r}, valid);`,
+)}`,
   };
 }

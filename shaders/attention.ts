@@ -62,7 +62,7 @@ export interface AttentionShape {
  *
  * With a window a tile walks only the keys that one of its queries may see, so the work grows with L and not with L^2. Places differ by
  * at least as much as indices do, so no key that is left out is seen. A query may meet keys that it does not see before the first one
- * that it does: they have the lowest score, and what they have added vanishes with the first score that is higher.
+ * that it does: they have the lowest score and add nothing.
  *
  * Keys are counted from the start of the sequence, so the result of a sequence has the same bits anywhere in any batch. The bias depends
  * on the distance of two tokens from -128 to 128, counted between the places that they had in their row before padding was removed.
@@ -114,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let start = tile.x;
   let end = tile.y;
   let head = group.y + params.first_y;
-  let first = tile.z + local.x * ${queries}u;
+  let first = tile.z + local.x * ${queries}u;${keys.places}
   // For each query r: q{r} [D]; top{r}, its largest score so far; sum{r} of exp(score - top{r}); a{r} [D], the sum of exp(score - top{r}) v.
 ${perQuery(
   r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${stride}u + head * ${D4}u;
@@ -128,7 +128,7 @@ ${perColumn4(d => `  let q${r}_${d} = ${element(qkv, `q${r}_at + ${d}u`)}; var a
 ${perQuery(
   r => `    let next${r} = max(top${r}, max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w)));
     let keep${r} = exp(top${r} - next${r});
-    let p${r} = exp(s${r} - next${r});
+    let p${r} = ${keys.seen(r, `exp(s${r} - next${r})`)};
     top${r} = next${r};
     sum${r} = sum${r} * keep${r} + dot(p${r}, vec4f(1.0));
 ${perColumn4(d => `    a${r}_${d} *= keep${r};`)}`,
@@ -151,7 +151,7 @@ ${perColumn4(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u 
     ${keys.scores}
 ${perQuery(
   r => `    if (first + ${r}u < end) {
-      let p = exp(s${r} - top${r}) / sum${r};
+      let p = ${keys.seen(r, `exp(s${r} - top${r})`)} / sum${r};
       let at = tile.w * ${heads}u + (head * L + first + ${r}u - start) * L + key - start;
 ${unrolled(4, j => `      if (valid[${j}]) { probabilities[at + ${j}u] = p[${j}]; }`)}
     }`,

@@ -81,10 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #else
     var sum = ${load(words, `id * ${stride}u + i`)};
 #endif
-#if ${wordFactors}
-    sum *= bitcast<f32>(token.z);
-#endif
-#if ${types}
+${wordFactors ? '    sum *= bitcast<f32>(token.z);\n' : ''}#if ${types}
     sum += types[token.z * ${C4}u + i];
 #endif
 #if ${tasks}
@@ -93,10 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #if ${positions}
     sum += positions[token.y * ${C4}u + i];
 #endif
-#if ${scales}
-    sum *= scales[token.y / 4u][token.y % 4u];
-#endif
-    y[row * ${C4}u + i] = sum${factor ? ' * params.factor' : ''};
+${scales ? '    sum *= scales[token.y / 4u][token.y % 4u];\n' : ''}    y[row * ${C4}u + i] = sum${factor ? ' * params.factor' : ''};
   }
 #if ${norm}
   normalise(row, local.x);

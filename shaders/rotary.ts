@@ -4,8 +4,8 @@ import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 
 /**
  * Where the angles come from:
- *   steps         steps[d / 2]: what each position adds, as a fraction of a turn, times 2^32
- *   phases        phases[T, d / 2]: the angle of every token, in the same unit
+ *   steps         steps[d / 2]: what each position adds, as a fraction of a turn, in units of 2^-32 and the rest of it in units of 2^-48
+ *   phases        phases[T, d / 2]: the angle of every token, in units of 2^-32 of a turn
  *   frequencies   frequencies[d / 2], in radians for each position
  *   table         table[positions, d]: the sines of a position, then its cosines
  */
@@ -25,12 +25,18 @@ export interface RotaryVariant {
   readonly angles: AngleSource;
 }
 
-/** The steps of the kernel from frequencies in radians for each position, all from 0 to less than 2 pi. */
+/** The steps of the kernel, two numbers each, from frequencies in radians for each position. */
 export const rotarySteps = (frequencies: readonly number[]): Uint32Array<ArrayBuffer> =>
-  Uint32Array.from(frequencies, frequency => Math.round((frequency / (2 * Math.PI)) * 2 ** 32));
+  Uint32Array.from(
+    frequencies.flatMap(frequency => {
+      const turns = frequency / (2 * Math.PI);
+      const units = Math.round((turns - Math.floor(turns)) * 2 ** 48);
+      return [Math.floor(units / 2 ** 16) % 2 ** 32, units % 2 ** 16];
+    }),
+  );
 
 const BINDINGS: Readonly<Record<AngleSource, Binding>> = {
-  steps: read('steps', 'array<u32>'),
+  steps: read('steps', 'array<vec2u>'),
   phases: read('phases', 'array<u32>'),
   frequencies: read('frequencies', 'array<f32>'),
   table: read('table', 'array<f32>'),
@@ -53,13 +59,17 @@ fn turn_by(quarter: u32, x: f32) -> vec2f {
  * `fn turn_of(row: u32, pair: u32) -> vec2f`: cosine and sine of the angle of a token and a pair.
  *
  * In fixed point the product of a position and a step wraps around at whole turns, so the fraction of a turn is exact but for the
- * rounding of the step: position 2^-33 turns, 6e-6 radians at position 8,192, where a product of floats would be wrong by 5e-4. Nearest
- * quarters are taken off before the fraction becomes a float.
+ * rounding of the step, position 2^-49 turns, and two units: 4e-9 radians at position 100,000, where a product of floats would be wrong
+ * by 6e-3. Nearest quarters are taken off before the fraction becomes a float.
  * A product of a position and a frequency in float32 is reduced in three steps (Cody and Waite, 1980), whose constants have few digits so
  * that their products are exact.
  */
 const TURN_OF: Readonly<Record<AngleSource, (pairs: number) => string>> = {
-  steps: () => 'fn turn_of(row: u32, pair: u32) -> vec2f { return turn_of_phase(tokens[row].y * steps[pair]); }',
+  steps: () => `fn turn_of(row: u32, pair: u32) -> vec2f {
+  let position = tokens[row].y;
+  let step = steps[pair];
+  return turn_of_phase(position * step.x + (position >> 16u) * step.y + (((position & 0xffffu) * step.y) >> 16u));
+}`,
   phases: pairs => `fn turn_of(row: u32, pair: u32) -> vec2f { return turn_of_phase(phases[row * ${pairs}u + pair]); }`,
   frequencies: () => `fn turn_of(row: u32, pair: u32) -> vec2f {
   let angle = f32(tokens[row].y) * frequencies[pair];

@@ -169,12 +169,26 @@ function randomGraph(seed: number) {
     else if (kind === 3 && x.rows === 'tokens') values.push(b.gather(x, 'masked'));
     else if (kind === 4) b.output(`top${i}`, b.topK(x, 3));
     else if (kind === 5 && x.rows === 'tokens') {
-      const qkv = b.linear(x, { from: ['q', 'k', 'v'].map(part => `${part}${i}`), outputs: 8, outputHead: 4 });
-      const attended = b.attention(qkv, { heads: 2, headSize: 4, name: `self${i}`, probabilities: next() < 0.5 });
+      const heads = { heads: 2, keyHeads: 1 + below(2), headSize: 4 };
+      const outputs = [8, 4 * heads.keyHeads, 4 * heads.keyHeads];
+      let qkv = b.linear(x, { from: ['q', 'k', 'v'].map(part => `${part}${i}`), outputs, outputHead: 4 });
+      const norm = (part: string) => ({ from: `${part}${i}`, eps: 1e-6, kind: 'rms', bias: false }) as const;
+      const span = next() < 0.5 ? 'head' : 'row';
+      if (next() < 0.3) qkv = b.queryKeyNorm(qkv, { ...heads, span, query: norm('qn'), key: norm('kn') });
+      if (next() < 0.3) qkv = b.rotary(qkv, { ...heads, frequencies: [1, 0.01], interleaved: next() < 0.5 });
+      const attended = b.attention(qkv, {
+        ...heads,
+        name: `self${i}`,
+        probabilities: next() < 0.5,
+        window: next() < 0.3 ? below(9) : undefined,
+        bias: next() < 0.3 ? { slopes: [0.5, 0.25] } : undefined,
+      });
       values.push(attended.context);
       if (attended.probabilities && next() < 0.5) b.output(`probabilities${i}`, attended.probabilities);
     } else {
-      values.push(b.linear(x, { from: `linear${i}`, outputs: residual?.columns ?? 4 * (1 + below(8)), residual }));
+      const gate = next() < 0.3 ? residual : undefined;
+      const outputs = residual?.columns ?? 4 * (1 + below(8));
+      values.push(b.linear(x, { from: `linear${i}`, outputs, gate, residual: next() < 0.8 ? residual : undefined }));
     }
   }
   values.forEach((value, i) => {

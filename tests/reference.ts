@@ -175,49 +175,85 @@ export function embed(
   return y;
 }
 
-/** qkv [T, 3, H, D] -> context [T, H D] and probabilities: for every sequence [H, L, L], one behind the other. */
+/**
+ * qkv [T, H + 2 G, D] -> context [T, H D] and probabilities: for every sequence [H, L, L], one behind the other. A query sees the keys that
+ * `seen` says, by the distance key - query, all of them by default; the others have probability 0.
+ */
 export function attention(
   qkv: Numbers,
   lengths: readonly number[],
   {
     H,
+    G = H,
     D,
     scale = 1 / Math.sqrt(D),
     bias = () => 0,
+    seen = () => true,
   }: {
     H: number;
+    G?: number;
     D: number;
     scale?: number;
     /** Added to a scaled score: of the distance key - query, and the head. */
     bias?: (distance: number, head: number) => number;
+    seen?: (distance: number) => boolean;
   },
 ): { context: Float64Array; probabilities: Float64Array } {
   const T = lengths.reduce((a, b) => a + b, 0);
   const context = new Float64Array(T * H * D);
   const probabilities: number[] = [];
-  const at = (t: number, which: number, h: number, d: number) => qkv[((t * 3 + which) * H + h) * D + d]!;
+  const at = (t: number, head: number, d: number) => qkv[(t * (H + 2 * G) + head) * D + d]!;
   let start = 0;
   for (const L of lengths) {
     for (let h = 0; h < H; h++) {
+      const keyHead = H + Math.floor((h * G) / H);
       for (let i = start; i < start + L; i++) {
         const scores: number[] = [];
         for (let j = start; j < start + L; j++) {
           let score = 0;
-          for (let d = 0; d < D; d++) score += at(i, 0, h, d) * at(j, 1, h, d);
-          scores.push(score * scale + bias(j - i, h));
+          for (let d = 0; d < D; d++) score += at(i, h, d) * at(j, keyHead, d);
+          scores.push(seen(j - i) ? score * scale + bias(j - i, h) : Number.NEGATIVE_INFINITY);
         }
         const top = Math.max(...scores);
         const weights = scores.map(score => Math.exp(score - top));
         const sum = weights.reduce((a, b) => a + b);
         weights.forEach((weight, j) => {
           probabilities.push(weight / sum);
-          for (let d = 0; d < D; d++) context[(i * H + h) * D + d]! += (weight / sum) * at(start + j, 2, h, d);
+          for (let d = 0; d < D; d++) context[(i * H + h) * D + d]! += (weight / sum) * at(start + j, keyHead + G, d);
         });
       }
     }
     start += L;
   }
   return { context, probabilities: Float64Array.from(probabilities) };
+}
+
+/** qkv [T, heads, D] -> the same with the pairs of the first `turned` heads turned by position times frequency. */
+export function rotary(
+  qkv: Numbers,
+  positions: readonly number[],
+  {
+    heads,
+    turned,
+    D,
+    frequencies,
+    interleaved,
+  }: { heads: number; turned: number; D: number; frequencies: readonly number[]; interleaved: boolean },
+): Float64Array {
+  const y = Float64Array.from(qkv);
+  positions.forEach((position, t) => {
+    for (let h = 0; h < turned; h++) {
+      frequencies.forEach((frequency, i) => {
+        const head = (t * heads + h) * D;
+        const [first, second] = interleaved ? [2 * i, 2 * i + 1] : [i, i + frequencies.length];
+        const [a, b] = [qkv[head + first]!, qkv[head + second]!];
+        const [cos, sin] = [Math.cos(position * frequency), Math.sin(position * frequency)];
+        y[head + first] = a * cos - b * sin;
+        y[head + second] = b * cos + a * sin;
+      });
+    }
+  });
+  return y;
 }
 
 /** One column of a sequence -> one number, without its first `unpooled` tokens: sentence-transformers' Pooling. */

@@ -9,10 +9,11 @@ import { l2Norm } from '../../shaders/l2-norm.ts';
 import { linearParams } from '../../shaders/linear.ts';
 import { logitsPool } from '../../shaders/logits-pool.ts';
 import { type Format, rowElements } from '../../shaders/matrix.ts';
-import type { NormVariant } from '../../shaders/norm.ts';
+import { type NormVariant, normLabel } from '../../shaders/norm.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { place, type StoredType } from '../../shaders/place.ts';
 import { POOLINGS, type Pooling, packPoolings, pool } from '../../shaders/pool.ts';
+import { rotary, rotarySteps } from '../../shaders/rotary.ts';
 import { rowNorm } from '../../shaders/row-norm.ts';
 import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import { topK } from '../../shaders/top-k.ts';
@@ -31,7 +32,6 @@ import { packRows } from '../packed.ts';
  * Every kernel, in every shape that the plan may choose for any adapter, against its float64 twin. A float32 sum of n products
  * of size s is off by about n^0.5 2^-24 s, n 2^-24 s at worst; the tolerances are a few times the first and stand beside each op.
  */
-const LAYER: NormVariant = { kind: 'layer', beta: true, unitOffset: false };
 const ROWS = [1, 7, 63, 65, 257];
 
 const TIERS: Record<string, (real: Caps) => Caps> = {
@@ -47,23 +47,49 @@ async function profileFor(tier: string, without: Partial<Caps> = {}): Promise<Pr
   return profileOf({ ...TIERS[tier]!(gpu.caps), ...without });
 }
 
-const LINEARS: [K: number, N: number, activation: Activation | undefined, residual: boolean, bias: boolean][] = [
+const LINEARS: [
+  K: number,
+  N: number,
+  activation: Activation | undefined,
+  residual: boolean,
+  bias: boolean,
+  gate?: boolean,
+][] = [
   [384, 1536, 'gelu', false, true],
   [1536, 384, undefined, true, true],
   [37, 70, 'gelu_tanh', true, true],
   [6, 5, 'tanh', false, true],
   [64, 64, 'relu', false, false],
   [130, 18, 'silu', false, true],
+  [130, 70, undefined, false, false, true],
+  [45, 37, 'gelu', true, true, true],
+];
+
+const LAYER_NORM: NormVariant = { kind: 'layer', beta: true, unitOffset: false };
+const RMS_NORM: NormVariant = { kind: 'rms', beta: false, unitOffset: false };
+
+const NORMS: [C: number, norm: NormVariant, residual: boolean, addend: boolean][] = [
+  [384, LAYER_NORM, true, false],
+  [48, LAYER_NORM, false, false],
+  [37, LAYER_NORM, true, false],
+  [5, LAYER_NORM, false, true],
+  [37, { ...LAYER_NORM, beta: false }, true, true],
+  [37, { ...LAYER_NORM, unitOffset: true }, false, true],
+  [384, RMS_NORM, false, false],
+  [37, { ...RMS_NORM, unitOffset: true }, true, true],
+  [130, { ...RMS_NORM, beta: true }, false, false],
+  [384, { kind: 'affine', beta: true, unitOffset: false }, true, false],
+  [5, { kind: 'affine', beta: false, unitOffset: true }, false, true],
 ];
 
 async function checkLinear(
-  [K, N, activation, residual, bias]: (typeof LINEARS)[number],
+  [K, N, activation, residual, bias, gate = false]: (typeof LINEARS)[number],
   format: Format,
   profile: Profile,
   log: (text: string) => void,
   { rows = ROWS, noted }: { rows?: readonly number[]; noted?: (y: Float32Array) => void } = {},
 ): Promise<void> {
-  const kernel = linearKernel({ inner: K, outputs: N, bias, residual, activation, format }, profile);
+  const kernel = linearKernel({ inner: K, outputs: N, bias, gate, residual, activation, format }, profile);
   const make = random(K * N);
   let worst = 0;
   for (const T of rows) {
@@ -73,6 +99,7 @@ async function checkLinear(
     const weight = packRows(make(N * K, 1.5 / Math.sqrt(K)), K, format, padded(N));
     const b = make(N);
     const r = make(T * N);
+    const g = make(T * N);
     const { y } = await dispatch(
       kernel,
       {
@@ -80,6 +107,7 @@ async function checkLinear(
         weight: weight.operand,
         y: { floats: T * padded(N) },
         ...(bias && { bias: padRows(b, N) }),
+        ...(gate && { gate: padRows(g, N) }),
         ...(residual && { residual: padRows(r, N) }),
       },
       { rows: T, ...linearParams(K, N, activation !== undefined) },
@@ -89,6 +117,7 @@ async function checkLinear(
       K,
       N,
       ...(bias && { bias: b }),
+      ...(gate && { gate: g }),
       ...(residual && { residual: r }),
       ...(activation && { activation }),
     });
@@ -103,11 +132,11 @@ async function checkLinear(
 // The reference computes with the very halves and bytes, so that the tolerances are those of float32.
 for (const tier of Object.keys(TIERS)) {
   for (const linear of tier === 'gpu of 128' ? LINEARS.slice(2, 3) : LINEARS) {
-    const [K, N, activation, residual] = linear;
+    const [K, N, activation, residual, , gate] = linear;
     for (const format of ['f32', 'f16', 'i8'] as const) {
       if (format !== 'f32' && ![384, 37, 130].includes(K)) continue;
       // Sums of up to 1,536 products of size 1/K^0.5: 4e-6 of the largest terms.
-      const name = `linear ${K}>${N} ${format} ${activation ?? 'plain'}${residual ? ' + residual' : ''}`;
+      const name = `linear ${K}>${N} ${format} ${activation ?? 'plain'}${gate ? ' gated' : ''}${residual ? ' + residual' : ''}`;
       check(`${name} (${tier})`, async log => checkLinear(linear, format, await profileFor(tier), log));
       if (format === 'f32' || tier === 'gpu of 128') continue;
       // Neither shader-f16 nor the product of packed bytes.
@@ -150,20 +179,21 @@ for (const tier of Object.keys(TIERS)) {
     }
   });
 
-  for (const [C, residual] of [
-    [384, true],
-    [48, false],
-    [37, true],
-    [5, false],
-  ] as const) {
-    check(`layer norm ${C}${residual ? ' + residual' : ''} (${tier})`, async log => {
-      const kernel = rowNorm({ columns: C, norm: LAYER, residual, addend: false }, (await profileFor(tier)).norm);
+  for (const [C, norm, residual, addend] of NORMS) {
+    const name = `${normLabel(norm)} norm ${C}${residual ? ' + residual' : ''}${addend ? ' + addend' : ''}`;
+    check(`${name} (${tier})`, async log => {
+      const kernel = rowNorm({ columns: C, norm, residual, addend }, (await profileFor(tier)).norm);
       const make = random(C);
+      // The mean of a layer norm's rows is 100 with a deviation of 1: E[x^2] - E[x]^2 would lose three digits here. A deviation of 1
+      // then carries 100 x 2^-24 = 6e-6 of rounding from the inputs' sum alone. The other norms subtract no mean.
+      const [mean, tolerance] =
+        norm.kind === 'layer' ? [100, { absolute: 5e-5, relative: 2e-5 }] : [0, { absolute: 2e-6, relative: 1e-6 }];
+      const eps = norm.kind === 'layer' ? 1e-12 : 1e-5;
       let worst = 0;
       for (const T of ROWS) {
-        // A mean of 100 with a deviation of 1: E[x^2] - E[x]^2 would lose three digits here.
-        const x = make(T * C).map(v => v + 100);
+        const x = make(T * C).map(v => v + mean);
         const r = make(T * C);
+        const a = make(T * C);
         const gamma = make(C);
         const beta = make(C);
         const { y } = await dispatch(
@@ -171,20 +201,36 @@ for (const tier of Object.keys(TIERS)) {
           {
             x: padRows(x, C),
             gamma: padRows(gamma, C),
-            beta: padRows(beta, C),
             y: { floats: T * padded(C) },
+            ...(norm.beta && { beta: padRows(beta, C) }),
             ...(residual && { residual: padRows(r, C) }),
+            ...(addend && { addend: padRows(a, C) }),
           },
-          { rows: T, eps: 1e-12 },
+          { rows: T, ...(norm.kind !== 'affine' && { eps }) },
         );
-        const expected = reference.layerNorm(x, gamma, beta, 1e-12, residual ? r : undefined);
-        // The mean is 100, so a deviation of 1 carries 100 x 2^-24 = 6e-6 of rounding from the inputs' sum alone.
-        worst = Math.max(
-          worst,
-          expectClose(unpadRows(y!, C), expected, { label: `T = ${T}`, absolute: 5e-5, relative: 2e-5 }),
-        );
+        const expected = reference.norm(x, {
+          ...norm,
+          gamma,
+          beta: norm.beta ? beta : undefined,
+          eps,
+          residual: residual ? r : undefined,
+          addend: addend ? a : undefined,
+        });
+        worst = Math.max(worst, expectClose(unpadRows(y!, C), expected, { label: `T = ${T}`, ...tolerance }));
       }
       log(`largest difference ${worst.toExponential(1)}`);
+    });
+  }
+
+  for (const kind of ['layer', 'rms'] as const) {
+    check(`a row whose squares overflow is NaN after a ${kind} norm (${tier})`, async () => {
+      const norm = { kind, beta: false, unitOffset: false };
+      const kernel = rowNorm({ columns: 8, norm, residual: false, addend: false }, (await profileFor(tier)).norm);
+      const x = Float32Array.from({ length: 16 }, (_, i) => (i < 8 ? (-1) ** i * 1e25 : i));
+      const operands = { x, gamma: new Float32Array(8).fill(1), y: { floats: 16 } };
+      const { y } = await dispatch(kernel, operands, { rows: 2, eps: 1e-5 });
+      expect([...y!.subarray(0, 8)].every(Number.isNaN), `${y!.subarray(0, 8)}, not NaN`);
+      expect([...y!.subarray(8)].every(Number.isFinite), 'the other row has its numbers');
     });
   }
 
@@ -229,7 +275,10 @@ for (const tier of Object.keys(TIERS)) {
         const beta = make(C);
         const ids = Array.from({ length: T }, (_, t) => (t * 29 + 3) % V);
         const tokens = Uint32Array.from(ids.flatMap((id, t) => [id, t, t % 2, 0]));
-        const variant = { columns: C, positions: true, types: true, tasks: false, norm: LAYER, format };
+        // Gemma's is the root of C; most families have none.
+        const factor = C === 30 || C === 70 ? Math.sqrt(C) : undefined;
+        const tables = { positions: true, types: true, tasks: false };
+        const variant = { columns: C, ...tables, factor: factor !== undefined, norm: LAYER_NORM, format };
         const kernel = embed(variant, norm, target);
         const operands = {
           tokens,
@@ -243,7 +292,11 @@ for (const tier of Object.keys(TIERS)) {
           [0, 20].map(async (first, i) => {
             const count = [20, V - 20][i]!;
             const slice = packRows(words.subarray(first * C, (first + count) * C), C, format).operand;
-            const { y } = await dispatch(kernel, { ...operands, words: slice }, { rows: T, first, count, eps: 1e-12 });
+            const { y } = await dispatch(
+              kernel,
+              { ...operands, words: slice },
+              { rows: T, first, count, ...(factor && { factor }), eps: 1e-12 },
+            );
             return y!;
           }),
         );
@@ -261,7 +314,8 @@ for (const tier of Object.keys(TIERS)) {
           ],
           C,
         );
-        const expected = reference.layerNorm(sum, gamma, beta, 1e-12);
+        const scaled = sum.map(v => v * (factor ?? 1));
+        const expected = reference.layerNorm(scaled, gamma, beta, 1e-12);
         expectClose(unpadRows(y, C), expected, { label: `T = ${T}`, absolute: 4e-6, relative: 2e-6 });
       }
     });
@@ -278,7 +332,7 @@ for (const tier of Object.keys(TIERS)) {
     for (const probabilities of [false, true]) {
       if (probabilities && D > 32) continue;
       check(`attention ${H}x${D}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {
-        const variant = { heads: H, headSize: D, probabilities, relative: false };
+        const variant = { heads: H, keyHeads: H, headSize: D, probabilities, relative: false };
         const { attention: shapeOf, target } = await profileFor(tier);
         const shape = shapeOf(D);
         const make = random(H * D);
@@ -310,7 +364,7 @@ for (const tier of Object.keys(TIERS)) {
 
 check('attention with a relative bias', async () => {
   const [H, D] = [3, 8];
-  const variant = { heads: H, headSize: D, probabilities: true, relative: true };
+  const variant = { heads: H, keyHeads: H, headSize: D, probabilities: true, relative: true };
   for (const tier of ['swiftshader', 'gpu']) {
     const { attention: shapeOf, target } = await profileFor(tier);
     const shape = shapeOf(D);
@@ -417,6 +471,134 @@ for (const pooling of ['max', 'sum'] as const) {
       }
     });
   }
+}
+
+for (const tier of ['swiftshader', 'llvmpipe', 'gpu']) {
+  for (const [H, G, D, window, bias, probabilities] of [
+    [4, 2, 8, undefined, undefined, true],
+    [6, 2, 25, 9, undefined, true],
+    [2, 2, 12, 0, undefined, true],
+    [3, 3, 32, 64, undefined, false],
+    [2, 1, 8, 1000, 'slopes', true],
+    [3, 3, 8, undefined, 'slopes', true],
+    [2, 2, 12, 5, 'buckets', true],
+    [2, 1, 256, 20, undefined, false],
+  ] as const) {
+    const words = `${bias ? ` ${bias}` : ''}${window === undefined ? '' : ` in a window of ${window}`}`;
+    check(`attention ${H}/${G}x${D}${words}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {
+      const { attention: shapeOf, target } = await profileFor(tier);
+      const shape = shapeOf(D);
+      const make = random(H * D);
+      const lengths = [1, 7, 300, 16, 65];
+      const T = lengths.reduce((a, b) => a + b);
+      const qkv = make(T * (H + 2 * G) * D, 1.7);
+      const table = make(32 * H, 2);
+      const slopes = Float32Array.from({ length: H }, (_, h) => 2 ** -(h + 1));
+      const rows = lengths.map(L => new Array<number>(L).fill(0));
+      // Every other place of the row was padding.
+      const batch = packBatch(
+        rows.map(ids => ({ ids, positions: ids, types: ids, places: ids.map((_, i) => 2 * i) })),
+        shape.lanes * shape.queries,
+      );
+      const kernel = attention(
+        {
+          heads: H,
+          keyHeads: G,
+          headSize: D,
+          probabilities,
+          relative: bias === 'buckets',
+          slopes: bias === 'slopes',
+          window: window !== undefined,
+        },
+        shape,
+        target.texture,
+      );
+      const results = await dispatch(
+        kernel,
+        {
+          tiles: batch.tiles,
+          qkv: padRows(qkv, D),
+          ...((bias || window !== undefined) && { tokens: batch.tokens }),
+          ...(bias === 'slopes' && { slopes }),
+          ...(bias === 'buckets' && { buckets: bucketTable(32), bias: padRows(table, H) }),
+          context: { floats: T * H * padded(D) },
+          ...(probabilities && { probabilities: { floats: H * batch.sizes.pairs } }),
+        },
+        {
+          tiles: batch.sizes.tiles,
+          scale: 1 / Math.sqrt(D),
+          ...(window !== undefined && { window }),
+          ...WHOLE_GRID,
+        },
+      );
+      const biases = {
+        none: () => 0,
+        slopes: (distance: number, head: number) => -slopes[head]! * Math.abs(2 * distance),
+        buckets: (distance: number, head: number) => table[reference.relativeBucket(2 * distance, 32) * H + head]!,
+      };
+      const expected = reference.attention(qkv, lengths, {
+        H,
+        G,
+        D,
+        bias: biases[bias ?? 'none'],
+        seen: distance => window === undefined || Math.abs(2 * distance) <= window,
+      });
+      // As without a window: probabilities are off by a few 2^-24 of the largest score.
+      const worst = expectClose(unpadRows(results.context!, D), expected.context, { label: 'context', absolute: 1e-5 });
+      if (probabilities) {
+        expectClose(results.probabilities!, expected.probabilities, { label: 'probabilities', absolute: 2e-6 });
+        expected.probabilities.forEach((p, i) => {
+          if (p === 0)
+            expect(results.probabilities![i] === 0, `probability ${i} is ${results.probabilities![i]}, not 0`);
+        });
+      }
+      log(`largest difference ${worst.toExponential(1)}`);
+    });
+  }
+}
+
+for (const [H, G, D, d, interleaved, turnsValues] of [
+  [2, 2, 8, 8, false, false],
+  [3, 1, 64, 64, false, false],
+  [4, 2, 25, 12, false, true],
+  [2, 2, 10, 10, true, true],
+  [6, 2, 18, 6, true, false],
+] as const) {
+  const words = `${interleaved ? ', interleaved' : ''}${turnsValues ? ', values too' : ''}`;
+  check(`rotary ${H}/${G}x${D}, ${d} columns${words}`, async log => {
+    const heads = H + 2 * G;
+    const frequencies = Array.from({ length: d / 2 }, (_, i) => 10_000 ** ((-2 * i) / d));
+    const kernel = rotary({
+      heads: H,
+      keyHeads: G,
+      headSize: D,
+      pairs: d / 2,
+      interleaved,
+      turnsValues,
+      angles: 'steps',
+    });
+    const make = random(D);
+    let worst = 0;
+    for (const T of ROWS) {
+      const qkv = make(T * heads * D);
+      const positions = Array.from({ length: T }, (_, t) => [t, 8191 - t, 100_000 + t, 2 ** 20 + 7 * t][t % 4]!);
+      const { y } = await dispatch(
+        kernel,
+        {
+          tokens: Uint32Array.from(positions.flatMap(position => [0, position, 0, 0])),
+          steps: rotarySteps(frequencies),
+          qkv: padRows(qkv, D),
+          y: { floats: T * heads * padded(D) },
+        },
+        { rows: T },
+      );
+      const turned = H + (turnsValues ? 2 : 1) * G;
+      const expected = reference.rotary(qkv, positions, { heads, turned, D, frequencies, interleaved });
+      // Sine and cosine are right to 1e-7, and the numbers are at most 7.
+      worst = Math.max(worst, expectClose(unpadRows(y!, D), expected, { label: `T = ${T}`, absolute: 1e-6 }));
+    }
+    log(`largest difference ${worst.toExponential(1)}`);
+  });
 }
 
 check('gather', async () => {

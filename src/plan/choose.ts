@@ -81,6 +81,9 @@ const distanceTerms = ({ keys, queries, count, rows }: DisentangledBias): Distan
   farthest: (rows.length - 1) / 2,
 });
 
+/** A window that no sequence is longer than: distances are signed numbers of 32 bits. */
+const WIDEST_WINDOW = 2 ** 30;
+
 /** What the kernel of attention reads for its window and its bias. */
 function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand | undefined>> {
   const tokens = { tokens: 'tokens' } as const;
@@ -225,7 +228,7 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       return step(kernel, context, operands, {
         tiles: 'tiles',
         scale,
-        ...(window !== undefined && { window }),
+        ...(window !== undefined && { window: Math.min(window, WIDEST_WINDOW) }),
         ...WHOLE_GRID,
       });
     }

@@ -8,7 +8,7 @@ import type { RowCost } from './step.ts';
 export type RowCounts = Readonly<Record<Rows, number>>;
 
 /** What an op costs a device of this profile. */
-export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] {
+export function rowCostsOf(op: DeviceOp, { costs, tiling, attention }: Profile): RowCost[] {
   const moved = (floats: number) => costs.movedFloat * floats;
   const per = (rows: Rows, cost: number, tile = 1): RowCost => ({ rows, tile, cost });
   switch (op.op) {
@@ -22,14 +22,16 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling }: Profile): RowCost[] 
       ];
     }
     case 'attention': {
-      const { context, qkv, heads, probabilities, window, bias } = op;
+      const { context, qkv, heads, headSize, probabilities, window, bias } = op;
+      const { lanes, queries } = attention(headSize);
       const products = bias?.kind === 'disentangled' ? 1 + Number(!!bias.keys) + Number(!!bias.queries) : 1;
       const scores = products * context.columns + costs.softmax * heads;
       // The probabilities take a second walk, over all keys, that computes the scores again.
       const secondWalk = per('pairs', probabilities ? scores + moved(heads) : 0);
       const walk = scores + context.columns;
-      // A query walks the keys of its window, and some that only its neighbours see.
-      const firstWalk = window === undefined ? per('pairs', walk) : per('tokens', walk * (2 * window + 1));
+      // The queries of a tile walk the keys that any of them sees.
+      const firstWalk =
+        window === undefined ? per('pairs', walk) : per('tokens', walk * (2 * window + lanes * queries));
       return [firstWalk, secondWalk, per('tokens', moved(qkv.stride + context.stride))];
     }
     case 'rotary':
