@@ -70,7 +70,7 @@ export async function pipeline<T extends Task>(
     const isStatic = sentenceModel === 'SentenceTransformer' && isStaticModel(encoderIn(source), sentence.isStatic);
     const loadingTokenizer = loadTokenizer(encoderIn(source), isStatic);
     // A model that is not supported has often no tokenizer either, and the reason why it is not supported says more.
-    loadingTokenizer.catch(async error => fail((await refusalOf(encoderIn(source)).catch(() => undefined)) ?? error));
+    loadingTokenizer.catch(failWithRefusal(encoderIn(source), fail));
     engine = await loadingEngine;
     const tokenizer = await until(signal, loadingTokenizer);
     const read = await until(signal, readSentence(sentence));
@@ -88,6 +88,13 @@ export async function pipeline<T extends Task>(
     stop.release();
   }
 }
+
+/**
+ * Ends a load whose tokenizer failed: with the reason why the model is not supported, where there is one. It is made here, because the
+ * model keeps closures of `pipeline`, and with them all that any closure made there reads.
+ */
+const failWithRefusal = (source: ModelSource, fail: (error: unknown) => void) => async (error: unknown) =>
+  fail((await refusalOf(source).catch(() => undefined)) ?? error);
 
 /** The model keeps this function. It is made here, because a closure made in `pipeline` would keep the options of the load. */
 const firstRequestOf =

@@ -5,8 +5,9 @@ import { unpadInputs } from '../src/api/inputs.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { readTokenizerFiles } from '../src/api/tokenizer-files.ts';
 import { openSentence } from '../src/engine/sentence-files.ts';
+import type { Json } from '../src/json.ts';
 import { MODEL_TYPES } from '../src/model/config.ts';
-import { checkSequence, type EncoderRequest, encoderGraph, type HeadKind } from '../src/model/index.ts';
+import { checkSequence, type EncoderRequest, encoderGraph, type HeadKind, modelTypeOf } from '../src/model/index.ts';
 import type { Graph, Sequence } from '../src/plan/index.ts';
 import { fetchModel } from '../weights/fetch.mjs';
 import { folderSource, type LoadedCheckpoint, loadCheckpoint } from './checkpoint-folder.ts';
@@ -65,7 +66,7 @@ const nameOf = (folder: URL) => folder.pathname.split('/').at(-2)!;
 
 /** Whose config.json is of a family that is built. */
 const isBuilt = (folder: URL): boolean =>
-  MODEL_TYPES.includes((readJson(new URL('config.json', folder)) as { model_type: string }).model_type);
+  MODEL_TYPES.includes(modelTypeOf(readJson(new URL('config.json', folder)) as Json, MODEL_TYPES));
 
 /** Half a unit of the last digit of a number with so many significant digits. */
 const rounding = (x: number, digits: number): number =>
@@ -263,10 +264,10 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
 it('fixtures are there for every family, and for every head of it', () => {
   const classes = new Map<string, string[]>();
   for (const folder of foldersIn(new URL('interpreter/', fixtures))) {
-    const { model_type } = readJson(new URL('config.json', folder)) as { model_type: string };
+    const modelType = modelTypeOf(readJson(new URL('config.json', folder)) as Json, MODEL_TYPES);
     const { cls } = readJson(new URL('expected.json', folder)) as Expected;
-    classes.set(model_type, [
-      ...(classes.get(model_type) ?? []),
+    classes.set(modelType, [
+      ...(classes.get(modelType) ?? []),
       /(?:For)?(Model|(?:Question|Context)Encoder|(?<=For)[A-Z]\w+)$/.exec(cls)![1]!,
     ]);
   }

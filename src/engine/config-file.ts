@@ -20,20 +20,20 @@ export async function requireConfig(source: ModelSource, folder = ''): Promise<u
 
 /** The error for a repository that has files of another library in place of config.json; undefined for any other. */
 export async function otherRepository(source: ModelSource, folder = ''): Promise<UnsupportedError | undefined> {
-  const [adapter, tagger] = await Promise.all(
+  const [adapterConfig, tagger] = await Promise.all(
     ['adapter_config.json', 'gliner_config.json'].map(file =>
       source.json(inside(folder, file), { optional: true }).catch(error => {
         if (!(error instanceof SourceError)) throw error;
       }),
     ),
   );
-  if (adapter !== undefined) {
+  if (adapterConfig !== undefined) {
     return new UnsupportedError({
       what: `${source.name} is not supported`,
       actual: 'adapter_config.json, an adapter without the model that it adapts',
       expected: 'config.json, of a whole model',
       supported: ['a whole model'],
-      next: adapterAdvice(adapter),
+      next: adapterAdvice(adapterConfig),
     });
   }
   return tagger === undefined ? undefined : glinerError(source.name, MODEL_TYPES);

@@ -17,6 +17,7 @@ import type { EncoderConfig } from '../../src/model/encoder-config.ts';
 import type { HeadKind } from '../../src/model/heads.ts';
 import { checkSequence } from '../../src/model/input.ts';
 import { labelNames } from '../../src/model/labels.ts';
+import { preparationsOf } from '../../src/model/preparation.ts';
 import type { EncoderRequest } from '../../src/model/request.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Caps } from '../../src/plan/caps.ts';
@@ -52,7 +53,12 @@ export async function load(files: Files, { caps, format, head }: Way): Promise<s
   const pooler = hasPooler(config, find);
   const everything = { lastHiddenState: true, pooler, ...(head && { head: { kind: head } }) };
   const made = plan(encoderGraph(config, everything), { caps, format });
-  const wanted = made.weights.flatMap(({ parts }) => parts);
+  const preparations = preparationsOf(config);
+  const prepared = new Set(preparations.flatMap(({ tensors }) => tensors.map(({ tensor }) => tensor)));
+  const plans = [made, ...preparations.map(({ graph }) => plan(graph, { caps, format }))];
+  const wanted = plans
+    .flatMap(({ weights }) => weights.flatMap(({ parts }) => parts))
+    .filter(({ tensor }) => !prepared.has(tensor));
   const matched = matchTensors(wanted, find);
   const shapes = new Map(wanted.map(({ tensor, shape }) => [tensor, shape]));
   for (const [name, served] of matched) {
