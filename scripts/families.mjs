@@ -11,8 +11,9 @@ import { command, Stop, say, steps } from './step.mjs';
  * and the table of families in README.md.
  */
 
-const help = `npm run families [-- --browser chromium|firefox]
-  --browser   only this browser; both unless told`;
+const help = `npm run families [-- options]
+  --browser chromium|firefox   only this browser; both unless told
+  --notes FILE                 no tests: make the tables of the notes of a run (WEBGPU_BERT_NOTES=FILE npm test)`;
 
 /** @typedef {{ browser: string, family: string, cls: string, fp32: number, fp16: number, q8: number }} Figures */
 
@@ -49,11 +50,17 @@ async function figuresOf(browsers) {
   const env = { WEBGPU_BERT_SUITES: 'heads', WEBGPU_BERT_NOTES: notes };
   const { ok } = await run(process.execPath, args, { show: true, env });
   if (!ok) throw new Stop('a test of the suite "heads" failed', 'mend it: the table says only what the tests show.');
-  return readFileSync(notes, 'utf8')
+  return readNotes(notes);
+}
+
+/** The figures in the notes of the suite `heads`, on devices that refuse nothing more than the usual. @param {string} file @returns {Figures[]} */
+function readNotes(file) {
+  return readFileSync(file, 'utf8')
     .trim()
     .split('\n')
     .flatMap(line => {
-      const { browser, notes: words } = JSON.parse(line);
+      const { browser, suite, limits, notes: words } = JSON.parse(line);
+      if (suite !== 'heads' || limits === 'small') return [];
       return words.map((/** @type {string} */ note) => ({ browser, ...JSON.parse(note) }));
     });
 }
@@ -117,18 +124,23 @@ function putInto(file, text) {
 }
 
 await command(async () => {
-  const { values } = parseArgs({ options: { browser: { type: 'string' }, help: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({
+    options: { browser: { type: 'string' }, notes: { type: 'string' }, help: { type: 'boolean', default: false } },
+  });
   if (values.help) return console.log(help);
   const browsers = values.browser === undefined ? ['chromium', 'firefox'] : [values.browser];
+  const write = (/** @type {readonly Figures[]} */ figures) => {
+    writeFileSync(at('docs', 'families.md'), document(figures));
+    putInto(at('README.md'), summary(figures));
+    say(`docs/families.md and README.md: ${figures.length} heads`);
+  };
+  if (values.notes !== undefined) return write(readNotes(values.notes));
   const step = steps(5);
   await step(...setup.packages);
   await step(...setup.chromium);
   await step(...setup.firefox);
   await step('build', 'dist/webgpu-bert.js', build);
   await step('tests', `every head, in ${browsers.join(' and ')}`, async () => {
-    const figures = await figuresOf(browsers);
-    writeFileSync(at('docs', 'families.md'), document(figures));
-    putInto(at('README.md'), summary(figures));
-    say(`docs/families.md and README.md: ${figures.length} heads`);
+    write(await figuresOf(browsers));
   });
 });
