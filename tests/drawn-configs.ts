@@ -59,6 +59,16 @@ const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
     conv_kernel_size: [0, 3, 5][pick(0, 2)],
     embedding_size: pick(5, 40),
   }),
+  jina_bert: pick => ({ position_embedding_type: 'alibi', feed_forward_type: pick(0, 1) ? 'geglu' : 'reglu' }),
+  neobert: () => ({ hidden_act: 'SwiGLU' }),
+  esm: pick => ({
+    position_embedding_type: pick(0, 1) ? 'rotary' : 'absolute',
+    token_dropout: pick(0, 1) === 1,
+    mask_token_id: 4,
+    pad_token_id: 1,
+  }),
+  rembert: pick => ({ input_embedding_size: pick(5, 40), output_embedding_size: pick(5, 40) }),
+  roformer: pick => ({ embedding_size: pick(5, 40), rotary_value: pick(0, 1) === 1 }),
   'xlm-roberta-flash': pick => ({
     type_vocab_size: 1,
     hidden_act: pick(0, 1) ? 'gelu' : 'gelu_new',
