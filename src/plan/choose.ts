@@ -1,6 +1,5 @@
 import { type Activation, keepsZero } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
-import type { DistanceTerms } from '../../shaders/attention-distances.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
@@ -13,17 +12,15 @@ import type { NormVariant } from '../../shaders/norm.ts';
 import { quantize } from '../../shaders/pack.ts';
 import { packPoolings, pool } from '../../shaders/pool.ts';
 import { queryKeyNorm } from '../../shaders/query-key-norm.ts';
-import { type AngleSource, rotary, rotarySteps } from '../../shaders/rotary.ts';
+import { rotary } from '../../shaders/rotary.ts';
 import { rowNorm } from '../../shaders/row-norm.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { unfold } from '../../shaders/unfold.ts';
+import { attentionVariant, biasOperands, type Operand, rotaryAngles, WIDEST_WINDOW } from './attention-operands.ts';
 import type { DeviceOp } from './lower.ts';
-import type { AttentionOp, DisentangledBias, Norm, RotaryOp, Value } from './op.ts';
+import type { AttentionOp, Norm, Value } from './op.ts';
 import type { Profile } from './profiles.ts';
-import { type Argument, checkStep, type InputName, type Step } from './step.ts';
-import type { Weight } from './weight.ts';
-
-type Operand = Value | Weight | InputName | Uint32Array<ArrayBuffer>;
+import { type Argument, checkStep, type Step } from './step.ts';
 
 function argumentOf(operand: Operand): Argument {
   if (typeof operand === 'string') return { kind: 'input', input: operand };
@@ -62,51 +59,6 @@ const normVariant = ({ kind, beta, unitOffset }: Norm): NormVariant => ({ kind, 
 
 /** The param `eps`, where a norm divides by anything. */
 const epsOf = (norm: Norm | undefined): Step['params'] => (norm && norm.kind !== 'affine' ? { eps: norm.eps } : {});
-
-const attentionVariant = (op: AttentionOp): AttentionVariant => ({
-  heads: op.heads,
-  keyHeads: op.keyHeads,
-  headSize: op.headSize,
-  probabilities: !!op.probabilities,
-  relative: op.bias?.kind === 'buckets',
-  slopes: op.bias?.kind === 'slopes',
-  window: op.window !== undefined,
-  ...(op.bias?.kind === 'disentangled' && { distances: distanceTerms(op.bias) }),
-});
-
-const distanceTerms = ({ keys, queries, count, rows }: DisentangledBias): DistanceTerms => ({
-  keys: !!keys,
-  queries: !!queries,
-  count,
-  farthest: (rows.length - 1) / 2,
-});
-
-/** A window that no sequence is longer than: distances are signed numbers of 32 bits. */
-const WIDEST_WINDOW = 2 ** 30;
-
-/** What the kernel of attention reads for its window and its bias. */
-function biasOperands({ bias, window }: AttentionOp): Readonly<Record<string, Operand | undefined>> {
-  const tokens = { tokens: 'tokens' } as const;
-  switch (bias?.kind) {
-    case undefined:
-      return window === undefined ? {} : tokens;
-    case 'buckets':
-      return { ...tokens, buckets: bias.buckets, bias: bias.bias };
-    case 'slopes':
-      return { ...tokens, slopes: new Uint32Array(Float32Array.from(bias.slopes).buffer) };
-    case 'disentangled':
-      return { ...tokens, distance_rows: bias.rows, distance_keys: bias.keys, distance_queries: bias.queries };
-    default:
-      return bias satisfies never;
-  }
-}
-
-/** The angles that the kernel of rotary positions reads, under the name of their source. */
-function rotaryAngles({ frequencies, stored, stretch }: RotaryOp): { source: AngleSource; operand: Operand } {
-  if (stretch) return { source: 'phases', operand: 'phases' };
-  if (stored) return { source: stored.kind, operand: stored.weight };
-  return { source: 'steps', operand: rotarySteps(frequencies) };
-}
 
 /** Queries of one attention work item; the same for all attentions of a plan, because they share one list of tiles. */
 export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): number {

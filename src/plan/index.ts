@@ -5,7 +5,8 @@
 
 export { slotBytes } from './arena.ts';
 export { type Batch, packBatch } from './batch.ts';
-export { type BiasOptions, type Builder, builder, type NormStyle, type VocabularyPooling } from './builder.ts';
+export { type Builder, builder } from './builder.ts';
+export type { BiasOptions, NormStyle, VocabularyPooling } from './builder-options.ts';
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
 export { checkFinite, firstNotFinite } from './finite.ts';
 export type { OutputSlice } from './lower.ts';
