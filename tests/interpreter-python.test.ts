@@ -5,6 +5,7 @@ import { unpadInputs } from '../src/api/inputs.ts';
 import { PreTrainedTokenizer } from '../src/api/tokenizer.ts';
 import { readTokenizerFiles } from '../src/api/tokenizer-files.ts';
 import { openSentence } from '../src/engine/sentence-files.ts';
+import { UnsupportedError } from '../src/errors.ts';
 import type { Json } from '../src/json.ts';
 import { MODEL_TYPES } from '../src/model/config.ts';
 import { checkSequence, type EncoderRequest, encoderGraph, type HeadKind, modelTypeOf } from '../src/model/index.ts';
@@ -65,8 +66,14 @@ const foldersIn = (folder: URL): URL[] =>
 const nameOf = (folder: URL) => folder.pathname.split('/').at(-2)!;
 
 /** Whose config.json is of a family that is built. */
-const isBuilt = (folder: URL): boolean =>
-  MODEL_TYPES.includes(modelTypeOf(readJson(new URL('config.json', folder)) as Json, MODEL_TYPES));
+function isBuilt(folder: URL): boolean {
+  try {
+    return modelTypeOf(readJson(new URL('config.json', folder)) as Json, MODEL_TYPES) !== '';
+  } catch (error) {
+    if (error instanceof UnsupportedError) return false;
+    throw error;
+  }
+}
 
 /** Half a unit of the last digit of a number with so many significant digits. */
 const rounding = (x: number, digits: number): number =>
