@@ -11,5 +11,6 @@ import './kernels/norm.ts';
 import './kernels/pack.ts';
 import './kernels/place.ts';
 import './kernels/pool.ts';
+import './kernels/query-key-norm.ts';
 import './kernels/rotary.ts';
 import './kernels/top-k.ts';
