@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { ENTRIES } from './entries.mjs';
 import { at, root } from './root.mjs';
 import { run } from './run.mjs';
 import { command, Stop, say } from './step.mjs';
 
 const bundle = at('dist', 'webgpu-bert.js');
-const entryTypes = at('dist', 'webgpu-bert.d.ts');
+/** One ES module for each source, for bundlers, Node and Deno; every entry of package.json is one of them. */
+const modules = at('dist', 'es');
+const types = at('dist', 'types');
 /** What the compiler writes and the types are made of; no part of the package. */
 const declarations = at('.cache', 'declarations');
 const stamp = at('.cache', 'build-inputs');
@@ -21,6 +24,7 @@ const inputs = [
   'tsconfig.json',
   'package-lock.json',
   'scripts/build.mjs',
+  'scripts/entries.mjs',
   'scripts/declarations.tsconfig.json',
 ];
 
@@ -41,8 +45,8 @@ function inputsHash() {
 }
 
 function isFresh() {
-  const outputs = [bundle, entryTypes, stamp].every(existsSync);
-  return outputs && readFileSync(stamp, 'utf8') === inputsHash();
+  const outputs = [bundle, stamp, ...ENTRIES.flatMap(({ module, types }) => [at(module), at(types)])];
+  return outputs.every(existsSync) && readFileSync(stamp, 'utf8') === inputsHash();
 }
 
 /** dist/webgpu-bert.js is expected to stay below this many bytes, gzipped. A larger file is a warning, so that a dependency added by accident is noticed. */
@@ -81,18 +85,54 @@ async function buildBundle() {
   await import(`${pathToFileURL(bundle).href}?${statSync(bundle).mtimeMs}`);
 }
 
+/**
+ * The sources as ES modules under dist/es, one file for each: a bundler takes what a page uses, and all entries share the same modules,
+ * so that classes, caches and `env` are one. They are not minified: that is the bundler's work, and a person can read them.
+ */
+async function buildModules() {
+  const { rolldown } = await import('rolldown');
+  rmSync(modules, { recursive: true, force: true });
+  const input = Object.fromEntries(ENTRIES.map(({ name, source }) => [name, at(source)]));
+  const bundle = await rolldown({ input, cwd: root, external: isNodes, platform: 'neutral' });
+  const { output } = await bundle.write({
+    dir: modules,
+    format: 'es',
+    preserveModules: true,
+    preserveModulesRoot: root,
+    // npm leaves every folder named node_modules out of a package.
+    entryFileNames: ({ name }) => `${name.replace(/^node_modules\//, 'vendor/')}.js`,
+  });
+  await bundle.close();
+  const chunks = output.filter(file => file.type === 'chunk');
+  for (const { name, module } of ENTRIES) {
+    const entry = chunks.find(chunk => at('dist', 'es', chunk.fileName) === at(module));
+    if (!entry) throw new Stop(`the entry ${name} is not ${module}`, 'mend scripts/entries.mjs.');
+    await import(`${pathToFileURL(at(module)).href}?${statSync(at(module)).mtimeMs}`);
+  }
+}
+
 /** Behind a guarded dynamic import, Node's own modules are no burden for a page. @param {string} name */
 const isNodes = name => name.startsWith('node:');
 
 /**
- * The types of everything that src/index.ts exports, as one file that imports nothing: a person who installs the package has neither
- * our sources nor @webgpu/types. The compiler writes a declaration for every source; rollup-plugin-dts makes one of those that are used.
+ * The types of every entry, in files that import nothing but each other: a person who installs the package has neither our sources nor
+ * @webgpu/types. The compiler writes a declaration for every source; rollup-plugin-dts makes these of those that are used.
  */
 async function bundleTypes() {
   const [{ rollup }, { dts }] = await Promise.all([import('rollup'), import('rollup-plugin-dts')]);
-  const bundle = await rollup({ input: join(declarations, 'src', 'index.d.ts'), plugins: [dts()] });
-  const { output } = await bundle.write({ file: entryTypes });
-  const imports = output.flatMap(file => (file.type === 'chunk' ? file.imports : []));
+  rmSync(types, { recursive: true, force: true });
+  const input = Object.fromEntries(
+    ENTRIES.map(({ name, source }) => [name, join(declarations, source.replace(/\.ts$/, '.d.ts'))]),
+  );
+  const bundle = await rollup({ input, plugins: [dts()] });
+  const { output } = await bundle.write({
+    dir: types,
+    chunkFileNames: 'shared-[hash].d.ts',
+    entryFileNames: '[name].d.ts',
+  });
+  const files = output.filter(file => file.type === 'chunk');
+  const own = new Set(files.map(file => file.fileName));
+  const imports = files.flatMap(file => file.imports).filter(name => !own.has(name));
   if (imports.length === 0) return;
   throw new Stop(
     `the types import ${imports.join(', ')}`,
@@ -112,7 +152,7 @@ export async function build() {
   const hash = inputsHash();
   await Promise.all([buildBundle(), declareTypes()]);
   // After both: Vite empties dist/.
-  await bundleTypes();
+  await Promise.all([buildModules(), bundleTypes()]);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, hash);
   return size();

@@ -1,0 +1,14 @@
+import { render } from 'preact';
+import './style/tokens.css';
+import './style/shell.css';
+import './style/controls.css';
+import { App } from './shell/app.tsx';
+import { useLocalModels } from './shell/local-models.ts';
+import { keepOffline } from './shell/offline.ts';
+import { followAddress } from './shell/route.ts';
+import { tabs } from './tabs/index.ts';
+
+followAddress(tabs.map(tab => tab.id));
+useLocalModels();
+render(<App />, document.getElementById('lab')!);
+keepOffline();

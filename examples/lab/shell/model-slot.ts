@@ -1,0 +1,159 @@
+import { type Signal, signal } from '@preact/signals';
+import type { CuratedModel, CuratedTask } from '../curated.ts';
+import { curated } from '../curated.ts';
+import { type LoadProgress, NO_PROGRESS, progressAfter } from './load-progress.ts';
+import { localModelList } from './local-models.ts';
+import { type ModelChoice, nameOf, placeOfChoice } from './model-choice.ts';
+import type { Loaded, ModelKind } from './model-kind.ts';
+import { type Lease, modelStore } from './model-store.ts';
+import { setParams } from './route.ts';
+import { support } from './support.ts';
+
+/** Downloads of more bytes than this are asked about first. */
+const ASK_BYTES = 5e6;
+
+export type SlotState<M> =
+  | { readonly phase: 'empty' }
+  | { readonly phase: 'checking' }
+  /** A download of so many bytes waits for a yes; undefined where nothing says how many. */
+  | { readonly phase: 'asking'; readonly bytes: number | undefined }
+  | { readonly phase: 'loading'; readonly progress: LoadProgress }
+  | { readonly phase: 'ready'; readonly model: M; readonly elapsedMs: number }
+  | { readonly phase: 'failed'; readonly error: unknown };
+
+export interface SlotOptions {
+  /** The tab, and the name of its setting in the address; several slots of a tab have several names. */
+  readonly tab: string;
+  readonly param?: string;
+  /** Which of the curated models are offered. The first is taken where the address names none. */
+  readonly task: CuratedTask;
+  /** A tab that does without this model at first starts empty. */
+  readonly startsEmpty?: boolean;
+}
+
+/** The place of one model in a tab: what is chosen, how far it is, and the model. Made once for a tab, outside its view. */
+export class ModelSlot<M extends Loaded> {
+  readonly kind: ModelKind<M>;
+  readonly options: SlotOptions;
+  readonly choice: Signal<ModelChoice | undefined>;
+  readonly dtype = signal('fp32');
+  readonly state: Signal<SlotState<M>> = signal<SlotState<M>>({ phase: 'empty' });
+  #lease: Lease<M> | undefined;
+  #stop = new AbortController();
+
+  constructor(kind: ModelKind<M>, options: SlotOptions) {
+    this.kind = kind;
+    this.options = options;
+    const first: CuratedModel | undefined = curated[options.task][0];
+    this.choice = signal(options.startsEmpty || !first ? undefined : { id: first.id });
+  }
+
+  /** The model, where it is loaded. */
+  get model(): M | undefined {
+    const state = this.state.value;
+    return state.phase === 'ready' ? state.model : undefined;
+  }
+
+  /** The tab is shown: what the address names is loaded, or asked about. */
+  open(address: URLSearchParams): void {
+    const wanted = address.get(this.#param);
+    if (wanted && wanted !== (this.choice.value && nameOf(this.choice.value))) this.choice.value = { id: wanted };
+    const dtype = address.get(`${this.#param}-dtype`);
+    if (dtype === 'fp32' || dtype === 'fp16' || dtype === 'q8') this.dtype.value = dtype;
+    const { phase } = this.state.value;
+    if (this.choice.value && (phase === 'empty' || this.#lease === undefined)) void this.#begin(false);
+  }
+
+  /** The tab is left: the model stays loaded until another one needs the room. */
+  close(): void {
+    this.#end(new DOMException('The tab was left.', 'AbortError'));
+    this.state.value = { phase: 'empty' };
+  }
+
+  choose(choice: ModelChoice | undefined, dtype = this.dtype.value): void {
+    this.choice.value = choice;
+    this.dtype.value = dtype;
+    const first: CuratedModel | undefined = curated[this.options.task][0];
+    const isDefault = choice && 'id' in choice && choice.id === first?.id && !this.options.startsEmpty;
+    setParams(this.options.tab, {
+      [this.#param]: choice && 'id' in choice && !isDefault ? choice.id : undefined,
+      [`${this.#param}-dtype`]: choice && dtype !== 'fp32' ? dtype : undefined,
+    });
+    this.#end(new DOMException('Another model was chosen.', 'AbortError'));
+    this.state.value = { phase: 'empty' };
+    if (choice) void this.#begin(false);
+  }
+
+  /** The download that was asked about may begin. Also tries once more what has failed. */
+  accept(): void {
+    void this.#begin(true);
+  }
+
+  stop(): void {
+    this.#end(new DOMException('Stopped.', 'AbortError'));
+    this.state.value = { phase: 'asking', bytes: undefined };
+  }
+
+  get #param(): string {
+    return this.options.param ?? 'model';
+  }
+
+  #end(reason: DOMException): void {
+    this.#stop.abort(reason);
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  async #begin(isAccepted: boolean): Promise<void> {
+    const choice = this.choice.value;
+    if (!choice) return;
+    this.#end(new DOMException('Begun anew.', 'AbortError'));
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    this.state.value = { phase: 'checking' };
+    try {
+      if (!(await support()).ok) {
+        if (!signal.aborted) this.state.value = { phase: 'empty' };
+        return;
+      }
+      const bytes = isAccepted ? 0 : await this.#bytesToCome(choice, signal);
+      if (signal.aborted) return;
+      if (bytes > ASK_BYTES) {
+        this.state.value = { phase: 'asking', bytes };
+        return;
+      }
+      await this.#load(choice, signal);
+    } catch (error) {
+      if (!signal.aborted) this.state.value = { phase: 'failed', error };
+    }
+  }
+
+  async #bytesToCome(choice: ModelChoice, signal: AbortSignal): Promise<number> {
+    // Files of a folder, and models that lie beside the page, are no download.
+    if ('folder' in choice || (await localModelList()).includes(choice.id)) return 0;
+    const place = await placeOfChoice(choice);
+    if (await this.kind.isKept(place)) return 0;
+    return (await this.kind.size(place, { signal })).download;
+  }
+
+  async #load(choice: ModelChoice, signal: AbortSignal): Promise<void> {
+    const began = performance.now();
+    let progress = NO_PROGRESS;
+    this.state.value = { phase: 'loading', progress };
+    const lease = await modelStore.acquire({
+      kind: this.kind,
+      choice,
+      dtype: this.dtype.value,
+      signal,
+      onProgress: info => {
+        if (signal.aborted || this.state.value.phase !== 'loading') return;
+        const next = progressAfter(progress, info);
+        if (next === progress) return;
+        progress = next;
+        this.state.value = { phase: 'loading', progress };
+      },
+    });
+    this.#lease = lease;
+    this.state.value = { phase: 'ready', model: lease.model, elapsedMs: performance.now() - began };
+  }
+}

@@ -1,0 +1,89 @@
+import type { ProgressCallback } from 'webgpu-bert';
+import { type ModelChoice, nameOf, placeOfChoice } from './model-choice.ts';
+import type { Loaded, ModelKind } from './model-kind.ts';
+
+/** A model in use. Whoever holds it gives it back by `release`; it stays loaded until another one needs the room. */
+export interface Lease<M> {
+  readonly model: M;
+  release(): void;
+}
+
+interface Entry {
+  readonly loading: Promise<Loaded>;
+  readonly stop: AbortController;
+  holders: number;
+}
+
+export interface LoadRequest<M extends Loaded> {
+  readonly kind: ModelKind<M>;
+  readonly choice: ModelChoice;
+  readonly dtype: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressCallback;
+}
+
+/**
+ * The models that the page has loaded: one for each kind, place and dtype, whichever tabs use it. Before another is loaded, those that
+ * nobody holds are disposed: the memory of a phone's GPU holds few.
+ */
+export class ModelStore {
+  readonly #entries = new Map<string, Entry>();
+
+  /** Rejects with the error of the load, or with the reason of the signal. */
+  async acquire<M extends Loaded>(request: LoadRequest<M>): Promise<Lease<M>> {
+    const key = `${request.kind.name} ${request.dtype} ${nameOf(request.choice)}`;
+    const present = this.#entries.get(key);
+    if (!present) await this.#disposeUnheld();
+    request.signal.throwIfAborted();
+    const entry = this.#entries.get(key) ?? this.#load(key, request);
+    entry.holders += 1;
+    let isHeld = true;
+    const release = () => {
+      if (isHeld) entry.holders -= 1;
+      isHeld = false;
+    };
+    const onAbort = () => {
+      release();
+      // A load that nobody waits for any more is ended; one that another tab waits for goes on.
+      if (entry.holders === 0) entry.stop.abort(request.signal.reason);
+    };
+    request.signal.addEventListener('abort', onAbort);
+    try {
+      // One key is one kind, and a kind loads models of one type.
+      const model = (await entry.loading) as M;
+      request.signal.throwIfAborted();
+      return { model, release };
+    } catch (error) {
+      release();
+      throw error;
+    } finally {
+      request.signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #load<M extends Loaded>(key: string, { kind, choice, dtype, onProgress }: LoadRequest<M>): Entry {
+    const stop = new AbortController();
+    const loading = placeOfChoice(choice).then(place =>
+      kind.load(place, { dtype, signal: stop.signal, progress_callback: onProgress }),
+    );
+    const entry: Entry = { loading, stop, holders: 0 };
+    this.#entries.set(key, entry);
+    loading.catch(() => this.#entries.delete(key));
+    return entry;
+  }
+
+  async #disposeUnheld(): Promise<void> {
+    const unheld = [...this.#entries].filter(([, entry]) => entry.holders === 0);
+    for (const [key] of unheld) this.#entries.delete(key);
+    await Promise.all(
+      unheld.map(async ([, entry]) => {
+        entry.stop.abort(new DOMException('Another model was asked for.', 'AbortError'));
+        // A load that fails has nothing to give back.
+        const model = await entry.loading.catch(() => undefined);
+        await model?.dispose();
+      }),
+    );
+  }
+}
+
+export const modelStore = new ModelStore();

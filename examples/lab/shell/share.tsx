@@ -1,0 +1,41 @@
+import { signal } from '@preact/signals';
+
+const said = signal('');
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function say(text: string): void {
+  said.value = text;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    said.value = '';
+  }, 2500);
+}
+
+async function share(): Promise<void> {
+  const { href: url } = location;
+  // A phone has a sheet of its own for it; a desktop's is in the way.
+  if (matchMedia('(pointer: coarse)').matches && navigator.share) {
+    await navigator.share({ url, title: document.title }).catch(() => undefined);
+    return;
+  }
+  try {
+    await navigator.clipboard.writeText(url);
+    say('Link copied');
+  } catch {
+    say('The address of this page is the link');
+  }
+}
+
+/** Copies the address, which holds the tab, the model, the text and what is selected. */
+export function ShareButton() {
+  return (
+    <>
+      <span class="said" role="status">
+        {said.value}
+      </span>
+      <button type="button" class="button button-quiet" onClick={() => void share()}>
+        Share
+      </button>
+    </>
+  );
+}

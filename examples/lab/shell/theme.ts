@@ -1,0 +1,30 @@
+import { effect, signal } from '@preact/signals';
+
+/** The choice of the person; 'system' follows the device. */
+export type Theme = 'system' | 'light' | 'dark';
+
+const KEY = 'lab-theme';
+const isTheme = (value: unknown): value is Theme => value === 'system' || value === 'light' || value === 'dark';
+
+function kept(): Theme {
+  try {
+    const value = localStorage.getItem(KEY);
+    return isTheme(value) ? value : 'system';
+  } catch {
+    // A page without storage keeps the choice as long as it is open.
+    return 'system';
+  }
+}
+
+export const theme = signal<Theme>(kept());
+
+effect(() => {
+  const { dataset } = document.documentElement;
+  if (theme.value === 'system') delete dataset.theme;
+  else dataset.theme = theme.value;
+  try {
+    localStorage.setItem(KEY, theme.value);
+  } catch {}
+});
+
+export const nextTheme: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };

@@ -1,0 +1,20 @@
+import type { ComponentType } from 'preact';
+
+/** One tab is one folder: its entry here, and a module whose default export is the view. Nothing of a tab is loaded before it is opened. */
+export interface Tab {
+  /** The tab's name in the address: `#attention`. */
+  readonly id: string;
+  readonly title: string;
+  /** One sentence below the title: what the tab answers. */
+  readonly about: string;
+  load(): Promise<{ default: ComponentType }>;
+}
+
+export const tabs: readonly Tab[] = [
+  {
+    id: 'attention',
+    title: 'Attention',
+    about: 'Every head of every layer, as you type.',
+    load: () => import('./attention/index.tsx'),
+  },
+];

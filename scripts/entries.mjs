@@ -1,0 +1,16 @@
+/**
+ * What can be imported from the package: every entry of "exports" in package.json, by the name of its types and of its subpath
+ * (`webgpu-bert/name`, and `webgpu-bert` alone for `index`), and the source that it is. All of them are built together, so that they
+ * share their modules. None imports a package.
+ */
+const SOURCES = {
+  index: 'src/index.ts',
+};
+
+/** @type {readonly { name: string, source: string, module: string, types: string }[]} */
+export const ENTRIES = Object.entries(SOURCES).map(([name, source]) => ({
+  name,
+  source,
+  module: `dist/es/${name}.js`,
+  types: `dist/types/${name}.d.ts`,
+}));

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { at, root } from './root.mjs';
+import { command, Stop, say } from './step.mjs';
+
+/** The lab's production build: examples/lab and the library, as files that any server can give. */
+export const labFolder = at('.cache', 'lab');
+
+const source = at('examples', 'lab');
+const stamp = at('.cache', 'lab-inputs');
+
+/** All JavaScript of the page together, before compression. */
+const MOST_BYTES = 600_000;
+
+/** Everything that the result depends on. */
+const inputs = ['examples/lab', 'src', 'shaders', 'package-lock.json', 'scripts/lab.mjs'];
+
+/** @param {string} path @returns {string[]} Every file below a folder, in a fixed order; a file is itself. */
+function filesBelow(path) {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path)
+    .sort()
+    .flatMap(name => filesBelow(join(path, name)));
+}
+
+function inputsHash() {
+  const hash = createHash('sha256');
+  for (const path of inputs.flatMap(name => filesBelow(at(name)))) {
+    hash.update(`${relative(root, path).replaceAll('\\', '/')}\0`).update(readFileSync(path));
+  }
+  return hash.digest('hex');
+}
+
+/** The settings that the page and its custom element are both built with. */
+const shared = {
+  configFile: /** @type {const} */ (false),
+  logLevel: /** @type {const} */ ('warn'),
+  root: source,
+  base: './',
+  resolve: { alias: { 'webgpu-bert': at('src', 'index.ts') } },
+  // TypeScript's own setting of this lies in the root, which Vite does not look into for a page below it.
+  oxc: { jsx: { runtime: /** @type {const} */ ('automatic'), importSource: 'preact' } },
+};
+
+async function buildPage() {
+  const { build } = await import('vite');
+  await build({
+    ...shared,
+    build: {
+      outDir: labFolder,
+      emptyOutDir: true,
+      target: 'es2022',
+      reportCompressedSize: false,
+      modulePreload: { polyfill: false },
+      rolldownOptions: { external: [/^node:/] },
+    },
+  });
+}
+
+/** Writes the list of the page's files into the service worker, and a name that changes with any of them. */
+function writeServiceWorker() {
+  const files = filesBelow(labFolder)
+    .map(path => relative(labFolder, path).replaceAll('\\', '/'))
+    // The page itself is kept under the address of its folder.
+    .filter(file => file !== 'index.html' && file !== 'service-worker.js');
+  const hash = createHash('sha256');
+  for (const file of ['index.html', ...files]) hash.update(`${file}\0`).update(readFileSync(join(labFolder, file)));
+  const worker = readFileSync(join(source, 'service-worker.js'), 'utf8')
+    .replace('/* FILES */ []', JSON.stringify(files))
+    .replace('VERSION', hash.digest('hex').slice(0, 16));
+  writeFileSync(join(labFolder, 'service-worker.js'), worker);
+}
+
+/** The models that lie in a folder by their ids, as the page asks for them. @param {string} folder @returns {string[]} */
+function modelsIn(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap(owner =>
+    readdirSync(join(folder, owner))
+      .filter(name => existsSync(join(folder, owner, name, 'config.json')))
+      .map(name => `${owner}/${name}`),
+  );
+}
+
+/**
+ * The page and the models beside it, as scripts/serve.mjs mounts them.
+ * @param {string} models a folder that holds models by their ids @returns {Record<string, string>}
+ */
+export function labMounts(models) {
+  const list = at('.cache', 'local-models.json');
+  writeFileSync(list, JSON.stringify(modelsIn(models)));
+  const entries = readdirSync(labFolder, { withFileTypes: true }).map(entry => {
+    const path = join(labFolder, entry.name);
+    return entry.isDirectory() ? [`/${entry.name}/`, path] : [`/${entry.name}`, path];
+  });
+  return {
+    '/': join(labFolder, 'index.html'),
+    ...Object.fromEntries(entries),
+    '/local-models.json': list,
+    '/models/': models,
+  };
+}
+
+/** The bytes of all scripts of the page. */
+const scriptBytes = () =>
+  filesBelow(labFolder)
+    .filter(path => path.endsWith('.js'))
+    .reduce((sum, path) => sum + statSync(path).size, 0);
+
+/** Builds .cache/lab where its sources have changed since. @returns {Promise<string>} What was done, in words. */
+export async function buildLab() {
+  const hash = inputsHash();
+  const isFresh = existsSync(stamp) && existsSync(labFolder) && readFileSync(stamp, 'utf8') === hash;
+  if (!isFresh) {
+    try {
+      await buildPage();
+    } catch (error) {
+      throw new Stop(`the lab: ${error instanceof Error ? error.message : error}`, 'mend the source named above.');
+    }
+    writeServiceWorker();
+    writeFileSync(stamp, hash);
+  }
+  const bytes = scriptBytes();
+  if (bytes > MOST_BYTES) {
+    throw new Stop(
+      `the lab's scripts are ${bytes} bytes, and are to be at most ${MOST_BYTES}`,
+      'take out what a tab does not need, or load it from a lighter package.',
+    );
+  }
+  return `${isFresh ? 'up to date, ' : ''}${(bytes / 1000).toFixed(0)} kB of JavaScript`;
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await command(async () => say(await buildLab()));
+}
