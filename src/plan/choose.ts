@@ -214,7 +214,8 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
         y,
       };
       const params = { rows: y.rows, query_eps: queryNorm.eps, key_eps: keyNorm.eps };
-      return step(once(profile, queryKeyNorm, op.op, variant), y, operands, params);
+      const kernel = once(profile, variant => queryKeyNorm(variant, profile.norm), op.op, variant);
+      return step(kernel, y, operands, params);
     }
     case 'norm': {
       const { x, residual, norm, addend, y } = op;
