@@ -129,6 +129,7 @@ export class HeadDrawing {
     for (const element of this.#right.children as HTMLCollectionOf<HTMLElement>) {
       const weight = focus === undefined ? 0 : map[focus * L + Number(element.dataset.token)]!;
       const opacity = Math.min(0.42, Math.abs(weight) ** 0.7 * 0.5);
+      element.classList.toggle('looked', Math.abs(weight) >= 0.01);
       element.style.background = weight === 0 ? '' : css(tint(weight), opacity);
       element.lastElementChild!.textContent = focus === undefined || Math.abs(weight) < 0.01 ? '' : weight.toFixed(2);
     }

@@ -131,6 +131,7 @@ h2 { font-size: 1.125rem; font-weight: 620; letter-spacing: -0.01em; }
 .to > * { justify-content: space-between; }
 .to > * > span { overflow: hidden; text-overflow: ellipsis; }
 .to b { font-weight: 400; font-size: 0.75rem; }
+.tokens .looked { color: var(--ba-ink); }
 .readout { grid-column: 1 / -1; min-height: 1.5em; padding-top: 0.375rem; color: var(--ba-quiet); font-size: 0.8125rem; }
 
 .drawing.matrix { grid-template-columns: var(--labels) minmax(0, 1fr); overflow-x: auto; }

@@ -142,7 +142,8 @@ export class ModelSlot<M extends Loaded> {
     this.state.value = { phase: 'loading', progress };
     const lease = await modelStore.acquire({
       kind: this.kind,
-      choice,
+      name: nameOf(choice),
+      place: () => placeOfChoice(choice),
       dtype: this.dtype.value,
       signal,
       onProgress: info => {
