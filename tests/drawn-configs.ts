@@ -14,7 +14,7 @@ type MoreFields = (
 const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
   electra: pick => ({ embedding_size: pick(5, 40) }),
   albert: (pick, { layers }) => ({ embedding_size: pick(5, 40), num_hidden_groups: pick(1, layers) }),
-  mpnet: pick => ({ relative_attention_num_buckets: 2 * pick(4, 16) }),
+  mpnet: pick => ({ relative_attention_num_buckets: pick(32, 48) }),
   ernie: pick => ({ use_task_id: pick(0, 1) === 1 }),
   modernbert: pick => ({
     local_attention: pick(0, 40),

@@ -106,13 +106,34 @@ describe('NeoBERT', () => {
 describe('RoFormer and RemBERT', () => {
   it('read their summary and their sizes', () => {
     const roformer = readConfig({ ...SIZES, model_type: 'roformer' });
-    expect(roformer).toMatchObject({ embeddingSize: 24, summary: { pooling: 'last', dense: false } });
-    expect(() => readConfig({ ...SIZES, model_type: 'roformer', summary_type: 'attn' })).toThrow(/"summary_type"/);
+    expect(roformer.embeddingSize).toBe(24);
+    expect(roformer.summary!()).toMatchObject({ pooling: 'last', dense: false });
+    // What choices are scored by keeps no model from being read.
+    const choosing = (more: object) => readConfig({ ...SIZES, model_type: 'roformer', ...more }).summary!;
+    expect(choosing({ summary_type: 'attn' })).toThrow(/"summary_type"/);
     // Python applies an activation without a dense layer; no checkpoint has one.
-    expect(() => readConfig({ ...SIZES, model_type: 'roformer', summary_activation: 'tanh' })).toThrow(
-      /"summary_activation"/,
-    );
-    const rembert = readConfig({ ...SIZES, model_type: 'rembert', input_embedding_size: 6, output_embedding_size: 10 });
+    expect(choosing({ summary_activation: 'tanh' })).toThrow(/"summary_activation".*without a dense layer/);
+    const electra = readConfig({ ...SIZES, model_type: 'electra', embedding_size: 24, summary_activation: null });
+    expect(electra.summary!()).toMatchObject({ dense: true, activation: undefined });
+    const sizes = { input_embedding_size: 6, output_embedding_size: 10, tie_word_embeddings: true };
+    const rembert = readConfig({ ...SIZES, model_type: 'rembert', ...sizes });
     expect(rembert).toMatchObject({ embeddingSize: 6, decoderSize: 10, projectsEmbedding: true, tiedDecoder: false });
+  });
+});
+
+describe('what Python does not read', () => {
+  it('layer_norm_eps, for DistilBERT', () => {
+    const { layers, heads, hidden } = { layers: 2, heads: 3, hidden: 24 };
+    const sizes = { dim: hidden, n_heads: heads, n_layers: layers, hidden_dim: 20, vocab_size: 30 };
+    const config = { ...sizes, max_position_embeddings: 30, model_type: 'distilbert', layer_norm_eps: 0.1 };
+    expect(readConfig(config).norm.eps).toBe(1e-12);
+  });
+
+  it('relative_attention_num_buckets, for MPNet, but as the rows of a table', () => {
+    const mpnet = { ...SIZES, model_type: 'mpnet', pad_token_id: 1 };
+    expect(readConfig({ ...mpnet, relative_attention_num_buckets: 64 }).relativeRows).toBe(64);
+    expect(() => readConfig({ ...mpnet, relative_attention_num_buckets: 16 })).toThrow(
+      /relative_attention_num_buckets/,
+    );
   });
 });

@@ -94,6 +94,21 @@ describe('rotary frequencies', () => {
     }
   });
 
+  it('of rope_scaling stand for all of rope_parameters, as in Python', () => {
+    const rope_parameters = { rope_type: 'default', rope_theta: 77 };
+    const both = { rope_theta: 500, rope_scaling: { type: 'linear', factor: 3 }, rope_parameters };
+    expectClose(rotary('gte', both).frequencies, PYTHON.linear);
+    expectClose(rotary('gte', { ...both, rope_scaling: null }).frequencies.slice(1, 2), [77 ** (-1 / 8)]);
+  });
+
+  it('turn the whole head without scaling, whatever partial_rotary_factor says, and refuse it with scaling', () => {
+    const parameters = { rope_theta: 500, partial_rotary_factor: 0.5 };
+    expectClose(rotary('gte', { rope_parameters: parameters }).frequencies, PYTHON.default);
+    expectClose(rotary('gte', parameters).frequencies, PYTHON.default);
+    const scaled = { rope_parameters: { ...parameters, rope_type: 'linear', factor: 3 } };
+    expect(thrown(() => config('gte', scaled))).toBeInstanceOf(UnsupportedError);
+  });
+
   it.each(['yarn', 'longrope', 'proportional', 'su'])('of rope_type %s are refused by name', rope_type => {
     const error = thrown(() => config('eurobert', { rope_parameters: { rope_type, rope_theta: 500, factor: 2 } }));
     expect(error).toBeInstanceOf(UnsupportedError);

@@ -40,7 +40,7 @@ function draw({ family, ...rest }: (typeof DRAWS)[number], seed: number): Family
     longest: family === 'mpnet' ? pick(140, 170) : pick(20, 45),
     ...(['electra', 'albert'].includes(family) && { embedding: 4 * pick(2, 9) + pick(1, 3) }),
     ...(family === 'albert' && { groups: rest.layers > 6 ? 3 : 2 }),
-    ...(family === 'mpnet' && { buckets: rest.layers > 2 ? 14 : 32 }),
+    ...(family === 'mpnet' && { buckets: 32 }),
   };
 }
 

@@ -25,5 +25,25 @@ export type { ModelEventMap } from './model-events.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { Tensor, type TensorData } from './tensor.ts';
+export {
+  cat,
+  full,
+  full_like,
+  layer_norm,
+  matmul,
+  mean,
+  mean_pooling,
+  ones,
+  ones_like,
+  permute,
+  quantize_embeddings,
+  slice,
+  stack,
+  std_mean,
+  topk,
+  zeros,
+  zeros_like,
+} from './tensor-functions.ts';
 export { PreTrainedTokenizer } from './tokenizer.ts';
 export { readTokenizerFiles } from './tokenizer-files.ts';
+export { cos_sim, dot, log_softmax, softmax } from './vectors.ts';

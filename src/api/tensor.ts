@@ -1,11 +1,27 @@
 import { InputError, wrong } from '../errors.ts';
+import {
+  axisOf,
+  flattenedDims,
+  product,
+  range,
+  reduceAxis,
+  type Slice,
+  squeezedDims,
+  strides,
+  within,
+} from './tensor-axes.ts';
 
 const ARRAYS = {
   float32: Float32Array,
   int64: BigInt64Array,
   int32: Int32Array,
+  int16: Int16Array,
   int8: Int8Array,
   uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  float64: Float64Array,
   bool: Uint8Array,
 };
 
@@ -22,10 +38,14 @@ export type NestedList = number | bigint | NestedList[];
 export interface UntypedList extends Array<UntypedItem> {}
 export type UntypedItem = number & UntypedList;
 
-/** For one dimension: an index, [start, end) with null for an open end, or null for all of it. Negative ones count from the end. */
-export type Slice = number | readonly [start: number | null, end: number | null] | null;
+/** A scalar of a tensor: a bigint for int64 and uint64, a number for every other type. */
+type Scalar = number | bigint;
 
-const product = (dims: readonly number[]) => dims.reduce((sum, dim) => sum * dim, 1);
+/**
+ * The elements of a tensor for arithmetic. JavaScript's operators are the same for numbers and for bigints as long as they are not
+ * mixed; where they are, the operator throws a TypeError.
+ */
+type Elements = { length: number; [index: number]: number };
 
 /**
  * A base class whose instances answer `instance[i]` with `instance._getitem(i)`. A proxy ends the chain of prototypes. It is asked only
@@ -58,8 +78,8 @@ export class Tensor<Type extends TensorType = TensorType>
   readonly type: Type;
   /** The elements, row by row. */
   readonly data: Arrays[Type];
-  /** The length of every axis; [] for a single number. */
-  readonly dims: readonly number[];
+  /** The length of every axis; [] for a single number. Only methods whose names end in `_` change it. */
+  dims: readonly number[];
 
   /** Throws InputError for an unknown type, or if `data` has another number of elements than `dims` say. */
   constructor(type: Type, data: TensorData | readonly (number | bigint)[], dims: readonly number[]) {
@@ -131,7 +151,8 @@ export class Tensor<Type extends TensorType = TensorType>
     );
   }
 
-  /** A copy, data included. */ clone(): Tensor<Type> {
+  /** A copy, data included. */
+  clone(): Tensor<Type> {
     return new Tensor(this.type, this.data.slice(), this.dims);
   }
 
@@ -158,11 +179,235 @@ export class Tensor<Type extends TensorType = TensorType>
     return this.permute(...axes);
   }
 
+  /** The number of elements from one index of an axis to the next, for every axis. */
+  stride(): number[] {
+    return strides(this.dims);
+  }
+
+  /** The same data in another type: bigints for int64 and uint64, towards which fractions are rounded down. */
+  to<To extends TensorType>(type: To): Tensor<To> {
+    if ((this.type as TensorType) === type) return this as unknown as Tensor<To>;
+    if (!Object.hasOwn(ARRAYS, type)) throw wrong('the type of a tensor', type, Object.keys(ARRAYS).join(', '));
+    return new Tensor(type, convert(type, this.data), this.dims);
+  }
+
+  /** The same data (not copied) without the axes of length 1: all of them, or those named by `dim`. */
+  squeeze(dim: number | readonly number[] | null = null): Tensor<Type> {
+    return new Tensor(this.type, this.data, squeezedDims(this.dims, dim));
+  }
+
+  squeeze_(dim: number | readonly number[] | null = null): this {
+    this.dims = squeezedDims(this.dims, dim);
+    return this;
+  }
+
+  /** The same data (not copied) with an axis of length 1 before axis `dim`. Throws InputError. */
+  unsqueeze(dim: number): Tensor<Type> {
+    return new Tensor(this.type, this.data, this.dims).unsqueeze_(dim);
+  }
+
+  unsqueeze_(dim: number): this {
+    this.dims = this.dims.toSpliced(within(dim, this.dims.length + 1), 0, 1);
+    return this;
+  }
+
+  /** A copy in which the axes from `start_dim` to `end_dim`, the latter included, are one. */
+  flatten(start_dim = 0, end_dim = -1): Tensor<Type> {
+    return this.clone().flatten_(start_dim, end_dim);
+  }
+
+  flatten_(start_dim = 0, end_dim = -1): this {
+    this.dims = flattenedDims(this.dims, start_dim, end_dim);
+    return this;
+  }
+
+  /** A copy with every element replaced by what `callback(element, index, data)` gives. Methods that end in `_` change the tensor. */
+  map(callback: (element: number, index: number, data: Arrays[Type]) => Scalar): Tensor<Type> {
+    return this.clone().map_(callback);
+  }
+
+  map_(callback: (element: number, index: number, data: Arrays[Type]) => Scalar): this {
+    const elements = this.data as unknown as Elements;
+    for (let i = 0; i < elements.length; i++) elements[i] = callback(elements[i]!, i, this.data) as number;
+    return this;
+  }
+
+  /** Every element plus `value`. Of int64 and uint64 it must be a bigint, here and below. */
+  add(value: Scalar): Tensor<Type> {
+    return this.clone().add_(value);
+  }
+  add_(value: Scalar): this {
+    return this.map_(element => element + (value as number));
+  }
+  sub(value: Scalar): Tensor<Type> {
+    return this.clone().sub_(value);
+  }
+  sub_(value: Scalar): this {
+    return this.map_(element => element - (value as number));
+  }
+  mul(value: Scalar): Tensor<Type> {
+    return this.clone().mul_(value);
+  }
+  mul_(value: Scalar): this {
+    return this.map_(element => element * (value as number));
+  }
+  div(value: Scalar): Tensor<Type> {
+    return this.clone().div_(value);
+  }
+  div_(value: Scalar): this {
+    return this.map_(element => element / (value as number));
+  }
+  neg(): Tensor<Type> {
+    return this.clone().neg_();
+  }
+  neg_(): this {
+    return this.map_(element => -element);
+  }
+  /** 1 / (1 + exp(-x)). */
+  sigmoid(): Tensor<Type> {
+    return this.clone().sigmoid_();
+  }
+  sigmoid_(): this {
+    return this.map_(element => 1 / (1 + Math.exp(-element)));
+  }
+  /** To the nearest integer, halves upward. */
+  round(): Tensor<Type> {
+    return this.clone().round_();
+  }
+  round_(): this {
+    return this.map_(Math.round);
+  }
+  /** No element below `min` or above `max`. */
+  clamp(min: number, max: number): Tensor<Type> {
+    return this.clone().clamp_(min, max);
+  }
+  clamp_(min: number, max: number): this {
+    return this.map_(element => Math.min(Math.max(element, min), max));
+  }
+  /** 1 where an element is greater than `value`. */
+  gt(value: Scalar): Tensor<'bool'> {
+    return new Tensor(
+      'bool',
+      Uint8Array.from(this.data as ArrayLike<number>, element => Number(element > value)),
+      this.dims,
+    );
+  }
+  /** 1 where an element is less than `value`. */
+  lt(value: Scalar): Tensor<'bool'> {
+    return new Tensor(
+      'bool',
+      Uint8Array.from(this.data as ArrayLike<number>, element => Number(element < value)),
+      this.dims,
+    );
+  }
+
+  /**
+   * Sums along the axis `dim`, or of all elements where it is null (dims []). `keepdim` keeps the axis, with length 1. Throws InputError
+   * for an axis that is not there, here and below.
+   */
+  sum(dim: number | null = null, keepdim = false): Tensor<Type> {
+    return this.reduce(dim, keepdim, row => row.reduce((sum, element) => sum + element));
+  }
+
+  /** Arithmetic means. Throws InputError for int64 and uint64. */
+  mean(dim: number | null = null, keepdim = false): Tensor<Type> {
+    this.mustBeNumbers('mean');
+    return this.reduce(dim, keepdim, row => row.reduce((sum, element) => sum + element, 0) / row.length);
+  }
+
+  /** (sum of |x|^p)^(1/p); 'fro' is 2. As in transformers.js, p = 1 is the plain sum. Throws InputError for int64, unless p is 1. */
+  norm(p: number | 'fro' = 'fro', dim: number | null = null, keepdim = false): Tensor<Type> {
+    if (p === 1) return this.sum(dim, keepdim);
+    if (p !== 'fro' && typeof p !== 'number') throw wrong('the p of norm', p, "a number or 'fro'");
+    this.mustBeNumbers('norm');
+    const power = p === 'fro' ? 2 : p;
+    return this.reduce(
+      dim,
+      keepdim,
+      row => row.reduce((sum, element) => sum + Math.abs(element) ** power, 0) ** (1 / power),
+    );
+  }
+
+  /** Every row along the axis `dim` divided by its p-norm. */
+  normalize(p: number | 'fro' = 2, dim = 1): Tensor<Type> {
+    return this.clone().normalize_(p, dim);
+  }
+
+  normalize_(p: number | 'fro' = 2, dim = 1): this {
+    const axis = axisOf(dim, this.dims);
+    const norms = this.norm(p, axis, true).data as unknown as Elements;
+    const inner = this.stride()[axis]!;
+    const outer = inner * this.dims[axis]!;
+    return this.map_((element, i) => element / norms[Math.floor(i / outer) * inner + (i % inner)]!);
+  }
+
+  min(dim: number | null = null, keepdim = false): Tensor<Type> {
+    return this.reduce(dim, keepdim, row => row[best(row, (a, b) => a < b)]!);
+  }
+
+  max(dim: number | null = null, keepdim = false): Tensor<Type> {
+    return this.reduce(dim, keepdim, row => row[best(row, (a, b) => a > b)]!);
+  }
+
+  /** The index of the least element along the axis, or of all where `dim` is null: the first of several. */
+  argmin(dim: number | null = null, keepdim = false): Tensor<'int64'> {
+    return this.reduce(dim, keepdim, row => BigInt(best(row, (a, b) => a < b)), 'int64');
+  }
+
+  /** The index of the greatest element along the axis, or of all where `dim` is null: the first of several. */
+  argmax(dim: number | null = null, keepdim = false): Tensor<'int64'> {
+    return this.reduce(dim, keepdim, row => BigInt(best(row, (a, b) => a > b)), 'int64');
+  }
+
+  /** The tensor `repeats[i]` times along each axis; repeats that come before the first axis add axes. Throws InputError. */
+  repeat(...repeats: number[]): Tensor<Type> {
+    if (repeats.length < this.dims.length) {
+      throw wrong('the repeats', repeats, `one for each of ${this.dims.length} axes, or more`);
+    }
+    const from = [...Array<number>(repeats.length - this.dims.length).fill(1), ...this.dims];
+    const dims = from.map((dim, axis) => dim * repeats[axis]!);
+    const [stepsFrom, steps] = [strides(from), strides(dims)];
+    const data = new ARRAYS[this.type](product(dims));
+    for (let i = 0; i < data.length; i++) {
+      data[i] =
+        this.data[steps.reduce((at, step, axis) => at + (Math.floor(i / step) % from[axis]!) * stepsFrom[axis]!, 0)]!;
+    }
+    return new Tensor(this.type, data, dims);
+  }
+
+  /** As `repeat`; missing repeats before the first one are 1. */
+  tile(...repeats: number[]): Tensor<Type> {
+    return this.repeat(...Array<number>(Math.max(0, this.dims.length - repeats.length)).fill(1), ...repeats);
+  }
+
+  /** Nothing is held that would have to be given back: there for code that was written for transformers.js. */
+  dispose(): void {}
+
+  /** One element for every row along the axis `dim`, or for all elements; sums are made in float64 and rounded once. */
+  reduce<To extends TensorType = Type>(
+    dim: number | null,
+    keepdim: boolean,
+    reduce: (row: number[]) => number | bigint,
+    type: To = this.type as unknown as To,
+  ): Tensor<To> {
+    const { data, dims } = reduceAxis(this.data as unknown as ArrayLike<number>, this.dims, dim, keepdim, reduce);
+    return new Tensor(type, data, dims);
+  }
+
+  private mustBeNumbers(method: string): void {
+    if (!(this.data instanceof BigInt64Array || this.data instanceof BigUint64Array)) return;
+    throw new InputError({
+      what: `${method} needs numbers`,
+      actual: `a tensor of ${this.type}`,
+      next: "Convert it first: tensor.to('float32').",
+    });
+  }
+
   /** A copy of a block, [start, end) of every axis, with the axes in the given order. */
   private gather(axes: readonly number[], block: readonly (readonly [number, number])[]): Tensor<Type> {
     const dims = axes.map(axis => block[axis]![1] - block[axis]![0]);
     const data = new ARRAYS[this.type](product(dims));
-    const strides = axes.map(axis => product(this.dims.slice(axis + 1)));
+    const steps = axes.map(axis => product(this.dims.slice(axis + 1)));
     let written = 0;
     const walk = (from: number, depth: number) => {
       if (depth === axes.length) {
@@ -170,7 +415,7 @@ export class Tensor<Type extends TensorType = TensorType>
         return;
       }
       const [start, end] = block[axes[depth]!]!;
-      for (let i = start; i < end; i++) walk(from + i * strides[depth]!, depth + 1);
+      for (let i = start; i < end; i++) walk(from + i * steps[depth]!, depth + 1);
     };
     walk(0, 0);
     return new Tensor(this.type, data, dims);
@@ -178,26 +423,16 @@ export class Tensor<Type extends TensorType = TensorType>
 }
 
 function convert(type: TensorType, data: ArrayLike<number | bigint>): TensorData {
-  if (type === 'int64') return BigInt64Array.from(Array.from(data, BigInt));
+  if (type === 'int64' || type === 'uint64') return ARRAYS[type].from(Array.from(data, whole));
   return ARRAYS[type].from(Array.from(data, Number));
 }
 
-/** An index from 0 for one that may count from the end. Throws InputError. */
-function within(index: number, length: number): number {
-  const at = index < 0 ? index + length : index;
-  if (Number.isInteger(at) && at >= 0 && at < length) return at;
-  throw wrong('the index', index, `below ${length}`);
-}
+/** A bigint; fractions are rounded down. */
+const whole = (value: Scalar) => BigInt(typeof value === 'number' ? Math.floor(value) : value);
 
-/** The [start, end) of a slice of an axis of length `dim`. Throws InputError. */
-function range(slice: Slice, dim: number): [number, number] {
-  if (slice === null) return [0, dim];
-  if (typeof slice === 'number') {
-    const at = within(slice, dim);
-    return [at, at + 1];
-  }
-  const clamp = (value: number) => Math.min(Math.max(value < 0 ? value + dim : value, 0), dim);
-  const [start, end] = [clamp(slice[0] ?? 0), clamp(slice[1] ?? dim)];
-  if (start <= end) return [start, end];
-  throw wrong('the slice', slice, 'one that does not end before it starts');
+/** The index of the element that none other is better than: the first of several. */
+function best(row: readonly number[], isBetter: (a: number, b: number) => boolean): number {
+  let index = 0;
+  for (let i = 1; i < row.length; i++) if (isBetter(row[i]!, row[index]!)) index = i;
+  return index;
 }

@@ -5,6 +5,7 @@ import type { Classifier, EncoderConfig } from './encoder-config.ts';
 import { FAMILIES } from './families/index.ts';
 import { ACTIVATIONS, type Family, type FieldName, MAX_COLUMNS, MAX_LAYERS, MAX_ROWS } from './family.ts';
 import { labelsOf } from './labels.ts';
+import { BUCKETS } from './layers.ts';
 import { modelTypeOf } from './model-type.ts';
 import { summaryOf } from './summary.ts';
 
@@ -59,6 +60,9 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
   const spelledActivation = family.fixedActivation ? family.activation : (json[act] ?? family.activation);
   const activation =
     ACTIVATIONS[oneOf(`"${act}" of config.json`, spelledActivation, Object.keys(ACTIVATIONS)) as string]!;
+  const eps = family.fixedEps
+    ? family.eps
+    : fields.get(named('layer_norm_eps'), isEps, 'a number from 0 to 1', family.eps);
   const layers = count('num_hidden_layers', MAX_LAYERS);
   const groups = family.sharedLayers ? fields.integer('num_hidden_groups', 1, { min: 1, max: MAX_LAYERS }) : layers;
   const padTokenId = paddingOf(fields, family);
@@ -93,7 +97,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     headSize,
     intermediateSize: count('intermediate_size', MAX_COLUMNS),
     activation,
-    norm: { ...family.norm, eps: fields.get(named('layer_norm_eps'), isEps, 'a number from 0 to 1', family.eps) },
+    norm: { ...family.norm, eps },
     layerOrder: 'post-norm',
     hasFirstAttentionNorm: true,
     hasSecondAttentionNorm: false,
@@ -117,7 +121,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     normsProjection: false,
     taskVocabSize: family.tasks && json.use_task_id === true ? rows('task_type_vocab_size', 3) : 0,
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
-    relativeBuckets: family.relativeBias ? rows('relative_attention_num_buckets', 32) : 0,
+    relativeRows: family.relativeBias ? rows('relative_attention_num_buckets', BUCKETS, BUCKETS) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
     decoderSize: embeddingSize,
     mayPool: true,
@@ -126,7 +130,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     poolerActivation: 'tanh',
     classifier,
     choiceDense: family.choiceDense ?? 'classifier',
-    summary: family.summary && summaryOf(fields, family.summary),
+    summary: family.summary && (() => summaryOf(fields, family.summary!)),
     masked: { transform: true, activation: family.maskedActivation ?? activation, bias: true, decoderBias: true },
     lora: undefined,
     labels: labelsOf(json),

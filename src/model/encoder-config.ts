@@ -77,8 +77,8 @@ export interface EncoderConfig {
   readonly taskVocabSize: number;
   /** The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). */
   readonly layerWeights: readonly number[];
-  /** Buckets of MPNet's relative positions, whose bias all layers share; 0: there are none. */
-  readonly relativeBuckets: number;
+  /** Rows of MPNet's table of relative positions, which all layers share; the first 32 are read. 0: there is none. */
+  readonly relativeRows: number;
   /** Whether the masked-LM decoder is the word table. */
   readonly tiedDecoder: boolean;
   /** Columns of the masked-LM decoder: E, but for RemBERT. */
@@ -92,8 +92,11 @@ export interface EncoderConfig {
   readonly poolerActivation: Activation | undefined;
   readonly classifier: Classifier;
   readonly choiceDense: ChoiceDense;
-  /** Choices are scored by a summary of their own, not through choiceDense. */
-  readonly summary: Summary | undefined;
+  /**
+   * Choices are scored by a summary of their own, not through choiceDense. Read for that head alone, because what config.json says of it
+   * keeps no model from being run without; throws UnsupportedError.
+   */
+  readonly summary: (() => Summary) | undefined;
   /** The masked-LM head. */
   readonly masked: {
     /** Whether a dense layer, its activation and a norm stand before the decoder. */

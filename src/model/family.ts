@@ -52,6 +52,8 @@ export interface Family {
   readonly fixedActivation?: true;
   /** Default of layer_norm_eps. */
   readonly eps: number;
+  /** Python does not read layer_norm_eps: it is always the default. */
+  readonly fixedEps?: true;
   /** What its norms have beside eps. Default: LayerNorm with a bias. */
   readonly norm?: Omit<NormStyle, 'eps'>;
   /** When a linear leads from E to C: where they differ, or always (ALBERT). */

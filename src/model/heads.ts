@@ -84,7 +84,7 @@ export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest,
       return;
     case 'MultipleChoice':
       if (config.summary)
-        logits(summarised(b, config, config.summary, encoded), 'classifier', 1); // [B, 1]
+        logits(summarised(b, config, config.summary(), encoded), 'classifier', 1); // [B, 1]
       else if (config.choiceDense === 'pooler')
         logits(pooled(), 'classifier', 1); // [B, 1]
       else classify(1); // [B, 1]

@@ -170,9 +170,14 @@ function attention(
   }); // [T, C]
 }
 
+/** The buckets of MPNet's distances: Python computes with so many, however many rows config.json gives to the table. */
+export const BUCKETS = 32;
+
 /** What the scores of a layer have by distance. */
-function biasOf({ relativeBuckets, disentangled }: EncoderConfig, self: string): BiasOptions | undefined {
-  if (relativeBuckets) return { table: 'encoder.relative_attention_bias', buckets: relativeBuckets };
+function biasOf({ relativeRows, disentangled }: EncoderConfig, self: string): BiasOptions | undefined {
+  if (relativeRows) {
+    return { table: 'encoder.relative_attention_bias', tableRows: relativeRows, buckets: BUCKETS };
+  }
   if (!disentangled) return undefined;
   return {
     keys: disentangled.hasKeys ? distanceKeys(self) : undefined,

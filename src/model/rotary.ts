@@ -26,7 +26,7 @@ export interface RotarySettings {
   readonly theta?: string;
   /** The base where config.json says none. */
   readonly missing: number;
-  /** The part of a head that turns, where config.json says none. Default: 1. */
+  /** The part of a head that turns. Default: 1. */
   readonly fraction?: number;
   /** The largest number of tokens of a sequence. */
   readonly maxPositions: number;
@@ -38,19 +38,26 @@ export const isPositive = (value: unknown): value is number => typeof value === 
 
 /**
  * Reads the rotary settings of config.json in either spelling: `rope_parameters` (transformers 5), one object or one for each kind of
- * layer; or `rope_theta` and `rope_scaling`, of which `rope_parameters` has precedence. Throws UnsupportedError for a type of scaling
- * that is not built. Source: transformers' modeling_rope_utils.py.
+ * layer; or `rope_theta` and `rope_scaling`, which takes the place of `rope_parameters` where both are there. Without scaling the whole
+ * head turns, whatever `partial_rotary_factor` says: the families' own code does not read it. Throws UnsupportedError for a type of
+ * scaling that is not built. Source: transformers' modeling_rope_utils.py, and convert_rope_params_to_dict of the families' configs.
  */
 export function rotaryOf(fields: Fields, settings: RotarySettings): Rotary {
   const { headSize, missing, fraction = 1 } = settings;
   const parameters = parametersOf(fields, settings);
   const theta = parameters.get('rope_theta', isPositive, 'a positive number', missing);
-  const part = parameters.get('partial_rotary_factor', isPositive, 'a positive number', fraction);
-  const columns = Math.min(headSize, 2 * Math.floor((headSize * part) / 2));
+  // With scaling, Python makes fewer frequencies than its code for heads can use, and fails.
+  if (parameters.text('rope_type', 'default') !== 'default') {
+    oneOf('"partial_rotary_factor" of config.json', parameters.json.partial_rotary_factor ?? 1, [1]);
+  }
+  const columns = Math.min(headSize, 2 * Math.floor((headSize * fraction) / 2));
   return scaled(parameters, { theta, columns, maxPositions: settings.maxPositions });
 }
 
-/** The settings that apply: those of `rope_parameters`, with the older fields where it has none. */
+/**
+ * The settings that apply. `rope_scaling` stands for all of `rope_parameters`; a family with several kinds of layers takes what stands
+ * there for the kind, changed by `rope_scaling`.
+ */
 function parametersOf(
   fields: Fields,
   { kind, theta = 'rope_theta', ignoresOlderScaling = false }: Omit<RotarySettings, 'headSize'>,
@@ -61,7 +68,8 @@ function parametersOf(
   const { type, ...scaling } = older;
   const older5: Json = { ...(type !== undefined && { rope_type: type }), ...scaling };
   const merged: Json = { rope_theta: fields.json[theta], partial_rotary_factor: fields.json.partial_rotary_factor };
-  for (const source of [older5, all, ofKind]) {
+  const ofAll = Object.keys(older5).length > 0 ? older5 : all;
+  for (const source of kind === undefined ? [ofAll] : [ofKind, older5]) {
     for (const [name, value] of Object.entries(source)) if ((value ?? null) !== null) merged[name] = value;
   }
   return new Fields(merged, '', { ...CONFIG_FILE });

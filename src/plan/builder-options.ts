@@ -74,11 +74,11 @@ export interface LinearOptions {
 export type HeadOptions = Pick<HeadLayout, 'heads' | 'headSize'> & { keyHeads?: number | undefined };
 
 /**
- * `${table}.weight` [buckets, heads]: a bias by the distance of key and query; or a slope for each head; or the tensors `keys` and
+ * `${table}.weight` [tableRows (default: buckets), heads]: a bias by the distance of key and query, the first rows of the table; or a slope for each head; or the tensors `keys` and
  * `queries` of distances, in the order of DisentangledBias.
  */
 export type BiasOptions =
-  | { table: string; buckets: number }
+  | { table: string; tableRows?: number; buckets: number }
   | { slopes: readonly number[] }
   | (Pick<DisentangledBias, 'rows' | 'count'> & { keys: string | undefined; queries: string | undefined });
 

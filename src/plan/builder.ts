@@ -102,8 +102,8 @@ export function builder() {
         tensor === undefined ? undefined : shared(matrix([tensor], (heads * padded(headSize)) / 4, 4 * count));
       return { kind: 'disentangled', keys: table(options.keys), queries: table(options.queries), rows, count };
     }
-    const { table, buckets } = options;
-    const bias = shared(matrix([`${table}.weight`], buckets, heads));
+    const { table, buckets, tableRows = buckets } = options;
+    const bias = shared(matrix([`${table}.weight`], tableRows, heads));
     return { kind: 'buckets', bias, buckets: bucketTable(buckets) };
   }
 

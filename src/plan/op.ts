@@ -142,7 +142,7 @@ export interface QueryKeyNormOp extends HeadLayout {
 /**
  * What is added to the scaled scores of query i and key j, by their distance j - i, which counts between their places in the row before
  * padding was removed:
- *   buckets   bias[bucket(j - i)][h] with bias[buckets, H], and the bucket of each distance from -128 to 128 (relative.ts)
+ *   buckets   bias[bucket(j - i)][h] with the first rows of bias[rows, H], and the bucket of each distance from -128 to 128 (relative.ts)
  *   slopes    -slopes[h] |j - i| (ALiBi: Press et al., arXiv 2108.12409)
  *   disentangled   (q_i keys[r] + k_j queries[r]) scale with r = rows[j - i]: see DisentangledBias
  */

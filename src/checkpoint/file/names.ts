@@ -13,17 +13,19 @@ const DECODER = 'cls.predictions.decoder.weight';
 const LANDMARKS = ['encoder.layer.0.attention.self.query.weight', WORD_TABLE, 'embeddings.position_embeddings.weight'];
 
 /** The names that one tensor may have: checkpoints converted from TensorFlow call the vectors of a norm gamma and beta. */
-const spellings = (name: string): string[] => [
-  name,
+const spellings = (name: string, tiedDecoder = true): string[] => [
+  // Python computes with a decoder's own bias where nothing ties it to the other.
+  ...(tiedDecoder ? [name] : [ofDecoder(name), name]),
   name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'),
   // The bias of the vocabulary has two names, of which newer files keep one or the other.
-  name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias'),
+  ofDecoder(name),
   // PyTorch's name of a tensor that something is added to: see low-rank.ts.
   name.replace(/\.weight$/, ORIGINAL),
   // Before transformers 5 every layer of ESM had its copy; transformers 5 writes an asterisk for the number.
   name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.0.attention.self.rotary_embeddings.inv_freq'),
   name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.*.attention.self.rotary_embeddings.inv_freq'),
 ];
+const ofDecoder = (name: string): string => name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias');
 const ORIGINAL = '.parametrizations.weight.original';
 const NO_TASKS = 'Leave default_task out for the weights that all tasks share.';
 
@@ -84,7 +86,7 @@ export function tensorFinder(
   };
   const find = (canonical: string): TensorView | undefined => {
     const { name: familyName, block } = familyNameOf(canonical, spelling);
-    for (const name of spellings(familyName)) {
+    for (const name of spellings(familyName, tiedDecoder)) {
       for (const prefix of prefixes) {
         const full = prefix + name;
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);

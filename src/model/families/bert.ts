@@ -22,6 +22,7 @@ export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
   distilbert: {
     ...BERT,
     types: 0,
+    fixedEps: true,
     classifier: { dense: 'head', activation: 'relu' },
     fields: {
       hidden_size: 'dim',

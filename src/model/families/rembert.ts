@@ -13,6 +13,7 @@ function remBert(fields: Fields): Partial<EncoderConfig> {
     // Also where both sizes are the same.
     projectsEmbedding: true,
     decoderSize: size('output_embedding_size', 1664),
-    tiedDecoder: fields.flag('tie_word_embeddings', false),
+    // Whatever tie_word_embeddings says: Python ties nothing.
+    tiedDecoder: false,
   };
 }
