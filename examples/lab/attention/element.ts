@@ -41,7 +41,7 @@ export class BertAttention extends HTMLElement {
   readonly #panel: HeadPanel;
   readonly #resize = new ResizeObserver(() => this.#schedule());
   readonly #scheme = matchMedia('(prefers-color-scheme: dark)');
-  readonly #repaint = () => this.#schedule();
+  readonly #repaint = () => this.repaint();
   #state: ViewState = INITIAL;
   #data: AttentionView | undefined;
   #compare: AttentionView | undefined;
@@ -65,6 +65,7 @@ export class BertAttention extends HTMLElement {
   }
 
   connectedCallback(): void {
+    this.#colours = undefined;
     this.#resize.observe(this);
     this.#scheme.addEventListener('change', this.#repaint);
     this.#root.addEventListener('keydown', this.#onKey as EventListener);
@@ -117,8 +118,9 @@ export class BertAttention extends HTMLElement {
     return this.#data && snapshotOf(this.#data);
   }
 
-  /** Colours are read from the style once; a page that changes them says so. */
+  /** Colours are read from the style once: each costs the browser a look at all styles. A page that changes them says so. */
   repaint(): void {
+    this.#colours = undefined;
     this.#schedule();
   }
 
@@ -171,8 +173,8 @@ export class BertAttention extends HTMLElement {
   #schedule(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => {
-      const colours = readColours(this.#probe);
-      this.#colours = colours;
+      this.#colours ??= readColours(this.#probe);
+      const colours = this.#colours;
       this.#overview.update(this.#state, this.#overview.root.clientWidth, colours);
       this.#panel.update(this.#state, this.#panel.root.clientWidth, colours);
     });

@@ -44,7 +44,7 @@ export class HeadPanel {
       saveButton.title = format === 'json' ? 'Save every head as JSON' : `Save this head as ${format.toUpperCase()}`;
       save.append(saveButton);
     }
-    this.scores.append(h('h3', { textContent: 'On this text' }), this.#list);
+    this.scores.append(h('h3', { textContent: 'What this head does on this text' }), this.#list);
     this.root.append(
       h(
         'div',

@@ -25,6 +25,8 @@ export class Overview {
   readonly #about = h('p', { className: 'about' });
   readonly #filter = checkbox('Only heads that have it', isFiltered => this.#actions.set({ isFiltered }));
   #order: number[] = [];
+  /** The cells that are marked in some way. */
+  #marked: HTMLButtonElement[] = [];
   #grid: Grid = { columns: 1, rows: 1, cell: 24, gap: 4 };
   /** What the buttons were made for, so that typing does not make them anew. */
   #made = '';
@@ -80,17 +82,24 @@ export class Overview {
   /** Shows which head is chosen and which is under the pointer; cheaper than an update. */
   mark(state: ViewState): void {
     this.#state = state;
-    const shown = shownHead(state);
-    for (const [place, cell] of [...this.#cells.children].entries()) {
-      const index = this.#order[place];
-      cell.setAttribute('aria-pressed', String(index === state.pinned));
-      cell.classList.toggle('shown', index === shown);
-    }
-    // One of them is reached by Tab: the chosen one, or the first where that is not among them.
     const stop = Math.max(0, this.#order.indexOf(state.pinned));
-    for (const [place, cell] of [...this.#cells.children].entries()) {
-      (cell as HTMLButtonElement).tabIndex = place === stop ? 0 : -1;
+    // Of up to 384 cells, those that change are few.
+    for (const cell of this.#marked) {
+      cell.setAttribute('aria-pressed', 'false');
+      cell.classList.remove('shown');
+      cell.tabIndex = -1;
     }
+    const cellOf = (place: number) => this.#cells.children[place] as HTMLButtonElement | undefined;
+    const [pinned, shown, first] = [
+      cellOf(this.#order.indexOf(state.pinned)),
+      cellOf(this.#order.indexOf(shownHead(state))),
+      // One of them is reached by Tab: the chosen one, or the first where that is not among them.
+      cellOf(stop),
+    ];
+    pinned?.setAttribute('aria-pressed', 'true');
+    shown?.classList.add('shown');
+    if (first) first.tabIndex = 0;
+    this.#marked = [pinned, shown, first].filter(cell => cell !== undefined);
   }
 
   #makeCells({ view, sort }: ViewState): void {
@@ -104,7 +113,12 @@ export class Overview {
     const hadFocus = this.#cells.contains((this.root.getRootNode() as ShadowRoot).activeElement);
     this.#cells.replaceChildren(
       ...this.#order.map(index =>
-        h('button', { type: 'button', data: { index: String(index) }, aria: { label: headName(view!, index) } }),
+        h('button', {
+          type: 'button',
+          tabIndex: -1,
+          data: { index: String(index) },
+          aria: { label: headName(view!, index), pressed: 'false' },
+        }),
       ),
     );
     if (hadFocus) this.#focus(Math.max(0, this.#order.indexOf(this.#state?.pinned ?? 0)));

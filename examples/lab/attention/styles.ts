@@ -63,14 +63,20 @@ button:hover { border-color: var(--ba-quiet); }
 button[aria-pressed="true"] { border-color: var(--ba-accent); background: var(--ba-soft); color: var(--ba-accent); }
 button.quiet { border-color: transparent; background: none; color: var(--ba-quiet); padding: 0 0.5rem; }
 button.quiet:hover { color: var(--ba-ink); border-color: var(--ba-border); }
-.finders { display: flex; flex-wrap: wrap; gap: 0.5rem; }
-.chips { display: flex; flex-wrap: wrap; gap: 0.375rem; }
+.finders, .chips { display: flex; flex-wrap: wrap; }
+.finders { gap: 0.5rem; }
+.chips { gap: 0.375rem; }
 .chips button { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 1.75rem; padding: 0 0.625rem; border-radius: 1rem; background: none; }
 .chips i { width: 0.625rem; height: 0.625rem; border-radius: 2px; background: var(--dot); }
 .chips b { color: var(--ba-quiet); font-weight: 400; }
 .chips button[aria-pressed="true"] b { color: inherit; }
 .about { color: var(--ba-quiet); font-size: 0.8125rem; max-width: 44rem; }
-.sorted { display: grid; gap: 0.5rem; min-height: 4.5rem; align-content: start; }
+/* One row each, to be moved sideways: a phone's height is for the pictures. The room around it is for focus rings. */
+@container (max-width: 36rem) {
+  .finders, .chips { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin: -4px; padding: 4px; }
+  .finders button, .chips button { flex: none; }
+}
+.sorted { font-size: 0.8125rem; display: grid; gap: 0.5rem; min-height: 4.5rem; align-content: start; }
 
 .board { display: grid; grid-template-columns: 22px minmax(0, 1fr); }
 .layer-labels { display: grid; gap: var(--gap); grid-auto-rows: var(--cell); align-items: center; color: var(--ba-quiet); font-size: 0.75rem; }

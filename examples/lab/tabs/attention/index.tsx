@@ -2,6 +2,7 @@ import { useEffect } from 'preact/hooks';
 import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params } from '../../shell/route.ts';
+import { supported } from '../../shell/support.ts';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import { ElementView } from './element-view.tsx';
 import { Inputs } from './inputs.tsx';
@@ -67,12 +68,13 @@ function ReadingWords() {
   const now = reading.value;
   if (!now) return <p class="note">Waiting for the model</p>;
   const { view, elapsedMs } = now;
+  const canRun = supported.value?.ok !== false;
   const heads = count(view.layers * view.heads, 'head');
   const tokens = count(view.tokens.length, 'token');
   return (
     <p class="note">
       {elapsedMs === undefined
-        ? `${heads}, ${tokens}; computed beforehand, live as soon as the model is there`
+        ? `${heads}, ${tokens}; computed beforehand${canRun ? ', live as soon as the model is there' : ''}`
         : `${heads}, ${tokens}, read in ${milliseconds(elapsedMs)}`}
     </p>
   );
