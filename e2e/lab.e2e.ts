@@ -237,7 +237,7 @@ describe('attention', () => {
     await live(page);
     await page.getByLabel('Compare with').selectOption('text');
     await page.getByLabel('The text to compare with').fill('The dog sleeps.');
-    const note = page.locator('bert-attention .footnote');
+    const note = page.locator('bert-attention .notice');
     await until(
       () => note.textContent(),
       text => Boolean(text?.startsWith('Differences:')),
@@ -257,7 +257,7 @@ describe('attention', () => {
     );
     await live(page);
     await until(
-      () => page.locator('bert-attention .footnote').textContent(),
+      () => page.locator('bert-attention .notice').textContent(),
       text => /^Differences:|of one shape|tokens: a difference/.test(text ?? ''),
     );
     expect(errors).toEqual([]);
@@ -302,6 +302,24 @@ describe('models', () => {
     expect(await alert.textContent()).toContain('nobody/nothing');
     await page.getByRole('button', { name: 'Try again' }).waitFor();
     expect(await heads(page).count()).toBe(72);
+  });
+
+  test('a load can be stopped, and begun again', async () => {
+    const context = await browser.newContext(DESKTOP);
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    let isHeld = true;
+    await page.route('**/model.safetensors', async route => {
+      while (isHeld) await new Promise(resolve => setTimeout(resolve, 50));
+      await route.continue().catch(() => undefined);
+    });
+    await page.goto(`${server.origin}/`);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Load it after all' }).waitFor();
+    expect(await heads(page).count()).toBe(72);
+    isHeld = false;
+    await page.getByRole('button', { name: 'Load it after all' }).click();
+    await live(page);
   });
 
   test('without WebGPU a panel says why, and what was computed beforehand stays', async () => {

@@ -36,7 +36,8 @@ export class BertAttention extends HTMLElement {
   readonly #root: ShadowRoot;
   readonly #probe = h('span', { className: 'probe', aria: { hidden: 'true' } });
   readonly #box = h('div', { className: 'view' });
-  readonly #note = h('p', { className: 'footnote' });
+  readonly #notice = h('p', { className: 'notice', aria: { live: 'polite' } });
+  readonly #note = h('p', { className: 'footnote', textContent: HONEST });
   readonly #overview: Overview;
   readonly #panel: HeadPanel;
   readonly #resize = new ResizeObserver(() => this.#schedule());
@@ -60,8 +61,8 @@ export class BertAttention extends HTMLElement {
     this.#overview = new Overview(actions);
     this.#panel = new HeadPanel({ ...actions, save: format => void this.#save(format) });
     this.#box.append(this.#overview.root, this.#panel.root, this.#panel.scores, this.#note);
-    this.#root.append(h('style', { textContent: STYLES }), this.#probe, this.#box);
-    this.#box.hidden = true;
+    this.#root.append(h('style', { textContent: STYLES }), this.#probe, this.#notice, this.#box);
+    this.#box.hidden = this.#notice.hidden = true;
   }
 
   connectedCallback(): void {
@@ -139,13 +140,32 @@ export class BertAttention extends HTMLElement {
       hovered: undefined,
     });
     this.#box.hidden = !view;
-    this.#note.textContent = [
-      data?.cutFrom ? `The first ${data.tokens.length} of ${data.cutFrom} tokens are shown.` : '',
-      data && other ? (mismatch(data, other) ?? `Differences: ${data.name} minus ${other.name}.`) : '',
-      HONEST,
-    ]
-      .filter(Boolean)
-      .join(' ');
+    this.#showNotice();
+  }
+
+  /** What must be known to read the pictures: that they are differences, or why there are none; that the text was cut. */
+  #showNotice(): void {
+    const [data, other] = [this.#data, this.#compare];
+    const parts: (Node | string)[] = [];
+    if (data?.cutFrom) parts.push(`The first ${data.tokens.length} of ${data.cutFrom} tokens are shown. `);
+    if (data && other) {
+      const reason = mismatch(data, other);
+      // Of one model it is the texts that differ.
+      const nameOf = (view: AttentionView) => (data.name === other.name ? `“${view.text}”` : view.name);
+      if (reason) parts.push(reason);
+      else {
+        const dot = (colour: string) => h('i', { vars: { '--dot': `var(--ba-${colour})` } });
+        parts.push(
+          'Differences: ',
+          dot('more'),
+          ` more attention in ${nameOf(data)}, `,
+          dot('less'),
+          ` more in ${nameOf(other)}`,
+        );
+      }
+    }
+    this.#notice.replaceChildren(...parts);
+    this.#notice.hidden = parts.length === 0;
   }
 
   #set(changes: Partial<ViewState>): void {

@@ -130,7 +130,7 @@ export class Overview {
     );
   }
 
-  #showChips({ view, sort, isFiltered }: ViewState): void {
+  #showChips({ view, sort, isFiltered, differences }: ViewState): void {
     const { scores } = view!;
     const count = scores.length / PATTERNS.length;
     for (const chip of this.#chips.children) {
@@ -143,8 +143,9 @@ export class Overview {
     this.#filter.label.hidden = !sort;
     this.#filter.input.checked = isFiltered;
     if (!sort) {
-      this.#about.textContent =
-        'Each picture is a head: rows are tokens, columns what they look at. Its colour is its strongest pattern on this text. Click pins a head, double-click shows it alone.';
+      this.#about.textContent = differences
+        ? 'Each picture is the difference of a head: rows are tokens, columns what they look at. Click pins a head, double-click shows it alone.'
+        : 'Each picture is a head: rows are tokens, columns what they look at. Its colour is its strongest pattern on this text. Click pins a head, double-click shows it alone.';
       return;
     }
     const { about, formula, threshold } = PATTERNS[patternIndex(sort)]!;

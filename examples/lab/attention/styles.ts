@@ -165,6 +165,8 @@ h3 { margin: 0 0 0.25rem; font-size: 0.8125rem; font-weight: 620; }
 .scores code { color: var(--ba-quiet); font-size: 0.6875rem; }
 .scores .has dt, .scores .has dd { font-weight: 620; }
 .scores .has code { font-weight: 400; }
+.notice { margin-bottom: 1.5rem; padding: 0.625rem 0.875rem; border-radius: 5px; background: var(--ba-soft); font-size: 0.875rem; }
+.notice i { display: inline-block; width: 0.75rem; height: 0.75rem; border-radius: 2px; background: var(--dot); vertical-align: -0.0625rem; }
 .footnote { grid-column: 1 / -1; color: var(--ba-quiet); font-size: 0.8125rem; max-width: 60rem; }
 .failure { padding: 1rem; border: 1px solid var(--ba-less); border-radius: 8px; }
 `;
