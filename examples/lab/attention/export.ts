@@ -1,6 +1,6 @@
 import { css, type Rgb } from './colours.ts';
 import type { Tint } from './paint.ts';
-import { curves, type HeadOptions, pathOf, shownTokens, shownWeights } from './scene.ts';
+import { curves, type HeadOptions, pathOf, shownName, shownTokens, shownWeights } from './scene.ts';
 import type { AttentionView } from './types.ts';
 
 export interface HeadImage {
@@ -39,7 +39,7 @@ export function headSvg(image: HeadImage): string {
   const { view, map, mode, options, tint } = image;
   const shown = shownTokens(view.tokens, options);
   const weights = shownWeights(map, view.tokens, options);
-  const name = (i: number) => (view.tokens[i]!.isMasked ? '[MASK]' : view.tokens[i]!.text);
+  const name = (i: number) => shownName(view.tokens[i]!);
   const fill = (value: number) => css(tint(value));
   const left = MARGIN + LABELS;
   const top = MARGIN + TITLE + (mode === 'matrix' ? LABELS * 0.75 : 0);

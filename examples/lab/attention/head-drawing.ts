@@ -2,7 +2,7 @@ import type { Colours } from './colours.ts';
 import { css } from './colours.ts';
 import { h } from './dom.ts';
 import { paintCurves, paintMatrix, type Tint, tintOf } from './paint.ts';
-import { curves, matrixLayout, shownTokens, shownWeights, type Weight } from './scene.ts';
+import { curves, matrixLayout, shownName, shownTokens, shownWeights, type Weight } from './scene.ts';
 import { type Actions, shownHead, type ViewState } from './state.ts';
 
 /** A token's row, in CSS pixels. */
@@ -71,7 +71,7 @@ export class HeadDrawing {
     const active = (this.root.getRootNode() as ShadowRoot).activeElement as HTMLElement | null;
     const focused = this.#left.contains(active) ? active?.dataset.token : undefined;
     this.#made = made;
-    const nameOf = (i: number) => (tokens[i]!.isMasked ? '[MASK]' : tokens[i]!.text);
+    const nameOf = (i: number) => shownName(tokens[i]!);
     const classOf = (i: number) => (tokens[i]!.word === null ? 'special' : tokens[i]!.isMasked ? 'masked' : '');
     this.#left.replaceChildren(
       ...from.map(i =>
@@ -141,7 +141,7 @@ export class HeadDrawing {
     const { tokens } = this.#state!.view!;
     const row: Weight[] = Array.from({ length: L }, (_, to) => ({ from: focus, to, value: map[focus * L + to]! }));
     const best = row.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 3);
-    return `“${tokens[focus]!.text}” looks at ${best.map(({ to, value }) => `${tokens[to]!.text} ${value.toFixed(2)}`).join(', ')}.`;
+    return `“${shownName(tokens[focus]!)}” looks at ${best.map(({ to, value }) => `${shownName(tokens[to]!)} ${value.toFixed(2)}`).join(', ')}.`;
   }
 
   #listen(): void {
@@ -196,6 +196,6 @@ export class HeadDrawing {
     const i = from[Math.floor(event.offsetY / this.#cell)];
     const j = to[Math.floor(event.offsetX / this.#cell)];
     if (i === undefined || j === undefined) return;
-    this.#readout.textContent = `“${tokens[i]!.text}” looks at “${tokens[j]!.text}”: ${map[i * tokens.length + j]!.toFixed(3)}`;
+    this.#readout.textContent = `“${shownName(tokens[i]!)}” looks at “${shownName(tokens[j]!)}”: ${map[i * tokens.length + j]!.toFixed(3)}`;
   }
 }

@@ -19,6 +19,8 @@ export interface Weight {
   readonly value: number;
 }
 
+export const shownName = (token: AttentionToken): string => (token.isMasked ? '[MASK]' : token.text);
+
 /** The rows and columns that are shown, as indices of tokens. */
 export function shownTokens(
   tokens: readonly AttentionToken[],
