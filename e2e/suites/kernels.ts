@@ -26,6 +26,7 @@ import type { Sequence } from '../../src/plan/sequence.ts';
 import * as reference from '../../tests/reference.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
+import './kernels/layouts.ts';
 import { packRows } from '../packed.ts';
 
 /**

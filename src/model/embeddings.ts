@@ -29,7 +29,6 @@ export function embeddings(b: Builder, config: EncoderConfig): Value {
   return norm && normsProjection ? b.norm(y, norm) : y;
 }
 
-
 const embeddingNorm = (config: EncoderConfig) => config.embeddingNorm ?? config.norm;
 
 /**

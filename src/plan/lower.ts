@@ -201,7 +201,9 @@ class Lowering {
   #isSliceable({ weight, residual, y }: LinearOp): boolean {
     const { parts, rowGroup } = weight;
     const readsWhole = (op: Op) => op.op !== 'topK' && valuesIn(op).includes(y) && !('y' in op && op.y === y);
-    return (parts.length === 1 || isJoined(weight)) && rowGroup.size === 1 && !residual && !this.#graph.ops.some(readsWhole);
+    return (
+      (parts.length === 1 || isJoined(weight)) && rowGroup.size === 1 && !residual && !this.#graph.ops.some(readsWhole)
+    );
   }
 
   /** What a linear reads of x: x itself, or its bytes where weights are kept as bytes. */

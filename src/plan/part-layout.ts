@@ -1,5 +1,3 @@
-import type { Weight, WeightPart } from './weight.ts';
-
 /**
  * Where the numbers of a tensor stand in a weight, where its rows are not the first columns of the weight's rows:
  *   blocks    tensor [N, K / blocks, 1] of a grouped convolution over single tokens: its rows are cut into `blocks` runs, and run b has
@@ -10,8 +8,23 @@ export type PartLayout =
   | { readonly kind: 'blocks'; readonly blocks: number }
   | { readonly kind: 'columns'; readonly first: number; readonly count: number; readonly transposed: boolean };
 
+/** A tensor of the checkpoint inside a weight. */
+export interface WeightPart {
+  /** Its canonical name. The checkpoint may have another name for it: see checkpoint/file/names.ts. */
+  readonly tensor: string;
+  /** The shape that the checkpoint must have: [rows, columns], or [rows] for a vector. */
+  readonly shape: readonly number[];
+  /** How many rows of the weight it has numbers of, from row `first` of the weight on. */
+  readonly count: number;
+  /** The row of the weight where the first of them goes. */
+  readonly rowOffset: number;
+  /** Default: a row of the tensor is a row of the weight. */
+  readonly layout?: PartLayout;
+}
+
 /** Whether a row of the weight has numbers of several parts, so that it is complete only when all tensors are there. */
-export const isJoined = ({ parts }: Weight): boolean => parts.some(({ layout }) => layout?.kind === 'columns');
+export const isJoined = ({ parts }: { readonly parts: readonly WeightPart[] }): boolean =>
+  parts.some(({ layout }) => layout?.kind === 'columns');
 
 /** The numbers of a tensor that a weight takes, in the order of the file. */
 export interface PartNumbers {
@@ -22,7 +35,10 @@ export interface PartNumbers {
 }
 
 /** Of a transposed tensor, whose rows are columns of the weight, all numbers pass by; the kernel leaves out those of other rows. */
-export function numbersOf({ first, columns }: Weight, { layout, shape, count }: WeightPart): PartNumbers {
+export function numbersOf(
+  { first, columns }: { readonly first: number; readonly columns: number },
+  { layout, shape, count }: WeightPart,
+): PartNumbers {
   if (layout?.kind === 'columns' && layout.transposed) {
     return { columns: shape[1]!, first: 0, count: layout.count * shape[1]! };
   }

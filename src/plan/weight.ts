@@ -1,20 +1,6 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements, TEXEL_FORMATS } from '../../shaders/matrix.ts';
-import { indexOf, type PartLayout } from './part-layout.ts';
-
-/** A tensor of the checkpoint inside a weight. */
-export interface WeightPart {
-  /** Its canonical name. The checkpoint may have another name for it: see checkpoint/file/names.ts. */
-  readonly tensor: string;
-  /** The shape that the checkpoint must have: [rows, columns], or [rows] for a vector. */
-  readonly shape: readonly number[];
-  /** How many of its rows the weight takes, from row `first` of the weight on. */
-  readonly count: number;
-  /** The row of the weight where the first of them goes. */
-  readonly rowOffset: number;
-  /** Default: a row of the tensor is a row of the weight. */
-  readonly layout?: PartLayout;
-}
+import { indexOf, type WeightPart } from './part-layout.ts';
 
 /**
  * One buffer or texture of weights as the kernels read it: rows of `stride` numbers, made of one or more tensors one below the other. A
