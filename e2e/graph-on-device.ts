@@ -3,6 +3,7 @@ import { Executable } from '../src/gpu/executable.ts';
 import { MeasuredPace } from '../src/gpu/measured-pace.ts';
 import { WeightStore } from '../src/gpu/weights.ts';
 import { packBatch } from '../src/plan/batch.ts';
+import type { AdapterKind } from '../src/plan/caps.ts';
 import type { Graph } from '../src/plan/op.ts';
 import { plan } from '../src/plan/plan.ts';
 import type { Sequence } from '../src/plan/sequence.ts';
@@ -27,6 +28,8 @@ function randomTensor(shape: readonly number[], seed: number): TensorData {
 }
 
 export interface GraphOptions {
+  /** Planned as for an adapter of this kind. Default: the device's own. */
+  readonly adapter?: AdapterKind | undefined;
   /** How weights are kept. Default: 'f32'. */
   readonly format?: Format | undefined;
   /** Tensors in the place of random ones. */
@@ -40,11 +43,15 @@ export interface GraphOptions {
 export async function graphOnDevice(
   graph: Graph,
   maxBindingBytes = Number.POSITIVE_INFINITY,
-  { format, tensors: given, order, pieceBytes }: GraphOptions = {},
+  { adapter, format, tensors: given, order, pieceBytes }: GraphOptions = {},
 ): Promise<GraphOnDevice> {
   const { gpu, pipelines } = await testGpu();
   const { device } = gpu;
-  const caps = { ...gpu.caps, maxBindingBytes: Math.min(gpu.caps.maxBindingBytes, maxBindingBytes) };
+  const caps = {
+    ...gpu.caps,
+    ...(adapter && { adapter }),
+    maxBindingBytes: Math.min(gpu.caps.maxBindingBytes, maxBindingBytes),
+  };
   const planned = plan(graph, { caps, format });
   const store = new WeightStore(device, pipelines);
   await store.allocate(planned.weights);

@@ -197,7 +197,9 @@ export class WeightUpload {
       const isCopied = inspecting && !plainRows;
       this.#stage().submit(dispatches, isCopied ? encoder => stored.copyBand(encoder, complete, band) : undefined);
     }
-    if (isJoined(weight) ? stored.missing === 0 : slice.end === count) releaseBand(destination);
+    // The next band begins with zeros where a group writes none of its own: in a buffer of its own.
+    const isLast = isJoined(weight) ? stored.missing === 0 : slice.end === count;
+    if (isLast || (inspecting && part.layout)) releaseBand(destination);
   }
 
   async #compiled(kernel: Kernel): Promise<LoadKernel> {
