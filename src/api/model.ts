@@ -8,7 +8,10 @@ import type { ModelEventMap, ModelListener } from './model-events.ts';
 import { headOutputs, LOWEST_SCORE, type ModelOutput, type OutputName, padPairs, padTokens, stack } from './outputs.ts';
 
 export interface ModelCallOptions {
-  /** Also return `attentions`: one tensor [B, H, L, L] per layer. A list of layers: only those, in its order, to save memory. */
+  /**
+   * Also return `attentions`: one tensor [B, H, L, L] per layer. A list of layers: only those, in its order, to save memory. They are
+   * probabilities, 0 at padding; SqueezeBERT's are the scores before the softmax, as in Python, with the lowest float32 at padding.
+   */
   output_attentions?: boolean | readonly number[];
   /** Also return `hidden_states`: the embeddings (0), then one tensor [B, L, C] per layer. A list: only those, in its order. */
   output_hidden_states?: boolean | readonly number[];
