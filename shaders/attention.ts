@@ -28,6 +28,8 @@ export interface AttentionVariant {
   readonly slopes?: boolean;
   /** Also write softmax(q k^T * scale): H blocks of [L, L] for every sequence, the blocks of a sequence together. */
   readonly probabilities: boolean;
+  /** Write the scaled scores with their bias in the place of the probabilities. Default: false. */
+  readonly asScores?: boolean;
   /** Add bias[bucket(key - query)][head] to every scaled score. */
   readonly relative: boolean;
   /** Add the products with the keys and queries of distances before scores are scaled. */
@@ -70,6 +72,7 @@ export interface AttentionShape {
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape, texture: TextureKind | undefined): Kernel {
   const { heads, headSize, keyHeads = heads, probabilities, relative, window = false, slopes = false } = variant;
+  const { asScores = false } = variant;
   const distances = distanceLoop(variant.distances, headSize, texture);
   const { lanes, queries } = shape;
   const D4 = padded(headSize) / 4;
@@ -93,7 +96,7 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
     slopes && ' slopes',
     variant.distances && ' disentangled',
     window && ' window',
-    probabilities && ' probabilities',
+    probabilities && (asScores ? ' scores' : ' probabilities'),
   ];
   const perQuery = (text: (r: number) => string) => unrolled(queries, text);
   const perColumn4 = (text: (d: number) => string) => unrolled(D4, text);
@@ -151,7 +154,7 @@ ${perColumn4(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u 
     ${keys.scores}
 ${perQuery(
   r => `    if (first + ${r}u < end) {
-      let p = ${keys.seen(r, `exp(s${r} - top${r})`)} / sum${r};
+      let p = ${asScores ? `s${r}` : `${keys.seen(r, `exp(s${r} - top${r})`)} / sum${r}`};
       let at = tile.w * ${heads}u + (head * L + first + ${r}u - start) * L + key - start;
 ${unrolled(4, j => `      if (valid[${j}]) { probabilities[at + ${j}u] = p[${j}]; }`)}
     }`,

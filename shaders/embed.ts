@@ -10,6 +10,8 @@ export interface EmbedVariant {
   readonly positions: boolean;
   readonly types: boolean;
   readonly tasks: boolean;
+  /** Whether the sum has words. Default: true. */
+  readonly words?: boolean | undefined;
   /** The row of words is multiplied by a factor of its token, whose bits stand in the place of the type. Default: false. */
   readonly wordFactors?: boolean | undefined;
   /** Whether the sum of a token is multiplied by a number of its own. Default: false. */
@@ -34,14 +36,14 @@ export interface EmbedVariant {
  */
 export function embed(variant: EmbedVariant, shape: RowShape, target: Target): Kernel {
   const { columns, positions, types, tasks, norm, format = 'f32' } = variant;
-  const { wordFactors = false, scales = false, factor = false } = variant;
+  const { words: hasWords = true, wordFactors = false, scales = false, factor = false } = variant;
   const words = matrix('words', format, target);
   const stride = rowElements(format, columns);
   const C4 = Math.ceil(columns / 4);
   const { lanes, rows: height } = shape;
   const bindings = [
     read('tokens', 'array<vec4u>'),
-    words,
+    ...(hasWords ? [words] : []),
     ...(positions ? [read('positions')] : []),
     ...(types ? [read('types')] : []),
     ...(tasks ? [read('tasks')] : []),
@@ -50,12 +52,12 @@ export function embed(variant: EmbedVariant, shape: RowShape, target: Target): K
     write('y'),
   ];
   const params = [
-    ...['rows', 'first', 'count'].map(u32),
+    ...['rows', ...(hasWords ? ['first', 'count'] : [])].map(u32),
     ...(factor ? [f32('factor')] : []),
     ...(norm ? epsParams(norm) : []),
   ];
   return {
-    name: `embed ${columns}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${wordFactors ? ' word factors' : ''}${scales ? ' scales' : ''}${factor ? ' factor' : ''}${norm ? ` ${normLabel(norm)}` : ''}`,
+    name: `embed ${columns}${hasWords ? '' : ' no words'}${format === 'f32' ? '' : ` ${format}`}${positions ? ' positions' : ''}${types ? ' types' : ''}${tasks ? ' tasks' : ''}${wordFactors ? ' word factors' : ''}${scales ? ' scales' : ''}${factor ? ' factor' : ''}${norm ? ` ${normLabel(norm)}` : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => [Math.ceil(rows! / height), 1, 1],
@@ -72,10 +74,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let row = ${rowIndex(shape)};
   if (row >= params.rows) { return; }
   let token = tokens[row];
-  let id = token.x - params.first;
-  if (id >= params.count) { return; }
-  for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
-#if ${format === 'i8'}
+${hasWords ? '  let id = token.x - params.first;\n  if (id >= params.count) { return; }\n' : ''}  for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
+#if ${!hasWords}
+    var sum = vec4f();
+#elif ${format === 'i8'}
     let scale = bitcast<f32>(${element(words, `id * ${stride}u + ${scaleAt(C4, `i / ${GROUP}u`)}`)});
     var sum = vec4f(signed4(${element(words, `id * ${stride}u + i + i / ${GROUP}u`)})) * scale;
 #else

@@ -6,6 +6,36 @@ import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 export type StoredType = 'F32' | 'F16' | 'BF16';
 
 /**
+ * How the rows of a tensor become rows of a weight:
+ *   rows         one is one
+ *   blocks       runs of `block_rows` rows, each of which has the columns `block_columns` further on than the run before; the first run
+ *                begins at column `shift`
+ *   transposed   a row is column `shift + row`, of which the weight has the numbers `first_row` to `first_row + rows`
+ */
+export type Placing = 'rows' | 'blocks' | 'transposed';
+
+const PLACING_PARAMS: Readonly<Record<Placing, readonly string[]>> = {
+  rows: [],
+  blocks: ['first_row', 'block_rows', 'block_columns', 'shift'],
+  transposed: ['first_row', 'rows', 'shift'],
+};
+
+/** WGSL: the row and the column of the weight, without padding, of number `i` of the piece, and the reason to leave it out. */
+const PLACES: Readonly<Record<Placing, string>> = {
+  rows: `
+  let row = (params.first + i) / params.columns;
+  let column = (params.first + i) % params.columns;`,
+  blocks: `
+  let row = (params.first + i) / params.columns;
+  let block = (params.first_row + row) / params.block_rows;
+  let column = params.shift + block * params.block_columns + (params.first + i) % params.columns;`,
+  transposed: `
+  let row = (params.first + i) % params.columns - params.first_row;
+  if (row >= params.rows) { return; }
+  let column = params.shift + (params.first + i) / params.columns;`,
+};
+
+/**
  * Converts a piece of a tensor to float32 and writes it where the kernels expect it: rows and heads padded, tensors joined. It runs at
  * load, once for each piece whose layout in the file differs from that in memory.
  *
@@ -13,9 +43,10 @@ export type StoredType = 'F32' | 'F16' | 'BF16';
  *
  * Element i of the piece is element first + i of the tensor [.., columns], at (row, column). It goes to
  *   destination[(row_offset + row_group(row)) * stride + column_group(column)]   with group(x) = x / size * padded + x % size
- * so that the padding keeps its zeros. A word is one F32, or two F16 or BF16.
+ * so that the padding keeps its zeros. A word is one F32, or two F16 or BF16. Where `placing` is not 'rows', the row and the column of the
+ * weight follow from those of the tensor: see Placing. Rows that are counted below `first_row` wrap, and so are beyond `rows`, too.
  */
-export function place(stored: StoredType): Kernel {
+export function place(stored: StoredType, placing: Placing = 'rows'): Kernel {
   const bindings = [read('piece', 'array<u32>'), write('destination', 'array<f32>')];
   const params = [
     'count',
@@ -27,19 +58,18 @@ export function place(stored: StoredType): Kernel {
     'column_size',
     'column_padded',
     'stride',
+    ...PLACING_PARAMS[placing],
   ].map(u32);
   const perWord = stored === 'F32' ? 1 : 2;
   return {
-    name: `place ${stored}`,
+    name: `place ${stored}${placing === 'rows' ? '' : ` ${placing}`}`,
     bindings,
     params,
     workgroups: ({ count }) => flatGrid(count! / perWord),
     code: wgsl`
 ${declarations(bindings, params)}
 fn put(i: u32, value: f32) {
-  if (i >= params.count) { return; }
-  let row = (params.first + i) / params.columns;
-  let column = (params.first + i) % params.columns;
+  if (i >= params.count) { return; }${PLACES[placing]}
   let to_row = params.row_offset + row / params.row_size * params.row_padded + row % params.row_size;
   let to_column = column / params.column_size * params.column_padded + column % params.column_size;
   destination[to_row * params.stride + to_column] = value;

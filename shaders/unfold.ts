@@ -7,24 +7,31 @@ export interface UnfoldVariant {
   readonly columns: number;
   /** An odd number. */
   readonly width: number;
+  /** Whether the numbers of one column stand side by side, or whole rows, from the token after to the token before. */
+  readonly order: 'columns' | 'rows';
 }
 
 /**
  * y[t, c width + o] = x[n, c], where n is the token of the same sequence whose place is o - (width - 1) / 2 after that of t; 0 where there
- * is none. One workgroup writes the rows of one attention work item.
+ * is none. In the order of rows y[t, o C + c] = x[n, c], with n at the place (width - 1) / 2 - o after that of t. One workgroup writes the rows of one attention work item.
  *
  *   tiles[i] = (start, end, first token, ...)    tokens[T] = (id, position, type, place)    x [T, C]    y [T, C width]      grid: tiles
  *
  * Places are those before padding was removed. They grow from token to token, so a token that is s places away is at most s tokens away.
  */
-export function unfold({ columns, width }: UnfoldVariant): Kernel {
+export function unfold({ columns, width, order }: UnfoldVariant): Kernel {
   const half = (width - 1) / 2;
+  /** WGSL: the column of x that number i of a row is, and the distance of its token. */
+  const [column, distance] =
+    order === 'columns'
+      ? [`i / ${width}u`, `i32(i % ${width}u) - ${half}`]
+      : [`i % ${columns}u`, `${half} - i32(i / ${columns}u)`];
   const C4 = padded(columns) / 4;
   const Y4 = padded(columns * width) / 4;
   const bindings = [read('tiles', 'array<vec4u>'), read('tokens', 'array<vec4u>'), read('x'), write('y')];
   const params = [u32('tiles')];
   return {
-    name: `unfold ${columns}x${width}`,
+    name: `unfold ${columns}x${width}${order === 'rows' ? ' rows' : ''}`,
     bindings,
     params,
     workgroups: ({ tiles }) => [tiles!, 1, 1],
@@ -33,8 +40,8 @@ ${declarations(bindings, params)}
 /** Number i of the row of token t. */
 fn neighbour(t: u32, i: u32, start: u32, end: u32) -> f32 {
   if (i >= ${columns * width}u) { return 0.0; }
-  let c = i / ${width}u;
-  let offset = i32(i % ${width}u) - ${half};
+  let c = ${column};
+  let offset = ${distance};
   let place = i32(tokens[t].w) + offset;
   for (var step = 0; step <= abs(offset); step++) {
     let n = i32(t) + step * sign(offset);

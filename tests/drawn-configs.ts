@@ -69,6 +69,36 @@ const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
   }),
   rembert: pick => ({ input_embedding_size: pick(5, 40), output_embedding_size: pick(5, 40) }),
   roformer: pick => ({ embedding_size: pick(5, 40), rotary_value: pick(0, 1) === 1 }),
+  mobilebert: (pick, { heads, headSize }) => {
+    const narrow = heads * pick(1, 9);
+    const hasOwn = pick(0, 2) > 0;
+    return {
+      embedding_size: [heads * headSize, pick(5, 40)][pick(0, 1)],
+      trigram_input: pick(0, 2) > 0,
+      use_bottleneck: pick(0, 3) > 0,
+      use_bottleneck_attention: pick(0, 1) === 1,
+      key_query_shared_bottleneck: hasOwn,
+      // Queries of hidden states need a bottleneck that is as wide as these.
+      intra_bottleneck_size: hasOwn ? narrow : heads * headSize,
+      num_feedforward_networks: pick(1, 4),
+      normalization_type: pick(0, 1) ? 'no_norm' : 'layer_norm',
+      classifier_activation: pick(0, 1) === 1,
+    };
+  },
+  squeezebert: (pick, { heads, headSize }) => {
+    const size = heads * headSize;
+    const intermediate = size * pick(1, 3);
+    return {
+      embedding_size: size,
+      intermediate_size: intermediate,
+      q_groups: divisor(pick, size),
+      k_groups: divisor(pick, size),
+      v_groups: divisor(pick, size),
+      post_attention_groups: divisor(pick, size),
+      intermediate_groups: divisor(pick, size),
+      output_groups: divisor(pick, size),
+    };
+  },
   'xlm-roberta-flash': pick => ({
     type_vocab_size: 1,
     hidden_act: pick(0, 1) ? 'gelu' : 'gelu_new',

@@ -255,6 +255,8 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   dpr: ['QuestionEncoder', 'ContextEncoder'],
   esm: ['MaskedLM', 'Model', 'SequenceClassification', 'TokenClassification'],
   roformer: COMMON,
+  mobilebert: [...COMMON, ...PRETRAINING],
+  squeezebert: COMMON,
   // Remote code: twins, written after it.
   jina_bert: BARE,
   neobert: BARE,

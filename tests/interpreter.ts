@@ -6,6 +6,7 @@ import type {
   EmbedOp,
   GatherOp,
   Graph,
+  JoinOp,
   LinearOp,
   Norm,
   NormalizeOp,
@@ -138,6 +139,9 @@ export class Run {
       case 'normalize':
         this.set(op.y, this.#normalize(op));
         break;
+      case 'join':
+        this.set(op.y, this.#join(op));
+        break;
       case 'unfold':
         this.set(op.y, this.#unfold(op));
         break;
@@ -175,12 +179,12 @@ export class Run {
     });
     const y = zeros(tokens.length, C);
     tokens.forEach(({ id, position, type, wordFactor }, t) => {
-      if (id >= words.count) throw new Error(`there is no word ${id}`);
+      if (words && id >= words.count) throw new Error(`there is no word ${id}`);
       const scale = factor * (scales ? at(this.#weight(scales), position, 0) : 1);
       const add = (table: Matrix, row: number, times = scale) => {
         for (let c = 0; c < C; c++) y.data[t * C + c]! += times * at(table, row, c);
       };
-      add(this.#weight(words), id, scale * wordFactor);
+      if (words) add(this.#weight(words), id, scale * wordFactor);
       if (positions) add(this.#weight(positions), position);
       if (types) add(this.#weight(types), type);
       if (tasks) add(this.#weight(tasks), 0);
@@ -300,7 +304,7 @@ export class Run {
 
   /**
    * context[T, H D] = probabilities v, probabilities[H, L, L] = softmax(q k^T scale + bias) for every sequence and head, where keys that
-   * a query does not see have probability 0. q, k and v stand side by side in qkv[T, (H + 2 G) D]; in memory a head may take more than
+   * a query does not see have probability 0; with `asScores` what the softmax is taken of. q, k and v stand side by side in qkv[T, (H + 2 G) D]; in memory a head may take more than
    * its D columns.
    */
   #attention(op: AttentionOp): { context: Matrix; probabilities: Matrix } {
@@ -328,7 +332,7 @@ export class Run {
             scores.push(isSeen ? score * scale + bias : Number.NEGATIVE_INFINITY);
           }
           softmax(scores).forEach((p, j) => {
-            probabilities.push(p);
+            probabilities.push(op.asScores ? scores[j]! : p);
             for (let d = 0; d < D; d++) {
               context.data[((start + i) * H + h) * width + d]! += p * element(start + j, keyHead + G, d);
             }
@@ -404,8 +408,21 @@ export class Run {
     return y;
   }
 
-  /** y[T, C width]: the columns of the tokens whose places are near, each between its neighbours; 0 where no token has the place. */
-  #unfold({ x, width }: UnfoldOp): Matrix {
+  /** y[R, A + B] = a[R, A] beside b[R, B] */
+  #join({ a, b }: JoinOp): Matrix {
+    const [left, right] = [this.get(a), this.get(b)];
+    const rows = Array.from({ length: left.rows }, (_, r) => [
+      ...left.data.subarray(r * left.columns, (r + 1) * left.columns),
+      ...right.data.subarray(r * right.columns, (r + 1) * right.columns),
+    ]);
+    return { rows: left.rows, columns: left.columns + right.columns, data: Float64Array.from(rows.flat()) };
+  }
+
+  /**
+   * y[T, C width]: the columns of the tokens whose places are near, each between its neighbours; 0 where no token has the place. In the
+   * order of rows whole rows stand side by side, the next token's first.
+   */
+  #unfold({ x, width, order }: UnfoldOp): Matrix {
     const from = this.get(x);
     const y = zeros(from.rows, width * from.columns);
     let start = 0;
@@ -415,7 +432,8 @@ export class Run {
           const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
           if (neighbour < 0) continue;
           for (let c = 0; c < from.columns; c++) {
-            y.data[(start + i) * y.columns + c * width + o] = at(from, start + neighbour, c);
+            const column = order === 'columns' ? c * width + o : (width - 1 - o) * from.columns + c;
+            y.data[(start + i) * y.columns + column] = at(from, start + neighbour, c);
           }
         }
       }
@@ -548,16 +566,25 @@ function normalisedRow(row: readonly number[], kind: NormKind, eps: number): rea
   }
 }
 
-function denseWeight({ parts, columns, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
+function denseWeight({ parts, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
   /** Where row or column i goes when each group of `size` is padded. */
   const place = (i: number, { size, padded }: Group) => Math.floor(i / size) * padded + (i % size);
   const matrix = zeros(height, stride);
-  for (const { tensor, shape, rowOffset } of parts) {
+  for (const { tensor, shape, rowOffset, layout } of parts) {
     const { data, shape: actual } = tensors(tensor);
     if (String(actual) !== String(shape)) throw new Error(`${tensor} is [${actual}], not [${shape}]`);
+    const put = (row: number, column: number, value: number) => {
+      matrix.data[(rowOffset + place(row, rowGroup)) * stride + place(column, columnGroup)] = value;
+    };
+    const width = data.length / shape[0]!;
     for (let i = 0; i < shape[0]!; i++) {
-      const to = (rowOffset + place(i, rowGroup)) * stride;
-      for (let c = 0; c < columns; c++) matrix.data[to + place(c, columnGroup)] = data[i * columns + c]!;
+      for (let c = 0; c < width; c++) {
+        const value = data[i * width + c]!;
+        if (!layout) put(i, c, value);
+        else if (layout.kind === 'blocks') put(i, c + width * Math.floor((i * layout.blocks) / shape[0]!), value);
+        else if (layout.transposed) put(c, layout.first + i, value);
+        else put(i, layout.first + c, value);
+      }
     }
   }
   return matrix;

@@ -60,13 +60,13 @@ describe('a word table that no binding holds', () => {
   it('is looked up in slices, which cover every row once and write one value', () => {
     const { ops } = lower(graphOf({ lastHiddenState: true }), { ...WHOLE, maxBindingBytes: bindingOf(42) });
     const embeds = ops.flatMap(op => (op.op === 'embed' ? [op] : []));
-    expect(embeds.map(({ words: { first, count } }) => [first, count])).toEqual([
+    expect(embeds.map(({ words }) => [words!.first, words!.count])).toEqual([
       [0, 40],
       [40, 40],
       [80, 21],
     ]);
     expect(new Set(embeds.map(({ y }) => y)).size).toBe(1);
-    for (const { words } of embeds) expect(weightBytes(words)).toBeLessThanOrEqual(bindingOf(42));
+    for (const { words } of embeds) expect(weightBytes(words!)).toBeLessThanOrEqual(bindingOf(42));
   });
 
   it('with the limits of every device is slices from 2^18 floats a column on', () => {
@@ -84,7 +84,7 @@ describe('a word table that no binding holds', () => {
   it('is sliced for a texture too, which holds fewer elements than a binding', () => {
     const graph = written(b => b.output('y', b.embed({ words: { table: 'words', rows: 250_000 }, columns: 384 })));
     const rows = (texels: boolean) =>
-      lower(graph, { ...WHOLE, maxBindingBytes: 2 ** 31, texels }).ops.map(op => op.op === 'embed' && op.words.count);
+      lower(graph, { ...WHOLE, maxBindingBytes: 2 ** 31, texels }).ops.map(op => op.op === 'embed' && op.words!.count);
     expect(rows(false)).toEqual([250_000]);
     const perTexture = 4 * Math.floor(MOST_TEXELS / (384 / 4) / 4);
     expect(rows(true)).toEqual([perTexture, 250_000 - perTexture]);
@@ -241,6 +241,6 @@ describe('weights of bytes', () => {
 
 it('slices of a table are of whole rows, free of padding but for the last', () => {
   const { ops } = lower(graphOf(MASKED), { ...WHOLE, maxBindingBytes: bindingOf(11) });
-  const heights = ops.flatMap(op => (op.op === 'embed' ? [op.words.height] : []));
+  const heights = ops.flatMap(op => (op.op === 'embed' ? [op.words!.height] : []));
   expect(heights).toEqual([...Array(12).fill(8), padded(101 - 96)]);
 });

@@ -3,6 +3,7 @@ import {
   bandOf,
   bandRows,
   isVerbatim,
+  joined,
   keptAs,
   matrix,
   originOf,
@@ -20,12 +21,20 @@ function place(weight: Weight): Map<number, string> {
   const to = (x: number, { size, padded }: { size: number; padded: number }) =>
     Math.floor(x / size) * padded + (x % size);
   const places = new Map<number, string>();
-  for (const { tensor, rowOffset, count } of parts) {
+  for (const { tensor, shape, rowOffset, count, layout } of parts) {
+    const put = (row: number, column: number, index: string) => {
+      const at = (rowOffset + to(row, rowGroup)) * stride + to(column, columnGroup);
+      if (places.has(at)) throw new Error(`${at} is written twice`);
+      places.set(at, `${tensor}[${index}]`);
+    };
+    const blocks = layout?.kind === 'blocks' ? layout.blocks : 1;
+    const width = layout?.kind === 'columns' ? layout.count : columns / blocks;
     for (let row = 0; row < count; row++) {
-      for (let column = 0; column < columns; column++) {
-        const at = (rowOffset + to(row, rowGroup)) * stride + to(column, columnGroup);
-        if (places.has(at)) throw new Error(`${at} is written twice`);
-        places.set(at, `${tensor}[${first + row}, ${column}]`);
+      for (let column = 0; column < width; column++) {
+        const block = Math.floor((first + row) / (shape[0]! / blocks));
+        const toColumn = layout?.kind === 'columns' ? layout.first + column : block * width + column;
+        const isTransposed = layout?.kind === 'columns' && layout.transposed;
+        put(row, toColumn, isTransposed ? `${column}, ${first + row}` : `${first + row}, ${column}`);
       }
     }
   }
@@ -122,7 +131,18 @@ describe('a table', () => {
   });
 });
 
+const DECODER = joined(
+  [
+    { tensor: 't', columns: 7 },
+    { tensor: 'd', columns: 6, transposed: true },
+  ],
+  50,
+);
+
 const LAYOUTS: readonly Weight[] = [
+  matrix(['q', 'k', 'v'], 15, 15, { rowHead: 5, groups: [3, 1, 5] }),
+  matrix(['o'], 30, 15, { columnHead: 5, groups: 3 }),
+  rowSlice(matrix(['o'], 30, 15, { groups: 5 }), 8, 13),
   matrix(['w'], 6, 8),
   matrix(['w'], 5, 7),
   matrix(['q', 'k', 'v'], 15, 15, { rowHead: 5 }),
@@ -133,9 +153,44 @@ const LAYOUTS: readonly Weight[] = [
   ...rowSlices(matrix(['t'], 109, 10), 39),
 ];
 
+describe('a matrix in groups', () => {
+  it('is a convolution over single tokens in the file, and has zeros between the groups', () => {
+    const weight = matrix(['w'], 6, 8, { groups: 2 });
+    expect(weight.parts.map(({ shape }) => shape)).toEqual([[6, 4, 1]]);
+    expect(isVerbatim(weight)).toBe(false);
+    const places = place(weight);
+    expect(places.get(2 * 8 + 3)).toBe('w[2, 3]');
+    expect(places.get(3 * 8 + 4)).toBe('w[3, 0]');
+    expect([2 * 8 + 4, 3 * 8 + 3].some(at => places.has(at))).toBe(false);
+    expect(isVerbatim(matrix(['w'], 6, 8, { groups: 1 }))).toBe(true);
+  });
+});
+
+describe('a joined matrix', () => {
+  it('has the rows of one tensor, and behind them the columns of another', () => {
+    expect(DECODER).toMatchObject({ columns: 13, stride: 16, count: 50 });
+    expect(DECODER.parts.map(({ shape }) => shape)).toEqual([
+      [50, 7],
+      [6, 50],
+    ]);
+    const places = place(DECODER);
+    expect(places.size).toBe(50 * 13);
+    expect(places.get(49 * 16 + 6)).toBe('t[49, 6]');
+    expect(places.get(49 * 16 + 7)).toBe('d[0, 49]');
+    expect(places.get(12)).toBe('d[5, 0]');
+  });
+
+  it('has slices of both', () => {
+    const slice = rowSlice(DECODER, 8, 21);
+    expect(slice).toMatchObject({ first: 8, count: 21, height: 24 });
+    expect(place(slice).get(20 * 16 + 12)).toBe('d[5, 28]');
+    expect(new Set([DECODER, slice, rowSlice(DECODER, 8, 22)].map(weightKey)).size).toBe(3);
+  });
+});
+
 describe('originOf', () => {
   it('finds every element again, and nothing in the padding', () => {
-    for (const weight of LAYOUTS) {
+    for (const weight of [...LAYOUTS, DECODER, rowSlice(DECODER, 8, 21)]) {
       const placed = place(weight);
       for (let at = 0; at < weight.height * weight.stride; at++) {
         const origin = originOf(weight, at);
@@ -156,8 +211,11 @@ describe('bands', () => {
           for (let index = 0; first < part.count; index++) {
             const band = bandOf(weight, part, rows, index);
             expect([band.first, band.to]).toEqual([first, to]);
-            expect(originOf(weight, to * weight.stride)).toMatchObject({ tensor: part.tensor });
-            expect(originOf(weight, to * weight.stride)!.index[0]).toBe(weight.first + first);
+            // The first number of the row: a group may begin behind zeros.
+            const columns = Array.from({ length: weight.stride }, (_, c) => originOf(weight, to * weight.stride + c));
+            const origin = columns.find(found => found !== undefined);
+            expect(origin).toMatchObject({ tensor: part.tensor });
+            expect(origin!.index[0]).toBe(weight.first + first);
             const least = weight.rowGroup.size === weight.rowGroup.padded ? 1 : weight.rowGroup.padded;
             expect(band.height * weight.stride * 4).toBeLessThanOrEqual(Math.max(bytes, least * weight.stride * 4));
             first += band.count;

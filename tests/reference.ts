@@ -176,8 +176,9 @@ export function embed(
 }
 
 /**
- * qkv [T, H + 2 G, D] -> context [T, H D] and probabilities: for every sequence [H, L, L], one behind the other. A query sees the keys that
- * `seen` says, by the distance key - query, all of them by default; the others have probability 0.
+ * qkv [T, H + 2 G, D] -> context [T, H D], probabilities, and the scores that their softmax is taken of: for every sequence [H, L, L], one
+ * behind the other. A query sees the keys that `seen` says, by the distance key - query, all of them by default; the others have
+ * probability 0.
  */
 export function attention(
   qkv: Numbers,
@@ -198,10 +199,11 @@ export function attention(
     bias?: (distance: number, head: number) => number;
     seen?: (distance: number) => boolean;
   },
-): { context: Float64Array; probabilities: Float64Array } {
+): { context: Float64Array; probabilities: Float64Array; scores: Float64Array } {
   const T = lengths.reduce((a, b) => a + b, 0);
   const context = new Float64Array(T * H * D);
   const probabilities: number[] = [];
+  const allScores: number[] = [];
   const at = (t: number, head: number, d: number) => qkv[(t * (H + 2 * G) + head) * D + d]!;
   let start = 0;
   for (const L of lengths) {
@@ -214,6 +216,7 @@ export function attention(
           for (let d = 0; d < D; d++) score += at(i, h, d) * at(j, keyHead, d);
           scores.push(seen(j - i) ? score * scale + bias(j - i, h) : Number.NEGATIVE_INFINITY);
         }
+        allScores.push(...scores);
         const top = Math.max(...scores);
         const weights = scores.map(score => Math.exp(score - top));
         const sum = weights.reduce((a, b) => a + b);
@@ -225,7 +228,48 @@ export function attention(
     }
     start += L;
   }
-  return { context, probabilities: Float64Array.from(probabilities) };
+  return { context, probabilities: Float64Array.from(probabilities), scores: Float64Array.from(allScores) };
+}
+
+/** a [T, left], b [T, right] -> [T, left + right] */
+export function join(a: Numbers, b: Numbers, { left, right }: { left: number; right: number }): Float64Array {
+  const C = left + right;
+  const y = new Float64Array((a.length / left) * C);
+  for (let i = 0; i < y.length; i++) {
+    const [row, column] = [Math.floor(i / C), i % C];
+    y[i] = column < left ? a[row * left + column]! : b[row * right + column - left]!;
+  }
+  return y;
+}
+
+/**
+ * x [T, C] -> [T, C width]: for every token those whose places are near, 0 where no token of its sequence has the place; `places` are
+ * those of each sequence. By columns number c width + o of a row is column c of the token o - (width - 1) / 2 places after; by rows number
+ * o C + c is column c of the token (width - 1) / 2 - o places after.
+ */
+export function unfold(
+  x: Numbers,
+  places: readonly (readonly number[])[],
+  { C, width, order }: { C: number; width: number; order: 'columns' | 'rows' },
+): Float64Array {
+  const rows: number[] = [];
+  let start = 0;
+  for (const own of places) {
+    for (const place of own) {
+      const near = (offset: number, c: number): number => {
+        const i = own.indexOf(place + offset);
+        return i < 0 ? 0 : x[(start + i) * C + c]!;
+      };
+      for (let i = 0; i < C * width; i++) {
+        const half = (width - 1) / 2;
+        rows.push(
+          order === 'columns' ? near((i % width) - half, Math.floor(i / width)) : near(half - Math.floor(i / C), i % C),
+        );
+      }
+    }
+    start += own.length;
+  }
+  return Float64Array.from(rows);
 }
 
 /** qkv [T, heads, D] -> the same with the pairs of the first `turned` heads turned by position times frequency. */

@@ -58,8 +58,8 @@ const families = MODEL_TYPES.toSorted((a, b) => b.length - a.length);
 
 for (const url of heads) {
   const name = url.replace('/fixtures/interpreter/', '').replace('/', '');
-  // The folder is named after the family, the class, and what is more in between.
-  const family = families.find(type => name.startsWith(`${type}-`))!;
+  // The folder is named after the family, the class, and what is more in between; a drawn one begins with that word.
+  const family = families.find(type => name.replace(/^drawn-/, '').startsWith(`${type}-`))!;
   check(name, async log => {
     const { cases, cls } = await fetchJson<Expected>(`${url}expected.json`);
     const figures: Record<string, number> = {};

@@ -6,6 +6,7 @@
 import './kernels/attention.ts';
 import './kernels/embed.ts';
 import './kernels/inspect.ts';
+import './kernels/layouts.ts';
 import './kernels/linear.ts';
 import './kernels/norm.ts';
 import './kernels/pack.ts';

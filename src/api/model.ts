@@ -5,10 +5,13 @@ import type { SequenceOutputs } from '../plan/index.ts';
 import { Callable } from './callable.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
 import type { ModelEventMap, ModelListener } from './model-events.ts';
-import { headOutputs, type ModelOutput, type OutputName, padPairs, padTokens, stack } from './outputs.ts';
+import { headOutputs, LOWEST_SCORE, type ModelOutput, type OutputName, padPairs, padTokens, stack } from './outputs.ts';
 
 export interface ModelCallOptions {
-  /** Also return `attentions`: one tensor [B, H, L, L] per layer. A list of layers: only those, in its order, to save memory. */
+  /**
+   * Also return `attentions`: one tensor [B, H, L, L] per layer. A list of layers: only those, in its order, to save memory. They are
+   * probabilities, 0 at padding; SqueezeBERT's are the scores before the softmax, as in Python, with the lowest float32 at padding.
+   */
   output_attentions?: boolean | readonly number[];
   /** Also return `hidden_states`: the embeddings (0), then one tensor [B, L, C] per layer. A list: only those, in its order. */
   output_hidden_states?: boolean | readonly number[];
@@ -109,7 +112,9 @@ export class PreTrainedModel extends Callable {
       ...(head && headOutputs(head, outputs, unpadded)),
       ...(hiddenStates && { hidden_states: hiddenStates.map(layer => padded('hidden_states', layer)) }),
       ...(attentions && {
-        attentions: attentions.map(layer => padPairs(outputs, { name: 'attentions', layer, rows, width })),
+        attentions: attentions.map(layer =>
+          padPairs(outputs, { name: 'attentions', layer, rows, width }, config.attentionsAreScores ? LOWEST_SCORE : 0),
+        ),
       }),
     };
   }

@@ -98,13 +98,17 @@ export function padTokens(
   return new Tensor('float32', data, [outputs.length, width, columns]);
 }
 
-/** [H, L, L] of every sequence -> [B, H, width, width], zeros in the rows and columns of padding. */
+/** Python's score of a key that is not seen: the lowest float32, which any score is lost in. */
+export const LOWEST_SCORE = -(2 - 2 ** -23) * 2 ** 127;
+
+/** [H, L, L] of every sequence -> [B, H, width, width], with `missing` in the rows and columns of padding. */
 export function padPairs(
   outputs: readonly SequenceOutputs[],
   { name, layer, rows, width }: PaddedOutput,
+  missing: number,
 ): Tensor<'float32'> {
   const heads = columnsOf(slicesOf(outputs[0]!, name, layer));
-  const data = new Float32Array(outputs.length * heads * width * width);
+  const data = new Float32Array(outputs.length * heads * width * width).fill(missing);
   outputs.forEach((output, b) => {
     const from = outputOf(output, name, layer);
     const { places } = rows[b]!;

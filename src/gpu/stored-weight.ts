@@ -2,7 +2,16 @@ import { type Kernel, MOST_TEXELS } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements, TEXEL_FORMATS } from '../../shaders/matrix.ts';
 import { halve, quantize } from '../../shaders/pack.ts';
 import { DeviceError } from '../errors.ts';
-import { type Band, bandOf, bandRows, type Weight, weightBytes, weightElements } from '../plan/index.ts';
+import {
+  type Band,
+  bandOf,
+  bandRows,
+  isJoined,
+  numbersOf,
+  type Weight,
+  weightBytes,
+  weightElements,
+} from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
 import type { ParamValues } from './dispatch.ts';
 import { copyToArrayTexture, createArrayTexture } from './textures.ts';
@@ -23,6 +32,10 @@ const PACKING: Readonly<Record<Format, Packing | undefined>> = {
 /** Whether what is stored are the float32 rows themselves: they are placed there, and need no buffer on their way. */
 const isPlain = ({ storage }: Weight): boolean => storage.format === 'f32' && !storage.texels;
 
+/** Rows of a tensor in one band. All are one band where they are stored as they are, and where a row waits for several tensors. */
+const rowsPerBand = (weight: Weight, bandBytes: number): number =>
+  isPlain(weight) || isJoined(weight) ? weight.count : bandRows(weight, bandBytes);
+
 /** One weight on the GPU, in its storage format. */
 export class StoredWeight {
   readonly weight: Weight;
@@ -34,14 +47,15 @@ export class StoredWeight {
   readonly plainRows: GPUBuffer | undefined;
   /** The kernel that packs a band, where rows are packed. */
   readonly packingKernel: Kernel | undefined;
-  /** Rows of a tensor in one band. Of plain rows all are one band. */
   readonly rowsPerBand: number;
+  /** Whether all rows are in one band, which is complete when nothing is missing. */
+  readonly isOneBand: boolean;
   /** Numbers that have not been placed. */
   missing: number;
 
   /** @param bandBytes Bytes that the float32 rows of a band may have. */
   constructor(device: GPUDevice, weight: Weight, index: number, bandBytes: number) {
-    const { name, storage, count, columns } = weight;
+    const { name, storage, parts } = weight;
     const { format, texels } = storage;
     this.weight = weight;
     this.index = index;
@@ -50,8 +64,9 @@ export class StoredWeight {
       buffer ?? createArrayTexture(device, `weight.${name}`, TEXEL_FORMATS[format], weightElements(weight));
     this.plainRows = isPlain(weight) ? buffer : undefined;
     this.packingKernel = PACKING[format]?.kernel(weight);
-    this.rowsPerBand = isPlain(weight) ? count : bandRows(weight, bandBytes);
-    this.missing = count * columns;
+    this.rowsPerBand = rowsPerBand(weight, bandBytes);
+    this.isOneBand = isPlain(weight) || isJoined(weight);
+    this.missing = parts.reduce((sum, part) => sum + numbersOf(weight, part).count, 0);
   }
 
   /** The params of `packingKernel` for a band of so many rows. */
@@ -87,7 +102,7 @@ export function checkSize(weight: Weight, maxBytes: number, bandBytes: number): 
   const [bytes, limit] = texels
     ? [weightElements(weight) * elementBytes(format), MOST_TEXELS * elementBytes(format)]
     : [weightBytes(weight), maxBytes];
-  const bandHeight = isPlain(weight) ? 0 : bandOf(weight, parts[0]!, bandRows(weight, bandBytes), 0).height;
+  const bandHeight = isPlain(weight) ? 0 : bandOf(weight, parts[0]!, rowsPerBand(weight, bandBytes), 0).height;
   const rowBytes = bandHeight * stride * 4;
   if (bytes <= limit && rowBytes <= maxBytes) return;
   throw new DeviceError({

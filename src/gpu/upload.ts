@@ -1,8 +1,9 @@
 import { NO_HALF, NOT_FINITE, WORDS_OF_FLAWS } from '../../shaders/inspect.ts';
 import type { Kernel } from '../../shaders/kernel.ts';
-import { place, type StoredType } from '../../shaders/place.ts';
-import { type Band, bandOf, isVerbatim, type Weight, type WeightPart } from '../plan/index.ts';
+import { type Placing, place, type StoredType } from '../../shaders/place.ts';
+import { type Band, bandOf, isJoined, isVerbatim, numbersOf, type Weight, type WeightPart } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
+import type { ParamValues } from './dispatch.ts';
 import { loadKernel } from './flaws.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
 import { withPolling } from './poll.ts';
@@ -28,15 +29,20 @@ const UNCONFIRMED_BYTES = 16 << 20;
 interface Destination {
   readonly stored: StoredWeight;
   readonly part: WeightPart;
-  /** The buffer that the float32 rows of the present band are placed in. None where the weight stores such rows itself. */
-  bandBuffer: GPUBuffer | undefined;
+  readonly band: BandRows;
+}
+
+/** The float32 rows of the present band. */
+interface BandRows {
+  /** Where they are placed. None where the weight stores such rows itself. */
+  buffer: GPUBuffer | undefined;
 }
 
 /** Numbers of a tensor for one destination, all of one band. */
 interface Slice {
   readonly stored: StoredType;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Counted from the first row that the weight takes; `end` is the number after the last. */
+  /** Counted from the first number that the weight takes; `end` is the number after the last. */
   readonly begin: number;
   readonly end: number;
 }
@@ -82,9 +88,10 @@ export class WeightUpload {
 
   /** Makes a weight a destination of the tensors that it is made of. */
   add(stored: StoredWeight): void {
+    const shared: BandRows | undefined = isJoined(stored.weight) ? { buffer: undefined } : undefined;
     for (const part of stored.weight.parts) {
       const destinations = this.#destinations.get(part.tensor) ?? [];
-      destinations.push({ stored, part, bandBuffer: undefined });
+      destinations.push({ stored, part, band: shared ?? { buffer: undefined } });
       this.#destinations.set(part.tensor, destinations);
     }
   }
@@ -93,13 +100,11 @@ export class WeightUpload {
   async write({ tensor, stored, begin, bytes }: Piece): Promise<void> {
     const size = stored === 'F32' ? 4 : 2;
     for (const destination of this.#destinations.get(tensor) ?? []) {
-      const { weight, rowsPerBand } = destination.stored;
-      const { first, columns } = weight;
-      const { count } = destination.part;
-      const bandNumbers = rowsPerBand * columns;
-      // The numbers of the piece that are in the rows that this weight takes of the tensor.
-      const firstNumber = first * columns;
-      const end = Math.min((begin + bytes.length) / size - firstNumber, count * columns);
+      const { weight, rowsPerBand, isOneBand } = destination.stored;
+      const { columns, first: firstNumber, count } = numbersOf(weight, destination.part);
+      const bandNumbers = isOneBand ? count : rowsPerBand * columns;
+      // The numbers of the piece that this weight takes of the tensor.
+      const end = Math.min((begin + bytes.length) / size - firstNumber, count);
       for (let from = Math.max(begin / size - firstNumber, 0); from < end; ) {
         const endOfBand = (Math.floor(from / bandNumbers) + 1) * bandNumbers;
         const to = Math.min(end, endOfBand, from + this.#options.stagingBytes / size);
@@ -126,15 +131,16 @@ export class WeightUpload {
 
   async #writeSlice(destination: Destination, slice: Slice): Promise<void> {
     const { stored, part } = destination;
-    const { weight, rowsPerBand } = stored;
-    const { columns } = weight;
-    const band = bandOf(weight, part, rowsPerBand, Math.floor(slice.begin / (rowsPerBand * columns)));
+    const { weight, rowsPerBand, isOneBand } = stored;
+    const { columns } = numbersOf(weight, part);
+    const index = isOneBand ? 0 : Math.floor(slice.begin / (rowsPerBand * columns));
+    const band = bandOf(weight, part, rowsPerBand, index);
     stored.missing -= slice.end - slice.begin;
     // Packed rows are inspected and packed band by band; plain rows are inspected when all of the weight is there.
-    const isComplete = stored.plainRows ? stored.missing === 0 : slice.end === (band.first + band.count) * columns;
+    const isComplete = isOneBand ? stored.missing === 0 : slice.end === (band.first + band.count) * columns;
     const isAsStored = slice.stored === 'F32' && isVerbatim(weight);
     const kernels: SliceKernels = {
-      placing: isAsStored ? undefined : await this.#compiled(place(slice.stored)),
+      placing: isAsStored ? undefined : await this.#compiled(place(slice.stored, placingOf(part))),
       inspecting: isComplete ? await this.#compiled(this.#inspectKernel) : undefined,
       packing: isComplete && stored.packingKernel ? await this.#compiled(stored.packingKernel) : undefined,
     };
@@ -152,17 +158,18 @@ export class WeightUpload {
   ): void {
     const { stored, part } = destination;
     const { weight, plainRows } = stored;
-    const { columns, stride, storage } = weight;
-    const { count } = part;
+    const { stride, storage } = weight;
+    const { columns, count } = numbersOf(weight, part);
     if (!plainRows) {
-      destination.bandBuffer ??= createBuffer(this.#options.device, `rows.${weight.name}`, band.height * stride * 4);
+      destination.band.buffer ??= createBuffer(this.#options.device, `rows.${weight.name}`, band.height * stride * 4);
     }
-    const rows = plainRows ?? destination.bandBuffer!;
+    const rows = plainRows ?? destination.band.buffer!;
     const firstRow = plainRows ? part.rowOffset : 0;
     const firstNumber = slice.begin - band.first * columns;
     const dispatches: LoadDispatch[] = [];
     if (placing) {
-      const params = placingParams(weight, { count: slice.end - slice.begin, firstNumber, firstRow });
+      const place = { count: slice.end - slice.begin, firstNumber, firstRow, tensorRow: weight.first + band.first };
+      const params = placingParams(weight, part, place);
       dispatches.push({
         ...placing,
         params,
@@ -190,7 +197,9 @@ export class WeightUpload {
       const isCopied = inspecting && !plainRows;
       this.#stage().submit(dispatches, isCopied ? encoder => stored.copyBand(encoder, complete, band) : undefined);
     }
-    if (slice.end === count * columns) releaseBand(destination);
+    // The next band begins with zeros where a group writes none of its own: in a buffer of its own.
+    const isLast = isJoined(weight) ? stored.missing === 0 : slice.end === count;
+    if (isLast || (inspecting && part.layout)) releaseBand(destination);
   }
 
   async #compiled(kernel: Kernel): Promise<LoadKernel> {
@@ -214,23 +223,59 @@ export class WeightUpload {
   }
 }
 
-function releaseBand(destination: Destination): void {
-  destination.bandBuffer?.destroy();
-  destination.bandBuffer = undefined;
+function releaseBand({ band }: Destination): void {
+  band.buffer?.destroy();
+  band.buffer = undefined;
 }
 
-/** The params of the kernel `place` for numbers that begin at `firstNumber` of the band and whose rows begin at `firstRow` of the buffer. */
-const placingParams = (
-  { columns, stride, rowGroup, columnGroup }: Weight,
-  { count, firstNumber, firstRow }: { count: number; firstNumber: number; firstRow: number },
-) => ({
-  count,
-  first: firstNumber,
-  columns,
-  row_offset: firstRow,
-  row_size: rowGroup.size,
-  row_padded: rowGroup.padded,
-  column_size: columnGroup.size,
-  column_padded: columnGroup.padded,
-  stride,
-});
+/** How the kernel `place` puts the rows of a part. */
+function placingOf({ layout }: WeightPart): Placing {
+  if (!layout) return 'rows';
+  return layout.kind === 'columns' && layout.transposed ? 'transposed' : 'blocks';
+}
+
+interface Place {
+  readonly count: number;
+  /** The first number, counted from that of the band. */
+  readonly firstNumber: number;
+  /** The row of the buffer where the rows of the band begin, and the row of the tensor that is the first of them. */
+  readonly firstRow: number;
+  readonly tensorRow: number;
+}
+
+/** The params of the kernel `place`. */
+function placingParams(weight: Weight, part: WeightPart, { count, firstNumber, firstRow, tensorRow }: Place) {
+  const { stride, rowGroup, columnGroup } = weight;
+  return {
+    count,
+    first: firstNumber,
+    columns: numbersOf(weight, part).columns,
+    row_offset: firstRow,
+    row_size: rowGroup.size,
+    row_padded: rowGroup.padded,
+    column_size: columnGroup.size,
+    column_padded: columnGroup.padded,
+    stride,
+    ...layoutParams(weight, part, tensorRow),
+  };
+}
+
+/** The params of `place` that one way of placing has. */
+function layoutParams({ columns }: Weight, { layout, shape, count }: WeightPart, tensorRow: number): ParamValues {
+  switch (layout?.kind) {
+    case undefined:
+      return {};
+    case 'blocks': {
+      const { blocks } = layout;
+      return { first_row: tensorRow, block_rows: shape[0]! / blocks, block_columns: columns / blocks, shift: 0 };
+    }
+    case 'columns': {
+      const { first: shift, transposed } = layout;
+      // All rows are one block.
+      const block = { block_rows: shape[0]!, block_columns: 0 };
+      return { first_row: tensorRow, shift, ...(transposed ? { rows: count } : block) };
+    }
+    default:
+      return layout satisfies never;
+  }
+}

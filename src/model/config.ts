@@ -5,7 +5,7 @@ import type { Classifier, EncoderConfig } from './encoder-config.ts';
 import { FAMILIES } from './families/index.ts';
 import { ACTIVATIONS, type Family, type FieldName, MAX_COLUMNS, MAX_LAYERS, MAX_ROWS } from './family.ts';
 import { labelsOf } from './labels.ts';
-import { BUCKETS } from './layers.ts';
+import { BUCKETS } from './layer-parts.ts';
 import { modelTypeOf } from './model-type.ts';
 import { summaryOf } from './summary.ts';
 
@@ -99,12 +99,16 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     activation,
     norm: { ...family.norm, eps },
     layerOrder: 'post-norm',
+    bottleneck: undefined,
+    layerSize: hiddenSize,
+    groups: undefined,
     hasFirstAttentionNorm: true,
     hasSecondAttentionNorm: false,
     isGated: false,
     biases: { qkv: true, attention: true, intermediate: true, output: true },
     queryKeyNorm: undefined,
     attentionScale: 1 / Math.sqrt(headSize),
+    attentionsAreScores: false,
     attentions: new Array(layers).fill({}),
     disentangled: undefined,
     convolution: undefined,
@@ -119,6 +123,8 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,
     normsProjection: false,
+    projectsWords: false,
+    hasTrigrams: false,
     taskVocabSize: family.tasks && json.use_task_id === true ? rows('task_type_vocab_size', 3) : 0,
     layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
     relativeRows: family.relativeBias ? rows('relative_attention_num_buckets', BUCKETS, BUCKETS) : 0,

@@ -21,8 +21,16 @@ export interface EncoderConfig {
   readonly activation: Activation;
   /** Of every norm of the encoder. */
   readonly norm: NormStyle;
-  /** Where the norms of a layer stand: after the sums, before the parts that are added, or before and after these parts. */
-  readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich';
+  /**
+   * Where the norms of a layer stand: after the sums, before the parts that are added, or before and after these parts; 'bottleneck': as
+   * `bottleneck` says.
+   */
+  readonly layerOrder: 'post-norm' | 'pre-norm' | 'sandwich' | 'bottleneck';
+  readonly bottleneck: Bottleneck | undefined;
+  /** Columns of what the parts of a layer give: C, but for layers with a bottleneck. */
+  readonly layerSize: number;
+  /** The linears of a layer as convolutions over single tokens, each with so many groups (SqueezeBERT). */
+  readonly groups: Groups | undefined;
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
   /** Post-norm: whether a second norm stands behind the attention (code models of JinaBERT). */
@@ -41,6 +49,8 @@ export interface EncoderConfig {
   readonly queryKeyNorm: 'head' | 'row' | undefined;
   /** What the scores are multiplied by. */
   readonly attentionScale: number;
+  /** What Python gives as attentions is what the softmax is taken of (SqueezeBERT). */
+  readonly attentionsAreScores: boolean;
   /** What the attention of every layer looks at. */
   readonly attentions: readonly {
     /** The farthest key that a query sees. Undefined: all keys of the sequence. */
@@ -58,6 +68,8 @@ export interface EncoderConfig {
   /** The embeddings are scaled by the number of masks: see EmbedOp. */
   readonly tokenDropout: TokenDropout | undefined;
   readonly hasEmbeddingNorm: boolean;
+  /** The norm of the embeddings, where it is not `norm`. */
+  readonly embeddingNorm?: NormStyle | undefined;
   readonly hasPositionTable: boolean;
   /** The largest number of tokens of a sequence; of a model without any table of positions, more than there can be. */
   readonly maxPositions: number;
@@ -73,6 +85,10 @@ export interface EncoderConfig {
   readonly projectsEmbedding: boolean;
   /** The norm of the embeddings stands after that linear, which then has no bias. */
   readonly normsProjection: boolean;
+  /** The linear reads words alone, and positions and segments, of C columns, are added to its result (MobileBERT). */
+  readonly projectsWords: boolean;
+  /** With projectsWords: it reads the words of the next token, the token and the one before it. */
+  readonly hasTrigrams: boolean;
   /** Rows of ERNIE's task table, whose row 0 is added to every token; 0: there is none. */
   readonly taskVocabSize: number;
   /** The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). */
@@ -105,6 +121,10 @@ export interface EncoderConfig {
     /** Whether the dense layer has a bias. */
     readonly bias: boolean;
     readonly decoderBias: boolean;
+    /** Its norm, where it is not the encoder's. */
+    readonly norm?: NormStyle | undefined;
+    /** The tensor [decoderSize - E, V] with the further columns of the decoder's rows, of which the decoder itself has E (MobileBERT). */
+    readonly rest?: string | undefined;
     /** The names of its tensors, where a checkpoint may have one of several heads. Default: BERT's. */
     readonly names?: { readonly transform: string; readonly bias: string };
     /** The head that such a checkpoint may have in place of this one: one of its tensors, and the setting of config.json for it. */
@@ -120,6 +140,22 @@ export interface EncoderConfig {
   /** The whole config.json, for what a task needs beyond the encoder. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
+
+/** MobileBERT's layers: see bottleneck-layers.ts. */
+export interface Bottleneck {
+  /** Whether a layer computes in other columns than hidden states have. */
+  readonly isNarrow: boolean;
+  /** What q and k are computed from: the hidden state, or one of the bottlenecks. */
+  readonly queries: 'hidden' | 'input' | 'attention';
+  /** The same of v. */
+  readonly values: 'hidden' | 'input';
+  readonly feedForwards: number;
+  /** The norm behind the last feed-forward layer. */
+  readonly outputNorm: NormStyle;
+}
+
+/** The groups of each linear of a layer. */
+export type Groups = Readonly<Record<'query' | 'key' | 'value' | 'attention' | 'intermediate' | 'output', number>>;
 
 /** How a sequence, or a token, is classified: by a dense layer with an activation, a norm perhaps, and a linear. */
 export interface Classifier {

@@ -1,4 +1,6 @@
+import { malformed } from '../json.ts';
 import type { Builder, Value, VocabularyPooling } from '../plan/index.ts';
+import { CONFIG_FILE } from './config-file.ts';
 import type { EncoderConfig, Summary } from './encoder-config.ts';
 import { labelCount } from './labels.ts';
 
@@ -121,7 +123,8 @@ function maskedLM(
   { picked = false, topK, sparse }: HeadRequest,
   hidden: Value,
 ): void {
-  const { decoderSize: outputs, masked, norm, vocabSize, tiedDecoder } = config;
+  const { decoderSize: outputs, embeddingSize, masked, vocabSize, tiedDecoder } = config;
+  const norm = masked.norm ?? config.norm;
   const x = picked ? b.gather(hidden, 'masked') : hidden; // [T or picked, C]
   const names = masked.names ?? { transform: 'cls.predictions.transform', bias: 'cls.predictions.bias' };
   const from = names.transform;
@@ -131,7 +134,14 @@ function maskedLM(
     return b.norm(inner, { from: `${from}.LayerNorm`, ...norm }); // [., decoderSize]
   };
   const transformed = masked.transform ? transform() : x;
+  const { rest: tensor } = masked;
+  if (tensor !== undefined && embeddingSize > outputs) {
+    const expected = `at most hidden_size, which is ${outputs}, for a masked-LM head`;
+    throw malformed(CONFIG_FILE, { where: 'embedding_size', actual: embeddingSize, expected });
+  }
+  const rest = tensor !== undefined && outputs > embeddingSize && { tensor, columns: outputs - embeddingSize };
   const decoder = {
+    ...(rest && { rest }),
     table: tiedDecoder ? 'embeddings.word_embeddings' : 'cls.predictions.decoder',
     bias: masked.decoderBias ? names.bias : undefined,
     rows: vocabSize,

@@ -1,11 +1,8 @@
-import type { BiasOptions, Builder, Value } from '../plan/index.ts';
-import { distanceRows } from './disentangled.ts';
+import type { Builder, Value } from '../plan/index.ts';
+import { bottleneckLayers } from './bottleneck-layers.ts';
+import { embeddings } from './embeddings.ts';
 import type { EncoderConfig } from './encoder-config.ts';
-import { attentionProjection, distanceKeys, distanceQueries } from './preparation.ts';
-import type { EncoderRequest } from './request.ts';
-
-/** What a pass gives back of the layers. */
-type LayerRequest = Pick<EncoderRequest, 'hiddenStates' | 'attentions'>;
+import { attention, feedForward, hiddenState, type LayerRequest } from './layer-parts.ts';
 
 /**
  * Adds the embeddings and all layers to a graph -> the last hidden state [T, C].
@@ -20,7 +17,12 @@ const LAYERS: Readonly<
     EncoderConfig['layerOrder'],
     (b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]) => Value
   >
-> = { 'post-norm': postNormLayers, 'pre-norm': preNormLayers, sandwich: sandwichLayers };
+> = {
+  'post-norm': postNormLayers,
+  'pre-norm': preNormLayers,
+  sandwich: sandwichLayers,
+  bottleneck: bottleneckLayers,
+};
 
 /**
  * Layers with a norm after each sum: BERT (Devlin et al., arXiv 1810.04805) and all families that keep its order.
@@ -100,110 +102,4 @@ function sandwichLayers(b: Builder, config: EncoderConfig, request: LayerRequest
   const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
   hiddenState(b, request, { states, layer: layers, value: last });
   return last;
-}
-
-function hiddenState(
-  b: Builder,
-  { hiddenStates }: LayerRequest,
-  { states, layer, value }: { states: Value[]; layer: number; value: Value },
-): void {
-  states[layer] = value;
-  if (hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
-}
-
-/** -> [T, C] */
-function embeddings(b: Builder, config: EncoderConfig): Value {
-  const { vocabSize, maxPositions, positionOffset, typeVocabSize, taskVocabSize, normsProjection } = config;
-  const norm = config.hasEmbeddingNorm ? { from: 'embeddings.LayerNorm', ...config.norm } : undefined;
-  const x = b.embed({
-    words: { table: 'embeddings.word_embeddings', rows: vocabSize },
-    positions: {
-      table: 'embeddings.position_embeddings',
-      rows: config.hasPositionTable ? maxPositions + positionOffset : 0,
-    },
-    types: { table: 'embeddings.token_type_embeddings', rows: typeVocabSize },
-    tasks: { table: 'embeddings.task_type_embeddings', rows: taskVocabSize },
-    factor: config.embeddingFactor,
-    dropout: config.tokenDropout,
-    norm: normsProjection ? undefined : norm,
-    columns: config.embeddingSize,
-  }); // [T, E]
-  if (!config.projectsEmbedding) return x;
-  const y = b.linear(x, { from: 'embeddings_project', outputs: config.hiddenSize, bias: !normsProjection }); // [T, C]
-  return norm && normsProjection ? b.norm(y, norm) : y;
-}
-
-/** A part of layer i, whose tensors are called `layer`. */
-interface LayerPart {
-  readonly layer: string;
-  /** [T, C] */
-  readonly x: Value;
-  /** Added to the result. */
-  readonly residual?: Value;
-}
-
-/** The attention of a layer with its output projection -> [T, C] */
-function attention(
-  b: Builder,
-  config: EncoderConfig,
-  request: LayerRequest,
-  { layer, i, x, residual }: LayerPart & { readonly i: number },
-): Value {
-  const { heads, keyHeads, headSize, biases, queryKeyNorm: span, norm } = config;
-  const { rotary, slopes, window } = config.attentions[i]!;
-  const self = `${layer}.attention.self`;
-  const layout = { heads, keyHeads, headSize };
-  const projected = b.linear(x, attentionProjection(config, self)); // [T, (H + 2 G) D]
-  const normed = span
-    ? b.queryKeyNorm(projected, {
-        ...layout,
-        span,
-        query: { from: `${self}.layer_norm_q`, ...norm },
-        key: { from: `${self}.layer_norm_k`, ...norm },
-      })
-    : projected; // [T, (H + 2 G) D]
-  const qkv = rotary ? b.rotary(normed, { ...layout, ...rotary }) : normed; // [T, (H + 2 G) D]
-  const { context, probabilities } = b.attention(qkv, {
-    ...layout,
-    name: self,
-    probabilities: request.attentions?.includes(i) === true,
-    scale: config.attentionScale,
-    bias: slopes ? { slopes } : biasOf(config, self),
-    window,
-  }); // [T, H D]
-  if (probabilities) b.output('attentions', probabilities, i);
-  return b.linear(context, {
-    from: `${layer}.attention.output.dense`,
-    outputs: config.hiddenSize,
-    inputHead: headSize,
-    bias: biases.attention,
-    residual,
-  }); // [T, C]
-}
-
-/** The buckets of MPNet's distances: Python computes with so many, however many rows config.json gives to the table. */
-export const BUCKETS = 32;
-
-/** What the scores of a layer have by distance. */
-function biasOf({ relativeRows, disentangled }: EncoderConfig, self: string): BiasOptions | undefined {
-  if (relativeRows) {
-    return { table: 'encoder.relative_attention_bias', tableRows: relativeRows, buckets: BUCKETS };
-  }
-  if (!disentangled) return undefined;
-  return {
-    keys: disentangled.hasKeys ? distanceKeys(self) : undefined,
-    queries: disentangled.hasQueries ? distanceQueries(self) : undefined,
-    count: disentangled.count,
-    rows: distanceRows(disentangled),
-  };
-}
-
-/** The feed-forward layer: act(x W1) W2, or gated (act(x W1) (x W3)) W2 -> [T, C] */
-function feedForward(b: Builder, config: EncoderConfig, { layer, x, residual }: LayerPart): Value {
-  const { hiddenSize, intermediateSize: outputs, activation, isGated, biases } = config;
-  const bias = biases.intermediate;
-  // The half without activation is the gate of the other, so that the product is made where the activation is.
-  const gate = isGated ? b.linear(x, { from: `${layer}.intermediate.gate`, outputs, bias }) : undefined; // [T, F]
-  const inner = b.linear(x, { from: `${layer}.intermediate.dense`, outputs, activation, gate, bias }); // [T, F]
-  return b.linear(inner, { from: `${layer}.output.dense`, outputs: hiddenSize, bias: biases.output, residual });
 }

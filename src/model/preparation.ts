@@ -72,13 +72,22 @@ function distancesOf(config: EncoderConfig, disentangled: Disentangled, self: st
   return { graph: b.graph(), ids: [...new Array(count).keys()], tensors };
 }
 
-/** The projection to q, k and v of a layer. */
-export function attentionProjection({ heads, keyHeads, headSize, biases }: EncoderConfig, self: string) {
+const PROJECTION = ['query', 'key', 'value'] as const;
+export type ProjectionPart = (typeof PROJECTION)[number];
+
+/** The projection to q, k and v of a layer, or to some of them. */
+export function attentionProjection(
+  { heads, keyHeads, headSize, biases, groups }: EncoderConfig,
+  self: string,
+  parts: readonly ProjectionPart[] = PROJECTION,
+) {
+  const { qkv } = biases;
   return {
-    from: [`${self}.query`, `${self}.key`, `${self}.value`],
-    outputs: [heads * headSize, keyHeads * headSize, keyHeads * headSize],
+    from: parts.map(part => `${self}.${part}`),
+    outputs: parts.map(part => (part === 'query' ? heads : keyHeads) * headSize),
     outputHead: headSize,
-    bias: biases.qkv,
+    bias: typeof qkv === 'boolean' ? qkv : parts.map(part => qkv[PROJECTION.indexOf(part)]!),
+    groups: groups && parts.map(part => groups[part]),
   };
 }
 

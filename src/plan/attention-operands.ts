@@ -17,6 +17,7 @@ export const attentionVariant = (op: AttentionOp): AttentionVariant => ({
   relative: op.bias?.kind === 'buckets',
   slopes: op.bias?.kind === 'slopes',
   window: op.window !== undefined,
+  ...(op.probabilities && op.asScores && { asScores: true }),
   ...(op.bias?.kind === 'disentangled' && { distances: distanceTerms(op.bias) }),
 });
 

@@ -20,7 +20,8 @@ export interface EmbedTable {
 }
 
 export interface EmbedOptions {
-  words: EmbedTable;
+  /** Default: the sum has no words. */
+  words?: EmbedTable | undefined;
   /** A table of 0 rows is as good as none. */
   positions?: EmbedTable | undefined;
   types?: EmbedTable | undefined;
@@ -68,6 +69,11 @@ export interface LinearOptions {
   inputHead?: number;
   /** The dimensions of a row of the tensor, where these are several. */
   innerShape?: readonly number[];
+  /**
+   * Of each prefix, or of all: the tensor [outputs, x.columns / groups, 1] is a convolution over single tokens, in which every group of
+   * outputs reads a group of the columns of x.
+   */
+  groups?: number | readonly number[] | undefined;
 }
 
 /** `keyHeads`: as many as `heads` where nothing is said. */
@@ -86,6 +92,8 @@ export interface AttentionOptions extends HeadOptions {
   /** Names the values that are written. */
   name: string;
   probabilities: boolean;
+  /** Scores in the place of probabilities. Default: false. */
+  asScores?: boolean | undefined;
   /** Default: 1 / sqrt(headSize). */
   scale?: number | undefined;
   bias?: BiasOptions | undefined;
@@ -119,8 +127,10 @@ export interface PoolOptions {
 export type VocabularyPooling = Pick<VocabularyPoolOp, 'pooling' | 'logarithms'>;
 
 export interface VocabularyOptions {
-  /** `${table}.weight` [rows, x.columns] */
+  /** `${table}.weight` [rows, x.columns], or with `rest` [rows, x.columns - rest.columns] */
   table: string;
+  /** The further columns of the table's rows: the tensor with this full name [columns, rows], which stands the other way. */
+  rest?: { readonly tensor: string; readonly columns: number } | undefined;
   /** The tensor of the bias [rows], by its full name, where there is one. */
   bias?: string | undefined;
   rows: number;

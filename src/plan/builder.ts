@@ -26,7 +26,7 @@ import {
   type Value,
 } from './op.ts';
 import { bucketTable } from './relative.ts';
-import { matrix, vector, type Weight, weightKey } from './weight.ts';
+import { joined, matrix, vector, type Weight, weightKey } from './weight.ts';
 
 /** Writes a graph. Each method adds an op, infers the shape of its result, and throws where operands do not fit. */
 export type Builder = ReturnType<typeof builder>;
@@ -67,6 +67,13 @@ export function builder() {
 
   const tableOf = ({ table, rows }: EmbedTable, columns: number): Weight =>
     shared(matrix([`${table}.weight`], rows, columns));
+
+  /** A vocabulary's matrix [rows, columns]. */
+  function vocabularyOf({ table, rest, rows }: VocabularyOptions, columns: number): Weight {
+    if (!rest) return tableOf({ table, rows }, columns);
+    const own = { tensor: `${table}.weight`, columns: columns - rest.columns };
+    return shared(joined([own, { ...rest, transposed: true }], rows));
+  }
 
   /** @param head The size of a head, where the columns are heads: each is padded. */
   const normOf = (
@@ -115,7 +122,7 @@ export function builder() {
       check(!dropout || !types?.rows, `${y.name}: factors of words beside types`);
       ops.push({
         op: 'embed',
-        words: tableOf(words, columns),
+        words: words && tableOf(words, columns),
         positions: optional(positions),
         types: optional(types),
         tasks: optional(tasks),
@@ -130,11 +137,11 @@ export function builder() {
 
     /** activation(x weight^T + bias) gate + residual -> [rows of x, outputs of all prefixes] */
     linear(x: Value, options: LinearOptions): Value {
-      const { outputs, bias = true, activation, gate, residual, outputHead, inputHead, innerShape } = options;
+      const { outputs, bias = true, activation, gate, residual, outputHead, inputHead, innerShape, groups } = options;
       const prefixes = [options.from].flat();
       const inner = inputHead ? (x.columns / padded(inputHead)) * inputHead : x.columns;
       const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
-      const layout = { rowHead: outputHead, columnHead: inputHead, innerShape };
+      const layout = { rowHead: outputHead, columnHead: inputHead, innerShape, groups };
       const weight = shared(matrix(tensors('weight'), outputs, inner, layout));
       const biases = tensors('bias').map((tensor, i) =>
         (typeof bias === 'boolean' ? bias : bias[i]) ? tensor : undefined,
@@ -190,10 +197,11 @@ export function builder() {
     /** qkv [T, (H + 2 G) D] -> context [T, H D], and the probabilities [H, L, L] of every sequence where they are asked for. */
     attention(
       qkv: Value,
-      { name, probabilities, scale, bias, window, ...options }: AttentionOptions,
+      { name, probabilities, asScores = false, scale, bias, window, ...options }: AttentionOptions,
     ): { context: Value; probabilities: Value | undefined } {
       const layout = headsOf(qkv, options, name);
       const { heads, headSize } = layout;
+      check(!asScores || window === undefined, `${name}: scores beyond a window`);
       const results = {
         context: newValue(`${name}.context`, 'tokens', heads * padded(headSize)),
         probabilities: probabilities ? newValue(`${name}.probabilities`, 'pairs', heads, heads) : undefined,
@@ -205,6 +213,7 @@ export function builder() {
         scale: scale ?? 1 / Math.sqrt(headSize),
         bias: bias && biasOf(bias, layout),
         window,
+        asScores,
         ...results,
       });
       return results;
@@ -219,11 +228,19 @@ export function builder() {
       return y;
     },
 
+    /** The rows of two values side by side -> [rows of a, columns of both] */
+    join(a: Value, b: Value): Value {
+      check(a.rows === b.rows && a.columns % 4 === 0, `${a.name} beside ${b.name}: ${a.columns} columns of ${a.rows}`);
+      const y = newValue(`${a.name}|${b.name}`, a.rows, a.columns + b.columns);
+      ops.push({ op: 'join', a, b, y });
+      return y;
+    },
+
     /** The neighbours of every token side by side -> [T, width C] */
-    unfold(x: Value, width: number): Value {
+    unfold(x: Value, width: number, order: 'columns' | 'rows' = 'columns'): Value {
       check(x.rows === 'tokens' && width % 2 === 1, `${x.name}: ${width} neighbours`);
       const y = newValue(`${x.name}.neighbours`, 'tokens', width * x.columns);
-      ops.push({ op: 'unfold', x, width, y });
+      ops.push({ op: 'unfold', x, width, order, y });
       return y;
     },
 
@@ -268,8 +285,9 @@ export function builder() {
     },
 
     /** The logits of a vocabulary: x table^T + bias -> [rows of x, V]. `table` may be the one that `embed` reads. */
-    vocabulary(x: Value, { table, bias, rows }: VocabularyOptions): Value {
-      const weight = tableOf({ table, rows }, x.columns);
+    vocabulary(x: Value, options: VocabularyOptions): Value {
+      const { bias, rows } = options;
+      const weight = vocabularyOf(options, x.columns);
       const y = newValue('vocabulary', x.rows, rows);
       ops.push({
         op: 'linear',
@@ -285,10 +303,11 @@ export function builder() {
     },
 
     /** The logits of a vocabulary, pooled over the tokens of each sequence -> [B, V] */
-    vocabularyPool(x: Value, { table, bias, rows, ...pooling }: VocabularyOptions & VocabularyPooling): Value {
-      const weight = tableOf({ table, rows }, x.columns);
+    vocabularyPool(x: Value, options: VocabularyOptions & VocabularyPooling): Value {
+      const { bias, rows, pooling, logarithms } = options;
+      const weight = vocabularyOf(options, x.columns);
       const y = newValue('vocabulary.pool', 'sequences', rows);
-      ops.push({ op: 'vocabularyPool', x, weight, bias: biasOfVocabulary(bias, rows), ...pooling, y });
+      ops.push({ op: 'vocabularyPool', x, weight, bias: biasOfVocabulary(bias, rows), pooling, logarithms, y });
       return y;
     },
 

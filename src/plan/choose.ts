@@ -2,6 +2,7 @@ import { type Activation, keepsZero } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
+import { join } from '../../shaders/join.ts';
 import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2Norm } from '../../shaders/l2-norm.ts';
 import { type LinearVariant, linearParams } from '../../shaders/linear.ts';
@@ -117,16 +118,16 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
         ...(scales && { scales: true }),
         ...(factor !== 1 && { factor: true }),
         norm: norm && normVariant(norm),
-        format: words.storage.format,
+        ...(words ? { format: words.storage.format } : { words: false }),
       };
       const kernel = once(profile, variant => embed(variant, profile.norm, profile.target), op.op, variant);
       const { gamma, beta } = norm ?? {};
-      const { first, count } = words;
+      const slice = words && { first: words.first, count: words.count };
       return step(
         kernel,
         y,
         { tokens: 'tokens', words, positions, types, tasks, scales, gamma, beta, y },
-        { rows: 'tokens', first, count, ...(factor !== 1 && { factor }), ...epsOf(norm) },
+        { rows: 'tokens', ...slice, ...(factor !== 1 && { factor }), ...epsOf(norm) },
       );
     }
     case 'linear': {
@@ -235,9 +236,13 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const kernel = once(profile, variant => weigh(variant, profile.norm), op.op, variant);
       return step(kernel, y, { x, sum, factors, y }, { rows: x.rows, index });
     }
+    case 'join': {
+      const { a, b, y } = op;
+      return step(join({ left: a.columns, right: b.columns }), y, { a, b, y }, { rows: y.rows });
+    }
     case 'unfold': {
-      const { x, width, y } = op;
-      const kernel = unfold({ columns: x.columns, width });
+      const { x, width, order, y } = op;
+      const kernel = unfold({ columns: x.columns, width, order });
       return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, y }, { tiles: 'tiles' });
     }
     case 'pool': {

@@ -12,6 +12,7 @@ export { checkFinite, firstNotFinite } from './finite.ts';
 export type { OutputSlice } from './lower.ts';
 export { type Graph, type LengthStretch, MAX_K, type TokenDropout, type Value } from './op.ts';
 export { type Measure, type Pace, paced, startPace } from './pace.ts';
+export { isJoined, numbersOf, type WeightPart } from './part-layout.ts';
 export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } from './passes.ts';
 export { phaseRows, type StretchedRotary } from './phases.ts';
 export { kernelsOf, type Plan, type PlanOptions, plan } from './plan.ts';
@@ -35,7 +36,6 @@ export {
   isVerbatim,
   originOf,
   type Weight,
-  type WeightPart,
   weightBytes,
   weightElements,
   weightKey,

@@ -1,6 +1,7 @@
 import { MOST_TEXELS, padded } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
 import type { AttentionOp, Graph, LinearOp, Op, Output, TopKOp, Value, VocabularyPoolOp } from './op.ts';
+import { isJoined } from './part-layout.ts';
 import { keptAs, rowSlice, rowSlices, type Storage, type Weight, weightKey } from './weight.ts';
 
 /** What lowering needs to know of a device and of a load. */
@@ -75,6 +76,7 @@ export function lower(graph: Graph, options: LoweringOptions): LoweredGraph {
 class Lowering {
   readonly #graph: Graph;
   readonly #storage: Storage;
+  readonly #maxBindingBytes: number;
   /** Elements (see shaders/matrix.ts) that one binding or texture holds. */
   readonly #maxElements: number;
   readonly #ops: DeviceOp[] = [];
@@ -89,6 +91,7 @@ class Lowering {
   constructor(graph: Graph, { format, texels, maxBindingBytes }: LoweringOptions) {
     this.#graph = graph;
     this.#storage = { format, texels };
+    this.#maxBindingBytes = maxBindingBytes;
     const maxTexels = texels ? MOST_TEXELS : Number.POSITIVE_INFINITY;
     this.#maxElements = Math.min(maxBindingBytes / elementBytes(format), maxTexels);
     this.#nextId = 1 + Math.max(-1, ...graph.ops.flatMap(valuesIn).map(({ id }) => id));
@@ -105,7 +108,8 @@ class Lowering {
   #lower(op: Op): void {
     switch (op.op) {
       case 'embed':
-        for (const words of this.#storedSlices(op.words)) this.#ops.push({ ...op, words });
+        if (!op.words) this.#ops.push(op);
+        else for (const words of this.#storedSlices(op.words)) this.#ops.push({ ...op, words });
         break;
       case 'linear':
         this.#linear(op);
@@ -197,7 +201,9 @@ class Lowering {
   #isSliceable({ weight, residual, y }: LinearOp): boolean {
     const { parts, rowGroup } = weight;
     const readsWhole = (op: Op) => op.op !== 'topK' && valuesIn(op).includes(y) && !('y' in op && op.y === y);
-    return parts.length === 1 && rowGroup.size === 1 && !residual && !this.#graph.ops.some(readsWhole);
+    return (
+      (parts.length === 1 || isJoined(weight)) && rowGroup.size === 1 && !residual && !this.#graph.ops.some(readsWhole)
+    );
   }
 
   /** What a linear reads of x: x itself, or its bytes where weights are kept as bytes. */
@@ -216,9 +222,11 @@ class Lowering {
     return this.#slices.get(value) ?? [{ first: 0, value }];
   }
 
-  /** The rows of this stride that one binding or texture holds. */
-  #maxRows({ stride }: Weight): number {
-    return Math.floor(this.#maxElements / rowElements(this.#storage.format, stride));
+  /** The rows of this stride that one binding or texture holds, and of a joined weight a binding of float32 rows, too (gpu/upload.ts). */
+  #maxRows(weight: Weight): number {
+    const { stride } = weight;
+    const rows = Math.floor(this.#maxElements / rowElements(this.#storage.format, stride));
+    return isJoined(weight) ? Math.min(rows, Math.floor(this.#maxBindingBytes / (4 * stride))) : rows;
   }
 
   #fits(weight: Weight): boolean {

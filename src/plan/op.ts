@@ -44,8 +44,11 @@ export interface TokenDropout {
 /** y[T, C] = norm(factor scales[position] (words[id] + positions[position] + types[type] + tasks[0])) */
 export interface EmbedOp {
   readonly op: 'embed';
-  /** [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. */
-  readonly words: Weight;
+  /**
+   * [V, C]. In a lowered graph this may be a slice; then the op writes only the rows of y whose token is in the slice. Undefined: the sum
+   * has no words.
+   */
+  readonly words: Weight | undefined;
   readonly positions: Weight | undefined;
   readonly types: Weight | undefined;
   /** Row 0 is added to every token. */
@@ -171,8 +174,8 @@ export interface DisentangledBias {
 }
 
 /**
- * context[T, H D] = softmax(q k^T scale + bias) v, per sequence and head, over the keys that a query sees; probabilities: the softmax,
- * [H, L, L] of every sequence, only where they were asked for.
+ * context[T, H D] = softmax(q k^T scale + bias) v, per sequence and head, over the keys that a query sees; probabilities: the softmax, or
+ * with `asScores` what it is taken of, [H, L, L] of every sequence, only where they were asked for.
  */
 export interface AttentionOp extends HeadLayout {
   readonly op: 'attention';
@@ -184,6 +187,8 @@ export interface AttentionOp extends HeadLayout {
   readonly window: number | undefined;
   readonly context: Value;
   readonly probabilities: Value | undefined;
+  /** The scores stand in the place of the probabilities (SqueezeBERT's output). Only without a window. */
+  readonly asScores: boolean;
 }
 
 /** y[R, C] = norm(x[R, C] + residual[R, C]) + addend[R, C] */
@@ -196,15 +201,25 @@ export interface NormOp {
   readonly y: Value;
 }
 
+/** y[R, A + B] = the rows of a[R, A] and b[R, B] side by side; A is a multiple of four. */
+export interface JoinOp {
+  readonly op: 'join';
+  readonly a: Value;
+  readonly b: Value;
+  readonly y: Value;
+}
+
 /**
  * y[T, C width]: column c width + o of a token is column c of the token o - (width - 1) / 2 places after it in its sequence, 0 where
- * there is none. A linear of y, whose weight is [N, C width], is a convolution over the tokens.
+ * there is none. A linear of y, whose weight is [N, C width], is a convolution over the tokens. In `rows` order whole rows stand side by
+ * side, from the token after to the token before: column o C + c is column c of the token (width - 1) / 2 - o places after.
  */
 export interface UnfoldOp {
   readonly op: 'unfold';
   readonly x: Value;
   /** An odd number. */
   readonly width: number;
+  readonly order: 'columns' | 'rows';
   readonly y: Value;
 }
 
@@ -285,6 +300,7 @@ export type Op =
   | AttentionOp
   | NormOp
   | UnfoldOp
+  | JoinOp
   | NormalizeOp
   | WeighOp
   | PoolOp

@@ -1,17 +1,6 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements, TEXEL_FORMATS } from '../../shaders/matrix.ts';
-
-/** A tensor of the checkpoint inside a weight. */
-export interface WeightPart {
-  /** Its canonical name. The checkpoint may have another name for it: see checkpoint/file/names.ts. */
-  readonly tensor: string;
-  /** The shape that the checkpoint must have: [rows, columns], or [rows] for a vector. */
-  readonly shape: readonly number[];
-  /** How many of its rows the weight takes, from row `first` of the weight on. */
-  readonly count: number;
-  /** The row of the weight where the first of them goes. */
-  readonly rowOffset: number;
-}
+import { indexOf, type WeightPart } from './part-layout.ts';
 
 /**
  * One buffer or texture of weights as the kernels read it: rows of `stride` numbers, made of one or more tensors one below the other. A
@@ -63,8 +52,11 @@ export function weightBytes(weight: Weight): number {
 }
 
 /** Whether a float32 tensor is the same bytes in the file and in the buffer, so that it can be written without a kernel. */
-export const isVerbatim = ({ columns, stride, rowGroup, columnGroup }: Weight): boolean =>
-  columns === stride && rowGroup.size === rowGroup.padded && columnGroup.size === columnGroup.padded;
+export const isVerbatim = ({ parts, columns, stride, rowGroup, columnGroup }: Weight): boolean =>
+  columns === stride &&
+  rowGroup.size === rowGroup.padded &&
+  columnGroup.size === columnGroup.padded &&
+  parts.every(({ layout }) => !layout);
 
 /** Some rows of a tensor, and the rows of the weight that they become; both are whole groups. */
 export interface Band {
@@ -102,10 +94,12 @@ export function originOf(
     i % padded < size ? Math.floor(i / padded) * size + (i % padded) : -1;
   const row = Math.floor(at / stride);
   const column = unpadded(at % stride, columnGroup);
-  for (const { tensor, shape, count, rowOffset } of parts) {
+  for (const part of parts) {
+    const { tensor, count, rowOffset } = part;
     const partRow = unpadded(row - rowOffset, rowGroup);
     if (row < rowOffset || partRow < 0 || partRow >= count || column < 0 || column >= columns) continue;
-    return { tensor, index: shape.length === 1 ? [first + partRow] : [first + partRow, column] };
+    const index = indexOf(part, { row: first + partRow, column, columns });
+    if (index) return { tensor, index };
   }
   return undefined;
 }
@@ -129,14 +123,19 @@ function stacked(
   columns: number | undefined,
   layout: Partial<Pick<Weight, 'first' | 'count' | 'rowGroup' | 'columnGroup' | 'storage'>> & {
     innerShape?: readonly number[] | undefined;
+    groups?: number | readonly number[] | undefined;
   },
 ): Weight {
-  const { first = 0, count: slice, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN, innerShape } = layout;
+  const { first = 0, count: slice, rowGroup = SINGLE, columnGroup = SINGLE, storage = PLAIN } = layout;
+  const { innerShape, groups } = layout;
   const name = tensors.flatMap(([tensor]) => tensor ?? []).join('+');
   let height = 0;
-  const parts = tensors.flatMap(([tensor, rows]): WeightPart[] => {
-    const shape = columns === undefined ? [rows] : [rows, ...(innerShape ?? [columns])];
-    const part = { shape, count: slice ?? rows, rowOffset: height };
+  const parts = tensors.flatMap(([tensor, rows], i): WeightPart[] => {
+    const blocks = typeof groups === 'object' ? groups[i] : groups;
+    const inner = blocks === undefined ? (innerShape ?? [columns!]) : [columns! / blocks, 1];
+    const shape = columns === undefined ? [rows] : [rows, ...inner];
+    const layout = blocks !== undefined && blocks > 1 && ({ kind: 'blocks', blocks } as const);
+    const part = { shape, count: slice ?? rows, rowOffset: height, ...(layout && { layout }) };
     height += extent(part.count, rowGroup);
     return tensor === undefined ? [] : [{ tensor, ...part }];
   });
@@ -160,6 +159,7 @@ interface MatrixLayout {
   readonly rowHead?: number | undefined;
   readonly columnHead?: number | undefined;
   readonly innerShape?: readonly number[] | undefined;
+  readonly groups?: number | readonly number[] | undefined;
 }
 
 /**
@@ -167,15 +167,17 @@ interface MatrixLayout {
  * @param rows The rows of each, or of every one.
  * @param rowHead The size of a head, where rows come in heads; `columnHead` where columns do. Heads are padded.
  * @param innerShape The dimensions that the columns are in the file, where these are several.
+ * @param groups The groups of a convolution over single tokens, of each matrix or of every one: see PartLayout.
  */
 export const matrix = (
   tensors: readonly string[],
   rows: number | readonly number[],
   columns: number,
-  { rowHead, columnHead, innerShape }: MatrixLayout = {},
+  { rowHead, columnHead, innerShape, groups }: MatrixLayout = {},
 ): Weight =>
   stacked(rowsOf(tensors, rows), columns, {
     innerShape,
+    groups,
     rowGroup: groupOf(rowHead),
     columnGroup: groupOf(columnHead ?? columns),
   });
@@ -190,12 +192,38 @@ export const vector = (
   head?: number,
 ): Weight => stacked(rowsOf(tensors, length), undefined, { rowGroup: groupOf(head) });
 
+/** A tensor [rows, columns] of a joined matrix, or [columns, rows] where it is transposed. */
+export interface ColumnPart {
+  readonly tensor: string;
+  readonly columns: number;
+  readonly transposed?: boolean | undefined;
+}
+
+/** A matrix of so many rows, in which the columns of several tensors stand side by side. */
+export function joined(tensors: readonly ColumnPart[], rows: number): Weight {
+  const columns = tensors.reduce((sum, part) => sum + part.columns, 0);
+  const whole = matrix([tensors.map(({ tensor }) => tensor).join('|')], rows, columns);
+  let first = 0;
+  const parts = tensors.map(({ tensor, columns: count, transposed = false }): WeightPart => {
+    const layout = { kind: 'columns', first, count, transposed } as const;
+    first += count;
+    return { tensor, shape: transposed ? [count, rows] : [rows, count], count: rows, rowOffset: 0, layout };
+  });
+  return { ...whole, parts };
+}
+
 /** The same weight, kept in another storage. */
 export const keptAs = (weight: Weight, storage: Storage): Weight => ({ ...weight, storage });
 
-/** Rows `first` to `first + count` of a whole weight of one tensor, whose rows are not padded. */
-export function rowSlice({ parts, columnGroup, storage }: Weight, first: number, count: number): Weight {
-  const [{ tensor, shape }] = parts as [WeightPart];
+/** Rows `first` to `first + count` of a whole weight whose tensors all begin in its first row, and whose rows are not padded. */
+export function rowSlice(weight: Weight, first: number, count: number): Weight {
+  const { parts, columnGroup, storage, name } = weight;
+  const [{ tensor, shape, layout }] = parts as [WeightPart];
+  if (layout) {
+    const slices = parts.map(part => ({ ...part, count }));
+    const named = `${name}[${first}..${first + count}]`;
+    return { ...weight, name: named, parts: slices, first, count, height: padded(count) };
+  }
   const [rows, columns] = shape as [number, number | undefined];
   return stacked([[tensor, rows]], columns, { first, count, columnGroup, storage });
 }

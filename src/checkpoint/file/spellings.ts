@@ -180,6 +180,16 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
     'classifier.out_proj': 'classifier',
   },
   dpr: { 'pooler.dense': 'encode_proj' },
+  mobilebert: { embeddings_project: 'embeddings.embedding_transformation' },
+  squeezebert: {
+    'encoder.layer.': 'encoder.layers.',
+    'attention.self': 'attention',
+    'attention.output.dense': 'post_attention.conv1d',
+    'attention.output.LayerNorm': 'post_attention.layernorm',
+    'intermediate.dense': 'intermediate.conv1d',
+    'output.dense': 'output.conv1d',
+    'output.LayerNorm': 'output.layernorm',
+  },
   esm: {
     'encoder.LayerNorm': 'encoder.emb_layer_norm_after',
     'embeddings.LayerNorm': 'embeddings.layer_norm',

@@ -8,12 +8,14 @@ import { GEMMA3 } from './gemma3.ts';
 import { GTE, NEW } from './gte.ts';
 import { JINA_BERT } from './jina-bert.ts';
 import { JINA_V3, XLM_ROBERTA_FLASH } from './jina-v3.ts';
+import { MOBILEBERT } from './mobilebert.ts';
 import { MODERNBERT } from './modernbert.ts';
 import { NEOBERT } from './neobert.ts';
 import { NOMIC_BERT } from './nomic-bert.ts';
 import { PRE_NORM_FAMILIES } from './pre-norm.ts';
 import { REMBERT } from './rembert.ts';
 import { ROFORMER } from './roformer.ts';
+import { SQUEEZEBERT } from './squeezebert.ts';
 
 /** The families by `model_type`. */
 export const FAMILIES: Readonly<Record<string, Family>> = {
@@ -28,6 +30,8 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   jina_bert: JINA_BERT,
   neobert: NEOBERT,
   roformer: ROFORMER,
+  mobilebert: MOBILEBERT,
+  squeezebert: SQUEEZEBERT,
   eurobert: EUROBERT,
   nomic_bert: NOMIC_BERT,
   gte: GTE,

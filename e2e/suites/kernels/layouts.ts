@@ -1,0 +1,279 @@
+import { attention } from '../../../shaders/attention.ts';
+import { embed } from '../../../shaders/embed.ts';
+import { join } from '../../../shaders/join.ts';
+import { padded, WHOLE_GRID } from '../../../shaders/kernel.ts';
+import { type Placing, place } from '../../../shaders/place.ts';
+import { unfold } from '../../../shaders/unfold.ts';
+import { packBatch } from '../../../src/plan/batch.ts';
+import { type Builder, builder } from '../../../src/plan/builder.ts';
+import type { Graph } from '../../../src/plan/op.ts';
+import { profileOf } from '../../../src/plan/profiles.ts';
+import type { Sequence } from '../../../src/plan/sequence.ts';
+import type { TensorData } from '../../../tests/interpreter.ts';
+import * as reference from '../../../tests/reference.ts';
+import { dispatch, padRows, random, testGpu, unpadRows } from '../../dispatch.ts';
+import { type GraphOptions, graphOnDevice } from '../../graph-on-device.ts';
+import { check, expect, expectClose, expectEqual } from '../../harness.ts';
+
+/** Values side by side, tensors whose rows are not those of a weight, and what kernels leave out or give otherwise. */
+
+const ADAPTERS = ['swiftshader', 'llvmpipe', 'gpu'] as const;
+
+/** What is chosen for an adapter of this kind on this device. */
+async function profileFor(adapter: (typeof ADAPTERS)[number]) {
+  const { caps } = (await testGpu()).gpu;
+  return profileOf({ ...caps, adapter, ...(adapter === 'llvmpipe' && { storageTextures: true, subgroup: 0 }) });
+}
+
+check('join', async () => {
+  for (const [left, right] of [
+    [8, 4],
+    [12, 37],
+    [256, 130],
+  ] as const) {
+    const T = 65;
+    const [a, b] = [random(left)(T * left), random(right)(T * right)];
+    const operands = { a: padRows(a, left), b: padRows(b, right), y: { floats: T * (left + padded(right)) } };
+    const { y } = await dispatch(join({ left, right }), operands, { rows: T });
+    expectClose(unpadRows(y!, left + right), reference.join(a, b, { left, right }), { label: `${left}+${right}` });
+  }
+});
+
+for (const order of ['columns', 'rows'] as const) {
+  check(`unfold in the order of ${order}: sequences, and places with gaps`, async () => {
+    for (const [C, width] of [
+      [7, 3],
+      [32, 3],
+      [5, 5],
+    ] as const) {
+      const lengths = [1, 2, 130, 7];
+      const places = lengths.map(L => Array.from({ length: L }, (_, i) => i + Math.floor(i / 3)));
+      const sequences = places.map((own): Sequence => {
+        const ids = own.map(() => 0);
+        return { ids, positions: ids, types: ids, places: own };
+      });
+      const { tiles, tokens, sizes } = packBatch(sequences, 16);
+      const x = random(C)(sizes.tokens * C);
+      const { y } = await dispatch(
+        unfold({ columns: C, width, order }),
+        { tiles, tokens, x: padRows(x, C), y: { floats: sizes.tokens * padded(C * width) } },
+        { tiles: sizes.tiles },
+      );
+      const expected = reference.unfold(x, places, { C, width, order });
+      expectClose(unpadRows(y!, C * width), expected, { label: `${C} x ${width}` });
+    }
+  });
+}
+
+for (const adapter of ADAPTERS) {
+  check(`embed without words (${adapter})`, async () => {
+    const { norm, target } = await profileFor(adapter);
+    for (const C of [30, 128]) {
+      const [T, make] = [65, random(C)];
+      const [places, types] = [make(T * C), make(2 * C)];
+      const tokens = Uint32Array.from(Array.from({ length: T }, (_, t) => [4e9, t, t % 2, 0]).flat());
+      const variant = { columns: C, words: false, positions: true, types: true, tasks: false, norm: undefined };
+      const { y } = await dispatch(
+        embed(variant, norm, target),
+        { tokens, positions: padRows(places, C), types: padRows(types, C), y: { floats: T * padded(C) } },
+        { rows: T },
+      );
+      const rows = Array.from({ length: T }, (_, t) => t);
+      const expected = reference.embed([[places, rows] as const, [types, rows.map(t => t % 2)] as const], C);
+      expectClose(unpadRows(y!, C), expected, { label: `C = ${C}`, absolute: 1e-6 });
+    }
+  });
+
+  check(`attention gives its scores (${adapter})`, async () => {
+    const { attention: shapeOf, target } = await profileFor(adapter);
+    for (const [H, D] of [
+      [3, 8],
+      [2, 25],
+    ] as const) {
+      const shape = shapeOf(D);
+      const lengths = [1, 7, 65, 16];
+      const qkv = random(H * D)(lengths.reduce((a, b) => a + b) * 3 * H * D, 1.7);
+      const ids = lengths.map(L => new Array<number>(L).fill(0));
+      const batch = packBatch(
+        ids.map(row => ({ ids: row, positions: row, types: row })),
+        shape.lanes * shape.queries,
+      );
+      const variant = { heads: H, keyHeads: H, headSize: D, probabilities: true, asScores: true, relative: false };
+      const { context, probabilities } = await dispatch(
+        attention(variant, shape, target.texture),
+        {
+          tiles: batch.tiles,
+          qkv: padRows(qkv, D),
+          context: { floats: batch.sizes.tokens * H * padded(D) },
+          probabilities: { floats: H * batch.sizes.pairs },
+        },
+        { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D), ...WHOLE_GRID },
+      );
+      const expected = reference.attention(qkv, lengths, { H, D });
+      expectClose(unpadRows(context!, D), expected.context, { label: 'context', absolute: 1e-5 });
+      expectClose(probabilities!, expected.scores, { label: 'scores', absolute: 4e-6, relative: 1e-6 });
+    }
+  });
+}
+
+for (const placing of ['blocks', 'transposed'] satisfies Placing[]) {
+  for (const stored of ['F32', 'F16'] as const) {
+    check(`place ${stored} ${placing}: a slice of the rows, in pieces`, async () => {
+      // Rows 4 to 9 of a weight of 12 rows and 15 columns, in heads of five columns, each padded to eight.
+      const [rows, width, stride] = placing === 'blocks' ? [12, 5, 24] : [7, 12, 24];
+      // Numbers that are exact in either type.
+      const values = Float32Array.from({ length: rows * width }, (_, i) => 1 + i);
+      const half = (v: number) =>
+        ((Math.floor(Math.log2(v)) + 15) << 10) | (v * 2 ** (10 - Math.floor(Math.log2(v))) - 1024);
+      const [firstRow, count] = [4, 6];
+      const geometry = { row_offset: 2, row_size: 1, row_padded: 1, column_size: 5, column_padded: 8, stride };
+      const [from, to] = placing === 'blocks' ? [firstRow * width, (firstRow + count) * width] : [0, rows * width];
+      let destination: Float32Array<ArrayBuffer> = new Float32Array(stride * 10);
+      for (let begin = from; begin < to; begin += 22) {
+        const part = values.slice(begin, Math.min(to, begin + 22));
+        const halves = Uint16Array.from(part.length % 2 ? [...part, 1] : part, half);
+        const piece = stored === 'F32' ? part : new Uint32Array(halves.buffer);
+        const layout: Readonly<Record<string, number>> =
+          placing === 'blocks'
+            ? { block_rows: 4, block_columns: 5, shift: 0, first_row: firstRow }
+            : { rows: count, shift: 8, first_row: firstRow };
+        const first = placing === 'blocks' ? begin - from : begin;
+        const params = { count: part.length, first, columns: width, ...geometry, ...layout };
+        destination = (await dispatch(place(stored, placing), { piece, destination }, params)).destination!;
+      }
+      const expected = new Float32Array(stride * 10);
+      const put = (row: number, column: number, value: number) => {
+        if (row < firstRow || row >= firstRow + count) return;
+        expected[(2 + row - firstRow) * stride + Math.floor(column / 5) * 8 + (column % 5)] = value;
+      };
+      values.forEach((value, i) => {
+        const [r, c] = [Math.floor(i / width), i % width];
+        if (placing === 'blocks') put(r, Math.floor(r / 4) * 5 + c, value);
+        else put(c, 8 + r, value);
+      });
+      expectEqual([...destination], [...expected], placing);
+    });
+  }
+}
+
+/** A graph whose only output reads one weight, behind rows of 48 columns. */
+function graphOf(
+  columns: number,
+  write: (b: Builder, x: ReturnType<Builder['embed']>) => ReturnType<Builder['embed']>,
+): Graph {
+  const b = builder();
+  b.output('y', write(b, b.embed({ words: { table: 'words', rows: 9 }, columns })));
+  return b.graph();
+}
+
+const SEQUENCES: Sequence[] = [[0, 3, 8, 1], [7]].map(ids => ({ ids, positions: ids, types: ids }));
+
+/** A weight made in some way and the same matrix as one tensor give the same bits, in every format, slice and order of arrival. */
+async function expectSameBits(
+  graphs: readonly [Graph, Graph],
+  tensors: ReadonlyMap<string, TensorData>,
+  {
+    bindings,
+    orders,
+    pieceBytes = 1004,
+  }: { bindings: readonly number[]; orders: readonly (readonly string[])[]; pieceBytes?: number },
+): Promise<void> {
+  const run = async (graph: Graph, maxBindingBytes: number, options: GraphOptions) => {
+    const device = await graphOnDevice(graph, maxBindingBytes, { tensors, ...options });
+    const results = await device.run(SEQUENCES);
+    device.destroy();
+    // Of an output in slices, the columns of all of them.
+    return [...results].map(([name, data]) => ({ name, data: [...data] }));
+  };
+  for (const format of ['f32', 'f16', 'i8'] as const) {
+    for (const maxBindingBytes of bindings) {
+      // In textures where the device itself has them so, and in buffers.
+      for (const adapter of [undefined, 'gpu'] as const) {
+        const wanted = await run(graphs[1], maxBindingBytes, { format, adapter });
+        for (const order of orders) {
+          const found = await run(graphs[0], maxBindingBytes, { format, adapter, order, pieceBytes });
+          const numbers = (list: typeof found) => list.flatMap(({ data }) => data);
+          expect(numbers(found).length > 0 && numbers(found).every(Number.isFinite), 'numbers');
+          const label = `${format}, ${adapter ?? 'own'}, bindings of ${maxBindingBytes}, ${order.join(' ')}`;
+          expectEqual(numbers(found), numbers(wanted), label);
+        }
+      }
+    }
+  }
+}
+
+check('a linear in groups has the bits of one whose weight is mostly zeros, in every format', async () => {
+  const [N, K] = [30, 90];
+  const make = random(7);
+  const groups = [3, 1, 5] as const;
+  const tensors = new Map<string, TensorData>([['words.weight', { shape: [9, K], data: make(9 * K) }]]);
+  groups.forEach((count, part) => {
+    const width = K / count;
+    const data = make(N * width, 0.2);
+    const whole = new Float32Array(N * K);
+    for (let n = 0; n < N; n++) {
+      whole.set(data.subarray(n * width, (n + 1) * width), n * K + Math.floor((n * count) / N) * width);
+    }
+    tensors.set(`g${part}.weight`, { shape: [N, width, 1], data });
+    tensors.set(`w${part}.weight`, { shape: [N, K], data: whole });
+  });
+  const linear = (letter: string, more: { groups?: readonly number[] }) =>
+    graphOf(K, (b, x) =>
+      b.linear(x, { from: [0, 1, 2].map(i => `${letter}${i}`), outputs: N, outputHead: 10, bias: false, ...more }),
+    );
+  const orders = [
+    ['words.weight', 'g0.weight', 'g1.weight', 'g2.weight'],
+    ['g2.weight', 'g0.weight', 'words.weight', 'g1.weight'],
+  ];
+  await expectSameBits([linear('g', { groups }), linear('w', {})], tensors, { bindings: [2 ** 27], orders });
+});
+
+check('a linear in groups that comes in several bands has nothing of one band in the next', async () => {
+  // 9.4 MB of float32 rows: more than a band holds.
+  const [N, K, groups] = [3072, 768, 4];
+  const make = random(13);
+  const width = K / groups;
+  const data = make(N * width, 0.1);
+  const whole = new Float32Array(N * K);
+  for (let n = 0; n < N; n++) {
+    whole.set(data.subarray(n * width, (n + 1) * width), n * K + Math.floor((n * groups) / N) * width);
+  }
+  const tensors = new Map<string, TensorData>([
+    ['words.weight', { shape: [9, K], data: make(9 * K) }],
+    ['g.weight', { shape: [N, width, 1], data }],
+    ['w.weight', { shape: [N, K], data: whole }],
+  ]);
+  const linear = (from: string, more: { groups?: number }) =>
+    graphOf(K, (b, x) => b.linear(x, { from, outputs: N, bias: false, ...more }));
+  await expectSameBits([linear('g', { groups }), linear('w', {})], tensors, {
+    bindings: [2 ** 27],
+    orders: [['words.weight', 'g.weight']],
+    pieceBytes: 1_000_004,
+  });
+});
+
+check('a decoder of two tensors, one of which stands the other way, has the bits of one that is whole', async () => {
+  const [V, own, rest] = [301, 40, 50];
+  const make = random(11);
+  const [left, right] = [make(V * own, 0.2), make(rest * V, 0.2)];
+  const whole = new Float32Array(V * (own + rest));
+  for (let v = 0; v < V; v++) {
+    for (let c = 0; c < own; c++) whole[v * (own + rest) + c] = left[v * own + c]!;
+    for (let c = 0; c < rest; c++) whole[v * (own + rest) + own + c] = right[c * V + v]!;
+  }
+  const tensors = new Map<string, TensorData>([
+    ['words.weight', { shape: [9, own + rest], data: make(9 * (own + rest)) }],
+    ['left.weight', { shape: [V, own], data: left }],
+    ['right', { shape: [rest, V], data: right }],
+    ['whole.weight', { shape: [V, own + rest], data: whole }],
+  ]);
+  const decoder = (table: string, more: object) =>
+    graphOf(own + rest, (b, x) => b.vocabulary(x, { table, rows: V, ...more }));
+  const graphs = [decoder('left', { rest: { tensor: 'right', columns: rest } }), decoder('whole', {})] as const;
+  const orders = [
+    ['words.weight', 'left.weight', 'right'],
+    ['right', 'words.weight', 'left.weight'],
+  ];
+  // Whole, and in slices whose float32 rows are three bindings.
+  await expectSameBits(graphs, tensors, { bindings: [2 ** 27, 40_000], orders });
+});
