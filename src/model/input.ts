@@ -39,7 +39,12 @@ export function checkSequence(
   checkIndices(ids, vocabSize, 'token id', 'Use the tokenizer that belongs to this model.');
   // A model without segments ignores them; in Python such a model does not take them at all.
   if (typeVocabSize > 0) {
-    checkIndices(segments, typeVocabSize, 'token type id', 'Leave token_type_ids out, or use the tokenizer that belongs to this model.');
+    checkIndices(
+      segments,
+      typeVocabSize,
+      'token type id',
+      'Leave token_type_ids out, or use the tokenizer that belongs to this model.',
+    );
   }
   checkIndices(
     positionRows,
