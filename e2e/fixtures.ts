@@ -1,4 +1,5 @@
 import type { ModelCallOptions, ModelInputs, PretrainedOptions, Tensor } from '../src/index.ts';
+import type { FixtureKind } from '../tests/given-fixtures.ts';
 import { expect, expectClose, expectEqual } from './harness.ts';
 import { fetchJson, library, once, ownDevice } from './library.ts';
 
@@ -36,10 +37,15 @@ export type AnyModel = ((inputs: ModelInputs, options?: ModelCallOptions) => Pro
   dispose(): Promise<void>;
 };
 
-/** `heads`: tiny models, one for every head of every family (tests/fixtures/interpreter). */
-export const { fixtures, heads, models } = await fetchJson<{ fixtures: string[]; heads: string[]; models: string[] }>(
-  '/listing',
-);
+const listing = await fetchJson<{ fixtures: { address: string; kind: FixtureKind }[]; models: string[] }>('/listing');
+/** The addresses of large models that are there. */
+export const { models } = listing;
+/** The addresses of the fixtures of a kind: those of the checkout, then those that WEBGPU_BERT_FIXTURES names. */
+export const fixturesOf = (wanted: FixtureKind): string[] =>
+  listing.fixtures.filter(({ kind }) => kind === wanted).map(({ address }) => address);
+export const fixtures = fixturesOf('texts');
+/** Tiny models, one for every head of every family. */
+export const heads = fixturesOf('sequences');
 
 /** One device for all models of a page: what the first compiles the others need not. */
 export const sharedDevice = once(ownDevice);

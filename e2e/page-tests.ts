@@ -120,10 +120,12 @@ export async function testSuites(
   const wanted = process.env.WEBGPU_BERT_SUITES?.split(',');
   const runs = process.env.WEBGPU_BERT_LIMITS?.split(',');
   const notesFile = process.env.WEBGPU_BERT_NOTES;
-  const suites = readdirSync(at('e2e', 'suites'))
+  const all = readdirSync(at('e2e', 'suites'))
     .filter(file => file.endsWith('.ts'))
-    .map(file => file.slice(0, -3))
-    .filter(suite => wanted?.includes(suite) ?? true);
+    .map(file => file.slice(0, -3));
+  const unknown = wanted?.filter(suite => !all.includes(suite)) ?? [];
+  if (unknown.length > 0) throw new Error(`there is no suite ${unknown.join(', ')}; there are ${all.join(', ')}`);
+  const suites = all.filter(suite => wanted?.includes(suite) ?? true);
   const onSmall = suites.filter(suite => small.includes(suite)).map(suite => ({ suite, limits: 'small' as const }));
   const pages = [...suites.map(suite => ({ suite, limits })), ...onSmall].filter(
     page => runs?.includes(page.limits) ?? true,

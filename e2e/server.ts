@@ -1,15 +1,18 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { createServer } from 'vite';
 import { at, root } from '../scripts/root.mjs';
 import { files } from '../scripts/serve.mjs';
+import { type FixtureKind, fixturesIn, givenFixtures } from '../tests/given-fixtures.ts';
 import { startHub } from '../tests/hub.mjs';
 
-/** Where models with expected outputs lie: those of the checkout, and what WEBGPU_BERT_FIXTURES names, by their addresses. */
-const fixtureMounts: Record<string, string> = {
-  '/fixtures/random/': at('tests', 'fixtures', 'random'),
-  ...(process.env.WEBGPU_BERT_FIXTURES && { '/more-fixtures/': process.env.WEBGPU_BERT_FIXTURES }),
-};
+/** Folders of models with expected outputs, by their addresses: those of the checkout, and those that WEBGPU_BERT_FIXTURES names. */
+const fixtureFolders = [
+  ...['random', 'interpreter', 'sentence'].map(name => {
+    const folder = at('tests', 'fixtures', name);
+    return { mount: `/fixtures/${name}/`, folder, fixtures: fixturesIn(folder) };
+  }),
+  ...givenFixtures().map(({ name, ...given }) => ({ mount: `/more-fixtures/${name}/`, ...given })),
+];
+const fixtureMounts = Object.fromEntries(fixtureFolders.map(({ mount, folder }) => [mount, folder]));
 
 /** Models that are too large for the checkout, each named by a variable of its own; tests of those that are not there skip. */
 const modelMounts: Record<string, string> = Object.fromEntries(
@@ -18,19 +21,12 @@ const modelMounts: Record<string, string> = Object.fromEntries(
   ),
 );
 
-/** The addresses of the models in a folder that have expected outputs. */
-const modelsIn = (mount: string, folder: string): string[] =>
-  readdirSync(folder)
-    .filter(name => existsSync(join(folder, name, 'expected.json')))
-    .map(name => `${mount}${name}/`);
-
-/** Every address under which a fixture lies, and the large models that are there. */
-function listing(): { fixtures: string[]; heads: string[]; models: string[] } {
-  return {
-    fixtures: Object.entries(fixtureMounts).flatMap(([mount, folder]) => modelsIn(mount, folder)),
-    heads: modelsIn('/fixtures/interpreter/', at('tests', 'fixtures', 'interpreter')),
-    models: Object.keys(modelMounts),
-  };
+/** Every address under which a fixture lies, by its kind, and the large models that are there. */
+function listing(): { fixtures: { address: string; kind: FixtureKind }[]; models: string[] } {
+  const fixtures = fixtureFolders.flatMap(({ mount, fixtures }) =>
+    fixtures.map(({ name, kind }) => ({ address: `${mount}${name}/`, kind })),
+  );
+  return { fixtures, models: Object.keys(modelMounts) };
 }
 
 /**

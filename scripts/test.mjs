@@ -8,7 +8,11 @@ import { explain, Stop, say, seconds } from './step.mjs';
 const help = `npm test [-- options]
   --unit                              types, lint and unit tests only
   --browser chromium|firefox|none     only this browser's tests, or none
-  --suite NAME[,NAME]                 only these suites of e2e/suites`;
+  --suite NAME[,NAME]                 only these suites of e2e/suites
+
+WEBGPU_BERT_SUITES=NAME[,NAME] is another way to say --suite. WEBGPU_BERT_FIXTURES names folders of more
+checkpoints with expected.json (tests/given-fixtures.ts), which the suites families, pipelines, heads, folders and reports
+run too; WEBGPU_BERT_NOTES names a file that the notes of these tests are added to.`;
 
 /** What the last line counts. Set-up counts only where it fails. */
 const count = { passed: 0, failed: 0 };
@@ -142,7 +146,9 @@ async function main() {
   }
   if (browsers.length > 0) {
     await stage('browser tests', browsers.join(' and '), () =>
-      vitest('e2e', browsers.length === 1 ? `e2e/${browsers[0]}.e2e.ts` : '', { WEBGPU_BERT_SUITES: suite }),
+      vitest('e2e', browsers.length === 1 ? `e2e/${browsers[0]}.e2e.ts` : '', {
+        WEBGPU_BERT_SUITES: suite ?? process.env.WEBGPU_BERT_SUITES,
+      }),
     );
   }
 }

@@ -78,6 +78,23 @@ test.each([...new Set(cases.map(({ model }) => model))])('the pipeline of %s ans
   await pipe.dispose();
 });
 
+test('a pipeline gives its model no token types where model_input_names has none', async () => {
+  const files = filesOf('random/bert-rerank');
+  const config = { ...jsonOf('random/bert-rerank/tokenizer_config.json') };
+  const input = { text: 'Where is the tower?', text_pair: 'In the north of the town.' };
+  // The logits of transformers 5.24 in float64.
+  for (const [model_input_names, logit] of [
+    [['input_ids', 'attention_mask'], -0.0018105084309354424],
+    [['input_ids', 'token_type_ids', 'attention_mask'], 0.03214953509826049],
+  ] as const) {
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...config, model_input_names }));
+    const classify = await pipeline('text-classification', { ...files, 'tokenizer_config.json': bytes });
+    const { score } = (await classify(input, { function_to_apply: 'none' }))[0]!;
+    expect(Math.abs(score - logit), model_input_names.join()).toBeLessThan(TOLERANCE);
+    await classify.dispose();
+  }
+});
+
 describe('sentence-transformers', () => {
   const folders = readdirSync(join(fixtures, 'sentence'));
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UnsupportedError } from '../src/errors.ts';
 import { readConfig } from '../src/model/config.ts';
+import { checkSequence } from '../src/model/input.ts';
 
 const SIZES = {
   vocab_size: 40,
@@ -187,6 +188,20 @@ describe('gte and new', () => {
     expect(config('gte', { type_vocab_size: 0 }).typeVocabSize).toBe(0);
     expect(config('gte').typeVocabSize).toBe(1);
     expect(thrown(() => config('bert', { type_vocab_size: 0 }).typeVocabSize).message).toContain('type_vocab_size');
+  });
+
+  it('with one row of segments take it for every token, whatever a tokenizer says of pairs', () => {
+    const pair = { ids: [1, 2], types: [0, 1] };
+    for (const type of ['gte', 'new']) {
+      expect([...Array.from(checkSequence(config(type, { type_vocab_size: 1 }), pair).types)], type).toEqual([0, 0]);
+      expect([...Array.from(checkSequence(config(type, { type_vocab_size: 2 }), pair).types)], type).toEqual([0, 1]);
+      const few = thrown(() => checkSequence(config(type, { type_vocab_size: 1 }), { ids: [1, 2], types: [0] }));
+      expect(few.message, type).toContain('differ in number');
+      const past = { ids: [1, 2], types: [0, 2] };
+      expect(thrown(() => checkSequence(config(type, { type_vocab_size: 2 }), past)).message).toContain('token type');
+    }
+    const { message } = thrown(() => checkSequence(config('bert', { type_vocab_size: 1 }), pair));
+    expect(message).toContain('token type id');
   });
 
   it.each([

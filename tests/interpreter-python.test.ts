@@ -12,6 +12,7 @@ import { checkSequence, type EncoderRequest, encoderGraph, type HeadKind, modelT
 import type { Graph, Sequence } from '../src/plan/index.ts';
 import { fetchModel } from '../weights/fetch.mjs';
 import { folderSource, type LoadedCheckpoint, loadCheckpoint } from './checkpoint-folder.ts';
+import { givenFixtures } from './given-fixtures.ts';
 import { type Interpretation, interpret, type Matrix } from './interpreter.ts';
 
 /** What one float32 step may cost: 2^-24 of an angle of some radians, or of a score, through a few layers. */
@@ -208,11 +209,11 @@ const SETS: FixtureSet[] = [
     tolerance: 1e-6,
   },
 ];
-/** As for the browser tests: one more folder of models. */
-const otherFolder = process.env.WEBGPU_BERT_FIXTURES;
-if (otherFolder) {
-  const folders = foldersIn(pathToFileURL(`${otherFolder}/`));
-  SETS.push({ name: otherFolder, folders, digits: 7, tolerance: 1e-6 });
+/** As for the browser tests: folders of more models. */
+for (const { folder, fixtures } of givenFixtures()) {
+  const heads = fixtures.filter(({ kind }) => kind === 'texts' || kind === 'sequences');
+  const folders = heads.map(fixture => pathToFileURL(`${fixture.folder}/`));
+  if (folders.length > 0) SETS.push({ name: folder, folders, digits: 7, tolerance: 1e-6 });
 }
 
 describe.each(SETS)('$name', ({ folders, digits, tolerance }) => {

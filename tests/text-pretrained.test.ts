@@ -85,7 +85,13 @@ describe('a call', () => {
     expect(load('roberta', { tokenizer_class: 'RobertaTokenizerFast' })('a').token_type_ids).toBeUndefined();
     expect(load('bert', { tokenizer_class: 'DistilBertTokenizer' })('a').token_type_ids).toBeUndefined();
     expect(load('bert', { model_input_names: ['input_ids'] })('a').token_type_ids).toBeUndefined();
-    expect(load('bert', { tokenizer_class: 'BertTokenizerFast' })('a').token_type_ids).toBeDefined();
+    for (const tokenizer_class of ['XLMRobertaTokenizer', 'CamembertTokenizerFast', 'MPNetTokenizer']) {
+      expect(load('bert', { tokenizer_class })('a').token_type_ids, tokenizer_class).toBeUndefined();
+    }
+    // A class that is not known is taken as PreTrainedTokenizerFast.
+    for (const tokenizer_class of ['BertTokenizerFast', 'BertJapaneseTokenizer', 'OwnTokenizer', undefined, null]) {
+      expect(load('bert', { tokenizer_class })('a').token_type_ids, `${tokenizer_class}`).toBeDefined();
+    }
     expect(tokenizer('a', { return_token_type_ids: false }).token_type_ids).toBeUndefined();
   });
 

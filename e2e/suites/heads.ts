@@ -57,10 +57,15 @@ function pairsOf(outputs: Outputs, { outputs: expected, attention_mask }: Case):
 const families = MODEL_TYPES.toSorted((a, b) => b.length - a.length);
 
 for (const url of heads) {
-  const name = url.replace('/fixtures/interpreter/', '').replace('/', '');
-  // The folder is named after the family, the class, and what is more in between; a drawn one begins with that word.
-  const family = families.find(type => name.replace(/^drawn-/, '').startsWith(`${type}-`))!;
+  const name = url.replace('/fixtures/interpreter/', '').replace(/\/$/, '');
+  // The folder is named after the family, the class, and what is more in between; "drawn-" stands before one that was found by chance.
+  const base = name
+    .split('/')
+    .at(-1)!
+    .replace(/^drawn-/, '');
+  const family = families.find(type => base.startsWith(`${type}-`));
   check(name, async log => {
+    expect(family, `the name of the folder ${name} begins with no model_type`);
     const { cases, cls } = await fetchJson<Expected>(`${url}expected.json`);
     const figures: Record<string, number> = {};
     for (const dtype of ['fp32', 'fp16', 'q8'] as const) {

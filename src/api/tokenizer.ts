@@ -21,38 +21,57 @@ import {
 
 const DECODE_OPTIONS = ['skip_special_tokens', 'clean_up_tokenization_spaces'];
 
-/** The classes whose models have token types (segments), as in transformers.js; the general ones are taken to have them. */
-const CLASSES_WITH_TYPE_IDS: ReadonlySet<string> = new Set([
-  '',
-  'PreTrainedTokenizer',
-  'TokenizersBackend',
-  'AlbertTokenizer',
-  'BertTokenizer',
-  'ConvBertTokenizer',
-  'DebertaTokenizer',
-  'DebertaV2Tokenizer',
-  'DPRContextEncoderTokenizer',
-  'DPRQuestionEncoderTokenizer',
-  'ElectraTokenizer',
-  'FNetTokenizer',
-  'FunnelTokenizer',
-  'HerbertTokenizer',
-  'LayoutLMTokenizer',
-  'LxmertTokenizer',
-  'MobileBertTokenizer',
-  'RealmTokenizer',
-  'RemBertTokenizer',
-  'RoFormerTokenizer',
-  'SplinterTokenizer',
-  'SqueezeBertTokenizer',
-  'XLMTokenizer',
-  'XLNetTokenizer',
+/**
+ * The classes without "Tokenizer" whose models take no token types, as `model_input_names` of transformers 4.57 has it. Any other class,
+ * also one that is not known, is taken to have them, as PreTrainedTokenizerFast has.
+ */
+const CLASSES_WITHOUT_TYPE_IDS: ReadonlySet<string> = new Set([
+  'Bart',
+  'Barthez',
+  'BigBird',
+  'Blenderbot',
+  'BlenderbotSmall',
+  'Bloom',
+  'ByT5',
+  'Camembert',
+  'CLIP',
+  'CodeGen',
+  'CodeLlama',
+  'Cohere',
+  'DistilBert',
+  'Esm',
+  'Gemma',
+  'GPT2',
+  'GPTNeoX',
+  'LayoutLMv3',
+  'LayoutXLM',
+  'LED',
+  'Llama',
+  'Longformer',
+  'Luke',
+  'MBart',
+  'MBart50',
+  'MPNet',
+  'MT5',
+  'Mvp',
+  'Nllb',
+  'OpenAIGPT',
+  'Pegasus',
+  'Perceiver',
+  'Qwen2',
+  'Reformer',
+  'RetriBert',
+  'Roberta',
+  'T5',
+  'Whisper',
+  'XGLM',
+  'XLMRoberta',
 ]);
 
 /** Whether calls return token_type_ids unless an option says otherwise. */
 function hasTypeIds({ model_input_names: names, tokenizer_class: name }: Readonly<Record<string, unknown>>): boolean {
   if (Array.isArray(names)) return names.includes('token_type_ids');
-  return CLASSES_WITH_TYPE_IDS.has(typeof name === 'string' ? name.replace(/Fast$/, '') : '');
+  return !CLASSES_WITHOUT_TYPE_IDS.has(typeof name === 'string' ? name.replace(/Tokenizer(Fast)?$/, '') : '');
 }
 
 /** transformers.js's PreTrainedTokenizer: `tokenizer(text, options)` gives what a model takes. */

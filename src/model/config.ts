@@ -73,6 +73,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     throw fields.malformed(positions, expected, 'max_position_embeddings');
   }
   const rows = (name: string, missing: number, min = 1) => fields.integer(name, missing, { min, max: MAX_ROWS });
+  const types = family.types && rows(named('type_vocab_size'), family.types, family.mayLackTypes ? 0 : 1);
   const embeddingSize = family.projection
     ? fields.integer('embedding_size', 128, { min: 1, max: MAX_COLUMNS })
     : hiddenSize;
@@ -118,7 +119,8 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     hasPositionTable: true,
     maxPositions: positions - positionOffset,
     positionOffset,
-    typeVocabSize: family.types && rows(named('type_vocab_size'), family.types, family.mayLackTypes ? 0 : 1),
+    typeVocabSize: types,
+    sharesOneType: family.mayShareOneType === true && types === 1,
     padTokenId,
     embeddingSize,
     projectsEmbedding: family.projection === 'always' || embeddingSize !== hiddenSize,

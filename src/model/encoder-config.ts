@@ -77,6 +77,8 @@ export interface EncoderConfig {
   readonly positionOffset: number;
   /** 0: the family has no segments. */
   readonly typeVocabSize: number;
+  /** Every token has the only row of the table of segments, whatever its type is said to be. */
+  readonly sharesOneType: boolean;
   /** For fairseq's families, which count positions without padding: the id of the padding, -1 where no token is padding. Else 0. */
   readonly padTokenId: number;
   /** E: columns of the embeddings. */

@@ -44,6 +44,8 @@ export interface Family {
   readonly types: number;
   /** type_vocab_size may be 0, where the family has no segments. */
   readonly mayLackTypes?: true;
+  /** Where type_vocab_size is 1, every token is taken for one of that type, also the second text of a pair. */
+  readonly mayShareOneType?: true;
   /** Default of head_dim. Default: C / H. */
   readonly headSize?: number;
   /** Default of hidden_act. */

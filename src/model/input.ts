@@ -32,13 +32,19 @@ export function checkSequence(
       next: 'Tokenise with special tokens, or leave the sequence out.',
     });
   }
-  const { vocabSize, typeVocabSize, maxPositions, positionOffset } = config;
+  const { vocabSize, typeVocabSize, sharesOneType, maxPositions, positionOffset } = config;
   const positionRows = positions ?? positionsOf(config, ids);
-  const segments = types ?? new Uint8Array(ids.length);
+  const given = types ?? new Uint8Array(ids.length);
+  const segments = sharesOneType ? new Uint8Array(given.length) : given;
   checkIndices(ids, vocabSize, 'token id', 'Use the tokenizer that belongs to this model.');
   // A model without segments ignores them; in Python such a model does not take them at all.
   if (typeVocabSize > 0) {
-    checkIndices(segments, typeVocabSize, 'token type id', 'Leave token_type_ids out if the model has none.');
+    checkIndices(
+      segments,
+      typeVocabSize,
+      'token type id',
+      'Leave token_type_ids out, or use the tokenizer that belongs to this model.',
+    );
   }
   checkIndices(
     positionRows,

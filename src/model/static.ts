@@ -46,6 +46,7 @@ export function staticConfig(raw: Json, library: StaticTable['library'], shapes:
     layerWeights: [],
     attentions: [],
     typeVocabSize: 0,
+    sharesOneType: false,
     maxPositions: isLimited
       ? fields.integer('max_length', MODEL2VEC_LENGTH, { min: 1, max: MAX_ROWS })
       : Number.POSITIVE_INFINITY,

@@ -200,6 +200,7 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
     { signal, progress_callback, overflow }: RunOptions & OverflowOptions,
   ): Promise<TextResults<Result>> {
     const { config, host } = this.engine;
+    const { return_token_type_ids: hasTypeIds } = this.tokenizer;
     const mapping = config.static && host.get(STATIC_MAPPING);
     const checkTokens = (window: EncodedWindow) => this.checkTokens(window);
     const results: Result[][] = [];
@@ -214,7 +215,9 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
         tokens.push(windows.reduce((sum, window) => sum + window.tokens.length, 0));
         truncated.push(overflow !== 'window' && windows.some(window => window.truncated));
         for (const window of windows) {
-          const { ids, typeIds: types, positions, places, masked, unpooled, unattended } = window;
+          const { ids, typeIds, positions, places, masked, unpooled, unattended } = window;
+          // As a call of the tokenizer gives them to the model: not at all where its class or model_input_names has none.
+          const types = hasTypeIds ? typeIds : undefined;
           checkTokens(window);
           const isLast = window === windows.at(-1);
           const sequence = checkSequence(config, { ids, types, positions, places, masked, unpooled, unattended });

@@ -12,6 +12,8 @@ export const GTE: Family = {
   ...BERT,
   types: 1,
   mayLackTypes: true,
+  // A BERT tokenizer tells the texts of a pair apart, which a table of one row does not.
+  mayShareOneType: true,
   maskedActivation: 'gelu',
   sizes: { max_position_embeddings: 8192 },
   // Python does not read position_embedding_type here.
