@@ -3,7 +3,7 @@ import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts
 import { unrolled } from './snippets.ts';
 
 /** Tokens of a query that a workgroup takes at once: 8 blocks of four. Document tokens are divided among 8 stripes. */
-const CHUNK = 32;
+export const CHUNK = 32;
 const STRIPES = 8;
 
 /**
@@ -13,6 +13,9 @@ const STRIPES = 8;
  * One workgroup computes one pair. An invocation has four tokens of the query and every eighth four tokens of the document: 8 loads serve
  * 16 products of four numbers. The maxima of the stripes meet in workgroup memory, where their order does not matter, and are added in
  * the order of the query's tokens; so a score has the same bits whatever else is scored.
+ *
+ * With `each` the maxima themselves are the result, scores [Tq, D]: so a pair is computed in parts, whose maxima and sums the caller
+ * takes in the same order (gpu/max-sim.ts).
  *
  *   queries [Tq, N]    documents [Td, N]    query_ranges, document_ranges = (first token, end)    scores [Q, D]      grid: D, Q
  *
@@ -27,7 +30,7 @@ export function maxSim({ columns }: { readonly columns: number }): Kernel {
     read('documents'),
     write('scores', 'array<f32>'),
   ];
-  const params = [u32('queries'), u32('documents')];
+  const params = [u32('queries'), u32('documents'), u32('each')];
   const four = (text: (r: number) => string) => [0, 1, 2, 3].map(text).join(', ');
   return {
     name: `max-sim ${columns}`,
@@ -63,12 +66,15 @@ ${unrolled(4, r => `    best[stripe * ${CHUNK}u + 4u * block + ${r}u] = top[${r}
       for (var s = 1u; s < ${STRIPES}u; s++) { best[local.x] = max(best[local.x], best[s * ${CHUNK}u + local.x]); }
     }
     workgroupBarrier();
+    if (params.each != 0u && local.x < min(${CHUNK}u, query.y - i)) {
+      scores[(i + local.x) * params.documents + group.x] = best[local.x];
+    }
     if (local.x == 0u) {
       for (var r = 0u; r < min(${CHUNK}u, query.y - i); r++) { sum += best[r]; }
     }
     workgroupBarrier();
   }
-  if (local.x == 0u) { scores[group.y * params.documents + group.x] = sum; }
+  if (local.x == 0u && params.each == 0u) { scores[group.y * params.documents + group.x] = sum; }
 }`,
   };
 }

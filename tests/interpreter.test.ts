@@ -209,6 +209,19 @@ describe.each(SIZES)('the ops of the interpreter and those of tests/reference.ts
     expect([...y.subarray(0, C)]).toEqual(new Array(C).fill(0));
   });
 
+  it('weigh', () => {
+    const tensors = randomTensors({ 'x.weight': [VOCABULARY, C], 'r.weight': [C, C], factors: [2] });
+    const graph = graphOf(b => {
+      const x = rowsOf(b, C);
+      return b.weightedMean([x, b.linear(x, { from: 'r', outputs: C, bias: false })], 'factors');
+    });
+    const x = inputOf(tensors, batch, C);
+    const other = reference.linear(x, tensors('r.weight').data, { K: C, N: C });
+    const [first, second] = tensors('factors').data as unknown as [number, number];
+    const mean = Float64Array.from(x, (v, i) => (first * v + second * other[i]!) / (first + second));
+    expectSame(run(graph, tensors, batch), mean);
+  });
+
   const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'max', 'last', 'mean_sqrt', 'weighted'];
   it.each([...POOLINGS.map(pooling => [pooling]), POOLINGS])('pool %s', (...poolings) => {
     const tensors = randomTensors({ 'x.weight': [VOCABULARY, C] });

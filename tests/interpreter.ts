@@ -19,6 +19,7 @@ import type {
   UnfoldOp,
   Value,
   VocabularyPoolOp,
+  WeighOp,
 } from '../src/plan/op.ts';
 import type { Sequence } from '../src/plan/sequence.ts';
 import type { Group, Weight } from '../src/plan/weight.ts';
@@ -131,6 +132,9 @@ export class Run {
         break;
       case 'norm':
         this.set(op.y, this.#norm(op));
+        break;
+      case 'weigh':
+        this.set(op.y, this.#weigh(op));
         break;
       case 'normalize':
         this.set(op.y, this.#normalize(op));
@@ -434,6 +438,21 @@ export class Run {
         }
       }
       start += ids.length;
+    }
+    return y;
+  }
+
+  /** y[R, C] = sum[R, C] + x[R, C] factors[index] / (the sum of all factors) */
+  #weigh({ x, sum, factors, index }: WeighOp): Matrix {
+    const [from, before] = [this.get(x), sum && this.get(sum)];
+    const all = this.#weight(factors);
+    let total = 0;
+    for (let i = 0; i < factors.count; i++) total += at(all, i, 0);
+    const y = zeros(from.rows, from.columns);
+    for (let r = 0; r < from.rows; r++) {
+      for (let c = 0; c < from.columns; c++) {
+        y.data[r * from.columns + c] = (before ? at(before, r, c) : 0) + (at(from, r, c) * at(all, index, 0)) / total;
+      }
     }
     return y;
   }

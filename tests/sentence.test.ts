@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ModelLocation } from '../src/checkpoint/source/location.ts';
 import { openSource } from '../src/checkpoint/source/source.ts';
 import { openSentence } from '../src/engine/sentence-files.ts';
-import type { ModelKind } from '../src/engine/sentence-modules.ts';
+import type { ModelKind } from '../src/engine/sentence-settings.ts';
 import { SourceError, UnsupportedError } from '../src/errors.ts';
 import { environment, thrown } from './source-environment.ts';
 

@@ -207,9 +207,7 @@ describe('bad input', () => {
     ['no object', 'text'],
     ['no model', changed({ model: undefined })],
     ['no vocabulary', changed({ model: { type: 'WordPiece', unk_token: '[UNK]' } })],
-    ['an empty vocabulary', changed({ model: { type: 'WordPiece', unk_token: '[UNK]', vocab: {} } })],
     ['an id that is none', changed({ model: { type: 'WordPiece', unk_token: 'a', vocab: { a: -1 } } })],
-    ['no unknown token', changed({ model: { type: 'WordPiece', unk_token: '[UNK]', vocab: { a: 0 } } })],
     ['a merge of one token', changed({ model: { type: 'BPE', vocab: { a: 0 }, merges: ['a'] } })],
     ['a merge of unknown tokens', changed({ model: { type: 'BPE', vocab: { a: 0 }, merges: [['a', 'b']] } })],
     ['a piece without score', changed({ model: { type: 'Unigram', vocab: [['a']] } })],
@@ -228,13 +226,17 @@ describe('bad input', () => {
   });
 });
 
-it('needs the unknown token of a word level only where a word is unknown, as Python does', () => {
-  const words = { type: 'WordLevel', unk_token: '[UNK]', vocab: { the: 0, north: 1 } };
-  const text = new TextTokenizer({ model: words, pre_tokenizer: { type: 'Whitespace' } }, {});
-  expect(text.encode('the north').ids).toEqual([0, 1]);
-  expect(() => text.encode('the south')).toThrow(SourceError);
-  expect(() => text.encode('the south')).toThrow(/unk_token: got "\[UNK\]", expected .*, for the word "south"/);
-});
+it.each(['WordLevel', 'WordPiece', 'BPE'])(
+  'needs the unknown token of %s only where a word is unknown, as Python does',
+  type => {
+    const vocab = { a: 0, b: 1 };
+    const model = { type, unk_token: '[UNK]', vocab, ...(type === 'BPE' && { merges: [] }) };
+    const text = new TextTokenizer({ model, pre_tokenizer: { type: 'Whitespace' } }, {});
+    expect(text.encode('a b').ids).toEqual([0, 1]);
+    expect(() => text.encode('a q')).toThrow(SourceError);
+    expect(() => text.encode('a q')).toThrow(/unk_token: got "\[UNK\]", expected .*, for the word "q"/);
+  },
+);
 
 it('looks at pairs as often as a long word has characters, not as often as its square', () => {
   const text = tokenizer(roberta);

@@ -70,6 +70,16 @@ const CASES: readonly [modelType: string, request: EncoderRequest, maxBindingByt
       },
     },
   ],
+  [
+    'modernbert',
+    {
+      pool: {
+        pooling: 'mean',
+        normalize: false,
+        tokenSteps: [{ step: 'weightedLayers', from: 'sentence.1', first: 1 }],
+      },
+    },
+  ],
   ['albert', { head: { kind: 'MaskedLM', picked: true } }],
   ['electra', { head: { kind: 'SequenceClassification' } }],
   ['deberta', { attentions: [1], head: { kind: 'SequenceClassification' } }],

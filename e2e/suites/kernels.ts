@@ -17,6 +17,7 @@ import { rotary, rotarySteps } from '../../shaders/rotary.ts';
 import { rowNorm } from '../../shaders/row-norm.ts';
 import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import { topK } from '../../shaders/top-k.ts';
+import { weigh } from '../../shaders/weigh.ts';
 import { packBatch } from '../../src/plan/batch.ts';
 import type { Caps } from '../../src/plan/caps.ts';
 import { linearKernel } from '../../src/plan/choose.ts';
@@ -254,6 +255,34 @@ for (const tier of Object.keys(TIERS)) {
       const overflow = { x: padRows(new Float32Array(C).fill(3e38), C), y: { floats: padded(C) } };
       const { y } = await dispatch(kernel, overflow, { rows: 1, floor: 1e-12 });
       expect(Number.isNaN(y![0]), `${y![0]}, not NaN, where the length overflows`);
+    });
+  }
+
+  for (const [C, count] of [
+    [384, 13],
+    [37, 2],
+    [5, 4],
+  ] as const) {
+    check(`terms of a weighted mean of ${count}, ${C} columns (${tier})`, async () => {
+      const make = random(C);
+      const { norm } = await profileFor(tier);
+      const factors = make(count).map(v => v + 2);
+      const total = factors.reduce((sum, v) => sum + v, 0);
+      for (const T of ROWS) {
+        const [x, sum] = [make(T * C), make(T * C)];
+        for (const hasSum of [false, true]) {
+          const index = count - 1;
+          const operands = {
+            x: padRows(x, C),
+            ...(hasSum && { sum: padRows(sum, C) }),
+            factors: padRows(factors, count),
+            y: { floats: T * padded(C) },
+          };
+          const { y } = await dispatch(weigh({ columns: C, count, sum: hasSum }, norm), operands, { rows: T, index });
+          const expected = Array.from(x, (v, i) => (hasSum ? sum[i]! : 0) + (v * factors[index]!) / total);
+          expectClose(unpadRows(y!, C), expected, { label: `T = ${T}`, absolute: 2e-6 });
+        }
+      }
     });
   }
 

@@ -1,3 +1,4 @@
+import { type Activations, activationFiles, ROW_TEXTS } from '../../tests/activation-files.ts';
 import { safetensors } from '../../tests/checkpoint-bytes.ts';
 import * as reference from '../../tests/reference.ts';
 import { load } from '../answers.ts';
@@ -39,6 +40,14 @@ const FILES: Record<string, string[]> = {
   'st-prompts': ['1_Pooling/config.json', '2_Normalize/config.json'],
   'st-prompt-left-out': ['1_Pooling/config.json'],
   'st-dense': ['1_Pooling/config.json', '4_Normalize/config.json', ...['2_Dense', '3_Dense'].flatMap(inDense)],
+  'st-layers': [...inDense('1_WeightedLayerPooling'), '2_Pooling/config.json'],
+  'st-no-layers': [...inDense('1_WeightedLayerPooling'), '2_Pooling/config.json'],
+  'st-residual': [
+    '1_Pooling/config.json',
+    ...['2_Dense', '3_LayerNorm', '4_Dense'].flatMap(inDense),
+    '5_Normalize/config.json',
+  ],
+  'st-tokens': [...inDense('1_Dense'), '2_Pooling/config.json', ...inDense('3_LayerNorm')],
   'cross-sigmoid': [],
   'cross-identity': [],
 };
@@ -101,6 +110,40 @@ for (const name of [...Object.keys(FILES).filter(each => each.startsWith('st-'))
       }
     }
     log(`${expected.calls.length} calls, largest difference ${worst.toExponential(1)}`);
+    await pipe.dispose();
+  });
+}
+
+check('a Dense with every activation of torch that needs no argument', async log => {
+  const activations = await fetchJson<Activations>('/fixtures/sentence/activations.json');
+  let worst = 0;
+  for (const [name, expected] of Object.entries(activations.results)) {
+    const pipe = await load('feature-extraction', activationFiles(name, activations));
+    const { data } = await pipe(ROW_TEXTS, { pooling: 'model' });
+    const tolerance = { label: name, absolute: TOLERANCE, relative: TOLERANCE };
+    worst = Math.max(worst, expectClose(data as Float32Array, expected, tolerance));
+    await pipe.dispose();
+  }
+  log(`${Object.keys(activations.results).length} activations, largest difference ${worst.toExponential(1)}`);
+});
+
+for (const [dtype, least] of [
+  ['fp16', 0.99999],
+  ['q8', 0.999],
+] as const) {
+  check(`st-layers in ${dtype}`, async log => {
+    const { files, expected } = await filesOf('st-layers');
+    const pipe = await load('feature-extraction', files, { dtype });
+    const out = await pipe(expected.texts, { pooling: 'model' });
+    const { shape, data } = expected.calls[0]!.embeddings!;
+    const columns = shape[1]!;
+    const cosines = expected.texts.map((_, i) => {
+      const [a, b] = [out.data, data].map(rows => Array.from(rows as number[]).slice(i * columns, (i + 1) * columns));
+      const dot = (x: number[], y: number[]) => x.reduce((sum, v, c) => sum + v * y[c]!, 0);
+      return dot(a!, b!) / Math.sqrt(dot(a!, a!) * dot(b!, b!));
+    });
+    expect(Math.min(...cosines) > least, `cosine ${Math.min(...cosines)}`);
+    log(`lowest cosine ${Math.min(...cosines)}`);
     await pipe.dispose();
   });
 }

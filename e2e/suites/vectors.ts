@@ -1,6 +1,9 @@
+import { padded } from '../../shaders/kernel.ts';
 import { maxSim } from '../../shaders/max-sim.ts';
+import { MaxSim } from '../../src/gpu/max-sim.ts';
+import { PipelineCache } from '../../src/gpu/pipelines.ts';
 import * as reference from '../../tests/reference.ts';
-import { dispatch, padRows, random } from '../dispatch.ts';
+import { dispatch, padRows, random, testGpu } from '../dispatch.ts';
 import { sharedDevice } from '../fixtures.ts';
 import { takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual, expectSameBits } from '../harness.ts';
@@ -142,7 +145,7 @@ check('max-sim', async log => {
         documents: rows(documents),
         scores: { floats: queries.length * documents.length },
       },
-      { queries: queries.length, documents: documents.length },
+      { queries: queries.length, documents: documents.length, each: 0 },
     );
     const expected = queries.flatMap(query => documents.map(document => reference.maxSim(query, document, N)));
     // 65 maxima of sums of 128 products.
@@ -150,4 +153,34 @@ check('max-sim', async log => {
   }
   expect(worst > 0, 'float32 and float64 differ somewhere');
   log(`largest difference ${worst.toExponential(1)}`);
+});
+
+check('max-sim of long texts in parts has the same bits, and no submit is beyond the budget', async log => {
+  const { gpu } = await testGpu();
+  const { device } = gpu;
+  const signal = new AbortController().signal;
+  for (const columns of [37, 128]) {
+    const make = random(columns);
+    const texts = (lengths: readonly number[]) => lengths.map(length => make(length * columns, 0.3));
+    const input = { queries: texts([1, 90, 1500]), documents: texts([700, 2, 33]), columns };
+    const scoresOf = async (budget: number) => {
+      const works: number[] = [];
+      const begin = (work: number) => {
+        works.push(work);
+        return () => undefined;
+      };
+      const pacer = { budget: () => budget, begin };
+      const made = new MaxSim({ device, pipelines: new PipelineCache(device), pacer, signal });
+      const scores = await made.score(input);
+      made.destroy();
+      return { scores: [...scores], works };
+    };
+    const whole = await scoresOf(2 ** 40);
+    for (const budget of [32 * 32 * padded(columns), 2 ** 21]) {
+      const cut = await scoresOf(budget);
+      expectEqual(cut.scores, whole.scores, `the same bits, ${columns} columns, a budget of ${budget}`);
+      expect(Math.max(...cut.works) <= budget, `${Math.max(...cut.works)} in a submit, of ${budget}`);
+      log(`${columns} columns, a budget of ${budget}: ${cut.works.length} submits, not ${whole.works.length}`);
+    }
+  }
 });

@@ -10,7 +10,6 @@ export type { LoadOptions, TokenModules } from './load.ts';
 export type { Module } from './module-readers.ts';
 export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
 export {
-  type ModelKind,
   type ModuleChain,
   type ModuleFile,
   moduleChain,
@@ -18,6 +17,12 @@ export {
   modulesOf,
   type SentenceModules,
 } from './sentence-modules.ts';
-export { generalFile, type SentenceSettings, settingsOf, transformerSettings } from './sentence-settings.ts';
+export {
+  generalFile,
+  type ModelKind,
+  type SentenceSettings,
+  settingsOf,
+  transformerSettings,
+} from './sentence-settings.ts';
 export { encoderConfig, isStaticModel, staticFinder } from './static-files.ts';
 export { isSupported, type Support } from './support.ts';

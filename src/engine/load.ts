@@ -169,7 +169,12 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   const find = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
   const sentence = await options.sentence;
   const { tokens } = options;
-  const encoder = { checkpoint, find, owns: (canonical: string) => !canonical.startsWith(MODULE) };
+  const encoder = {
+    checkpoint,
+    find,
+    owns: (canonical: string) => !canonical.startsWith(MODULE),
+    advice: otherHead(config, find),
+  };
   const parts = [tokens?.inEncoder === undefined ? encoder : withModule(encoder, tokens.inEncoder)];
   for (const { from, file } of [...(sentence?.files ?? []), ...(tokens?.files ?? [])]) {
     parts.push(modulePart(await openFile(root, [file]), from));
@@ -209,6 +214,14 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   return model;
 }
 
+/** What to do where the masked-LM head is missing and the file has the other head that such checkpoints may have. */
+const otherHead =
+  ({ masked: { other } }: EncoderConfig, find: CheckpointPart['find']) =>
+  (canonical: string): string | undefined =>
+    other && /^(cls|lm_predictions)\./.test(canonical) && find(other.tensor)
+      ? `The file has another masked-LM head, ${other.tensor.replace(/\.dense\.weight$/, '.*')}: set ${other.setting} in config.json.`
+      : undefined;
+
 /** The weights of a module, whose file names its tensors without the prefix `from`. */
 function modulePart(checkpoint: Checkpoint, from: string): CheckpointPart {
   const prefix = `${from}.`;
@@ -220,10 +233,11 @@ function modulePart(checkpoint: Checkpoint, from: string): CheckpointPart {
 }
 
 /** A part that has the weights of a module, too. */
-function withModule({ checkpoint, find, owns }: CheckpointPart, from: string): CheckpointPart {
+function withModule(encoder: CheckpointPart, from: string): CheckpointPart {
+  const { checkpoint, find, owns } = encoder;
   const module = modulePart(checkpoint, from);
   return {
-    checkpoint,
+    ...encoder,
     find: canonical => (module.owns(canonical) ? module.find(canonical) : find(canonical)),
     owns: canonical => module.owns(canonical) || owns(canonical),
   };

@@ -4,6 +4,7 @@ import { inside, type ModelSource } from '../checkpoint/source/index.ts';
 import { describe, oneOf } from '../errors.ts';
 import { Fields, isRecord, isText } from '../json.ts';
 import type { ChainStep } from '../model/index.ts';
+import { TRANSFORMER_FILE } from './sentence-settings.ts';
 
 /** An entry of modules.json. */
 export interface Module {
@@ -67,41 +68,71 @@ const ACTIVATIONS: Readonly<Record<string, Activation | undefined>> = {
 /** The features that modules hand on. */
 type Feature = 'token_embeddings' | 'sentence_embedding';
 
-/** What a module does: it pools, takes a step, or does nothing. */
+/** What a module does: it pools, takes a step, puts others in place of the tokens' rows, or does nothing. */
 export type Effect =
   | { readonly pooling: readonly Pooling[]; readonly includePrompt: boolean }
-  | { readonly step: ChainStep; readonly on: Feature; readonly file?: string }
+  | { readonly step: ChainStep; readonly on: Feature | 'all_layer_embeddings'; readonly file?: string }
   | undefined;
 
-/** The modules after an encoder, by their classes. `from`: the prefix of the module's tensors. */
-export const READERS: Readonly<Record<string, (source: ModelSource, module: Module, from: string) => Promise<Effect>>> =
-  {
-    async Pooling(source, module) {
-      const fields = await configOf(source, module);
-      return { pooling: poolingOf(fields), includePrompt: fields.flag('include_prompt', true) };
-    },
-    async Dense(source, module, from) {
-      const [fields, file] = await Promise.all([configOf(source, module), weightFile(source, module)]);
-      return { step: denseOf(fields, from), on: featureOf(fields), file };
-    },
-    async LayerNorm(source, module, from) {
-      const [fields, file] = await Promise.all([configOf(source, module), weightFile(source, module)]);
-      // Checked here although it is not used: the number of columns follows from what comes before.
-      fields.integer('dimension');
-      return { step: { step: 'layerNorm', from }, on: 'sentence_embedding', file };
-    },
-    async Normalize(source, module) {
-      return { step: { step: 'normalize' }, on: await normalizedFeature(source, module) };
-    },
-    // It does something in training alone.
-    Dropout: async () => undefined,
-  };
+/**
+ * Reads a module.
+ * @param from the prefix of the module's tensors
+ * @param transformer the folder of the transformer before it; undefined where there is none
+ */
+type Reader = (source: ModelSource, module: Module, from: string, transformer: string | undefined) => Promise<Effect>;
+
+/** The modules after an encoder, by their classes. */
+export const READERS: Readonly<Record<string, Reader>> = {
+  async Pooling(source, module) {
+    const fields = await configOf(source, module);
+    return { pooling: poolingOf(fields), includePrompt: fields.flag('include_prompt', true) };
+  },
+  async Dense(source, module, from) {
+    const [fields, file] = await Promise.all([configOf(source, module), weightFile(source, module)]);
+    return { step: denseOf(fields, from), on: featureOf(fields), file };
+  },
+  async LayerNorm(source, module, from) {
+    const [fields, file] = await Promise.all([configOf(source, module), weightFile(source, module)]);
+    // Checked here although it is not used: the number of columns follows from what comes before.
+    fields.integer('dimension');
+    return { step: { step: 'layerNorm', from }, on: 'sentence_embedding', file };
+  },
+  async WeightedLayerPooling(source, module, from, transformer) {
+    const fields = await configOf(source, module);
+    const layers = fields.integer('num_hidden_layers', 12, { min: 1 });
+    const first = fields.integer('layer_start', 4, { min: 0, max: layers });
+    // Without the hidden states of the layers sentence-transformers hands the tokens on as they are.
+    if (transformer === undefined || !(await givesLayers(source, transformer))) return undefined;
+    const file = await weightFile(source, module);
+    return { step: { step: 'weightedLayers', from, first }, on: 'all_layer_embeddings', file };
+  },
+  async Normalize(source, module) {
+    return { step: { step: 'normalize' }, on: await normalizedFeature(source, module) };
+  },
+  // It does something in training alone.
+  Dropout: async () => undefined,
+};
 
 /** The weight file of a module. A missing one is reported before the model is loaded with it. */
 async function weightFile(source: ModelSource, { path }: Module): Promise<string> {
   const file = inside(path, 'model.safetensors');
   await (await source.open(file))!.cancel();
   return file;
+}
+
+/** Whether the transformer in this folder hands on the hidden states of its layers, as its files set it. */
+async function givesLayers(source: ModelSource, folder: string): Promise<boolean> {
+  const read = async (name: string, optional: boolean) => {
+    const file = inside(folder, name);
+    return new Fields((await source.json(file, { optional })) ?? {}, '', file);
+  };
+  const [config, settings] = await Promise.all([read('config.json', false), read(TRANSFORMER_FILE, true)]);
+  // Arguments of the config come before what config.json says. Versions name them differently.
+  const key = 'output_hidden_states';
+  const own = ['config_kwargs', 'config_args']
+    .filter(name => isRecord(settings.json[name]))
+    .map(name => settings.fields(name));
+  return [...own, config].find(fields => fields.has(key))?.flag(key, false) ?? false;
 }
 
 async function configOf(source: ModelSource, { path }: Module): Promise<Fields> {

@@ -1,7 +1,13 @@
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import type { Json } from '../json.ts';
-import { embedderModules, type ModelKind, modulesOf, type SentenceModules } from './sentence-modules.ts';
-import { generalFile, type SentenceSettings, settingsOf, transformerSettings } from './sentence-settings.ts';
+import { embedderModules, modulesOf, type SentenceModules } from './sentence-modules.ts';
+import {
+  generalFile,
+  type ModelKind,
+  type SentenceSettings,
+  settingsOf,
+  transformerSettings,
+} from './sentence-settings.ts';
 
 /**
  * What sentence-transformers writes into a checkpoint beside the encoder: modules.json and the files of its modules, and

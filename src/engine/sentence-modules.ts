@@ -4,6 +4,7 @@ import { UnsupportedError } from '../errors.ts';
 import { Fields } from '../json.ts';
 import type { ChainStep, PoolRequest } from '../model/index.ts';
 import { type Module, READERS } from './module-readers.ts';
+import type { ModelKind } from './sentence-settings.ts';
 
 /** How a checkpoint of sentence-transformers makes one vector of a text: its modules after the transformer. */
 export interface SentenceModules extends PoolRequest {
@@ -27,9 +28,6 @@ export interface ModuleFile {
   readonly from: string;
   readonly file: string;
 }
-
-/** The classes of models whose modules.json is read. */
-export type ModelKind = 'SentenceTransformer' | 'CrossEncoder';
 
 /** The entries of modules.json. Throws SourceError where it is malformed. */
 export function modulesOf(json: unknown): readonly Module[] {
@@ -67,7 +65,11 @@ export async function embedderModules(
   const [first, ...rest] = modules;
   const isStatic = first?.kind === 'StaticEmbedding';
   if (!isStatic && first?.kind !== 'Transformer') throw unsupportedModules(kinds, ORDER);
-  const { tokenSteps, sentence, files } = await moduleChain(source, rest, isStatic ? MEAN : undefined);
+  const { tokenSteps, sentence, files } = await moduleChain(
+    source,
+    rest,
+    isStatic ? { pooled: MEAN } : { transformer: modules[0]?.path },
+  );
   // A StaticEmbedding hands on no tokens.
   const readsTokens = tokenSteps.length > 0 || kinds.includes('Pooling');
   if (isStatic && readsTokens) throw unsupportedModules(kinds, ORDER);
@@ -122,26 +124,29 @@ export interface ModuleChain {
  * sentence-transformers' forward() does. A second pooling replaces the first; what a later pooling does not read has no effect.
  * Throws UnsupportedError, SourceError.
  * @param modules those after the encoder, whose number is 0
- * @param pooled the row that the encoder itself hands on. Default: none
+ * @param before of the encoder: its folder where it is a transformer, and the row that it hands on itself. Default: none
  */
 export async function moduleChain(
   source: ModelSource,
   modules: readonly Module[],
-  pooled?: SentenceChain,
+  before: { readonly transformer?: string | undefined; readonly pooled?: SentenceChain },
 ): Promise<ModuleChain> {
   const effects = await Promise.all(
     modules.map((module, i) => {
       const reader = Object.hasOwn(READERS, module.kind) ? READERS[module.kind] : undefined;
       if (!reader) throw unsupportedModules(['Transformer', ...modules.map(({ kind }) => kind)], ORDER);
-      return reader(source, module, `sentence.${i + 1}`);
+      return reader(source, module, `sentence.${i + 1}`, before.transformer);
     }),
   );
   let tokenSteps: readonly ChainStep[] = [];
-  let sentence = pooled;
+  let sentence = before.pooled;
   for (const [i, effect] of effects.entries()) {
     if (!effect) continue;
     if ('pooling' in effect) {
       sentence = { ...effect, tokenSteps, rowSteps: [] };
+    } else if (effect.on === 'all_layer_embeddings') {
+      // What the rows of the tokens have gone through before has no effect.
+      tokenSteps = [effect.step];
     } else if (effect.on === 'token_embeddings') {
       tokenSteps = [...tokenSteps, effect.step];
     } else if (sentence) {

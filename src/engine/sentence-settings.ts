@@ -1,6 +1,8 @@
 import { inside, type ModelSource } from '../checkpoint/source/index.ts';
 import { Fields, isRecord, isText, isWhole, type Json } from '../json.ts';
-import type { ModelKind } from './sentence-modules.ts';
+
+/** The classes of models whose modules.json is read. */
+export type ModelKind = 'SentenceTransformer' | 'CrossEncoder';
 
 /** How a text is encoded, and how its embedding is used. */
 export interface SentenceSettings {
@@ -26,7 +28,7 @@ export type Similarity = (typeof SIMILARITIES)[number];
 const GENERAL = 'config_sentence_transformers.json';
 
 /** Files for the settings of the transformer; all but the first are names of version 1. */
-const [TRANSFORMER_FILE, ...OLD_TRANSFORMER_FILES] = [
+export const [TRANSFORMER_FILE, ...OLD_TRANSFORMER_FILES] = [
   'sentence_bert_config.json',
   'sentence_roberta_config.json',
   'sentence_distilbert_config.json',

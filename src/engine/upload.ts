@@ -25,6 +25,8 @@ export interface CheckpointPart {
   readonly find: (canonical: string) => TensorView | undefined;
   /** Whether a tensor of the model is looked for here. */
   readonly owns: (canonical: string) => boolean;
+  /** What to do where a tensor is missing, if there is more to say than usual. */
+  readonly advice?: (canonical: string) => string | undefined;
 }
 
 /** A part whose tensors have been found in its files: from here on a tensor goes by its name in the file. */
@@ -44,12 +46,12 @@ export const matchParts = (
   parts: readonly CheckpointPart[],
   wanted: { readonly weights: readonly WantedTensor[]; readonly host: readonly WantedTensor[] },
 ): MatchedPart[] =>
-  parts.map(({ checkpoint, find, owns }) => {
+  parts.map(({ checkpoint, find, owns, advice }) => {
     const match = (tensors: readonly WantedTensor[], isOnCpu: boolean) =>
       matchTensors(
         tensors.filter(({ tensor }) => owns(tensor)),
         find,
-        isOnCpu,
+        { isOnCpu, advice },
       );
     return { checkpoint, host: match(wanted.host, true), weights: match(wanted.weights, false) };
   });

@@ -1,5 +1,5 @@
 import { padded } from '../../shaders/kernel.ts';
-import { maxSim } from '../../shaders/max-sim.ts';
+import { CHUNK, maxSim } from '../../shaders/max-sim.ts';
 import { DeviceError } from '../errors.ts';
 import { createBuffer } from './buffers.ts';
 import { type BoundKernel, bindKernel, encodeDispatch, UniformBlocks } from './dispatch.ts';
@@ -20,6 +20,8 @@ export interface MaxSimInput {
 const BLOCK_BYTES = 16 << 20;
 /** Texts of one side of a submit: no grid has more workgroups in a direction. */
 const BLOCK_TEXTS = 4096;
+/** Rows of queries of a submit. */
+const MOST_ROWS = 1024;
 /** Rooms are made for so many rows, texts and scores at least, and then double. */
 const SMALLEST = 256;
 
@@ -53,7 +55,7 @@ export interface MaxSimOptions {
 
 /**
  * Scores queries and documents of several vectors each: shaders/max-sim.ts. A call is one submit, or several one after the other where
- * it is more work than one should have. A score does not depend on how the call is divided.
+ * it is more work than one should have; so is one pair of long texts. A score does not depend on how the call is divided.
  */
 export class MaxSim {
   readonly #options: MaxSimOptions;
@@ -92,13 +94,16 @@ export class MaxSim {
     const limit = Math.min(BLOCK_BYTES, device.limits.maxStorageBufferBindingSize);
     const maxRows = Math.floor(limit / (4 * stride));
     const scores = new Float32Array(queries.length * documents.length);
-    for (const block of blocksOf(queries, columns, () => ({ maxRows: Math.min(maxRows, 1024) }))) {
+    for (const block of blocksOf(queries, columns, () => ({ maxRows: Math.min(maxRows, MOST_ROWS) }))) {
       const others = blocksOf(documents, columns, () => ({
         maxRows: Math.min(maxRows, Math.floor(pacer.budget() / (block.rows * stride))),
         maxTexts: Math.floor(limit / (4 * block.texts.length)),
       }));
       for (const other of others) {
-        const part = await this.#submit(block, other, columns);
+        const fits = Math.max(block.rows, other.rows) <= maxRows && block.rows * other.rows * stride <= pacer.budget();
+        const part = fits
+          ? await this.#submit(block, other, columns)
+          : await this.#inParts(block, other, { columns, maxRows });
         for (let q = 0; q < block.texts.length; q++) {
           const row = part.subarray(q * other.texts.length, (q + 1) * other.texts.length);
           scores.set(row, (block.first + q) * documents.length + other.first);
@@ -108,7 +113,50 @@ export class MaxSim {
     return scores;
   }
 
-  async #submit(queries: Block, documents: Block, columns: number): Promise<Float32Array> {
+  /**
+   * The scores of pairs of which one alone is more than a submit should have: each in parts of both texts. A maximum is the same in any
+   * order, and the sum is that of the kernel: float32, in the order of the query's tokens.
+   */
+  async #inParts(
+    queries: Block,
+    documents: Block,
+    { columns, maxRows }: { columns: number; maxRows: number },
+  ): Promise<Float32Array> {
+    const scores: number[] = [];
+    for (const query of queries.texts) {
+      for (const document of documents.texts) {
+        let sum = 0;
+        for (const part of this.#partsOf(query, CHUNK, { columns, maxRows: Math.min(maxRows, MOST_ROWS) })) {
+          const maxima = new Float32Array(part.rows).fill(Number.NEGATIVE_INFINITY);
+          for (const other of this.#partsOf(document, part.rows, { columns, maxRows })) {
+            const found = await this.#submit(part, other, columns, true);
+            for (const [i, value] of found.entries()) maxima[i] = Math.max(maxima[i]!, value);
+          }
+          for (const value of maxima) sum = Math.fround(sum + value);
+        }
+        scores.push(sum);
+      }
+    }
+    return Float32Array.from(scores);
+  }
+
+  /** A text in parts, as many rows each as a submit may have beside so many of the other side, but no less than a workgroup takes. */
+  *#partsOf(
+    text: Float32Array,
+    others: number,
+    { columns, maxRows }: { columns: number; maxRows: number },
+  ): Generator<Block> {
+    const work = others * padded(columns);
+    for (let first = 0; first < text.length; ) {
+      const rows = Math.min(maxRows, Math.max(CHUNK, Math.floor(this.#options.pacer.budget() / work)));
+      const part = text.subarray(first, first + rows * columns);
+      yield { first: 0, texts: [part], rows: part.length / columns };
+      first += part.length;
+    }
+  }
+
+  /** @param each whether the result is the maximum of every token of the queries instead of scores: [rows, documents] */
+  async #submit(queries: Block, documents: Block, columns: number, each = false): Promise<Float32Array> {
     const { device, pipelines, pacer, signal } = this.#options;
     const stride = padded(columns);
     const kernel = maxSim({ columns });
@@ -119,14 +167,14 @@ export class MaxSim {
       documents: 4 * stride * documents.rows,
       query_ranges: 8 * queries.texts.length,
       document_ranges: 8 * documents.texts.length,
-      scores: 4 * queries.texts.length * documents.texts.length,
+      scores: 4 * (each ? queries.rows : queries.texts.length) * documents.texts.length,
     };
     const { result, refused } = inErrorScopes(device, ALL_FILTERS, () => {
       const resources = this.#resourcesFor(columns, bytes, (buffers, params) =>
         bindKernel(device, { kernel, compiled, params, resources: buffers }),
       );
       const { buffers, readback, uniforms, bound } = resources;
-      const params = { queries: queries.texts.length, documents: documents.texts.length };
+      const params = { queries: queries.texts.length, documents: documents.texts.length, each: Number(each) };
       const { queue } = device;
       queue.writeBuffer(buffers.queries, 0, packed(queries, columns));
       queue.writeBuffer(buffers.documents, 0, packed(documents, columns));

@@ -10,11 +10,11 @@ import { attention, feedForward, hiddenState, type LayerRequest } from './layer-
  *   a = norm(a + feedForward_i(a)) for every feed-forward layer i but the last, and for the last    x' = norm(x + out(a))
  * Without a bottleneck in(x) = x, and x' = a.
  */
-export function bottleneckLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+export function bottleneckLayers(b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]): Value {
   const { norm, hiddenSize, layerSize } = config;
   const { isNarrow, queries, values, feedForwards, outputNorm } = config.bottleneck!;
   let x = embeddings(b, config); // [T, C]
-  hiddenState(b, request, 0, x);
+  hiddenState(b, request, { states, layer: 0, value: x });
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
     const narrowed = (name: string): Value => {
@@ -44,7 +44,7 @@ export function bottleneckLayers(b: Builder, config: EncoderConfig, request: Lay
       const outer = b.linear(inside, { from: `${layer}.output.bottleneck.dense`, outputs: hiddenSize }); // [T, C]
       x = b.norm(outer, { from: `${layer}.output.bottleneck.LayerNorm`, ...norm, residual: x });
     } else x = inside;
-    hiddenState(b, request, i + 1, x);
+    hiddenState(b, request, { states, layer: i + 1, value: x });
   }
   return x;
 }

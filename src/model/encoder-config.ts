@@ -127,6 +127,8 @@ export interface EncoderConfig {
     readonly rest?: string | undefined;
     /** The names of its tensors, where a checkpoint may have one of several heads. Default: BERT's. */
     readonly names?: { readonly transform: string; readonly bias: string };
+    /** The head that such a checkpoint may have in place of this one: one of its tensors, and the setting of config.json for it. */
+    readonly other?: { readonly tensor: string; readonly setting: string };
   };
   /** The updates of the weights that the checkpoint has for tasks. */
   readonly lora: Lora | undefined;

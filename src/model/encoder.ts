@@ -30,10 +30,11 @@ export const everything = (
  */
 export function encoderGraph(config: EncoderConfig, request: EncoderRequest): Graph {
   const b = builder();
-  const x = config.static ? staticTokens(b, config, config.static) : encoderLayers(b, config, request); // [T, C]
+  const states: Value[] = [];
+  const x = config.static ? staticTokens(b, config, config.static) : encoderLayers(b, config, request, states); // [T, C]
   if (request.lastHiddenState) b.output('last_hidden_state', x);
-  if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool));
-  if (request.tokens) b.output('token_embeddings', addSteps(b, x, request.tokens));
+  if (request.pool) b.output('embedding', addEmbedding(b, x, request.pool, states));
+  if (request.tokens) b.output('token_embeddings', addSteps(b, x, request.tokens, states));
   let firstTokens: Value | undefined;
   let poolerOutput: Value | undefined;
   /** [B, C] */

@@ -9,8 +9,13 @@ import type { EncoderRequest } from './request.ts';
 /** What a pass gives back of the layers. */
 export type LayerRequest = Pick<EncoderRequest, 'hiddenStates' | 'attentions'>;
 
-/** Names a hidden state as an output where it is asked for. */
-export function hiddenState(b: Builder, { hiddenStates }: LayerRequest, layer: number, value: Value): void {
+/** Notes a hidden state, and names it as an output where it is asked for. */
+export function hiddenState(
+  b: Builder,
+  { hiddenStates }: LayerRequest,
+  { states, layer, value }: { states: Value[]; layer: number; value: Value },
+): void {
+  states[layer] = value;
   if (hiddenStates?.includes(layer)) b.output('hidden_states', value, layer);
 }
 

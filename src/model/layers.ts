@@ -4,13 +4,19 @@ import { embeddings } from './embeddings.ts';
 import type { EncoderConfig } from './encoder-config.ts';
 import { attention, feedForward, hiddenState, type LayerRequest } from './layer-parts.ts';
 
-/** Adds the embeddings and all layers to a graph -> the last hidden state [T, C]. */
-export function encoderLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
-  return LAYERS[config.layerOrder](b, config, request);
+/**
+ * Adds the embeddings and all layers to a graph -> the last hidden state [T, C].
+ * @param states is given all hidden states [T, C]: that of the embeddings, then those of the layers
+ */
+export function encoderLayers(b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]): Value {
+  return LAYERS[config.layerOrder](b, config, request, states);
 }
 
 const LAYERS: Readonly<
-  Record<EncoderConfig['layerOrder'], (b: Builder, config: EncoderConfig, request: LayerRequest) => Value>
+  Record<
+    EncoderConfig['layerOrder'],
+    (b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]) => Value
+  >
 > = {
   'post-norm': postNormLayers,
   'pre-norm': preNormLayers,
@@ -23,11 +29,11 @@ const LAYERS: Readonly<
  *   a = norm(x + attention(x))    x' = norm(a + feedForward(a))
  * With a second norm behind the attention a is norm(x + norm(x + attention(x))).
  */
-function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]): Value {
   const { norm } = config;
   const embedded = embeddings(b, config); // [T, C]
   let x = embedded;
-  hiddenState(b, request, 0, x);
+  hiddenState(b, request, { states, layer: 0, value: x });
   for (const [i, weights] of config.layerWeights.entries()) {
     const layer = `encoder.layer.${weights}`;
     const attended = attention(b, config, request, { layer, i, x }); // [T, C]
@@ -37,7 +43,7 @@ function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest
     const outer = feedForward(b, config, { layer, x: normed }); // [T, C]
     x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, residual: normed }); // [T, C]
     if (i === 0) x = convolved(b, config, { x: embedded, residual: x });
-    hiddenState(b, request, i + 1, x);
+    hiddenState(b, request, { states, layer: i + 1, value: x });
   }
   return x;
 }
@@ -47,11 +53,11 @@ function postNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest
  *   a = x + attention(norm(x))    x' = a + feedForward(norm(a))
  * Hidden states are the sums; the last one is normed, as in transformers.
  */
-function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]): Value {
   const { norm, layers, hasFirstAttentionNorm } = config;
   let x = embeddings(b, config); // [T, C]
   for (const [i, weights] of config.layerWeights.entries()) {
-    hiddenState(b, request, i, x);
+    hiddenState(b, request, { states, layer: i, value: x });
     const layer = `encoder.layer.${weights}`;
     const isNormed = i > 0 || hasFirstAttentionNorm;
     const normed = isNormed ? b.norm(x, { from: `${layer}.attention.LayerNorm`, ...norm }) : x; // [T, C]
@@ -60,7 +66,7 @@ function preNormLayers(b: Builder, config: EncoderConfig, request: LayerRequest)
     x = feedForward(b, config, { layer, x: inner, residual: sum }); // [T, C]
   }
   const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
-  hiddenState(b, request, layers, last);
+  hiddenState(b, request, { states, layer: layers, value: last });
   return last;
 }
 
@@ -80,11 +86,11 @@ function convolved(b: Builder, config: EncoderConfig, { x, residual }: { x: Valu
  *   a = x + norm(attention(norm(x)))    x' = a + norm(feedForward(norm(a)))
  * Hidden states are those of layers with norms before their parts.
  */
-function sandwichLayers(b: Builder, config: EncoderConfig, request: LayerRequest): Value {
+function sandwichLayers(b: Builder, config: EncoderConfig, request: LayerRequest, states: Value[]): Value {
   const { norm, layers } = config;
   let x = embeddings(b, config); // [T, C]
   for (const [i, weights] of config.layerWeights.entries()) {
-    hiddenState(b, request, i, x);
+    hiddenState(b, request, { states, layer: i, value: x });
     const layer = `encoder.layer.${weights}`;
     const normed = b.norm(x, { from: `${layer}.attention.LayerNorm`, ...norm }); // [T, C]
     const attended = attention(b, config, request, { layer, i, x: normed }); // [T, C]
@@ -94,6 +100,6 @@ function sandwichLayers(b: Builder, config: EncoderConfig, request: LayerRequest
     x = b.norm(outer, { from: `${layer}.output.LayerNorm`, ...norm, addend: sum }); // [T, C]
   }
   const last = b.norm(x, { from: 'encoder.LayerNorm', ...norm }); // [T, C]
-  hiddenState(b, request, layers, last);
+  hiddenState(b, request, { states, layer: layers, value: last });
   return last;
 }

@@ -1,5 +1,6 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { Pooling } from '../../shaders/pool.ts';
+import { CheckpointError } from '../errors.ts';
 import type { Builder, Value } from '../plan/index.ts';
 
 /**
@@ -18,6 +19,8 @@ export type ChainStep =
     }
   /** torch.nn.LayerNorm */
   | { readonly step: 'layerNorm'; readonly from: string }
+  /** In place of x: the mean of the hidden states from `first` on, each times its number in `${from}.layer_weights`. */
+  | { readonly step: 'weightedLayers'; readonly from: string; readonly first: number }
   /** x / max(|x|, 1e-12) */
   | { readonly step: 'normalize' };
 
@@ -36,12 +39,15 @@ export interface PoolRequest {
 /** The epsilon of torch.nn.LayerNorm, which sentence-transformers does not change. */
 const TORCH_EPS = 1e-5;
 
+/** The hidden states of an encoder: the embeddings, then the layers; a part of a graph. */
+type States = readonly Value[];
+
 /** Rows [R, K] after steps -> [R, N]. */
-export function addSteps(b: Builder, x: Value, steps: readonly ChainStep[]): Value {
-  return steps.reduce((row, step) => addStep(b, row, step), x);
+export function addSteps(b: Builder, x: Value, steps: readonly ChainStep[], states: States = []): Value {
+  return steps.reduce((row, step) => addStep(b, row, step, states), x);
 }
 
-function addStep(b: Builder, x: Value, step: ChainStep): Value {
+function addStep(b: Builder, x: Value, step: ChainStep, states: States): Value {
   switch (step.step) {
     case 'dense': {
       const { from, outputs, bias, activation, residual } = step;
@@ -54,6 +60,8 @@ function addStep(b: Builder, x: Value, step: ChainStep): Value {
     }
     case 'layerNorm':
       return b.norm(x, { from: `${step.from}.norm`, eps: TORCH_EPS });
+    case 'weightedLayers':
+      return weightedLayers(b, states, step);
     case 'normalize':
       return b.normalize(x);
     default:
@@ -61,13 +69,24 @@ function addStep(b: Builder, x: Value, step: ChainStep): Value {
   }
 }
 
+function weightedLayers(b: Builder, states: States, { from, first }: { from: string; first: number }): Value {
+  const kept = states.slice(first);
+  if (kept.length > 0) return b.weightedMean(kept, `${from}.layer_weights`);
+  throw new CheckpointError({
+    what: 'the WeightedLayerPooling of this checkpoint reads layers that its encoder does not have',
+    actual: `"layer_start": ${first}`,
+    expected: `a number from 0 to ${states.length - 1}, the layers of config.json`,
+    next: 'Check that the module and the encoder belong together.',
+  });
+}
+
 /** The embeddings [B, N] of sequences, from their tokens x [T, C]. */
-export function addEmbedding(b: Builder, x: Value, request: PoolRequest): Value {
+export function addEmbedding(b: Builder, x: Value, request: PoolRequest, states: States = []): Value {
   const { pooling, normalize, tokenSteps = [], rowSteps = [] } = request;
   const steps: readonly ChainStep[] = normalize ? [...rowSteps, { step: 'normalize' }] : rowSteps;
   // The kernel that pools can scale the row, too.
   const isScaled = steps[0]?.step === 'normalize';
-  const row = b.pool(addSteps(b, x, tokenSteps), { pooling, normalize: isScaled, name: 'embedding' });
+  const row = b.pool(addSteps(b, x, tokenSteps, states), { pooling, normalize: isScaled, name: 'embedding' });
   return addSteps(b, row, steps.slice(Number(isScaled)));
 }
 

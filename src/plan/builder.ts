@@ -251,6 +251,20 @@ export function builder() {
       return y;
     },
 
+    /** The mean of values of one shape, each times its number in the tensor `from` -> that shape */
+    weightedMean(values: readonly Value[], from: string): Value {
+      const factors = shared(vector([from], values.length));
+      let sum: Value | undefined;
+      for (const [index, x] of values.entries()) {
+        checkSameShape(x, sum);
+        const y = newValue(`${from}.${index}`, x.rows, x.columns);
+        ops.push({ op: 'weigh', x, sum, factors, index, y });
+        sum = y;
+      }
+      check(sum !== undefined, `${from}: the mean of nothing`);
+      return sum!;
+    },
+
     /** [T, C] -> [B, columns]; of several poolings [B, poolings C] */
     pool(x: Value, { pooling, normalize, columns, name }: PoolOptions): Value {
       const poolings = [pooling].flat();

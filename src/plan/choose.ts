@@ -17,6 +17,7 @@ import { rotary } from '../../shaders/rotary.ts';
 import { rowNorm } from '../../shaders/row-norm.ts';
 import { topK } from '../../shaders/top-k.ts';
 import { unfold } from '../../shaders/unfold.ts';
+import { weigh } from '../../shaders/weigh.ts';
 import { attentionVariant, biasOperands, type Operand, rotaryAngles, WIDEST_WINDOW } from './attention-operands.ts';
 import type { DeviceOp } from './lower.ts';
 import type { AttentionOp, Norm, Value } from './op.ts';
@@ -231,6 +232,12 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
     case 'join': {
       const { a, b, y } = op;
       return step(join({ left: a.columns, right: b.columns }), y, { a, b, y }, { rows: y.rows });
+    }
+    case 'weigh': {
+      const { x, sum, factors, index, y } = op;
+      const variant = { columns: x.columns, count: factors.count, sum: !!sum };
+      const kernel = once(profile, variant => weigh(variant, profile.norm), op.op, variant);
+      return step(kernel, y, { x, sum, factors, y }, { rows: x.rows, index });
     }
     case 'unfold': {
       const { x, width, order, y } = op;

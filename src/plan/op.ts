@@ -230,6 +230,17 @@ export interface NormalizeOp {
   readonly y: Value;
 }
 
+/** y[R, C] = sum[R, C] + x[R, C] factors[index] / (the sum of all factors): a term of a weighted mean, and those before it. */
+export interface WeighOp {
+  readonly op: 'weigh';
+  readonly x: Value;
+  /** The terms before this one. */
+  readonly sum: Value | undefined;
+  readonly factors: Weight;
+  readonly index: number;
+  readonly y: Value;
+}
+
 /**
  * y[B, N]: the tokens x[T, C] of a sequence pooled to one row. The results of several poolings stand side by side; of one, y may keep
  * the first N columns only. `normalize` scales the row to length 1.
@@ -291,6 +302,7 @@ export type Op =
   | UnfoldOp
   | JoinOp
   | NormalizeOp
+  | WeighOp
   | PoolOp
   | VocabularyPoolOp
   | GatherOp

@@ -47,6 +47,8 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling, attention }: Profile):
       return [per(op.y.rows, moved(3 * op.y.stride))];
     case 'join':
       return [per(op.y.rows, moved(2 * op.y.stride))];
+    case 'weigh':
+      return [per(op.y.rows, moved((2 + Number(!!op.sum)) * op.y.stride))];
     case 'unfold':
       return [per('tokens', moved(2 * op.y.stride))];
     case 'pool':

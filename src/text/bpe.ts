@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../errors.ts';
 import { type Fields, isText } from '../json.ts';
-import { type Piece, piecesOf, readVocabulary, type VocabularyModel } from './vocabulary.ts';
+import { type Piece, piecesOf, readVocabulary, unknownId, type VocabularyModel } from './vocabulary.ts';
 
 /** Byte-pair encoding (Sennrich et al. 2016): the characters of a word are merged pair by pair, in the order in which the merges were learnt. */
 export function buildBpe(config: Fields): VocabularyModel {
@@ -13,7 +13,7 @@ export function buildBpe(config: Fields): VocabularyModel {
   const fusesUnknown = config.flag('fuse_unk', false);
   const fallsBack = config.flag('byte_fallback', false);
   const ignoresMerges = config.flag('ignore_merges', false);
-  const ids = readVocabulary(config, unknown);
+  const ids = readVocabulary(config);
   for (const [token, id] of ids) {
     if (id >= SPAN) throw config.malformed(id, `ids below ${SPAN}`, `vocab[${JSON.stringify(token)}]`);
   }
@@ -30,7 +30,7 @@ export function buildBpe(config: Fields): VocabularyModel {
       for (const piece of knownPieces ?? []) pieces.push(piece);
       if (!knownPieces && unknown !== undefined) {
         if (wasUnknown && fusesUnknown) pieces.at(-1)!.end = end;
-        else pieces.push({ id: ids.get(unknown)!, token: unknown, start, end });
+        else pieces.push({ id: unknownId(config, { ids, unknown, word }), token: unknown, start, end });
       }
       wasUnknown = !knownPieces;
       start = end;

@@ -58,7 +58,6 @@ export function fromVocabularyFiles(files: VocabularyFiles, config: Json, tokeni
       decoder: { type: 'ByteLevel' },
     };
   }
-  if (!ids.has(unknown)) throw lacking('vocab.txt', `the token ${unknown}`, 'unk_token of tokenizer_config.json');
   return {
     normalizer: {
       type: 'BertNormalizer',

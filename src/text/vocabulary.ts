@@ -18,14 +18,19 @@ export interface VocabularyModel {
   pieces(word: string): readonly Piece[];
 }
 
-/**
- * Reads `model.vocab`, an object from tokens to ids.
- * @param unknown the token for unknown words, which the vocabulary must have
- */
-export function readVocabulary(config: Fields, unknown?: string): Map<string, number> {
-  const ids = new Map(Object.entries(config.get('vocab', isIds, 'an object from tokens to ids')));
-  if (unknown === undefined || ids.has(unknown)) return ids;
-  throw config.malformed('a vocabulary without it', `the token ${unknown}`, 'vocab');
+/** Reads `model.vocab`, an object from tokens to ids. */
+export function readVocabulary(config: Fields): Map<string, number> {
+  return new Map(Object.entries(config.get('vocab', isIds, 'an object from tokens to ids')));
+}
+
+/** The id of the token for unknown words. Throws SourceError, which names the word, where the vocabulary has no such token. */
+export function unknownId(
+  config: Fields,
+  { ids, unknown, word }: { ids: ReadonlyMap<string, number>; unknown: string; word: string },
+): number {
+  const id = ids.get(unknown);
+  if (id !== undefined) return id;
+  throw config.malformed(unknown, `a token of the vocabulary, for the word ${JSON.stringify(word)}`, 'unk_token');
 }
 
 const isIds = (value: unknown): value is Record<string, number> =>

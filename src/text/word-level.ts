@@ -1,5 +1,5 @@
 import type { Fields } from '../json.ts';
-import { readVocabulary, type VocabularyModel } from './vocabulary.ts';
+import { readVocabulary, unknownId, type VocabularyModel } from './vocabulary.ts';
 
 /** A word is one token: its own if the vocabulary has it, else the one for unknown words. */
 export function buildWordLevel(config: Fields): VocabularyModel {
@@ -8,12 +8,9 @@ export function buildWordLevel(config: Fields): VocabularyModel {
   return {
     ids,
     pieces: word => {
-      const token = ids.has(word) ? word : unknown;
-      const id = ids.get(token);
-      if (id === undefined) {
-        throw config.malformed(unknown, `a token of the vocabulary, for the word ${JSON.stringify(word)}`, 'unk_token');
-      }
-      return [{ id, token, start: 0, end: word.length }];
+      const id = ids.get(word);
+      if (id !== undefined) return [{ id, token: word, start: 0, end: word.length }];
+      return [{ id: unknownId(config, { ids, unknown, word }), token: unknown, start: 0, end: word.length }];
     },
   };
 }

@@ -93,7 +93,7 @@ async function moduleLayout(
   const others = list.filter(({ kind }) => kind !== 'MultiVectorMask' && (isNative || kind !== 'Pooling'));
   const file = inside(first.path, 'sentence_bert_config.json');
   const [chain, mask, transformer, ofTransformer] = await Promise.all([
-    moduleChain(onTokens(source, others), others),
+    moduleChain(onTokens(source, others), others, { transformer: first.path }),
     masks[0] && maskOf(source, masks[0]),
     transformerSettings(source, first.path),
     source.json(file, { optional: true }),

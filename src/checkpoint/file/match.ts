@@ -9,6 +9,13 @@ export interface WantedTensor {
   readonly shape: readonly number[];
 }
 
+export interface MatchOptions {
+  /** Whether the CPU is to read the tensors, which reads whole numbers, too. Default: false. */
+  readonly isOnCpu?: boolean;
+  /** What to do where this tensor is missing, if there is more to say than that files and config.json do not belong together. */
+  readonly advice?: ((tensor: string) => string | undefined) | undefined;
+}
+
 const READABLE: readonly string[] = ['F32', 'F16', 'BF16'] satisfies TensorDtype[];
 const READABLE_ON_CPU: readonly string[] = [...READABLE, ...(['I32', 'I64', 'U32', 'U64'] satisfies HostDtype[])];
 const NEXT = 'Check that config.json and the weights belong together.';
@@ -16,12 +23,11 @@ const NEXT = 'Check that config.json and the weights belong together.';
 /**
  * Finds the tensors that a model is made of in a checkpoint: a map from the name of a tensor in the file to the canonical names that it
  * serves, each with the rows of it that the name stands for. Throws CheckpointError where a tensor is missing, has another shape, or a dtype that cannot be read. No data are read.
- * @param isOnCpu whether the CPU is to read the tensors, which reads whole numbers, too
  */
 export function matchTensors(
   wanted: Iterable<WantedTensor>,
   find: (canonical: string) => TensorView | undefined,
-  isOnCpu = false,
+  { isOnCpu = false, advice }: MatchOptions = {},
 ): ReadonlyMap<string, ReadonlyMap<string, TensorView>> {
   const matched = new Map<string, Map<string, TensorView>>();
   for (const { tensor, shape } of wanted) {
@@ -29,7 +35,7 @@ export function matchTensors(
     const expected = `[${shape.join(', ')}]`;
     if (!info) {
       const what = `the checkpoint lacks the tensor "${tensor}"`;
-      throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: NEXT, tensor });
+      throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: advice?.(tensor) ?? NEXT, tensor });
     }
     const { name, file } = info;
     const actual = `[${info.shape.join(', ')}]`;

@@ -63,6 +63,10 @@ function common(fields: Fields, config: EncoderConfig, products: number): Partia
   oneOf('"pooler_hidden_size" of config.json', fields.integer('pooler_hidden_size', hiddenSize), [hiddenSize]);
   const isLegacy = fields.flag('legacy', true);
   const names = { transform: 'lm_predictions.lm_head', bias: 'lm_predictions.lm_head.bias' };
+  // Python makes a head of random numbers where the file has the other one.
+  const other = isLegacy
+    ? { tensor: 'lm_predictions.lm_head.dense.weight', setting: '"legacy": false' }
+    : { tensor: 'cls.predictions.transform.dense.weight', setting: '"legacy": true' };
   return {
     attentionScale: 1 / Math.sqrt(headSize * products),
     hasPositionTable,
@@ -76,7 +80,8 @@ function common(fields: Fields, config: EncoderConfig, products: number): Partia
     mayPool: false,
     classifier: { ...classifier, activation },
     // The newer head multiplies by the word table whatever tie_word_embeddings says.
-    ...(!isLegacy && { masked: { ...masked, names }, tiedDecoder: true }),
+    masked: { ...masked, other, ...(!isLegacy && { names }) },
+    ...(!isLegacy && { tiedDecoder: true }),
   };
 }
 
