@@ -12,8 +12,11 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 60_000,
+          exclude: ['e2e/lab.e2e.ts'],
         },
       },
+      // The page of npm start, in its production build.
+      { test: { name: 'lab', include: ['e2e/lab.e2e.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
     ],
   },
 });

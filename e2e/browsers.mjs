@@ -90,18 +90,23 @@ async function hasAdapter(context) {
 }
 
 /**
+ * What Playwright starts Chromium with.
+ * @param {'swiftshader' | 'hardware' | 'none'} adapter `none`: no WebGPU @param {boolean} [headless]
+ */
+export async function chromiumOptions(adapter, headless = true) {
+  const found = await findChromium();
+  if (!found) throw new Stop('Chrome or Chromium is not installed', 'npm run setup, or set WEBGPU_BERT_CHROME to one.');
+  const isRoot = process.getuid?.() === 0;
+  const flags = adapter === 'none' ? ['--disable-gpu', '--disable-features=WebGPU'] : adapterFlags[adapter];
+  return { executablePath: found.path, headless, args: [...quiet, ...(isRoot ? ['--no-sandbox'] : []), ...flags] };
+}
+
+/**
  * @param {'swiftshader' | 'hardware'} adapter @param {boolean} headless @param {string} [userDataDir]
  * @returns {Promise<{ browser: Browser, context: import('playwright').BrowserContext }>}
  */
 async function launchChromium(adapter, headless, userDataDir) {
-  const [{ chromium }, found] = await Promise.all([import('playwright'), findChromium()]);
-  if (!found) throw new Stop('Chrome or Chromium is not installed', 'npm run setup, or set WEBGPU_BERT_CHROME to one.');
-  const isRoot = process.getuid?.() === 0;
-  const options = {
-    executablePath: found.path,
-    headless,
-    args: [...quiet, ...(isRoot ? ['--no-sandbox'] : []), ...adapterFlags[adapter]],
-  };
+  const [{ chromium }, options] = await Promise.all([import('playwright'), chromiumOptions(adapter, headless)]);
   // A folder keeps the Cache API's contents from one start to the next; without one everything is fresh.
   const kept = userDataDir === undefined ? undefined : await chromium.launchPersistentContext(userDataDir, options);
   const browser = kept?.browser() ?? (await chromium.launch(options));

@@ -8,6 +8,9 @@ import { command, Stop, say } from './step.mjs';
 /** The lab's production build: examples/lab and the library, as files that any server can give. */
 export const labFolder = at('.cache', 'lab');
 
+/** The custom element, for other pages. */
+export const elementFolder = at('.cache', 'lab-element');
+
 const source = at('examples', 'lab');
 const stamp = at('.cache', 'lab-inputs');
 
@@ -59,6 +62,28 @@ async function buildPage() {
   });
 }
 
+/** <bert-attention> as a file of its own. The library is imported by its name, when the element is to load a model. */
+async function buildElement() {
+  const { build } = await import('vite');
+  await build({
+    ...shared,
+    resolve: {},
+    publicDir: false,
+    build: {
+      outDir: elementFolder,
+      emptyOutDir: true,
+      target: 'es2022',
+      reportCompressedSize: false,
+      lib: {
+        entry: join(source, 'attention', 'bert-attention.ts'),
+        formats: ['es'],
+        fileName: () => 'bert-attention.js',
+      },
+      rolldownOptions: { external: ['webgpu-bert'], output: { codeSplitting: false, minify: true } },
+    },
+  });
+}
+
 /** Writes the list of the page's files into the service worker, and a name that changes with any of them. */
 function writeServiceWorker() {
   const files = filesBelow(labFolder)
@@ -69,7 +94,7 @@ function writeServiceWorker() {
   for (const file of ['index.html', ...files]) hash.update(`${file}\0`).update(readFileSync(join(labFolder, file)));
   const worker = readFileSync(join(source, 'service-worker.js'), 'utf8')
     .replace('/* FILES */ []', JSON.stringify(files))
-    .replace('VERSION', hash.digest('hex').slice(0, 16));
+    .replace('lab-VERSION', `lab-${hash.digest('hex').slice(0, 16)}`);
   writeFileSync(join(labFolder, 'service-worker.js'), worker);
 }
 
@@ -111,10 +136,10 @@ const scriptBytes = () =>
 /** Builds .cache/lab where its sources have changed since. @returns {Promise<string>} What was done, in words. */
 export async function buildLab() {
   const hash = inputsHash();
-  const isFresh = existsSync(stamp) && existsSync(labFolder) && readFileSync(stamp, 'utf8') === hash;
+  const isFresh = [stamp, labFolder, elementFolder].every(existsSync) && readFileSync(stamp, 'utf8') === hash;
   if (!isFresh) {
     try {
-      await buildPage();
+      await Promise.all([buildPage(), buildElement()]);
     } catch (error) {
       throw new Stop(`the lab: ${error instanceof Error ? error.message : error}`, 'mend the source named above.');
     }

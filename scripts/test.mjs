@@ -137,6 +137,9 @@ async function main() {
     );
   }
   await stage('unit tests', 'vitest, tests/', () => vitest('unit', ''));
+  if (browsers.includes('chromium') && !suite) {
+    await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', ''));
+  }
   if (browsers.length > 0) {
     await stage('browser tests', browsers.join(' and '), () =>
       vitest('e2e', browsers.length === 1 ? `e2e/${browsers[0]}.e2e.ts` : '', { WEBGPU_BERT_SUITES: suite }),

@@ -61,7 +61,7 @@ export interface MachineReport {
   /** Of the linears, as the library chooses it. */
   tiling: string;
   floorMs: number;
-  /** Every kernel against its float64 twin: e2e/suites/kernels.ts. */
+  /** Every kernel against its float64 twin: e2e/suites/kernels/. */
   correctness: { passed: number; failed: { name: string; error: string }[] };
   models: ModelFigures[];
   /** One for each model and list of texts. */

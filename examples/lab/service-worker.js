@@ -1,4 +1,4 @@
-// Keeps the files of the page: the build writes their list in place of FILES, and a name that changes with them in place of VERSION.
+// Keeps the files of the page: the build writes their list in place of FILES, and a name of the cache that changes with them.
 // Models are in the cache of the library. What is not listed goes to the network untouched.
 
 /**

@@ -1,6 +1,2 @@
-/** What Vite puts in place of `import.meta.env` and of imported styles. */
-interface ImportMeta {
-  readonly env: { readonly PROD: boolean };
-}
-
+/** Styles are imported for their effect. */
 declare module '*.css';

@@ -9,7 +9,7 @@ import type { EncoderRequest } from './request.ts';
 /** What a pass gives back of the layers. */
 export type LayerRequest = Pick<EncoderRequest, 'hiddenStates' | 'attentions'>;
 
-/** Notes a hidden state, and names it as an output where it is asked for. */
+/** Keeps a hidden state, and names it as an output where it is asked for. */
 export function hiddenState(
   b: Builder,
   { hiddenStates }: LayerRequest,

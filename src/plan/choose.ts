@@ -215,7 +215,8 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
         y,
       };
       const params = { rows: y.rows, query_eps: queryNorm.eps, key_eps: keyNorm.eps };
-      return step(once(profile, queryKeyNorm, op.op, variant), y, operands, params);
+      const kernel = once(profile, variant => queryKeyNorm(variant, profile.norm), op.op, variant);
+      return step(kernel, y, operands, params);
     }
     case 'norm': {
       const { x, residual, norm, addend, y } = op;
@@ -229,15 +230,15 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const kernel = once(profile, variant => l2Norm(variant, profile.norm), op.op, { columns: x.columns });
       return step(kernel, y, { x, y }, { rows: x.rows, floor: L2_FLOOR });
     }
-    case 'join': {
-      const { a, b, y } = op;
-      return step(join({ left: a.columns, right: b.columns }), y, { a, b, y }, { rows: y.rows });
-    }
     case 'weigh': {
       const { x, sum, factors, index, y } = op;
       const variant = { columns: x.columns, count: factors.count, sum: !!sum };
       const kernel = once(profile, variant => weigh(variant, profile.norm), op.op, variant);
       return step(kernel, y, { x, sum, factors, y }, { rows: x.rows, index });
+    }
+    case 'join': {
+      const { a, b, y } = op;
+      return step(join({ left: a.columns, right: b.columns }), y, { a, b, y }, { rows: y.rows });
     }
     case 'unfold': {
       const { x, width, order, y } = op;

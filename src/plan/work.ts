@@ -45,10 +45,10 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling, attention }: Profile):
       return [per(op.y.rows, moved((5 + Number(!!op.residual) + Number(!!op.addend)) * op.y.stride))];
     case 'normalize':
       return [per(op.y.rows, moved(3 * op.y.stride))];
-    case 'join':
-      return [per(op.y.rows, moved(2 * op.y.stride))];
     case 'weigh':
       return [per(op.y.rows, moved((2 + Number(!!op.sum)) * op.y.stride))];
+    case 'join':
+      return [per(op.y.rows, moved(2 * op.y.stride))];
     case 'unfold':
       return [per('tokens', moved(2 * op.y.stride))];
     case 'pool':

@@ -63,6 +63,11 @@ export function ModelBar<M extends Loaded>({ slot, label = 'Model' }: ModelBarPr
       {choice && state.phase === 'asking' && (
         <Question choice={choice} bytes={state.bytes} onAccept={() => slot.accept()} />
       )}
+      {state.phase === 'stopped' && (
+        <button type="button" class="button button-strong model-again" onClick={() => slot.accept()}>
+          Load it after all
+        </button>
+      )}
       {state.phase === 'failed' && <Failure error={state.error} onRetry={() => slot.accept()} />}
       {isOpen.value && (
         <ModelPicker
@@ -97,6 +102,7 @@ function StateWords<M extends Loaded>({ state }: { state: SlotState<M> }) {
     empty: '',
     checking: 'looking for it',
     asking: '',
+    stopped: 'stopped',
     loading: 'loading',
     ready: state.phase === 'ready' ? `ready in ${milliseconds(state.elapsedMs)}${adapter ? ` on ${adapter}` : ''}` : '',
     failed: 'not loaded',
@@ -108,25 +114,17 @@ function StateWords<M extends Loaded>({ state }: { state: SlotState<M> }) {
   );
 }
 
-function Question({
-  choice,
-  bytes,
-  onAccept,
-}: {
-  choice: ModelChoice;
-  bytes: number | undefined;
-  onAccept: () => void;
-}) {
+function Question({ choice, bytes, onAccept }: { choice: ModelChoice; bytes: number; onAccept: () => void }) {
   const known = 'id' in choice ? curatedById.get(choice.id) : undefined;
-  const size = bytes === undefined ? known && `about ${known.megabytes} MB` : megabytes(bytes);
+  const size = megabytes(bytes);
   return (
     <div class="panel">
       <p>
-        <strong>{nameOf(choice)}</strong> is downloaded once{size ? `: ${size}` : ''}, and kept by this browser.{' '}
+        <strong>{nameOf(choice)}</strong> is downloaded once, {size}, and kept by this browser.{' '}
         {known ? `Licence: ${known.licence}.` : 'Its licence is on its model card.'}
       </p>
       <button type="button" class="button button-strong" onClick={onAccept}>
-        Download{size ? ` ${size.replace(/^about /, '')}` : ''}
+        Download {size}
       </button>
     </div>
   );

@@ -15,8 +15,9 @@ const ASK_BYTES = 5e6;
 export type SlotState<M> =
   | { readonly phase: 'empty' }
   | { readonly phase: 'checking' }
-  /** A download of so many bytes waits for a yes; undefined where nothing says how many. */
-  | { readonly phase: 'asking'; readonly bytes: number | undefined }
+  /** A download of so many bytes waits for a yes. */
+  | { readonly phase: 'asking'; readonly bytes: number }
+  | { readonly phase: 'stopped' }
   | { readonly phase: 'loading'; readonly progress: LoadProgress }
   | { readonly phase: 'ready'; readonly model: M; readonly elapsedMs: number }
   | { readonly phase: 'failed'; readonly error: unknown };
@@ -91,7 +92,7 @@ export class ModelSlot<M extends Loaded> {
 
   stop(): void {
     this.#end(new DOMException('Stopped.', 'AbortError'));
-    this.state.value = { phase: 'asking', bytes: undefined };
+    this.state.value = { phase: 'stopped' };
   }
 
   get #param(): string {
@@ -142,7 +143,8 @@ export class ModelSlot<M extends Loaded> {
     this.state.value = { phase: 'loading', progress };
     const lease = await modelStore.acquire({
       kind: this.kind,
-      choice,
+      name: nameOf(choice),
+      place: () => placeOfChoice(choice),
       dtype: this.dtype.value,
       signal,
       onProgress: info => {

@@ -1,5 +1,4 @@
-import type { ProgressCallback } from 'webgpu-bert';
-import { type ModelChoice, nameOf, placeOfChoice } from './model-choice.ts';
+import type { ModelLocation, ProgressCallback } from 'webgpu-bert';
 import type { Loaded, ModelKind } from './model-kind.ts';
 
 /** A model in use. Whoever holds it gives it back by `release`; it stays loaded until another one needs the room. */
@@ -16,7 +15,9 @@ interface Entry {
 
 export interface LoadRequest<M extends Loaded> {
   readonly kind: ModelKind<M>;
-  readonly choice: ModelChoice;
+  /** Tells the place from any other. */
+  readonly name: string;
+  place(): Promise<ModelLocation>;
   readonly dtype: string;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressCallback;
@@ -31,7 +32,7 @@ export class ModelStore {
 
   /** Rejects with the error of the load, or with the reason of the signal. */
   async acquire<M extends Loaded>(request: LoadRequest<M>): Promise<Lease<M>> {
-    const key = `${request.kind.name} ${request.dtype} ${nameOf(request.choice)}`;
+    const key = `${request.kind.name} ${request.dtype} ${request.name}`;
     const present = this.#entries.get(key);
     if (!present) await this.#disposeUnheld();
     request.signal.throwIfAborted();
@@ -61,10 +62,10 @@ export class ModelStore {
     }
   }
 
-  #load<M extends Loaded>(key: string, { kind, choice, dtype, onProgress }: LoadRequest<M>): Entry {
+  #load<M extends Loaded>(key: string, { kind, place, dtype, onProgress }: LoadRequest<M>): Entry {
     const stop = new AbortController();
-    const loading = placeOfChoice(choice).then(place =>
-      kind.load(place, { dtype, signal: stop.signal, progress_callback: onProgress }),
+    const loading = place().then(where =>
+      kind.load(where, { dtype, signal: stop.signal, progress_callback: onProgress }),
     );
     const entry: Entry = { loading, stop, holders: 0 };
     this.#entries.set(key, entry);

@@ -1,6 +1,6 @@
-/** Keeps the page for visits without a connection (service-worker.js). A page that Vite serves from its sources has no such file. */
+/** Keeps the page for visits without a connection (service-worker.js). */
 export function keepOffline(): void {
-  if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
+  if (!('serviceWorker' in navigator)) return;
   addEventListener('load', () => {
     navigator.serviceWorker.register(new URL('./service-worker.js', document.baseURI)).catch(error => {
       // The page works without it, though not offline.

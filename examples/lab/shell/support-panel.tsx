@@ -16,9 +16,8 @@ export function SupportPanel() {
         {support.reason} {support.next}
       </p>
       <p>
-        What you see below was computed beforehand. <a href="https://webgpureport.org">webgpureport.org</a> shows what
-        this browser sees of the GPU. On the CPU the same models run in transformers.js, whose calls have the same
-        names.
+        What is shown was computed beforehand; texts that you type need a GPU. On the CPU the same models run in
+        transformers.js, whose calls have the same names.
       </p>
     </div>
   );

@@ -1,9 +1,81 @@
+import { useEffect } from 'preact/hooks';
+import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
-import { pipelineKind } from '../../shell/model-kind.ts';
-import { ModelSlot } from '../../shell/model-slot.ts';
-
-const slot = new ModelSlot(pipelineKind('feature-extraction'), { tab: 'attention', task: 'attention' });
+import { params } from '../../shell/route.ts';
+import { supported } from '../../shell/support.ts';
+import { WorkStatus } from '../../shell/work-status.tsx';
+import { ElementView } from './element-view.tsx';
+import { Inputs } from './inputs.tsx';
+import {
+  comparedWith,
+  maskedOf,
+  otherSlot,
+  otherView,
+  otherWork,
+  pairOf,
+  read,
+  reading,
+  readOther,
+  showFirstView,
+  slot,
+  textOf,
+  work,
+} from './readings.ts';
+import './attention.css';
 
 export default function AttentionTab() {
-  return <ModelBar slot={slot} />;
+  const address = params.value;
+  const compared = comparedWith(address);
+  const text = textOf(address);
+  const pair = pairOf(address);
+  const masks = address.get('mask') ?? '';
+  const model = slot.model;
+  const otherModel = compared === 'model' ? otherSlot.model : model;
+  const otherText = compared === 'text' ? (address.get('other') ?? '') : text;
+  useEffect(() => void showFirstView(), []);
+  useEffect(() => {
+    if (model && text.trim() !== '') read(model, text, pair, maskedOf(params.peek()));
+  }, [model, text, pair, masks]);
+  useEffect(() => {
+    if (compared === 'nothing') otherView.value = undefined;
+    else if (otherModel && otherText.trim() !== '') readOther(otherModel, otherText, pair);
+  }, [compared, otherModel, otherText, pair]);
+  useEffect(
+    () => () => {
+      work.stop();
+      otherWork.stop();
+    },
+    [],
+  );
+  return (
+    <>
+      <div class="attention-models">
+        <ModelBar slot={slot} />
+        {compared === 'model' && <ModelBar slot={otherSlot} label="Compared with" />}
+      </div>
+      <Inputs />
+      <div class="attention-status">
+        <ReadingWords />
+        <WorkStatus work={work} label="Reading the attention" />
+        {compared !== 'nothing' && <WorkStatus work={otherWork} label="Reading what it is compared with" />}
+      </div>
+      <ElementView isCompared={compared !== 'nothing'} />
+    </>
+  );
+}
+
+function ReadingWords() {
+  const now = reading.value;
+  if (!now) return <p class="note">Waiting for the model</p>;
+  const { view, elapsedMs } = now;
+  const canRun = supported.value?.ok !== false;
+  const heads = count(view.layers * view.heads, 'head');
+  const tokens = count(view.tokens.length, 'token');
+  return (
+    <p class="note">
+      {elapsedMs === undefined
+        ? `${heads}, ${tokens}; computed beforehand${canRun ? ', live as soon as the model is there' : ''}`
+        : `${heads}, ${tokens}, read in ${milliseconds(elapsedMs)}`}
+    </p>
+  );
 }

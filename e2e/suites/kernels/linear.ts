@@ -1,0 +1,192 @@
+import { TILINGS } from '../../../bench/page/candidates.ts';
+import type { Activation } from '../../../shaders/activation.ts';
+import { padded } from '../../../shaders/kernel.ts';
+import { linearParams } from '../../../shaders/linear.ts';
+import type { Format } from '../../../shaders/matrix.ts';
+import { fitted, tilingLabel } from '../../../shaders/tiling.ts';
+import { linearKernel } from '../../../src/plan/choose.ts';
+import type { Profile } from '../../../src/plan/profiles.ts';
+import * as reference from '../../../tests/reference.ts';
+import { dispatch, padRows, random, testGpu, unpadRows } from '../../dispatch.ts';
+import { check, expect, expectClose } from '../../harness.ts';
+import { packRows } from '../../packed.ts';
+import { FULL_TIERS, profileFor, ROWS, TIERS } from './tiers.ts';
+
+const LINEARS: [
+  K: number,
+  N: number,
+  activation: Activation | undefined,
+  residual: boolean,
+  bias: boolean,
+  gate?: boolean,
+][] = [
+  [384, 1536, 'gelu', false, true],
+  [1536, 384, undefined, true, true],
+  [37, 70, 'gelu_tanh', true, true],
+  [6, 5, 'tanh', false, true],
+  [64, 64, 'relu', false, false],
+  [130, 18, 'silu', false, true],
+  [130, 70, undefined, false, false, true],
+  [45, 37, 'gelu', true, true, true],
+];
+
+async function checkLinear(
+  [K, N, activation, residual, bias, gate = false]: (typeof LINEARS)[number],
+  format: Format,
+  profile: Profile,
+  log: (text: string) => void,
+  { rows = ROWS, noted }: { rows?: readonly number[]; noted?: (y: Float32Array) => void } = {},
+): Promise<void> {
+  const kernel = linearKernel({ inner: K, outputs: N, bias, gate, residual, activation, format }, profile);
+  const make = random(K * N);
+  let worst = 0;
+  for (const T of rows) {
+    // Where the weight is bytes, so is x.
+    const x = packRows(make(T * K), K, format === 'i8' ? 'i8' : 'f32');
+    // The weight has a row, of zeros, for every float of a padded output.
+    const weight = packRows(make(N * K, 1.5 / Math.sqrt(K)), K, format, padded(N));
+    const b = make(N);
+    const r = make(T * N);
+    const g = make(T * N);
+    const { y } = await dispatch(
+      kernel,
+      {
+        x: x.operand,
+        weight: weight.operand,
+        y: { floats: T * padded(N) },
+        ...(bias && { bias: padRows(b, N) }),
+        ...(gate && { gate: padRows(g, N) }),
+        ...(residual && { residual: padRows(r, N) }),
+      },
+      { rows: T, ...linearParams(K, N, activation !== undefined) },
+    );
+    noted?.(y!);
+    const expected = reference.linear(x.values, weight.values, {
+      K,
+      N,
+      ...(bias && { bias: b }),
+      ...(gate && { gate: g }),
+      ...(residual && { residual: r }),
+      ...(activation && { activation }),
+    });
+    worst = Math.max(
+      worst,
+      expectClose(unpadRows(y!, N), expected, { label: `T = ${T}`, absolute: 4e-6, relative: 2e-6 }),
+    );
+  }
+  log(`largest difference ${worst.toExponential(1)}`);
+}
+
+// The reference computes with the very halves and bytes, so that the tolerances are those of float32.
+for (const tier of Object.keys(TIERS)) {
+  for (const linear of tier === 'gpu of 128' ? LINEARS.slice(2, 3) : LINEARS) {
+    const [K, N, activation, residual, , gate] = linear;
+    for (const format of ['f32', 'f16', 'i8'] as const) {
+      if (format !== 'f32' && ![384, 37, 130].includes(K)) continue;
+      // Sums of up to 1,536 products of size 1/K^0.5: 4e-6 of the largest terms.
+      const name = `linear ${K}>${N} ${format} ${activation ?? 'plain'}${gate ? ' gated' : ''}${residual ? ' + residual' : ''}`;
+      check(`${name} (${tier})`, async log => checkLinear(linear, format, await profileFor(tier), log));
+      if (format === 'f32' || tier === 'gpu of 128') continue;
+      // Neither shader-f16 nor the product of packed bytes.
+      if (K === 130) {
+        check(`${name} (${tier} without features)`, async log =>
+          checkLinear(linear, format, await profileFor(tier, { subgroup: 0, f16: false, dot4I8: false }), log),
+        );
+      }
+    }
+  }
+}
+
+for (const tier of FULL_TIERS) {
+  check(`every activation, at any size, and NaN (${tier})`, async () => {
+    const values = [-1e4, -90, -21, -5, -3, -1, -0.5, -0.4, -1e-3, 0, 1e-3, 0.4, 0.5, 1, 3, 5.9, 21, 90, 1e4];
+    const [K, N] = [4, 6];
+    const x = Float32Array.from(values.flatMap(value => [value, 0, 0, 0]));
+    const weight = new Float32Array(padded(N) * K).map((_, i) => Number(i % K === 0 && i < N * K));
+    // NaN comes from the bias, so that the padding, whose weights are zero, has none.
+    const addend = (value: number) => padRows(new Float32Array(N).fill(value), N);
+    for (const kind of Object.keys(reference.activations) as Activation[]) {
+      const variant = { inner: K, outputs: N, bias: true, residual: false, activation: kind };
+      const kernel = linearKernel(variant, await profileFor(tier));
+      const params = { rows: values.length, ...linearParams(K, N, true) };
+      const run = async (bias: Float32Array<ArrayBuffer>) =>
+        // unpadRows throws where the padding is not zero.
+        unpadRows(
+          (await dispatch(kernel, { x, weight, bias, y: { floats: values.length * padded(N) } }, params)).y!,
+          N,
+        );
+      const rows = await run(addend(0));
+      for (const [t, value] of values.entries()) {
+        const wanted = reference.activations[kind]!(value);
+        const actual = rows[t * N + N - 1]!;
+        // Float32 rounds x and the result, and differences of about x.
+        const most = 2e-6 * (1 + Math.abs(wanted) + (value < 0 && value > -30 ? Math.abs(value) : 0));
+        expect(Math.abs(actual - wanted) <= most, `${kind}(${value}) is ${wanted}, not ${actual}`);
+      }
+      expect((await run(addend(Number.NaN))).every(Number.isNaN), `${kind}(NaN) is not NaN`);
+    }
+  });
+}
+
+for (const tier of Object.keys(TIERS)) {
+  for (const format of ['f32', 'f16', 'i8'] as const) {
+    check(`a slice of a linear ${format} (${tier})`, async () => {
+      const [K, N, T] = [130, 407, 65];
+      const profile = await profileFor(tier);
+      const kernel = linearKernel({ inner: K, outputs: N, bias: true, residual: false, format, sliced: true }, profile);
+      const make = random(N);
+      const x = packRows(make(T * K), K, format === 'i8' ? 'i8' : 'f32');
+      const weight = packRows(make(N * K, 1.5 / Math.sqrt(K)), K, format, padded(N));
+      const bias = make(N);
+      const expected = reference.linear(x.values, weight.values, { K, N, bias });
+      for (const [from, S] of [
+        [0, 256],
+        [256, 151],
+        [64, 20],
+      ] as const) {
+        const { y } = await dispatch(
+          kernel,
+          { x: x.operand, weight: weight.operand, bias: padRows(bias, N), y: { floats: T * padded(S) } },
+          { rows: T, ...linearParams(K, N, false), from4: from / 4, slice4: padded(S) / 4 },
+        );
+        const columns = Float64Array.from(
+          { length: T * S },
+          (_, i) => expected[Math.floor(i / S) * N + from + (i % S)]!,
+        );
+        expectClose(unpadRows(y!, S), columns, { label: `${from} to ${from + S}`, absolute: 4e-6, relative: 2e-6 });
+      }
+    });
+  }
+}
+
+/** By linear and format the outputs of the first tiling. */
+const first = new Map<string, Float32Array[]>();
+
+for (const tiling of TILINGS) {
+  for (const [linear, format, rows] of [
+    [LINEARS[0]!, 'f32', [1, 65]],
+    [LINEARS[2]!, 'f32', ROWS],
+    [LINEARS[5]!, 'f16', ROWS],
+    [LINEARS[5]!, 'i8', ROWS],
+  ] as const) {
+    const name = `linear ${linear[0]}>${linear[1]} ${format}`;
+    check(`${name}, tiling ${tilingLabel(tiling)}`, async log => {
+      const found: Float32Array[] = [];
+      const noted = (y: Float32Array) => found.push(y);
+      const { caps } = (await testGpu()).gpu;
+      await checkLinear(
+        linear,
+        format,
+        { ...(await profileFor('gpu')), tiling: fitted(tiling, caps.maxInvocations) },
+        log,
+        { rows, noted },
+      );
+      // Added in the same order, by a compiler that leaves the order alone: the same bits.
+      const wanted = first.get(name) ?? found;
+      first.set(name, wanted);
+      found.forEach((y, i) => {
+        expectClose(y, wanted[i]!, { label: `T = ${rows[i]}, beside ${tilingLabel(TILINGS[0]!)}` });
+      });
+    });
+  }
+}

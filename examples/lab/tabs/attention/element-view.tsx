@@ -1,0 +1,45 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { type AutoBertAttention, defineBertAttention, type HeadSelection } from '../../attention/index.ts';
+import { params, setParams } from '../../shell/route.ts';
+import { theme } from '../../shell/theme.ts';
+import { otherView, reading, TAB, toggleMask } from './readings.ts';
+
+defineBertAttention();
+
+/** The head that the address names, "layer.head" from 1. */
+function selectionOf(address: URLSearchParams): HeadSelection | undefined {
+  const [layer, head] = (address.get('head') ?? '').split('.').map(Number);
+  return layer && head ? { layer: layer - 1, head: head - 1 } : undefined;
+}
+
+/** The custom element, told what to show and asked what was chosen. */
+export function ElementView({ isCompared }: { isCompared: boolean }) {
+  const box = useRef<HTMLDivElement>(null);
+  const element = useRef<AutoBertAttention | null>(null);
+  useEffect(() => {
+    const made = document.createElement('bert-attention');
+    element.current = made;
+    made.addEventListener('headselect', event => {
+      const { layer, head } = (event as CustomEvent<HeadSelection>).detail;
+      setParams(TAB, { head: `${layer + 1}.${head + 1}` });
+    });
+    made.addEventListener('tokenmask', event => toggleMask((event as CustomEvent<{ index: number }>).detail.index));
+    box.current!.append(made);
+    return () => made.remove();
+  }, []);
+  const { view, elapsedMs } = reading.value ?? {};
+  const isLive = elapsedMs !== undefined;
+  const other = isCompared ? otherView.value : undefined;
+  useEffect(() => {
+    const shown = element.current!;
+    const isFirst = shown.data === undefined;
+    shown.data = view;
+    shown.compare = other;
+    shown.toggleAttribute('data-live', isLive);
+    const selection = selectionOf(params.peek());
+    if (isFirst && view && selection) shown.selection = selection;
+  }, [view, other, isLive]);
+  const colours = theme.value;
+  useEffect(() => element.current?.repaint(), [colours]);
+  return <div ref={box} />;
+}
