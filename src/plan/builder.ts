@@ -1,7 +1,6 @@
 import { padded } from '../../shaders/kernel.ts';
 import type {
   AttentionOptions,
-  BiasOptions,
   EmbedOptions,
   EmbedTable,
   HeadOptions,
@@ -13,20 +12,9 @@ import type {
   VocabularyOptions,
   VocabularyPooling,
 } from './builder-options.ts';
-import {
-  type Graph,
-  type HeadLayout,
-  MAX_K,
-  type Norm,
-  type Op,
-  type Output,
-  type Rows,
-  type ScoreBias,
-  type StoredAngles,
-  type Value,
-} from './op.ts';
-import { bucketTable } from './relative.ts';
-import { joined, matrix, vector, type Weight, weightKey } from './weight.ts';
+import { graphWeights } from './graph-weights.ts';
+import { type Graph, type HeadLayout, MAX_K, type Op, type Output, type Rows, type Value } from './op.ts';
+import { matrix, vector } from './weight.ts';
 
 /** Writes a graph. Each method adds an op, infers the shape of its result, and throws where operands do not fit. */
 export type Builder = ReturnType<typeof builder>;
@@ -34,8 +22,7 @@ export type Builder = ReturnType<typeof builder>;
 export function builder() {
   const ops: Op[] = [];
   const outputs: Output[] = [];
-  /** By key, so that shared layers and tied tables are one weight. */
-  const weights = new Map<string, Weight>();
+  const { shared, tableOf, vocabularyOf, biasOfVocabulary, normOf, storedAngles, biasOf } = graphWeights();
   let values = 0;
 
   /** Throws where a model description is wrong. No input of a user can cause it. */
@@ -54,64 +41,12 @@ export function builder() {
     stride,
   });
 
-  /** The weight that equals this one, where there is one already. */
-  function shared(weight: Weight): Weight {
-    const key = weightKey(weight);
-    const earlier = weights.get(key) ?? weight;
-    weights.set(key, earlier);
-    return earlier;
-  }
-
-  const biasOfVocabulary = (tensor: string | undefined, rows: number): Weight | undefined =>
-    tensor === undefined ? undefined : shared(vector([tensor], rows));
-
-  const tableOf = ({ table, rows }: EmbedTable, columns: number): Weight =>
-    shared(matrix([`${table}.weight`], rows, columns));
-
-  /** A vocabulary's matrix [rows, columns]. */
-  function vocabularyOf({ table, rest, rows }: VocabularyOptions, columns: number): Weight {
-    if (!rest) return tableOf({ table, rows }, columns);
-    const own = { tensor: `${table}.weight`, columns: columns - rest.columns };
-    return shared(joined([own, { ...rest, transposed: true }], rows));
-  }
-
-  /** @param head The size of a head, where the columns are heads: each is padded. */
-  const normOf = (
-    { from, eps, kind = 'layer', bias = true, unitOffset = false }: NormOptions,
-    columns: number,
-    head?: number,
-  ): Norm => ({
-    kind,
-    gamma: shared(vector([`${from}.weight`], columns, head)),
-    beta: bias ? shared(vector([`${from}.bias`], columns, head)) : undefined,
-    unitOffset,
-    eps,
-  });
-
   /** Throws where a value has not the columns of q, k and v. */
   function headsOf(qkv: Value, { heads, keyHeads = heads, headSize }: HeadOptions, name: string): HeadLayout {
     const width = (heads + 2 * keyHeads) * padded(headSize);
     check(qkv.columns === width, `${name}: ${qkv.columns} columns of q, k, v, not ${width}`);
     check(heads % keyHeads === 0, `${name}: ${heads} heads of q, and ${keyHeads} of k`);
     return { heads, keyHeads, headSize };
-  }
-
-  const storedAngles = ({ tensor, positions }: NonNullable<RotaryOptions['stored']>, pairs: number): StoredAngles =>
-    positions === undefined
-      ? { kind: 'frequencies', weight: shared(vector([tensor], pairs)) }
-      : { kind: 'table', weight: shared(matrix([tensor], positions, 2 * pairs)) };
-
-  function biasOf(options: BiasOptions, { heads, headSize }: HeadLayout): ScoreBias {
-    if ('slopes' in options) return { kind: 'slopes', slopes: options.slopes };
-    if ('rows' in options) {
-      const { rows, count } = options;
-      const table = (tensor: string | undefined) =>
-        tensor === undefined ? undefined : shared(matrix([tensor], (heads * padded(headSize)) / 4, 4 * count));
-      return { kind: 'disentangled', keys: table(options.keys), queries: table(options.queries), rows, count };
-    }
-    const { table, buckets, tableRows = buckets } = options;
-    const bias = shared(matrix([`${table}.weight`], tableRows, heads));
-    return { kind: 'buckets', bias, buckets: bucketTable(buckets) };
   }
 
   return {

@@ -1,5 +1,6 @@
 import { CheckpointError } from '../../errors.ts';
-import { type Block, SPELLINGS, type Spelling } from './spellings.ts';
+import type { Block, Spelling } from './spelling-parts.ts';
+import { SPELLINGS } from './spellings.ts';
 import type { Checkpoint, LowRankUpdate, TensorInfo } from './types.ts';
 import type { TensorView } from './view.ts';
 
