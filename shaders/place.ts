@@ -11,13 +11,15 @@ export type StoredType = 'F32' | 'F16' | 'BF16';
  *   blocks       runs of `block_rows` rows, each of which has the columns `block_columns` further on than the run before; the first run
  *                begins at column `shift`
  *   transposed   a row is column `shift + row`, of which the weight has the numbers `first_row` to `first_row + rows`
+ *   matrices     as transposed, and every run of `block_columns` rows is of the next numbers of the columns, as many as a row has
  */
-export type Placing = 'rows' | 'blocks' | 'transposed';
+export type Placing = 'rows' | 'blocks' | 'transposed' | 'matrices';
 
 const PLACING_PARAMS: Readonly<Record<Placing, readonly string[]>> = {
   rows: [],
   blocks: ['first_row', 'block_rows', 'block_columns', 'shift'],
   transposed: ['first_row', 'rows', 'shift'],
+  matrices: ['first_row', 'rows', 'block_columns'],
 };
 
 /** WGSL: the row and the column of the weight, without padding, of number `i` of the piece, and the reason to leave it out. */
@@ -33,6 +35,10 @@ const PLACES: Readonly<Record<Placing, string>> = {
   let row = (params.first + i) % params.columns - params.first_row;
   if (row >= params.rows) { return; }
   let column = params.shift + (params.first + i) / params.columns;`,
+  matrices: `
+  let column = (params.first + i) / params.columns;
+  let row = column / params.block_columns * params.columns + (params.first + i) % params.columns - params.first_row;
+  if (row >= params.rows) { return; }`,
 };
 
 /**

@@ -85,6 +85,17 @@ const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
       classifier_activation: pick(0, 1) === 1,
     };
   },
+  convbert: (pick, { heads, headSize }) => {
+    const size = 2 * heads * headSize;
+    return {
+      hidden_size: size,
+      embedding_size: [size, pick(5, 40)][pick(0, 1)],
+      head_ratio: pick(0, 2) ? 1 : heads,
+      conv_kernel_size: [1, 3, 9][pick(0, 2)],
+      num_groups: pick(0, 1) ? 1 : divisor(pick, size),
+      intermediate_size: size * pick(1, 2),
+    };
+  },
   squeezebert: (pick, { heads, headSize }) => {
     const size = heads * headSize;
     const intermediate = size * pick(1, 3);

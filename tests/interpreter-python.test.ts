@@ -258,6 +258,7 @@ const CLASSES: Readonly<Record<string, readonly string[]>> = {
   roformer: COMMON,
   mobilebert: [...COMMON, ...PRETRAINING],
   squeezebert: COMMON,
+  convbert: COMMON,
   // Remote code: twins, written after it.
   jina_bert: BARE,
   neobert: BARE,

@@ -3,6 +3,8 @@ import type { NormKind } from '../shaders/norm.ts';
 import type { Pooling } from '../shaders/pool.ts';
 import type {
   AttentionOp,
+  DepthwiseOp,
+  DynamicConvolutionOp,
   EmbedOp,
   GatherOp,
   Graph,
@@ -144,6 +146,12 @@ export class Run {
         break;
       case 'unfold':
         this.set(op.y, this.#unfold(op));
+        break;
+      case 'depthwise':
+        this.set(op.y, this.#depthwise(op));
+        break;
+      case 'dynamicConvolution':
+        this.set(op.y, this.#dynamicConvolution(op));
         break;
       case 'pool':
         this.set(op.y, this.#pool(op));
@@ -442,6 +450,43 @@ export class Run {
     return y;
   }
 
+  /** y[T, C] = the sum over the neighbours of weight[c, o] x[n, c] */
+  #depthwise({ x, weight }: DepthwiseOp): Matrix {
+    const factors = this.#weight(weight);
+    return this.#windowSum(this.get(x), weight.columns, (_, c, o) => at(factors, c, o));
+  }
+
+  /** y[T, H D] = the sum over the neighbours of softmax(scores[t, h])[o] x[n, h D + d] */
+  #dynamicConvolution({ x, scores, heads, width }: DynamicConvolutionOp): Matrix {
+    const [from, list] = [this.get(x), this.get(scores)];
+    const factors = Array.from({ length: from.rows }, (_, t) =>
+      Array.from({ length: heads }, (_, h) =>
+        softmax(Array.from({ length: width }, (_, o) => at(list, t, h * width + o))),
+      ),
+    );
+    const columns = from.columns / heads;
+    return this.#windowSum(from, width, (t, c, o) => factors[t]![Math.floor(c / columns)]![o]!);
+  }
+
+  /** The sum over the tokens whose places are near, each times its factor for the token, column and neighbour. */
+  #windowSum(from: Matrix, width: number, factor: (t: number, c: number, o: number) => number): Matrix {
+    const y = zeros(from.rows, from.columns);
+    let start = 0;
+    for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
+      for (let i = 0; i < ids.length; i++) {
+        for (let o = 0; o < width; o++) {
+          const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
+          if (neighbour < 0) continue;
+          for (let c = 0; c < from.columns; c++) {
+            y.data[(start + i) * y.columns + c]! += factor(start + i, c, o) * at(from, start + neighbour, c);
+          }
+        }
+      }
+      start += ids.length;
+    }
+    return y;
+  }
+
   /** y[R, C] = sum[R, C] + x[R, C] factors[index] / (the sum of all factors) */
   #weigh({ x, sum, factors, index }: WeighOp): Matrix {
     const [from, before] = [this.get(x), sum && this.get(sum)];
@@ -581,7 +626,10 @@ function denseWeight({ parts, rowGroup, columnGroup, stride, height }: Weight, t
       for (let c = 0; c < width; c++) {
         const value = data[i * width + c]!;
         if (!layout) put(i, c, value);
-        else if (layout.kind === 'blocks') put(i, c + width * Math.floor((i * layout.blocks) / shape[0]!), value);
+        else if (layout.kind === 'matrices') {
+          const [, inputs, outputs] = shape as [number, number, number];
+          put(i * outputs + (c % outputs), i * inputs + Math.floor(c / outputs), value);
+        } else if (layout.kind === 'blocks') put(i, c + width * Math.floor((i * layout.blocks) / shape[0]!), value);
         else if (layout.transposed) put(c, layout.first + i, value);
         else put(i, layout.first + c, value);
       }

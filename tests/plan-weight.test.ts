@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   bandOf,
   bandRows,
+  grouped,
   isVerbatim,
   joined,
   keptAs,
@@ -27,6 +28,14 @@ function place(weight: Weight): Map<number, string> {
       if (places.has(at)) throw new Error(`${at} is written twice`);
       places.set(at, `${tensor}[${index}]`);
     };
+    if (layout?.kind === 'matrices') {
+      const [, inputs, outputs] = shape as [number, number, number];
+      for (let row = 0; row < count; row++) {
+        const group = Math.floor(row / outputs);
+        for (let k = 0; k < inputs; k++) put(row, group * inputs + k, `${group}, ${k}`);
+      }
+      continue;
+    }
     const blocks = layout?.kind === 'blocks' ? layout.blocks : 1;
     const width = layout?.kind === 'columns' ? layout.count : columns / blocks;
     for (let row = 0; row < count; row++) {
@@ -190,7 +199,7 @@ describe('a joined matrix', () => {
 
 describe('originOf', () => {
   it('finds every element again, and nothing in the padding', () => {
-    for (const weight of [...LAYOUTS, DECODER, rowSlice(DECODER, 8, 21)]) {
+    for (const weight of [...LAYOUTS, grouped('g', 6, 15, 3), DECODER, rowSlice(DECODER, 8, 21)]) {
       const placed = place(weight);
       for (let at = 0; at < weight.height * weight.stride; at++) {
         const origin = originOf(weight, at);

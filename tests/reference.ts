@@ -272,6 +272,53 @@ export function unfold(
   return Float64Array.from(rows);
 }
 
+/**
+ * x [T, C] -> [T, C]: the sum over the tokens of a sequence whose places differ by at most half a window, each times its factor; `places`
+ * are those of each sequence.
+ */
+function windowSum(
+  x: Numbers,
+  places: readonly (readonly number[])[],
+  { C, width, factor }: { C: number; width: number; factor: (t: number, c: number, o: number) => number },
+): Float64Array {
+  const y = new Float64Array(x.length);
+  let start = 0;
+  for (const own of places) {
+    own.forEach((place, i) => {
+      own.forEach((other, j) => {
+        const o = other - place + (width - 1) / 2;
+        if (o < 0 || o >= width) return;
+        for (let c = 0; c < C; c++) y[(start + i) * C + c]! += factor(start + i, c, o) * x[(start + j) * C + c]!;
+      });
+    });
+    start += own.length;
+  }
+  return y;
+}
+
+/** x [T, C], weight [C, width] -> [T, C]: each column convolved over the tokens of its sequence. */
+export const depthwise = (
+  x: Numbers,
+  weight: Numbers,
+  places: readonly (readonly number[])[],
+  { C, width }: { C: number; width: number },
+): Float64Array => windowSum(x, places, { C, width, factor: (_, c, o) => weight[c * width + o]! });
+
+/** x [T, H D], scores [T, H width] -> [T, H D]: each head convolved over the tokens by the softmax of the scores of its token. */
+export function dynamicConvolution(
+  x: Numbers,
+  scores: Numbers,
+  places: readonly (readonly number[])[],
+  { H, D, width }: { H: number; D: number; width: number },
+): Float64Array {
+  const factor = (t: number, c: number, o: number): number => {
+    const first = (t * H + Math.floor(c / D)) * width;
+    const powers = Array.from({ length: width }, (_, i) => Math.exp(scores[first + i]!));
+    return powers[o]! / powers.reduce((a, b) => a + b);
+  };
+  return windowSum(x, places, { C: H * D, width, factor });
+}
+
 /** qkv [T, heads, D] -> the same with the pairs of the first `turned` heads turned by position times frequency. */
 export function rotary(
   qkv: Numbers,

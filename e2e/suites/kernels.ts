@@ -4,6 +4,7 @@
  * A file here for each family of kernels; this one loads them all, as the suite `kernels`.
  */
 import './kernels/attention.ts';
+import './kernels/convolution.ts';
 import './kernels/embed.ts';
 import './kernels/inspect.ts';
 import './kernels/layouts.ts';

@@ -231,6 +231,7 @@ function releaseBand({ band }: Destination): void {
 /** How the kernel `place` puts the rows of a part. */
 function placingOf({ layout }: WeightPart): Placing {
   if (!layout) return 'rows';
+  if (layout.kind === 'matrices') return 'matrices';
   return layout.kind === 'columns' && layout.transposed ? 'transposed' : 'blocks';
 }
 
@@ -269,6 +270,8 @@ function layoutParams({ columns }: Weight, { layout, shape, count }: WeightPart,
       const { blocks } = layout;
       return { first_row: tensorRow, block_rows: shape[0]! / blocks, block_columns: columns / blocks, shift: 0 };
     }
+    case 'matrices':
+      return { first_row: tensorRow, rows: count, block_columns: shape[1]! };
     case 'columns': {
       const { first: shift, transposed } = layout;
       // All rows are one block.

@@ -103,6 +103,8 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     bottleneck: undefined,
     layerSize: hiddenSize,
     groups: undefined,
+    groupMatrices: undefined,
+    spanConvolution: undefined,
     hasFirstAttentionNorm: true,
     hasSecondAttentionNorm: false,
     isGated: false,

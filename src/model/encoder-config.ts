@@ -31,6 +31,10 @@ export interface EncoderConfig {
   readonly layerSize: number;
   /** The linears of a layer as convolutions over single tokens, each with so many groups (SqueezeBERT). */
   readonly groups: Groups | undefined;
+  /** The linears of the feed-forward layer have a matrix for each of so many groups (ConvBERT). Undefined: one for all columns. */
+  readonly groupMatrices: number | undefined;
+  /** Heads of a convolution stand beside those of the attention, as many of the same size (ConvBERT): see span-convolution.ts. */
+  readonly spanConvolution: { readonly width: number } | undefined;
   /** Pre-norm: whether layer 0 has a norm before its attention. */
   readonly hasFirstAttentionNorm: boolean;
   /** Post-norm: whether a second norm stands behind the attention (code models of JinaBERT). */

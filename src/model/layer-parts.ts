@@ -3,6 +3,7 @@ import { distanceRows } from './disentangled.ts';
 import type { EncoderConfig } from './encoder-config.ts';
 import { attentionProjection, distanceKeys, distanceQueries, type ProjectionPart } from './preparation.ts';
 import type { EncoderRequest } from './request.ts';
+import { spanConvolution } from './span-convolution.ts';
 
 /** What layers of any order are made of. */
 
@@ -42,13 +43,18 @@ export function attention(
   { layer, i, x, values, residual }: AttentionPart,
 ): Value {
   const { heads, keyHeads, headSize, biases, queryKeyNorm: span, norm, groups } = config;
+  const { spanConvolution: convolution } = config;
   const { rotary, slopes, window } = config.attentions[i]!;
   const self = `${layer}.attention.self`;
   const layout = { heads, keyHeads, headSize };
   const project = (from: Value, ...parts: ProjectionPart[]) => b.linear(from, attentionProjection(config, self, parts));
-  const projected = values
-    ? b.join(project(x, 'query', 'key'), project(values, 'value'))
-    : project(x, 'query', 'key', 'value'); // [T, (H + 2 G) D]
+  // The convolution reads q as a value of its own.
+  const query = convolution && project(x, 'query'); // [T, H D]
+  const projected = query
+    ? b.join(query, project(x, 'key', 'value'))
+    : values
+      ? b.join(project(x, 'query', 'key'), project(values, 'value'))
+      : project(x, 'query', 'key', 'value'); // [T, (H + 2 G) D]
   const normed = span
     ? b.queryKeyNorm(projected, {
         ...layout,
@@ -68,7 +74,8 @@ export function attention(
     window,
   }); // [T, H D]
   if (probabilities) b.output('attentions', probabilities, i);
-  return b.linear(context, {
+  const convolved = convolution && query && spanConvolution(b, config, { self, x, query, ...convolution }); // [T, H D]
+  return b.linear(convolved ? b.join(context, convolved) : context, {
     from: `${layer}.attention.output.dense`,
     outputs: config.layerSize,
     inputHead: headSize,
@@ -97,7 +104,7 @@ function biasOf({ relativeRows, disentangled }: EncoderConfig, self: string): Bi
 
 /** The feed-forward layer: act(x W1) W2, or gated (act(x W1) (x W3)) W2 -> [T, layerSize] */
 export function feedForward(b: Builder, config: EncoderConfig, { layer, x, residual }: LayerPart): Value {
-  const { layerSize, intermediateSize: outputs, activation, isGated, biases, groups } = config;
+  const { layerSize, intermediateSize: outputs, activation, isGated, biases, groups, groupMatrices } = config;
   const bias = biases.intermediate;
   // The half without activation is the gate of the other, so that the product is made where the activation is.
   const gate = isGated ? b.linear(x, { from: `${layer}.intermediate.gate`, outputs, bias }) : undefined; // [T, F]
@@ -107,12 +114,14 @@ export function feedForward(b: Builder, config: EncoderConfig, { layer, x, resid
     activation,
     gate,
     groups: groups?.intermediate,
+    groupMatrices,
     bias,
   }); // [T, F]
   return b.linear(inner, {
     from: `${layer}.output.dense`,
     outputs: layerSize,
     groups: groups?.output,
+    groupMatrices,
     bias: biases.output,
     residual,
   });

@@ -74,6 +74,13 @@ export interface LinearOptions {
    * outputs reads a group of the columns of x.
    */
   groups?: number | readonly number[] | undefined;
+  /**
+   * Of one prefix, whose outputs and columns are no heads: the tensor [groups, x.columns / groups, outputs / groups] has a matrix for each
+   * group, which stands the other way.
+   */
+  groupMatrices?: number | undefined;
+  /** The dimensions of a bias beyond its first, each of which is 1. */
+  biasShape?: readonly number[] | undefined;
 }
 
 /** `keyHeads`: as many as `heads` where nothing is said. */

@@ -14,7 +14,7 @@ import type {
 } from './builder-options.ts';
 import { graphWeights } from './graph-weights.ts';
 import { type Graph, type HeadLayout, MAX_K, type Op, type Output, type Rows, type Value } from './op.ts';
-import { matrix, vector } from './weight.ts';
+import { grouped, matrix, vector } from './weight.ts';
 
 /** Writes a graph. Each method adds an op, infers the shape of its result, and throws where operands do not fit. */
 export type Builder = ReturnType<typeof builder>;
@@ -73,11 +73,16 @@ export function builder() {
     /** activation(x weight^T + bias) gate + residual -> [rows of x, outputs of all prefixes] */
     linear(x: Value, options: LinearOptions): Value {
       const { outputs, bias = true, activation, gate, residual, outputHead, inputHead, innerShape, groups } = options;
+      const { groupMatrices, biasShape } = options;
       const prefixes = [options.from].flat();
       const inner = inputHead ? (x.columns / padded(inputHead)) * inputHead : x.columns;
       const tensors = (suffix: string) => prefixes.map(prefix => `${prefix}.${suffix}`);
       const layout = { rowHead: outputHead, columnHead: inputHead, innerShape, groups };
-      const weight = shared(matrix(tensors('weight'), outputs, inner, layout));
+      const weight = shared(
+        groupMatrices === undefined
+          ? matrix(tensors('weight'), outputs, inner, layout)
+          : grouped(tensors('weight')[0]!, outputs as number, inner, groupMatrices),
+      );
       const biases = tensors('bias').map((tensor, i) =>
         (typeof bias === 'boolean' ? bias : bias[i]) ? tensor : undefined,
       );
@@ -90,7 +95,7 @@ export function builder() {
         op: 'linear',
         x,
         weight,
-        bias: biases.some(Boolean) ? shared(vector(biases, outputs, outputHead)) : undefined,
+        bias: biases.some(Boolean) ? shared(vector(biases, outputs, outputHead, biasShape)) : undefined,
         activation,
         gate,
         residual,
@@ -176,6 +181,25 @@ export function builder() {
       check(x.rows === 'tokens' && width % 2 === 1, `${x.name}: ${width} neighbours`);
       const y = newValue(`${x.name}.neighbours`, 'tokens', width * x.columns);
       ops.push({ op: 'unfold', x, width, order, y });
+      return y;
+    },
+
+    /** A convolution over the tokens, each column by itself: the tensor `${from}.weight` [C, 1, width] -> the shape of x [T, C] */
+    depthwise(x: Value, { from, width }: { from: string; width: number }): Value {
+      check(x.rows === 'tokens' && width % 2 === 1, `${from}: ${width} neighbours`);
+      const weight = shared(matrix([`${from}.weight`], x.columns, width, { innerShape: [1, width] }));
+      const y = newValue(from, 'tokens', x.columns);
+      ops.push({ op: 'depthwise', x, weight, y });
+      return y;
+    },
+
+    /** A convolution over the tokens by the softmax of scores [T, heads width] -> the shape of x [T, heads D] */
+    dynamicConvolution(x: Value, scores: Value, { heads, width }: { heads: number; width: number }): Value {
+      const y = newValue(`${x.name}.convolution`, 'tokens', x.columns);
+      const isHeads = x.rows === 'tokens' && x.columns % (4 * heads) === 0;
+      const fits = scores.rows === 'tokens' && scores.columns === heads * width && width % 2 === 1;
+      check(isHeads && fits, `${y.name}: ${scores.columns} scores of ${heads} heads and ${width} neighbours`);
+      ops.push({ op: 'dynamicConvolution', x, scores, heads, width, y });
       return y;
     },
 

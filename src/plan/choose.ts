@@ -1,5 +1,6 @@
 import { type Activation, keepsZero } from '../../shaders/activation.ts';
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
+import { depthwise, dynamicConvolution } from '../../shaders/convolution.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gather } from '../../shaders/gather.ts';
 import { join } from '../../shaders/join.ts';
@@ -244,6 +245,16 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
       const { x, width, order, y } = op;
       const kernel = unfold({ columns: x.columns, width, order });
       return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, y }, { tiles: 'tiles' });
+    }
+    case 'depthwise': {
+      const { x, weight, y } = op;
+      const kernel = depthwise({ columns: x.columns, width: weight.columns });
+      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, weight, y }, { tiles: 'tiles' });
+    }
+    case 'dynamicConvolution': {
+      const { x, scores, heads, width, y } = op;
+      const kernel = dynamicConvolution({ heads, columns: x.columns / heads, width });
+      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, scores, y }, { tiles: 'tiles' });
     }
     case 'pool': {
       const { x, poolings, normalize, y } = op;

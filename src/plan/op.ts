@@ -223,6 +223,35 @@ export interface UnfoldOp {
   readonly y: Value;
 }
 
+/**
+ * y[T, C] = the sum over o of weight[c, o] x[n, c], where n is the token o - (width - 1) / 2 places after in the same sequence; a term
+ * without such a token is 0. A convolution over the tokens in which every column has numbers of its own.
+ */
+export interface DepthwiseOp {
+  readonly op: 'depthwise';
+  readonly x: Value;
+  /** [C, width]; width is an odd number. */
+  readonly weight: Weight;
+  readonly y: Value;
+}
+
+/**
+ * y[T, H D] = the sum over o of softmax(scores[t, h])[o] x[n, h D + d], where n is the token o - (width - 1) / 2 places after in the same
+ * sequence; a term without such a token is 0, and its score still has a part in the softmax. A convolution over the tokens whose numbers
+ * every token has for itself, one list for a head (Jiang et al., arXiv 2008.02496).
+ */
+export interface DynamicConvolutionOp {
+  readonly op: 'dynamicConvolution';
+  /** [T, H D]: each head takes `padded(D)` columns. */
+  readonly x: Value;
+  /** [T, H width] */
+  readonly scores: Value;
+  readonly heads: number;
+  /** An odd number. */
+  readonly width: number;
+  readonly y: Value;
+}
+
 /** y[R, C] = x[R, C] / max(|x|, 1e-12): each row scaled to length 1, as torch.nn.functional.normalize. */
 export interface NormalizeOp {
   readonly op: 'normalize';
@@ -300,6 +329,8 @@ export type Op =
   | AttentionOp
   | NormOp
   | UnfoldOp
+  | DepthwiseOp
+  | DynamicConvolutionOp
   | JoinOp
   | NormalizeOp
   | WeighOp

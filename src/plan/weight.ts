@@ -133,7 +133,7 @@ function stacked(
   const parts = tensors.flatMap(([tensor, rows], i): WeightPart[] => {
     const blocks = typeof groups === 'object' ? groups[i] : groups;
     const inner = blocks === undefined ? (innerShape ?? [columns!]) : [columns! / blocks, 1];
-    const shape = columns === undefined ? [rows] : [rows, ...inner];
+    const shape = columns === undefined ? [rows, ...(innerShape ?? [])] : [rows, ...inner];
     const layout = blocks !== undefined && blocks > 1 && ({ kind: 'blocks', blocks } as const);
     const part = { shape, count: slice ?? rows, rowOffset: height, ...(layout && { layout }) };
     height += extent(part.count, rowGroup);
@@ -184,13 +184,14 @@ export const matrix = (
 
 /**
  * Vectors, one behind the other, of one length or of a length each; heads are padded where their size is given. In the place of one that
- * is undefined are zeros.
+ * is undefined are zeros. `innerShape`: further dimensions of each in the file, all of them 1.
  */
 export const vector = (
   tensors: readonly (string | undefined)[],
   length: number | readonly number[],
   head?: number,
-): Weight => stacked(rowsOf(tensors, length), undefined, { rowGroup: groupOf(head) });
+  innerShape?: readonly number[],
+): Weight => stacked(rowsOf(tensors, length), undefined, { rowGroup: groupOf(head), innerShape });
 
 /** A tensor [rows, columns] of a joined matrix, or [columns, rows] where it is transposed. */
 export interface ColumnPart {
@@ -210,6 +211,16 @@ export function joined(tensors: readonly ColumnPart[], rows: number): Weight {
     return { tensor, shape: transposed ? [count, rows] : [rows, count], count: rows, rowOffset: 0, layout };
   });
   return { ...whole, parts };
+}
+
+/**
+ * A matrix [rows, columns] that the file has as one matrix for each group of rows and columns, transposed; it is zero between the groups:
+ * see PartLayout.
+ */
+export function grouped(tensor: string, rows: number, columns: number, groups: number): Weight {
+  const shape = [groups, columns / groups, rows / groups];
+  const layout = { kind: 'matrices', groups } as const;
+  return { ...matrix([tensor], rows, columns), parts: [{ tensor, shape, count: rows, rowOffset: 0, layout }] };
 }
 
 /** The same weight, kept in another storage. */

@@ -51,6 +51,17 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling, attention }: Profile):
       return [per(op.y.rows, moved(2 * op.y.stride))];
     case 'unfold':
       return [per('tokens', moved(2 * op.y.stride))];
+    // For every number of y one of x for each neighbour, and its factor.
+    case 'depthwise':
+      return [per('tokens', moved((1 + 2 * op.weight.columns) * op.y.stride))];
+    // Each invocation computes the softmax of its token and head for itself, which walks the scores twice.
+    case 'dynamicConvolution':
+      return [
+        per(
+          'tokens',
+          moved((1 + 2 * op.width) * op.y.stride + op.scores.stride) + (costs.softmax * op.width * op.y.stride) / 4,
+        ),
+      ];
     case 'pool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(3 * op.y.stride))];
     case 'linearSlice': {

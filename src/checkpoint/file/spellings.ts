@@ -117,6 +117,12 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
   },
   dpr: { 'pooler.dense': 'encode_proj' },
   mobilebert: { embeddings_project: 'embeddings.embedding_transformation' },
+  convbert: {
+    'key_conv_attn_layer.pointwise.bias': 'key_conv_attn_layer.bias',
+    'cls.predictions.transform': 'generator_predictions',
+    'cls.predictions.decoder': 'generator_lm_head',
+    'cls.predictions': 'generator_lm_head',
+  },
   squeezebert: {
     'encoder.layer.': 'encoder.layers.',
     'attention.self': 'attention',

@@ -1,5 +1,6 @@
 import type { Family } from '../family.ts';
 import { BERT_FAMILIES } from './bert.ts';
+import { CONVBERT } from './convbert.ts';
 import { DEBERTA, DEBERTA_V2 } from './deberta.ts';
 import { DPR } from './dpr.ts';
 import { ESM } from './esm.ts';
@@ -32,6 +33,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   roformer: ROFORMER,
   mobilebert: MOBILEBERT,
   squeezebert: SQUEEZEBERT,
+  convbert: CONVBERT,
   eurobert: EUROBERT,
   nomic_bert: NOMIC_BERT,
   gte: GTE,

@@ -1,0 +1,135 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
+import { LANES, unrolled } from './snippets.ts';
+
+export interface DepthwiseVariant {
+  /** C */
+  readonly columns: number;
+  /** An odd number. */
+  readonly width: number;
+}
+
+export interface DynamicConvolutionVariant {
+  /** H */
+  readonly heads: number;
+  /** Columns of a head with its padding: a multiple of four. */
+  readonly columns: number;
+  /** An odd number. */
+  readonly width: number;
+}
+
+/**
+ * y[t, c] = the sum over o of weight[c, o] x[n, c], where n is the token of the same sequence whose place is o - (width - 1) / 2 after that
+ * of t; a term without such a token is 0. One workgroup writes the rows of one attention work item.
+ *
+ *   tiles[i] = (start, end, first token, ...)    tokens[T] = (id, position, type, place)    x [T, C]    weight [C, width]    y [T, C]
+ *   grid: tiles
+ */
+export function depthwise({ columns, width }: DepthwiseVariant): Kernel {
+  const W4 = padded(width) / 4;
+  return windowKernel({
+    name: `depthwise ${columns}x${width}`,
+    factors: 'weight',
+    columns4: padded(columns) / 4,
+    width,
+    // Of four columns, whose rows of factors stand one below the other.
+    text: `
+fn factor_of(column: u32, o: u32) -> f32 { return weight[column * ${W4}u + o / 4u][o % 4u]; }
+fn factors_of(c: u32, o: u32) -> vec4f {
+  return vec4f(${unrolled(4, j => `factor_of(4u * c + ${j}u, o),`)});
+}`,
+    before: '',
+    factor: 'factors_of(c, o)',
+  });
+}
+
+/**
+ * y[t, h D + d] = the sum over o of softmax(scores[t, h])[o] x[n, h D + d] with the tokens n of `depthwise`; a term without such a token is
+ * 0, and its score still has a part in the softmax. Every invocation computes the softmax of its four numbers for itself: it is short.
+ *
+ *   tiles, tokens as above    x [T, H D]    scores [T, H width]    y [T, H D]      grid: tiles
+ */
+export function dynamicConvolution({ heads, columns, width }: DynamicConvolutionVariant): Kernel {
+  const S4 = padded(heads * width) / 4;
+  return windowKernel({
+    name: `dynamic convolution ${heads}x${columns}x${width}`,
+    factors: 'scores',
+    columns4: (heads * columns) / 4,
+    width,
+    text: `
+fn score_of(t: u32, i: u32) -> f32 { return scores[t * ${S4}u + i / 4u][i % 4u]; }`,
+    before: `
+    let first_score = c / ${columns / 4}u * ${width}u;
+    var greatest = score_of(t, first_score);
+    for (var o = 1u; o < ${width}u; o++) { greatest = max(greatest, score_of(t, first_score + o)); }
+    var total = 0.0;
+    for (var o = 0u; o < ${width}u; o++) { total += exp(score_of(t, first_score + o) - greatest); }`,
+    factor: 'exp(score_of(t, first_score + o) - greatest) / total',
+  });
+}
+
+interface Window {
+  readonly name: string;
+  /** The binding of the factors. */
+  readonly factors: string;
+  /** Columns of x and y in fours. */
+  readonly columns4: number;
+  readonly width: number;
+  /** WGSL: functions that read the factors. */
+  readonly text: string;
+  /** WGSL: what is computed once for the four columns from 4 c on of the row of token t. */
+  readonly before: string;
+  /** WGSL: the factor of the neighbour number `o` for these columns. */
+  readonly factor: string;
+}
+
+/**
+ * A sum over the tokens whose places differ by at most half a window, each with a factor. Places are those before padding was removed. They
+ * grow from token to token, so no token of the window is farther away than its place is.
+ */
+function windowKernel({ name, factors, columns4, width, text, before, factor }: Window): Kernel {
+  const half = (width - 1) / 2;
+  const bindings = [
+    read('tiles', 'array<vec4u>'),
+    read('tokens', 'array<vec4u>'),
+    read('x'),
+    read(factors),
+    write('y'),
+  ];
+  const params = [u32('tiles')];
+  return {
+    name,
+    bindings,
+    params,
+    workgroups: ({ tiles }) => [tiles!, 1, 1],
+    code: wgsl`
+${declarations(bindings, params)}${text}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  if (group.x >= params.tiles) { return; }
+  let tile = tiles[group.x];
+  var end = tile.y;
+  // The next work item of the sequence begins where this one ends.
+  if (group.x + 1u < params.tiles) {
+    let next = tiles[group.x + 1u];
+    if (next.x == tile.x) { end = next.z; }
+  }
+  for (var i = local.x; i < (end - tile.z) * ${columns4}u; i += ${LANES}u) {
+    let t = tile.z + i / ${columns4}u;
+    let c = i % ${columns4}u;
+    let place = i32(tokens[t].w);${before}
+    var sum = vec4f();
+    let first = max(i32(tile.x), i32(t) - ${half});
+    let last = min(i32(tile.y) - 1, i32(t) + ${half});
+    for (var n = first; n <= last; n++) {
+      let distance = i32(tokens[n].w) - place;
+      if (abs(distance) > ${half}) { continue; }
+      let o = u32(distance + ${half});
+      sum += x[u32(n) * ${columns4}u + c] * (${factor});
+    }
+    y[t * ${columns4}u + c] = sum;
+  }
+}`,
+  };
+}
