@@ -24,6 +24,7 @@ export class TokenRows {
     this.#layout = layout;
     this.#config = config;
     this.#filler = expansion && fillerOf(expansion, tokenizer);
+    if (expansion && !expansion.attend) refuseConvolutions(config);
     const { unk } = tokenizer.text.special;
     // A word that is no token is left out of the list: the unknown token stands for others, too.
     const ids = (mask?.skipped ?? []).flatMap(word => {
@@ -102,6 +103,19 @@ export class TokenRows {
       data.set(rows.subarray(from * columns, (from + 1) * columns), to * columns);
     return data;
   }
+}
+
+/**
+ * Tokens that are filled in stand before the text where nobody attends to them. A convolution over the tokens reads neighbours whether or
+ * not they are attended to, and would read others than in Python.
+ */
+function refuseConvolutions({ convolution, hasTrigrams }: EncoderConfig): void {
+  if (!convolution && !hasTrigrams) return;
+  throw new UnsupportedError({
+    what: 'queries cannot be filled up with tokens that are not attended to where the model has a convolution over the tokens',
+    actual: hasTrigrams ? 'trigram_input true' : `conv_kernel_size ${convolution!.width}`,
+    supported: ['query_expansion.attend true', 'no query_expansion', 'a model without such a convolution'],
+  });
 }
 
 function fillerOf({ token }: Expansion, tokenizer: PreTrainedTokenizer): number {
