@@ -7,6 +7,7 @@ import { checkpointFiles } from './vector-fixtures.ts';
 
 const SIZES = { vocab_size: 60, hidden_size: 12, num_attention_heads: 3, intermediate_size: 16, num_hidden_layers: 1 };
 const MOBILEBERT = { ...SIZES, model_type: 'mobilebert', embedding_size: 12, intra_bottleneck_size: 12 };
+const CONVBERT = { ...SIZES, model_type: 'convbert', num_attention_heads: 4, conv_kernel_size: 3 };
 const DEBERTA = { ...SIZES, model_type: 'deberta-v2', max_position_embeddings: 64 };
 
 describe('queries that are filled up, of a model with a convolution over the tokens', () => {
@@ -26,6 +27,7 @@ describe('queries that are filled up, of a model with a convolution over the tok
   // The tokens that are filled in stand before the text in a pass: a convolution would read other neighbours than in Python.
   test.each([
     ['MobileBERT', MOBILEBERT, 'trigram_input'],
+    ['ConvBERT', CONVBERT, 'conv_kernel_size 3'],
     ['DeBERTa', { ...DEBERTA, conv_kernel_size: 3 }, 'conv_kernel_size 3'],
   ])('%s is refused by name where the text does not attend to them', (_, config, named) => {
     expect(rows(config, false)).toThrow(UnsupportedError);

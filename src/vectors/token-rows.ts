@@ -109,11 +109,12 @@ export class TokenRows {
  * Tokens that are filled in stand before the text where nobody attends to them. A convolution over the tokens reads neighbours whether or
  * not they are attended to, and would read others than in Python.
  */
-function refuseConvolutions({ convolution, hasTrigrams }: EncoderConfig): void {
-  if (!convolution && !hasTrigrams) return;
+function refuseConvolutions({ convolution, spanConvolution, hasTrigrams }: EncoderConfig): void {
+  const width = (convolution ?? spanConvolution)?.width;
+  if (width === undefined && !hasTrigrams) return;
   throw new UnsupportedError({
     what: 'queries cannot be filled up with tokens that are not attended to where the model has a convolution over the tokens',
-    actual: hasTrigrams ? 'trigram_input true' : `conv_kernel_size ${convolution!.width}`,
+    actual: hasTrigrams ? 'trigram_input true' : `conv_kernel_size ${width}`,
     supported: ['query_expansion.attend true', 'no query_expansion', 'a model without such a convolution'],
   });
 }
