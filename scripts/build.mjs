@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { ENTRIES } from './entries.mjs';
+import { digestOf } from './files-below.mjs';
 import { at, root } from './root.mjs';
 import { run } from './run.mjs';
 import { command, Stop, say } from './step.mjs';
@@ -24,29 +24,14 @@ const inputs = [
   'tsconfig.json',
   'package-lock.json',
   'scripts/build.mjs',
+  'scripts/files-below.mjs',
   'scripts/entries.mjs',
   'scripts/declarations.tsconfig.json',
 ];
 
-/** @param {string} path @returns {string[]} Every file below a folder, in a fixed order; a file is itself. */
-function filesBelow(path) {
-  if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path)
-    .sort()
-    .flatMap(name => filesBelow(join(path, name)));
-}
-
-function inputsHash() {
-  const hash = createHash('sha256');
-  for (const path of inputs.flatMap(name => filesBelow(at(name)))) {
-    hash.update(`${relative(root, path).replaceAll('\\', '/')}\0`).update(readFileSync(path));
-  }
-  return hash.digest('hex');
-}
-
 function isFresh() {
   const outputs = [bundle, stamp, ...ENTRIES.flatMap(({ module, types }) => [at(module), at(types)])];
-  return outputs.every(existsSync) && readFileSync(stamp, 'utf8') === inputsHash();
+  return outputs.every(existsSync) && readFileSync(stamp, 'utf8') === digestOf(inputs);
 }
 
 /** dist/webgpu-bert.js is expected to stay below this many bytes, gzipped. A larger file is a warning, so that a dependency added by accident is noticed. */
@@ -149,7 +134,7 @@ async function declareTypes() {
 /** Builds dist/ where its sources have changed since. @returns {Promise<string>} What was done, in words. */
 export async function build() {
   if (isFresh()) return `up to date, ${size()}`;
-  const hash = inputsHash();
+  const hash = digestOf(inputs);
   await Promise.all([buildBundle(), declareTypes()]);
   // After both: Vite empties dist/.
   await Promise.all([buildModules(), bundleTypes()]);

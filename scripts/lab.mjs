@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { at, root } from './root.mjs';
+import { digestOf, filesBelow } from './files-below.mjs';
+import { at } from './root.mjs';
 import { command, Stop, say } from './step.mjs';
 
 /** The lab's production build: examples/lab and the library, as files that any server can give. */
@@ -18,23 +19,7 @@ const stamp = at('.cache', 'lab-inputs');
 const MOST_BYTES = 600_000;
 
 /** Everything that the result depends on. */
-const inputs = ['examples/lab', 'src', 'shaders', 'package-lock.json', 'scripts/lab.mjs'];
-
-/** @param {string} path @returns {string[]} Every file below a folder, in a fixed order; a file is itself. */
-function filesBelow(path) {
-  if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path)
-    .sort()
-    .flatMap(name => filesBelow(join(path, name)));
-}
-
-function inputsHash() {
-  const hash = createHash('sha256');
-  for (const path of inputs.flatMap(name => filesBelow(at(name)))) {
-    hash.update(`${relative(root, path).replaceAll('\\', '/')}\0`).update(readFileSync(path));
-  }
-  return hash.digest('hex');
-}
+const inputs = ['examples/lab', 'src', 'shaders', 'package-lock.json', 'scripts/lab.mjs', 'scripts/files-below.mjs'];
 
 /** The settings that the page and its custom element are both built with. */
 const shared = {
@@ -135,7 +120,7 @@ const scriptBytes = () =>
 
 /** Builds .cache/lab where its sources have changed since. @returns {Promise<string>} What was done, in words. */
 export async function buildLab() {
-  const hash = inputsHash();
+  const hash = digestOf(inputs);
   const isFresh = [stamp, labFolder, elementFolder].every(existsSync) && readFileSync(stamp, 'utf8') === hash;
   if (!isFresh) {
     try {
