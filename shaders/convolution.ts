@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { LANES, unrolled } from './snippets.ts';
+import { ITEM_TOKENS, LANES, unrolled } from './snippets.ts';
 
 export interface DepthwiseVariant {
   /** C */
@@ -107,14 +107,7 @@ ${declarations(bindings, params)}${text}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  if (group.x >= params.tiles) { return; }
-  let tile = tiles[group.x];
-  var end = tile.y;
-  // The next work item of the sequence begins where this one ends.
-  if (group.x + 1u < params.tiles) {
-    let next = tiles[group.x + 1u];
-    if (next.x == tile.x) { end = next.z; }
-  }
+  ${ITEM_TOKENS}
   for (var i = local.x; i < (end - tile.z) * ${columns4}u; i += ${LANES}u) {
     let t = tile.z + i / ${columns4}u;
     let c = i % ${columns4}u;

@@ -57,3 +57,16 @@ export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
   let bits = bitcast<u32>(x);
   return bitcast<f32>(select(bits, bits | 0x400000u, (bits & 0x7f800000u) == 0x7f800000u));
 }`;
+
+/**
+ * The tokens of an attention work item, one of `tiles[i] = (start, end, first token, ...)`: `tile.z` to `end`, of a sequence that goes from
+ * `tile.x` to `tile.y`. For a kernel whose workgroups are the work items.
+ */
+export const ITEM_TOKENS = `if (group.x >= params.tiles) { return; }
+  let tile = tiles[group.x];
+  var end = tile.y;
+  // The next work item of the sequence begins where this one ends.
+  if (group.x + 1u < params.tiles) {
+    let next = tiles[group.x + 1u];
+    if (next.x == tile.x) { end = next.z; }
+  }`;

@@ -433,19 +433,11 @@ export class Run {
   #unfold({ x, width, order }: UnfoldOp): Matrix {
     const from = this.get(x);
     const y = zeros(from.rows, width * from.columns);
-    let start = 0;
-    for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
-      for (let i = 0; i < ids.length; i++) {
-        for (let o = 0; o < width; o++) {
-          const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
-          if (neighbour < 0) continue;
-          for (let c = 0; c < from.columns; c++) {
-            const column = order === 'columns' ? c * width + o : (width - 1 - o) * from.columns + c;
-            y.data[(start + i) * y.columns + column] = at(from, start + neighbour, c);
-          }
-        }
+    for (const { t, n, o } of this.#neighbours(width)) {
+      for (let c = 0; c < from.columns; c++) {
+        const column = order === 'columns' ? c * width + o : (width - 1 - o) * from.columns + c;
+        y.data[t * y.columns + column] = at(from, n, c);
       }
-      start += ids.length;
     }
     return y;
   }
@@ -471,20 +463,24 @@ export class Run {
   /** The sum over the tokens whose places are near, each times its factor for the token, column and neighbour. */
   #windowSum(from: Matrix, width: number, factor: (t: number, c: number, o: number) => number): Matrix {
     const y = zeros(from.rows, from.columns);
+    for (const { t, n, o } of this.#neighbours(width)) {
+      for (let c = 0; c < from.columns; c++) y.data[t * y.columns + c]! += factor(t, c, o) * at(from, n, c);
+    }
+    return y;
+  }
+
+  /** Every token t with every token n of its sequence whose place is o - (width - 1) / 2 after its own. */
+  *#neighbours(width: number): Iterable<{ t: number; n: number; o: number }> {
     let start = 0;
     for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {
       for (let i = 0; i < ids.length; i++) {
         for (let o = 0; o < width; o++) {
           const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
-          if (neighbour < 0) continue;
-          for (let c = 0; c < from.columns; c++) {
-            y.data[(start + i) * y.columns + c]! += factor(start + i, c, o) * at(from, start + neighbour, c);
-          }
+          if (neighbour >= 0) yield { t: start + i, n: start + neighbour, o };
         }
       }
       start += ids.length;
     }
-    return y;
   }
 
   /** y[R, C] = sum[R, C] + x[R, C] factors[index] / (the sum of all factors) */
