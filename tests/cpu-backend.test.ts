@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { DeviceError } from '../src/errors.ts';
 import { AutoModel, AutoTokenizer, pipeline, type Task } from '../src/index.ts';
 import type { CPUBackend } from './cpu-backend.ts';
+import { fixtureFiles, fixtures } from './fixture-files.ts';
 
 /**
  * Text in, answer out, without a GPU: the library as people call it, whose only foreign part is the backend. Answers are held against
@@ -26,18 +26,6 @@ afterEach(() => {
   expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
 });
 
-const fixtures = fileURLToPath(new URL('fixtures', import.meta.url));
-type Files = Record<string, Uint8Array<ArrayBuffer>>;
-/** All files below a folder of fixtures, by their paths in it. */
-const filesOf = (folder: string): Files =>
-  Object.fromEntries(
-    readdirSync(join(fixtures, folder), { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && entry.name !== 'expected.json')
-      .map(entry => {
-        const path = join(entry.parentPath, entry.name);
-        return [path.slice(join(fixtures, folder).length + 1), new Uint8Array(readFileSync(path))];
-      }),
-  );
 const jsonOf = (path: string) => JSON.parse(readFileSync(join(fixtures, path), 'utf8'));
 
 /** The backend's outputs are float32: of numbers about 1 that is 6e-8, and a few are added up behind it. */
@@ -68,7 +56,7 @@ const { cases } = jsonOf('random/pipelines.json') as { cases: Golden[] };
 test.each([...new Set(cases.map(({ model }) => model))])('the pipeline of %s answers as Python does', async model => {
   const calls = cases.filter(golden => golden.model === model);
   const { task } = calls[0]!;
-  const pipe = (await pipeline(task, filesOf(`random/${model}`))) as unknown as AnyPipeline;
+  const pipe = (await pipeline(task, fixtureFiles(`random/${model}`))) as unknown as AnyPipeline;
   for (const { args, options, answer } of calls) {
     const result = await pipe(...args, options);
     // With a top_k of 1 question-answering gives one answer, and Python a list.
@@ -79,7 +67,7 @@ test.each([...new Set(cases.map(({ model }) => model))])('the pipeline of %s ans
 });
 
 test('a pipeline gives its model no token types where model_input_names has none', async () => {
-  const files = filesOf('random/bert-rerank');
+  const files = fixtureFiles('random/bert-rerank');
   const config = { ...jsonOf('random/bert-rerank/tokenizer_config.json') };
   const input = { text: 'Where is the tower?', text_pair: 'In the north of the town.' };
   // The logits of transformers 5.24 in float64.
@@ -101,7 +89,7 @@ describe('sentence-transformers', () => {
   const embedders = folders.filter(name => name.startsWith('st-') || name.startsWith('model2vec'));
   test.each(embedders)('%s: embeddings as encode() gives them', async name => {
     const { weights, texts, calls } = jsonOf(`sentence/${name}/expected.json`);
-    const files = { ...(weights && filesOf(`random/${weights}`)), ...filesOf(`sentence/${name}`) };
+    const files = { ...(weights && fixtureFiles(`random/${weights}`)), ...fixtureFiles(`sentence/${name}`) };
     const embed = await pipeline('feature-extraction', files);
     for (const { options, embeddings } of calls) {
       const out = await embed(texts, { pooling: 'model', ...options });
@@ -116,7 +104,10 @@ describe('sentence-transformers', () => {
 
   test.each(folders.filter(name => name.startsWith('cross-')))('%s: scores as rank() gives them', async name => {
     const { weights, calls } = jsonOf(`sentence/${name}/expected.json`);
-    const rank = await pipeline('text-ranking', { ...filesOf(`random/${weights}`), ...filesOf(`sentence/${name}`) });
+    const rank = await pipeline('text-ranking', {
+      ...fixtureFiles(`random/${weights}`),
+      ...fixtureFiles(`sentence/${name}`),
+    });
     const [{ query, documents, rank: expected }] = calls;
     expectAnswer(await rank(query, documents), expected, name);
     await rank.dispose();
@@ -124,7 +115,7 @@ describe('sentence-transformers', () => {
 });
 
 test('a model that is called directly gives hidden states and attentions of every layer', async () => {
-  const files = filesOf('random/bert-base');
+  const files = fixtureFiles('random/bert-base');
   const [model, tokenizer] = [await AutoModel.from_pretrained(files), await AutoTokenizer.from_pretrained(files)];
   expect(model.adapter).toBe('interpreter');
   const inputs = tokenizer(['Paris is the capital of France.', 'a'], { padding: true });
@@ -142,7 +133,7 @@ test('a model that is called directly gives hidden states and attentions of ever
 });
 
 test('calls of one tick share passes; one that is aborted rejects alone', async () => {
-  const embed = await pipeline('feature-extraction', filesOf('random/bert-base'));
+  const embed = await pipeline('feature-extraction', fixtureFiles('random/bert-base'));
   const { passes } = backends[0]!;
   const stop = new AbortController();
   const calls = ['one', 'two'].map(text => embed(text, { pooling: 'mean' }));
@@ -157,7 +148,7 @@ test('calls of one tick share passes; one that is aborted rejects alone', async 
 });
 
 test('a lost device is replaced by another, and a call goes on there', async () => {
-  const embed = await pipeline('feature-extraction', filesOf('random/bert-base'));
+  const embed = await pipeline('feature-extraction', fixtureFiles('random/bert-base'));
   const before = await embed('a text', { pooling: 'mean' });
   const events: string[] = [];
   for (const type of ['devicelost', 'restored'] as const) {
@@ -172,7 +163,7 @@ test('a lost device is replaced by another, and a call goes on there', async () 
 });
 
 test('a weight that is not finite is refused by the name of its tensor in the file', async () => {
-  const files = filesOf('random/bert-sequence');
+  const files = fixtureFiles('random/bert-sequence');
   const weights = files['model.safetensors']!.slice();
   const headerLength = Number(new DataView(weights.buffer).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + headerLength)));

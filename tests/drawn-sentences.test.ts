@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { MultiVectorEncoder, pipeline, SparseEncoder } from '../src/index.ts';
-import { type Files, worstDifference } from './vector-fixtures.ts';
+import { type Files, filesBelow } from './fixture-files.ts';
+import { worstDifference } from './vector-fixtures.ts';
 
 /** Checkpoints that sentence-transformers saved, of modules that were drawn (tests/fixtures/tools/fuzz_sentences.py), without a GPU. */
 
@@ -39,15 +40,6 @@ interface Expected {
 /** Float32 results of float64, and Python's float32 angles and norms. */
 const TOLERANCE = 2e-5;
 const root = process.env.WEBGPU_BERT_SENTENCES ?? join(import.meta.dirname, 'fixtures', 'drawn-sentences');
-const filesOf = (folder: string): Files =>
-  Object.fromEntries(
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && entry.name !== 'expected.json')
-      .map(entry => {
-        const path = join(entry.parentPath, entry.name);
-        return [path.slice(folder.length + 1), new Uint8Array(readFileSync(path))];
-      }),
-  );
 
 async function sentence(files: Files, { texts, calls }: Expected): Promise<void> {
   const extractor = await pipeline('feature-extraction', files);
@@ -109,7 +101,7 @@ async function multi(files: Files, { texts, queries, documents, similarity }: Ex
 test.each(readdirSync(root))('%s', async name => {
   const folder = join(root, name);
   const expected: Expected = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8'));
-  const files = filesOf(folder);
+  const files = filesBelow(folder);
   if (expected.kind === 'sentence') await sentence(files, expected);
   else if (expected.kind === 'sparse') await sparse(files, expected);
   else await multi(files, expected);

@@ -1,10 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { InputError } from '../src/errors.ts';
 import { pipeline } from '../src/index.ts';
 import { entailmentIds } from '../src/tasks/zero-shot-classification.ts';
+import { type Files, fixtureFiles } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
 
 /** What a result says beside its numbers, and prompts by name, on the float64 interpreter. */
@@ -14,18 +12,11 @@ vi.mock('../src/engine/webgpu-backend.ts', async original => {
   return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
 });
 
-type Files = Record<string, Uint8Array<ArrayBuffer>>;
-const filesIn = (name: string): Files => {
-  const folder = fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  const paths = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
-  return Object.fromEntries(paths.map(path => [relative(folder, path), new Uint8Array(readFileSync(path))]));
-};
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
 const PROMPTS = { query: 'query: ', document: 'passage: ', cluster: 'cluster: ' };
 const embedder = (more: Files = {}, options = {}) => {
   const config = json({ prompts: PROMPTS, default_prompt_name: 'cluster' });
-  const files = { ...filesIn('random/bert-base'), ...filesIn('sentence/st-prompts') };
+  const files = { ...fixtureFiles('random/bert-base'), ...fixtureFiles('sentence/st-prompts') };
   return pipeline('feature-extraction', { ...files, 'config_sentence_transformers.json': config, ...more }, options);
 };
 
@@ -91,9 +82,9 @@ test('spaces are equal exactly where embeddings may be compared', async () => {
   expect(same.space).toBe(space);
   await same.dispose();
   // Another number in the weights, another token, another dtype.
-  const weights = filesIn('random/bert-base')['model.safetensors']!;
+  const weights = fixtureFiles('random/bert-base')['model.safetensors']!;
   for (let at = weights.length - 4000; at < weights.length - 3000; at += 4) weights[at]! ^= 1;
-  const tokenizer = new TextDecoder().decode(filesIn('random/bert-base')['tokenizer.json']);
+  const tokenizer = new TextDecoder().decode(fixtureFiles('random/bert-base')['tokenizer.json']);
   for (const [more, options] of [
     [{ 'model.safetensors': weights }, {}],
     [{ 'tokenizer.json': new TextEncoder().encode(tokenizer.replace('"##s"', '"##é"')) }, {}],

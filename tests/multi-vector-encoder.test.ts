@@ -2,8 +2,9 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
 import { MultiVectorEncoder, Tensor, type TokenVectors } from '../src/index.ts';
 import type { CPUBackend } from './cpu-backend.ts';
+import type { Files } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
-import { checkpointFiles, type Files, fixture, json, withTensors, worstDifference } from './vector-fixtures.ts';
+import { checkpointFiles, fixture, json, withTensors, worstDifference } from './vector-fixtures.ts';
 
 /** MultiVectorEncoder without a GPU, against sentence-transformers 6.2 in float64. */
 

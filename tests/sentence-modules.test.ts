@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { CheckpointError, SourceError } from '../src/errors.ts';
 import { pipeline } from '../src/index.ts';
 import { type Activations, activationFiles, ROW_TEXTS } from './activation-files.ts';
+import { type Files, fixtureFiles, fixtures } from './fixture-files.ts';
 
 /** Modules of sentence-transformers on the float64 interpreter, against its own encode(): fixtures/tools/sentence_modules.py. */
 
@@ -13,17 +13,6 @@ vi.mock('../src/engine/webgpu-backend.ts', async original => {
   return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
 });
 
-const fixtures = fileURLToPath(new URL('fixtures', import.meta.url));
-type Files = Record<string, Uint8Array<ArrayBuffer>>;
-const filesIn = (folder: string): Files =>
-  Object.fromEntries(
-    readdirSync(join(fixtures, folder), { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && entry.name !== 'expected.json')
-      .map(entry => {
-        const path = join(entry.parentPath, entry.name);
-        return [path.slice(join(fixtures, folder).length + 1), new Uint8Array(readFileSync(path))];
-      }),
-  );
 interface Expected {
   weights: string;
   texts: string[];
@@ -33,8 +22,8 @@ const expectedOf = (name: string): Expected =>
   JSON.parse(readFileSync(join(fixtures, 'sentence', name, 'expected.json'), 'utf8'));
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
 const repository = (name: string, changed: Files = {}): Files => ({
-  ...filesIn(`random/${expectedOf(name).weights}`),
-  ...filesIn(`sentence/${name}`),
+  ...fixtureFiles(`random/${expectedOf(name).weights}`),
+  ...fixtureFiles(`sentence/${name}`),
   ...changed,
 });
 
@@ -73,7 +62,7 @@ test('the arguments of the config in sentence_bert_config.json come before confi
   const { texts, calls } = expectedOf('st-no-layers');
   for (const key of ['config_kwargs', 'config_args']) {
     const settings = json({ max_seq_length: 64, [key]: { output_hidden_states: false } });
-    const config = JSON.parse(new TextDecoder().decode(filesIn('sentence/st-no-layers')['config.json']));
+    const config = JSON.parse(new TextDecoder().decode(fixtureFiles('sentence/st-no-layers')['config.json']));
     const changed = {
       'sentence_bert_config.json': settings,
       'config.json': json({ ...config, output_hidden_states: true }),

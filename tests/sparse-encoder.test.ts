@@ -3,8 +3,9 @@ import { InputError, UnsupportedError } from '../src/errors.ts';
 import { SparseEncoder, type SparseVector } from '../src/index.ts';
 import { safetensors } from './checkpoint-bytes.ts';
 import type { CPUBackend } from './cpu-backend.ts';
+import type { Files } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
-import { checkpointFiles, type Files, fixture, json, worstDifference } from './vector-fixtures.ts';
+import { checkpointFiles, fixture, json, worstDifference } from './vector-fixtures.ts';
 
 /** SparseEncoder without a GPU, against sentence-transformers 6.2 in float64. */
 

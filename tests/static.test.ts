@@ -1,10 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { CheckpointError, UnsupportedError } from '../src/errors.ts';
 import { AutoModel, pipeline } from '../src/index.ts';
 import { safetensors } from './checkpoint-bytes.ts';
+import { type Files, fixtureFiles } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
 
 /** Models without layers, on the float64 interpreter: model2vec and StaticEmbedding. */
@@ -14,13 +12,6 @@ vi.mock('../src/engine/webgpu-backend.ts', async original => {
   return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
 });
 
-type Files = Record<string, Uint8Array<ArrayBuffer>>;
-const filesOf = (name: string): Files => {
-  const folder = fileURLToPath(new URL(`fixtures/sentence/${name}`, import.meta.url));
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  const paths = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
-  return Object.fromEntries(paths.map(path => [relative(folder, path), new Uint8Array(readFileSync(path))]));
-};
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
 const parsed = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));
 
@@ -134,13 +125,13 @@ test('a mapping to rows that are not there, other types and shapes are refused',
 });
 
 test('a StaticEmbedding keeps unknown tokens, and cuts where tokenizer.json says', async () => {
-  const embed = await pipeline('feature-extraction', filesOf('st-static'));
+  const embed = await pipeline('feature-extraction', fixtureFiles('sentence/st-static'));
   const long = 'Paris is the capital of France. '.repeat(200);
   expect((await embed(long, { pooling: 'model' })).truncated).toEqual([false]);
   const unknown = (await embed('☃', { pooling: 'model' })).tolist() as number[][];
   expect(unknown[0]!.some(Boolean)).toBe(true);
   await embed.dispose();
-  const again = filesOf('st-static');
+  const again = fixtureFiles('sentence/st-static');
   const tokenizer = parsed(again['tokenizer.json']!);
   tokenizer.truncation = { max_length: 3, strategy: 'LongestFirst', stride: 0, direction: 'Right' };
   const cut = await pipeline('feature-extraction', { ...again, 'tokenizer.json': json(tokenizer) });

@@ -1,26 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { safetensors, type TensorBytes } from './checkpoint-bytes.ts';
+import { type Files, filesBelow, fixtures } from './fixture-files.ts';
 
 /** Checkpoints of sentence-transformers below tests/fixtures/sentence, for tests that run in Node. */
 
-export type Files = Record<string, Uint8Array<ArrayBuffer>>;
-
-const fixtures = fileURLToPath(new URL('fixtures', import.meta.url));
 export const fixture = <T>(name: string): T =>
   JSON.parse(readFileSync(join(fixtures, 'sentence', name, 'expected.json'), 'utf8'));
-
-/** All files below a folder, by their paths in it. */
-const filesBelow = (folder: string): Files =>
-  Object.fromEntries(
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && entry.name !== 'expected.json')
-      .map(entry => {
-        const path = join(entry.parentPath, entry.name);
-        return [path.slice(folder.length + 1), new Uint8Array(readFileSync(path))];
-      }),
-  );
 
 /** The files of a checkpoint, with the weights and the tokenizer of the fixture that it shares them with. */
 export function checkpointFiles(name: string): Files {
