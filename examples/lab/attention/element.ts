@@ -77,6 +77,7 @@ export class BertAttention extends HTMLElement {
     this.#scheme.removeEventListener('change', this.#repaint);
     this.#root.removeEventListener('keydown', this.#onKey as EventListener);
     cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
     this.#reading.abort();
   }
 
@@ -191,8 +192,9 @@ export class BertAttention extends HTMLElement {
 
   /** Several changes of one moment are one update. */
   #schedule(): void {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => {
+    // A frame that is asked for stays: changes that come faster than frames would put it off again and again.
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
       this.#colours ??= readColours(this.#probe);
       const colours = this.#colours;
       this.#overview.update(this.#state, this.#overview.root.clientWidth, colours);
