@@ -5,6 +5,7 @@
  */
 const SOURCES = {
   index: 'src/index.ts',
+  'semantic-embedder': 'src/adapters/semantic-embedder.ts',
 };
 
 /** @type {readonly { name: string, source: string, module: string, types: string }[]} */

@@ -98,6 +98,11 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ],
     types: ['src/plan', 'src/text'],
   },
+  // Every file that package.json exports is an entry of its own, and nobody imports from the room.
+  'src/adapters': {
+    imports: ['src/pipeline.ts', 'src/registry', 'src/engine', 'src/runtime', ERRORS],
+    types: ['src/tasks', 'src/api', 'src/checkpoint/source'],
+  },
   // The public surface names what people import, and nothing else.
   'src/index.ts': {
     imports: ['src/class-names.ts', 'src/pipeline.ts', 'src/registry', 'src/vectors', 'src/api', 'src/engine', ERRORS],
@@ -111,9 +116,9 @@ const roomOf = (file: string): string | undefined =>
     .filter(room => file === room || file.startsWith(`${room}/`))
     .sort((a, b) => b.length - a.length)[0];
 
-/** Kernels are picked one by one; any other folder is entered by its door. */
+/** Kernels are picked one by one, and no room imports an adapter; any other folder is entered by its door. */
 const doorOf = (room: string): string | undefined =>
-  room.endsWith('.ts') || room === 'shaders' ? undefined : `${room}/index.ts`;
+  room.endsWith('.ts') || room === 'shaders' || room === 'src/adapters' ? undefined : `${room}/index.ts`;
 
 interface Import {
   specifier: string;

@@ -21,6 +21,7 @@ import {
   Tensor,
   type ZeroShotResult,
 } from 'webgpu-bert';
+import { SemanticEmbedder } from 'webgpu-bert/semantic-embedder';
 
 // Nothing here runs: the compiler says whether a program written like this gets the types that it should.
 
@@ -332,4 +333,16 @@ export async function vectorClasses(): Promise<void> {
   // @ts-expect-error: texts are strings
   await colbert.encode_query([1]);
   await colbert.dispose();
+}
+
+export async function semanticEmbedder(signal: AbortSignal, extractor: FeatureExtractionPipeline): Promise<number> {
+  if ((await SemanticEmbedder.availability({ model: 'a/b', revision: 'main' })) === 'unavailable') return 0;
+  const monitor = (target: EventTarget) => target.addEventListener('downloadprogress', () => undefined);
+  const embedder = await SemanticEmbedder.create({ model: 'a/b', dtype: 'q8', signal, monitor });
+  const { embeddings, metadata } = await embedder.embed(['a'], { taskType: 'retrieval-query', signal });
+  is<Same<(typeof embeddings)[number]['statistics'], { tokenCount: number; truncated: boolean }>>();
+  // @ts-expect-error: no task of the proposal
+  await embedder.embed('a', { taskType: 'search' });
+  (await SemanticEmbedder.create({ model: extractor })).destroy();
+  return metadata.maxInputTokens + extractor.max_seq_length;
 }

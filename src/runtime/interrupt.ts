@@ -17,7 +17,7 @@ export function until<T>(signal: AbortSignal | undefined, promise: Promise<T>): 
  * Aborts `stop`, with the same reason, when `signal` aborts or where it has. The returned function ends that: then nothing listens any
  * more, and the function itself holds no reference to the signal.
  */
-export function follow(signal: AbortSignal | undefined, stop: AbortController): () => void {
+export function follow(signal: AbortSignal | undefined, stop: Pick<AbortController, 'abort'>): () => void {
   if (!signal) return () => undefined;
   let followed: AbortSignal | undefined = signal;
   const abort = () => stop.abort(followed?.reason);

@@ -46,6 +46,16 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
     return this.readSentence.settings().prompts;
   }
 
+  /**
+   * The most tokens that pooling 'model', encode_query and encode_document run of a text, special tokens and prompt included: the
+   * checkpoint's `max_seq_length`, as sentence-transformers names it, or what its tokenizer and its positions allow. Infinity where
+   * nothing limits it. Throws SourceError where the file is malformed.
+   */
+  get max_seq_length(): number {
+    const { maxLength } = this.readSentence.settings();
+    return maxLength === undefined ? this.maxTokens : Math.min(maxLength, this.engine.config.maxPositions);
+  }
+
   /** @internal The prompt of a call, '' for none. `isEncode`: whether the checkpoint's default prompt applies, as in encode(). */
   protected prompt(options: PromptOptions, isEncode: boolean): Promise<string> {
     return promptOf(options, () => this.sentence.settings, isEncode);
