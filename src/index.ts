@@ -70,6 +70,7 @@ export {
   type DownloadSize,
   type FileMetadata,
   type MemoryFootprint,
+  type ModelClass,
   ModelRegistry,
   type RegistryOptions,
 } from './registry/index.ts';

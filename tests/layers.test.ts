@@ -73,6 +73,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'src/registry': {
     imports: [
       'src/tasks',
+      'src/vectors',
       'src/api',
       'src/engine',
       'src/checkpoint/source',

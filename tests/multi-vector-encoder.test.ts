@@ -4,7 +4,7 @@ import { MultiVectorEncoder, Tensor, type TokenVectors } from '../src/index.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import type { Files } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
-import { checkpointFiles, fixture, json, withTensors, worstDifference } from './vector-fixtures.ts';
+import { colbertFiles as filesOf, fixture, json, worstDifference } from './vector-fixtures.ts';
 
 /** MultiVectorEncoder without a GPU, against sentence-transformers 6.2 in float64. */
 
@@ -32,17 +32,6 @@ interface Expected {
   calls: [{ queries: Numbers[]; documents: Numbers[]; similarity: Numbers }];
 }
 const TOLERANCE = 1e-5;
-
-/** The files of a fixture; Stanford's has the projection among the tensors of the encoder. */
-function filesOf(name: string): Files {
-  const files = checkpointFiles(name);
-  if (name !== 'colbert-stanford') return files;
-  const linear = checkpointFiles('colbert')['1_Dense/model.safetensors']!;
-  return {
-    ...files,
-    'model.safetensors': withTensors(files['model.safetensors']!, tensor => `bert.${tensor}`, linear),
-  };
-}
 
 async function using<T>(files: Files, use: (encoder: MultiVectorEncoder) => Promise<T>): Promise<T> {
   const encoder = await MultiVectorEncoder.from_pretrained(files);

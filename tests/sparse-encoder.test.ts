@@ -5,7 +5,7 @@ import { safetensors } from './checkpoint-bytes.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import type { Files } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
-import { checkpointFiles, fixture, json, worstDifference } from './vector-fixtures.ts';
+import { checkpointFiles, fixture, json, routed, worstDifference } from './vector-fixtures.ts';
 
 /** SparseEncoder without a GPU, against sentence-transformers 6.2 in float64. */
 
@@ -189,39 +189,6 @@ describe('similarity and decode', () => {
   });
 });
 
-const STATIC = 'sentence_transformers.sparse_encoder.models.SparseStaticEmbedding';
-/** A model whose queries are looked up: the layout of opensearch-neural-sparse-encoding-doc-v3. */
-function routed(more: Files, parameters: object = { default_route: 'document' }): Files {
-  const { 'modules.json': _, '1_SpladePooling/config.json': pooling, ...files } = checkpointFiles('splade-twice');
-  const inDocument = Object.fromEntries(
-    Object.entries(files)
-      .filter(([name]) => name !== 'config_sentence_transformers.json')
-      .map(([name, bytes]) => [`document_0_MLMTransformer/${name}`, bytes]),
-  );
-  const tokenizer = ['tokenizer.json', 'tokenizer_config.json'].map(
-    name => [`query_0_SparseStaticEmbedding/${name}`, files[name]!] as const,
-  );
-  return {
-    ...inDocument,
-    ...Object.fromEntries(tokenizer),
-    'modules.json': json([{ idx: 0, name: '0', path: '', type: 'sentence_transformers.models.Router' }]),
-    'config_sentence_transformers.json': files['config_sentence_transformers.json']!,
-    'document_1_SpladePooling/config.json': pooling!,
-    'router_config.json': json({
-      types: {
-        query_0_SparseStaticEmbedding: STATIC,
-        document_0_MLMTransformer: 'sentence_transformers.sparse_encoder.models.MLMTransformer',
-        document_1_SpladePooling: 'sentence_transformers.sparse_encoder.models.SpladePooling',
-      },
-      structure: {
-        query: ['query_0_SparseStaticEmbedding'],
-        document: ['document_0_MLMTransformer', 'document_1_SpladePooling'],
-      },
-      parameters,
-    }),
-    ...more,
-  };
-}
 const WEIGHTS = Float32Array.from({ length: V }, (_, id) => (id % 7) / 4);
 
 describe('queries without a model', () => {

@@ -59,3 +59,48 @@ function tensorsOf(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
     ),
   );
 }
+
+/** The files of a fixture; Stanford's has the projection among the tensors of the encoder. */
+export function colbertFiles(name: string): Files {
+  const files = checkpointFiles(name);
+  if (name !== 'colbert-stanford') return files;
+  const linear = checkpointFiles('colbert')['1_Dense/model.safetensors']!;
+  return {
+    ...files,
+    'model.safetensors': withTensors(files['model.safetensors']!, tensor => `bert.${tensor}`, linear),
+  };
+}
+
+const STATIC = 'sentence_transformers.sparse_encoder.models.SparseStaticEmbedding';
+/** A model whose queries are looked up: the layout of opensearch-neural-sparse-encoding-doc-v3. */
+export function routed(more: Files, parameters: object = { default_route: 'document' }): Files {
+  const { 'modules.json': _, '1_SpladePooling/config.json': pooling, ...files } = checkpointFiles('splade-twice');
+  const inDocument = Object.fromEntries(
+    Object.entries(files)
+      .filter(([name]) => name !== 'config_sentence_transformers.json')
+      .map(([name, bytes]) => [`document_0_MLMTransformer/${name}`, bytes]),
+  );
+  const tokenizer = ['tokenizer.json', 'tokenizer_config.json'].map(
+    name => [`query_0_SparseStaticEmbedding/${name}`, files[name]!] as const,
+  );
+  return {
+    ...inDocument,
+    ...Object.fromEntries(tokenizer),
+    'modules.json': json([{ idx: 0, name: '0', path: '', type: 'sentence_transformers.models.Router' }]),
+    'config_sentence_transformers.json': files['config_sentence_transformers.json']!,
+    'document_1_SpladePooling/config.json': pooling!,
+    'router_config.json': json({
+      types: {
+        query_0_SparseStaticEmbedding: STATIC,
+        document_0_MLMTransformer: 'sentence_transformers.sparse_encoder.models.MLMTransformer',
+        document_1_SpladePooling: 'sentence_transformers.sparse_encoder.models.SpladePooling',
+      },
+      structure: {
+        query: ['query_0_SparseStaticEmbedding'],
+        document: ['document_0_MLMTransformer', 'document_1_SpladePooling'],
+      },
+      parameters,
+    }),
+    ...more,
+  };
+}

@@ -83,6 +83,33 @@ for (const name of ['splade-max', 'splade-sum', 'splade-twice']) {
   });
 }
 
+check('ModelRegistry: bytes on the GPU by model_class, in each dtype', async log => {
+  const { AutoModelForMaskedLM, AutoModelForPreTraining, ModelRegistry, MultiVectorEncoder, SparseEncoder } = library;
+  const device = await sharedDevice();
+  const sparse = (await filesOf('splade-max', ['1_SpladePooling/config.json'])).files;
+  const colbert = (await filesOf('colbert', TOKEN_MODULES)).files;
+  for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
+    const options = { device, dtype };
+    const loads = [
+      ['SparseEncoder', sparse, async () => (await SparseEncoder.from_pretrained(sparse, options)).model],
+      ['MultiVectorEncoder', colbert, async () => (await MultiVectorEncoder.from_pretrained(colbert, options)).model],
+      ['AutoModelForMaskedLM', sparse, () => AutoModelForMaskedLM.from_pretrained(sparse, options)],
+      [
+        'AutoModelForPreTraining',
+        '/fixtures/random/bert-pretraining/',
+        () => AutoModelForPreTraining.from_pretrained('/fixtures/random/bert-pretraining/', options),
+      ],
+    ] as const;
+    for (const [model_class, where, load] of loads) {
+      const footprint = await ModelRegistry.get_memory_footprint(where, { model_class, device });
+      const model = await load();
+      expectEqual((await model.bytes()).weights, footprint[dtype], `${model_class} in ${dtype}`);
+      await model.dispose();
+      if (dtype === 'fp32') log(`${model_class}: ${JSON.stringify(footprint)}`);
+    }
+  }
+});
+
 for (const name of ['colbert', 'colbert-skips', 'colbert-query-length', 'colbert-expansion', 'colbert-min']) {
   check(name, async log => {
     const { files, expected } = await filesOf(name, TOKEN_MODULES);

@@ -1,3 +1,4 @@
+import { withSharedJson } from '../api/index.ts';
 import { noWeights, parseShardIndex } from '../checkpoint/file/index.ts';
 import {
   inside,
@@ -55,33 +56,48 @@ export class FileLister {
     return [...(config ? [config] : []), ...(await this.#weights(folder))];
   }
 
-  /** Lists the files that `load` asks a source for. It can read JSON files; of others it gets the size alone. */
-  async read(load: (source: ModelSource) => Promise<unknown>): Promise<ListedFile[]> {
-    const listed = new Map<string, ListedFile>();
+  /**
+   * Lists the files that `load` asks a source for. It can read JSON files; of others it gets the size alone.
+   * @param isRequired whether a model that `load` refuses is an error, unless no server is asked. Default: what it has read is listed
+   */
+  async read(load: (source: ModelSource) => Promise<unknown>, { isRequired = false } = {}): Promise<ListedFile[]> {
+    const listed = new Map<string, ListedFile | undefined>();
+    const calls: Promise<unknown>[] = [];
     /** Notes a file. Undefined where it does not exist. */
     const note = async (file: string, isOptional = false): Promise<ListedFile | undefined> => {
+      // The list has the order in which the files were asked for.
+      if (!listed.has(file)) listed.set(file, undefined);
       const entry = isOptional ? await this.#optional(file) : await this.#required(file);
       if (entry) listed.set(file, entry);
       if (entry && !entry.stat) throw new NotAtHand();
       return entry;
     };
+    const called = <T>(call: Promise<T>): Promise<T> => {
+      calls.push(call);
+      return call;
+    };
+    const open = async (file: string, isOptional?: boolean) => {
+      const entry = await note(file, isOptional);
+      return entry && withoutContent(entry.stat?.size);
+    };
+    const json = async (file: string, isOptional?: boolean) =>
+      (await note(file, isOptional)) ? this.#source.json(file, { optional: isOptional ?? false }) : undefined;
     const noting: ModelSource = {
       name: this.#source.name,
-      async open(file, options) {
-        const entry = await note(file, options?.optional);
-        return entry && withoutContent(entry.stat?.size);
-      },
-      json: async (file, options) =>
-        (await note(file, options?.optional)) ? this.#source.json(file, options) : undefined,
+      open: (file, options) => called(open(file, options?.optional)),
+      json: (file, options) => called(json(file, options?.optional)),
     };
     try {
-      await load(noting);
+      await load(withSharedJson(noting));
     } catch (error) {
+      // What was asked for at the same time is listed too.
+      await Promise.allSettled(calls);
       // The files after one that is not at hand are unknown; after one that is missing or not supported a load reads no more either.
       const endsLoad = error instanceof WebGPUBertError && !(error instanceof SourceError && error.url !== undefined);
-      if (!(error instanceof NotAtHand || endsLoad)) throw error;
+      const isRefused = isRequired && !this.#cachedOnly;
+      if (!(error instanceof NotAtHand || (endsLoad && !isRefused))) throw error;
     }
-    return [...listed.values()];
+    return [...listed.values()].filter(entry => entry !== undefined);
   }
 
   /** Undefined where it is known that the file does not exist. */

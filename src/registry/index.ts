@@ -3,6 +3,7 @@
  * imports it. It never loads a model.
  */
 
+export type { ModelClass } from './model-class.ts';
 export { ModelRegistry } from './registry.ts';
 export type {
   CacheCheckResult,

@@ -1,5 +1,5 @@
 import { env, FORMATS } from '../api/index.ts';
-import { cachedFiles, type ModelLocation } from '../checkpoint/source/index.ts';
+import { cachedFiles, inside, type ModelLocation } from '../checkpoint/source/index.ts';
 import { SourceError } from '../errors.ts';
 import type { Task } from '../tasks/index.ts';
 import { cacheSize, checkCache, clearCache } from './cache.ts';
@@ -23,11 +23,15 @@ const names = (files: readonly { file: string }[]): string[] => files.map(({ fil
  * The files that models need, and those that are in the cache: transformers.js's ModelRegistry with its names, arguments and results,
  * and the sizes of downloads, of the cache and on the GPU, which that one lacks. A model is named as everywhere (see ModelLocation);
  * local files count as cached. Nothing here writes to the cache; `is_…`, `clear_…` and the cache's sizes ask no server.
- * Every method throws InputError for a malformed location, SourceError where a server or a file cannot be had, or the signal's reason.
- * Methods that take a task throw UnsupportedError for a task that is not built.
+ * Methods without a task are about what `AutoModel` and `AutoTokenizer` load, or the class that the option `model_class` names:
+ *
+ *   await ModelRegistry.get_download_size('naver/splade-v3', { model_class: 'SparseEncoder' });
+ *
+ * Every method throws InputError for a malformed location, SourceError where a server or a file cannot be had, UnsupportedError for a
+ * task or a class that is not built and for a repository that is none of the class, or the signal's reason.
  */
 export const ModelRegistry = {
-  /** The files that a model and its tokenizer are loaded from, in the order of a load. */
+  /** The files that a model and its tokenizer are loaded from, in the order of a load: those of `model_class`, where it is given. */
   async get_files(model: ModelLocation, options?: RegistryOptions | null): Promise<string[]> {
     return names(await new Inquiry(model, options).files());
   },
@@ -56,7 +60,8 @@ export const ModelRegistry = {
   async get_available_dtypes(model: ModelLocation, options?: RegistryOptions | null): Promise<string[]> {
     const inquiry = new Inquiry(model, options);
     // A model that does not exist is an error; one without such weights is not.
-    await inquiry.source.json(CONFIG);
+    const { folder } = await inquiry.parts();
+    await inquiry.source.json(inside(folder, CONFIG));
     try {
       await inquiry.modelFiles();
     } catch (error) {
@@ -134,8 +139,8 @@ export const ModelRegistry = {
   },
 
   /**
-   * The bytes of a model's weights on the GPU in each dtype, as `model.bytes()` gives them once the model is loaded. Reads config.json
-   * and the headers of the weights. The further memory of a call grows with its length.
+   * The bytes of a model's weights on the GPU in each dtype, as `(await model.bytes()).weights` gives them once the model is loaded: by
+   * `AutoModel`, or by `model_class`. Reads config.json and the headers of the weights. The further memory of a call grows with its length.
    */
   async get_memory_footprint(model: ModelLocation, options?: RegistryOptions | null): Promise<MemoryFootprint> {
     return footprint(new Inquiry(model, options));

@@ -1,7 +1,13 @@
 import type { LocationOptions } from '../checkpoint/source/index.ts';
+import type { ModelClass } from './model-class.ts';
 
 /** Options of all methods, with the names of transformers.js. One file serves every dtype, so there is no option for it. */
 export interface RegistryOptions extends LocationOptions {
+  /**
+   * The class whose `from_pretrained` loads the model: 'SparseEncoder', 'MultiVectorEncoder', or 'AutoModel' or one of its sisters, whose
+   * heads count in `get_memory_footprint`. Methods that take a task have no such option. Default: 'AutoModel'.
+   */
+  model_class?: ModelClass | null;
   /** Whether the answer includes the tokenizer's files. Default: true. */
   include_tokenizer?: boolean;
   /** For `get_memory_footprint`: the device that will hold the model. Default: a usual GPU. */

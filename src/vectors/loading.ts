@@ -14,7 +14,7 @@ import { type ModelLocation, type ModelSource, openSource } from '../checkpoint/
 import { Engine, type LoadOptions, type TokenModules } from '../engine/index.ts';
 import type { EncoderRequest, HeadKind } from '../model/index.ts';
 import { linkedAbort, until } from '../runtime/index.ts';
-import { type Repository, readRepository } from './repository.ts';
+import { inFolderNamed, type Repository, readRepository } from './repository.ts';
 
 /** What a class of vectors needs of a load, known from the small files of the repository. */
 export interface LoadPlan {
@@ -93,14 +93,3 @@ const requestOf =
   (request: EncoderRequest): LoadOptions['request'] =>
   () =>
     request;
-
-const inFolderNamed =
-  (folder: string) =>
-  (root: ModelSource): ModelSource =>
-    folder === ''
-      ? root
-      : {
-          name: root.name,
-          open: (file, options) => root.open(`${folder}/${file}`, options),
-          json: (file, options) => root.json(`${folder}/${file}`, options),
-        };

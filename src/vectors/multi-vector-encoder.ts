@@ -7,6 +7,7 @@ import {
 } from '../api/index.ts';
 import type { ModelLocation } from '../checkpoint/source/index.ts';
 import { checkNames } from '../errors.ts';
+import type { ChainStep } from '../model/index.ts';
 import {
   count,
   factsOf,
@@ -52,6 +53,8 @@ export type TokenVectors = Tensor<'float32'>;
 interface Parts {
   readonly session: TextSession;
   readonly layout: MultiVectorLayout;
+  /** From the last hidden states to the vectors. */
+  readonly steps: readonly ChainStep[];
   readonly rows: TokenRows;
 }
 
@@ -88,20 +91,22 @@ export class MultiVectorEncoder {
   static async from_pretrained(model: ModelLocation, options?: PretrainedOptions | null): Promise<MultiVectorEncoder> {
     const loaded = await loadVectors(model, options ?? {}, NAME, async (source, repository) => {
       const layout = await multiVectorLayout(source, repository);
+      const modules = await layout.modules(source);
       return {
         folder: layout.folder,
         head: undefined,
-        firstRequest: { tokens: layout.modules.steps },
-        tokens: layout.modules,
+        firstRequest: { tokens: modules.steps },
+        tokens: modules,
         readTokenizer: withMarkers(layout.markers),
         more: Promise.resolve(),
         layout,
       };
     });
-    const { layout } = loaded.plan;
+    const { layout, tokens } = loaded.plan;
     const session = new TextSession(NAME, loaded);
     try {
-      return new MultiVectorEncoder({ session, layout, rows: new TokenRows(layout, loaded.tokenizer, session.config) });
+      const rows = new TokenRows(layout, loaded.tokenizer, session.config);
+      return new MultiVectorEncoder({ session, layout, steps: tokens.steps, rows });
     } catch (error) {
       await session.dispose();
       throw error;
@@ -197,11 +202,8 @@ export class MultiVectorEncoder {
 
   /** How many columns a vector has. */
   get_embedding_dimension(): number {
-    const { session, layout } = this.#parts;
-    return layout.modules.steps.reduce(
-      (columns, step) => (step.step === 'dense' ? step.outputs : columns),
-      session.config.hiddenSize,
-    );
+    const { session, steps } = this.#parts;
+    return steps.reduce((columns, step) => (step.step === 'dense' ? step.outputs : columns), session.config.hiddenSize);
   }
 
   /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */
@@ -214,7 +216,7 @@ export class MultiVectorEncoder {
     options: TextOptions | null | undefined,
     task: EncodeTask,
   ): Promise<WithTruncated<TokenVectors, boolean> | WithTruncated<TokenVectors[], readonly boolean[]>> {
-    const { session, layout, rows } = this.#parts;
+    const { session, layout, steps, rows } = this.#parts;
     const { task: _, ...asked } = taskOptions(NAME, options, task, this.prompts);
     const callOptions = encodeOptions<TextOptions>(NAME, asked, []);
     const list = textList(texts, string);
@@ -224,7 +226,7 @@ export class MultiVectorEncoder {
       {
         texts: list,
         recipe: { ...recipe, maxLength: rows.maxLength(task, recipe.maxLength) },
-        request: { tokens: layout.modules.steps },
+        request: { tokens: steps },
         arrange: encoding => rows.arrange(encoding, task),
         read: (outputs, encoding) => {
           const data = rows.scored(outputOf(outputs, 'token_embeddings'), encoding, { task, columns });

@@ -36,7 +36,11 @@ export interface ScoringMask {
 /** What a repository says of a late-interaction model, before its weights are read. */
 export interface MultiVectorLayout {
   readonly folder: string;
-  readonly modules: TokenModules;
+  /**
+   * What makes the vectors of the hidden states. Opens the weights of the encoder in `source` where their shapes alone tell how many
+   * columns a vector has. Throws SourceError, CheckpointError.
+   */
+  readonly modules: (source: ModelSource) => Promise<TokenModules>;
   readonly settings: TextSettings;
   readonly similarity: 'maxsim' | 'meanmaxsim';
   readonly queryLength: number | undefined;
@@ -101,13 +105,14 @@ async function moduleLayout(
   const knobs = transformerKnobs(isRecord(ofTransformer) ? ofTransformer : {}, file, pylateKnobs(general));
   const { prefixes } = knobs;
   const steps = isNative ? chain.tokenSteps : normalized(chain.tokenSteps);
+  const tokenModules: TokenModules = {
+    steps,
+    files: chain.files.filter(({ from }) => steps.some(step => 'from' in step && step.from === from)),
+  };
   return {
     ...lengthsOf(knobs),
     folder: first.path,
-    modules: {
-      steps,
-      files: chain.files.filter(({ from }) => steps.some(step => 'from' in step && step.from === from)),
-    },
+    modules: async () => tokenModules,
     settings: { ...promptsOf(general, prefixes), ...transformer },
     similarity: general.similarity_fn_name === 'meanmaxsim' ? 'meanmaxsim' : 'maxsim',
     mask: mask ?? (isNative ? undefined : skipping(knobs.skipped ?? PUNCTUATION)),
@@ -120,26 +125,30 @@ async function stanfordLayout(source: ModelSource): Promise<MultiVectorLayout> {
   const file = 'artifact.metadata';
   const metadata = new Fields((await source.json(file, { optional: true })) ?? {}, '', file);
   const knobs = stanfordKnobs(metadata);
-  const from = 'sentence.1';
-  const dense: ChainStep = {
-    step: 'dense',
-    from,
-    outputs: metadata.has('dim')
-      ? metadata.integer('dim', undefined, { min: 1, max: 2 ** 17 })
-      : await columnsIn(source),
-    bias: false,
-    activation: undefined,
-    residual: 'none',
-  };
+  const dim = metadata.has('dim') ? metadata.integer('dim', undefined, { min: 1, max: 2 ** 17 }) : undefined;
   return {
     ...lengthsOf(knobs),
     folder: '',
-    modules: { steps: normalized([dense]), files: [], inEncoder: from },
+    modules: async source => stanfordModules(dim ?? (await columnsIn(source))),
     settings: { ...promptsOf({}, knobs.prefixes), maxLength: undefined, lowerCase: false },
     similarity: 'maxsim',
     mask: skipping(metadata.flag('mask_punctuation', true) ? PUNCTUATION : []),
     markers: Object.values(knobs.prefixes),
   };
+}
+
+/** The projection of Stanford's ColBERT, and the scaling of its rows to length 1. */
+function stanfordModules(columns: number): TokenModules {
+  const from = 'sentence.1';
+  const dense: ChainStep = {
+    step: 'dense',
+    from,
+    outputs: columns,
+    bias: false,
+    activation: undefined,
+    residual: 'none',
+  };
+  return { steps: normalized([dense]), files: [], inEncoder: from };
 }
 
 /** The rows of `linear.weight`, where artifact.metadata does not say how many columns a vector has. */

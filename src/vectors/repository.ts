@@ -36,6 +36,18 @@ export async function readRepository(source: ModelSource): Promise<Repository> {
   };
 }
 
+/** A function that gives the files in a folder of a model; the folder '' is the top one. */
+export const inFolderNamed =
+  (folder: string) =>
+  (root: ModelSource): ModelSource =>
+    folder === ''
+      ? root
+      : {
+          name: root.name,
+          open: (file, options) => root.open(inside(folder, file), options),
+          json: (file, options) => root.json(inside(folder, file), options),
+        };
+
 /** config.json of a module. Throws SourceError where it is missing or malformed. */
 export async function configOf(source: ModelSource, { path }: Module): Promise<Fields> {
   const file = inside(path, 'config.json');

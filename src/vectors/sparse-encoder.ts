@@ -12,7 +12,7 @@ import { count, factsOf, string, textList, type WithTruncated, withFacts } from 
 import { encodeOptions, recipeOf, type TextOptions, type TextSettings, taskOptions } from './encode-options.ts';
 import { loadVectors } from './loading.ts';
 import type { EncodeTask } from './router.ts';
-import { type SparseLayout, sparseLayout } from './sparse-layout.ts';
+import { type SparseLayout, sparseLayout, tablesOf } from './sparse-layout.ts';
 import {
   SPARSE_SIMILARITIES,
   type SparseSimilarity,
@@ -83,8 +83,7 @@ export class SparseEncoder {
       const maxActiveDims = fields.has('max_active_dims')
         ? fields.integer('max_active_dims', undefined, { min: 1 })
         : undefined;
-      const folders = [...layout.routes.values()].flatMap(route => (route.kind === 'static' ? [route.folder] : []));
-      const reading = folders.map(async folder => [folder, await readStaticWeights(source, folder)] as const);
+      const reading = tablesOf(layout).map(async folder => [folder, await readStaticWeights(source, folder)] as const);
       const tables = Promise.all(reading).then(list => new Map(list));
       const splade = [...layout.routes.values()].find(route => route.kind === 'splade')!;
       return {

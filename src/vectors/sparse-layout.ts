@@ -62,6 +62,10 @@ export async function sparseLayout(source: ModelSource, repository: Repository):
   return { routes, routeOf: router.routeOf, folder, transformer: await transformerSettings(source, folder) };
 }
 
+/** The folders of the tables of weights. */
+export const tablesOf = ({ routes }: SparseLayout): string[] =>
+  [...routes.values()].flatMap(route => (route.kind === 'static' ? [route.folder] : []));
+
 async function routerOf(source: ModelSource, modules: readonly Module[]): Promise<Router> {
   const [first, ...rest] = modules;
   const isRouter = rest.length === 0 && (first?.kind === 'Router' || first?.kind === 'Asym');

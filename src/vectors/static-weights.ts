@@ -1,8 +1,9 @@
-import { loadTokenizer, type PreTrainedTokenizer } from '../api/index.ts';
+import { loadTokenizer, type PreTrainedTokenizer, readTokenizerFiles } from '../api/index.ts';
 import { matchTensors, openCheckpoint, type TensorDtype, toFloats } from '../checkpoint/file/index.ts';
 import { inside, type ModelSource } from '../checkpoint/source/index.ts';
 import { CheckpointError } from '../errors.ts';
 import { Fields, isText } from '../json.ts';
+import { inFolderNamed } from './repository.ts';
 
 /** A weight for each token: sentence-transformers' SparseStaticEmbedding. */
 export interface StaticWeights {
@@ -18,23 +19,27 @@ const TENSOR = 'weight';
  * the weights of the tokens in it, 0 for all others. Throws SourceError, CheckpointError, UnsupportedError.
  */
 export async function readStaticWeights(source: ModelSource, folder: string): Promise<StaticWeights> {
-  const file = (name: string) => inside(folder, name);
-  const inThere: ModelSource = {
-    name: source.name,
-    open: (name, options) => source.open(file(name), options),
-    json: (name, options) => source.json(file(name), options),
-  };
-  const [config, tokenizer] = await Promise.all([
-    inThere.json('config.json', { optional: true }),
-    loadTokenizer(inThere),
+  const [file, tokenizer] = await Promise.all([
+    weightFileIn(source, folder),
+    loadTokenizer(inFolderNamed(folder)(source)),
   ]);
-  const { path } = Object(config) as { path?: unknown };
-  const weights =
-    isText(path) && path.endsWith('.json')
-      ? await weightsByToken(inThere, path, tokenizer)
-      : await weightTensor(source, file('model.safetensors'));
+  const weights = isJson(file) ? await weightsByToken(source, file, tokenizer) : await weightTensor(source, file);
   return { tokenizer, weights };
 }
+
+/** Asks for the files of such a table, and reads no weights. Throws SourceError, UnsupportedError. */
+export async function askForStaticWeights(source: ModelSource, folder: string): Promise<void> {
+  const [file] = await Promise.all([weightFileIn(source, folder), readTokenizerFiles(inFolderNamed(folder)(source))]);
+  await (await source.open(file))!.cancel();
+}
+
+/** The file of the weights. */
+async function weightFileIn(source: ModelSource, folder: string): Promise<string> {
+  const { path } = Object(await source.json(inside(folder, 'config.json'), { optional: true })) as { path?: unknown };
+  return inside(folder, isText(path) && isJson(path) ? path : 'model.safetensors');
+}
+
+const isJson = (file: string): boolean => file.endsWith('.json');
 
 async function weightsByToken(source: ModelSource, file: string, { text }: PreTrainedTokenizer): Promise<Float32Array> {
   const fields = new Fields(await source.json(file), '', file);

@@ -44,13 +44,25 @@ export class WebStore implements FileStore {
   }
 
   async stat(file: string, signal: AbortSignal): Promise<FileStat | undefined> {
-    await this.#copies.recallCommit();
-    const { retries } = this.#requests;
+    const copies = this.#copies;
+    await copies.recallCommit();
+    const entry = await copies.entry(file);
+    await entry?.body?.cancel().catch(() => undefined);
+    if (entry && copies.isGone(entry)) return undefined;
+    const wasAbsent = entry?.status === 404 && copies.belongs(entry);
+    const retries = wasAbsent ? 'none' : this.#requests.retries;
     // The browser's HTTP cache may hold a compressed copy, whose size is another one.
     const options: RequestOptions = { headers: { range: 'bytes=0-0' }, cache: 'no-store', retries };
-    const answer = await this.#requests.ask(file, signal, options);
+    let answer: CommitAnswer;
+    try {
+      answer = await this.#requests.ask(file, signal, options);
+    } catch (error) {
+      if (wasAbsent && !signal.aborted) return undefined;
+      throw error;
+    }
     const { response, connection } = answer;
     await response.body?.cancel().catch(() => undefined);
+    if (wasAbsent && isPassing(response)) return undefined;
     const contentType = response.headers.get('content-type') ?? undefined;
     // An empty file has no first byte.
     if (response.status === 416) return { size: 0, contentType };
