@@ -60,7 +60,9 @@ describe('passages', () => {
     const index = { id: 'a', name: 'a', createdAt: 0, sources, passages, vectors: undefined };
     expect([...passages.sources]).toEqual([0, 0, 0, 1, 1]);
     expect(textOf(index, 1)).toBe('The moon rises.');
-    expect(contextOf(index, 1, 16)).toEqual({ before: '… sets early.', after: 'Stars come out …' });
+    expect(contextOf(index, 1, 16)).toEqual({ before: '… sun sets early.', after: 'Stars come out …' });
+    expect(contextOf(index, 0, 16)).toEqual({ before: '', after: 'The moon rises.' });
+    expect(contextOf(index, 2, 100)).toEqual({ before: 'The moon rises.', after: '' });
     expect(contextOf(index, 4, 16)).toEqual({ before: '', after: '' });
   });
 });

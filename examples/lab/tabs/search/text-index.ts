@@ -52,17 +52,26 @@ export function textOf(index: TextIndex, row: number): string {
 
 export const oneLine = (text: string): string => text.split(/\s/).filter(Boolean).join(' ');
 
-/** What stands before and after a passage in its paragraph, at most so many characters of each. */
+/** The passages before and after one, where they are of the same paragraph: at most so many characters of each. */
 export function contextOf(index: TextIndex, row: number, most: number): { before: string; after: string } {
-  const { start, end, source } = spanOf(index, row);
-  const { text, unit } = index.sources[source]!;
-  if (unit === 'lines') return { before: '', after: '' };
-  const before = text.slice(Math.max(0, start - most), start);
-  const after = text.slice(end, end + most);
+  const { text, unit } = index.sources[spanOf(index, row).source]!;
+  /** Whether nothing but a space or the end of a line stands between two passages. */
+  const isNext = (first: number, second: number): boolean => {
+    if (unit === 'lines' || first < 0 || second >= countOf(index)) return false;
+    const [one, other] = [spanOf(index, first), spanOf(index, second)];
+    if (one.source !== other.source) return false;
+    const between = text.slice(one.end, other.start);
+    return between.trim() === '' && between.indexOf('\n') === between.lastIndexOf('\n');
+  };
+  const before = isNext(row - 1, row) ? textOf(index, row - 1) : '';
+  const after = isNext(row, row + 1) ? textOf(index, row + 1) : '';
   // Whole words: what is cut off begins or ends with an ellipsis.
-  const cutBefore = start > most ? `… ${before.slice(before.indexOf(' ') + 1)}` : before;
-  const cutAfter = end + most < text.length ? `${after.slice(0, Math.max(0, after.lastIndexOf(' ')))} …` : after;
-  return { before: oneLine(cutBefore), after: oneLine(cutAfter) };
+  const last = before.slice(-most);
+  const first = after.slice(0, most);
+  return {
+    before: last === before ? before : `… ${last.slice(last.indexOf(' ') + 1)}`,
+    after: first === after ? after : `${first.slice(0, Math.max(0, first.lastIndexOf(' ')))} …`,
+  };
 }
 
 /** The passages of texts, found in slices that leave the page free. `offset` is the number of the first source. */
