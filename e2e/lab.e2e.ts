@@ -1,63 +1,23 @@
 import { readFileSync } from 'node:fs';
-import AxeBuilder from '@axe-core/playwright';
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { build } from '../scripts/build.mjs';
-import { buildLab, elementFolder, labMounts } from '../scripts/lab.mjs';
+import type { Page } from 'playwright';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
-import { serve } from '../scripts/serve.mjs';
-import { modelsFolder } from '../weights/fetch.mjs';
-import { chromiumOptions } from './browsers.mjs';
+import {
+  DESKTOP,
+  keptOffline,
+  lab,
+  MINILM,
+  open,
+  openLab,
+  openWithoutGpu,
+  PHONE,
+  seriousFaults,
+  until,
+} from './lab-pages.ts';
 
-/** The production build of the lab, with MiniLM beside it, in Chromium. */
+/** What all tabs share, and the tab of attention. */
 
-const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
-const DESKTOP = { viewport: { width: 1280, height: 900 } };
-const PHONE = { viewport: { width: 360, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
-
-let browser: Browser;
-let server: Awaited<ReturnType<typeof serve>>;
-
-beforeAll(async () => {
-  await buildLab();
-  await build();
-  server = await serve({
-    ...labMounts(modelsFolder),
-    '/fixtures/': at('tests', 'fixtures'),
-    '/element/': elementFolder,
-    '/dist/': at('dist'),
-  });
-  browser = await chromium.launch(await chromiumOptions('swiftshader'));
-}, 120_000);
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-/** Chromium writes a line for every file that is not there, also where the library asks for one that a model may lack. */
-const isMissingFile = (line: string) => line.startsWith('Failed to load resource') && line.includes('404');
-
-interface Opened {
-  readonly page: Page;
-  readonly context: BrowserContext;
-  /** Errors on the console, and exceptions. */
-  readonly errors: string[];
-}
-
-async function open(address: string, options: BrowserContextOptions = DESKTOP, from = browser): Promise<Opened> {
-  const context = await from.newContext(options);
-  onTestFinished(() => context.close());
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  const errors: string[] = [];
-  page.on('console', message => {
-    if (message.type() === 'error' && !isMissingFile(message.text())) errors.push(message.text());
-  });
-  page.on('pageerror', error => errors.push(error.stack ?? error.message));
-  await page.goto(`${server.origin}/${address}`);
-  return { page, context, errors };
-}
+openLab();
 
 const live = (page: Page) => page.locator('bert-attention[data-live]').waitFor();
 const heads = (page: Page) => page.locator('bert-attention .cells button');
@@ -67,32 +27,9 @@ const tokens = (page: Page) => page.locator('bert-attention .tokens.from button'
 const showsHead = (page: Page, name: string) =>
   page.locator('bert-attention h2', { hasText: new RegExp(`^${name}$`) }).waitFor();
 
-/** Waits until what a function gives is as expected. */
-async function until<T>(value: () => Promise<T>, expected: (value: T) => boolean): Promise<void> {
-  for (const end = Date.now() + 15_000; ; ) {
-    const now = await value();
-    if (expected(now)) return;
-    if (Date.now() > end) throw new Error(`still ${JSON.stringify(now)}`);
-    await new Promise(resolve => setTimeout(resolve, 30));
-  }
-}
-
-async function seriousFaults(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(
-      ({ id, nodes }) =>
-        `${id}: ${nodes
-          .slice(0, 3)
-          .map(({ html, failureSummary }) => `${html} ${failureSummary}`)
-          .join(' | ')}`,
-    );
-}
-
 describe('attention', () => {
   test('something is to be seen before the model is there, and becomes live', async () => {
-    const context = await browser.newContext(DESKTOP);
+    const context = await lab.browser.newContext(DESKTOP);
     onTestFinished(() => context.close());
     const page = await context.newPage();
     let letGo = () => {};
@@ -103,7 +40,7 @@ describe('attention', () => {
       await held;
       await route.continue();
     });
-    await page.goto(`${server.origin}/`);
+    await page.goto(`${lab.origin}/`);
     await heads(page).nth(71).waitFor();
     expect(await page.getByText('computed beforehand').count()).toBe(1);
     expect(await tokens(page).count()).toBe(23);
@@ -183,7 +120,7 @@ describe('attention', () => {
 
   test('a double click masks a token, and a checkpoint with the head for it guesses', async () => {
     const { page, errors } = await open(
-      `#attention?model=${encodeURIComponent(`${server.origin}/fixtures/random/bert-masked-lm/`)}`,
+      `#attention?model=${encodeURIComponent(`${lab.origin}/fixtures/random/bert-masked-lm/`)}`,
     );
     await live(page);
     await tokens(page).nth(2).dblclick();
@@ -256,7 +193,7 @@ describe('attention', () => {
   });
 
   test('two models are compared', async () => {
-    const fixture = (name: string) => encodeURIComponent(`${server.origin}/fixtures/random/${name}/`);
+    const fixture = (name: string) => encodeURIComponent(`${lab.origin}/fixtures/random/${name}/`);
     const { page, errors } = await open(
       `#attention?model=${fixture('bert-base')}&compare=model&with=${fixture('bert-sequence')}`,
     );
@@ -310,7 +247,7 @@ describe('models', () => {
   });
 
   test('a load can be stopped, and begun again', async () => {
-    const context = await browser.newContext(DESKTOP);
+    const context = await lab.browser.newContext(DESKTOP);
     onTestFinished(() => context.close());
     const page = await context.newPage();
     let isHeld = true;
@@ -318,7 +255,7 @@ describe('models', () => {
       while (isHeld) await new Promise(resolve => setTimeout(resolve, 50));
       await route.continue().catch(() => undefined);
     });
-    await page.goto(`${server.origin}/`);
+    await page.goto(`${lab.origin}/`);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByRole('button', { name: 'Load it after all' }).waitFor();
     expect(await heads(page).count()).toBe(72);
@@ -328,9 +265,7 @@ describe('models', () => {
   });
 
   test('without WebGPU a panel says why, and what was computed beforehand stays', async () => {
-    const bare = await chromium.launch(await chromiumOptions('none'));
-    onTestFinished(() => bare.close());
-    const { page, errors } = await open('', DESKTOP, bare);
+    const { page, errors } = await openWithoutGpu('');
     await page.getByRole('alert').getByText('Models do not run in this browser').waitFor();
     await heads(page).nth(71).waitFor();
     expect(await seriousFaults(page)).toEqual([]);
@@ -383,8 +318,7 @@ describe('everywhere', () => {
   test('after the first visit it works offline, the model too', async () => {
     const { page, context } = await open('');
     await live(page);
-    await page.evaluate(() => navigator.serviceWorker.ready);
-    await until(() => page.evaluate(async () => (await caches.keys()).some(name => name.startsWith('lab-'))), Boolean);
+    await keptOffline(page);
     await context.setOffline(true);
     await page.reload();
     await live(page);
@@ -406,7 +340,7 @@ describe('everywhere', () => {
           <bert-attention model="/models/${MINILM}/" text="The cat sleeps." layer="1" head="8"></bert-attention>`,
       }),
     );
-    await page.goto(`${server.origin}/alone`);
+    await page.goto(`${lab.origin}/alone`);
     await heads(page).nth(71).waitFor();
     await showsHead(page, 'Layer 2, head 9');
     await page.evaluate(() => document.querySelector('bert-attention')!.setAttribute('text', 'A dog.'));

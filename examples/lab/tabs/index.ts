@@ -17,4 +17,10 @@ export const tabs: readonly Tab[] = [
     about: 'Every head of every layer, as you type.',
     load: () => import('./attention/index.tsx'),
   },
+  {
+    id: 'search',
+    title: 'Search',
+    about: 'Your texts by meaning, and where each lies among the others.',
+    load: () => import('./search/index.tsx'),
+  },
 ];

@@ -1,0 +1,104 @@
+import AxeBuilder from '@axe-core/playwright';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { build } from '../scripts/build.mjs';
+import { buildLab, elementFolder, labMounts } from '../scripts/lab.mjs';
+import { at } from '../scripts/root.mjs';
+import { serve } from '../scripts/serve.mjs';
+import { modelsFolder } from '../weights/fetch.mjs';
+import { chromiumOptions } from './browsers.mjs';
+
+/** The production build of the lab, with MiniLM beside it, in Chromium: what the tests of all tabs open and ask. */
+
+export const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
+export const DESKTOP = { viewport: { width: 1280, height: 900 } };
+export const PHONE = { viewport: { width: 360, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+
+/** The browser and the server of a file of tests: there once its tests begin. */
+export const lab = {} as { browser: Browser; origin: string };
+
+/** Builds the page, serves it and opens a browser, before the tests of the file that calls this. */
+export function openLab(): void {
+  let server: Awaited<ReturnType<typeof serve>> | undefined;
+  beforeAll(async () => {
+    await buildLab();
+    await build();
+    server = await serve({
+      ...labMounts(modelsFolder),
+      '/fixtures/': at('tests', 'fixtures'),
+      '/element/': elementFolder,
+      '/dist/': at('dist'),
+    });
+    lab.origin = server.origin;
+    lab.browser = await chromium.launch(await chromiumOptions('swiftshader'));
+  }, 120_000);
+  afterAll(async () => {
+    await lab.browser?.close();
+    await server?.close();
+  });
+}
+
+/** Chromium writes a line for every file that is not there, also where the library asks for one that a model may lack. */
+const isMissingFile = (line: string) => line.startsWith('Failed to load resource') && line.includes('404');
+
+export interface Opened {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Errors on the console, and exceptions. */
+  readonly errors: string[];
+}
+
+/** A page of a new visitor, until the end of the test. */
+export async function open(
+  address: string,
+  options: BrowserContextOptions = DESKTOP,
+  from = lab.browser,
+): Promise<Opened> {
+  const context = await from.newContext(options);
+  onTestFinished(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const errors: string[] = [];
+  page.on('console', message => {
+    if (message.type() === 'error' && !isMissingFile(message.text())) errors.push(message.text());
+  });
+  page.on('pageerror', error => errors.push(error.stack ?? error.message));
+  await page.goto(`${lab.origin}/${address}`);
+  return { page, context, errors };
+}
+
+/** The same without WebGPU. */
+export async function openWithoutGpu(address: string): Promise<Opened> {
+  const bare = await chromium.launch(await chromiumOptions('none'));
+  onTestFinished(() => bare.close());
+  return open(address, DESKTOP, bare);
+}
+
+/** Waits until what a function gives is as expected. */
+export async function until<T>(value: () => Promise<T>, expected: (value: T) => boolean): Promise<void> {
+  for (const end = Date.now() + 15_000; ; ) {
+    const now = await value();
+    if (expected(now)) return;
+    if (Date.now() > end) throw new Error(`still ${JSON.stringify(now)}`);
+    await new Promise(resolve => setTimeout(resolve, 30));
+  }
+}
+
+/** Resolves once the page and its files are kept for visits without a connection. */
+export async function keptOffline(page: Page): Promise<void> {
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await until(() => page.evaluate(async () => (await caches.keys()).some(name => name.startsWith('lab-'))), Boolean);
+}
+
+export async function seriousFaults(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes
+          .slice(0, 3)
+          .map(({ html, failureSummary }) => `${html} ${failureSummary}`)
+          .join(' | ')}`,
+    );
+}

@@ -1,0 +1,204 @@
+import { useEffect } from 'preact/hooks';
+import { dropTarget } from '../../shell/drop.ts';
+import { Failure } from '../../shell/failure.tsx';
+import { count, milliseconds } from '../../shell/format.ts';
+import { ModelBar } from '../../shell/model-bar.tsx';
+import { params } from '../../shell/route.ts';
+import { WorkStatus } from '../../shell/work-status.tsx';
+import { readFiles } from './files.ts';
+import { Results } from './results.tsx';
+import { SAMPLE_QUERIES } from './sample.ts';
+import {
+  create,
+  current,
+  embed,
+  embedded,
+  embedding,
+  embedSpeed,
+  followIndex,
+  idOf,
+  importing,
+  isStopped,
+  notice,
+  notKept,
+  query,
+  queryOf,
+  rank,
+  SAMPLE_ID,
+  search,
+  searching,
+  setQuery,
+  slot,
+  stopEmbedding,
+} from './state.ts';
+import { countOf } from './text-index.ts';
+import { TextsBar } from './texts-bar.tsx';
+import './search.css';
+
+export default function SearchTab() {
+  const address = params.value;
+  const asked = queryOf(address);
+  const id = idOf(address);
+  const model = slot.model;
+  const index = current.value;
+  const rows = embedded.value;
+  useEffect(followIndex, [id]);
+  useEffect(() => {
+    dropTarget.value = { ...dropTarget.peek(), onFiles: files => create(() => readFiles(files, 'sentences')) };
+    return () => {
+      searching.stop();
+      embedding.stop();
+    };
+  }, []);
+  const space = model?.space;
+  const isOther = space !== undefined && index?.vectors !== undefined && index.vectors.space !== space;
+  const isMissing = index !== undefined && rows < countOf(index);
+  useEffect(() => {
+    if (model && index && isMissing && !isOther && !isStopped.peek()) embed(model, index);
+    return () => embedding.stop();
+  }, [model, index]);
+  useEffect(() => {
+    if (model) search(model, asked);
+    else searching.stop();
+  }, [model, asked]);
+  const ranking = asked.trim() === '' ? undefined : rank(index, query.value, rows);
+  return (
+    <>
+      <div class="search-bars">
+        <ModelBar slot={slot} />
+        <TextsBar />
+      </div>
+      <QueryField asked={asked} isSample={id === SAMPLE_ID} />
+      <div class="search-status">
+        {isOther && model && <OtherModel />}
+        <p class="note" role="status">
+          <StatusWords ranking={ranking} isOther={isOther} />
+        </p>
+        <Embedding />
+        <Failure error={searching.error.value} />
+        <WorkStatus work={importing} label="Reading the texts" />
+        {notice.value && <p class="note">{notice.value}</p>}
+        {notKept.value !== undefined && (
+          <p class="note">
+            This browser keeps no index now, so it is gone when the page is closed ({String(notKept.value)}).
+          </p>
+        )}
+      </div>
+      {index && <Results index={index} ranking={ranking} />}
+    </>
+  );
+}
+
+function QueryField({ asked, isSample }: { asked: string; isSample: boolean }) {
+  return (
+    <div class="search-query">
+      <label class="field-label">
+        Search by meaning
+        <input
+          class="field search-field"
+          type="search"
+          value={asked}
+          placeholder="A question, or a few words"
+          autocomplete="off"
+          enterkeyhint="search"
+          onInput={event => setQuery(event.currentTarget.value)}
+        />
+      </label>
+      {isSample && (
+        <fieldset class="search-examples" aria-label="Examples">
+          {SAMPLE_QUERIES.map(text => (
+            <button
+              key={text}
+              type="button"
+              class="button button-small"
+              aria-pressed={text === asked}
+              onClick={() => setQuery(text)}
+            >
+              {text}
+            </button>
+          ))}
+        </fieldset>
+      )}
+    </div>
+  );
+}
+
+function StatusWords({ ranking, isOther }: { ranking: ReturnType<typeof rank>; isOther: boolean }) {
+  const index = current.value;
+  if (!index) return 'Looking for the texts';
+  const total = countOf(index);
+  const passages = count(total, 'passage');
+  if (isOther || !ranking) {
+    if (!slot.model) return `${passages}; they can be searched as soon as the model is there`;
+    return embedded.value < total || isOther ? passages : `${passages} to search`;
+  }
+  const speed = embedSpeed.value;
+  const of = embedded.value < total ? `${embedded.value.toLocaleString('en')} of ${passages}` : passages;
+  const ms = (query.value?.elapsedMs ?? 0) + ranking.elapsedMs;
+  const rate = speed && Math.round((speed.tokens / speed.elapsedMs) * 1000).toLocaleString('en');
+  return `${of} ranked in ${milliseconds(ms)}${rate ? `; embedded at ${rate} tokens per second` : ''}`;
+}
+
+/** How far the embedding is, and its stop; afterwards the way to go on. */
+function Embedding() {
+  const index = current.value;
+  const model = slot.model;
+  const progress = embedding.progress.value;
+  const rows = embedded.value;
+  if (index && model && isStopped.value && rows < countOf(index)) {
+    return (
+      <div class="work">
+        <span>
+          Stopped: {rows.toLocaleString('en')} of {count(countOf(index), 'passage')} can be searched
+        </span>
+        <button type="button" class="button button-small" onClick={() => embed(model, index)}>
+          Go on
+        </button>
+      </div>
+    );
+  }
+  return (
+    <>
+      {embedding.isBusy.value && progress && (
+        <div class="work" role="status">
+          <span>Embedding</span>
+          <progress max={progress.total} value={progress.done} aria-label="Embedding" />
+          <span class="number">
+            {progress.done.toLocaleString('en')} of {progress.total.toLocaleString('en')}
+          </span>
+          <button type="button" class="button button-small" onClick={stopEmbedding}>
+            Stop
+          </button>
+        </div>
+      )}
+      <Failure error={embedding.error.value} onRetry={model && index ? () => embed(model, index) : undefined} />
+    </>
+  );
+}
+
+/** The vectors are of another model than the one that is loaded: they are not compared, and made anew only on a yes. */
+function OtherModel() {
+  const index = current.value!;
+  const { model: made, dims } = index.vectors!;
+  const extractor = slot.model!;
+  const { id } = made;
+  if (embedding.isBusy.value) return null;
+  return (
+    <div class="panel">
+      <p>
+        The vectors of <strong>{index.name}</strong> were made by {made.name} ({made.dtype}, {dims} numbers each). Those
+        of the model that is loaded lie in another space, and the two cannot be compared.
+      </p>
+      <div class="search-choices">
+        <button type="button" class="button button-strong" onClick={() => embed(extractor, index)}>
+          Embed its {count(countOf(index), 'passage')} again
+        </button>
+        {id && (
+          <button type="button" class="button" onClick={() => slot.choose({ id }, made.dtype)}>
+            Back to {made.name}
+          </button>
+        )}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest';
+import type { FeatureExtractionPipeline } from 'webgpu-bert';
+import { csvLines } from '../examples/lab/tabs/search/csv.ts';
+import { embedPassages, embedQuery } from '../examples/lab/tabs/search/embed.ts';
+import { passagesOf, type Unit } from '../examples/lab/tabs/search/passages.ts';
+import { best, scoresOf } from '../examples/lab/tabs/search/rank.ts';
+import { contextOf, findPassages, type TextIndex, textOf } from '../examples/lab/tabs/search/text-index.ts';
+
+const passages = (text: string, unit: Unit = 'sentences') =>
+  [...passagesOf({ name: 'a', text, unit })].map(({ start, end }) => text.slice(start, end));
+
+describe('passages', () => {
+  test('are sentences, whatever lines they are wrapped into', () => {
+    expect(passages('The first sentence\nis wrapped. The second is not.\n\nA new paragraph')).toEqual([
+      'The first sentence\nis wrapped.',
+      'The second is not.',
+      'A new paragraph',
+    ]);
+  });
+
+  test('keep a short piece with its neighbour', () => {
+    expect(passages('Dr. Watson came in at once. He was late. Yes!')).toEqual([
+      'Dr. Watson came in at once.',
+      'He was late. Yes!',
+    ]);
+    expect(passages('Yes!')).toEqual(['Yes!']);
+  });
+
+  test('begin anew at headings and items, whose marks are left out; lines without words are none', () => {
+    expect(
+      passages('# A heading\nA sentence of the text.\n---\n\n- first item\n- second item\n1. third item\n***\n'),
+    ).toEqual(['A heading', 'A sentence of the text.', 'first item', 'second item', 'third item']);
+    expect(passages('--- * ---\n\n***')).toEqual([]);
+  });
+
+  test('are paragraphs of at most 700 characters, or lines', () => {
+    const sentence = `${'Word '.repeat(40)}end. `;
+    const parts = passages(sentence.repeat(9), 'paragraphs');
+    expect(parts.length).toBe(3);
+    expect(parts.every(part => part.length <= 700)).toBe(true);
+    expect(passages('One. Two.\nThree.\n\n  Four.  ', 'lines')).toEqual(['One. Two.', 'Three.', 'Four.']);
+  });
+
+  test('are cut between words, and never within a character, where they are too long', () => {
+    const long = passages('abcd '.repeat(1_000), 'lines');
+    expect(long.every(part => part.length <= 1_500 && part.startsWith('abcd') && part.endsWith('abcd'))).toBe(true);
+    expect(long.join(' ')).toBe('abcd '.repeat(1_000).trim());
+    const letters = passages(`a${'𠀀'.repeat(2_000)}`, 'lines');
+    expect(letters.join('')).toBe(`a${'𠀀'.repeat(2_000)}`);
+    expect(letters.every(part => (part.charCodeAt(part.length - 1) & 0xfc00) !== 0xd800)).toBe(true);
+  });
+
+  test('of several texts stand in one list, with what is around them', async () => {
+    const sources = [
+      { name: 'a', text: 'The sun sets early. The moon rises. Stars come out one by one.', unit: 'sentences' },
+      { name: 'b', text: 'a line\nanother line', unit: 'lines' },
+    ] as const;
+    const { passages, isCut } = await findPassages(sources, new AbortController().signal);
+    expect(isCut).toBe(false);
+    const index = { id: 'a', name: 'a', createdAt: 0, sources, passages, vectors: undefined };
+    expect([...passages.sources]).toEqual([0, 0, 0, 1, 1]);
+    expect(textOf(index, 1)).toBe('The moon rises.');
+    expect(contextOf(index, 1, 16)).toEqual({ before: '… sun sets early.', after: 'Stars come out …' });
+    expect(contextOf(index, 0, 16)).toEqual({ before: '', after: 'The moon rises.' });
+    expect(contextOf(index, 2, 100)).toEqual({ before: 'The moon rises.', after: '' });
+    expect(contextOf(index, 4, 16)).toEqual({ before: '', after: '' });
+  });
+});
+
+test('a table is a line for each record', () => {
+  expect(csvLines('id,name,note\n1,"Smith, Ann","said ""yes""\nthen left"\r\n2,,\n\n3,Bo,')).toBe(
+    'id · name · note\n1 · Smith, Ann · said "yes" then left\n2\n3 · Bo',
+  );
+  expect(csvLines('a;b;c,d\n1;2')).toBe('a · b · c,d\n1 · 2');
+  expect(csvLines('"never closed, "" 1')).toBe('never closed, " 1');
+});
+
+test('the best rows by cosine, the earlier first of equal ones', () => {
+  const matrix = { data: Float32Array.of(1, 0, 0, 1, 0.6, 0.8, 1, 0), dims: 2, rows: 4 };
+  const scores = scoresOf(Float32Array.of(1, 0), matrix);
+  expect([...scores].map(score => Number(score.toFixed(4)))).toEqual([1, 0, 0.6, 1]);
+  expect(best(scores, 3)).toEqual([0, 3, 2]);
+  expect(best(scores, 3, 0)).toEqual([3, 2, 1]);
+  expect(best(scores, 9)).toEqual([0, 3, 2, 1]);
+});
+
+describe('embedding', () => {
+  const NOTE = { name: 'model', id: 'owner/model', dtype: 'fp32' };
+
+  interface Call {
+    readonly texts: readonly string[];
+    readonly options: Readonly<Record<string, unknown>>;
+  }
+
+  /** A pipeline whose vectors are the lengths of the texts. `stop` is aborted in its second call. */
+  function extractorOf(space: string, prompts: Record<string, string>, stop?: AbortController) {
+    const calls: Call[] = [];
+    const encode = async (texts: readonly string[], options: Record<string, unknown>) => {
+      if (calls.length === 1) stop?.abort(new Error('stopped'));
+      calls.push({ texts, options });
+      const data = Float32Array.from(texts.flatMap(text => [text.length, 1]));
+      return { dims: [texts.length, 2], data, tokens: texts.map(() => 3) };
+    };
+    const parts = { space, prompts, encode_query: encode, encode_document: encode };
+    return { calls, extractor: parts as unknown as FeatureExtractionPipeline };
+  }
+
+  async function indexOf(count: number): Promise<TextIndex> {
+    const text = Array.from({ length: count }, (_, i) => `line ${i}`).join('\n');
+    const sources = [{ name: 'a', text, unit: 'lines' }] as const;
+    const { passages } = await findPassages(sources, new AbortController().signal);
+    return { id: 'a', name: 'a', createdAt: 0, sources, passages, vectors: undefined };
+  }
+
+  const embed = (extractor: FeatureExtractionPipeline, index: TextIndex, signal = new AbortController().signal) => {
+    const kept: number[] = [];
+    const done = embedPassages(extractor, index, {
+      model: NOTE,
+      signal,
+      onRows: () => {},
+      keep: async from => void kept.push(from),
+    });
+    return { kept, done };
+  };
+
+  test('reads whole passages with the prompt that the checkpoint has for documents, by either name', async () => {
+    const index = await indexOf(20);
+    const { calls, extractor } = extractorOf('a', { query: 'query: ', document: '', passage: 'passage: ' });
+    await embed(extractor, index).done;
+    await embedQuery(extractor, 'what', new AbortController().signal);
+    expect(calls.flatMap(({ texts }) => texts)).toEqual([...Array.from({ length: 20 }, (_, i) => `line ${i}`), 'what']);
+    expect(calls[0]!.options).toMatchObject({ prompt_name: 'passage', normalize: true, overflow: 'window' });
+    const usual = extractorOf('b', { query: '', document: 'document: ', passage: 'passage: ' });
+    await embed(usual.extractor, index).done;
+    expect(usual.calls[0]!.options).toMatchObject({ prompt_name: 'document' });
+  });
+
+  test('that was stopped keeps what it has, and goes on from there', async () => {
+    const index = await indexOf(1_000);
+    const stop = new AbortController();
+    const first = embed(extractorOf('a', {}, stop).extractor, index, stop.signal);
+    await expect(first.done).rejects.toThrow('stopped');
+    expect(index.vectors!.rows).toBe(8);
+    expect(first.kept).toEqual([0]);
+    const { calls, extractor } = extractorOf('a', {});
+    const second = embed(extractor, index);
+    await second.done;
+    expect(calls[0]!.texts[0]).toBe('line 8');
+    expect(index.vectors!.rows).toBe(1_000);
+    expect([...index.vectors!.data.subarray(1_996)]).toEqual([8, 1, 8, 1]);
+    expect(second.kept[0]).toBe(8);
+  });
+
+  test('by another model begins anew', async () => {
+    const index = await indexOf(10);
+    await embed(extractorOf('a', {}).extractor, index).done;
+    const { calls, extractor } = extractorOf('b', {});
+    const { kept, done } = embed(extractor, index);
+    await done;
+    expect(calls.flatMap(({ texts }) => texts).length).toBe(10);
+    expect(index.vectors!.space).toBe('b');
+    expect(kept).toEqual([0]);
+  });
+});
