@@ -1,6 +1,6 @@
 import type { FeatureExtractionPipeline, PretrainedOptions, Task, Tensor } from '../src/index.ts';
 import { sharedDevice } from './fixtures.ts';
-import { library } from './library.ts';
+import { addressOf, library } from './library.ts';
 
 /** What the suites of tasks share: how a pipeline is loaded, and what follows from logits. */
 export const TEXTS = [
@@ -12,7 +12,7 @@ export const TEXTS = [
 export const LONG = 'Anna built the bridge in the old town, and José built the tower in 1889. '.repeat(7);
 
 /** Where a fixture of the checkout lies. */
-export const url = (name: string) => `/fixtures/random/${name}/`;
+export const url = (name: string) => addressOf(`/fixtures/random/${name}/`);
 
 /** A pipeline on the device that all models of the page share. */
 export const load = async <T extends Task>(

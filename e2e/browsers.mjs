@@ -15,7 +15,7 @@ import { Stop } from '../scripts/step.mjs';
  * @property {() => Promise<void>} close
  *
  * @typedef {object} Browser
- * @property {'chromium' | 'firefox'} name
+ * @property {'chromium' | 'firefox' | 'node' | 'deno'} name
  * @property {string} version
  * @property {(url?: string) => Promise<Page>} newPage
  * @property {() => boolean} isOpen

@@ -1,7 +1,7 @@
 import type { ModelCallOptions, ModelInputs, PretrainedOptions, Tensor } from '../src/index.ts';
 import type { FixtureKind } from '../tests/given-fixtures.ts';
 import { expect, expectClose, expectEqual } from './harness.ts';
-import { fetchJson, library, once, ownDevice } from './library.ts';
+import { addressOf, fetchJson, library, once, ownDevice } from './library.ts';
 
 /** Models with random weights and what Python says of them: see tests/fixtures/random/README.md. */
 
@@ -60,7 +60,10 @@ export async function loadAs(
   const name = `AutoModel${/For[A-Z]\w*$/.exec(cls)?.[0] ?? ''}`;
   const auto = classes[name];
   expect(auto, `there is no class ${name}`);
-  return auto.from_pretrained(from, { device: await sharedDevice(), ...options });
+  return auto.from_pretrained(typeof from === 'string' ? addressOf(from) : from, {
+    device: await sharedDevice(),
+    ...options,
+  });
 }
 
 /** Of |x| + 1. */

@@ -3,6 +3,7 @@ import { afterAll, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import type { Browser, Page } from './browsers.mjs';
 import type { CaseInfo, Outcome } from './harness.ts';
+import { WITHOUT_PAGE } from './runtimes/suites.ts';
 import { serveTests } from './server.ts';
 
 const loadLimitMs = 60_000;
@@ -102,14 +103,18 @@ export type DeviceLimits = 'adapter' | 'default' | 'small';
 /**
  * Makes one vitest test of every case of every suite in e2e/suites, run in one browser:
  * "chromium, default limits › kernels › linear 65x384x1536"; then, on small devices, of those suites that `small` names. A suite
- * that does not load is a failed test of its own. WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the
+ * that does not load is a failed test of its own. `suites` names those that are run where not all are that a page can run. WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the
  * runs: "adapter", "default", "small"; without it, all are run. WEBGPU_BERT_NOTES names a file that the notes of every case that
  * passes are added to, a line of JSON each.
  */
 export async function testSuites(
   browserName: Browser['name'],
   open: () => Promise<Browser>,
-  { limits = 'adapter', small = [] }: { limits?: DeviceLimits; small?: readonly string[] } = {},
+  {
+    limits = 'adapter',
+    small = [],
+    suites: named,
+  }: { limits?: DeviceLimits; small?: readonly string[]; suites?: readonly string[] } = {},
 ): Promise<void> {
   const server = await serveTests();
   const runner = new SuiteRunner(open, server.origin);
@@ -125,7 +130,9 @@ export async function testSuites(
     .map(file => file.slice(0, -3));
   const unknown = wanted?.filter(suite => !all.includes(suite)) ?? [];
   if (unknown.length > 0) throw new Error(`there is no suite ${unknown.join(', ')}; there are ${all.join(', ')}`);
-  const suites = all.filter(suite => wanted?.includes(suite) ?? true);
+  const suites = all.filter(
+    suite => (wanted?.includes(suite) ?? true) && (named?.includes(suite) ?? !WITHOUT_PAGE.includes(suite)),
+  );
   const onSmall = suites.filter(suite => small.includes(suite)).map(suite => ({ suite, limits: 'small' as const }));
   const pages = [...suites.map(suite => ({ suite, limits })), ...onSmall].filter(
     page => runs?.includes(page.limits) ?? true,

@@ -39,14 +39,15 @@ async function check(name, program, args, next) {
   if (!ok) throw new Stop(`${name}:\n${output.trim()}`, next);
 }
 
-/** @returns {Promise<string>} The path of the tarball that npm would publish. */
-async function pack() {
-  rmSync(consumer, { recursive: true, force: true });
-  mkdirSync(consumer, { recursive: true });
-  const { ok, output } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer]);
+/**
+ * Packs what npm would publish; dist/ must have been built. @param {string} folder
+ * @returns {Promise<string>} The path of the tarball.
+ */
+export async function packTo(folder) {
+  const { ok, output } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]);
   const name = /"filename":\s*"([^"]+)"/.exec(output)?.[1];
   if (!ok || name === undefined) throw new Stop(`npm pack failed:\n${output}`, 'mend what npm says above.');
-  return join(consumer, name);
+  return join(folder, name);
 }
 
 /**
@@ -58,7 +59,9 @@ export async function checkPackage() {
   await install(compilers, {
     next: 'the types are compiled by other versions of TypeScript: mend what npm says above.',
   });
-  const tarball = await pack();
+  rmSync(consumer, { recursive: true, force: true });
+  mkdirSync(consumer, { recursive: true });
+  const tarball = await packTo(consumer);
   const node = process.execPath;
   const bin = (/** @type {string[]} */ ...parts) => at('node_modules', ...parts);
   await check('publint', node, [bin('publint', 'src', 'cli.js'), tarball, '--strict'], 'mend package.json.');

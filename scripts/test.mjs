@@ -8,6 +8,7 @@ import { explain, Stop, say, seconds } from './step.mjs';
 const help = `npm test [-- options]
   --unit                              types, lint and unit tests only
   --browser chromium|firefox|none     only this browser's tests, or none
+  --runtime node|deno|none            only this runtime's tests, or none; none where --browser or --suite is given
   --suite NAME[,NAME]                 only these suites of e2e/suites
 
 WEBGPU_BERT_SUITES=NAME[,NAME] is another way to say --suite. WEBGPU_BERT_FIXTURES names folders of more
@@ -62,23 +63,16 @@ async function program(args, next) {
 /**
  * One vitest project, counted from its JSON report. A test file that could not be loaded counts as one failure, and so
  * does a run that ends badly without a failed test.
- * @param {string} project @param {string} filter @param {Record<string, string | undefined>} [env]
+ * @param {string} project @param {readonly string[]} files All, where it is empty. @param {Record<string, string | undefined>} [env]
  */
-async function vitest(project, filter, env) {
+async function vitest(project, files, env) {
   const report = at('.cache', `${project}-tests.json`);
   mkdirSync(at('.cache'), { recursive: true });
   rmSync(report, { force: true });
   const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${report}`];
   const { ok, code } = await run(
     process.execPath,
-    [
-      at('node_modules', 'vitest', 'vitest.mjs'),
-      'run',
-      '--project',
-      project,
-      ...reporters,
-      ...(filter ? [filter] : []),
-    ],
+    [at('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, ...reporters, ...files],
     { show: true, env },
   );
   if (!existsSync(report)) throw new Stop(`vitest ended with ${code ?? 'a signal'} and left no report`, 'see above.');
@@ -106,15 +100,21 @@ async function main() {
     options: {
       unit: { type: 'boolean', default: false },
       browser: { type: 'string', default: 'all' },
+      runtime: { type: 'string' },
       suite: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
   const { unit, browser, suite } = values;
+  const runtime = values.runtime ?? (browser === 'all' && !suite ? 'all' : 'none');
   if (values.help) return void console.log(help);
   if (!['all', 'chromium', 'firefox', 'none'].includes(browser)) {
     throw new Stop(`--browser ${browser} is not known`, `\n${help}`);
   }
+  if (!['all', 'node', 'deno', 'none'].includes(runtime)) {
+    throw new Stop(`--runtime ${runtime} is not known`, `\n${help}`);
+  }
+  const runtimes = unit || runtime === 'none' ? [] : runtime === 'all' ? ['node', 'deno'] : [runtime];
   const browsers = unit || browser === 'none' ? [] : browser === 'all' ? ['chromium', 'firefox'] : [browser];
 
   const isReady = await stage(...setup.packages);
@@ -122,7 +122,7 @@ async function main() {
   if (!unit) {
     if (browsers.includes('chromium')) await stage(...setup.chromium);
     if (browsers.includes('firefox')) await stage(...setup.firefox);
-    if (browsers.length > 0) await stage(...setup.model);
+    if (browsers.length + runtimes.length > 0) await stage(...setup.model);
     await check('build', 'dist/webgpu-bert.js and its types', async () => (await import('./build.mjs')).build());
   }
   const bin = (/** @type {string[]} */ ...parts) => at('node_modules', ...parts);
@@ -140,15 +140,21 @@ async function main() {
       (await import('./package.mjs')).checkPackage(),
     );
   }
-  await stage('unit tests', 'vitest, tests/', () => vitest('unit', ''));
+  await stage('unit tests', 'vitest, tests/', () => vitest('unit', []));
   if (browsers.includes('chromium') && !suite) {
-    await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', ''));
+    await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', []));
+    await stage('installed', "the package in other people's projects: Vite, Next.js, a page, Node, Deno", () =>
+      vitest('installed', []),
+    );
   }
-  if (browsers.length > 0) {
-    await stage('browser tests', browsers.join(' and '), () =>
-      vitest('e2e', browsers.length === 1 ? `e2e/${browsers[0]}.e2e.ts` : '', {
-        WEBGPU_BERT_SUITES: suite ?? process.env.WEBGPU_BERT_SUITES,
-      }),
+  const places = [...browsers, ...runtimes];
+  if (places.length > 0) {
+    await stage('on a GPU', `${places.join(', ')}: the suites of e2e/suites`, () =>
+      vitest(
+        'e2e',
+        places.map(place => `e2e/${place}.e2e.ts`),
+        { WEBGPU_BERT_SUITES: suite ?? process.env.WEBGPU_BERT_SUITES },
+      ),
     );
   }
 }

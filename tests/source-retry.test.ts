@@ -139,6 +139,14 @@ describe('is not asked again', () => {
     expect(requests).toHaveLength(1);
   });
 
+  test('a file of an extension that is not there, for which fetch rejects as for a server that is not', async () => {
+    const { open, requests } = server([{ drop: true }, { drop: true }]);
+    const source = open({}, {}, 'chrome-extension://abc/model/');
+    expect(await source.json('modules.json', { optional: true })).toBeUndefined();
+    expect(await thrown(source.json('config.json'))).toMatchObject({ name: 'SourceError', status: 404 });
+    expect(requests).toHaveLength(2);
+  });
+
   test('a local server that cannot be reached, before the hub', async () => {
     const { open, requests, pauses } = server([{ drop: true }]);
     expect(await open({}, { allowLocalModels: true, localModelPath: `${HOST}local` }).json('config.json')).toEqual({

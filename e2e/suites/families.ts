@@ -1,6 +1,6 @@
 import { compareRow, type Expected, fixtures, loadAs, type Outputs } from '../fixtures.ts';
 import { check, expect, expectEqual } from '../harness.ts';
-import { fetchJson, library } from '../library.ts';
+import { addressOf, fetchJson, library } from '../library.ts';
 
 /** Every fixture there is: ids, tokens and offsets of every text, and every output of the class that Python used. */
 
@@ -10,7 +10,7 @@ for (const url of fixtures) {
   check(url, async log => {
     const [{ cases, cls }, tokenizer] = await Promise.all([
       fetchJson<Expected>(`${url}expected.json`),
-      AutoTokenizer.from_pretrained(url),
+      AutoTokenizer.from_pretrained(addressOf(url)),
     ]);
     for (const { text, text_pair, ...expected } of cases) {
       const options = { truncation: true, return_offsets_mapping: true, return_special_tokens_mask: true } as const;

@@ -2,7 +2,7 @@ import type { Tensor } from '../../src/index.ts';
 import { load } from '../answers.ts';
 import { fixturesOf, loadAs, sharedDevice } from '../fixtures.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
-import { fetchJson, library } from '../library.ts';
+import { addressOf, fetchJson, library } from '../library.ts';
 
 /**
  * Checkpoints as they lie in a folder, loaded by their address: of sentence-transformers, and with vocabulary files in the place of
@@ -141,7 +141,7 @@ interface VocabularyExpected {
 for (const url of fixturesOf('vocabulary')) {
   check(url, async log => {
     const { cases, max_length } = await fetchJson<VocabularyExpected>(`${url}expected.json`);
-    const tokenizer = await library.AutoTokenizer.from_pretrained(url);
+    const tokenizer = await library.AutoTokenizer.from_pretrained(addressOf(url));
     const model = await loadAs('Model', url);
     const differences = new Differences();
     for (const { text, text_pair, ...expected } of cases) {

@@ -1,6 +1,6 @@
 import type { ModelCallOptions, ModelInputs, PreTrainedTokenizer, Tensor } from '../../src/index.ts';
 import { check, expect, expectClose, expectEqual, expectSameBits } from '../harness.ts';
-import { fetchJson, library, MINILM, once, ownDevice } from '../library.ts';
+import { addressOf, fetchJson, library, MINILM, once, ownDevice } from '../library.ts';
 
 /** Whole models against float64 results of PyTorch: ids, offsets and every output that the fixture has. */
 
@@ -39,7 +39,7 @@ const FIXTURES: { folder: string; load: (from: string) => Promise<Model> }[] = [
 const TOLERANCE = { absolute: 1e-4, relative: 1e-4 };
 const EVERYTHING = { output_attentions: true, output_hidden_states: true };
 
-const url = (folder: string) => `/fixtures/random/${folder}/`;
+const url = (folder: string) => addressOf(`/fixtures/random/${folder}/`);
 const numbers = (list: unknown): number[] => (list as (number | bigint)[]).map(Number);
 
 /** The part of a padded result that belongs to row b: the first L along every axis that is as long as the padding. */

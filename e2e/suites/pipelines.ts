@@ -1,7 +1,7 @@
 import type { Task } from '../../src/index.ts';
 import { fixtures, sharedDevice } from '../fixtures.ts';
 import { check, expect, expectEqual } from '../harness.ts';
-import { fetchJson, library } from '../library.ts';
+import { addressOf, fetchJson, library } from '../library.ts';
 
 /** The answers of the Python pipelines, for every fixture that has some: the same strings and places, scores within 1e-4. */
 
@@ -40,7 +40,7 @@ for (const mount of mounts) {
     const { task } = mine[0]!;
     check(`${url}: ${task}`, async log => {
       const device = await sharedDevice();
-      const pipe = await library.pipeline(task, url, { device }).catch((error: Error) => error);
+      const pipe = await library.pipeline(task, addressOf(url), { device }).catch((error: Error) => error);
       if (pipe instanceof Error) {
         const { model_type } = await fetchJson<{ model_type: string }>(`${url}config.json`);
         const isRefused = pipe instanceof library.UnsupportedError && pipe.message.includes(model_type);

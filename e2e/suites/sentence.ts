@@ -6,7 +6,7 @@ import { floats } from '../checkpoint-edit.ts';
 import { random } from '../dispatch.ts';
 import { takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';
-import { fetchFiles, fetchJson, library } from '../library.ts';
+import { addressOf, fetchFiles, fetchJson, library } from '../library.ts';
 
 /**
  * Checkpoints that sentence-transformers saved, against what its own encode() and rank() give in float64: see
@@ -63,7 +63,7 @@ function inDense(folder: string) {
 
 type Files = Record<string, Uint8Array<ArrayBuffer>>;
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
-const url = (name: string) => `/fixtures/sentence/${name}/`;
+const url = (name: string) => addressOf(`/fixtures/sentence/${name}/`);
 const TOLERANCE = 1e-5;
 
 async function bytesOf(address: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -7,7 +7,7 @@ import { dispatch, padRows, random, testGpu } from '../dispatch.ts';
 import { sharedDevice } from '../fixtures.ts';
 import { takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual, expectSameBits } from '../harness.ts';
-import { fetchFiles, fetchJson, library } from '../library.ts';
+import { addressOf, fetchFiles, fetchJson, library } from '../library.ts';
 
 /** SparseEncoder and MultiVectorEncoder on the browser's device, against sentence-transformers in float64. */
 
@@ -28,7 +28,7 @@ interface Expected {
 type Files = Record<string, Uint8Array<ArrayBuffer>>;
 
 const TOLERANCE = { absolute: 1e-5, relative: 1e-5 };
-const url = (name: string) => `/fixtures/sentence/${name}/`;
+const url = (name: string) => addressOf(`/fixtures/sentence/${name}/`);
 const COMMON = [
   'config.json',
   'tokenizer_config.json',

@@ -22,9 +22,16 @@ export function validatorOf({ headers }: Response): string | undefined {
   return headers.get('etag') ?? headers.get('last-modified') ?? undefined;
 }
 
-/** Asks once. Rejects as `fetch` does, or with the signal's reason. */
+/**
+ * Asks once. Rejects as `fetch` does, or with the signal's reason. Schemes without statuses, such as chrome-extension:, make `fetch`
+ * reject for a file that is not there, which is answered like HTTP's 404: many files of a model are looked for that it may lack.
+ */
 export async function ask({ url, fetch, signal }: Connection, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, { ...init, signal });
+  const response = await fetch(url, { ...init, signal }).catch(error => {
+    signal.throwIfAborted();
+    if (/^https?:/i.test(url)) throw error;
+    return new Response(undefined, { status: 404 });
+  });
   // A fetch function of the caller's may ignore the signal.
   if (signal.aborted) await response.body?.cancel().catch(() => undefined);
   signal.throwIfAborted();

@@ -1,0 +1,241 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium } from 'playwright';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { build } from '../scripts/build.mjs';
+import { packTo } from '../scripts/package.mjs';
+import { install } from '../scripts/packages.mjs';
+import { at } from '../scripts/root.mjs';
+import { run } from '../scripts/run.mjs';
+import { serve } from '../scripts/serve.mjs';
+import { modelsFolder } from '../weights/fetch.mjs';
+import { chromiumOptions } from './browsers.mjs';
+import { type Found, findDeno, findNode, type Runtime } from './runtimes/runtimes.mjs';
+
+/**
+ * What `npm pack` makes, installed by npm into projects that know nothing of this one (tests/installed): an empty Vite project, a
+ * Next.js project, a page without a bundler, Node and Deno. Each embeds one text with MiniLM. The examples for Node, Deno and Chrome's
+ * extensions run beside it.
+ */
+
+const source = at('tests', 'installed');
+const folder = at('.cache', 'installed');
+const model = join(modelsFolder, 'sentence-transformers', 'all-MiniLM-L6-v2');
+const installed = join(folder, 'node_modules', 'webgpu-bert');
+
+interface Goldens {
+  readonly cases: readonly { text: string; embedding: number[] }[];
+}
+const { cases }: Goldens = JSON.parse(readFileSync(at('tests', 'fixtures', 'all-MiniLM-L6-v2.json'), 'utf8'));
+const golden = cases.find(({ text }) => text === 'hello world')!.embedding;
+
+/** Chooses the projects' files anew, and installs what they need and the package. @throws Stop where npm cannot. */
+async function project(): Promise<void> {
+  await install(source, { next: 'the package is installed beside these: mend what npm says above.' });
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+  // npm replaces what is a link where it installs something, so packages are copied.
+  cpSync(source, folder, { recursive: true, verbatimSymlinks: true });
+  // The examples import the package by its name, so they lie where it is installed.
+  for (const name of ['bulk', 'deno', 'extension']) {
+    cpSync(at('examples', name), join(folder, 'examples', name), { recursive: true });
+  }
+  await build();
+  const tarball = await packTo(folder);
+  const npm = ['install', tarball, '--no-save', '--no-package-lock', '--prefix', folder, '--no-audit', '--no-fund'];
+  const { ok, output } = await run('npm', npm, { limitMs: 300_000 });
+  if (!ok) throw new Error(`npm install of the tarball failed:\n${output}`);
+}
+
+const example = (...parts: string[]) => join(folder, 'examples', ...parts);
+
+let browser: Browser;
+beforeAll(async () => {
+  await project();
+  browser = await chromium.launch(await chromiumOptions('swiftshader'));
+}, 600_000);
+afterAll(() => browser?.close());
+
+/** The embedding that a page shows. */
+async function shown(mounts: Record<string, string>): Promise<number[]> {
+  const server = await serve({ ...mounts, '/model/': model });
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', error => errors.push(error.stack ?? error.message));
+  try {
+    await page.goto(`${server.origin}/`);
+    const text = await page.locator('output').filter({ hasText: '[' }).textContent({ timeout: 60_000 });
+    return JSON.parse(text!);
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n${errors.join('\n')}`);
+  } finally {
+    await page.close();
+    await server.close();
+  }
+}
+
+/** As in the suite parity: float32 through six layers. */
+function expectGolden(embedding: readonly number[]): void {
+  expect(embedding).toHaveLength(golden.length);
+  const worst = Math.max(...embedding.map((x, i) => Math.abs(x - golden[i]!)));
+  expect(worst).toBeLessThan(1e-5);
+}
+
+/** Runs a program of the projects. */
+async function program(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  const { ok, output } = await run(process.execPath, args, { env, limitMs: 300_000 });
+  if (!ok) throw new Error(output);
+  return output;
+}
+
+describe('the installed package', () => {
+  test('is what npm pack made: its entries are there, our sources are not', () => {
+    expect(existsSync(join(installed, 'dist', 'webgpu-bert.js'))).toBe(true);
+    expect(existsSync(join(installed, 'dist', 'es', 'index.js'))).toBe(true);
+    expect(existsSync(join(installed, 'src'))).toBe(false);
+  });
+
+  test('is built into an empty Vite project', { timeout: 300_000 }, async () => {
+    const root = join(folder, 'vite');
+    const output = await program([join(folder, 'node_modules', 'vite', 'bin', 'vite.js'), 'build', root]);
+    expect(output).not.toMatch(/warn/i);
+    const out = join(root, 'dist');
+    expectGolden(await shown({ '/assets/': join(out, 'assets'), '/': join(out, 'index.html') }));
+  });
+
+  test('is built into a Next.js project by next build', { timeout: 400_000 }, async () => {
+    const root = join(folder, 'next');
+    await program([join(folder, 'node_modules', 'next', 'dist', 'bin', 'next'), 'build', root], {
+      NEXT_TELEMETRY_DISABLED: '1',
+      NODE_ENV: 'production',
+    });
+    const out = join(root, 'out');
+    expectGolden(await shown({ '/_next/': join(out, '_next'), '/': join(out, 'index.html') }));
+  });
+
+  test('runs from a page without a bundler, as one file', { timeout: 120_000 }, async () => {
+    const mounts = { '/webgpu-bert.js': join(installed, 'dist', 'webgpu-bert.js') };
+    expectGolden(await shown({ ...mounts, '/': join(folder, 'page', 'index.html') }));
+  });
+});
+
+/** Tests in a runtime, or one that says why there are none. */
+function describeIn(name: string, found: Found, tests: (runtime: Runtime) => void): void {
+  if ('why' in found) test.skip(`the installed package in ${name}: ${found.why}`, () => undefined);
+  else describe(`the installed package in ${name}`, () => tests(found));
+}
+
+const lastLine = (text: string) => text.trim().split('\n').at(-1)!;
+
+describeIn('Deno', await findDeno(), runtime => {
+  test('embeds with a model in a directory', { timeout: 120_000 }, async () => {
+    expectGolden(JSON.parse(lastLine(await runtime.print(join(folder, 'runtime', 'embed.mjs'), [model]))));
+  });
+
+  test('examples/deno', { timeout: 120_000 }, async () => {
+    expectGolden(JSON.parse(lastLine(await runtime.print(example('deno', 'embed.ts'), [model, 'hello world']))));
+  });
+});
+
+describeIn('Node', await findNode(), runtime => {
+  test('embeds with a model in a directory', { timeout: 120_000 }, async () => {
+    expectGolden(JSON.parse(lastLine(await runtime.print(join(folder, 'runtime', 'embed.mjs'), [model]))));
+  });
+
+  describe('examples/bulk', () => {
+    const script = example('bulk', 'bulk.mjs');
+    const [input, output] = [join(folder, 'texts.jsonl'), join(folder, 'vectors.jsonl')];
+    const lines = Array.from({ length: 23 }, (_, i) => JSON.stringify({ text: `text number ${i}` }));
+    lines[4] = '{ this is no JSON';
+    lines[7] = JSON.stringify('hello world');
+    lines[11] = JSON.stringify({ title: 'a line without a text' });
+    const bulk = (to: string, ...args: string[]) =>
+      runtime.print(script, ['--model', model, '--input', input, '--output', to, '--batch', '5', ...args]);
+    interface Line {
+      readonly index: number;
+      readonly embedding?: number[];
+      readonly error?: string;
+    }
+    const read = (path: string): Line[] =>
+      readFileSync(path, 'utf8')
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line));
+
+    beforeAll(() => {
+      writeFileSync(input, lines.join('\r\n'));
+    });
+
+    test('embeds every line in order, and names those without a text', { timeout: 120_000 }, async () => {
+      expect(await bulk(output)).toContain('done: 21 texts, 2 lines without text');
+      const made = read(output);
+      expect(made.map(({ index }) => index)).toEqual(lines.map((_, i) => i));
+      expect(made.filter(({ error }) => error).map(({ index }) => index)).toEqual([4, 11]);
+      expectGolden(made[7]!.embedding!);
+    });
+
+    test('goes on where a run was broken off, in the middle of a line too', { timeout: 120_000 }, async () => {
+      const whole = readFileSync(output);
+      const cut = join(folder, 'cut.jsonl');
+      await bulk(cut);
+      const before = readFileSync(cut);
+      expect(before).toEqual(whole);
+      truncateSync(cut, Math.floor(whole.length * 0.6));
+      expect(await bulk(cut)).toMatch(/goes on behind line \d+/);
+      expect(readFileSync(cut)).toEqual(whole);
+      expect(await bulk(cut)).toContain('done: 0 texts');
+      expect(readFileSync(cut)).toEqual(whole);
+    });
+
+    test('shards are the whole, line by line', { timeout: 120_000 }, async () => {
+      const shards = [0, 1].map(i => join(folder, `shard-${i}.jsonl`));
+      for (const [i, shard] of shards.entries()) await bulk(shard, '--shard', `${i}/2`);
+      const together = shards.flatMap(read).sort((a, b) => a.index - b.index);
+      expect(together).toEqual(read(output));
+    });
+
+    test('refuses to mix what was made otherwise, and says what is wrong', { timeout: 120_000 }, async () => {
+      await expect(bulk(output, '--pooling', 'cls')).rejects.toThrow('was made otherwise');
+      await expect(bulk(output, '--shard', '3/2')).rejects.toThrow('expected I/N');
+      await expect(bulk(join(folder, 'no.jsonl'), '--pooling', 'median')).rejects.toThrow(/median/);
+      expect(read(output)).toHaveLength(lines.length);
+    });
+  });
+});
+
+test('examples/extension ranks the texts of a page in its offscreen document', { timeout: 120_000 }, async () => {
+  const extension = example('extension');
+  mkdirSync(join(extension, 'lib'), { recursive: true });
+  cpSync(join(installed, 'dist', 'webgpu-bert.js'), join(extension, 'lib', 'webgpu-bert.js'));
+  // An extension may bring its model, and asks nobody then.
+  cpSync(model, join(extension, 'model'), { recursive: true });
+  const options = await chromiumOptions('swiftshader');
+  const args = [...options.args, `--disable-extensions-except=${extension}`, `--load-extension=${extension}`];
+  const context = await chromium.launchPersistentContext('', { ...options, args, channel: 'chromium' });
+  try {
+    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
+    const popup = await context.newPage();
+    await popup.goto(`chrome-extension://${new URL(worker.url()).host}/popup.html`);
+    const texts = ['The stock market fell today.', 'A kitten is asleep on the sofa.', 'Water boils at 100 degrees.'];
+    const answer = await popup.evaluate(
+      async ([address, all]) => {
+        const { chrome } = globalThis as unknown as {
+          chrome: {
+            storage: { local: { set(values: object): Promise<void> } };
+            runtime: {
+              sendMessage(message: object): Promise<{ ranking?: { index: number; score: number }[]; error?: string }>;
+            };
+          };
+        };
+        await chrome.storage.local.set({ model: address });
+        return chrome.runtime.sendMessage({ to: 'worker', query: 'a sleeping cat', texts: all });
+      },
+      ['./model/', texts] as const,
+    );
+    expect(answer.error).toBeUndefined();
+    expect(answer.ranking!.map(({ index }) => index)[0]).toBe(1);
+    expect(answer.ranking![0]!.score).toBeGreaterThan(0.5);
+  } finally {
+    await context.close();
+  }
+});
