@@ -109,7 +109,12 @@ async function bundleTypes() {
   const input = Object.fromEntries(
     ENTRIES.map(({ name, source }) => [name, join(declarations, source.replace(/\.ts$/, '.d.ts'))]),
   );
-  const bundle = await rollup({ input, plugins: [dts()] });
+  const bundle = await rollup({
+    input,
+    plugins: [dts()],
+    // A program exports nothing, and so has no types.
+    onLog: (level, log, handler) => log.code !== 'EMPTY_BUNDLE' && handler(level, log),
+  });
   const { output } = await bundle.write({
     dir: types,
     chunkFileNames: 'shared-[hash].d.ts',

@@ -6,6 +6,9 @@
 const SOURCES = {
   index: 'src/index.ts',
   'semantic-embedder': 'src/adapters/semantic-embedder.ts',
+  worker: 'src/worker.ts',
+  // What `webgpu-bert/worker` starts; imported by workers that a page makes itself.
+  'worker-script': 'src/worker-script.ts',
 };
 
 /** @type {readonly { name: string, source: string, module: string, types: string }[]} */

@@ -104,6 +104,18 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: ['src/pipeline.ts', 'src/registry', 'src/engine', 'src/runtime', ERRORS],
     types: ['src/tasks', 'src/api', 'src/checkpoint/source'],
   },
+  'src/worker': {
+    imports: ['src/api', 'src/runtime', ERRORS],
+    types: ['src/checkpoint/source'],
+  },
+  // The program of a worker: it hands the library to the room that serves it.
+  'src/worker-script.ts': {
+    imports: ['src/worker', 'src/pipeline.ts', 'src/vectors', 'src/tasks', 'src/api', 'src/engine'],
+  },
+  'src/worker.ts': {
+    imports: ['src/worker', 'src/registry', 'src/api', ERRORS],
+    types: ['src/vectors', 'src/tasks', 'src/engine', 'src/checkpoint/source'],
+  },
   // The public surface names what people import, and nothing else.
   'src/index.ts': {
     imports: ['src/class-names.ts', 'src/pipeline.ts', 'src/registry', 'src/vectors', 'src/api', 'src/engine', ERRORS],

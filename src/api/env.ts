@@ -17,3 +17,6 @@ export const env: Environment = {
   // globalThis.fetch is looked up at each call, so that a page may replace it later (a mock, an instrumented fetch).
   fetch: (input, init) => globalThis.fetch(input, init),
 };
+
+/** The settings as they are before anybody has changed one. */
+export const USUAL_ENVIRONMENT: Readonly<Environment> = /* @__PURE__ */ Object.assign({}, env);

@@ -1,6 +1,6 @@
 /**
- * The face of transformers.js below `pipeline`: AutoModel and its sisters, AutoTokenizer, Tensor, env, options. `tasks`, `registry` and the
- * root import it. It never knows a task.
+ * The face of transformers.js below `pipeline`: AutoModel and its sisters, AutoTokenizer, Tensor, env, options. `tasks`, `registry`,
+ * `vectors`, `worker` and the root import it. It never knows a task.
  */
 
 export {
@@ -17,11 +17,11 @@ export {
   type TokenizerOptions,
 } from './auto-classes.ts';
 export { Callable } from './callable.ts';
-export { env } from './env.ts';
+export { env, USUAL_ENVIRONMENT } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
 export { loadTokenizer, readOptions, reopening, withSharedJson } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
-export type { ModelEventMap } from './model-events.ts';
+export { MODEL_EVENTS, type ModelEventMap } from './model-events.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { Tensor, type TensorData } from './tensor.ts';

@@ -12,3 +12,6 @@ export interface ModelEventMap {
 export type ModelListener<Type extends keyof ModelEventMap> =
   | ((event: ModelEventMap[Type]) => void)
   | { handleEvent(event: ModelEventMap[Type]): void };
+
+/** The names of all events. */
+export const MODEL_EVENTS = ['devicelost', 'restored'] as const satisfies readonly (keyof ModelEventMap)[];

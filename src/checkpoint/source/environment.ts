@@ -32,6 +32,8 @@ export interface Environment {
   customCache: ModelCache | null;
   /** Fetches everything; replace it to add an Authorization header or a proxy. Default: the global fetch. */
   fetch: (input: string, init?: RequestInit) => Promise<Response>;
+  /** @internal What relative addresses are relative to. Default: the page's address; in a worker that of its script. */
+  baseURL?: string | undefined;
 }
 
 /** Node, Deno and Bun; not a page or its workers, which have a `location`, even where a bundler brings a `process`. */

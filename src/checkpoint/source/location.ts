@@ -51,13 +51,14 @@ export function resolveLocation(
   const name = String(where);
   const remote = env.allowRemoteModels && !local_files_only;
   const stores: FileStore[] = [];
+  const baseIn = (place: string) => baseOf(place, subfolder, env.baseURL);
   /** Adds a directory where there is a file system; else a URL, which may be relative to the page. */
   const add = (place: string, { isAllowed, isLast = true, hub }: PlaceOptions) => {
     const isFile = /^file:/i.test(place);
     if (hasFileSystem() && (isFile || !isUrl(place))) {
       const { fileURLToPath } = process.getBuiltinModule('node:url');
       stores.push(new DirectoryStore(joinPath(isFile ? fileURLToPath(place) : place, subfolder)));
-    } else if (isAllowed) stores.push(new WebStore({ base: baseOf(place, subfolder), hub, isLast }, env, settings));
+    } else if (isAllowed) stores.push(new WebStore({ base: baseIn(place), hub, isLast }, env, settings));
   };
   if (isUrl(name)) add(name, { isAllowed: remote });
   else if (/^(\.{0,2}[\\/]|[a-z]:[\\/])|[\\/]$/i.test(name)) add(name, { isAllowed: true });
@@ -69,7 +70,7 @@ export function resolveLocation(
     const hub = {
       ...(isCommit(revision) && { commit: revision }),
       ...(env.remotePathTemplate.includes('{revision}') && {
-        baseAt: (commit: string) => baseOf(folderAt(commit), subfolder),
+        baseAt: (commit: string) => baseIn(folderAt(commit)),
       }),
     };
     if (remote) add(folderAt(revision), { isAllowed: true, hub });
@@ -100,8 +101,8 @@ export function isHubId(id: string): boolean {
   return /^(\b[\w.-]+\b\/)?\b[\w.-]{1,96}\b$/.test(id) && !/\.\.|--|\.git$|\.ipynb$/.test(id);
 }
 
-function baseOf(where: string, subfolder: string): string {
-  const base = urlOf(where, globalOf('document')?.baseURI ?? globalOf('location')?.href);
+function baseOf(where: string, subfolder: string, page = globalOf('document')?.baseURI): string {
+  const base = urlOf(where, page ?? globalOf('location')?.href);
   if (!base) throw wrong('the model', where, 'a URL that is valid');
   base.search = base.hash = '';
   base.pathname = joinPath(base.pathname.replace(/^\/+/, ''), encodeURI(subfolder));
