@@ -3,14 +3,16 @@ import {
   matchTensors,
   openCheckpoint,
   type TensorDtype,
+  type TensorView,
   tensorFinder,
   toFloats,
+  UpdateMerger,
   ViewCutter,
   viewBytes,
 } from '../src/checkpoint/file/index.ts';
 import type { ModelSource } from '../src/checkpoint/source/index.ts';
 import { encoderConfig, type ModuleFile, staticFinder } from '../src/engine/index.ts';
-import { type EncoderConfig, hasPooler, preparationsOf } from '../src/model/index.ts';
+import { type EncoderConfig, hasPooler, preparationsOf, withTask } from '../src/model/index.ts';
 import { streamedFile } from './checkpoint-bytes.ts';
 import { interpret, type TensorData, type TensorLookup } from './interpreter.ts';
 
@@ -44,14 +46,16 @@ export interface LoadedCheckpoint {
 
 /**
  * Reads config.json and the weights through the library's own reader and names, so that these are checked too. `files` are the
- * weights of sentence-transformers' modules; `isListed`: whether modules.json says that the model is static.
+ * weights of sentence-transformers' modules; `isListed`: whether modules.json says that the model is static; `task`: the task whose
+ * updates are merged into the weights.
  */
 export async function loadCheckpoint(
   source: ModelSource,
   files: readonly ModuleFile[] = [],
   isListed?: Promise<boolean>,
+  task?: string,
 ): Promise<LoadedCheckpoint> {
-  const config = await encoderConfig(source, openCheckpoint(source), isListed);
+  const config = withTask(await encoderConfig(source, openCheckpoint(source), isListed), task);
   const encoder = await readTensors(source, config);
   const modules = await Promise.all(
     files.map(async ({ from, file }) => ({ prefix: `${from}.`, find: await readTensors(source, config, [file]) })),
@@ -101,13 +105,19 @@ async function readTensors(
   const encoderFinder = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
   const find = files ? inModule : encoderFinder;
   return canonical => {
-    const info = find(canonical);
+    const info: TensorView | undefined = find(canonical);
     if (!info) return undefined;
     matchTensors([{ tensor: canonical, shape: info.shape }], find);
     const tensor = checkpoint.tensors.get(info.name)!;
     const view = new Uint8Array(viewBytes(info, tensor));
     const chunk = { begin: 0, bytes: bytes.get(info.name)! };
     for (const piece of new ViewCutter(info, tensor).cut(chunk)) view.set(piece.bytes, piece.begin);
-    return { shape: info.shape, data: toFloats(view.buffer, info.dtype as TensorDtype) };
+    const merger = new UpdateMerger([info]);
+    for (const factor of info.update ? [info.update.left, info.update.right] : []) {
+      merger.add(factor.name, 0, bytes.get(factor.name)!);
+    }
+    const piece = { stored: info.dtype as TensorDtype, begin: 0, bytes: view };
+    const { stored, bytes: merged } = merger.merged(canonical, info, piece)!;
+    return { shape: info.shape, data: toFloats(merged.buffer, stored) };
   };
 }

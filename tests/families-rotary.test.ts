@@ -176,10 +176,26 @@ describe('nomic_bert of the hub', () => {
     expect(error.message).toContain(`"${name}"`);
   });
 
-  it('without rotary positions is an error', () => {
-    expect(thrown(() => hub({ rotary_emb_fraction: 0 }))).toMatchObject({
-      message: expect.stringContaining('rotary_emb_fraction'),
-    });
+  it('without rotary positions has a table of them', () => {
+    expect(hub().hasPositionTable).toBe(false);
+    const without = hub({ rotary_emb_fraction: 0 });
+    expect(without.hasPositionTable).toBe(true);
+    expect(without.attentions).toEqual([{}, {}]);
+  });
+
+  it('turns as many pairs as torch.arange has numbers, but no more columns than a head has', () => {
+    const odd = hub({ rotary_emb_fraction: 3 / 16 }).attentions[0]!.rotary!;
+    expectClose(odd.frequencies, [1, 1000 ** (-2 / 3)]);
+    const heads = { n_head: 16, rotary_emb_fraction: 1 };
+    expect(thrown(() => hub(heads))).toMatchObject({ message: expect.stringContaining('rotary_emb_fraction') });
+    expect(thrown(() => hub({ rotary_emb_fraction: 1.5 })).message).toContain('rotary_emb_fraction');
+    const stretched = { rotary_emb_fraction: 3 / 16, rotary_scaling_factor: 2 };
+    expect(thrown(() => hub(stretched))).toBeInstanceOf(UnsupportedError);
+  });
+
+  it('has a word table of a multiple of rows', () => {
+    expect(hub({ vocab_size: 30, pad_vocab_size_multiple: 8 }).vocabSize).toBe(32);
+    expect(hub({ vocab_size: 32, pad_vocab_size_multiple: 8 }).vocabSize).toBe(32);
   });
 });
 
@@ -205,8 +221,8 @@ describe('gte and new', () => {
   });
 
   it.each([
-    ['position_embedding_type', 'absolute'],
-    ['layer_norm_type', 'rms_norm'],
+    ['position_embedding_type', 'alibi'],
+    ['layer_norm_type', 'batch_norm'],
     ['logn_attention_scale', true],
   ])('new with %s %s is refused by name', (name, value) => {
     const error = thrown(() => config('new', { [name]: value }));

@@ -93,5 +93,14 @@ export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   tanh: 'tanh',
 };
 
+/**
+ * The rows of the word table where a class rounds `vocab_size` up to a multiple of `pad_vocab_size_multiple`: those made after flash
+ * attention's BERT.
+ */
+export function paddedVocabulary(fields: Fields, vocabSize: number): number {
+  const multiple = fields.integer('pad_vocab_size_multiple', 1, { min: 1, max: MAX_COLUMNS });
+  return Math.ceil(vocabSize / multiple) * multiple;
+}
+
 /** No decoder computes its keys without those to come. */
 export const ENCODER = { is_decoder: false, add_cross_attention: false } as const;

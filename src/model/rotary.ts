@@ -26,8 +26,6 @@ export interface RotarySettings {
   readonly theta?: string;
   /** The base where config.json says none. */
   readonly missing: number;
-  /** The part of a head that turns. Default: 1. */
-  readonly fraction?: number;
   /** The largest number of tokens of a sequence. */
   readonly maxPositions: number;
   /** `rope_scaling`, the older name of the scaling, is not about this kind of layer. */
@@ -43,14 +41,14 @@ export const isPositive = (value: unknown): value is number => typeof value === 
  * scaling that is not built. Source: transformers' modeling_rope_utils.py, and convert_rope_params_to_dict of the families' configs.
  */
 export function rotaryOf(fields: Fields, settings: RotarySettings): Rotary {
-  const { headSize, missing, fraction = 1 } = settings;
+  const { headSize, missing } = settings;
   const parameters = parametersOf(fields, settings);
   const theta = parameters.get('rope_theta', isPositive, 'a positive number', missing);
   // With scaling, Python makes fewer frequencies than its code for heads can use, and fails.
   if (parameters.text('rope_type', 'default') !== 'default') {
     oneOf('"partial_rotary_factor" of config.json', parameters.json.partial_rotary_factor ?? 1, [1]);
   }
-  const columns = Math.min(headSize, 2 * Math.floor((headSize * fraction) / 2));
+  const columns = 2 * Math.floor(headSize / 2);
   return scaled(parameters, { theta, columns, maxPositions: settings.maxPositions });
 }
 
@@ -105,18 +103,42 @@ interface Scaled {
 
 const TYPES = ['default', 'linear', 'dynamic', 'ntk', 'llama3'] as const;
 
-/** theta^(-2 i / d) for the d columns that turn. */
+/**
+ * theta^(-2 i / d) for d columns that turn. Of a d that is not even, as flash attention's classes may have it, there are as many as
+ * torch.arange(0, d, 2) has numbers, and one more column turns.
+ */
 export const frequenciesOf = (theta: number, columns: number): number[] =>
-  Array.from({ length: columns / 2 }, (_, i) => theta ** ((-2 * i) / columns));
+  Array.from({ length: Math.ceil(columns / 2) }, (_, i) => theta ** ((-2 * i) / columns));
+
+interface FlashColumns {
+  /** d, of which a fraction of a head makes any number. */
+  readonly columns: number;
+  readonly headSize: number;
+  /** The field of config.json that says d. */
+  readonly where: string;
+}
+
+/**
+ * The rotary settings of classes made after flash attention's: `rotary_emb_base` and `rotary_emb_interleaved`. Throws CheckpointError where
+ * more columns turn than a head has.
+ */
+export function flashRotary(fields: Fields, { columns, headSize, where }: FlashColumns): Rotary {
+  const theta = fields.get('rotary_emb_base', isPositive, 'a positive number', 10_000);
+  const frequencies = frequenciesOf(theta, columns);
+  const turned = 2 * frequencies.length;
+  if (turned > headSize) throw fields.malformed(turned, `at most the ${headSize} columns of a head, in pairs`, where);
+  return { frequencies, interleaved: fields.flag('rotary_emb_interleaved', false) };
+}
 
 /**
  * NTK scaling at every length (https://kexue.fm/archives/9706), as in the remote code of Alibaba-NLP/new-impl: another theta, and slower by
- * one more factor; or with `mixed_b` each frequency slower by a factor of its own.
+ * one more factor; or with `mixed_b` each frequency slower by a factor of its own. A factor that does not stretch changes nothing there.
  */
 function ntk(
   parameters: Fields,
   { theta, columns, factor }: { theta: number; columns: number; factor: number },
 ): number[] {
+  if (factor <= 1) return frequenciesOf(theta, columns);
   if (!parameters.has('mixed_b')) {
     return frequenciesOf(theta * factor, columns).map(frequency => frequency / factor ** (2 / columns));
   }

@@ -69,6 +69,8 @@ export function tensorFinder(
   /** What the chosen task adds to a tensor of the file. */
   const updateOf = (canonical: string, { name, shape, file }: TensorInfo): LowRankUpdate | undefined => {
     if (lora?.task === undefined || !name.endsWith(ORIGINAL)) return undefined;
+    // Every table has factors, but those of the positions are not used: XLMRobertaEmbeddings of jinaai/xlm-roberta-flash-implementation.
+    if (canonical.startsWith('embeddings.position_embeddings.')) return undefined;
     const factor = (letter: string): TensorInfo => {
       const found = name.replace(/original$/, `0.lora_${letter}`);
       const tensor = tensors.get(found);

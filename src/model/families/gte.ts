@@ -1,3 +1,4 @@
+import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family } from '../family.ts';
@@ -29,12 +30,25 @@ export const NEW: Family = {
   sizes: { max_position_embeddings: 2048 },
   supported: {
     ...ENCODER,
-    position_embedding_type: 'rope',
-    layer_norm_type: 'layer_norm',
+    position_embedding_type: ['rope', 'absolute'],
     logn_attention_scale: false,
   },
-  variant: (fields, config) => gte(fields, config, 10_000),
+  variant: (fields, config) => ({
+    ...gte(fields, config, 10_000),
+    ...normsOf(fields, config),
+    ...(fields.json.position_embedding_type === 'absolute' && {
+      hasPositionTable: true,
+      attentions: config.attentions,
+    }),
+  }),
 };
+
+/** The norms of the layers by `layer_norm_type`. That of the embeddings and that of the masked-LM head are LayerNorms in any case. */
+function normsOf(fields: Fields, { norm, masked }: EncoderConfig): Partial<EncoderConfig> {
+  const type = fields.text('layer_norm_type', 'layer_norm');
+  if (oneOf('"layer_norm_type" of config.json', type, ['layer_norm', 'rms_norm']) === 'layer_norm') return {};
+  return { norm: { ...norm, kind: 'rms', bias: false }, embeddingNorm: norm, masked: { ...masked, norm } };
+}
 
 function gte(fields: Fields, { layers, headSize, maxPositions }: EncoderConfig, theta: number): Partial<EncoderConfig> {
   return {

@@ -1,8 +1,8 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
-import { ENCODER, type Family, MAX_COLUMNS, MAX_ROWS } from '../family.ts';
+import { ENCODER, type Family, MAX_COLUMNS, MAX_ROWS, paddedVocabulary } from '../family.ts';
 import { loraOf } from '../lora.ts';
-import { rotaryOf } from '../rotary.ts';
+import { flashRotary, rotaryOf } from '../rotary.ts';
 import { ROBERTA } from './bert.ts';
 
 /** Sturua et al., arXiv 2409.10173: XLM-RoBERTa with rotary positions in place of the table. Names and defaults of transformers 5. */
@@ -39,18 +39,15 @@ export const XLM_ROBERTA_FLASH: Family = {
   variant: flash,
 };
 
-function flash(fields: Fields, { layers, headSize }: EncoderConfig): Partial<EncoderConfig> {
-  const lora = loraOf(fields);
-  if (fields.json.position_embedding_type === 'absolute') return { lora };
+function flash(fields: Fields, { layers, headSize, vocabSize }: EncoderConfig): Partial<EncoderConfig> {
+  const common = { lora: loraOf(fields), vocabSize: paddedVocabulary(fields, vocabSize) };
+  if (fields.json.position_embedding_type === 'absolute') return common;
   const maxPositions = fields.integer('max_position_embeddings', 8194, { min: 1, max: MAX_ROWS });
-  const columns = fields.integer('rotary_emb_dim', headSize, { min: 2, max: MAX_COLUMNS });
-  const fraction = columns / headSize;
-  const rotary = {
-    ...rotaryOf(fields, { headSize, maxPositions, theta: 'rotary_emb_base', missing: 10_000, fraction }),
-    interleaved: fields.flag('rotary_emb_interleaved', false),
-  };
+  const columns = fields.integer('rotary_emb_dim', headSize, { min: 1, max: MAX_COLUMNS });
+  // Its classes read no rope_scaling.
+  const rotary = flashRotary(fields, { columns, headSize, where: 'rotary_emb_dim' });
   return {
-    lora,
+    ...common,
     hasPositionTable: false,
     positionOffset: 0,
     padTokenId: 0,

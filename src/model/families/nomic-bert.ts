@@ -1,8 +1,8 @@
 import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
-import { ENCODER, type Family, MAX_ROWS } from '../family.ts';
-import { frequenciesOf, isPositive, type Rotary, rotaryOf } from '../rotary.ts';
+import { ENCODER, type Family, MAX_ROWS, paddedVocabulary } from '../family.ts';
+import { flashRotary, isPositive, type Rotary, rotaryOf } from '../rotary.ts';
 
 /**
  * Nussbaum et al., arXiv 2402.01613: BERT with rotary positions, a gated feed-forward layer, and linears without biases. config.json has
@@ -63,7 +63,7 @@ function nativeVariant(fields: Fields, { layers, headSize, maxPositions }: Encod
 }
 
 function hubVariant(fields: Fields, config: EncoderConfig): Partial<EncoderConfig> {
-  const { layers, intermediateSize, masked } = config;
+  const { layers, intermediateSize, masked, vocabSize } = config;
   const qkv = fields.flag('qkv_proj_bias', true);
   const intermediate = fields.flag('mlp_fc1_bias', true);
   const output = fields.flag('mlp_fc2_bias', true);
@@ -75,30 +75,30 @@ function hubVariant(fields: Fields, config: EncoderConfig): Partial<EncoderConfi
   const activation = GATED[name];
   // Its masked-LM class takes the flag for its head, too; the class of transformers 5 always has biases.
   const ofHead = fields.list('architectures', []).includes('NomicBertForPreTraining') ? intermediate : true;
+  const rotary = hubRotary(fields, config);
   return {
     activation,
+    vocabSize: paddedVocabulary(fields, vocabSize),
+    hasPositionTable: rotary === undefined,
     intermediateSize: Math.ceil(intermediateSize / INNER_MULTIPLE) * INNER_MULTIPLE,
     biases: { qkv, attention: qkv, intermediate, output },
-    attentions: new Array(layers).fill({ rotary: hubRotary(fields, config) }),
+    attentions: new Array(layers).fill(rotary ? { rotary } : {}),
     masked: { ...masked, activation, bias: ofHead, decoderBias: ofHead },
   };
 }
 
-function hubRotary(fields: Fields, { headSize }: EncoderConfig): Rotary {
-  const fraction = fields.get('rotary_emb_fraction', isPositive, 'a positive number: without rotary positions', 1);
-  const theta = fields.get('rotary_emb_base', isPositive, 'a positive number', 10_000);
-  const columns = 2 * Math.floor((headSize * Math.min(1, fraction)) / 2);
-  return {
-    frequencies: frequenciesOf(theta, columns),
-    interleaved: fields.flag('rotary_emb_interleaved', false),
-    // 0 is none, as in Python.
-    ...(fields.json.rotary_scaling_factor
-      ? {
-          stretch: {
-            factor: fields.get('rotary_scaling_factor', isPositive, 'a positive number'),
-            positions: fields.integer('max_trained_positions', 2048, { min: 1, max: MAX_ROWS }),
-          },
-        }
-      : {}),
-  };
+/** Undefined where no column turns: the model has a table of positions then. */
+function hubRotary(fields: Fields, { headSize }: EncoderConfig): Rotary | undefined {
+  const fraction = fields.get('rotary_emb_fraction', isFraction, 'a number from 0 to 1', 1);
+  if (fraction === 0) return undefined;
+  const columns = headSize * fraction;
+  const rotary = flashRotary(fields, { columns, headSize, where: 'rotary_emb_fraction' });
+  // 0 is none, as in Python.
+  if (!fields.json.rotary_scaling_factor) return rotary;
+  oneOf('"rotary_scaling_factor" with a number of rotary columns that is not even', columns % 2, [0]);
+  const factor = fields.get('rotary_scaling_factor', isPositive, 'a positive number');
+  const positions = fields.integer('max_trained_positions', 2048, { min: 1, max: MAX_ROWS });
+  return { ...rotary, stretch: { factor, positions } };
 }
+
+const isFraction = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value <= 1;
