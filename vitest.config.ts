@@ -12,7 +12,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 60_000,
-          exclude: ['e2e/lab*.e2e.ts', 'e2e/installed.e2e.ts'],
+          exclude: ['e2e/lab*.e2e.ts', 'e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts'],
         },
       },
       // The page of npm start, in its production build: a file for what all tabs share, and one for each tab.
@@ -25,8 +25,16 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
-      // The packed package in projects of others.
-      { test: { name: 'installed', include: ['e2e/installed.e2e.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+      // The packed package in projects of others, and beside transformers.js.
+      {
+        test: {
+          name: 'installed',
+          include: ['e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
     ],
   },
 });

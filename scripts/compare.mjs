@@ -55,8 +55,8 @@ export async function compare(browserName, wasm = false) {
       const side = wasm ? 'transformers.js wasm' : 'transformers.js webgpu';
       results = await page.evaluate(
         `(async () => {
-          while (!globalThis.compareLibraries) await new Promise(resolve => setTimeout(resolve, 20));
-          return compareLibraries(${JSON.stringify(fixtures())}, ${JSON.stringify(side)});
+          while (!globalThis.libraries) await new Promise(resolve => setTimeout(resolve, 20));
+          return libraries.compareLibraries(${JSON.stringify(fixtures())}, ${JSON.stringify(side)});
         })()`,
       );
       const picture = at('.cache', `compare-${browserName}.png`);

@@ -143,7 +143,7 @@ async function main() {
   await stage('unit tests', 'vitest, tests/', () => vitest('unit', []));
   if (browsers.includes('chromium') && !suite) {
     await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', []));
-    await stage('installed', "the package in other people's projects: Vite, Next.js, a page, Node, Deno", () =>
+    await stage('installed', "the package in other people's projects, and beside transformers.js", () =>
       vitest('installed', []),
     );
   }

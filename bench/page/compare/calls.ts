@@ -24,7 +24,7 @@ const embed = (name: string, texts: string | string[], options: object, byDesign
   name: `extractor(${name}, ${shownOptions(options)})`,
   ...(byDesign && { byDesign }),
   run: async ({ extractor }) => {
-    const call = extractor as unknown as (texts: string | string[], options: object) => Promise<AnyTensor>;
+    const call = (await extractor()) as unknown as (texts: string | string[], options: object) => Promise<AnyTensor>;
     return ofTensor(await call(texts, options));
   },
 });

@@ -5,11 +5,11 @@ export interface Difference {
   kind?: string;
 }
 
-/** Compares two nested values: numbers by their distance, everything else for being equal. */
+/** Compares two nested values: numbers by their distance, relative to them where they are above 1; everything else for being equal. */
 export function difference(a: unknown, b: unknown, path = 'result'): Difference {
   if (isNumber(a) && isNumber(b)) {
     if (typeof a !== typeof b) return { most: 0, kind: `${path}: ${typeof a} and ${typeof b}` };
-    const distance = Math.abs(Number(a) - Number(b));
+    const distance = Math.abs(Number(a) - Number(b)) / Math.max(1, Math.abs(Number(b)));
     return Number.isNaN(distance) ? { most: 0, kind: `${path}: ${a} and ${b}` } : { most: distance };
   }
   if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {

@@ -1,5 +1,6 @@
 import { type Library, open, type Side } from '../sides.ts';
 import { callsFor } from './calls.ts';
+import { cards } from './cards.ts';
 import { difference } from './difference.ts';
 import { type Answer, type Call, openSession, type Session } from './session.ts';
 
@@ -62,28 +63,33 @@ function show({ call, dims, most, outcome, note }: ComparedCall): void {
   document.querySelector('#rows')!.append(row);
 }
 
-/** Runs every call through both, shows and returns what came of it. `models` are fixtures with tokenizers, by name. */
-async function compare(models: readonly string[], peerSide: Side): Promise<ComparedCall[]> {
+/** Runs calls through both, shows and returns what came of them. */
+async function compare(calls: readonly Call[], peerSide: Side): Promise<ComparedCall[]> {
   const about = document.querySelector('#about')!;
   const [ours, theirs]: [Library, Library] = [await open('ours'), await open(peerSide)];
   for (const { env } of [ours, theirs]) env.localModelPath = '/models/';
   const device = peerSide === 'transformers.js wasm' ? 'wasm' : 'webgpu';
-  const mine = await openSession(ours, 'webgpu');
-  const peer = await openSession(theirs, device);
+  const mine = openSession(ours, 'webgpu');
+  const peer = openSession(theirs, device);
   const results: ComparedCall[] = [];
-  for (const call of callsFor(models)) {
+  for (const call of calls) {
     const result = await compareCall(call, mine, peer);
     results.push(result);
     show(result);
   }
   const count = (outcome: ComparedCall['outcome']) => results.filter(result => result.outcome === outcome).length;
   about.textContent =
-    `${results.length} calls through ${peerSide} and through webgpu-bert, all-MiniLM-L6-v2 and small models with heads in fp32: ${count('same')} same to ${TOLERANCE}, ` +
+    `${results.length} calls through ${peerSide} and through webgpu-bert, models in fp32: ${count('same')} same to ${TOLERANCE}, ` +
     `${count('by design')} different by design, ${count('different')} different.`;
   return results;
 }
 
+/** Every call; `models` are fixtures with tokenizers, by name. */
+const compareLibraries = (models: readonly string[], peer: Side) => compare([...callsFor(models), ...cards], peer);
+/** The calls of model cards alone, on models that lie in this checkout. */
+const compareCards = (peer: Side) => compare(cards, peer);
+
 declare global {
-  var compareLibraries: typeof compare;
+  var libraries: { compareLibraries: typeof compareLibraries; compareCards: typeof compareCards } | undefined;
 }
-globalThis.compareLibraries = compare;
+globalThis.libraries = { compareLibraries, compareCards };

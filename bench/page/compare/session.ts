@@ -18,15 +18,22 @@ type AnyPipeline = (...args: readonly unknown[]) => Promise<unknown>;
 /** One library, with its models as they were loaded. */
 export interface Session {
   library: Library;
-  extractor: Awaited<ReturnType<Library['pipeline']>>;
+  /** What every load of this library is given: its device, and the dtype. */
+  options: { readonly device: string; readonly dtype: 'fp32' };
+  /** MiniLM; loaded when it is first asked for. */
+  extractor(): ReturnType<Library['pipeline']>;
   tokenizers: Map<string, ReturnType<Library['AutoTokenizer']['from_pretrained']>>;
   /** The pipeline of a task with a head, loaded once. */
   pipelineOf(task: string, model: string): Promise<AnyPipeline>;
 }
 
-export async function openSession(library: Library, device: string): Promise<Session> {
+export function openSession(library: Library, device: string): Session {
   const options = { device, dtype: 'fp32' } as const;
-  const extractor = await library.pipeline('feature-extraction', MODEL, options);
+  let loaded: ReturnType<Library['pipeline']> | undefined;
+  const extractor = () => {
+    loaded ??= library.pipeline('feature-extraction', MODEL, options);
+    return loaded;
+  };
   const open = library.pipeline as unknown as (task: string, model: string, given: object) => Promise<AnyPipeline>;
   const pipelines = new Map<string, Promise<AnyPipeline>>();
   const pipelineOf = (task: string, model: string) => {
@@ -34,7 +41,7 @@ export async function openSession(library: Library, device: string): Promise<Ses
     pipelines.set(`${task} ${model}`, loading);
     return loading;
   };
-  return { library, extractor, tokenizers: new Map(), pipelineOf };
+  return { library, options, extractor, tokenizers: new Map(), pipelineOf };
 }
 
 export const shownOptions = (options: object) =>
