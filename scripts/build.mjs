@@ -109,11 +109,12 @@ async function bundleTypes() {
   const input = Object.fromEntries(
     ENTRIES.map(({ name, source }) => [name, join(declarations, source.replace(/\.ts$/, '.d.ts'))]),
   );
+  // A program exports nothing, and so has no types; types have no order in which they are executed.
+  const expected = ['EMPTY_BUNDLE', 'CYCLIC_CROSS_CHUNK_REEXPORT'];
   const bundle = await rollup({
     input,
     plugins: [dts()],
-    // A program exports nothing, and so has no types.
-    onLog: (level, log, handler) => log.code !== 'EMPTY_BUNDLE' && handler(level, log),
+    onLog: (level, log, handler) => expected.includes(log.code ?? '') || handler(level, log),
   });
   const { output } = await bundle.write({
     dir: types,
