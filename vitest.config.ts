@@ -1,9 +1,33 @@
 import { defineConfig } from 'vitest/config';
+import { ENTRIES } from './scripts/entries.mjs';
+import { at } from './scripts/root.mjs';
 
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['tests/**/*.test.ts'], testTimeout: 60_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['tests/**/*.test.ts'],
+          exclude: ['**/node_modules/**', 'tests/adapters/**'],
+          testTimeout: 60_000,
+        },
+      },
+      // With the packages of tests/adapters, on the interpreter.
+      {
+        resolve: {
+          alias: ENTRIES.map(({ name, source }) => ({
+            find: new RegExp(`^webgpu-bert${name === 'index' ? '' : `/${name}`}$`),
+            replacement: at(source),
+          })),
+        },
+        test: {
+          name: 'adapters',
+          include: ['tests/adapters/*.test.ts'],
+          setupFiles: ['tests/cpu-setup.ts'],
+          testTimeout: 60_000,
+        },
+      },
       // One file per browser, one after the other: two software adapters at once would only fight for the cores.
       {
         test: {

@@ -118,7 +118,9 @@ async function bundleTypes() {
   });
   const { output } = await bundle.write({
     dir: types,
-    chunkFileNames: 'shared-[hash].d.ts',
+    // What several entries share stands in one file, since types refer to each other in circles.
+    manualChunks: id => (Object.values(input).includes(id) ? undefined : 'shared'),
+    chunkFileNames: '[name]-[hash].d.ts',
     entryFileNames: '[name].d.ts',
   });
   const files = output.filter(file => file.type === 'chunk');

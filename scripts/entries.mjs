@@ -9,6 +9,7 @@ const SOURCES = {
   worker: 'src/worker.ts',
   // What `webgpu-bert/worker` starts; imported by workers that a page makes itself.
   'worker-script': 'src/worker-script.ts',
+  'ai-sdk': 'src/adapters/ai-sdk.ts',
 };
 
 /** @type {readonly { name: string, source: string, module: string, types: string }[]} */

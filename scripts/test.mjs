@@ -140,6 +140,15 @@ async function main() {
       (await import('./package.mjs')).checkPackage(),
     );
   }
+  if (!unit) {
+    await stage('adapters', 'the packages that the adapters are for, and the examples', async () => {
+      const { prepareAdapters } = await import('./adapters.mjs');
+      const { why } = await prepareAdapters();
+      if (why === undefined) return vitest('adapters', []);
+      skipped.push(`adapters: ${why}`);
+      return `skipped: ${why}`;
+    });
+  }
   await stage('unit tests', 'vitest, tests/', () => vitest('unit', []));
   if (browsers.includes('chromium') && !suite) {
     await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', []));

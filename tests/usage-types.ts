@@ -21,6 +21,7 @@ import {
   Tensor,
   type ZeroShotResult,
 } from 'webgpu-bert';
+import { createWebGPUBert, webgpuBert } from 'webgpu-bert/ai-sdk';
 import { SemanticEmbedder } from 'webgpu-bert/semantic-embedder';
 
 // Nothing here runs: the compiler says whether a program written like this gets the types that it should.
@@ -345,4 +346,18 @@ export async function semanticEmbedder(signal: AbortSignal, extractor: FeatureEx
   await embedder.embed('a', { taskType: 'search' });
   (await SemanticEmbedder.create({ model: extractor })).destroy();
   return metadata.maxInputTokens + extractor.max_seq_length;
+}
+
+export async function aiSdk(extractor: FeatureExtractionPipeline, abortSignal: AbortSignal): Promise<number[]> {
+  const model = webgpuBert.embeddingModel('a/b', { dtype: 'fp16', defaults: { taskType: 'retrieval-document' } });
+  const { embeddings, usage } = await model.doEmbed({ values: ['a'], abortSignal });
+  const { ranking } = await webgpuBert.rerankingModel('a/b').doRerank({
+    query: 'a',
+    documents: { type: 'text', values: ['b'] },
+  });
+  const four = createWebGPUBert({ specificationVersion: 'v4' }).embeddingModel(extractor);
+  is<Same<typeof four.specificationVersion, 'v4'>>();
+  is<Same<typeof model.specificationVersion, 'v3'>>();
+  await four.dispose();
+  return [...embeddings[0]!, usage.tokens, ranking[0]!.relevanceScore];
 }

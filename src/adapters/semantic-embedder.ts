@@ -12,6 +12,8 @@ import { promptForTask, TASK_TYPES, type TaskType } from './task-prompts.ts';
  * checkpoint of one's choice. What the proposal leaves to the browser is done as in Writing Assistance APIs, on which it builds.
  */
 
+export type { SharedOptions, TaskType };
+
 /** Whether an embedder can be made here: now, after a download that is under way or would begin, or not at all. */
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
@@ -40,7 +42,7 @@ export interface SemanticEmbedderEmbedOptions {
 
 /** The embedding of one text. */
 export interface ContentEmbedding {
-  values: Float32Array<ArrayBuffer>;
+  values: Float32Array;
   /** How many tokens were run for the text, with its prompt and special tokens, and whether the text was cut. */
   statistics: { tokenCount: number; truncated: boolean };
 }
@@ -175,7 +177,7 @@ export class SemanticEmbedder {
       const [, columns] = result.dims as [number, number];
       const rows = result.data as Float32Array;
       const embeddings = texts.map((_, i) => ({
-        values: rows.slice(i * columns, (i + 1) * columns) as Float32Array<ArrayBuffer>,
+        values: rows.slice(i * columns, (i + 1) * columns),
         statistics: { tokenCount: result.tokens[i]!, truncated: result.truncated[i]! },
       }));
       return { embeddings, metadata: metadata(result.space) };

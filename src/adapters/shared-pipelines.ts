@@ -1,7 +1,7 @@
 import type { PretrainedOptions } from '../api/index.ts';
 import type { ModelLocation, ProgressCallback } from '../checkpoint/source/index.ts';
 import { pipeline } from '../pipeline.ts';
-import { until } from '../runtime/index.ts';
+import { linkedAbort, until } from '../runtime/index.ts';
 import type { Pipeline } from '../tasks/index.ts';
 
 /** The tasks that other libraries' interfaces are made of. */
@@ -60,7 +60,16 @@ export async function lease<T extends AdapterTask>(
   const entry = known ?? load(task, model, options);
   if (key !== undefined && !known) keep(key, entry);
   entry.holders++;
-  if (onProgress) entry.listeners.add(onProgress);
+  const stop = linkedAbort(signal);
+  // A callback that throws ends the wait of its own caller, not that of others.
+  const listener: ProgressCallback = info => {
+    try {
+      onProgress?.(info);
+    } catch (error) {
+      stop.abort(error);
+    }
+  };
+  entry.listeners.add(listener);
   let isHeld = true;
   const release = () => {
     if (!isHeld) return;
@@ -74,12 +83,13 @@ export async function lease<T extends AdapterTask>(
     );
   };
   try {
-    return { pipe: await until(signal, entry.loading), release };
+    return { pipe: await until(stop.signal, entry.loading), release };
   } catch (error) {
     release();
     throw error;
   } finally {
-    if (onProgress) entry.listeners.delete(onProgress);
+    entry.listeners.delete(listener);
+    stop.release();
   }
 }
 
