@@ -101,6 +101,6 @@ export class Fields {
   }
 
   fields(key: string): Fields {
-    return new Fields(this.json[key], `${this.#where}.${key}`, this.#file);
+    return new Fields(this.json[key], [this.#where, key].filter(Boolean).join('.'), this.#file);
   }
 }

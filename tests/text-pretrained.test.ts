@@ -85,6 +85,8 @@ describe('a call', () => {
     expect(load('roberta', { tokenizer_class: 'RobertaTokenizerFast' })('a').token_type_ids).toBeUndefined();
     expect(load('bert', { tokenizer_class: 'DistilBertTokenizer' })('a').token_type_ids).toBeUndefined();
     expect(load('bert', { model_input_names: ['input_ids'] })('a').token_type_ids).toBeUndefined();
+    // Of transformers 5 alone, which gives them none.
+    expect(load('bert', { tokenizer_class: 'TokenizersBackend' })('a').token_type_ids).toBeUndefined();
     for (const tokenizer_class of ['XLMRobertaTokenizer', 'CamembertTokenizerFast', 'MPNetTokenizer']) {
       expect(load('bert', { tokenizer_class })('a').token_type_ids, tokenizer_class).toBeUndefined();
     }

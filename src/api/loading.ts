@@ -73,8 +73,10 @@ export function withSharedJson(source: ModelSource): ModelSource {
       // A file that failed, or was not there, is asked for again.
       const forget = () => files.delete(file);
       reading.then(value => value === undefined && forget(), forget);
+      const value = await reading;
+      if (value !== undefined || options?.optional) return value;
       // Asked for without `optional`, a file that is not there gives the error that says where it was looked for.
-      return (await reading) ?? (options?.optional ? undefined : source.json(file, options));
+      return source.json(file, options);
     },
   };
 }

@@ -20,7 +20,9 @@ export {
 export {
   generalFile,
   type ModelKind,
+  optionalFields,
   type SentenceSettings,
+  savedKind,
   settingsOf,
   transformerSettings,
 } from './sentence-settings.ts';

@@ -4,6 +4,7 @@ import {
   openCheckpoint,
   type TensorView,
   tensorFinder,
+  usualNaming,
   type WantedTensor,
 } from '../checkpoint/file/index.ts';
 import type { ModelSource, ProgressCallback } from '../checkpoint/source/index.ts';
@@ -66,8 +67,8 @@ export interface TokenModules {
   readonly steps: readonly ChainStep[];
   /** Those in files of their own. */
   readonly files: readonly ModuleFile[];
-  /** The prefix of a step whose tensors stand in the files of the encoder: see ChainStep. */
-  readonly inEncoder?: string | undefined;
+  /** A step whose tensors stand in the files of the encoder: its prefix (see ChainStep), and the file that says their shapes. */
+  readonly inEncoder?: { readonly from: string; readonly config: string } | undefined;
 }
 
 /** The canonical names of a module's tensors begin with this: see ChainStep. */
@@ -177,7 +178,8 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   };
   const parts = [tokens?.inEncoder === undefined ? encoder : withModule(encoder, tokens.inEncoder)];
   for (const { from, file } of [...(sentence?.files ?? []), ...(tokens?.files ?? [])]) {
-    parts.push(modulePart(await openFile(root, [file]), from));
+    const config = `${file.slice(0, file.lastIndexOf('/') + 1)}config.json`;
+    parts.push(modulePart(await openFile(root, [file]), { from, file, config }));
   }
   signal.throwIfAborted();
   const withPooler = hasPooler(config, find);
@@ -222,24 +224,40 @@ const otherHead =
       ? `The file has another masked-LM head, ${other.tensor.replace(/\.dense\.weight$/, '.*')}: set ${other.setting} in config.json.`
       : undefined;
 
+/** Where the weights of a module are. */
+interface ModuleWeights {
+  /** The prefix of their canonical names. */
+  readonly from: string;
+  /** Their file. Default: the encoder's. */
+  readonly file?: string;
+  /** The file that says their shapes. */
+  readonly config: string;
+}
+
 /** The weights of a module, whose file names its tensors without the prefix `from`. */
-function modulePart(checkpoint: Checkpoint, from: string): CheckpointPart {
+function modulePart(
+  checkpoint: Checkpoint,
+  { from, file, config }: ModuleWeights,
+): Required<Pick<CheckpointPart, 'naming'>> & CheckpointPart {
   const prefix = `${from}.`;
+  const nameOf = (canonical: string) => canonical.slice(prefix.length);
   return {
     checkpoint,
-    find: canonical => checkpoint.tensors.get(canonical.slice(prefix.length)),
+    find: canonical => checkpoint.tensors.get(nameOf(canonical)),
     owns: canonical => canonical.startsWith(prefix),
+    naming: canonical => ({ name: nameOf(canonical), config, file }),
   };
 }
 
 /** A part that has the weights of a module, too. */
-function withModule(encoder: CheckpointPart, from: string): CheckpointPart {
+function withModule(encoder: CheckpointPart, weights: ModuleWeights): CheckpointPart {
   const { checkpoint, find, owns } = encoder;
-  const module = modulePart(checkpoint, from);
+  const module = modulePart(checkpoint, weights);
   return {
     ...encoder,
     find: canonical => (module.owns(canonical) ? module.find(canonical) : find(canonical)),
     owns: canonical => module.owns(canonical) || owns(canonical),
+    naming: canonical => (module.owns(canonical) ? module.naming(canonical) : usualNaming(canonical)),
   };
 }
 

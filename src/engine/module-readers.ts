@@ -4,7 +4,7 @@ import { inside, type ModelSource } from '../checkpoint/source/index.ts';
 import { describe, oneOf } from '../errors.ts';
 import { Fields, isRecord, isText } from '../json.ts';
 import type { ChainStep } from '../model/index.ts';
-import { TRANSFORMER_FILE } from './sentence-settings.ts';
+import { optionalFields, TRANSFORMER_FILE } from './sentence-settings.ts';
 
 /** An entry of modules.json. */
 export interface Module {
@@ -122,17 +122,17 @@ async function weightFile(source: ModelSource, { path }: Module): Promise<string
 
 /** Whether the transformer in this folder hands on the hidden states of its layers, as its files set it. */
 async function givesLayers(source: ModelSource, folder: string): Promise<boolean> {
-  const read = async (name: string, optional: boolean) => {
-    const file = inside(folder, name);
-    return new Fields((await source.json(file, { optional })) ?? {}, '', file);
-  };
-  const [config, settings] = await Promise.all([read('config.json', false), read(TRANSFORMER_FILE, true)]);
+  const config = inside(folder, 'config.json');
+  const [json, settings] = await Promise.all([
+    source.json(config),
+    optionalFields(source, inside(folder, TRANSFORMER_FILE)),
+  ]);
   // Arguments of the config come before what config.json says. Versions name them differently.
   const key = 'output_hidden_states';
   const own = ['config_kwargs', 'config_args']
     .filter(name => isRecord(settings.json[name]))
     .map(name => settings.fields(name));
-  return [...own, config].find(fields => fields.has(key))?.flag(key, false) ?? false;
+  return [...own, new Fields(json, '', config)].find(fields => fields.has(key))?.flag(key, false) ?? false;
 }
 
 async function configOf(source: ModelSource, { path }: Module): Promise<Fields> {
@@ -141,8 +141,9 @@ async function configOf(source: ModelSource, { path }: Module): Promise<Fields> 
 }
 
 /** From version 6 on `pooling_mode` names one pooling, or several in a list. Before, each had a flag; without any it is the mean. */
-function poolingOf({ json }: Fields): Pooling[] {
-  const modes = json.pooling_mode === undefined ? flaggedModes(json) : [json.pooling_mode].flat();
+function poolingOf(fields: Fields): Pooling[] {
+  const { pooling_mode } = fields.json;
+  const modes = pooling_mode === undefined ? flaggedModes(fields) : [pooling_mode].flat();
   if (modes.length === 0) modes.push('none');
   return modes.map(mode => {
     const name = isText(mode) ? mode : describe(mode);
@@ -151,8 +152,10 @@ function poolingOf({ json }: Fields): Pooling[] {
 }
 
 /** The poolings whose flags are set: one that is not supported first, then the others in their order. */
-function flaggedModes(json: Fields['json']): unknown[] {
-  const flags = Object.keys(json).filter(key => key.startsWith('pooling_mode_') && json[key] === true);
+function flaggedModes(fields: Fields): unknown[] {
+  const { json } = fields;
+  const named = Object.keys(json).filter(key => key.startsWith('pooling_mode_'));
+  const flags = named.filter(key => fields.flag(key, false));
   if (flags.length === 0) return ['mean'];
   const unsupported = flags
     .filter(flag => !Object.hasOwn(POOLING_FLAGS, flag))
@@ -163,7 +166,7 @@ function flaggedModes(json: Fields['json']): unknown[] {
 function denseOf(fields: Fields, from: string): ChainStep {
   // The file names the class with its package: torch.nn.modules.activation.Tanh. Python takes Tanh for a class of another package,
   // unless remote code is trusted; that would be another function than the model was trained with.
-  const name = fields.text('activation_function', 'torch.nn.Tanh');
+  const name = 'activation_function' in fields.json ? fields.text('activation_function') : 'torch.nn.Tanh';
   const className = name.replace(/^torch\.nn\.(\w+\.)*/, '');
   const activation = ACTIVATIONS[oneOf("a dense layer's activation", className, Object.keys(ACTIVATIONS))];
   const inputs = fields.integer('in_features');
@@ -172,8 +175,9 @@ function denseOf(fields: Fields, from: string): ChainStep {
   return {
     step: 'dense',
     from,
+    inputs,
     outputs,
-    bias: fields.json.bias !== false,
+    bias: fields.flag('bias', true),
     activation,
     residual: fields.flag('use_residual', false) ? residual : 'none',
   };
@@ -190,7 +194,5 @@ function featureOf({ json }: Fields): Feature {
 /** From version 6 on the module has a config.json. */
 async function normalizedFeature(source: ModelSource, { type, path }: Module): Promise<Feature> {
   if (type.startsWith('sentence_transformers.models.')) return 'sentence_embedding';
-  const file = inside(path, 'config.json');
-  const json = await source.json(file, { optional: true });
-  return isRecord(json) ? featureOf(new Fields(json, '', file)) : 'sentence_embedding';
+  return featureOf(await optionalFields(source, inside(path, 'config.json')));
 }

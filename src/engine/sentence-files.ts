@@ -1,11 +1,14 @@
 import type { ModelSource } from '../checkpoint/source/index.ts';
+import { describe, UnsupportedError } from '../errors.ts';
 import type { Json } from '../json.ts';
-import { embedderModules, modulesOf, type SentenceModules } from './sentence-modules.ts';
+import { embedderModules, encoderFolder, modulesOf, type SentenceModules } from './sentence-modules.ts';
 import {
   generalFile,
   type ModelKind,
   type SentenceSettings,
+  savedKind,
   settingsOf,
+  type TRANSFORMER_OUTPUTS,
   transformerSettings,
 } from './sentence-settings.ts';
 
@@ -56,7 +59,7 @@ export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTra
     .then(() => source.json('modules.json', { optional: true }))
     .then(json => (json === undefined ? undefined : modulesOf(json)));
   const folder = listing.then(
-    modules => modules?.[0]?.path ?? '',
+    modules => encoderFolder(modules ?? []),
     () => '',
   );
   const isStatic = listing.then(
@@ -64,9 +67,10 @@ export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTra
     () => false,
   );
   const general = listing.then(modules => (modules ? generalFile(source) : ({} as Json)));
-  const isOfKind = general.then(json => (json.model_type ?? 'SentenceTransformer') === kind);
+  const savedAs = general.then(savedKind);
+  const isOfKind = savedAs.then(name => name === kind);
   const transformer = Promise.all([listing, isStatic]).then(([modules, isStatic]) =>
-    modules && !isStatic ? transformerSettings(source, modules[0]?.path ?? '') : undefined,
+    modules && !isStatic ? transformerSettings(source, encoderFolder(modules), OUTPUTS[kind]) : undefined,
   );
   // Files of another kind of model say nothing about this one, as in Python.
   const settings = Promise.all([general, isOfKind, transformer]).then(([json, applies, ofTransformer]) =>
@@ -74,12 +78,40 @@ export function openSentence(source: ModelSource, kind: ModelKind = 'SentenceTra
   );
   const modules = listing.then(async list => {
     if (list === undefined) return undefined;
-    if (kind === 'CrossEncoder' && !(await isOfKind)) return undefined;
+    const name = await savedAs;
+    if (name !== kind && kind === 'CrossEncoder') return undefined;
+    if (name !== kind) throw otherKind(name);
     return embedderModules(source, list, kind);
   });
   // A failure is reported to whoever awaits the promise, if anyone does.
-  for (const promise of [settings, modules, transformer]) promise.catch(() => undefined);
+  for (const promise of [savedAs, isOfKind, settings, modules, transformer]) promise.catch(() => undefined);
   return { folder, isStatic, settings, modules };
+}
+
+/** What is read of the transformer. */
+const OUTPUTS = { SentenceTransformer: 'hidden', CrossEncoder: 'scores' } as const satisfies Readonly<
+  Record<ModelKind, keyof typeof TRANSFORMER_OUTPUTS>
+>;
+
+/** What to take for the models that sentence-transformers and PyLate saved as another class. */
+const TAKE: Readonly<Record<string, string>> = {
+  CrossEncoder: 'pipeline("text-ranking", …)',
+  SparseEncoder: 'SparseEncoder.from_pretrained(…)',
+  MultiVectorEncoder: 'MultiVectorEncoder.from_pretrained(…)',
+  ColBERT: 'MultiVectorEncoder.from_pretrained(…)',
+};
+
+/** The error for the modules of a model that is no embedder. */
+function otherKind(name: string): UnsupportedError {
+  const take = Object.hasOwn(TAKE, name)
+    ? `Take ${TAKE[name]} for this model`
+    : 'Correct the value in a copy of the file';
+  return new UnsupportedError({
+    what: 'the modules of this checkpoint are not those of an embedder',
+    actual: `"model_type": ${describe(name)} in config_sentence_transformers.json`,
+    supported: ['SentenceTransformer'],
+    next: `${take}, or name a pooling ("mean", "cls", …) for embeddings of its encoder.`,
+  });
 }
 
 /** Stands for `openSentence` where a model has nothing to do with sentence-transformers. */

@@ -1,5 +1,5 @@
 import type { Pooling } from '../../shaders/pool.ts';
-import type { ModelSource } from '../checkpoint/source/index.ts';
+import { isSafePath, type ModelSource } from '../checkpoint/source/index.ts';
 import { UnsupportedError } from '../errors.ts';
 import { Fields } from '../json.ts';
 import type { ChainStep, PoolRequest } from '../model/index.ts';
@@ -29,16 +29,27 @@ export interface ModuleFile {
   readonly file: string;
 }
 
-/** The entries of modules.json. Throws SourceError where it is malformed. */
+/**
+ * The entries of modules.json. Of several of one name the last stands in the place of the first, as in Python's OrderedDict. Throws
+ * SourceError where it is malformed.
+ */
 export function modulesOf(json: unknown): readonly Module[] {
   const file = 'modules.json';
-  return new Fields({ modules: json }, '', file).list('modules').map(module => {
-    const fields = new Fields(module, '', file);
-    const type = fields.text('type');
-    const path = fields.text('path');
-    return moduleOf(type, path);
+  if (!Array.isArray(json)) throw new Fields({}, '', file).malformed(json, 'a list of modules');
+  const entries = json.map((module, i): readonly [unknown, Module] => {
+    const fields = new Fields(module, `[${i}]`, file);
+    const entry = moduleOf(fields.text('type'), fields.text('path'));
+    if (fields.text('path').startsWith('/') || (entry.path !== '' && !isSafePath(entry.path))) {
+      throw fields.malformed(fields.json.path, 'a folder of the model, such as "1_Pooling"', 'path');
+    }
+    return [fields.json.name ?? i, entry];
   });
+  return [...new Map(entries).values()];
 }
+
+/** The folder of the encoder's files, and of its tokenizer's; '' for the top folder, also where the first module is no encoder. */
+export const encoderFolder = ([first]: readonly Module[]): string =>
+  first === undefined || Object.hasOwn(READERS, first.kind) ? '' : first.path;
 
 /** A module of this class, with its files in this folder. */
 export const moduleOf = (type: string, path: string): Module => ({
@@ -131,12 +142,12 @@ export async function moduleChain(
   modules: readonly Module[],
   before: { readonly transformer?: string | undefined; readonly pooled?: SentenceChain },
 ): Promise<ModuleChain> {
+  // All are known before a file is asked for: what is asked for is awaited.
+  if (!modules.every(({ kind }) => Object.hasOwn(READERS, kind))) {
+    throw unsupportedModules(['Transformer', ...modules.map(({ kind }) => kind)], ORDER);
+  }
   const effects = await Promise.all(
-    modules.map((module, i) => {
-      const reader = Object.hasOwn(READERS, module.kind) ? READERS[module.kind] : undefined;
-      if (!reader) throw unsupportedModules(['Transformer', ...modules.map(({ kind }) => kind)], ORDER);
-      return reader(source, module, `sentence.${i + 1}`, before.transformer);
-    }),
+    modules.map((module, i) => READERS[module.kind]!(source, module, `sentence.${i + 1}`, before.transformer)),
   );
   let tokenSteps: readonly ChainStep[] = [];
   let sentence = before.pooled;

@@ -5,6 +5,7 @@ import {
   matchTensors,
   type TensorChunk,
   type TensorDtype,
+  type TensorNaming,
   type TensorView,
   toFloats,
   UpdateMerger,
@@ -27,6 +28,8 @@ export interface CheckpointPart {
   readonly owns: (canonical: string) => boolean;
   /** What to do where a tensor is missing, if there is more to say than usual. */
   readonly advice?: (canonical: string) => string | undefined;
+  /** How errors name a tensor. Default: canonically. */
+  readonly naming?: (canonical: string) => TensorNaming;
 }
 
 /** A part whose tensors have been found in its files: from here on a tensor goes by its name in the file. */
@@ -46,12 +49,12 @@ export const matchParts = (
   parts: readonly CheckpointPart[],
   wanted: { readonly weights: readonly WantedTensor[]; readonly host: readonly WantedTensor[] },
 ): MatchedPart[] =>
-  parts.map(({ checkpoint, find, owns, advice }) => {
+  parts.map(({ checkpoint, find, owns, advice, naming }) => {
     const match = (tensors: readonly WantedTensor[], isOnCpu: boolean) =>
       matchTensors(
         tensors.filter(({ tensor }) => owns(tensor)),
         find,
-        { isOnCpu, advice },
+        { isOnCpu, advice, naming },
       );
     return { checkpoint, host: match(wanted.host, true), weights: match(wanted.weights, false) };
   });

@@ -12,6 +12,8 @@ export type ChainStep =
   | {
       readonly step: 'dense';
       readonly from: string;
+      /** K, where a file says it. */
+      readonly inputs?: number;
       readonly outputs: number;
       readonly bias: boolean;
       readonly activation: Activation | undefined;
@@ -50,7 +52,8 @@ export function addSteps(b: Builder, x: Value, steps: readonly ChainStep[], stat
 function addStep(b: Builder, x: Value, step: ChainStep, states: States): Value {
   switch (step.step) {
     case 'dense': {
-      const { from, outputs, bias, activation, residual } = step;
+      const { from, inputs = x.columns, outputs, bias, activation, residual } = step;
+      if (inputs !== x.columns) throw otherInputs(inputs, x.columns);
       const residuals = {
         none: () => undefined,
         identity: () => x,
@@ -67,6 +70,15 @@ function addStep(b: Builder, x: Value, step: ChainStep, states: States): Value {
     default:
       return step satisfies never;
   }
+}
+
+function otherInputs(inputs: number, columns: number): CheckpointError {
+  return new CheckpointError({
+    what: 'a Dense module of this checkpoint reads rows of another size than it is given',
+    actual: `"in_features": ${inputs}`,
+    expected: String(columns),
+    next: 'Check that the module, the modules before it and the encoder belong together.',
+  });
 }
 
 function weightedLayers(b: Builder, states: States, { from, first }: { from: string; first: number }): Value {

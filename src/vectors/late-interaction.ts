@@ -1,4 +1,5 @@
-import { Fields, isRecord, isText, type Json } from '../json.ts';
+import { oneOf } from '../errors.ts';
+import { Fields, isRecord, type Json } from '../json.ts';
 
 /**
  * How late-interaction models are told how long queries and documents are, in the files of sentence-transformers 6, of PyLate and of
@@ -52,14 +53,15 @@ export function pylateKnobs(general: Json): Knobs {
   const fields = new Fields(general, '', FILE);
   const isPylate = PYLATE_KEYS.some(key => Object.hasOwn(general, key));
   const queryLength = lengthOf(fields, 'query_length');
-  const attend = general.attend_to_expansion_tokens ?? general.attend_to_mask_tokens;
+  const attends = (name: string) => (fields.has(name) ? fields.flag(name, false) : undefined);
+  const attend = attends('attend_to_expansion_tokens') ?? attends('attend_to_mask_tokens');
   const usual: Expansion = {
     length: queryLength ?? USUAL_LENGTH,
     cuts: true,
-    attend: attend === true,
+    attend: attend ?? false,
     token: undefined,
   };
-  const isExpanded = isPylate && general.do_query_expansion !== false;
+  const isExpanded = isPylate && fields.flag('do_query_expansion', true);
   const prefixes = ['query', 'document'].flatMap(name =>
     Object.hasOwn(general, `${name}_prefix`) ? [[name, fields.text(`${name}_prefix`, '')]] : [],
   );
@@ -75,12 +77,14 @@ export function pylateKnobs(general: Json): Knobs {
 /** The same, where the settings of the transformer do not say otherwise. */
 export function transformerKnobs(json: Json, file: string, knobs: Knobs): Knobs {
   const fields = new Fields(json, '', file);
-  return {
-    ...knobs,
-    queryLength: lengthOf(fields, 'query_length') ?? knobs.queryLength,
-    documentLength: lengthOf(fields, 'document_length') ?? knobs.documentLength,
-    expansion: 'query_expansion' in json ? expansionOf(fields) : knobs.expansion,
-  };
+  const queryLength = lengthOf(fields, 'query_length') ?? knobs.queryLength;
+  const expansion = 'query_expansion' in json ? expansionOf(fields) : knobs.expansion;
+  if (expansion && queryLength !== undefined && queryLength < expansion.length) {
+    const expected = `at least ${expansion.length}, the length that queries are filled up to`;
+    throw fields.malformed(queryLength, expected, 'query_length');
+  }
+  const documentLength = lengthOf(fields, 'document_length') ?? knobs.documentLength;
+  return { ...knobs, queryLength, documentLength, expansion };
 }
 
 /** What Stanford's ColBERT wrote into artifact.metadata. */
@@ -100,18 +104,21 @@ export function stanfordKnobs(metadata: Fields): Knobs {
   };
 }
 
+const EXPANSION_KEYS = ['strategy', 'attend', 'token', 'length'];
+
 /** The field `query_expansion`; null: there is none. */
 function expansionOf(fields: Fields): Expansion | undefined {
   const json = fields.json.query_expansion;
   if (json === null || json === undefined) return undefined;
   if (!isRecord(json)) throw fields.malformed(json, 'an object', 'query_expansion');
   const expansion = fields.fields('query_expansion');
+  for (const key of Object.keys(json)) oneOf('this field of "query_expansion"', key, EXPANSION_KEYS);
   const strategy = expansion.get('strategy', isStrategy, '"fixed" or "min"');
   return {
     length: expansion.integer('length', undefined, { min: 1 }),
     cuts: strategy === 'fixed',
     attend: expansion.flag('attend', false),
-    token: isText(json.token) ? json.token : undefined,
+    token: expansion.has('token') ? expansion.text('token') : undefined,
   };
 }
 

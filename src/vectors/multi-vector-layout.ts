@@ -10,7 +10,7 @@ import {
   transformerSettings,
 } from '../engine/index.ts';
 import { UnsupportedError } from '../errors.ts';
-import { Fields, isRecord, type Json } from '../json.ts';
+import { Fields, isRecord, isText, isWhole, type Json } from '../json.ts';
 import type { ChainStep } from '../model/index.ts';
 import type { TextSettings } from './encode-options.ts';
 import {
@@ -21,14 +21,14 @@ import {
   stanfordKnobs,
   transformerKnobs,
 } from './late-interaction.ts';
-import { configOf, type Repository, refuseKind } from './repository.ts';
+import { optionalConfigOf, type Repository, refuseKind } from './repository.ts';
 
 /** Which tokens of a text get a vector. */
 export interface ScoringMask {
   /** Tokens that are left out. */
   readonly skipped: readonly string[];
   /** The tasks for which they are. */
-  readonly tasks: readonly unknown[];
+  readonly tasks: readonly string[];
   /** Ids of the only tokens of a document that count; undefined: all. */
   readonly kept: readonly number[] | undefined;
 }
@@ -53,6 +53,7 @@ export interface MultiVectorLayout {
 }
 
 const CLASS = 'MultiVectorEncoder';
+const MASK = 'MultiVectorMask';
 /** string.punctuation of Python. */
 const PUNCTUATION = [...'!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~'];
 const DENSE = 'sentence_transformers.base.modules.dense.Dense';
@@ -70,8 +71,10 @@ export async function multiVectorLayout(source: ModelSource, repository: Reposit
     return stanfordLayout(source);
   }
   const isPylate = kind === 'ColBERT' || PYLATE_KEYS.some(key => Object.hasOwn(general, key));
-  if (kind !== CLASS && !isPylate) throw refuseKind(CLASS, kind ?? modules.map(module => module.kind).join(', '));
-  return moduleLayout(source, modules, general, kind === CLASS);
+  // Where no file says the class, a module does that no other class has.
+  const isNative = kind === CLASS || (kind === undefined && modules.some(module => module.kind === MASK));
+  if (!isNative && !isPylate) throw refuseKind(CLASS, kind ?? modules.map(module => module.kind).join(', '));
+  return moduleLayout(source, modules, general, isNative);
 }
 
 /** @param isNative whether the modules say all: older files leave the normalisation and the skip list out */
@@ -92,14 +95,14 @@ async function moduleLayout(
   const list = rest.map(module =>
     module.type === 'pylate.models.Dense.Dense' ? moduleOf(DENSE, module.path) : module,
   );
-  const masks = list.filter(({ kind }) => kind === 'MultiVectorMask');
+  const masks = list.filter(({ kind }) => kind === MASK);
   // Whatever was pooled in a model of one vector is not pooled here.
-  const others = list.filter(({ kind }) => kind !== 'MultiVectorMask' && (isNative || kind !== 'Pooling'));
+  const others = list.filter(({ kind }) => kind !== MASK && (isNative || kind !== 'Pooling'));
   const file = inside(first.path, 'sentence_bert_config.json');
   const [chain, mask, transformer, ofTransformer] = await Promise.all([
     moduleChain(onTokens(source, others), others, { transformer: first.path }),
     masks[0] && maskOf(source, masks[0]),
-    transformerSettings(source, first.path),
+    transformerSettings(source, first.path, 'hidden'),
     source.json(file, { optional: true }),
   ]);
   const knobs = transformerKnobs(isRecord(ofTransformer) ? ofTransformer : {}, file, pylateKnobs(general));
@@ -148,7 +151,7 @@ function stanfordModules(columns: number): TokenModules {
     activation: undefined,
     residual: 'none',
   };
-  return { steps: normalized([dense]), files: [], inEncoder: from };
+  return { steps: normalized([dense]), files: [], inEncoder: { from, config: 'artifact.metadata' } };
 }
 
 /** The rows of `linear.weight`, where artifact.metadata does not say how many columns a vector has. */
@@ -180,11 +183,14 @@ function onTokens(source: ModelSource, modules: readonly Module[]): ModelSource 
 const skipping = (skipped: readonly string[]): ScoringMask => ({ skipped, tasks: ['document'], kept: undefined });
 
 async function maskOf(source: ModelSource, module: Module): Promise<ScoringMask> {
-  const fields = await configOf(source, module);
-  const kept = fields.has('keep_only_token_ids') ? fields.list('keep_only_token_ids').map(Number) : [];
+  const fields = await optionalConfigOf(source, module);
+  const kept = fields.has('keep_only_token_ids') ? fields.list('keep_only_token_ids') : [];
+  if (!kept.every(isWhole)) throw fields.malformed(kept, 'a list of token ids', 'keep_only_token_ids');
+  const tasks = [fields.json.skiplist_tasks ?? 'document'].flat();
+  if (!tasks.every(isText)) throw fields.malformed(tasks, '"query" or "document", or a list of them', 'skiplist_tasks');
   return {
     skipped: fields.list('skiplist_words', []).map(String),
-    tasks: [fields.json.skiplist_tasks ?? 'document'].flat(),
+    tasks,
     kept: kept.length > 0 ? kept : undefined,
   };
 }

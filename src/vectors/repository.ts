@@ -1,7 +1,7 @@
 import { inside, type ModelSource } from '../checkpoint/source/index.ts';
-import { generalFile, type Module, modulesOf } from '../engine/index.ts';
+import { generalFile, type Module, modulesOf, optionalFields, savedKind } from '../engine/index.ts';
 import { UnsupportedError } from '../errors.ts';
-import { Fields, isRecord, isText, type Json } from '../json.ts';
+import { type Fields, isRecord, isText, type Json } from '../json.ts';
 
 /** The small files that say what a repository is. */
 export interface Repository {
@@ -32,7 +32,7 @@ export async function readRepository(source: ModelSource): Promise<Repository> {
     architectures,
     modules: listing === undefined ? undefined : modulesOf(listing),
     general,
-    kind: isText(general.model_type) ? general.model_type : undefined,
+    kind: 'model_type' in general ? savedKind(general) : undefined,
   };
 }
 
@@ -48,11 +48,9 @@ export const inFolderNamed =
           json: (file, options) => root.json(inside(folder, file), options),
         };
 
-/** config.json of a module. Throws SourceError where it is missing or malformed. */
-export async function configOf(source: ModelSource, { path }: Module): Promise<Fields> {
-  const file = inside(path, 'config.json');
-  return new Fields(await source.json(file), '', file);
-}
+/** config.json of a module that needs none. Throws SourceError where it is malformed. */
+export const optionalConfigOf = (source: ModelSource, { path }: Module): Promise<Fields> =>
+  optionalFields(source, inside(path, 'config.json'));
 
 /** What to take for the models of each kind, by the names of sentence-transformers. */
 const TAKE: Readonly<Record<string, string>> = {

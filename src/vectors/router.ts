@@ -1,4 +1,4 @@
-import { inside, type ModelSource } from '../checkpoint/source/index.ts';
+import { inside, isSafePath, type ModelSource } from '../checkpoint/source/index.ts';
 import { type Module, moduleOf } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import { Fields, isText, type Json } from '../json.ts';
@@ -30,7 +30,9 @@ export async function readRouter(source: ModelSource, folder: string): Promise<R
   const fields = new Fields(named ?? (await source.json(file)), '', file);
   const [types, structure] = [fields.fields('types'), fields.fields('structure')];
   const moduleNamed = (id: unknown): Module => {
-    if (!isText(id)) throw fields.malformed(id, 'the name of a module', 'structure');
+    if (!isText(id) || !isSafePath(id)) {
+      throw fields.malformed(id, 'the folder of a module, such as "query_0_SparseStaticEmbedding"', 'structure');
+    }
     return moduleOf(types.text(id), [folder, id].filter(Boolean).join('/'));
   };
   const routes = new Map(

@@ -1,9 +1,8 @@
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { type Module, type SentenceSettings, transformerSettings } from '../engine/index.ts';
 import { oneOf, UnsupportedError } from '../errors.ts';
-import { isText } from '../json.ts';
 import type { VocabularyPooling } from '../plan/index.ts';
-import { configOf, type Repository, refuseKind } from './repository.ts';
+import { optionalConfigOf, type Repository, refuseKind } from './repository.ts';
 import { type EncodeTask, type Router, readRouter, singleRoute } from './router.ts';
 
 /** How the texts of a route become vectors. */
@@ -59,7 +58,7 @@ export async function sparseLayout(source: ModelSource, repository: Repository):
       supported: ['1'],
     });
   }
-  return { routes, routeOf: router.routeOf, folder, transformer: await transformerSettings(source, folder) };
+  return { routes, routeOf: router.routeOf, folder, transformer: await transformerSettings(source, folder, 'words') };
 }
 
 /** The folders of the tables of weights. */
@@ -82,9 +81,9 @@ async function routeOf(source: ModelSource, modules: readonly Module[]): Promise
   );
   const [first, pooling] = modules;
   if (!pooling) return { kind: 'static', folder: first!.path };
-  const { json } = await configOf(source, pooling);
-  const value = <T extends string>(name: string, values: readonly T[]): T =>
-    oneOf(`"${name}" of the SpladePooling`, isText(json[name]) ? json[name] : (json[name] ?? values[0]), values) as T;
+  const { json } = await optionalConfigOf(source, pooling);
+  const value = <T extends string>(name: string, values: readonly [T, ...T[]]): T =>
+    oneOf<unknown>(`"${name}" of the SpladePooling`, name in json ? json[name] : values[0], values) as T;
   return {
     kind: 'splade',
     pooling: {

@@ -1,8 +1,9 @@
 import { loadTokenizer, type PreTrainedTokenizer, readTokenizerFiles } from '../api/index.ts';
 import { matchTensors, openCheckpoint, type TensorDtype, toFloats } from '../checkpoint/file/index.ts';
-import { inside, type ModelSource } from '../checkpoint/source/index.ts';
+import { inside, isSafePath, type ModelSource } from '../checkpoint/source/index.ts';
+import { optionalFields } from '../engine/index.ts';
 import { CheckpointError } from '../errors.ts';
-import { Fields, isText } from '../json.ts';
+import { Fields } from '../json.ts';
 import { inFolderNamed } from './repository.ts';
 
 /** A weight for each token: sentence-transformers' SparseStaticEmbedding. */
@@ -35,8 +36,11 @@ export async function askForStaticWeights(source: ModelSource, folder: string): 
 
 /** The file of the weights. */
 async function weightFileIn(source: ModelSource, folder: string): Promise<string> {
-  const { path } = Object(await source.json(inside(folder, 'config.json'), { optional: true })) as { path?: unknown };
-  return inside(folder, isText(path) && isJson(path) ? path : 'model.safetensors');
+  const fields = await optionalFields(source, inside(folder, 'config.json'));
+  const path = fields.text('path', '');
+  if (!isJson(path)) return inside(folder, 'model.safetensors');
+  if (!isSafePath(path)) throw fields.malformed(path, 'a JSON file beside it, such as "idf.json"', 'path');
+  return inside(folder, path);
 }
 
 const isJson = (file: string): boolean => file.endsWith('.json');

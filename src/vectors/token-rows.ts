@@ -23,6 +23,7 @@ export class TokenRows {
     const { expansion, mask } = layout;
     this.#layout = layout;
     this.#config = config;
+    if (expansion) checkLength(expansion, config);
     this.#filler = expansion && fillerOf(expansion, tokenizer);
     if (expansion && !expansion.attend) refuseConvolutions(config);
     const { unk } = tokenizer.text.special;
@@ -103,6 +104,20 @@ export class TokenRows {
       data.set(rows.subarray(from * columns, (from + 1) * columns), to * columns);
     return data;
   }
+}
+
+/** No query is longer, whatever a file says: a model without a table of positions has no limit of its own. */
+const MOST_TOKENS = 2 ** 17;
+
+function checkLength({ length }: Expansion, { maxPositions }: EncoderConfig): void {
+  const limit = Math.min(maxPositions, MOST_TOKENS);
+  if (length <= limit) return;
+  throw new CheckpointError({
+    what: 'queries are to be filled up to more tokens than the model takes',
+    actual: `${length} tokens (query_expansion.length of sentence_bert_config.json, or query_length of an older file)`,
+    expected: `at most ${limit}`,
+    next: 'Correct the length in a copy of the file.',
+  });
 }
 
 /**

@@ -6,7 +6,7 @@
 export { openCheckpoint } from './checkpoint.ts';
 export { toFloats } from './floats.ts';
 export { type StoredPiece, UpdateMerger } from './low-rank.ts';
-export { matchTensors, type WantedTensor } from './match.ts';
+export { matchTensors, type TensorNaming, usualNaming, type WantedTensor } from './match.ts';
 export { tensorFinder } from './names.ts';
 export { adapterAdvice, noWeights } from './other-formats.ts';
 export { parseShardIndex } from './shard-index.ts';

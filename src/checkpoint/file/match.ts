@@ -14,11 +14,25 @@ export interface MatchOptions {
   readonly isOnCpu?: boolean;
   /** What to do where this tensor is missing, if there is more to say than that files and config.json do not belong together. */
   readonly advice?: ((tensor: string) => string | undefined) | undefined;
+  /** How errors name a tensor that is missing, and the file that says of which shape it is. Default: canonically, and config.json. */
+  readonly naming?: ((tensor: string) => TensorNaming) | undefined;
+}
+
+/** How a tensor is named in errors. */
+export interface TensorNaming {
+  readonly name: string;
+  /** The file that says its shape. */
+  readonly config: string;
+  /** The file that it belongs into. Default: the weights of the model. */
+  readonly file?: string | undefined;
 }
 
 const READABLE: readonly string[] = ['F32', 'F16', 'BF16'] satisfies TensorDtype[];
 const READABLE_ON_CPU: readonly string[] = [...READABLE, ...(['I32', 'I64', 'U32', 'U64'] satisfies HostDtype[])];
-const NEXT = 'Check that config.json and the weights belong together.';
+/** How a tensor of an encoder is named. */
+export const usualNaming = (name: string): TensorNaming => ({ name, config: 'config.json' });
+
+const nextOf = ({ config, file = 'the weights' }: TensorNaming) => `Check that ${config} and ${file} belong together.`;
 
 /**
  * Finds the tensors that a model is made of in a checkpoint: a map from the name of a tensor in the file to the canonical names that it
@@ -27,15 +41,22 @@ const NEXT = 'Check that config.json and the weights belong together.';
 export function matchTensors(
   wanted: Iterable<WantedTensor>,
   find: (canonical: string) => TensorView | undefined,
-  { isOnCpu = false, advice }: MatchOptions = {},
+  { isOnCpu = false, advice, naming = usualNaming }: MatchOptions = {},
 ): ReadonlyMap<string, ReadonlyMap<string, TensorView>> {
   const matched = new Map<string, Map<string, TensorView>>();
   for (const { tensor, shape } of wanted) {
     const info = find(tensor);
     const expected = `[${shape.join(', ')}]`;
+    const named = naming(tensor);
     if (!info) {
-      const what = `the checkpoint lacks the tensor "${tensor}"`;
-      throw new CheckpointError({ what, expected: `one of shape ${expected}`, next: advice?.(tensor) ?? NEXT, tensor });
+      const what = `${named.file ?? 'the checkpoint'} lacks the tensor "${named.name}"`;
+      throw new CheckpointError({
+        what,
+        expected: `one of shape ${expected}`,
+        next: advice?.(tensor) ?? nextOf(named),
+        ...(named.file !== undefined && { file: named.file }),
+        tensor: named.name,
+      });
     }
     const { name, file } = info;
     const actual = `[${info.shape.join(', ')}]`;
@@ -44,8 +65,8 @@ export function matchTensors(
       throw new CheckpointError({
         what,
         actual,
-        expected: `${expected}, as config.json says`,
-        next: NEXT,
+        expected: `${expected}, as ${named.config} says`,
+        next: nextOf(named),
         file,
         tensor: name,
       });

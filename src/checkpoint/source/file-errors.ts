@@ -6,7 +6,13 @@ export const HEAD_BYTES = 32;
 
 /** The error for a name that would lead out of the model's folder. */
 export const unsafeName = (file: string): SourceError =>
-  new SourceError({ file, what: 'a file of a model has an unsafe name', actual: JSON.stringify(file) });
+  new SourceError({
+    file,
+    what: 'a file of a model has an unsafe name',
+    actual: JSON.stringify(file),
+    expected: 'a path below the folder of the model, of letters, digits and -_.+@=,~ and spaces',
+    next: 'Name it otherwise in a copy of the model, and in the file that names it.',
+  });
 
 /**
  * The error for a file that begins like a web page or a pointer of Git LFS, which servers give in place of the file; undefined for any
