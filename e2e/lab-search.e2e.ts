@@ -243,3 +243,154 @@ describe('search', () => {
     expect(errors).toEqual([]);
   });
 });
+
+const mapCanvas = (page: Page) => page.getByRole('application', { name: /^Map of/ });
+const chosen = (page: Page) => page.locator('.map-facts strong');
+const neighbours = (page: Page) => page.locator('.map-neighbours button');
+
+describe('the map', () => {
+  test('is drawn in both layouts; by keyboard every point says its text and its neighbours', async () => {
+    const { page, errors } = await open('#search');
+    await sampleRanked(page);
+    await page.getByText(/^48 passages; two directions, \d+ % of the variance/).waitFor();
+    await mapCanvas(page).focus();
+    await page.keyboard.press('ArrowRight');
+    await chosen(page).waitFor();
+    // The first stop is the best passage.
+    expect(await chosen(page).textContent()).toBe('Honey bees find their way home by the position of the sun.');
+    expect(await neighbours(page).count()).toBe(6);
+    const texts = new Set<string | null>();
+    for (const key of ['ArrowRight', 'ArrowUp', 'ArrowRight', 'ArrowDown', 'ArrowLeft']) {
+      await page.keyboard.press(key);
+      texts.add(await chosen(page).textContent());
+    }
+    expect(texts.size).toBeGreaterThan(2);
+    await page.keyboard.press('+');
+    await until(() => page.getByRole('button', { name: 'All' }).isEnabled(), Boolean);
+    await page.keyboard.press('0');
+    await until(() => page.getByRole('button', { name: 'All' }).isDisabled(), Boolean);
+    await page.keyboard.press('Escape');
+    await until(
+      () => chosen(page).count(),
+      count => count === 0,
+    );
+    await page.getByRole('button', { name: 'UMAP' }).click();
+    await page.getByText(/^48 passages; neighbours kept together/).waitFor();
+    expect(errors).toEqual([]);
+  });
+
+  test('a passage that is clicked is chosen, its neighbours lead on, and points of several files have a legend', async () => {
+    const { page, errors } = await open('#search');
+    await giveFiles(page, [NOTES, TABLE]);
+    await ranked(page, /^8 passages to search/);
+    await page.getByText(/^8 passages; two directions/).waitFor();
+    expect(await page.locator('.map-legend li').allTextContents()).toEqual(['notes.md', 'orders.csv']);
+    expect(await page.getByRole('button', { name: 'UMAP' }).isDisabled()).toBe(true);
+    await page.locator('.search-hit').nth(1).hover();
+    await until(
+      () => chosen(page).textContent(),
+      text => text === 'The tent leaks when it rains.',
+    );
+    const next = await neighbours(page).first().locator('span').last().textContent();
+    await mapCanvas(page).focus();
+    await page.keyboard.press('ArrowDown');
+    await neighbours(page).first().waitFor();
+    await page.mouse.move(0, 0);
+    const named = await neighbours(page).first().locator('span').last().textContent();
+    await neighbours(page).first().click();
+    await until(
+      () => chosen(page).textContent(),
+      text => text === named,
+    );
+    expect(next).not.toBe('');
+    expect(errors).toEqual([]);
+  });
+
+  test('of ten thousand passages it is drawn, too; UMAP is stopped half way and the map stays', async () => {
+    const { page, errors } = await open('#search');
+    await sampleRanked(page);
+    await until(
+      async () => (await kept(page)).spaces.length,
+      blocks => blocks > 0,
+    );
+    // An index whose vectors are drawn by chance: embedding so many takes minutes on a software adapter.
+    await page.evaluate(async () => {
+      const rows = 10_000;
+      const db = await new Promise<IDBDatabase>((resolve, reject) => {
+        const asked = indexedDB.open('webgpu-bert-lab-search');
+        asked.onsuccess = () => resolve(asked.result);
+        asked.onerror = () => reject(asked.error);
+      });
+      const tx = db.transaction(['notes', 'texts', 'blocks'], 'readwrite');
+      const done = new Promise(resolve => tx.addEventListener('complete', resolve));
+      const note = await new Promise<{ vectors: { space: string; dims: number } }>(resolve => {
+        const asked = tx.objectStore('notes').get('sample');
+        asked.onsuccess = () => resolve(asked.result);
+      });
+      const { space, dims } = note.vectors;
+      const lines = Array.from({ length: rows }, (_, i) => `passage ${i}`);
+      const starts = new Uint32Array(rows);
+      const ends = new Uint32Array(rows);
+      let at = 0;
+      for (const [i, line] of lines.entries()) {
+        starts[i] = at;
+        ends[i] = at + line.length;
+        at += line.length + 1;
+      }
+      const passages = { starts, ends, sources: new Uint32Array(rows) };
+      const vectors = { ...note.vectors, rows };
+      tx.objectStore('notes').put({ ...note, id: 'large', name: 'Large', passages: rows, vectors });
+      tx.objectStore('texts').put({
+        id: 'large',
+        sources: [{ name: 'Large', text: lines.join('\n'), unit: 'lines' }],
+        passages,
+      });
+      for (let block = 0; block * 256 < rows; block += 1) {
+        const data = Float32Array.from({ length: Math.min(256, rows - block * 256) * dims }, Math.random);
+        for (let row = 0; row < data.length; row += dims) {
+          const vector = data.subarray(row, row + dims);
+          const length = Math.hypot(...vector);
+          for (let k = 0; k < dims; k += 1) vector[k]! /= length;
+        }
+        tx.objectStore('blocks').put({ space, data }, ['large', block]);
+      }
+      await done;
+      db.close();
+    });
+    await page.goto(`${lab.origin}/#search?texts=large&q=anything`);
+    await ranked(page, /^10,000 passages ranked in/);
+    await page.getByText(/^10,000 passages; two directions/).waitFor();
+    await page.getByRole('button', { name: 'UMAP' }).click();
+    await page.locator('.map-head progress').waitFor();
+    await page.locator('.map-head').getByRole('button', { name: 'Stop' }).click();
+    await page.getByText(/^10,000 passages; two directions/).waitFor();
+    await mapCanvas(page).focus();
+    await page.keyboard.press('ArrowRight');
+    await chosen(page).waitFor();
+    expect(errors).toEqual([]);
+  });
+
+  test('on a phone it is a view of its own, kept in the address, and a tap chooses', async () => {
+    const { page, errors } = await open('#search', PHONE);
+    await sampleRanked(page);
+    await page.getByRole('button', { name: 'Map', exact: true }).tap();
+    expect(page.url()).toContain('view=map');
+    await page.getByText(/^48 passages; two directions/).waitFor();
+    expect(await hits(page).first().isVisible()).toBe(false);
+    await mapCanvas(page).evaluate(canvas => canvas.scrollIntoView({ block: 'center' }));
+    const { x, y, width, height } = (await mapCanvas(page).boundingBox())!;
+    // Somewhere in the map there is a point below a finger. What a tap has chosen is shown in the next frame.
+    for (let step = 0; step < 60 && (await chosen(page).count()) === 0; step += 1) {
+      await page.touchscreen.tap(
+        x + width * (0.2 + 0.06 * (step % 11)),
+        y + height * (0.2 + 0.1 * Math.floor(step / 11)),
+      );
+      // A tap elsewhere, since two in the map would zoom.
+      await page.locator('.map-head p').tap();
+    }
+    expect(await neighbours(page).count()).toBe(6);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+    expect(await seriousFaults(page)).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+});

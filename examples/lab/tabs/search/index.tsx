@@ -1,11 +1,12 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import { dropTarget } from '../../shell/drop.ts';
 import { Failure } from '../../shell/failure.tsx';
 import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
-import { params } from '../../shell/route.ts';
+import { params, setParams } from '../../shell/route.ts';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import { readFiles } from './files.ts';
+import { MapPanel } from './map/map-panel.tsx';
 import { Results } from './results.tsx';
 import { SAMPLE_QUERIES } from './sample.ts';
 import {
@@ -30,6 +31,8 @@ import {
   setQuery,
   slot,
   stopEmbedding,
+  TAB,
+  viewOf,
 } from './state.ts';
 import { countOf } from './text-index.ts';
 import { TextsBar } from './texts-bar.tsx';
@@ -61,7 +64,12 @@ export default function SearchTab() {
     if (model) search(model, asked);
     else searching.stop();
   }, [model, asked]);
-  const ranking = asked.trim() === '' ? undefined : rank(index, query.value, rows);
+  const isAsked = asked.trim() !== '';
+  const found = query.value;
+  const ranking = useMemo(
+    () => (isAsked ? rank(index, found, rows) : undefined),
+    [isAsked, index, index?.vectors, found, rows],
+  );
   return (
     <>
       <div class="search-bars">
@@ -84,8 +92,38 @@ export default function SearchTab() {
           </p>
         )}
       </div>
-      {index && <Results index={index} ranking={ranking} />}
+      {index && (
+        <div class="search-body" data-view={viewOf(address)}>
+          <ViewSwitch view={viewOf(address)} />
+          <Results index={index} ranking={ranking} />
+          <MapPanel index={index} ranking={ranking} />
+        </div>
+      )}
     </>
+  );
+}
+
+/** On a narrow page: the list or the map. */
+function ViewSwitch({ view }: { view: 'list' | 'map' }) {
+  return (
+    <fieldset class="search-views" aria-label="View">
+      <button
+        type="button"
+        class="button button-small"
+        aria-pressed={view === 'list'}
+        onClick={() => setParams(TAB, { view: undefined })}
+      >
+        Passages
+      </button>
+      <button
+        type="button"
+        class="button button-small"
+        aria-pressed={view === 'map'}
+        onClick={() => setParams(TAB, { view: 'map' })}
+      >
+        Map
+      </button>
+    </fieldset>
   );
 }
 

@@ -1,7 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import type { Ranking } from './state.ts';
-import { selected } from './state.ts';
+import { pointed, type Ranking, selected } from './state.ts';
 import { contextOf, countOf, spanOf, type TextIndex, textOf } from './text-index.ts';
 
 /** So many passages at first, and more of them at a time. */
@@ -44,11 +43,20 @@ export function Results({ index, ranking }: { index: TextIndex; ranking: Ranking
 
 function Passage({ index, row, score }: { index: TextIndex; row: number; score: number | undefined }) {
   const { before, after } = contextOf(index, row, CONTEXT);
+  const isMarked = row === (pointed.value ?? selected.value);
   const isRanked = score !== undefined;
   const hasContext = isRanked && (before !== '' || after !== '');
   const file = index.sources.length > 1 ? index.sources[spanOf(index, row).source]!.name : undefined;
   return (
-    <li class="search-hit" aria-current={selected.value === row}>
+    <li
+      class={`search-hit${isMarked ? ' is-marked' : ''}`}
+      onPointerEnter={event => {
+        if (event.pointerType === 'mouse') pointed.value = row;
+      }}
+      onPointerLeave={() => {
+        pointed.value = undefined;
+      }}
+    >
       {isRanked && (
         <span class="search-score">
           {scoreWords(score)}

@@ -52,6 +52,8 @@ export const notKept = signal<unknown>(undefined);
 export const notice = signal('');
 /** The passage that was chosen, in the list or on the map. */
 export const selected = signal<number | undefined>(undefined);
+/** The passage under the pointer, in the list or on the map. */
+export const pointed = signal<number | undefined>(undefined);
 
 /** The vector of a query, for the space that it is in. */
 export interface Query {
@@ -74,6 +76,9 @@ export const idOf = (address: URLSearchParams): string => address.get('texts') ?
 export const queryOf = (address: URLSearchParams): string =>
   address.get('q') ?? (idOf(address) === SAMPLE_ID ? SAMPLE_QUERIES[0] : '');
 
+/** What a narrow page shows; a wide one has room for both. */
+export const viewOf = (address: URLSearchParams): 'list' | 'map' => (address.get('view') === 'map' ? 'map' : 'list');
+
 export const setQuery = (text: string): void => setParams(TAB, { q: text });
 
 const problem = (error: unknown): void => {
@@ -90,6 +95,7 @@ function show(index: TextIndex): void {
   isStopped.value = false;
   embedSpeed.value = undefined;
   selected.value = undefined;
+  pointed.value = undefined;
   current.value = index;
   embedded.value = index.vectors?.rows ?? 0;
   void refreshNotes();
