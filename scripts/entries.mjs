@@ -10,6 +10,7 @@ const SOURCES = {
   // What `webgpu-bert/worker` starts; imported by workers that a page makes itself.
   'worker-script': 'src/worker-script.ts',
   'ai-sdk': 'src/adapters/ai-sdk.ts',
+  langchain: 'src/adapters/langchain.ts',
 };
 
 /** @type {readonly { name: string, source: string, module: string, types: string }[]} */

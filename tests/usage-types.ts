@@ -22,7 +22,9 @@ import {
   type ZeroShotResult,
 } from 'webgpu-bert';
 import { createWebGPUBert, webgpuBert } from 'webgpu-bert/ai-sdk';
+import { WebGPUBertEmbeddings, WebGPUBertRerank } from 'webgpu-bert/langchain';
 import { SemanticEmbedder } from 'webgpu-bert/semantic-embedder';
+import { pipeline as workerPipeline } from 'webgpu-bert/worker';
 
 // Nothing here runs: the compiler says whether a program written like this gets the types that it should.
 
@@ -360,4 +362,22 @@ export async function aiSdk(extractor: FeatureExtractionPipeline, abortSignal: A
   is<Same<typeof model.specificationVersion, 'v3'>>();
   await four.dispose();
   return [...embeddings[0]!, usage.tokens, ranking[0]!.relevanceScore];
+}
+
+export async function langchain(): Promise<number[]> {
+  const model = await workerPipeline('feature-extraction', 'a/b');
+  const embeddings = new WebGPUBertEmbeddings({ model, queryOptions: { prompt_name: 'query' } });
+  // A pipeline of a worker is one for every adapter.
+  (await SemanticEmbedder.create({ model })).destroy();
+  webgpuBert.rerankingModel(await workerPipeline('text-ranking', 'a/b'));
+  const reranker = new WebGPUBertRerank({ model: 'a/b', topN: 3, pretrainedOptions: { dtype: 'q8' } });
+  const documents = [{ pageContent: 'a', metadata: { page: 1 }, id: 'b' }];
+  const [best] = await reranker.compressDocuments(documents, 'a');
+  is<Same<typeof best, { pageContent: string; metadata: { page: number }; id: string } | undefined>>();
+  const ranking = await reranker.rerank(['a'], 'b');
+  return [
+    ...(await embeddings.embedQuery('a')),
+    ...(await embeddings.embedDocuments(['a'])).flat(),
+    ranking[0]!.relevanceScore,
+  ];
 }

@@ -1,7 +1,7 @@
 import type { PretrainedOptions } from '../api/index.ts';
 import { checkNames, oneOf, UnsupportedError, wrong } from '../errors.ts';
 import type { FeatureExtractionOptions, PromptOptions, TextRankingOptions } from '../tasks/index.ts';
-import { type AdapterModel, LazyPipeline } from './lazy-pipeline.ts';
+import { type AdapterModel, type AdapterPipeline, LazyPipeline } from './lazy-pipeline.ts';
 import type { AdapterTask } from './shared-pipelines.ts';
 import { promptForTask, TASK_TYPES, type TaskType } from './task-prompts.ts';
 
@@ -10,7 +10,7 @@ import { promptForTask, TASK_TYPES, type TaskType } from './task-prompts.ts';
  * RerankingModelV3 and V4. That package is not needed: the types are the same by their structure.
  */
 
-export type { AdapterModel, AdapterTask, TaskType };
+export type { AdapterModel, AdapterPipeline, AdapterTask, TaskType };
 
 /** The version of the AI SDK's interfaces: V3 is taken by the packages `ai` 6 and 7, V4 by `ai` 7, V2 by `ai` 5. */
 export type SpecificationVersion = 'v2' | 'v3' | 'v4';

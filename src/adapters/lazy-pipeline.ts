@@ -1,11 +1,20 @@
 import type { PretrainedOptions } from '../api/index.ts';
 import type { ModelLocation } from '../checkpoint/source/index.ts';
 import { until } from '../runtime/index.ts';
-import type { Pipeline } from '../tasks/index.ts';
+import type { FeatureExtractionPipeline, TextRankingPipeline } from '../tasks/index.ts';
 import { type AdapterTask, type Lease, lease } from './shared-pipelines.ts';
 
+interface AdapterPipelines {
+  'feature-extraction': FeatureExtractionPipeline['_call'] &
+    Pick<FeatureExtractionPipeline, 'prompts' | 'space' | 'max_seq_length'>;
+  'text-ranking': TextRankingPipeline['_call'];
+}
+
+/** What the adapters use of a pipeline: it may be one of `webgpu-bert`, or of `webgpu-bert/worker`. */
+export type AdapterPipeline<T extends AdapterTask> = AdapterPipelines[T];
+
 /** A model as the adapters take it: where its files are, or a pipeline of the caller's. */
-export type AdapterModel<T extends AdapterTask> = ModelLocation | Pipeline<T>;
+export type AdapterModel<T extends AdapterTask> = ModelLocation | AdapterPipeline<T>;
 
 /**
  * A pipeline for an object that others construct at once and call later. The model is loaded with the first call, or by `load`; a load
@@ -33,11 +42,13 @@ export class LazyPipeline<T extends AdapterTask> {
    * The loaded pipeline. `signal` ends the wait for it, not the load: whoever aborts one call is likely to make another.
    * Throws what `pipeline` throws, or the signal's reason.
    */
-  async load(signal?: AbortSignal): Promise<Pipeline<T>> {
+  async load(signal?: AbortSignal): Promise<AdapterPipeline<T>> {
     signal?.throwIfAborted();
     if (typeof this.#model === 'function') return this.#model;
     const leasing = this.#leasing ?? this.#lease(this.#model);
-    return (await until(signal, leasing)).pipe;
+    const { pipe } = await until(signal, leasing);
+    // The compiler compares no types that depend on T: each is what `pipeline` gives for its task.
+    return pipe as unknown as AdapterPipeline<T>;
   }
 
   /** Frees the model where nobody else uses it; a pipeline of the caller's stays. A later call loads it again. */

@@ -1,10 +1,10 @@
-import type { ModelLocation, ProgressInfo } from '../checkpoint/source/index.ts';
+import type { ProgressInfo } from '../checkpoint/source/index.ts';
 import { isSupported } from '../engine/index.ts';
 import { CheckpointError, DeviceError, InputError, SourceError, UnsupportedError, WebGPUBertError } from '../errors.ts';
 import { ModelRegistry } from '../registry/index.ts';
 import { follow, linkedAbort } from '../runtime/index.ts';
-import type { FeatureExtractionPipeline } from '../tasks/index.ts';
-import { isLoading, type Lease, lease, type SharedOptions } from './shared-pipelines.ts';
+import type { AdapterModel, AdapterPipeline } from './lazy-pipeline.ts';
+import { isLoading, lease, type SharedOptions } from './shared-pipelines.ts';
 import { promptForTask, TASK_TYPES, type TaskType } from './task-prompts.ts';
 
 /**
@@ -12,7 +12,7 @@ import { promptForTask, TASK_TYPES, type TaskType } from './task-prompts.ts';
  * checkpoint of one's choice. What the proposal leaves to the browser is done as in Writing Assistance APIs, on which it builds.
  */
 
-export type { SharedOptions, TaskType };
+export type { AdapterModel, AdapterPipeline, SharedOptions, TaskType };
 
 /** Whether an embedder can be made here: now, after a download that is under way or would begin, or not at all. */
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
@@ -23,7 +23,7 @@ export interface SemanticEmbedderCoreOptions extends SharedOptions {
    * A checkpoint, as `pipeline` takes it, or a feature-extraction pipeline of yours, which `destroy` does not dispose of.
    * Default: 'sentence-transformers/all-MiniLM-L6-v2'.
    */
-  model?: ModelLocation | FeatureExtractionPipeline;
+  model?: AdapterModel<typeof TASK>;
 }
 
 export interface SemanticEmbedderCreateOptions extends SemanticEmbedderCoreOptions {
@@ -78,7 +78,11 @@ const TASK = 'feature-extraction';
 /** Progress is told in steps of this size, as the specification has it. */
 const PROGRESS_STEPS = 0x10000;
 
-type Embedder = Pick<Lease<typeof TASK>, 'pipe' | 'release'>;
+/** A pipeline, and how to say that it is not needed any more. */
+interface Embedder {
+  readonly pipe: AdapterPipeline<typeof TASK>;
+  release(): void;
+}
 
 export class SemanticEmbedder {
   readonly #embedder: Embedder;
@@ -225,7 +229,7 @@ class DownloadProgress {
 }
 
 async function open(
-  model: ModelLocation | FeatureExtractionPipeline,
+  model: AdapterModel<typeof TASK>,
   load: SharedOptions,
   { signal, progress }: { signal: AbortSignal | undefined; progress: DownloadProgress },
 ): Promise<Embedder> {
@@ -282,5 +286,5 @@ function textsOf(input: unknown): string[] {
   return isSequence ? Array.from(input as Iterable<unknown>, String) : [String(input)];
 }
 
-const isPipeline = (model: unknown): model is FeatureExtractionPipeline => typeof model === 'function';
+const isPipeline = (model: unknown): model is AdapterPipeline<typeof TASK> => typeof model === 'function';
 const isOwnDevice = (device: unknown): boolean => typeof device === 'object' && device !== null;
