@@ -372,8 +372,8 @@ export async function langchain(): Promise<number[]> {
   webgpuBert.rerankingModel(await workerPipeline('text-ranking', 'a/b'));
   const reranker = new WebGPUBertRerank({ model: 'a/b', topN: 3, pretrainedOptions: { dtype: 'q8' } });
   const documents = [{ pageContent: 'a', metadata: { page: 1 }, id: 'b' }];
-  const [best] = await reranker.compressDocuments(documents, 'a');
-  is<Same<typeof best, { pageContent: string; metadata: { page: number }; id: string } | undefined>>();
+  const best = await reranker.compressDocuments(documents, 'a');
+  is<Same<typeof best, { pageContent: string; metadata: { page: number }; id: string }[]>>();
   const ranking = await reranker.rerank(['a'], 'b');
   return [
     ...(await embeddings.embedQuery('a')),
