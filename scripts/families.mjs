@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
 import { at } from './root.mjs';
@@ -53,16 +53,48 @@ async function figuresOf(browsers) {
   return readNotes(notes);
 }
 
-/** The figures in the notes of the suite `heads`, on devices that refuse nothing more than the usual. @param {string} file @returns {Figures[]} */
+/**
+ * The figures in the notes of the suite `heads`, on devices that refuse nothing more than the usual. Throws Stop for a file that is not
+ * there, or has other lines than such notes, or none of this suite.
+ * @param {string} file @returns {Figures[]}
+ */
 function readNotes(file) {
-  return readFileSync(file, 'utf8')
-    .trim()
-    .split('\n')
-    .flatMap(line => {
-      const { browser, suite, limits, notes: words } = JSON.parse(line);
-      if (suite !== 'heads' || limits === 'small') return [];
-      return words.map((/** @type {string} */ note) => ({ browser, ...JSON.parse(note) }));
-    });
+  const next = 'name a file that a run of the browser tests wrote (WEBGPU_BERT_NOTES=FILE npm test -- --suite heads).';
+  if (!existsSync(file)) throw new Stop(`there is no file ${file}`, next);
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const figures = lines.flatMap((line, i) => {
+    if (line.trim() === '') return [];
+    const figuresOfCase = figuresIn(line);
+    if (!figuresOfCase) throw new Stop(`line ${i + 1} of ${file} is no note of the browser tests`, next);
+    return figuresOfCase;
+  });
+  if (figures.length === 0) throw new Stop(`${file} has no note of the suite "heads"`, next);
+  return figures;
+}
+
+/** The figures in a line of notes: none where it is of another suite; undefined where it is no such line. @param {string} line @returns {Figures[] | undefined} */
+function figuresIn(line) {
+  const note = parsed(line);
+  const { browser, suite, limits, notes } = note ?? {};
+  if (typeof browser !== 'string' || typeof suite !== 'string' || !Array.isArray(notes)) return undefined;
+  if (suite !== 'heads' || limits === 'small') return [];
+  const figures = notes.map(word => parsed(word));
+  const isFigures = (/** @type {Record<string, unknown> | undefined} */ one) =>
+    typeof one?.family === 'string' &&
+    typeof one.cls === 'string' &&
+    DTYPES.every(dtype => Number.isFinite(one[dtype]));
+  if (!figures.every(isFigures)) return undefined;
+  return figures.map(one => /** @type {Figures} */ ({ browser, ...one }));
+}
+
+/** The object that a JSON text says; undefined where it says none. @param {unknown} text @returns {Record<string, unknown> | undefined} */
+function parsed(text) {
+  try {
+    const value = JSON.parse(String(text));
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param {readonly Figures[]} figures @param {'fp32' | 'fp16' | 'q8'} dtype */

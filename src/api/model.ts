@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/index.ts';
 import { checkNames, wrong } from '../errors.ts';
-import { checkSequence, type EncoderRequest, type HeadKind } from '../model/index.ts';
+import { checkSequence, type EncoderRequest, type HeadKind, headOf } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import { Callable } from './callable.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
@@ -109,7 +109,7 @@ export class PreTrainedModel extends Callable {
     return {
       ...(request.lastHiddenState && { last_hidden_state: padded('last_hidden_state') }),
       ...(request.pooler && { pooler_output: stack('pooler_output', outputs) }),
-      ...(head && headOutputs(head, outputs, unpadded)),
+      ...(head && headOutputs(headOf(config, head), outputs, unpadded)),
       ...(hiddenStates && { hidden_states: hiddenStates.map(layer => padded('hidden_states', layer)) }),
       ...(attentions && {
         attentions: attentions.map(layer =>

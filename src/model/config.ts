@@ -90,6 +90,7 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
   };
   return {
     modelType,
+    headKinds: family.headKinds,
     vocabSize: count('vocab_size', MAX_ROWS),
     hiddenSize,
     layers,

@@ -1,11 +1,13 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { NormStyle, TokenDropout } from '../plan/index.ts';
 import type { Disentangled } from './disentangled.ts';
+import type { FamilyHeads } from './head-kind.ts';
 import type { Rotary } from './rotary.ts';
 
 /** config.json, checked, under one set of names for all families. */
 export interface EncoderConfig {
   readonly modelType: string;
+  readonly headKinds: FamilyHeads;
   readonly vocabSize: number;
   /** C */
   readonly hiddenSize: number;

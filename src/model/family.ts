@@ -2,6 +2,7 @@ import type { Activation } from '../../shaders/activation.ts';
 import type { Fields } from '../json.ts';
 import type { NormStyle } from '../plan/index.ts';
 import type { ChoiceDense, Classifier, EncoderConfig } from './encoder-config.ts';
+import type { FamilyHeads } from './head-kind.ts';
 
 /**
  * The largest numbers that are accepted: many times those of any encoder. A larger one is a mistake, and would fill the memory with a
@@ -32,6 +33,7 @@ export type FieldName =
 
 /** How a family's config.json and encoder differ from BERT's. The names of its tensors are in checkpoint/file/names.ts. */
 export interface Family {
+  readonly headKinds: FamilyHeads;
   /** The names of fields that are not BERT's; of several, the first that config.json has. */
   readonly fields?: Readonly<Partial<Record<FieldName, string | readonly string[]>>>;
   /** Sizes that config.json may leave out. */

@@ -2,17 +2,8 @@ import { malformed } from '../json.ts';
 import type { Builder, Value, VocabularyPooling } from '../plan/index.ts';
 import { CONFIG_FILE } from './config-file.ts';
 import type { EncoderConfig, Summary } from './encoder-config.ts';
+import { type HeadKind, headOf } from './head-kind.ts';
 import { labelCount } from './labels.ts';
-
-/** The head on top of the encoder, by the suffix of its Python class: BertForMaskedLM. */
-export type HeadKind =
-  | 'MaskedLM'
-  | 'PreTraining'
-  | 'NextSentencePrediction'
-  | 'SequenceClassification'
-  | 'MultipleChoice'
-  | 'TokenClassification'
-  | 'QuestionAnswering';
 
 /** What a pass computes of a head. */
 export interface HeadRequest {
@@ -36,14 +27,14 @@ interface Encoded {
 }
 
 /**
- * Adds a head to a graph. Its outputs: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
+ * Adds a head to a graph; throws UnsupportedError where the family does not have it. Its outputs: `logits` ([B, labels], [T, labels], or [T, 2] for question answering: start and end);
  * `seq_relationship_logits` [B, 2]; masked LM: `logits` [T or picked, V], or with topK `top` [picked, 2 k + 2] (see TopKOp), or with `sparse` `sparse_embedding` [B, V] (see VocabularyPoolOp). A plan
  * may compute the last two in slices of the vocabulary.
  * Names and formulas: transformers' modeling_*.py of each family. Tensors have the names that checkpoint/file/names.ts translates.
  */
 export function addHead(b: Builder, config: EncoderConfig, request: HeadRequest, encoded: Encoded): void {
   const { hiddenSize, modelType, classifier, norm } = config;
-  const { kind } = request;
+  const kind = headOf(config, request.kind);
   const { hidden, pooled } = encoded;
   const logits = (x: Value, from: string, outputs: number, name = 'logits', bias = true) =>
     b.output(name, b.linear(x, { from, outputs, bias }));

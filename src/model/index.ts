@@ -6,7 +6,7 @@
 export { MODEL_TYPES, readConfig, withTensors } from './config.ts';
 export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';
-export type { HeadKind } from './heads.ts';
+export { type HeadKind, headOf } from './head-kind.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames } from './labels.ts';
 export { withTask } from './lora.ts';

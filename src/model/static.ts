@@ -42,6 +42,7 @@ export function staticConfig(raw: Json, library: StaticTable['library'], shapes:
   return {
     ...encoder,
     modelType: 'static',
+    headKinds: {},
     layers: 0,
     layerWeights: [],
     attentions: [],

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WebGPUBertError } from '../../src/errors.ts';
-import type { HeadKind } from '../../src/model/heads.ts';
+import type { HeadKind } from '../../src/model/head-kind.ts';
 import { GPU, LLVMPIPE, SWIFTSHADER } from '../caps.ts';
 import { random, withHeader } from '../checkpoint-bytes.ts';
 import { layouts } from './layouts.ts';

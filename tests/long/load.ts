@@ -14,7 +14,7 @@ import { readConfig } from '../../src/model/config.ts';
 import { encoderGraph, hasPooler } from '../../src/model/encoder.ts';
 
 import type { EncoderConfig } from '../../src/model/encoder-config.ts';
-import type { HeadKind } from '../../src/model/heads.ts';
+import type { HeadKind } from '../../src/model/head-kind.ts';
 import { checkSequence } from '../../src/model/input.ts';
 import { labelNames } from '../../src/model/labels.ts';
 import { preparationsOf } from '../../src/model/preparation.ts';

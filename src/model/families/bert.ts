@@ -1,7 +1,9 @@
 import { ENCODER, type Family } from '../family.ts';
+import { BERT_HEADS, COMMON_HEADS, MASKED_HEADS } from '../head-kind.ts';
 
 /** Devlin et al., arXiv 1810.04805. Defaults are those of transformers' config classes, here and in the other files. */
 export const BERT: Family = {
+  headKinds: BERT_HEADS,
   types: 2,
   activation: 'gelu',
   eps: 1e-12,
@@ -10,6 +12,7 @@ export const BERT: Family = {
 
 export const ROBERTA: Family = {
   ...BERT,
+  headKinds: MASKED_HEADS,
   fairseqPositions: 'configured',
   classifier: { dense: 'head', activation: 'tanh' },
   choiceDense: 'pooler',
@@ -21,6 +24,7 @@ export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
   bert: BERT,
   distilbert: {
     ...BERT,
+    headKinds: MASKED_HEADS,
     types: 0,
     fixedEps: true,
     classifier: { dense: 'head', activation: 'relu' },
@@ -39,6 +43,7 @@ export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
   'data2vec-text': ROBERTA,
   electra: {
     ...BERT,
+    headKinds: { ...COMMON_HEADS, PreTraining: 'PreTraining' },
     projection: 'if needed',
     classifier: { dense: 'head', activation: 'gelu' },
     summary: { type: 'first', dense: true, activation: 'gelu' },
@@ -46,6 +51,7 @@ export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
   },
   albert: {
     ...BERT,
+    headKinds: { ...COMMON_HEADS, PreTraining: 'PreTraining' },
     activation: 'gelu_new',
     projection: 'always',
     sharedLayers: true,

@@ -1,9 +1,11 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_COLUMNS } from '../family.ts';
+import { COMMON_HEADS } from '../head-kind.ts';
 
 /** Jiang et al., arXiv 2008.02496. */
 export const CONVBERT: Family = {
+  headKinds: COMMON_HEADS,
   types: 2,
   activation: 'gelu',
   eps: 1e-12,

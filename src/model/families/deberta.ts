@@ -3,9 +3,11 @@ import type { Fields } from '../../json.ts';
 import { bucketsOf, type Disentangled, disentangledOf, positionTypes } from '../disentangled.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ACTIVATIONS, ENCODER, type Family, MAX_COLUMNS, MAX_ROWS } from '../family.ts';
+import { FEW_HEADS, MASKED_HEADS } from '../head-kind.ts';
 
 /** He et al., arXiv 2006.03654. Sequences are classified through a dense layer that Python calls pooler, and only with that head. */
 export const DEBERTA: Family = {
+  headKinds: { ...FEW_HEADS, QuestionAnswering: 'QuestionAnswering', PreTraining: 'MaskedLM' },
   types: 0,
   activation: 'gelu',
   eps: 1e-7,
@@ -19,6 +21,7 @@ export const DEBERTA: Family = {
 /** Also DeBERTa v3 and mDeBERTa: He et al., arXiv 2111.09543. */
 export const DEBERTA_V2: Family = {
   ...DEBERTA,
+  headKinds: MASKED_HEADS,
   supported: { conv_groups: 1, ...ENCODER },
   variant: deBertaV2,
 };

@@ -8,7 +8,7 @@ import { BERT } from './bert.ts';
  * Dense passage retrieval (Karpukhin et al., arXiv 2004.04906): BERT, of a question or of a passage. Its pooler_output is the first
  * token, through a linear where there is a projection.
  */
-export const DPR: Family = { ...BERT, variant: dpr };
+export const DPR: Family = { ...BERT, headKinds: {}, variant: dpr };
 
 function dpr(fields: Fields, config: EncoderConfig): Partial<EncoderConfig> {
   const classes = fields.list('architectures', []);

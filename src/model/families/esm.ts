@@ -1,6 +1,7 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_ROWS } from '../family.ts';
+import { FEW_HEADS } from '../head-kind.ts';
 import { frequenciesOf, isPositive } from '../rotary.ts';
 
 /** The share of tokens that were replaced by the mask when the models were trained. */
@@ -11,6 +12,7 @@ const MASKED_SHARE = 0.15 * 0.8;
  * (ESM-2) or a table (ESM-1b).
  */
 export const ESM: Family = {
+  headKinds: FEW_HEADS,
   types: 0,
   activation: 'gelu',
   fixedActivation: true,

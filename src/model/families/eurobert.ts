@@ -2,6 +2,7 @@ import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { Classifier, EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_COLUMNS } from '../family.ts';
+import { FEW_HEADS } from '../head-kind.ts';
 import { rotaryOf } from '../rotary.ts';
 
 /**
@@ -9,6 +10,7 @@ import { rotaryOf } from '../rotary.ts';
  * rotary, feed-forward layers are gated, and queries may share keys.
  */
 export const EUROBERT: Family = {
+  headKinds: FEW_HEADS,
   types: 0,
   activation: 'silu',
   eps: 1e-5,

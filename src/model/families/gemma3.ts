@@ -12,6 +12,7 @@ import { keyHeadsOf } from './eurobert.ts';
  * rotary positions of another base.
  */
 export const GEMMA3: Family = {
+  headKinds: { SequenceClassification: 'SequenceClassification' },
   types: 0,
   activation: 'gelu_pytorch_tanh',
   eps: 1e-6,

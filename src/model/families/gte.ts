@@ -2,6 +2,7 @@ import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family } from '../family.ts';
+import { COMMON_HEADS, FEW_HEADS } from '../head-kind.ts';
 import { rotaryOf } from '../rotary.ts';
 import { BERT } from './bert.ts';
 
@@ -11,6 +12,7 @@ import { BERT } from './bert.ts';
  */
 export const GTE: Family = {
   ...BERT,
+  headKinds: FEW_HEADS,
   types: 1,
   mayLackTypes: true,
   // A BERT tokenizer tells the texts of a pair apart, which a table of one row does not.
@@ -25,6 +27,7 @@ export const GTE: Family = {
 /** The same encoder on the hub, whose classes are remote code (Alibaba-NLP/new-impl), with its defaults. */
 export const NEW: Family = {
   ...GTE,
+  headKinds: COMMON_HEADS,
   // The encoder's.
   maskedActivation: undefined,
   sizes: { max_position_embeddings: 2048 },

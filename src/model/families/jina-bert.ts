@@ -2,6 +2,7 @@ import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family } from '../family.ts';
+import { BERT_HEADS } from '../head-kind.ts';
 import { BERT } from './bert.ts';
 
 /** The activation of a gated layer, by `feed_forward_type`. */
@@ -14,6 +15,7 @@ const GATES = { geglu: 'gelu', reglu: 'relu' } as const;
  */
 export const JINA_BERT: Family = {
   ...BERT,
+  headKinds: BERT_HEADS,
   supported: ENCODER,
   fixedActivation: true,
   variant: jinaBert,

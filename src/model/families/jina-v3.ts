@@ -1,6 +1,7 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_COLUMNS, MAX_ROWS, paddedVocabulary } from '../family.ts';
+import { FEW_HEADS } from '../head-kind.ts';
 import { loraOf } from '../lora.ts';
 import { flashRotary, rotaryOf } from '../rotary.ts';
 import { ROBERTA } from './bert.ts';
@@ -8,6 +9,7 @@ import { ROBERTA } from './bert.ts';
 /** Sturua et al., arXiv 2409.10173: XLM-RoBERTa with rotary positions in place of the table. Names and defaults of transformers 5. */
 export const JINA_V3: Family = {
   ...ROBERTA,
+  headKinds: { ...FEW_HEADS, QuestionAnswering: 'QuestionAnswering' },
   fairseqPositions: undefined,
   types: 1,
   eps: 1e-5,
@@ -25,6 +27,7 @@ export const JINA_V3: Family = {
  */
 export const XLM_ROBERTA_FLASH: Family = {
   ...ROBERTA,
+  headKinds: FEW_HEADS,
   types: 1,
   eps: 1e-5,
   sizes: { max_position_embeddings: 8194 },

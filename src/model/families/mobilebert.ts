@@ -3,9 +3,11 @@ import type { Fields } from '../../json.ts';
 import type { NormStyle } from '../../plan/index.ts';
 import type { Bottleneck, EncoderConfig } from '../encoder-config.ts';
 import { type Family, MAX_COLUMNS } from '../family.ts';
+import { BERT_HEADS } from '../head-kind.ts';
 
 /** Sun et al., arXiv 2004.02984. */
 export const MOBILEBERT: Family = {
+  headKinds: BERT_HEADS,
   types: 2,
   activation: 'relu',
   eps: 1e-12,

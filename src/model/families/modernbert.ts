@@ -3,6 +3,7 @@ import type { Fields } from '../../json.ts';
 import { type AttentionKind, attentionKinds } from '../attention-kinds.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ACTIVATIONS, ENCODER, type Family, MAX_LAYERS, MAX_ROWS } from '../family.ts';
+import { COMMON_HEADS } from '../head-kind.ts';
 import { rotaryOf } from '../rotary.ts';
 
 /**
@@ -10,6 +11,7 @@ import { rotaryOf } from '../rotary.ts';
  * layers are gated, and most layers look at a window. Layer 0 has no norm before its attention, because the embeddings are normalised.
  */
 export const MODERNBERT: Family = {
+  headKinds: COMMON_HEADS,
   types: 0,
   activation: 'gelu',
   eps: 1e-5,

@@ -2,6 +2,7 @@ import { oneOf } from '../../errors.ts';
 import { type Fields, isText } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family } from '../family.ts';
+import { FEW_HEADS } from '../head-kind.ts';
 import { frequenciesOf } from '../rotary.ts';
 
 /**
@@ -9,6 +10,7 @@ import { frequenciesOf } from '../rotary.ts';
  * biases. Source: model.py and rotary.py of chandar-lab/NeoBERT.
  */
 export const NEOBERT: Family = {
+  headKinds: { ...FEW_HEADS, QuestionAnswering: 'QuestionAnswering' },
   types: 0,
   activation: 'silu',
   fixedActivation: true,

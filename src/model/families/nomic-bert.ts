@@ -2,6 +2,7 @@ import { oneOf } from '../../errors.ts';
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_ROWS, paddedVocabulary } from '../family.ts';
+import { FEW_HEADS } from '../head-kind.ts';
 import { flashRotary, isPositive, type Rotary, rotaryOf } from '../rotary.ts';
 
 /**
@@ -9,6 +10,7 @@ import { flashRotary, isPositive, type Rotary, rotaryOf } from '../rotary.ts';
  * the names of GPT-2 (the hub's files, whose classes are remote code) or those of transformers 5.
  */
 export const NOMIC_BERT: Family = {
+  headKinds: FEW_HEADS,
   types: 2,
   mayLackTypes: true,
   activation: 'silu',

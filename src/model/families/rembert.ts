@@ -1,10 +1,11 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { type Family, MAX_COLUMNS } from '../family.ts';
+import { COMMON_HEADS } from '../head-kind.ts';
 import { BERT } from './bert.ts';
 
 /** Chung et al., arXiv 2010.12821: BERT whose input and output embeddings have sizes of their own. */
-export const REMBERT: Family = { ...BERT, variant: remBert };
+export const REMBERT: Family = { ...BERT, headKinds: COMMON_HEADS, variant: remBert };
 
 function remBert(fields: Fields): Partial<EncoderConfig> {
   const size = (name: string, missing: number) => fields.integer(name, missing, { min: 1, max: MAX_COLUMNS });

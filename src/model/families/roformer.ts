@@ -1,12 +1,14 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig } from '../encoder-config.ts';
 import { ENCODER, type Family, MAX_COLUMNS } from '../family.ts';
+import { COMMON_HEADS } from '../head-kind.ts';
 import { frequenciesOf } from '../rotary.ts';
 import { BERT } from './bert.ts';
 
 /** Su et al., arXiv 2104.09864: BERT with rotary positions, which turn neighbouring columns, and heads like ELECTRA's. */
 export const ROFORMER: Family = {
   ...BERT,
+  headKinds: COMMON_HEADS,
   // Python does not read position_embedding_type.
   supported: ENCODER,
   sizes: { max_position_embeddings: 1536 },

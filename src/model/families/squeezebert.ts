@@ -1,12 +1,14 @@
 import type { Fields } from '../../json.ts';
 import type { EncoderConfig, Groups } from '../encoder-config.ts';
 import { type Family, MAX_COLUMNS } from '../family.ts';
+import { MASKED_HEADS } from '../head-kind.ts';
 
 /**
  * Iandola et al., arXiv 2006.11316: BERT whose linears are convolutions over single tokens, most of them in groups. Python gives as
  * attentions the scores before their softmax.
  */
 export const SQUEEZEBERT: Family = {
+  headKinds: MASKED_HEADS,
   types: 2,
   activation: 'gelu',
   eps: 1e-12,
