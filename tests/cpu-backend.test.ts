@@ -66,6 +66,27 @@ test.each([...new Set(cases.map(({ model }) => model))])('the pipeline of %s ans
   await pipe.dispose();
 });
 
+test.each([
+  // transformers 4 takes the names, where the weights have so many rows, and transformers 5 fails.
+  ['bert-sequence', { num_labels: 2 }, ['NEG', 'NEU', 'POS']],
+  // transformers 5 takes the number, and transformers 4 fails.
+  ['bert-sequence', { id2label: { 0: 'one', 1: 'two' }, num_labels: 3 }, ['LABEL_0', 'LABEL_1', 'LABEL_2']],
+  ['roberta-sequence', { id2label: {}, num_labels: 3 }, ['LABEL_0', 'LABEL_1', 'LABEL_2']],
+  ['distilbert-sequence', { id2label: { 0: 'one' }, num_labels: 3 }, ['LABEL_0', 'LABEL_1', 'LABEL_2']],
+])(
+  'where num_labels and id2label disagree the weights of %s tell which is right: %j',
+  async (model, fields, labels) => {
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...jsonOf(`random/${model}/config.json`), ...fields }));
+    const classify = await pipeline('text-classification', {
+      ...fixtureFiles(`random/${model}`),
+      'config.json': bytes,
+    });
+    const answers = (await classify('Where is the tower?', { top_k: null })) as { label: string }[];
+    expect(answers.map(({ label }) => label).sort()).toEqual(labels);
+    await classify.dispose();
+  },
+);
+
 test('a pipeline gives its model no token types where model_input_names has none', async () => {
   const files = fixtureFiles('random/bert-rerank');
   const config = { ...jsonOf('random/bert-rerank/tokenizer_config.json') };

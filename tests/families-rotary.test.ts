@@ -110,7 +110,7 @@ describe('rotary frequencies', () => {
     expect(thrown(() => config('gte', scaled))).toBeInstanceOf(UnsupportedError);
   });
 
-  it.each(['yarn', 'longrope', 'proportional', 'su'])('of rope_type %s are refused by name', rope_type => {
+  it.each(['longrope', 'proportional', 'su'])('of rope_type %s are refused by name', rope_type => {
     const error = thrown(() => config('eurobert', { rope_parameters: { rope_type, rope_theta: 500, factor: 2 } }));
     expect(error).toBeInstanceOf(UnsupportedError);
     expect(error.message).toContain(rope_type);

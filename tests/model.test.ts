@@ -136,7 +136,7 @@ describe('classes', () => {
     [{ num_labels: 3 }, ['LABEL_0', 'LABEL_1', 'LABEL_2']],
     [{ num_labels: null }, ['LABEL_0', 'LABEL_1']],
     [{ id2label: { 1: 'b', 0: 'a' } }, ['a', 'b']],
-    // Python ignores num_labels where there is an id2label, whose length is what counts.
+    // Until the weights say otherwise the length of id2label counts: see withCountedLabels.
     [{ id2label: { 0: 'a', 1: 'b', 2: 'c' }, num_labels: 2, problem_type: null }, ['a', 'b', 'c']],
     [{ id2label: { 0: 5, 1: 'b' } }, ['5', 'b']],
   ])('%j are those of Python', (fields, names) => {

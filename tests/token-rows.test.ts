@@ -10,7 +10,7 @@ const MOBILEBERT = { ...SIZES, model_type: 'mobilebert', embedding_size: 12, int
 const CONVBERT = { ...SIZES, model_type: 'convbert', num_attention_heads: 4, conv_kernel_size: 3 };
 const DEBERTA = { ...SIZES, model_type: 'deberta-v2', max_position_embeddings: 64 };
 
-describe('queries that are filled up, of a model with a convolution over the tokens', () => {
+describe('queries that are filled up with tokens that are not attended to', () => {
   const files = checkpointFiles('colbert-expansion');
   const file = (name: string): unknown => JSON.parse(new TextDecoder().decode(files[name]));
   const tokenizer = new PreTrainedTokenizer(file('tokenizer.json'), file('tokenizer_config.json'));
@@ -35,10 +35,18 @@ describe('queries that are filled up, of a model with a convolution over the tok
     expect(rows(config, true)).not.toThrow();
   });
 
+  test('MobileBERT without a convolution is not', () => {
+    expect(rows({ ...MOBILEBERT, trigram_input: false }, false)).not.toThrow();
+  });
+
+  // Python masks the rows of such tokens too (DeBERTa), or their embeddings (both), and counts them (ESM).
   test.each([
-    ['MobileBERT', { ...MOBILEBERT, trigram_input: false }],
-    ['DeBERTa', DEBERTA],
-  ])('%s without a convolution is not', (_, config) => {
-    expect(rows(config, false)).not.toThrow();
+    ['DeBERTa v2', DEBERTA, 'model_type deberta-v2'],
+    ['DeBERTa', { ...DEBERTA, model_type: 'deberta' }, 'model_type deberta'],
+    ['ESM', { ...DEBERTA, model_type: 'esm', mask_token_id: 5, pad_token_id: 1 }, 'model_type esm'],
+  ])('%s is refused, which computes other rows for them', (_, config, named) => {
+    expect(rows(config, false)).toThrow(UnsupportedError);
+    expect(rows(config, false)).toThrow(named);
+    expect(rows(config, true)).not.toThrow();
   });
 });

@@ -1,4 +1,4 @@
-import type { Checkpoint, TensorInfo } from '../checkpoint/file/index.ts';
+import { type Checkpoint, type TensorInfo, tensorFinder } from '../checkpoint/file/index.ts';
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { CheckpointError } from '../errors.ts';
 import { isRecord } from '../json.ts';
@@ -9,6 +9,7 @@ import {
   STATIC_ROWS,
   STATIC_WEIGHTS,
   staticConfig,
+  withCountedLabels,
   withTensors,
 } from '../model/index.ts';
 import { requireConfig } from './config-file.ts';
@@ -20,11 +21,11 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   [STATIC_MAPPING]: ['mapping'],
 };
 
-type Tensors = Pick<Checkpoint, 'tensors'>;
+type Tensors = Pick<Checkpoint, 'tensors' | 'leftOut'>;
 
 /** Returns a function from a canonical name to the tensor of a static model's file. */
 export const staticFinder =
-  ({ tensors }: Tensors) =>
+  ({ tensors }: Pick<Tensors, 'tensors'>) =>
   (canonical: string): TensorInfo | undefined =>
     NAMES[canonical]?.map(name => tensors.get(name)).find(tensor => tensor !== undefined);
 
@@ -52,7 +53,13 @@ export async function encoderConfig(
   opened: Promise<Tensors>,
   isListed: Promise<boolean> | undefined,
 ): Promise<EncoderConfig> {
-  const ofFile = async (json: unknown) => withTensors(readConfig(json), async () => (await opened).tensors.keys());
+  const ofFile = async (json: unknown) => {
+    const config = await withTensors(readConfig(json), async () => (await opened).tensors.keys());
+    return withCountedLabels(config, async () => {
+      const find = tensorFinder(await opened, config);
+      return (find('classifier.out_proj.weight') ?? find('classifier.weight'))?.shape[0];
+    });
+  };
   if (!isListed) return ofFile(await requireConfig(source));
   const json = await source.json('config.json', { optional: true });
   // Asked for once more, a missing config.json is an error.

@@ -8,7 +8,7 @@ export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export { type HeadKind, headOf } from './head-kind.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
-export { labelCount, labelNames } from './labels.ts';
+export { labelCount, labelNames, withCountedLabels } from './labels.ts';
 export { withTask } from './lora.ts';
 export { modelTypeOf } from './model-type.ts';
 export { type Preparation, preparationsOf, preparedNumbers } from './preparation.ts';

@@ -8,15 +8,30 @@ import { MAX_COLUMNS } from './family.ts';
  * `num_labels` classes (default: 2) with the names LABEL_0, LABEL_1, ... Nothing is refused here, because most models have no classes.
  */
 export function labelsOf({ id2label, num_labels }: Json): (string | undefined)[] {
-  if (id2label === undefined || id2label === null) {
-    const count = num_labels ?? 2;
-    return Array.from({ length: isWhole(count) && count <= MAX_COLUMNS ? count : 0 }, (_, id) => `LABEL_${id}`);
-  }
+  if (id2label === undefined || id2label === null) return numberedLabels(num_labels ?? 2);
   if (typeof id2label !== 'object') return [];
   return Array.from({ length: Object.keys(id2label).length }, (_, id) => {
     const name = (id2label as Json)[id];
     return isText(name) || typeof name === 'number' ? String(name) : undefined;
   });
+}
+
+const numberedLabels = (count: unknown): string[] =>
+  Array.from({ length: isWhole(count) && count <= MAX_COLUMNS ? count : 0 }, (_, id) => `LABEL_${id}`);
+
+/**
+ * The configuration where `num_labels` and `id2label` disagree: transformers 4 has the names of id2label, transformers 5 as many numbered
+ * classes as num_labels says, and either fails where the weights have another number. So the weights tell which of them is right.
+ * @param rows The rows of the weight that makes the logits; undefined: there is none. Asked for only where the two disagree.
+ */
+export async function withCountedLabels(
+  config: EncoderConfig,
+  rows: () => Promise<number | undefined>,
+): Promise<EncoderConfig> {
+  const { num_labels } = config.raw;
+  const isCounted = isWhole(num_labels) && num_labels > 0 && num_labels !== config.labels.length;
+  if (!isCounted || (await rows()) !== num_labels) return config;
+  return { ...config, labels: numberedLabels(num_labels) };
 }
 
 const LABELS = 'A model without classes has no such head: take another task, or a checkpoint that was trained for it.';

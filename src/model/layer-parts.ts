@@ -69,7 +69,7 @@ export function attention(
     name: self,
     probabilities: request.attentions?.includes(i) === true,
     asScores: config.attentionsAreScores,
-    scale: config.attentionScale,
+    scale: config.attentionScale * (rotary?.magnitude ?? 1) ** 2,
     bias: slopes ? { slopes } : biasOf(config, self),
     window,
   }); // [T, H D]

@@ -15,6 +15,8 @@ export interface Rotary {
   readonly stored?: { readonly tensor: string; readonly positions?: number };
   /** See RotaryOp. Default: the frequencies are the same at every length. */
   readonly stretch?: LengthStretch;
+  /** What Python multiplies the cosines and sines by; so a score grows by its square. Default: 1. */
+  readonly magnitude?: number;
 }
 
 export interface RotarySettings {
@@ -49,32 +51,34 @@ export function rotaryOf(fields: Fields, settings: RotarySettings): Rotary {
     oneOf('"partial_rotary_factor" of config.json', parameters.json.partial_rotary_factor ?? 1, [1]);
   }
   const columns = 2 * Math.floor(headSize / 2);
-  return scaled(parameters, { theta, columns, maxPositions: settings.maxPositions });
+  // Python asks for `truncate` where there are no kinds of layers.
+  const truncates = settings.kind !== undefined || parameters.flag('truncate', true);
+  return scaled(parameters, { theta, columns, maxPositions: settings.maxPositions, truncates });
 }
 
 /**
  * The settings that apply. `rope_scaling` stands for all of `rope_parameters`; a family with several kinds of layers takes what stands
- * there for the kind, changed by `rope_scaling`.
+ * there for the kind, or the default type, changed by `rope_scaling`. `type` is an older name of rope_type, read where that is missing: so
+ * families with several kinds do not scale by `rope_scaling: { type }` alone, as in Python.
  */
 function parametersOf(
   fields: Fields,
   { kind, theta = 'rope_theta', ignoresOlderScaling = false }: Omit<RotarySettings, 'headSize'>,
 ): Fields {
   const all = isRecord(fields.json.rope_parameters) ? fields.json.rope_parameters : {};
-  const ofKind = kind !== undefined && isRecord(all[kind]) ? all[kind] : {};
+  const ofKind = kind !== undefined && isRecord(all[kind]) ? all[kind] : { rope_type: 'default' };
   const older = isRecord(fields.json.rope_scaling) && !ignoresOlderScaling ? fields.json.rope_scaling : {};
-  const { type, ...scaling } = older;
-  const older5: Json = { ...(type !== undefined && { rope_type: type }), ...scaling };
   const merged: Json = { rope_theta: fields.json[theta], partial_rotary_factor: fields.json.partial_rotary_factor };
-  const ofAll = Object.keys(older5).length > 0 ? older5 : all;
-  for (const source of kind === undefined ? [ofAll] : [ofKind, older5]) {
+  const ofAll = Object.keys(older).length > 0 ? older : all;
+  for (const source of kind === undefined ? [ofAll] : [ofKind, older]) {
     for (const [name, value] of Object.entries(source)) if ((value ?? null) !== null) merged[name] = value;
   }
+  merged.rope_type ??= merged.type;
   return new Fields(merged, '', { ...CONFIG_FILE });
 }
 
 /** The frequencies of d columns, theta^(-2 i / d), as the type of scaling changes them. */
-function scaled(parameters: Fields, { theta, columns, maxPositions }: Scaled): Rotary {
+function scaled(parameters: Fields, { theta, columns, maxPositions, truncates }: Scaled): Rotary {
   const plain = frequenciesOf(theta, columns);
   const factor = () => parameters.get('factor', isPositive, 'a positive number');
   const type = oneOf('the scaling of rotary positions', parameters.text('rope_type', 'default'), TYPES);
@@ -89,6 +93,8 @@ function scaled(parameters: Fields, { theta, columns, maxPositions }: Scaled): R
       return { frequencies: ntk(parameters, { theta, columns, factor: factor() }) };
     case 'llama3':
       return { frequencies: llama3(parameters, plain, { factor: factor(), maxPositions }) };
+    case 'yarn':
+      return yarn(parameters, plain, { factor: factor(), theta, maxPositions, truncates });
     default:
       return type satisfies never;
   }
@@ -99,9 +105,11 @@ interface Scaled {
   /** d */
   readonly columns: number;
   readonly maxPositions: number;
+  /** Whether the bounds of YaRN's ramp are whole numbers. */
+  readonly truncates: boolean;
 }
 
-const TYPES = ['default', 'linear', 'dynamic', 'ntk', 'llama3'] as const;
+const TYPES = ['default', 'linear', 'dynamic', 'ntk', 'llama3', 'yarn'] as const;
 
 /**
  * theta^(-2 i / d) for d columns that turn. Of a d that is not even, as flash attention's classes may have it, there are as many as
@@ -109,6 +117,36 @@ const TYPES = ['default', 'linear', 'dynamic', 'ntk', 'llama3'] as const;
  */
 export const frequenciesOf = (theta: number, columns: number): number[] =>
   Array.from({ length: Math.ceil(columns / 2) }, (_, i) => theta ** ((-2 * i) / columns));
+
+/**
+ * YaRN (Peng et al., arXiv 2309.00071): frequencies that turn often within the original length stay, those that turn seldom are divided by
+ * the factor, and a ramp over the pairs leads from the ones to the others; and scores grow with the factor.
+ */
+function yarn(
+  parameters: Fields,
+  frequencies: readonly number[],
+  { factor, theta, maxPositions, truncates }: Omit<Scaled, 'columns'> & { readonly factor: number },
+): Rotary {
+  const positive = (name: string, missing: number) => parameters.get(name, isPositive, 'a positive number', missing);
+  const length = positive('original_max_position_embeddings', maxPositions);
+  const columns = 2 * frequencies.length;
+  /** The pair that turns so many times within the original length. */
+  const pairOf = (turns: number) => (columns * Math.log(length / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const bounds = [pairOf(positive('beta_fast', 32)), pairOf(positive('beta_slow', 1))] as const;
+  const first = Math.max(truncates ? Math.floor(bounds[0]) : bounds[0], 0);
+  const last = Math.min(truncates ? Math.ceil(bounds[1]) : bounds[1], columns - 1);
+  const width = last === first ? 0.001 : last - first;
+  const gain = (scale = 1) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+  const hasGains = parameters.has('mscale') && parameters.has('mscale_all_dim');
+  const ofGains = hasGains ? gain(positive('mscale', 1)) / gain(positive('mscale_all_dim', 1)) : gain();
+  return {
+    frequencies: frequencies.map((frequency, i) => {
+      const divided = Math.min(1, Math.max(0, (i - first) / width));
+      return (frequency / factor) * divided + frequency * (1 - divided);
+    }),
+    magnitude: positive('attention_factor', ofGains),
+  };
+}
 
 interface FlashColumns {
   /** d, of which a fraction of a head makes any number. */

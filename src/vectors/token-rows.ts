@@ -25,7 +25,7 @@ export class TokenRows {
     this.#config = config;
     if (expansion) checkLength(expansion, config);
     this.#filler = expansion && fillerOf(expansion, tokenizer);
-    if (expansion && !expansion.attend) refuseConvolutions(config);
+    if (expansion && !expansion.attend) refuseOthers(config);
     const { unk } = tokenizer.text.special;
     // A word that is no token is left out of the list: the unknown token stands for others, too.
     const ids = (mask?.skipped ?? []).flatMap(word => {
@@ -121,17 +121,34 @@ function checkLength({ length }: Expansion, { maxPositions }: EncoderConfig): vo
 }
 
 /**
- * Tokens that are filled in stand before the text where nobody attends to them. A convolution over the tokens reads neighbours whether or
- * not they are attended to, and would read others than in Python.
+ * What Python computes, of a family, for tokens that are not attended to; of all others, what it computes for any token. Found by running
+ * transformers 5.24. modeling_deberta*.py: get_attention_mask; modeling_esm.py: EsmEmbeddings.
  */
-function refuseConvolutions({ convolution, spanConvolution, hasTrigrams }: EncoderConfig): void {
+const OTHER_FILLERS: Readonly<Record<string, string>> = {
+  deberta: 'begin with zeros, and attend to all tokens alike',
+  'deberta-v2': 'begin with zeros, and attend to all tokens alike',
+  esm: 'begin with zeros, and count as masks',
+};
+
+/**
+ * Refuses models whose rows of tokens that nobody attends to would not be Python's. Such tokens stand before the text here: a convolution
+ * over the tokens reads neighbours whether or not they are attended to, and would read others.
+ */
+function refuseOthers({ modelType, convolution, spanConvolution, hasTrigrams }: EncoderConfig): void {
+  const refuse = (where: string, actual: string, model: string) => {
+    throw new UnsupportedError({
+      what: `queries cannot be filled up with tokens that are not attended to where ${where}`,
+      actual,
+      supported: ['query_expansion.attend true', 'no query_expansion', `a model ${model}`],
+    });
+  };
   const width = (convolution ?? spanConvolution)?.width;
-  if (width === undefined && !hasTrigrams) return;
-  throw new UnsupportedError({
-    what: 'queries cannot be filled up with tokens that are not attended to where the model has a convolution over the tokens',
-    actual: hasTrigrams ? 'trigram_input true' : `conv_kernel_size ${width}`,
-    supported: ['query_expansion.attend true', 'no query_expansion', 'a model without such a convolution'],
-  });
+  if (width !== undefined || hasTrigrams) {
+    const actual = hasTrigrams ? 'trigram_input true' : `conv_kernel_size ${width}`;
+    refuse('the model has a convolution over the tokens', actual, 'without such a convolution');
+  }
+  const other = Object.hasOwn(OTHER_FILLERS, modelType) ? OTHER_FILLERS[modelType] : undefined;
+  if (other !== undefined) refuse(`such tokens ${other}`, `model_type ${modelType}`, 'of another family');
 }
 
 function fillerOf({ token }: Expansion, tokenizer: PreTrainedTokenizer): number {
