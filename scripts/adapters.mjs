@@ -1,13 +1,9 @@
-import { install } from './packages.mjs';
+import { install, outOfReach } from './packages.mjs';
 import { at } from './root.mjs';
 import { run } from './run.mjs';
 import { Stop } from './step.mjs';
 
 const folder = at('tests', 'adapters');
-
-/** What npm says where the registry cannot be reached. */
-const OFFLINE =
-  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/;
 
 /**
  * Installs the packages that the adapters are written for, and compiles the tests of the adapters, and what they use, against these
@@ -19,7 +15,7 @@ export async function prepareAdapters() {
     // Optional are native parts of servers, which nothing here starts.
     await install(folder, { flags: ['--omit=optional'], next: 'mend what npm says above.' });
   } catch (error) {
-    const offline = error instanceof Error ? OFFLINE.exec(error.message)?.[0] : undefined;
+    const offline = outOfReach(error);
     if (offline === undefined) throw error;
     return { why: `the packages of tests/adapters could not be fetched (${offline})` };
   }

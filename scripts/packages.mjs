@@ -44,6 +44,13 @@ export async function install(folder, { flags = [], env, next }) {
   return 'installed';
 }
 
+/** What npm says where the registry cannot be reached. */
+const OFFLINE =
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/;
+
+/** The code by which an error of `install` says that the registry cannot be reached; undefined for any other error. @param {unknown} error */
+export const outOfReach = error => (error instanceof Error ? OFFLINE.exec(error.message)?.[0] : undefined);
+
 /** Installs the project's own packages where they are not there already. */
 export async function packages() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);

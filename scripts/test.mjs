@@ -149,6 +149,14 @@ async function main() {
       return `skipped: ${why}`;
     });
   }
+  if (!unit && !suite) {
+    await stage('docs', 'the site that npm run docs makes of docs/', async () => {
+      const { skipped: reason, words } = await (await import('./docs.mjs')).checkDocs();
+      if (reason === undefined) count.passed += 1;
+      else skipped.push(reason);
+      return words;
+    });
+  }
   await stage('unit tests', 'vitest, tests/', () => vitest('unit', []));
   if (browsers.includes('chromium') && !suite) {
     await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', []));

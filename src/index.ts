@@ -9,22 +9,28 @@ export {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
   AutoTokenizer,
+  type BatchEncoding,
   type CallableModel,
   cat,
   cos_sim,
+  type DecodeOptions,
   dot,
   env,
   full,
   full_like,
+  type ListEncoding,
   layer_norm,
   log_softmax,
   type ModelCallOptions,
   type ModelEventMap,
   type ModelInputs,
+  type ModelListener,
   type ModelOutput,
   matmul,
   mean,
   mean_pooling,
+  type NestedList,
+  type OutputName,
   ones,
   ones_like,
   PreTrainedModel,
@@ -32,11 +38,16 @@ export {
   type PretrainedOptions,
   permute,
   quantize_embeddings,
+  type Slice,
   slice,
   softmax,
   stack,
   std_mean,
   Tensor,
+  type TensorData,
+  type TensorType,
+  type Texts,
+  type TokenizeOptions,
   type TokenizerOptions,
   topk,
   zeros,
@@ -54,6 +65,7 @@ export * from './class-names.ts';
 export { isSupported, type Support } from './engine/index.ts';
 export {
   CheckpointError,
+  type Complaint,
   DeviceError,
   InputError,
   NotFiniteError,
@@ -92,12 +104,14 @@ export type {
   PromptOptions,
   QuestionAnsweringOptions,
   QuestionAnsweringPipeline,
+  Ranges,
   RankedDocument,
   RunOptions,
   SentenceSimilarityPipeline,
   Task,
   TextClassificationOptions,
   TextClassificationPipeline,
+  TextFacts,
   TextRankingOptions,
   TextRankingPipeline,
   TokenClassificationOptions,
@@ -121,9 +135,7 @@ export {
 } from './vectors/index.ts';
 
 declare global {
-  /**
-   * WebGPU's device, which `device` options take. Older compilers do not know it: there it is declared here, as an object of which
-   * nothing is known, so that these types stand alone. A compiler that knows it, or @webgpu/types, merges this with its own.
-   */
+  // WebGPU's device, which `device` options take. Older compilers do not know it: there it is declared here, as an object of which
+  // nothing is known, so that these types stand alone. A compiler that knows it, or @webgpu/types, merges this with its own.
   interface GPUDevice {}
 }

@@ -21,10 +21,11 @@ export { env, USUAL_ENVIRONMENT } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
 export { loadTokenizer, readOptions, reopening, withSharedJson } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
-export { MODEL_EVENTS, type ModelEventMap } from './model-events.ts';
+export { MODEL_EVENTS, type ModelEventMap, type ModelListener } from './model-events.ts';
 export { FORMATS, type PretrainedOptions } from './options.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
-export { Tensor, type TensorData } from './tensor.ts';
+export { type NestedList, Tensor, type TensorData, type TensorType } from './tensor.ts';
+export type { Slice } from './tensor-axes.ts';
 export {
   cat,
   full,
@@ -44,6 +45,7 @@ export {
   zeros,
   zeros_like,
 } from './tensor-functions.ts';
-export { PreTrainedTokenizer } from './tokenizer.ts';
+export type { BatchEncoding, ListEncoding, Texts, TokenizeOptions } from './tokenize-call.ts';
+export { type DecodeOptions, PreTrainedTokenizer } from './tokenizer.ts';
 export { readTokenizerFiles } from './tokenizer-files.ts';
 export { cos_sim, dot, log_softmax, softmax } from './vectors.ts';

@@ -270,7 +270,7 @@ interface PairOption {
   text_pair?: string | null;
 }
 
-interface DecodeOptions {
+export interface DecodeOptions {
   skip_special_tokens?: boolean;
   clean_up_tokenization_spaces?: boolean | null;
 }

@@ -9,6 +9,7 @@ export type { Entity } from './entities.ts';
 export type { FeatureExtractionOptions } from './feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './fill-mask.ts';
 export type { PoolingName } from './poolings.ts';
+export type { Ranges } from './precision.ts';
 export { lowerCased, PROMPT_OPTION_NAMES, type PromptOptions, promptOf } from './prompts.ts';
 export type { Answer, QuestionAnsweringOptions } from './question-answering.ts';
 export { ranked } from './scores.ts';
