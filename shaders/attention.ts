@@ -53,7 +53,7 @@ export interface AttentionShape {
  * (streaming softmax: Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). So no [L, L] matrix exists unless the
  * probabilities are asked for; they are computed in a second walk, when the maximum and the sum are known.
  *
- *   tiles[i] = (start, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
+ *   tiles[i] = (first key, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
  *   qkv [T, (H + 2 G) D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
  *   window, relative, slopes, distances: tokens[T] = (id, position, type, place)
  *   relative: buckets [2 * 128 + 1]    bias [buckets, H]      slopes: slopes [H]

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { ITEM_TOKENS, LANES, unrolled } from './snippets.ts';
+import { ITEM_TOKENS, LANES, SEQUENCE_START, unrolled } from './snippets.ts';
 
 export interface DepthwiseVariant {
   /** C */
@@ -22,8 +22,8 @@ export interface DynamicConvolutionVariant {
  * y[t, c] = the sum over o of weight[c, o] x[n, c], where n is the token of the same sequence whose place is o - (width - 1) / 2 after that
  * of t; a term without such a token is 0. One workgroup writes the rows of one attention work item.
  *
- *   tiles[i] = (start, end, first token, ...)    tokens[T] = (id, position, type, place)    x [T, C]    weight [C, width]    y [T, C]
- *   grid: tiles
+ *   tiles[i] = (first key, end, first token, ...)    sequences[B] = (first token, ...)    tokens[T] = (id, position, type, place)
+ *   x [T, C]    weight [C, width]    y [T, C]      grid: tiles
  */
 export function depthwise({ columns, width }: DepthwiseVariant): Kernel {
   const W4 = padded(width) / 4;
@@ -47,7 +47,7 @@ fn factors_of(c: u32, o: u32) -> vec4f {
  * y[t, h D + d] = the sum over o of softmax(scores[t, h])[o] x[n, h D + d] with the tokens n of `depthwise`; a term without such a token is
  * 0, and its score still has a part in the softmax. Every invocation computes the softmax of its four numbers for itself: it is short.
  *
- *   tiles, tokens as above    x [T, H D]    scores [T, H width]    y [T, H D]      grid: tiles
+ *   tiles, sequences, tokens as above    x [T, H D]    scores [T, H width]    y [T, H D]      grid: tiles
  */
 export function dynamicConvolution({ heads, columns, width }: DynamicConvolutionVariant): Kernel {
   const S4 = padded(heads * width) / 4;
@@ -85,18 +85,20 @@ interface Window {
 
 /**
  * A sum over the tokens whose places differ by at most half a window, each with a factor. Places are those before padding was removed. They
- * grow from token to token, so no token of the window is farther away than its place is.
+ * grow from token to token, and from the last one to the first where tokens stand before the others because none attends to them: so
+ * every token of the window is among as many tokens, counted around the sequence. It is read whether or not it is attended to.
  */
 function windowKernel({ name, factors, columns4, width, text, before, factor }: Window): Kernel {
   const half = (width - 1) / 2;
   const bindings = [
     read('tiles', 'array<vec4u>'),
+    read('sequences', 'array<vec4u>'),
     read('tokens', 'array<vec4u>'),
     read('x'),
     read(factors),
     write('y'),
   ];
-  const params = [u32('tiles')];
+  const params = [u32('tiles'), u32('sequences')];
   return {
     name,
     bindings,
@@ -104,22 +106,29 @@ function windowKernel({ name, factors, columns4, width, text, before, factor }: 
     workgroups: ({ tiles }) => [tiles!, 1, 1],
     code: wgsl`
 ${declarations(bindings, params)}${text}
+${SEQUENCE_START}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   ${ITEM_TOKENS}
+  let start = sequence_start(tile.z);
+  let L = tile.y - start;
+  let count = min(L, ${width}u);
   for (var i = local.x; i < (end - tile.z) * ${columns4}u; i += ${LANES}u) {
     let t = tile.z + i / ${columns4}u;
     let c = i % ${columns4}u;
     let place = i32(tokens[t].w);${before}
     var sum = vec4f();
-    let first = max(i32(tile.x), i32(t) - ${half});
-    let last = min(i32(tile.y) - 1, i32(t) + ${half});
-    for (var n = first; n <= last; n++) {
+    let index = t - start;
+    // The whole of a sequence that is shorter than the window.
+    let first = select(select(index + L, index, index >= ${half}u) - ${half}u, 0u, L <= ${width}u);
+    for (var step = 0u; step < count; step++) {
+      let turned = first + step;
+      let n = start + select(turned, turned - L, turned >= L);
       let distance = i32(tokens[n].w) - place;
       if (abs(distance) > ${half}) { continue; }
       let o = u32(distance + ${half});
-      sum += x[u32(n) * ${columns4}u + c] * (${factor});
+      sum += x[n * ${columns4}u + c] * (${factor});
     }
     y[t * ${columns4}u + c] = sum;
   }

@@ -59,8 +59,8 @@ export const FINITE_OR_NAN = `fn finite_or_nan(x: f32) -> f32 {
 }`;
 
 /**
- * The tokens of an attention work item, one of `tiles[i] = (start, end, first token, ...)`: `tile.z` to `end`, of a sequence that goes from
- * `tile.x` to `tile.y`. For a kernel whose workgroups are the work items.
+ * The tokens of an attention work item, one of `tiles[i] = (first key, end, first token, ...)`: `tile.z` to `end`, of a sequence that goes
+ * to `tile.y`. For a kernel whose workgroups are the work items.
  */
 export const ITEM_TOKENS = `if (group.x >= params.tiles) { return; }
   let tile = tiles[group.x];
@@ -70,3 +70,17 @@ export const ITEM_TOKENS = `if (group.x >= params.tiles) { return; }
     let next = tiles[group.x + 1u];
     if (next.x == tile.x) { end = next.z; }
   }`;
+
+/**
+ * `fn sequence_start(t: u32) -> u32`: the first token of the sequence that has token t, also where no token attends to it. For a kernel
+ * with `sequences[B] = (first token, ...)`, and B as a param.
+ */
+export const SEQUENCE_START = `fn sequence_start(t: u32) -> u32 {
+  var low = 0u;
+  var high = params.sequences;
+  while (high - low > 1u) {
+    let middle = (low + high) / 2u;
+    if (sequences[middle].x <= t) { low = middle; } else { high = middle; }
+  }
+  return sequences[low].x;
+}`;

@@ -325,6 +325,7 @@ export class Run {
     let start = 0;
     for (const { ids, places = Array.from(ids, (_, i) => i), unattended = 0 } of this.#batch) {
       const L = ids.length;
+      if (op.probabilities && unattended > 0) throw new Error('probabilities of keys that are not attended to');
       for (let h = 0; h < H; h++) {
         const keyHead = H + Math.floor((h * G) / H);
         for (let i = 0; i < L; i++) {
@@ -469,7 +470,10 @@ export class Run {
     return y;
   }
 
-  /** Every token t with every token n of its sequence whose place is o - (width - 1) / 2 after its own. */
+  /**
+   * Every token t with every token n of its sequence whose place is o - (width - 1) / 2 after its own. A token is a neighbour whether or not
+   * others attend to it, as Python's convolutions read no attention mask.
+   */
   *#neighbours(width: number): Iterable<{ t: number; n: number; o: number }> {
     let start = 0;
     for (const { ids, places = Array.from(ids, (_, i) => i) } of this.#batch) {

@@ -4,8 +4,9 @@ import type { EncoderRequest } from '../../src/model/request.ts';
 import type { Graph, Op } from '../../src/plan/op.ts';
 import type { Sequence } from '../../src/plan/sequence.ts';
 import { describeDifference, firstDifference, withEveryValue } from '../../tests/bisect.ts';
+import { OP_CASES } from '../../tests/op-cases.ts';
 import { graphOnDevice } from '../graph-on-device.ts';
-import { check, expect } from '../harness.ts';
+import { check, expect, type Log } from '../harness.ts';
 
 /**
  * Every value of a forward pass, as this device computes it, against the interpreter's: op by op, each on the device's own operands. A
@@ -22,12 +23,12 @@ const sequence = (length: number, seed: number): Sequence => ({
   types: Array.from({ length }, (_, i) => i % 2),
   masked: Array.from({ length: Math.ceil(length / 3) }, (_, i) => 3 * i),
 });
-const BATCH = [sequence(1, 3), sequence(65, 5), sequence(7, 11)];
+const BATCH: readonly Sequence[] = [sequence(1, 3), sequence(65, 5), sequence(7, 11)];
 
 /** The values of a graph by name, from a pass of random weights on this device, and these weights. */
-async function valuesOnDevice(graph: Graph, maxBindingBytes?: number) {
+async function valuesOnDevice(graph: Graph, maxBindingBytes?: number, batch = BATCH) {
   const onDevice = await graphOnDevice(withEveryValue(graph), maxBindingBytes);
-  const values = await onDevice.run(BATCH);
+  const values = await onDevice.run(batch);
   onDevice.destroy();
   return { values, tensorOf: onDevice.tensorOf };
 }
@@ -86,17 +87,27 @@ const CASES: readonly [modelType: string, request: EncoderRequest, maxBindingByt
   ['deberta-v2', { attentions: [0], head: { kind: 'TokenClassification' } }],
 ];
 
+/** Holds every op of a graph on this device against the interpreter, and notes how near they are. */
+async function checkOps(log: Log, graph: Graph, batch: readonly Sequence[], maxBindingBytes?: number): Promise<void> {
+  const { values, tensorOf } = await valuesOnDevice(graph, maxBindingBytes, batch);
+  const differenceBeyond = (tolerance: number) => {
+    const difference = firstDifference(graph, tensorOf, batch, { actual: values, tolerance });
+    return difference && describeDifference(difference);
+  };
+  const difference = differenceBeyond(TOLERANCE);
+  expect(!difference, difference ?? '');
+  log(`${values.size} values; first beyond 1e-9: ${differenceBeyond(1e-9) ?? 'none'}`);
+}
+
 for (const [model_type, request, maxBindingBytes] of CASES) {
   const graph = encoderGraph(readConfig({ model_type, ...SHAPE }), request);
   const kinds = [...new Set(graph.ops.map(({ op }) => op))].join(', ');
   const slices = maxBindingBytes ? ` in bindings of ${maxBindingBytes} bytes` : '';
-  check(`every op of ${model_type} (${kinds})${slices}`, async log => {
-    const { values, tensorOf } = await valuesOnDevice(graph, maxBindingBytes);
-    const difference = firstDifference(graph, tensorOf, BATCH, { actual: values, tolerance: TOLERANCE });
-    expect(!difference, difference ? describeDifference(difference) : '');
-    const tight = firstDifference(graph, tensorOf, BATCH, { actual: values, tolerance: 1e-9 });
-    log(`${values.size} values; first beyond 1e-9: ${tight ? describeDifference(tight) : 'none'}`);
-  });
+  check(`every op of ${model_type} (${kinds})${slices}`, log => checkOps(log, graph, BATCH, maxBindingBytes));
+}
+
+for (const { kind, name, graph, batch, maxBindingBytes } of OP_CASES) {
+  check(`${kind}: ${name}`, log => checkOps(log, graph, batch, maxBindingBytes));
 }
 
 check('an op that the device computes otherwise is named', async log => {

@@ -74,6 +74,9 @@ export function queryTile(ops: readonly DeviceOp[], { attention }: Profile): num
 /** The least length by which a row is divided, as in torch.nn.functional.normalize. */
 const L2_FLOOR = 1e-12;
 
+/** The sequences of a pass and the work items of their tokens, as inputs, and how many there are, as params. */
+const SEQUENCES = { tiles: 'tiles', sequences: 'sequences' } as const;
+
 /** The kernels that were made for a profile, by what they were made from. */
 const madeKernels = new WeakMap<Profile, Map<string, Kernel>>();
 
@@ -244,17 +247,17 @@ export function stepOf(op: DeviceOp, profile: Profile, common?: Activation): Omi
     case 'unfold': {
       const { x, width, order, y } = op;
       const kernel = unfold({ columns: x.columns, width, order });
-      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, y }, { tiles: 'tiles' });
+      return step(kernel, y, { ...SEQUENCES, tokens: 'tokens', x, y }, SEQUENCES);
     }
     case 'depthwise': {
       const { x, weight, y } = op;
       const kernel = depthwise({ columns: x.columns, width: weight.columns });
-      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, weight, y }, { tiles: 'tiles' });
+      return step(kernel, y, { ...SEQUENCES, tokens: 'tokens', x, weight, y }, SEQUENCES);
     }
     case 'dynamicConvolution': {
       const { x, scores, heads, width, y } = op;
       const kernel = dynamicConvolution({ heads, columns: x.columns / heads, width });
-      return step(kernel, y, { tiles: 'tiles', tokens: 'tokens', x, scores, y }, { tiles: 'tiles' });
+      return step(kernel, y, { ...SEQUENCES, tokens: 'tokens', x, scores, y }, SEQUENCES);
     }
     case 'pool': {
       const { x, poolings, normalize, y } = op;

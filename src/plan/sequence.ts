@@ -11,6 +11,6 @@ export interface Sequence {
   readonly masked?: readonly number[] | undefined;
   /** How many tokens at the start a pooling leaves out. Default: 0. */
   readonly unpooled?: number | undefined;
-  /** How many tokens at the start no token attends to: they only attend to the others. Default: 0. */
+  /** How many tokens at the start no token attends to: they only attend to the others. Their places are those behind the others. A pass that gives attentions has none. Default: 0. */
   readonly unattended?: number | undefined;
 }

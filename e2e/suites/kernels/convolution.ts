@@ -21,7 +21,7 @@ function batches() {
 
 check('depthwise convolution: sequences, and places with gaps', async () => {
   for (const { places, batch } of batches()) {
-    const { tiles, tokens, sizes } = batch;
+    const { tiles, sequences, tokens, sizes } = batch;
     for (const [C, width] of [
       [7, 3],
       [48, 9],
@@ -32,8 +32,8 @@ check('depthwise convolution: sequences, and places with gaps', async () => {
       factors.set(padRows(weight, width));
       const { y } = await dispatch(
         depthwise({ columns: C, width }),
-        { tiles, tokens, x: padRows(x, C), weight: factors, y: { floats: sizes.tokens * padded(C) } },
-        { tiles: sizes.tiles },
+        { tiles, sequences, tokens, x: padRows(x, C), weight: factors, y: { floats: sizes.tokens * padded(C) } },
+        { tiles: sizes.tiles, sequences: sizes.sequences },
       );
       const expected = reference.depthwise(x, weight, places, { C, width });
       expectClose(unpadRows(y!, C), expected, { label: `${C} x ${width}`, absolute: 4e-6 });
@@ -43,7 +43,7 @@ check('depthwise convolution: sequences, and places with gaps', async () => {
 
 check('dynamic convolution: sequences, places with gaps, and large scores', async () => {
   for (const { places, batch } of batches()) {
-    const { tiles, tokens, sizes } = batch;
+    const { tiles, sequences, tokens, sizes } = batch;
     for (const [H, D, width] of [
       [1, 7, 3],
       [3, 8, 9],
@@ -54,12 +54,13 @@ check('dynamic convolution: sequences, places with gaps, and large scores', asyn
         dynamicConvolution({ heads: H, columns: padded(D), width }),
         {
           tiles,
+          sequences,
           tokens,
           x: padRows(x, D),
           scores: padRows(scores, H * width),
           y: { floats: sizes.tokens * H * padded(D) },
         },
-        { tiles: sizes.tiles },
+        { tiles: sizes.tiles, sequences: sizes.sequences },
       );
       const expected = reference.dynamicConvolution(x, scores, places, { H, D, width });
       // exp of a float32 difference of up to 200, whose rounding is 1e-5 of the result.

@@ -48,16 +48,16 @@ for (const order of ['columns', 'rows'] as const) {
     ] as const) {
       const lengths = [1, 2, 130, 7];
       const places = lengths.map(L => Array.from({ length: L }, (_, i) => i + Math.floor(i / 3)));
-      const sequences = places.map((own): Sequence => {
+      const list = places.map((own): Sequence => {
         const ids = own.map(() => 0);
         return { ids, positions: ids, types: ids, places: own };
       });
-      const { tiles, tokens, sizes } = packBatch(sequences, 16);
+      const { tiles, sequences, tokens, sizes } = packBatch(list, 16);
       const x = random(C)(sizes.tokens * C);
       const { y } = await dispatch(
         unfold({ columns: C, width, order }),
-        { tiles, tokens, x: padRows(x, C), y: { floats: sizes.tokens * padded(C * width) } },
-        { tiles: sizes.tiles },
+        { tiles, sequences, tokens, x: padRows(x, C), y: { floats: sizes.tokens * padded(C * width) } },
+        { tiles: sizes.tiles, sequences: sizes.sequences },
       );
       const expected = reference.unfold(x, places, { C, width, order });
       expectClose(unpadRows(y!, C * width), expected, { label: `${C} x ${width}` });
