@@ -37,7 +37,7 @@ async function project(): Promise<void> {
   // npm replaces what is a link where it installs something, so packages are copied.
   cpSync(source, folder, { recursive: true, verbatimSymlinks: true });
   // The examples import the package by its name, so they lie where it is installed.
-  for (const name of ['bulk', 'deno', 'extension']) {
+  for (const name of ['bulk', 'deno', 'extension', 'minimal', 'react']) {
     cpSync(at('examples', name), join(folder, 'examples', name), { recursive: true });
   }
   await build();
@@ -201,6 +201,80 @@ describeIn('Node', await findNode(), runtime => {
       expect(read(output)).toHaveLength(lines.length);
     });
   });
+});
+
+describe('examples/react', () => {
+  const root = join(folder, 'react');
+  /** How many devices are alive: of every one made, and every one destroyed. */
+  const counting = () => {
+    const count = { made: 0, destroyed: 0 };
+    Object.assign(globalThis, { deviceCount: count });
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (descriptor) {
+      const device = await requestDevice.call(this, descriptor);
+      count.made += 1;
+      device.lost.then(() => {
+        count.destroyed += 1;
+      });
+      return device;
+    };
+  };
+  const alive = () => {
+    const { made, destroyed } = (globalThis as unknown as { deviceCount: { made: number; destroyed: number } })
+      .deviceCount;
+    return made - destroyed;
+  };
+
+  test('has types that fit React and the package', { timeout: 120_000 }, async () => {
+    await program([at('node_modules', 'typescript', 'bin', 'tsc'), '-p', example('react')]);
+  });
+
+  test('loads once in StrictMode, answers as one types, and gives the GPU back', { timeout: 300_000 }, async () => {
+    // A development build: in production StrictMode does nothing.
+    const vite = join(folder, 'node_modules', 'vite', 'bin', 'vite.js');
+    await program([vite, 'build', root, '--mode', 'development'], { NODE_ENV: 'development' });
+    const out = join(root, 'dist');
+    const server = await serve({ '/model/': model, '/assets/': join(out, 'assets'), '/': join(out, 'index.html') });
+    const page = await browser.newPage();
+    try {
+      await page.addInitScript(counting);
+      await page.goto(`${server.origin}/`);
+      const output = page.locator('output[aria-busy=false]');
+      await output.filter({ hasText: /^0\.\d{3}$/ }).waitFor({ timeout: 60_000 });
+      expect(Number(await output.textContent())).toBeGreaterThan(0.5);
+      await expect.poll(() => page.evaluate(alive)).toBe(1);
+      const second = page.getByLabel('Another');
+      await second.fill('');
+      await second.pressSequentially('The cat sleeps on the sofa.', { delay: 5 });
+      await output.filter({ hasText: '1.000' }).waitFor();
+      await page.evaluate(() => (globalThis as unknown as { unmount(): void }).unmount());
+      await expect.poll(() => page.evaluate(alive)).toBe(0);
+    } finally {
+      await page.close();
+      await server.close();
+    }
+  });
+});
+
+test('examples/minimal ranks sentences as one types', { timeout: 120_000 }, async () => {
+  const server = await serve({
+    '/model/': model,
+    '/webgpu-bert.js': join(installed, 'dist', 'webgpu-bert.js'),
+    '/': example('minimal', 'index.html'),
+  });
+  const page = await browser.newPage();
+  try {
+    await page.goto(`${server.origin}/?model=/model/`);
+    await page.getByRole('listitem').first().filter({ hasText: 'kitten' }).waitFor({ timeout: 60_000 });
+    await page.getByRole('searchbox').fill('money and banks');
+    await page.getByRole('listitem').first().filter({ hasText: 'Interest rates' }).waitFor();
+    expect(await page.locator('#status').textContent()).toBe('');
+    const scores = (await page.locator('li span').allTextContents()).map(Number);
+    expect(scores).toEqual([...scores].sort((a, b) => b - a));
+  } finally {
+    await page.close();
+    await server.close();
+  }
 });
 
 test('examples/extension ranks the texts of a page in its offscreen document', { timeout: 120_000 }, async () => {
