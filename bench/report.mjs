@@ -74,7 +74,7 @@ export function table(head, rows, left = [0]) {
 
 /** @param {Result} result @returns {string} */
 export function markdown(result) {
-  const { load, warm, sweep, kernels, long = [], tilings = [], polls, floorMs } = result;
+  const { load, warm, sweep, kernels, long = [], worker, tilings = [], polls, floorMs } = result;
   const parts = [
     `# ${result.browser}, ${result.adapter}`,
     `${result.date}, webgpu-bert ${result.version} against ${result.peer}, ${result.model}, on ${result.processor}.`,
@@ -225,6 +225,26 @@ export function markdown(result) {
           perToken(slidingMs, tokens),
           figure(passMs),
         ]),
+      ),
+    );
+  }
+  if (worker) {
+    const { date, browser, adapter, processor, figures, floor } = worker;
+    const tasks = (/** @type {number | undefined} */ count) => (count === undefined ? '-' : String(count));
+    parts.push(
+      `## How long the page is held\n\n${date}, ${browser}, ${adapter}, on ${processor}. MiniLM is loaded, then embeds ` +
+        `${figures[0]?.texts} texts of 5 to 20 tokens (${figures[0]?.tokens} together): the longest time that the page's thread does ` +
+        'nothing else, and tasks of more than 50 ms. The last line has no library, and workers that keep every core busy: what the ' +
+        'machine itself holds a page for.\n',
+      table(
+        ['entry', 'load, s', 'longest, ms', 'tasks', 'call, s', 'longest, ms', 'tasks'],
+        [
+          ...figures.map(({ entry, load, call }) => [
+            entry,
+            ...[load, call].flatMap(held => [figure(held.ms / 1000), figure(held.longestMs), tasks(held.longTasks)]),
+          ]),
+          ['every core busy', '', '', '', figure(floor.ms / 1000), figure(floor.longestMs), tasks(floor.longTasks)],
+        ],
       ),
     );
   }

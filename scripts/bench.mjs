@@ -16,7 +16,7 @@ import { command, Stop, say, steps } from './step.mjs';
 
 const help = `npm run bench [-- options]
   --browser chromium|firefox   where to measure; chromium unless told
-  --part NAME[,NAME]           only these of load, warm, sweep, kernels, long
+  --part NAME[,NAME]           only these of load, warm, sweep, kernels, long, worker
   --work NAME[,NAME]           only these of ${Object.keys(lists).join(', ')}
   --against NAME[,NAME]        only these of ${peers.join(', ')}
   --ours                       without transformers.js
@@ -24,8 +24,9 @@ const help = `npm run bench [-- options]
   --runs N                     counted runs of every warm call; 9 unless told
   --seconds N                  fewer runs (but three) of calls that would take longer together; 60 unless told
   --loads N                    loads of either kind, cold and cached; 3 unless told
+  --texts N                    texts of the part worker; 2000 unless told
   --most-tokens N              where the sweep of list lengths ends; 8192 unless told
-  --quick                      2 runs, 1 load, 10 seconds, up to 512 tokens: to see that it works
+  --quick                      2 runs, 1 load, 10 seconds, up to 512 tokens, 100 texts: to see that it works
   --compare                    no times: are the results the same? (npm run compare)`;
 
 /** @param {string} name @param {string} text */
@@ -35,7 +36,7 @@ function count(name, text) {
   throw new Stop(`--${name} is "${text}"`, 'give a whole number of at least 1.');
 }
 
-const parts = ['load', 'warm', 'sweep', 'kernels', 'long'];
+const parts = ['load', 'warm', 'sweep', 'kernels', 'long', 'worker'];
 
 /** Tokens of the single sequences of the part `long`. */
 const longTexts = [512, 2048, 8192];
@@ -55,6 +56,7 @@ function options() {
       loads: { type: 'string' },
       seconds: { type: 'string' },
       'most-tokens': { type: 'string' },
+      texts: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -85,6 +87,7 @@ function options() {
     loads: count('loads', values.loads ?? (quick ? '1' : '3')),
     leastRuns: quick ? 1 : 3,
     budgetMs: 1000 * count('seconds', values.seconds ?? (quick ? '10' : '60')),
+    texts: count('texts', values.texts ?? (quick ? '100' : '2000')),
     mostTokens: count('most-tokens', values['most-tokens'] ?? (quick ? '512' : '8192')),
   };
 }
@@ -127,7 +130,7 @@ async function inFreshPage(browser, origin, call, ...args) {
 
 /** @param {ReturnType<typeof options>} chosen */
 async function measure(chosen) {
-  const { browser: browserName, wants, runs, loads, leastRuns, budgetMs, mostTokens, works } = chosen;
+  const { browser: browserName, wants, runs, loads, leastRuns, budgetMs, mostTokens, texts, works } = chosen;
   const step = steps(7 + parts.filter(wants).length - (chosen.ours ? 2 : 0));
   await step(...setup.packages);
   await (browserName === 'chromium' ? step(...setup.chromium) : step(...setup.firefox));
@@ -229,6 +232,20 @@ async function measure(chosen) {
     if (wants('long')) {
       await step('long', `ModernBERT on one text of ${longTexts.join(', ')} tokens, kernel by kernel`, async () => {
         result.long = await inFreshPage(browser, server.origin, 'benchLong', longTexts);
+      });
+    }
+    if (wants('worker')) {
+      await step('worker', `how long the page is held by ${texts} texts, with either entry`, async () => {
+        const figures = [];
+        for (const entry of ['webgpu-bert', 'webgpu-bert/worker']) {
+          figures.push(await inFreshPage(browser, server.origin, 'benchThread', entry, texts));
+          const { load, call } = figures.at(-1);
+          say(`${entry}: load ${Math.round(load.longestMs)} ms, call ${Math.round(call.longestMs)} ms`);
+        }
+        const floor = await inFreshPage(browser, server.origin, 'benchThreadFloor', chosen.quick ? 2 : 20);
+        say(`no library, every core busy: ${Math.round(floor.longestMs)} ms`);
+        const { date, browser: name, adapter, processor } = result;
+        result.worker = { date, browser: name, adapter, processor, figures, floor };
       });
     }
   } finally {

@@ -115,6 +115,9 @@ export type {
 } from './vectors/index.ts';
 export {
   type PretrainedOptions,
+  type Remotely,
+  type RemoteModel,
+  type RemoteTokenizer,
   type WorkerClass,
   type WorkerEnvironment as Environment,
   WorkerError,

@@ -24,7 +24,7 @@ import {
 import { createWebGPUBert, webgpuBert } from 'webgpu-bert/ai-sdk';
 import { WebGPUBertEmbeddings, WebGPUBertRerank } from 'webgpu-bert/langchain';
 import { SemanticEmbedder } from 'webgpu-bert/semantic-embedder';
-import { pipeline as workerPipeline } from 'webgpu-bert/worker';
+import * as inWorker from 'webgpu-bert/worker';
 
 // Nothing here runs: the compiler says whether a program written like this gets the types that it should.
 
@@ -365,11 +365,11 @@ export async function aiSdk(extractor: FeatureExtractionPipeline, abortSignal: A
 }
 
 export async function langchain(): Promise<number[]> {
-  const model = await workerPipeline('feature-extraction', 'a/b');
+  const model = await inWorker.pipeline('feature-extraction', 'a/b');
   const embeddings = new WebGPUBertEmbeddings({ model, queryOptions: { prompt_name: 'query' } });
   // A pipeline of a worker is one for every adapter.
   (await SemanticEmbedder.create({ model })).destroy();
-  webgpuBert.rerankingModel(await workerPipeline('text-ranking', 'a/b'));
+  webgpuBert.rerankingModel(await inWorker.pipeline('text-ranking', 'a/b'));
   const reranker = new WebGPUBertRerank({ model: 'a/b', topN: 3, pretrainedOptions: { dtype: 'q8' } });
   const documents = [{ pageContent: 'a', metadata: { page: 1 }, id: 'b' }];
   const best = await reranker.compressDocuments(documents, 'a');
@@ -380,4 +380,76 @@ export async function langchain(): Promise<number[]> {
     ...(await embeddings.embedDocuments(['a'])).flat(),
     ranking[0]!.relevanceScore,
   ];
+}
+
+/** The calls in a worker have the same types, but that what is given at once elsewhere is awaited. */
+export async function worker(id: string): Promise<void> {
+  inWorker.env.worker = new URL('https://example.test/worker.js');
+  inWorker.env.worker = () => new Worker('/worker.js', { type: 'module' });
+  inWorker.env.localModelPath = '/models/';
+
+  const extractor = await inWorker.pipeline('feature-extraction', id, { dtype: 'q8', device: 'webgpu' });
+  const embeddings = await extractor(['a', 'b'], { pooling: 'mean', normalize: true });
+  is<Same<typeof embeddings, Cuts<Tensor<'float32' | 'int8' | 'uint8'>> & { readonly space: string }>>();
+  (await extractor.encode_query('x')).tokens satisfies readonly number[];
+  extractor.space satisfies string;
+  extractor.prompts.query satisfies string | undefined;
+  const kept: inWorker.FeatureExtractionPipeline = extractor;
+  await kept.dispose();
+  const { model, tokenizer } = extractor;
+  model.addEventListener('restored', ({ detail }) => detail.adapter.length, { once: true });
+  (await model.bytes()).weights satisfies number;
+  model.adapter satisfies string;
+  const inputs = await tokenizer(['a', 'b'], { padding: true });
+  inputs.input_ids.dims satisfies readonly number[];
+  inputs.word_ids(1) satisfies (number | null)[];
+  (await tokenizer('a', { return_tensor: false })).input_ids satisfies number[];
+  (await tokenizer(['a'], { return_tensor: false })).input_ids satisfies number[][];
+  (await tokenizer.encode('a', { add_special_tokens: false })) satisfies number[];
+  (await tokenizer.convert_tokens_to_ids(['a'])) satisfies (number | undefined)[];
+  (await tokenizer.convert_tokens_to_ids('a')) satisfies number | undefined;
+  tokenizer.padding_side = 'left';
+  tokenizer.model_max_length satisfies number;
+
+  const qa = await inWorker.pipeline('question-answering', id);
+  (await qa('a?', 'b')).answer satisfies string;
+  (await qa('a?', 'b', { top_k: 3 })).map(({ answer }) => answer) satisfies string[];
+  const fill = await inWorker.pipeline('fill-mask', id);
+  (await fill<FilledMask[][]>('x'))[0]![0]!.token_str satisfies string;
+  const sentiment = await inWorker.pipeline('sentiment-analysis');
+  (await sentiment(['x', 'y'], { top_k: null }))[0]![0]!.label satisfies string;
+
+  const masked = await inWorker.AutoModelForMaskedLM.from_pretrained(id);
+  const outputs = await masked(inputs, { output_attentions: [0] });
+  is<Same<typeof outputs.logits, Tensor<'float32'>>>();
+  const other = await inWorker.AutoTokenizer.from_pretrained(id, { revision: 'main' });
+  (await other.decode(inputs.input_ids)) satisfies string;
+
+  const sparse: inWorker.SparseEncoder = await inWorker.SparseEncoder.from_pretrained('naver/splade-v3');
+  const query = await sparse.encode_query('weather');
+  query satisfies SparseVector;
+  (await sparse.similarity(query, await sparse.encode_document(['a']))).data satisfies Float32Array;
+  for (const [token, weight] of await sparse.decode(query, 5)) console.log(token.toUpperCase(), weight.toFixed(2));
+  (await sparse.get_embedding_dimension()) satisfies number;
+  const colbert = await inWorker.MultiVectorEncoder.from_pretrained(id);
+  (await colbert.encode_query(['a']))[0]!.dims satisfies readonly number[];
+  (await colbert.rank('a', ['b'], { top_k: 1 }))[0]!.score satisfies number;
+  (await inWorker.isSupported()).ok satisfies boolean;
+
+  try {
+    await extractor('a');
+  } catch (error) {
+    if (error instanceof inWorker.WorkerError) error.next satisfies string | undefined;
+    if (error instanceof inWorker.SourceError) error.status satisfies number | undefined;
+  }
+  // @ts-expect-error: the text is tokenised elsewhere, and awaited
+  tokenizer.encode('a').length;
+  // @ts-expect-error: what lies below a tokenizer stays there
+  tokenizer.text;
+  // @ts-expect-error: a device stays on the page
+  await inWorker.pipeline('ner', id, { device: {} as GPUDevice });
+  // @ts-expect-error: there is no such task
+  await inWorker.pipeline('text-generation', id);
+  // @ts-expect-error: a context is missing
+  await qa('a?');
 }

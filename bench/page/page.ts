@@ -6,6 +6,7 @@ import { benchLong } from './long.ts';
 import { submitFloor } from './peak.ts';
 import { MODEL } from './sides.ts';
 import { benchSweep } from './sweep.ts';
+import { benchThread, benchThreadFloor } from './thread.ts';
 import { benchWarm } from './warm.ts';
 
 /** What scripts/bench.mjs calls, each in a page of its own. */
@@ -15,6 +16,8 @@ const calls = {
   benchLoad,
   benchLong,
   benchSweep,
+  benchThread,
+  benchThreadFloor,
   benchWarm,
   async facts(): Promise<{ adapter: string; floorMs: number }> {
     const { device, adapterName } = await openGpu();

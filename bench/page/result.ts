@@ -3,6 +3,7 @@ import type { LoadFigure } from './load.ts';
 import type { LongFigure } from './long.ts';
 import type { Side } from './sides.ts';
 import type { SweepFigure } from './sweep.ts';
+import type { ThreadReport } from './thread.ts';
 import type { TilingFigure } from './tilings.ts';
 import type { WarmFigure } from './warm.ts';
 
@@ -30,6 +31,8 @@ export interface BenchResult {
   sweep: SweepFigure[];
   kernels?: KernelReport;
   long?: LongFigure[];
+  /** How long the page is held, with either entry. */
+  worker?: ThreadReport;
   /** Of a graphics card, by `npm run bench:node`. */
   tilings?: TilingFigure[];
 }

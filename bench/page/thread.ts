@@ -1,0 +1,102 @@
+import { sentence } from './sentence.ts';
+import { type Extractor, type Library, MODEL, OPTIONS } from './sides.ts';
+
+/** How long a page could do nothing else, while something went on. */
+export interface HeldThread {
+  /** All that it took, in milliseconds. */
+  ms: number;
+  /** The longest time that nothing else had its turn. */
+  longestMs: number;
+  /** Tasks of more than 50 ms, as the browser tells them; undefined where it tells none (Firefox). */
+  longTasks: number | undefined;
+}
+
+/** One entry of the library: a load, then a call of many short texts. */
+export interface ThreadFigure {
+  entry: 'webgpu-bert' | 'webgpu-bert/worker';
+  texts: number;
+  tokens: number;
+  load: HeldThread;
+  call: HeldThread;
+}
+
+/** The page's part of a result, with what it was measured on: it may stand beside parts of another day. */
+export interface ThreadReport {
+  date: string;
+  browser: string;
+  adapter: string;
+  processor: string;
+  figures: ThreadFigure[];
+  /** Without the library, while as many workers as there are cores count: what the machine alone holds a page for. */
+  floor: HeldThread;
+}
+
+const MODULES = { 'webgpu-bert': '/dist/es/index.js', 'webgpu-bert/worker': '/dist/es/worker.js' } as const;
+
+/** Loads MiniLM and embeds `count` texts of 5 to 20 tokens, in a page that does nothing else. */
+export async function benchThread(entry: ThreadFigure['entry'], count: number): Promise<ThreadFigure> {
+  const { origin } = location;
+  const library: Library = await import(/* @vite-ignore */ `${origin}${MODULES[entry]}`);
+  library.env.useBrowserCache = false;
+  const lengths = Array.from({ length: count }, (_, i) => 5 + ((i * 7) % 16));
+  const texts = lengths.map(sentence);
+  let extractor: Extractor | undefined;
+  const load = await watched(async () => {
+    extractor = await library.pipeline('feature-extraction', `${origin}/models/${MODEL}/`);
+    await extractor(texts.slice(0, 4), OPTIONS);
+  });
+  const call = await watched(async () => {
+    const { dims } = await extractor!(texts, OPTIONS);
+    if (dims[0] !== count) throw new Error(`${dims[0]} rows`);
+  });
+  const tokens = lengths.reduce((sum, length) => sum + length);
+  await extractor!.dispose();
+  return { entry, texts: count, tokens, load, call };
+}
+
+/** A page that does nothing, beside workers that keep every core busy, as an adapter does that computes on the CPU. */
+export async function benchThreadFloor(seconds: number): Promise<HeldThread> {
+  const script = new Blob(['for (let count = 0; ; count++);'], { type: 'text/javascript' });
+  const workers = Array.from({ length: navigator.hardwareConcurrency }, () => new Worker(URL.createObjectURL(script)));
+  const held = await watched(() => new Promise(resolve => setTimeout(resolve, 1000 * seconds)));
+  for (const worker of workers) worker.terminate();
+  return held;
+}
+
+/**
+ * Watches this thread while `work` goes on. A message to oneself is due as soon as nothing else is: what it comes late by is the time
+ * that the thread was held, whether by one task or by several that gave nobody else a turn.
+ */
+async function watched(work: () => Promise<void>): Promise<HeldThread> {
+  const { port1, port2 } = new MessageChannel();
+  const tellsTasks = PerformanceObserver.supportedEntryTypes.includes('longtask');
+  let longTasks = 0;
+  const observer = new PerformanceObserver(list => {
+    longTasks += list.getEntries().length;
+  });
+  if (tellsTasks) observer.observe({ type: 'longtask' });
+  let longestMs = 0;
+  let last = performance.now();
+  let isDone = false;
+  const note = () => {
+    const now = performance.now();
+    longestMs = Math.max(longestMs, now - last);
+    last = now;
+  };
+  port1.onmessage = () => {
+    note();
+    // A rest, so that the watch leaves the processor to whoever works; a timer that is nested waits 4 ms.
+    if (!isDone) setTimeout(() => port2.postMessage(undefined));
+  };
+  const began = last;
+  port2.postMessage(undefined);
+  await work();
+  note();
+  isDone = true;
+  const ms = performance.now() - began;
+  // Entries come in a task of their own.
+  await new Promise(resolve => setTimeout(resolve, 100));
+  observer.disconnect();
+  port1.close();
+  return { ms, longestMs, longTasks: tellsTasks ? longTasks : undefined };
+}
