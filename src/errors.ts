@@ -19,7 +19,12 @@ export function describe(value: unknown): string {
     if (value.length < 9 && value.every(Number.isFinite)) return `[${value.join(', ')}]`;
     return `a list of ${value.length}`;
   }
-  if (typeof value === 'object' && value) return `an object ({ ${Object.keys(value).slice(0, 4).join(', ')} })`;
+  if (value instanceof Promise) return 'a promise, which was not awaited';
+  if (typeof value === 'object' && value) {
+    const keys = Object.keys(value).slice(0, 4).join(', ');
+    return keys === '' ? 'an object without fields' : `an object ({ ${keys} })`;
+  }
+  if (typeof value === 'function') return 'a function';
   return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
@@ -152,10 +157,25 @@ export function checkNames<Options extends object>(
   names: readonly string[],
 ): Options {
   const checked = options ?? ({} as Options);
-  if (typeof checked !== 'object') throw wrong(`the options of ${task}`, checked, 'an object');
+  if (typeof checked !== 'object' || Array.isArray(checked)) {
+    const expected = `an object with some of ${names.join(', ')}`;
+    throw new InputError({ what: `the options of ${task} are wrong`, actual: describe(checked), expected });
+  }
   for (const name of Object.keys(checked)) {
     if (names.includes(name)) continue;
     throw new UnsupportedError({ what: `${task} has no option "${name}"`, supported: names });
   }
+  checkSignals(checked);
   return checked;
+}
+
+/** Throws InputError where `signal` is no AbortSignal, or `progress_callback` no function, among the options of a load or a call. */
+export function checkSignals({ signal, progress_callback }: { signal?: unknown; progress_callback?: unknown }): void {
+  const isSignal = typeof Object(signal).throwIfAborted === 'function' && 'aborted' in Object(signal);
+  if ((signal ?? null) !== null && !isSignal) {
+    const next = signal instanceof AbortController ? 'Pass its `signal`.' : undefined;
+    throw wrong('signal', signal, 'an AbortSignal', next);
+  }
+  if ((progress_callback ?? null) === null || typeof progress_callback === 'function') return;
+  throw wrong('progress_callback', progress_callback, 'a function');
 }

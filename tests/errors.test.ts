@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import {
   CheckpointError,
+  checkNames,
   DeviceError,
+  describe as describeValue,
   InputError,
   NotFiniteError,
   SourceError,
@@ -12,6 +14,33 @@ import {
 const cause = new Error('why');
 const complaint = { what: 'a is wrong', actual: '1', expected: '2', next: 'Do this.', cause };
 const message = 'a is wrong: got 1, expected 2. Do this.';
+
+test('what is passed is described in few words', () => {
+  for (const [value, words] of [
+    [Promise.resolve(5), 'a promise, which was not awaited'],
+    [new Set(['a']), 'an object without fields'],
+    [{ a: 1, b: 2 }, 'an object ({ a, b })'],
+    [() => 5, 'a function'],
+    [[], 'an empty list'],
+    [[['a']], 'a list of 1'],
+    [null, 'null'],
+    [5, 'number 5'],
+  ] as const) {
+    expect(describeValue(value)).toBe(words);
+  }
+});
+
+test('options: an object, with a signal and a callback that are such', () => {
+  const check = (options: unknown) => () => checkNames('a call', options as object, ['signal', 'progress_callback']);
+  for (const right of [null, undefined, {}, { signal: AbortSignal.timeout(1000), progress_callback: () => 5 }]) {
+    expect(check(right)).not.toThrow();
+  }
+  expect(check({ signal: null, progress_callback: null })).not.toThrow();
+  for (const wrong of ['mean', ['a'], { signal: 5 }, { signal: {} }, { progress_callback: 'log' }]) {
+    expect(check(wrong)).toThrow(InputError);
+  }
+  expect(check({ signal: new AbortController() })).toThrow('Pass its `signal`');
+});
 
 describe('an error says what, actual, expected and next, and carries them with the objects it is about', () => {
   test.each([

@@ -126,6 +126,7 @@ describe('similarity', () => {
         new Tensor('float32', [1, 2], [1, 2]),
         new Tensor('int64', row(1), [1, 16]),
         rows(row(Number.NaN)),
+        Promise.resolve(rows(row(1))),
       ];
       for (const value of wrong) {
         expect(await thrown(encoder.similarity(value as TokenVectors, rows(row(1))))).toBeInstanceOf(InputError);
@@ -175,6 +176,11 @@ describe('the options of encode', () => {
 });
 
 describe('another repository', () => {
+  test('new makes no encoder, and says what does', () => {
+    const make = MultiVectorEncoder as unknown as new (model: string) => MultiVectorEncoder;
+    expect(() => new make('org/name')).toThrow(/await MultiVectorEncoder\.from_pretrained/);
+  });
+
   test.each([
     ['SentenceTransformer', 'feature-extraction'],
     ['SparseEncoder', 'SparseEncoder.from_pretrained'],

@@ -139,6 +139,12 @@ describe('the options of encode', () => {
       expect(await thrown(encoder.encode('a', { top_k: 1 } as object))).toBeInstanceOf(UnsupportedError);
       expect(await thrown(encoder.encode_query('a', { task: 'query' }))).toBeInstanceOf(UnsupportedError);
       expect(await thrown(encoder.encode([]))).toBeInstanceOf(InputError);
+      const task = 'passage' as 'query';
+      expect(await thrown(encoder.encode('a', { task }))).toBeInstanceOf(UnsupportedError);
+      const signal = new AbortController() as unknown as AbortSignal;
+      expect(String(await thrown(encoder.encode('a', { signal })))).toContain('Pass its `signal`');
+      const progress_callback = 5 as unknown as () => void;
+      expect(await thrown(encoder.encode('a', { progress_callback }))).toBeInstanceOf(InputError);
       expect(await thrown(encoder.encode([1] as unknown as string[]))).toBeInstanceOf(InputError);
     });
   });
@@ -179,12 +185,17 @@ describe('similarity and decode', () => {
         { ...a, indices: Uint32Array.of(5, 5) },
         { ...a, indices: Uint32Array.of(5, V) },
         { indices: [1], values: [2] },
+        { indices: Uint32Array.of(1), values: Float32Array.of(Number.NaN) },
+        Promise.resolve(a),
       ];
       for (const vector of wrong) {
         expect(() => encoder.decode(vector as SparseVector), JSON.stringify(vector)).toThrow(InputError);
         expect(() => encoder.similarity(a, vector as SparseVector), JSON.stringify(vector)).toThrow(InputError);
       }
       expect(() => encoder.decode(a, 0)).toThrow(InputError);
+      const nothing = { indices: new Uint32Array(), values: new Float32Array() };
+      expect([encoder.decode(nothing), encoder.decode([nothing, a], 1)]).toEqual([[], [[], [[token(5), 2]]]]);
+      expect(encoder.similarity(nothing, [a, nothing]).tolist()).toEqual([[0, 0]]);
     });
   });
 });
@@ -255,6 +266,11 @@ describe('queries without a model', () => {
 });
 
 describe('another repository', () => {
+  test('new makes no encoder, and says what does', () => {
+    const make = SparseEncoder as unknown as new (model: string) => SparseEncoder;
+    expect(() => new make('org/name')).toThrow(/await SparseEncoder\.from_pretrained/);
+  });
+
   test('a masked language model without modules.json has max pooling', async () => {
     const { 'modules.json': _, 'config_sentence_transformers.json': __, ...files } = checkpointFiles('splade-max');
     const { texts, calls } = fixture<Expected>('splade-max');

@@ -1,6 +1,6 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { LocationOptions, SourceOptions } from '../checkpoint/source/index.ts';
-import { oneOf } from '../errors.ts';
+import { checkSignals, oneOf } from '../errors.ts';
 
 /** The options of `pipeline` and `from_pretrained`: transformers.js's names, and in addition `signal` and `integrity`. */
 export interface PretrainedOptions extends LocationOptions, SourceOptions {
@@ -43,6 +43,7 @@ export function checkOptions(options: PretrainedOptions): { device: GPUDevice | 
     // An option of transformers.js that is switched off asks for nothing: it is ignored.
     if (value !== undefined && value !== null && value !== false) oneOf('this option', name, OPTION_NAMES);
   }
+  checkSignals(options);
   const format = FORMATS[oneOf('this dtype', dtype || 'auto', DTYPES)]!;
   if ('createComputePipelineAsync' in Object(device)) return { device: device as GPUDevice, format };
   oneOf('this device', device || 'auto', DEVICES, 'This library computes on the GPU only.');

@@ -7,7 +7,7 @@ import {
   openSource,
 } from '../checkpoint/source/index.ts';
 import { openSentence, type SentenceModules, type TokenModules } from '../engine/index.ts';
-import { UnsupportedError } from '../errors.ts';
+import { checkSignals, UnsupportedError } from '../errors.ts';
 import type { HeadKind } from '../model/index.ts';
 import { type TaskInfo, taskOf } from '../tasks/index.ts';
 import { askForVectorFiles, type VectorClass } from '../vectors/index.ts';
@@ -46,6 +46,7 @@ export class Inquiry {
   /** @throws InputError for a malformed location, UnsupportedError for a task or a class that is not built */
   constructor(model: ModelLocation, options: RegistryOptions | null | undefined, task?: string) {
     this.options = options ?? {};
+    checkSignals(this.options as { signal?: unknown });
     this.#task = task === undefined ? undefined : taskOf(task).info;
     const { revision, subfolder, local_files_only, signal, model_class } = this.options;
     if (task !== undefined && (model_class ?? null) !== null) {

@@ -3,7 +3,7 @@ import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
 import { wrong } from '../errors.ts';
 import { embeddingColumns } from '../model/index.ts';
 import { type WithTruncated, withFacts } from './answers.ts';
-import { string, textList } from './arguments.ts';
+import { flag, string, textList } from './arguments.ts';
 import { Embedder, MEAN_POOLING } from './embedder.ts';
 import { poolWindows } from './pooled-windows.ts';
 import { type PoolingName, poolingOf } from './poolings.ts';
@@ -192,7 +192,7 @@ export class FeatureExtraction extends Embedder {
       columns,
       keptColumns,
       precision: precisionOf(options),
-      normalize: options.normalize ?? modules.normalize,
+      normalize: flag('normalize', options.normalize, modules.normalize),
       cutsAfter: (options.normalize ?? truncate_dim ?? undefined) === undefined,
     };
   }

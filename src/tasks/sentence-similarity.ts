@@ -1,3 +1,4 @@
+import { wrong } from '../errors.ts';
 import { type WithTruncated, withFacts } from './answers.ts';
 import { listOf, string } from './arguments.ts';
 import { Embedder } from './embedder.ts';
@@ -41,6 +42,7 @@ export class SentenceSimilarity extends Embedder {
     inputs: { source_sentence: string; sentences: readonly string[] },
     options?: (RunOptions & PromptOptions) | null,
   ): Promise<WithTruncated<number[], readonly boolean[]>> {
+    if (typeof inputs !== 'object') throw wrong('the input', inputs, '{ source_sentence, sentences }');
     const callOptions = this.checkedOptions(options, PROMPT_OPTION_NAMES);
     const source = string('source_sentence', inputs?.source_sentence);
     const sentences = listOf('sentences', inputs.sentences, string);

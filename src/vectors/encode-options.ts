@@ -1,5 +1,5 @@
 import type { SentenceSettings } from '../engine/index.ts';
-import { checkNames, UnsupportedError } from '../errors.ts';
+import { checkNames, describe, UnsupportedError } from '../errors.ts';
 import { PROMPT_OPTION_NAMES, type PromptOptions, promptOf, type RunOptions } from '../tasks/index.ts';
 import type { EncodeTask } from './router.ts';
 
@@ -33,7 +33,12 @@ export function taskOptions<Options extends TextOptions>(
 ): Options & { task: EncodeTask } {
   const asked = options ?? ({} as Options);
   if ('task' in asked) {
-    throw new UnsupportedError({ what: `encode_${task} of ${name} has no option "task"`, supported: ['encode'] });
+    throw new UnsupportedError({
+      what: `encode_${task} of ${name} has no option "task"`,
+      actual: describe(asked.task),
+      supported: OPTION_NAMES,
+      next: `Leave it out: encode_${task} encodes for the task "${task}".`,
+    });
   }
   const asksForNone = (asked.prompt ?? null) === null && (asked.prompt_name ?? null) === null;
   const prompt_name = asksForNone ? PROMPTS[task].find(candidate => Object.hasOwn(prompts, candidate)) : undefined;

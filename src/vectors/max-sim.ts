@@ -1,6 +1,6 @@
 import { Tensor } from '../api/index.ts';
 import type { MaxSimInput } from '../engine/index.ts';
-import { InputError, wrong } from '../errors.ts';
+import { describe, InputError, wrong } from '../errors.ts';
 
 /** The score of a document without vectors: below every real one (sentence-transformers, util/similarity.py). */
 const EMPTY_DOCUMENT = -1e9;
@@ -13,7 +13,8 @@ export function vectorsOf(name: string, value: unknown, columns: number): Float3
     const at = Array.isArray(value) ? `${name}[${i}]` : name;
     const isMatrix = tensor instanceof Tensor && tensor.type === 'float32' && tensor.dims.length === 2;
     if (!isMatrix || tensor.dims[1] !== columns) {
-      const actual = tensor instanceof Tensor ? `a tensor ${tensor.type} [${tensor.dims.join(', ')}]` : typeof tensor;
+      const actual =
+        tensor instanceof Tensor ? `a tensor ${tensor.type} [${tensor.dims.join(', ')}]` : describe(tensor);
       throw new InputError({
         what: `${at} has no vectors of this model`,
         actual,

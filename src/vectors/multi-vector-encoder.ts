@@ -26,7 +26,7 @@ import { withMarkers } from './markers.ts';
 import { maxSimScores, vectorsOf } from './max-sim.ts';
 import { type MultiVectorLayout, multiVectorLayout } from './multi-vector-layout.ts';
 import type { EncodeTask } from './router.ts';
-import { TextSession } from './text-session.ts';
+import { checkParts, TextSession } from './text-session.ts';
 import { TokenRows } from './token-rows.ts';
 
 export interface MultiVectorSimilarityOptions {
@@ -78,6 +78,7 @@ export class MultiVectorEncoder {
 
   /** @internal */
   constructor(parts: Parts) {
+    checkParts('MultiVectorEncoder', parts);
     const { settings, similarity } = parts.layout;
     this.#parts = parts;
     this.prompts = settings.prompts;

@@ -7,6 +7,7 @@ import {
 } from '../api/index.ts';
 import type { ModelLocation } from '../checkpoint/source/index.ts';
 import { settingsOf } from '../engine/index.ts';
+import { oneOf } from '../errors.ts';
 import { Fields } from '../json.ts';
 import { count, factsOf, string, textList, type WithTruncated, withFacts } from '../tasks/index.ts';
 import { encodeOptions, recipeOf, type TextOptions, type TextSettings, taskOptions } from './encode-options.ts';
@@ -22,7 +23,7 @@ import {
   vectorList,
 } from './sparse-vector.ts';
 import { readStaticWeights, type StaticWeights } from './static-weights.ts';
-import { TextSession } from './text-session.ts';
+import { checkParts, TextSession } from './text-session.ts';
 
 export interface SparseEncodeOptions extends TextOptions {
   /** For which task `encode` takes the modules of, where a model has others for queries than for documents. Default: the model's own. */
@@ -32,6 +33,7 @@ export interface SparseEncodeOptions extends TextOptions {
 }
 
 const NAME = 'sparse-encoder';
+const TASKS: readonly EncodeTask[] = ['query', 'document'];
 
 interface Parts {
   readonly session: TextSession;
@@ -63,6 +65,7 @@ export class SparseEncoder {
 
   /** @internal */
   constructor(parts: Parts) {
+    checkParts('SparseEncoder', parts);
     this.#parts = parts;
     this.prompts = parts.settings.prompts;
     this.default_prompt_name = parts.settings.defaultPrompt ?? null;
@@ -131,7 +134,9 @@ export class SparseEncoder {
     const kept = callOptions.max_active_dims ?? maxActiveDims;
     if (kept !== undefined) count('max_active_dims', kept, { fallback: 1 });
     const recipe = await recipeOf(settings, callOptions);
-    const route = layout.routes.get(layout.routeOf(callOptions.task ?? undefined))!;
+    const { task } = callOptions;
+    if ((task ?? null) !== null) oneOf('task', task, TASKS);
+    const route = layout.routes.get(layout.routeOf(task ?? undefined))!;
     const { results, facts } =
       route.kind === 'static'
         ? session.lookUp(
@@ -202,7 +207,7 @@ export class SparseEncoder {
   ): [token: string, weight: number][] | [token: string, weight: number][][] {
     const topK = count('top_k', top_k, { fallback: Number.MAX_SAFE_INTEGER });
     const { text } = this.tokenizer;
-    const decoded = vectorList('the vectors', vectors, this.get_embedding_dimension()).map(vector =>
+    const decoded = vectorList('the argument of decode', vectors, this.get_embedding_dimension()).map(vector =>
       // A model may have more rows than its tokenizer has tokens.
       strongest(vector, topK).map(([id, weight]): [string, number] => [text.idToToken(id) ?? `[${id}]`, weight]),
     );

@@ -41,11 +41,14 @@ export function vectorList(name: string, vectors: unknown, dimensions: number): 
 }
 
 const EXPECTED = '{ indices: Uint32Array, values: Float32Array } of one length, as `encode` gives it';
+const NEXT = 'Lists of a JSON text become these by Uint32Array.from and Float32Array.from.';
 
 function checkVector(name: string, vector: unknown, dimensions: number): void {
   const { indices, values } = Object(vector) as Partial<SparseVector>;
   const isPair = indices instanceof Uint32Array && values instanceof Float32Array;
-  if (!isPair || indices.length !== values.length) throw wrong(name, vector, EXPECTED);
+  if (!isPair || indices.length !== values.length) throw wrong(name, vector, EXPECTED, NEXT);
+  const bad = values.findIndex(value => !Number.isFinite(value));
+  if (bad >= 0) throw wrong(name, values[bad], 'finite numbers in `values`');
   for (let i = 0; i < indices.length; i++) {
     const isInOrder = i === 0 || indices[i]! > indices[i - 1]!;
     if (isInOrder && indices[i]! < dimensions) continue;
@@ -91,5 +94,6 @@ export type SparseSimilarity = keyof typeof SPARSE_SIMILARITIES;
 
 /** The dimensions of a vector with their numbers, the greatest first, of equal ones the first; `topK` of them at most. */
 export function strongest({ indices, values }: SparseVector, topK: number): [index: number, value: number][] {
+  if (values.length === 0) return [];
   return ranked(values, Math.min(topK, values.length)).map(i => [indices[i]!, values[i]!]);
 }

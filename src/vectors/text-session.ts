@@ -104,6 +104,17 @@ export class TextSession extends Session {
   }
 }
 
+/** Throws InputError where a class of vectors is made by a page: it is loaded. */
+export function checkParts(name: string, parts: { readonly session: TextSession }): void {
+  if (Object(parts).session instanceof TextSession) return;
+  throw new InputError({
+    what: `a ${name} is not made by new`,
+    actual: `new ${name}(…)`,
+    expected: `${name}.from_pretrained(…)`,
+    next: `Load it: const encoder = await ${name}.from_pretrained('org/name').`,
+  });
+}
+
 const overflowOf = ({ overflow }: TextOptions): 'truncate' | 'error' =>
   choice('overflow', overflow, { names: ['truncate', 'error'], fallback: 'truncate' });
 
