@@ -18,6 +18,12 @@ export const tabs: readonly Tab[] = [
     load: () => import('./attention/index.tsx'),
   },
   {
+    id: 'fill-mask',
+    title: 'Fill-mask',
+    about: 'Which words fit in a gap, and how likely each is.',
+    load: () => import('./fill-mask/index.tsx'),
+  },
+  {
     id: 'search',
     title: 'Search',
     about: 'Your texts by meaning, and where each lies among the others.',
