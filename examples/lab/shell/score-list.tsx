@@ -41,7 +41,7 @@ export function ScoreList({ label, scores, onPick, onPoint, verb }: ScoreListPro
             {onPick ? (
               <button
                 type="button"
-                class="score"
+                class={isStrong ? 'score is-strong' : 'score'}
                 style={bar}
                 onClick={() => onPick(place)}
                 onPointerEnter={() => onPoint?.(place)}

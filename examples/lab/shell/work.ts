@@ -40,6 +40,12 @@ export class Work {
     this.isStopped.value = false;
   }
 
+  /** Nothing is to be done any more: what it had failed with is forgotten too. */
+  clear(): void {
+    this.stop();
+    this.error.value = undefined;
+  }
+
   /** A person stops it, and may have it begun again. */
   halt(): void {
     this.stop();

@@ -24,6 +24,12 @@ export const tabs: readonly Tab[] = [
     load: () => import('./fill-mask/index.tsx'),
   },
   {
+    id: 'pairs',
+    title: 'Sentence pairs',
+    about: 'How near sentences are in meaning, and whether one follows another.',
+    load: () => import('./pairs/index.tsx'),
+  },
+  {
     id: 'search',
     title: 'Search',
     about: 'Your texts by meaning, and where each lies among the others.',

@@ -1,11 +1,11 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { AnswerPlace } from '../../shell/answer.tsx';
 import { Examples } from '../../shell/examples.tsx';
 import { milliseconds, percent } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
 import { ScoreList } from '../../shell/score-list.tsx';
-import { supported } from '../../shell/support.ts';
 import { LineField, NumberChoice, TextField } from '../../shell/text-field.tsx';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import {
@@ -49,9 +49,9 @@ export default function FillMaskTab() {
   }, [model]);
   useEffect(() => {
     if (model && hasMask) guess(model, { text, mask, count, words });
-    else work.stop();
+    else work.clear();
   }, [model, text, count, words]);
-  useEffect(() => () => work.stop(), []);
+  useEffect(() => () => work.clear(), []);
   const put = (place: number, choice: Guess) => {
     const after = filled(text, mask, place, choice);
     last.value = { before: text, after };
@@ -97,12 +97,9 @@ export default function FillMaskTab() {
       {hasVocabulary && !hasMask && (
         <p class="note">No gap is left. Select a word and press “Insert {mask}” to see what else could stand there.</p>
       )}
-      {shown ? (
-        <GuessView guesses={shown} isOld={shown.text !== text} onPick={put} />
-      ) : (
-        !model &&
-        supported.value?.ok !== false && <p class="note">The guesses stand here as soon as the model is there.</p>
-      )}
+      <AnswerPlace label="Guesses" isReady={model !== undefined} isOld={shown?.text !== text}>
+        {shown && <GuessView guesses={shown} isOld={shown.text !== text} onPick={put} />}
+      </AnswerPlace>
     </>
   );
 }
@@ -124,7 +121,7 @@ function GuessView({ guesses: { text, mask, lists, isCut, elapsedMs }, isOld, on
   const wordAt = (place: number): Guess | undefined =>
     pointed.value?.place === place ? pointed.value.guess : lists[place]?.[0];
   return (
-    <section class="answers" aria-label="Guesses" aria-busy={isOld}>
+    <>
       <p class="reading">
         {parts.map((part, place) => {
           const word = place < lists.length ? wordAt(place) : undefined;
@@ -174,7 +171,7 @@ function GuessView({ guesses: { text, mask, lists, isCut, elapsedMs }, isOld, on
         {lists.length > 1 && ' Each gap is guessed with the others left open.'}
         {isCut && ' The text is longer than the model takes: its end was not read.'}
       </p>
-    </section>
+    </>
   );
 }
 
