@@ -84,6 +84,13 @@ export async function until<T>(value: () => Promise<T>, expected: (value: T) => 
   }
 }
 
+/** The address of a tab with a checkpoint of tests/fixtures, served by its URL. */
+export const withFixture = (tab: string, name: string, settings: Readonly<Record<string, string>> = {}): string =>
+  `#${tab}?${new URLSearchParams({ model: `${lab.origin}/fixtures/${name}/`, ...settings })}`;
+
+/** How wide the page is that has to be seen: more than its window is a fault. */
+export const pageWidth = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth);
+
 /** Resolves once the page and its files are kept for visits without a connection. */
 export async function keptOffline(page: Page): Promise<void> {
   await page.evaluate(() => navigator.serviceWorker.ready);

@@ -2,6 +2,7 @@ import { render } from 'preact';
 import './style/tokens.css';
 import './style/shell.css';
 import './style/controls.css';
+import './style/results.css';
 import { App } from './shell/app.tsx';
 import { useLocalModels } from './shell/local-models.ts';
 import { keepOffline } from './shell/offline.ts';

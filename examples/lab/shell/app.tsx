@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { type Tab, tabs } from '../tabs/index.ts';
 import { dropTarget, isDropping, watchDrops } from './drop.ts';
 import { Failure } from './failure.tsx';
+import { Navigation } from './navigation.tsx';
 import { hrefOf, params, tabId } from './route.ts';
 import { ShareButton } from './share.tsx';
 import { support } from './support.ts';
@@ -70,17 +71,13 @@ function Header() {
   void params.value;
   return (
     <header class="bar">
-      <a class="wordmark" href={hrefOf(tabs[0]!.id)}>
+      <a class="wordmark" href={hrefOf(tabs[0]!.id)} aria-label="webgpu-bert lab">
         <img src="./icon.svg" alt="" width="22" height="22" />
-        webgpu-bert <span>lab</span>
+        <span class="wordmark-name">
+          webgpu-bert <span>lab</span>
+        </span>
       </a>
-      <nav aria-label="Tabs">
-        {tabs.map(tab => (
-          <a key={tab.id} href={hrefOf(tab.id)} aria-current={tab.id === tabId.value ? 'page' : undefined}>
-            {tab.title}
-          </a>
-        ))}
-      </nav>
+      <Navigation />
       <div class="bar-tools">
         <ShareButton />
         <ThemeButton />

@@ -17,10 +17,12 @@ interface ModelBarProps<M extends Loaded> {
   slot: ModelSlot<M>;
   /** Before the name: "Model", "Compared with". */
   label?: string;
+  /** Why this model and no other, in a sentence: shown where it has to be downloaded first. */
+  why?: string;
 }
 
 /** The model of a tab: its name, size and licence, how far its load is, and the way to another one. Opens the slot while it is shown. */
-export function ModelBar<M extends Loaded>({ slot, label = 'Model' }: ModelBarProps<M>) {
+export function ModelBar<M extends Loaded>({ slot, label = 'Model', why }: ModelBarProps<M>) {
   const isOpen = useSignal(false);
   useEffect(() => {
     slot.open(params.peek());
@@ -61,7 +63,15 @@ export function ModelBar<M extends Loaded>({ slot, label = 'Model' }: ModelBarPr
       </div>
       {state.phase === 'loading' && <Progress progress={state.progress} />}
       {choice && state.phase === 'asking' && (
-        <Question choice={choice} bytes={state.bytes} onAccept={() => slot.accept()} />
+        <Question
+          choice={choice}
+          bytes={state.bytes}
+          why={why}
+          onAccept={() => slot.accept()}
+          onOther={() => {
+            isOpen.value = true;
+          }}
+        />
       )}
       {state.phase === 'stopped' && (
         <button type="button" class="button button-strong model-again" onClick={() => slot.accept()}>
@@ -114,18 +124,34 @@ function StateWords<M extends Loaded>({ state }: { state: SlotState<M> }) {
   );
 }
 
-function Question({ choice, bytes, onAccept }: { choice: ModelChoice; bytes: number; onAccept: () => void }) {
+interface QuestionProps {
+  choice: ModelChoice;
+  bytes: number;
+  why: string | undefined;
+  onAccept: () => void;
+  onOther: () => void;
+}
+
+function Question({ choice, bytes, why, onAccept, onOther }: QuestionProps) {
   const known = 'id' in choice ? curatedById.get(choice.id) : undefined;
   const size = megabytes(bytes);
   return (
     <div class="panel">
       <p>
-        <strong>{nameOf(choice)}</strong> is downloaded once, {size}, and kept by this browser.{' '}
+        {why} <strong>{nameOf(choice)}</strong> is downloaded once, {size}, and kept by this browser.{' '}
         {known ? `Licence: ${known.licence}.` : 'Its licence is on its model card.'}
       </p>
-      <button type="button" class="button button-strong" onClick={onAccept}>
-        Download {size}
-      </button>
+      {!navigator.onLine && (
+        <p>This device is offline now: a folder with a model can be dropped on the page instead.</p>
+      )}
+      <div class="panel-actions">
+        <button type="button" class="button button-strong" onClick={onAccept}>
+          Download {size}
+        </button>
+        <button type="button" class="button" onClick={onOther}>
+          Another model
+        </button>
+      </div>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { type Signal, signal } from '@preact/signals';
 import type { CuratedModel, CuratedTask } from '../curated.ts';
-import { curated } from '../curated.ts';
+import { curated, curatedById } from '../curated.ts';
 import { type LoadProgress, NO_PROGRESS, progressAfter } from './load-progress.ts';
 import { localModelList } from './local-models.ts';
 import { type ModelChoice, nameOf, placeOfChoice } from './model-choice.ts';
@@ -134,6 +134,9 @@ export class ModelSlot<M extends Loaded> {
     if ('folder' in choice || (await localModelList()).includes(choice.id)) return 0;
     const place = await placeOfChoice(choice);
     if (await this.kind.isKept(place)) return 0;
+    // What a curated model weighs is known: the hub is asked for nothing before a person says yes, and without a connection neither.
+    const known = curatedById.get(choice.id);
+    if (known) return known.megabytes * 1e6;
     return (await this.kind.size(place, { signal })).download;
   }
 

@@ -29,12 +29,20 @@ export function WorkStatus({ work, label }: { work: Work; label: string }) {
               </span>
             </>
           )}
-          <button type="button" class="button button-small" onClick={() => work.stop()}>
+          <button type="button" class="button button-small" onClick={() => work.halt()}>
             Stop
           </button>
         </div>
       )}
-      <Failure error={work.error.value} />
+      {work.isStopped.value && (
+        <div class="work" role="status">
+          <span>Stopped</span>
+          <button type="button" class="button button-small" onClick={() => work.again()}>
+            Go on
+          </button>
+        </div>
+      )}
+      <Failure error={work.error.value} onRetry={() => work.again()} />
     </>
   );
 }

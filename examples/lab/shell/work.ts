@@ -1,9 +1,13 @@
 import { signal } from '@preact/signals';
+import type { ProgressCallback } from 'webgpu-bert';
 
 export interface WorkProgress {
   readonly done: number;
   readonly total: number;
 }
+
+/** @param onProgress for the `progress_callback` of a call: how many of its texts are done */
+type WorkBody = (signal: AbortSignal, onProgress: ProgressCallback) => Promise<void>;
 
 /**
  * Work of one kind that a tab does: the newest call wins, and aborts the one before. What a call that was aborted rejects with is no
@@ -13,12 +17,16 @@ export class Work {
   readonly isBusy = signal(false);
   readonly error = signal<unknown>(undefined);
   readonly progress = signal<WorkProgress | undefined>(undefined);
+  /** Whether a person has stopped it. */
+  readonly isStopped = signal(false);
   #stop = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #body: WorkBody | undefined;
 
   /** @param delayMs the call waits so long for a newer one, as someone types */
-  run(body: (signal: AbortSignal) => Promise<void>, { delayMs = 0 }: { delayMs?: number } = {}): void {
+  run(body: WorkBody, { delayMs = 0 }: { delayMs?: number } = {}): void {
     this.stop();
+    this.#body = body;
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     this.#timer = setTimeout(() => void this.#begin(body, signal), delayMs);
@@ -29,12 +37,32 @@ export class Work {
     this.#stop.abort(new DOMException('Stopped.', 'AbortError'));
     this.isBusy.value = false;
     this.progress.value = undefined;
+    this.isStopped.value = false;
   }
 
-  async #begin(body: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  /** Nothing is to be done any more: what it had failed with is forgotten too. */
+  clear(): void {
+    this.stop();
+    this.error.value = undefined;
+  }
+
+  /** A person stops it, and may have it begun again. */
+  halt(): void {
+    this.stop();
+    this.isStopped.value = true;
+  }
+
+  again(): void {
+    if (this.#body) this.run(this.#body);
+  }
+
+  async #begin(body: WorkBody, signal: AbortSignal): Promise<void> {
     this.isBusy.value = true;
     try {
-      await body(signal);
+      await body(signal, info => {
+        if (signal.aborted || info.status !== 'run' || info.total < 2) return;
+        this.progress.value = { done: info.loaded, total: info.total };
+      });
       if (!signal.aborted) this.error.value = undefined;
     } catch (error) {
       if (!signal.aborted) this.error.value = error;

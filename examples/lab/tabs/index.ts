@@ -18,6 +18,18 @@ export const tabs: readonly Tab[] = [
     load: () => import('./attention/index.tsx'),
   },
   {
+    id: 'fill-mask',
+    title: 'Fill-mask',
+    about: 'Which words fit in a gap, and how likely each is.',
+    load: () => import('./fill-mask/index.tsx'),
+  },
+  {
+    id: 'pairs',
+    title: 'Sentence pairs',
+    about: 'How near sentences are in meaning, and whether one follows another.',
+    load: () => import('./pairs/index.tsx'),
+  },
+  {
     id: 'search',
     title: 'Search',
     about: 'Your texts by meaning, and where each lies among the others.',
