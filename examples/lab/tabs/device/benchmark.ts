@@ -66,16 +66,19 @@ export interface BenchmarkOptions {
   onStep(words: string): void;
 }
 
-/** A text of exactly so many tokens, or of fewer by as few as there can be. */
+/** A text of exactly so many tokens; where its tokenizer makes none of that length, of a few less. */
 export function textOfTokens(extractor: FeatureExtractionPipeline, tokens: number): string {
-  const lengthOf = (words: number) => extractor.tokenizer.encode(textOf(words)).length;
+  const fits = (text: string) => extractor.tokenizer.encode(text).length <= tokens;
   let [low, high] = [1, tokens];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (lengthOf(middle) <= tokens) low = middle;
+    if (fits(textOf(middle))) low = middle;
     else high = middle - 1;
   }
-  return textOf(low);
+  // A word may be several tokens: a letter fills up what is left.
+  let text = textOf(low);
+  for (let i = 0; i < tokens && fits(`${text} a`); i += 1) text += ' a';
+  return text;
 }
 
 const WORDS = ['time', 'people', 'water', 'place', 'house', 'world', 'night', 'music'];
