@@ -35,4 +35,10 @@ export const tabs: readonly Tab[] = [
     about: 'Your texts by meaning, and where each lies among the others.',
     load: () => import('./search/index.tsx'),
   },
+  {
+    id: 'device',
+    title: 'This device',
+    about: 'How fast models run here, and what the browser allows.',
+    load: () => import('./device/index.tsx'),
+  },
 ];
