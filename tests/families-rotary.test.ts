@@ -24,6 +24,7 @@ const NOMIC_HUB = {
   mlp_fc1_bias: false,
   mlp_fc2_bias: false,
   rotary_emb_base: 1000,
+  rotary_emb_fraction: 1,
 };
 const GEMMA = {
   ...SIZES,
@@ -168,12 +169,21 @@ describe('nomic_bert of the hub', () => {
     ['parallel_block', true],
     ['rotary_emb_scale_base', 512],
     ['num_heads_kv', 1],
-    ['activation_function', 'gelu'],
     ['activation_function', 'glu'],
   ])('with %s %s is refused by name', (name, value) => {
     const error = thrown(() => hub({ [name]: value }));
     expect(error).toBeInstanceOf(UnsupportedError);
     expect(error.message).toContain(`"${name}"`);
+  });
+
+  it('has the defaults of its own configuration, which extends that of GPT-2', () => {
+    const { activation_function, rotary_emb_fraction, rotary_emb_base, ...rest } = NOMIC_HUB;
+    const bare = readConfig(rest);
+    expect(bare).toMatchObject({ norm: { eps: 1e-5 }, activation: 'gelu', isGated: false, hasPositionTable: true });
+    expect(bare.masked.activation).toBe('gelu_tanh');
+    expect(hub({ layer_norm_epsilon: 1e-12 }).norm.eps).toBe(1e-12);
+    const turned = readConfig({ ...rest, activation_function, rotary_emb_fraction });
+    expectClose(turned.attentions[0]!.rotary!.frequencies.slice(1, 2), [rotary_emb_base ** (-1 / 8)]);
   });
 
   it('without rotary positions has a table of them', () => {

@@ -154,14 +154,16 @@ interface FlashColumns {
   readonly headSize: number;
   /** The field of config.json that says d. */
   readonly where: string;
+  /** The base where config.json says none. */
+  readonly missing: number;
 }
 
 /**
  * The rotary settings of classes made after flash attention's: `rotary_emb_base` and `rotary_emb_interleaved`. Throws CheckpointError where
  * more columns turn than a head has.
  */
-export function flashRotary(fields: Fields, { columns, headSize, where }: FlashColumns): Rotary {
-  const theta = fields.get('rotary_emb_base', isPositive, 'a positive number', 10_000);
+export function flashRotary(fields: Fields, { columns, headSize, where, missing }: FlashColumns): Rotary {
+  const theta = fields.get('rotary_emb_base', isPositive, 'a positive number', missing);
   const frequencies = frequenciesOf(theta, columns);
   const turned = 2 * frequencies.length;
   if (turned > headSize) throw fields.malformed(turned, `at most the ${headSize} columns of a head, in pairs`, where);

@@ -137,7 +137,9 @@ const landmarksOf = (spelling: Spelling): string[] =>
   LANDMARKS.flatMap(name => [...new Set(spellings(familyNameOf(name, spelling).name))]);
 
 /** Tensors of every encoder whose layers are complete: spellings of a family differ in the name of one of them. */
-const SPELLED = ['encoder.layer.0.attention.self.query.weight', 'encoder.layer.0.output.dense.weight'];
+const SPELLED = ['attention.self.query', 'intermediate.dense', 'output.dense'].map(
+  name => `encoder.layer.0.${name}.weight`,
+);
 
 /** The spelling of a file: the one by which it has most of these tensors; of several, the first. */
 function spellingOf(names: readonly string[], candidates: readonly Spelling[]): Spelling {

@@ -229,6 +229,15 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
       'output.dense': 'mlp.fc2',
       ...NOMIC_HEAD,
     },
+    // Without a gate.
+    {
+      ...FLASH_LAYER,
+      ...fused('attn.Wqkv'),
+      'attention.output.dense': 'attn.out_proj',
+      'intermediate.dense': 'mlp.fc1',
+      'output.dense': 'mlp.fc2',
+      ...NOMIC_HEAD,
+    },
     { ...POST_NORM_LAYER, ...GATED_MLP, ...NOMIC_HEAD },
   ],
   gte: GTE,

@@ -48,7 +48,7 @@ function flash(fields: Fields, { layers, headSize, vocabSize }: EncoderConfig): 
   const maxPositions = fields.integer('max_position_embeddings', 8194, { min: 1, max: MAX_ROWS });
   const columns = fields.integer('rotary_emb_dim', headSize, { min: 1, max: MAX_COLUMNS });
   // Its classes read no rope_scaling.
-  const rotary = flashRotary(fields, { columns, headSize, where: 'rotary_emb_dim' });
+  const rotary = flashRotary(fields, { columns, headSize, where: 'rotary_emb_dim', missing: 10_000 });
   return {
     ...common,
     hasPositionTable: false,

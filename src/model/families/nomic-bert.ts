@@ -39,9 +39,14 @@ export const NOMIC_BERT: Family = {
   variant: nomicBert,
 };
 
-/** The gated activations by their names on the hub. The others are of layers without a gate. */
+/** The gated activations by their names on the hub. */
 const GATED = { swiglu: 'silu', geglu: 'gelu' } as const;
-/** Rows that the inner size of the hub's classes is rounded up to. */
+/**
+ * The names of layers without a gate, whose activation is GELU in any case, and what the dense layer of the masked-LM head has by the same
+ * name.
+ */
+const PLAIN = { gelu: 'gelu', gelu_new: 'gelu_tanh', gelu_fast: 'gelu_tanh', gelu_pytorch_tanh: 'gelu_tanh' } as const;
+/** Rows that the inner size of the hub's gated layers is rounded up to. */
 const INNER_MULTIPLE = 256;
 
 const isHub = (fields: Fields): boolean => fields.has('n_embd');
@@ -64,37 +69,43 @@ function nativeVariant(fields: Fields, { layers, headSize, maxPositions }: Encod
   };
 }
 
+/** Defaults are those of its configuration_hf_nomic_bert.py, and of GPT-2's configuration, which that extends. */
 function hubVariant(fields: Fields, config: EncoderConfig): Partial<EncoderConfig> {
-  const { layers, intermediateSize, masked, vocabSize } = config;
+  const { layers, intermediateSize, masked, vocabSize, norm } = config;
   const qkv = fields.flag('qkv_proj_bias', true);
   const intermediate = fields.flag('mlp_fc1_bias', true);
   const output = fields.flag('mlp_fc2_bias', true);
   const name = oneOf(
     '"activation_function" of config.json',
-    fields.text('activation_function', 'gelu'),
-    Object.keys(GATED) as (keyof typeof GATED)[],
+    fields.text('activation_function', 'gelu_new'),
+    Object.keys({ ...GATED, ...PLAIN }) as (keyof typeof GATED | keyof typeof PLAIN)[],
   );
-  const activation = GATED[name];
+  const isGated = name === 'swiglu' || name === 'geglu';
+  const [activation, ofTransform] = isGated ? [GATED[name], GATED[name]] : (['gelu', PLAIN[name]] as const);
   // Its masked-LM class takes the flag for its head, too; the class of transformers 5 always has biases.
   const ofHead = fields.list('architectures', []).includes('NomicBertForPreTraining') ? intermediate : true;
   const rotary = hubRotary(fields, config);
   return {
+    norm: hasEps(fields) ? norm : { ...norm, eps: 1e-5 },
     activation,
     vocabSize: paddedVocabulary(fields, vocabSize),
     hasPositionTable: rotary === undefined,
-    intermediateSize: Math.ceil(intermediateSize / INNER_MULTIPLE) * INNER_MULTIPLE,
+    isGated,
+    intermediateSize: isGated ? Math.ceil(intermediateSize / INNER_MULTIPLE) * INNER_MULTIPLE : intermediateSize,
     biases: { qkv, attention: qkv, intermediate, output },
     attentions: new Array(layers).fill(rotary ? { rotary } : {}),
-    masked: { ...masked, activation, bias: ofHead, decoderBias: ofHead },
+    masked: { ...masked, activation: ofTransform, bias: ofHead, decoderBias: ofHead },
   };
 }
 
+const hasEps = (fields: Fields): boolean => fields.has('layer_norm_eps') || fields.has('layer_norm_epsilon');
+
 /** Undefined where no column turns: the model has a table of positions then. */
 function hubRotary(fields: Fields, { headSize }: EncoderConfig): Rotary | undefined {
-  const fraction = fields.get('rotary_emb_fraction', isFraction, 'a number from 0 to 1', 1);
+  const fraction = fields.get('rotary_emb_fraction', isFraction, 'a number from 0 to 1', 0);
   if (fraction === 0) return undefined;
   const columns = headSize * fraction;
-  const rotary = flashRotary(fields, { columns, headSize, where: 'rotary_emb_fraction' });
+  const rotary = flashRotary(fields, { columns, headSize, where: 'rotary_emb_fraction', missing: 1000 });
   // 0 is none, as in Python.
   if (!fields.json.rotary_scaling_factor) return rotary;
   oneOf('"rotary_scaling_factor" with a number of rotary columns that is not even', columns % 2, [0]);
