@@ -13,7 +13,11 @@ type MoreFields = (
 /** What is drawn for a family beside its sizes. A family without a row has nothing more to draw. */
 const MORE_FIELDS: Readonly<Record<string, MoreFields>> = {
   electra: pick => ({ embedding_size: pick(5, 40) }),
-  albert: (pick, { layers }) => ({ embedding_size: pick(5, 40), num_hidden_groups: pick(1, layers) }),
+  albert: (pick, { layers }) => ({
+    embedding_size: pick(5, 40),
+    num_hidden_groups: pick(1, layers),
+    inner_group_num: pick(1, 2),
+  }),
   mpnet: pick => ({ relative_attention_num_buckets: pick(32, 48) }),
   ernie: pick => ({ use_task_id: pick(0, 1) === 1 }),
   modernbert: pick => ({

@@ -352,6 +352,16 @@ describe("ALBERT's groups of layers", () => {
     const config = readConfig({ ...bert, model_type: 'albert', num_hidden_layers: 18, num_hidden_groups: 14 });
     expect(config.layerWeights[9]).toBe(Math.floor(9 / (18 / 14)));
   });
+
+  it('run as a whole where they have several', () => {
+    const albert = { ...bert, model_type: 'albert' };
+    const config = readConfig({ ...albert, num_hidden_layers: 3, num_hidden_groups: 2, inner_group_num: 2 });
+    expect(config.layers).toBe(6);
+    expect(config.layerWeights).toEqual([0, 1, 0, 1, 2, 3]);
+    expect(() => readConfig({ ...albert, num_hidden_layers: 200, inner_group_num: 2 })).toThrow(
+      'inner_group_num: got number 2, expected at most 1 with 200 layers',
+    );
+  });
 });
 
 describe('encoderGraph', () => {

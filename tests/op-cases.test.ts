@@ -33,12 +33,13 @@ const REQUESTS: readonly EncoderRequest[] = [
   },
 ];
 
-/** The graphs of a family in many shapes, with every head that its configuration allows. */
+/** The graphs of a family in many shapes, with every head that it has and its configuration allows. */
 function* graphsOf(modelType: string): Iterable<Graph> {
   for (let draw = 1; draw <= 12; draw++) {
     const config = readConfig(drawnConfig(modelType, draw));
     for (const { graph } of preparationsOf(config)) yield graph;
     for (const request of REQUESTS) {
+      if (request.head && !config.headKinds[request.head.kind]) continue;
       try {
         yield encoderGraph(config, request);
       } catch (error) {

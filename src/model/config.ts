@@ -63,8 +63,15 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
   const eps = family.fixedEps
     ? family.eps
     : fields.get(named('layer_norm_eps'), isEps, 'a number from 0 to 1', family.eps);
-  const layers = count('num_hidden_layers', MAX_LAYERS);
-  const groups = family.sharedLayers ? fields.integer('num_hidden_groups', 1, { min: 1, max: MAX_LAYERS }) : layers;
+  const turns = count('num_hidden_layers', MAX_LAYERS);
+  const shared = (name: string) => fields.integer(name, 1, { min: 1, max: MAX_LAYERS });
+  const groups = family.sharedLayers ? shared('num_hidden_groups') : turns;
+  const layersPerGroup = family.sharedLayers ? shared('inner_group_num') : 1;
+  const layers = turns * layersPerGroup;
+  if (layers > MAX_LAYERS) {
+    const expected = `at most ${Math.floor(MAX_LAYERS / turns)} with ${turns} layers`;
+    throw fields.malformed(layersPerGroup, expected, 'inner_group_num');
+  }
   const padTokenId = paddingOf(fields, family);
   const positionOffset = family.fairseqPositions ? padTokenId + 1 : 0;
   const positions = count('max_position_embeddings', MAX_ROWS);
@@ -131,7 +138,11 @@ function bertConfig(fields: Fields, modelType: string, family: Family): EncoderC
     projectsWords: false,
     hasTrigrams: false,
     taskVocabSize: family.tasks && json.use_task_id === true ? rows('task_type_vocab_size', 3) : 0,
-    layerWeights: Array.from({ length: layers }, (_, i) => Math.floor(i / (layers / groups))),
+    layersPerGroup,
+    layerWeights: Array.from({ length: layers }, (_, i) => {
+      const group = Math.floor(Math.floor(i / layersPerGroup) / (turns / groups));
+      return group * layersPerGroup + (i % layersPerGroup);
+    }),
     relativeRows: family.relativeBias ? rows('relative_attention_num_buckets', BUCKETS, BUCKETS) : 0,
     tiedDecoder: json.tie_word_embeddings !== false,
     decoderSize: embeddingSize,

@@ -99,7 +99,12 @@ export interface EncoderConfig {
   readonly hasTrigrams: boolean;
   /** Rows of ERNIE's task table, whose row 0 is added to every token; 0: there is none. */
   readonly taskVocabSize: number;
-  /** The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). */
+  /** Layers that the checkpoint keeps in a group, which runs as a whole, one after the other: 1, but for some of ALBERT. */
+  readonly layersPerGroup: number;
+  /**
+   * The number of the layer of the checkpoint whose weights each layer has: 0, 1, 2, ..., with repetitions where layers share (ALBERT). It
+   * goes on from group to group.
+   */
   readonly layerWeights: readonly number[];
   /** Rows of MPNet's table of relative positions, which all layers share; the first 32 are read. 0: there is none. */
   readonly relativeRows: number;

@@ -62,7 +62,7 @@ export interface Family {
   readonly norm?: Omit<NormStyle, 'eps'>;
   /** When a linear leads from E to C: where they differ, or always (ALBERT). */
   readonly projection?: 'if needed' | 'always';
-  /** Layers share weights in groups. */
+  /** Layers share weights in groups, each of which may have several. */
   readonly sharedLayers?: true;
   /** All layers add one bias by distance to their scores. */
   readonly relativeBias?: true;

@@ -13,10 +13,6 @@ type Library = Pick<typeof import('webgpu-bert'), 'AutoModel' | 'AutoModelForMas
   readonly UnsupportedError: typeof import('webgpu-bert').UnsupportedError;
 };
 
-/** How families write the number of their layers and heads in config.json. */
-const LAYER_NAMES = ['num_hidden_layers', 'n_layers', 'n_layer', 'num_layers'];
-const HEAD_NAMES = ['num_attention_heads', 'n_heads', 'n_head', 'num_heads'];
-
 const GUESSES = 5;
 
 /**
@@ -35,7 +31,7 @@ export async function loadAttentionModel(
   const model = await loadModel(library, place, options);
   try {
     const tokenizer = await loadingTokenizer;
-    return { source: sourceOf(name, model, tokenizer), dispose: () => model.dispose() };
+    return { source: await sourceOf(name, model, tokenizer), dispose: () => model.dispose() };
   } catch (error) {
     await model.dispose();
     throw error;
@@ -52,15 +48,41 @@ async function loadModel(library: Library, place: ModelLocation, options: Pretra
   }
 }
 
-function numberOf(config: Readonly<Record<string, unknown>>, names: readonly string[]): number | undefined {
-  for (const name of names) if (typeof config[name] === 'number') return config[name];
-  return undefined;
+/** What the attentions of a model are. */
+interface AttentionShape {
+  readonly layers: number;
+  readonly heads: number;
+  /** Scores before the softmax stand in the place of probabilities, as in Python (SqueezeBERT). */
+  readonly areScores: boolean;
 }
 
-function sourceOf(name: string, model: CallableModel, tokenizer: PreTrainedTokenizer): AttentionSource {
-  const layers = numberOf(model.config, LAYER_NAMES);
-  const heads = numberOf(model.config, HEAD_NAMES);
-  if (!layers || !heads) throw new Error(`${name} has no attention: its config.json names no layers or no heads.`);
+/**
+ * Runs the model on one token, which tells more than config.json: ConvBERT's attention has fewer heads than are named there, and groups of
+ * ALBERT have several layers. A token alone has probability 1; a score is another number.
+ */
+async function attentionShape(name: string, model: CallableModel): Promise<AttentionShape> {
+  const { attentions = [] } = await model({ input_ids: [[0]], attention_mask: [[1]] }, { output_attentions: true });
+  const heads = attentions[0]?.dims[1];
+  if (!heads) throw new Error(`${name} has no attention: its model has no layers, or no heads.`);
+  const areScores = attentions.some(({ data }) => data.some(number => number !== 1));
+  return { layers: attentions.length, heads, areScores };
+}
+
+/** The softmax of every row of L numbers, in place. */
+function softmaxRows(map: Float32Array, L: number): Float32Array {
+  for (let start = 0; start < map.length; start += L) {
+    const row = map.subarray(start, start + L);
+    let largest = Number.NEGATIVE_INFINITY;
+    for (const score of row) if (score > largest) largest = score;
+    let sum = 0;
+    for (let i = 0; i < L; i++) sum += row[i] = Math.exp(row[i]! - largest);
+    for (let i = 0; i < L; i++) row[i]! /= sum;
+  }
+  return map;
+}
+
+async function sourceOf(name: string, model: CallableModel, tokenizer: PreTrainedTokenizer): Promise<AttentionSource> {
+  const { layers, heads, areScores } = await attentionShape(name, model);
   return {
     name,
     layers,
@@ -74,7 +96,8 @@ function sourceOf(name: string, model: CallableModel, tokenizer: PreTrainedToken
       const { attentions, logits } = await model(inputs, { output_attentions: [...wanted], signal });
       const guesses = new Map<number, readonly Guess[]>();
       if (logits) for (const i of guess) guesses.set(i, likeliest(logits.data, i, logits.dims.at(-1)!, tokenizer));
-      return { maps: attentions!.map(({ data }) => data), guesses };
+      const maps = attentions!.map(({ data }) => (areScores ? softmaxRows(data, ids.length) : data));
+      return { maps, guesses };
     },
   };
 }

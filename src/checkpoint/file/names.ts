@@ -36,6 +36,8 @@ export interface NamedModel {
   readonly tiedDecoder: boolean;
   /** D */
   readonly headSize: number;
+  /** Layers in each group of layers of the file. Default: 1. */
+  readonly layersPerGroup?: number | undefined;
   /** What checkpoints of the model have for tasks, and which task is chosen. Default: nothing. */
   readonly lora?:
     | {
@@ -58,7 +60,7 @@ export interface NamedModel {
  */
 export function tensorFinder(
   { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
-  { modelType, tiedDecoder, headSize, lora }: NamedModel,
+  { modelType, tiedDecoder, headSize, layersPerGroup = 1, lora }: NamedModel,
 ): (canonical: string) => TensorView | undefined {
   const names = [...tensors.keys(), ...leftOut.keys()];
   if (lora?.task !== undefined && !names.some(name => name.endsWith(ORIGINAL))) {
@@ -89,7 +91,7 @@ export function tensorFinder(
   };
   const find = (canonical: string): TensorView | undefined => {
     const { name: familyName, block } = familyNameOf(canonical, spelling);
-    for (const name of spellings(familyName, tiedDecoder)) {
+    for (const name of spellings(inGroup(familyName, layersPerGroup), tiedDecoder)) {
       for (const prefix of prefixes) {
         const full = prefix + name;
         const tensor = tensors.get(full) ?? tensors.get(leftOut.get(full) ?? full);
@@ -123,6 +125,16 @@ function familyNameOf(canonical: string, spelling: Spelling): { name: string; bl
   }
   return { name, block };
 }
+
+/** Layers are counted from group to group: where a group has several, layer n is number n % size of group n / size. */
+const inGroup = (name: string, size: number): string =>
+  size === 1
+    ? name
+    : name.replace(
+        /^(encoder\.albert_layer_groups)\.(\d+)\.albert_layers\.0\./,
+        (_, groups: string, layer: string) =>
+          `${groups}.${Math.floor(Number(layer) / size)}.albert_layers.${Number(layer) % size}.`,
+      );
 
 /** The rows of a block. Where the rows of the tensor cannot be cut so, the whole tensor, whose shape is then found to be wrong. */
 function blockOf(tensor: TensorInfo, { block, of, perHead }: Block, headSize: number): TensorView {

@@ -148,7 +148,7 @@ export const SPELLINGS: Readonly<Record<string, Spelling | readonly Spelling[]>>
     'cls.predictions': 'generator_lm_head',
   },
   albert: {
-    // All layers of a group share its weights, so the number in a name is that of the group.
+    // Every layer that a group stands for has its weights, so the number in a name is that of the group (see inGroup where it has several).
     'encoder.layer': 'encoder.albert_layer_groups',
     'attention.self': 'albert_layers.0.attention',
     'attention.output': 'albert_layers.0.attention',

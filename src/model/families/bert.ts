@@ -55,7 +55,6 @@ export const BERT_FAMILIES: Readonly<Record<string, Family>> = {
     activation: 'gelu_new',
     projection: 'always',
     sharedLayers: true,
-    supported: { ...BERT.supported, inner_group_num: 1 },
   },
   mpnet: { ...ROBERTA, fairseqPositions: 'fixed', types: 0, relativeBias: true },
   ernie: { ...BERT, tasks: true },
