@@ -63,7 +63,11 @@ export function reduceAxis<Value>(
   const axis = dim === null ? null : axisOf(dim, dims);
   const length = axis === null ? data.length : dims[axis]!;
   if (length === 0)
-    throw new InputError({ what: 'there is no element to reduce', actual: `dims [${dims.join(', ')}]` });
+    throw new InputError({
+      what: 'there is no element to reduce',
+      actual: `dims [${dims.join(', ')}]`,
+      expected: 'at least one element',
+    });
   if (axis === null) return { data: [reduce(Array.from(data))], dims: [] };
   const inner = product(dims.slice(axis + 1));
   const rows = Array.from({ length: data.length / length }, (_, row) => {

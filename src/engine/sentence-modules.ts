@@ -93,6 +93,9 @@ export async function embedderModules(
 /** What is supported, in words. */
 const ORDER =
   'a Transformer, then any of the other modules with a Pooling among them; or a StaticEmbedding, then modules that read no tokens';
+/** What can be had of a checkpoint whose modules are not built. */
+const ENCODER_ALONE =
+  'For embeddings by its encoder alone take pipeline("feature-extraction", …) and name a pooling, such as "mean".';
 /** What a StaticEmbedding does. */
 const MEAN: SentenceChain = { tokenSteps: [], pooling: ['mean'], includePrompt: true, rowSteps: [] };
 
@@ -110,6 +113,7 @@ function unsupportedModules(
     actual: kinds.join(', ') || 'none',
     expected,
     supported,
+    next: ENCODER_ALONE,
   });
 }
 
@@ -169,6 +173,7 @@ export async function moduleChain(
         actual: modules.map(({ kind }) => kind).join(', '),
         expected: ORDER,
         supported: Object.keys(READERS),
+        next: ENCODER_ALONE,
       });
     }
   }

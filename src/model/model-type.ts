@@ -1,4 +1,4 @@
-import { oneOf } from '../errors.ts';
+import { oneOf, UnsupportedError } from '../errors.ts';
 import { isText, type Json } from '../json.ts';
 import { familyPart, MODEL_TYPE_OF_CLASSES } from './class-name.ts';
 import { checkType } from './refused-types.ts';
@@ -32,6 +32,16 @@ export function modelTypeOf(json: Json, supported: readonly string[]): string {
     positions && isText(position_embedding_type) && Object.hasOwn(positions, position_embedding_type)
       ? positions[position_embedding_type]
       : told;
+  if (modelType === undefined && declared === undefined) {
+    const classes = Array.isArray(architectures) && architectures.length > 0 ? architectures.join(', ') : 'none';
+    throw new UnsupportedError({
+      what: 'config.json does not tell the family of the model',
+      actual: `no "model_type", and "architectures": ${classes}`,
+      expected: `a "model_type", one of ${supported.join(', ')}`,
+      supported,
+      next: 'Check that this is the folder of the model. If it is, add "model_type" in a copy of config.json.',
+    });
+  }
   return oneOf<unknown>('"model_type" of config.json', modelType ?? model_type, supported) as string;
 }
 

@@ -114,7 +114,7 @@ export class FileLister {
 
   #missing(file: string): SourceError {
     const what = `${this.#source.name} has no file ${file}`;
-    return new SourceError({ file, status: 404, what, next: 'Check the model.' });
+    return new SourceError({ file, status: 404, what, next: 'Check the model, its revision and subfolder.' });
   }
 
   async #weights(folder: string): Promise<ListedFile[]> {

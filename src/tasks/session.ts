@@ -169,8 +169,13 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
       what: 'a text is longer than the model takes',
       actual: describe(text),
       expected: `at most ${limit} tokens`,
-      next: "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.",
+      next: this.adviceOnLength,
     });
+  }
+
+  /** What to do about a text that is longer than the model takes. @internal */
+  protected get adviceOnLength(): string {
+    return "Pass overflow: 'window' for all of it, or 'truncate' for its beginning.";
   }
 
   /**

@@ -53,9 +53,11 @@ export async function sparseLayout(source: ModelSource, repository: Repository):
   const [folder, ...others] = folders;
   if (folder === undefined || others.length > 0) {
     throw new UnsupportedError({
-      what: 'a sparse encoder with this number of language models is not supported',
-      actual: String(folders.size),
-      supported: ['1'],
+      what: 'this sparse encoder is not supported: its routes have not exactly one language model',
+      actual: folders.size === 0 ? 'none' : [...folders].map(name => name || 'the top folder').join(', '),
+      expected: 'one, in the modules of one route or of several',
+      supported: ['one language model'],
+      next: 'Take a sparse encoder whose documents go through one SPLADE model.',
     });
   }
   return { routes, routeOf: router.routeOf, folder, transformer: await transformerSettings(source, folder, 'words') };

@@ -53,6 +53,11 @@ export class TextSession extends Session {
     return this.engine.config;
   }
 
+  /** Windows are not built for such vectors. */
+  protected override get adviceOnLength(): string {
+    return "Split the text, or pass overflow: 'truncate' for its beginning.";
+  }
+
   /** MaxSim scores [queries, documents]. Throws DeviceError, or the signal's reason. */
   maxSim(input: MaxSimInput, signal: AbortSignal | undefined): Promise<Float32Array> {
     return this.engine.maxSim(input, signal);
@@ -90,7 +95,7 @@ export class TextSession extends Session {
           what: 'a text is longer than the model takes',
           actual: describe(text),
           expected: `at most ${maxLength} tokens`,
-          next: "Pass overflow: 'truncate' for its beginning.",
+          next: this.adviceOnLength,
         });
       }
       truncated.push(encoding.truncated);

@@ -54,7 +54,8 @@ export class DirectoryStore implements FileStore {
     const handle = await this.#fs.open(address).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
       const what = `${address} could not be opened`;
-      throw new SourceError({ file, url: address, what, actual: cause.message, cause });
+      const next = 'Check that it is a file, and that this process may read it.';
+      throw new SourceError({ file, url: address, what, actual: cause.message, next, cause });
     });
     if (handle === undefined) return undefined;
     const { size } = await handle.stat();

@@ -79,7 +79,8 @@ export function resolveLocation(
   throw new InputError({
     what: `${name} may not be loaded`,
     actual: `env.allowLocalModels = ${env.allowLocalModels} and ${local_files_only ? 'local_files_only: true' : 'env.allowRemoteModels = false'}`,
-    expected: 'one that is allowed, a path or files',
+    expected: 'a place that is allowed',
+    next: 'Allow one of these, or pass a path such as "./models/my-model/", or files.',
   });
 }
 
