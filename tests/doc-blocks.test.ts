@@ -1,0 +1,204 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { ENTRIES } from '../scripts/entries.mjs';
+import { at } from '../scripts/root.mjs';
+import { type Block, blocksOf, chained, taken, withAnswers } from './doc-blocks.ts';
+import { fixtures } from './fixture-files.ts';
+
+/**
+ * Every block of code of README.md and docs/ is compiled, and run on the float64 interpreter where it can be; answers that its comments
+ * state are compared. Hub ids stand for small checkpoints of the fixtures, all-MiniLM-L6-v2 for itself.
+ */
+
+vi.mock('../src/engine/webgpu-backend.ts', async original => {
+  const { CPUBackend } = await import('./cpu-backend.ts');
+  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
+});
+
+const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
+const minilm = at('.cache', 'models', MINILM);
+
+/** The folders whose files a model has, the first with such a file first. */
+const MODELS: Readonly<Record<string, readonly string[]>> = {
+  [MINILM]: [minilm],
+  'org/name': ['random/bert-base'],
+  'google-bert/bert-base-uncased': ['random/bert-masked-lm'],
+  'cross-encoder/ms-marco-MiniLM-L6-v2': ['random/bert-rerank'],
+  'naver/splade-v3': ['sentence/splade-max', 'random/bert-masked-lm'],
+  'lightonai/GTE-ModernColBERT-v1': ['sentence/colbert-query-length'],
+  'colbert-ir/colbertv2.0': ['sentence/colbert-query-length'],
+  'intfloat/e5-small-v2': ['random/bert-base'],
+  'distilbert/distilbert-base-uncased-finetuned-sst-2-english': ['random/bert-multilabel'],
+  'dslim/bert-base-NER': ['random/bert-token'],
+  'deepset/roberta-base-squad2': ['random/bert-qa'],
+  'MoritzLaurer/deberta-v3-base-zeroshot-v2.0-c': ['random/bert-sequence'],
+};
+
+/** Names of labels that a task looks for, in place of those of the fixture. */
+const RENAMED: Readonly<Record<string, readonly [from: string, to: string]>> = {
+  'MoritzLaurer/deberta-v3-base-zeroshot-v2.0-c': ['POS', 'entailment'],
+};
+
+/** Languages that are no code of a page. */
+const OTHER_LANGUAGES = ['', 'sh', 'diff', 'json', 'text'];
+
+const pages = ['README.md', 'AGENTS.md', ...readdirSync(at('docs')).map(file => `docs/${file}`)]
+  .filter(page => page.endsWith('.md') && existsSync(at(page)))
+  .sort();
+const blocks = pages.flatMap(blocksOf).filter(({ language }) => !OTHER_LANGUAGES.includes(language));
+const scripts = (page: string, languages: readonly string[]): Block[] =>
+  blocks.filter(block => block.page === page && languages.includes(block.language));
+/** A package that neither this project nor a page of its own has. */
+const FOREIGN = / from '(ai|@ai-sdk\/[^']*|@langchain\/[^']*|@orama\/[^']*)';/;
+const work = at('.cache', 'doc-blocks');
+
+/** Blocks of JavaScript that are compiled and not run, and why. Those of TypeScript are compiled only. */
+const NOT_RUN: Readonly<Record<string, string>> = {
+  'docs/recipes.md: A page without WebGPU':
+    'needs transformers.js: e2e/transformers-js.e2e.ts runs examples/fallback, which is the same',
+  "docs/recipes.md: Off the page's thread":
+    'needs a browser with module workers: the suites of the worker make the same calls',
+  'docs/sources.md: Where a model comes from, 2': 'needs a person who chooses files',
+};
+
+/** The packages that a block imports are those of tests/adapters, whose tests make the same calls. */
+const ADAPTERS = 'imports packages of tests/adapters, which makes the same calls';
+
+/** Blocks that are not compiled either, and why. */
+const NOT_COMPILED: Readonly<Record<string, string>> = Object.fromEntries(
+  blocks.filter(({ code }) => FOREIGN.test(code)).map(({ name }) => [name, ADAPTERS]),
+);
+
+test('what is left out is there', () => {
+  const names = blocks.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining([...Object.keys(NOT_RUN), ...Object.keys(NOT_COMPILED)]));
+});
+
+/** Compiles the blocks of some languages of all pages. @returns what the compiler says */
+function compiled(folder: string, languages: readonly string[], strict: boolean): string {
+  const target = join(work, folder);
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { recursive: true });
+  for (const page of pages) {
+    const some = scripts(page, languages).filter(({ name }) => NOT_COMPILED[name] === undefined);
+    // Pages of HTML and blocks of TypeScript stand alone.
+    for (const [i, part] of !languages.includes('js') ? some.map(block => [block]).entries() : [[0, some] as const]) {
+      if (part.length === 0) continue;
+      const { imports, code } = chained(part);
+      writeFileSync(
+        join(target, `${page.replaceAll('/', '-')}-${i}.tsx`),
+        `${imports.join('\n')}\n${code}\nexport {};\n`,
+      );
+    }
+  }
+  const paths = {
+    ...Object.fromEntries(
+      ENTRIES.map(({ name, source }) => [name === 'index' ? 'webgpu-bert' : `webgpu-bert/${name}`, [at(source)]]),
+    ),
+    react: [at('node_modules', 'preact', 'hooks')],
+    '@huggingface/transformers': [join(target, 'peer.d.ts')],
+  };
+  // What the pages call of transformers.js.
+  writeFileSync(join(target, 'peer.d.ts'), "export { pipeline } from 'webgpu-bert';\n");
+  const unused = { noUnusedLocals: false, noUnusedParameters: false };
+  // A page in JavaScript says no types of parameters, and does not ask whether something is there.
+  const loose = { noImplicitAny: strict, strictNullChecks: strict, noUncheckedIndexedAccess: strict };
+  const compilerOptions = { ...unused, ...loose, paths };
+  const config = { extends: at('tsconfig.json'), compilerOptions, include: ['*.tsx', '*.d.ts'] };
+  writeFileSync(join(target, 'tsconfig.json'), JSON.stringify(config, undefined, 2));
+  const { stdout } = spawnSync(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', target], {
+    encoding: 'utf8',
+  });
+  // The sources are compiled by npm run types, as strictly as they are meant.
+  let isOurs = false;
+  return stdout
+    .split('\n')
+    .filter(line => {
+      if (!line.startsWith(' ')) isOurs = line !== '' && !line.startsWith('../../../');
+      return isOurs;
+    })
+    .join('\n');
+}
+
+describe('compiled', () => {
+  test('JavaScript', () => expect(compiled('js', ['js'], false)).toBe(''), 120_000);
+  test('pages of HTML', () => expect(compiled('html', ['html'], false)).toBe(''), 120_000);
+  test('TypeScript', () => expect(compiled('ts', ['ts', 'tsx'], true)).toBe(''), 120_000);
+});
+
+/** The bytes of a file of a model that an address names; undefined where there is none. */
+function fileAt(address: string): Uint8Array<ArrayBuffer> | undefined {
+  const { pathname } = new URL(address);
+  const [id = '', file = ''] = pathname.startsWith('/my-model/')
+    ? ['org/name', pathname.slice('/my-model/'.length)]
+    : pathname.slice(1).split(/\/resolve\/[^/]+\//);
+  for (const folder of MODELS[id] ?? []) {
+    const path = folder.startsWith('/') ? join(folder, file) : join(fixtures, folder, file);
+    if (!existsSync(path)) continue;
+    const bytes = new Uint8Array(readFileSync(path));
+    const [from, to] = RENAMED[id] ?? [];
+    if (file !== 'config.json' || from === undefined) return bytes;
+    return new TextEncoder().encode(new TextDecoder().decode(bytes).replaceAll(`"${from}"`, `"${to}"`));
+  }
+  return undefined;
+}
+
+const answer = async (address: string, method = 'GET'): Promise<Response> => {
+  const bytes = fileAt(address);
+  if (bytes === undefined) return new Response('Entry not found', { status: 404 });
+  const headers = { 'content-length': String(bytes.length), etag: '"1"', 'x-repo-commit': 'c'.repeat(40) };
+  return new Response(method === 'HEAD' ? null : bytes, { headers });
+};
+
+const modules = async (name: string): Promise<unknown> => {
+  if (name === 'webgpu-bert') return import('../src/index.ts');
+  if (name === 'webgpu-bert/semantic-embedder') return import('../src/adapters/semantic-embedder.ts');
+  throw new Error(`${name} is not there to be run`);
+};
+
+const folder = process.cwd();
+beforeAll(async () => {
+  const { env } = await import('../src/index.ts');
+  env.fetch = async (input, init) => answer(String(input), init?.method);
+  env.allowLocalModels = false;
+  const run = join(work, 'run');
+  cpSync(join(fixtures, 'random', 'bert-base'), join(run, 'models', 'my-model'), { recursive: true });
+  process.chdir(run);
+});
+afterAll(() => process.chdir(folder));
+
+describe.skipIf(!existsSync(join(minilm, 'model.safetensors')))('run, with all-MiniLM-L6-v2 of npm run setup', () => {
+  const AsyncFunction = (async () => undefined).constructor as new (
+    ...parts: string[]
+  ) => (...values: unknown[]) => Promise<void>;
+  const stated = (actual: unknown, expected: unknown, line: string) => {
+    const value = typeof expected === 'number' && typeof actual === 'number' ? Math.round(actual * 1e4) / 1e4 : actual;
+    expect(value, line).toEqual(expected);
+  };
+  const quiet = { ...console, log: () => undefined, warn: () => undefined, info: () => undefined };
+  const document = { body: { append: () => undefined } };
+
+  /** Runs blocks, one after the other. */
+  async function run(some: readonly Block[]): Promise<void> {
+    const { env } = await import('../src/index.ts');
+    const before = { ...env };
+    const { imports, code } = chained(some.map(block => ({ ...block, code: withAnswers(block.code) })));
+    const body = `${imports.map(taken).join('\n')}\n${code}`;
+    try {
+      await new AsyncFunction('modules', 'stated', 'console', 'document', body)(modules, stated, quiet, document);
+    } finally {
+      Object.assign(env, before);
+    }
+  }
+
+  test.each(pages.filter(page => scripts(page, ['js']).length > 0))(
+    '%s',
+    page => run(scripts(page, ['js']).filter(({ name }) => !(name in NOT_RUN) && !(name in NOT_COMPILED))),
+    240_000,
+  );
+  test.each(
+    blocks.filter(({ language, name }) => language === 'html' && !(name in NOT_RUN)).map(block => [block.name, block]),
+  )('%s, a page of HTML', (_, block) => run([block as Block]), 240_000);
+});
