@@ -37,6 +37,46 @@ const pictures = [
     height: 844,
     ready: 'bert-attention[data-live]',
   },
+  {
+    file: 'lab-search.png',
+    hash: '#search',
+    scheme: 'light',
+    width: 1280,
+    height: 1080,
+    ready: '.search-body',
+    act: async page => {
+      await page.getByText(/^48 passages ranked/).waitFor();
+      await page.getByRole('button', { name: 'UMAP' }).click();
+      await page.getByText(/neighbours kept together/).waitFor();
+      await page.getByText('Honey bees find their way').first().hover();
+    },
+  },
+  {
+    file: 'lab-map-phone.png',
+    hash: '#search?view=map&q=the+night+sky',
+    scheme: 'dark',
+    width: 390,
+    height: 1080,
+    ready: '.search-body',
+    act: async page => {
+      await page.getByText(/^48 passages ranked/).waitFor();
+      await page.getByRole('application', { name: /^Map of/ }).press('ArrowRight');
+      await page.getByText('Nearest to it').waitFor();
+      await page.evaluate(() => scrollTo(0, 0));
+    },
+  },
+  {
+    file: 'lab-device.png',
+    hash: '#device',
+    scheme: 'light',
+    width: 1280,
+    height: 1080,
+    ready: '.model-state.is-ready',
+    act: async page => {
+      await page.getByRole('button', { name: 'Measure this device' }).click();
+      await page.locator('.device-rates li').waitFor();
+    },
+  },
 ];
 
 await command(async () => {
@@ -53,6 +93,8 @@ await command(async () => {
           colorScheme: scheme,
           deviceScaleFactor: width < 500 ? 2 : 1,
         });
+        // A software adapter takes its time.
+        page.setDefaultTimeout(300_000);
         await page.goto(`${server.origin}/${hash}`);
         await page.locator(ready).waitFor();
         await act?.(page);
