@@ -229,13 +229,15 @@ export function markdown(result) {
     );
   }
   if (worker) {
-    const { date, browser, adapter, processor, figures, floor } = worker;
+    const { date, browser, adapter, processor, loadAverage, own, figures, floor } = worker;
     const tasks = (/** @type {number | undefined} */ count) => (count === undefined ? '-' : String(count));
     parts.push(
       `## How long the page is held\n\n${date}, ${browser}, ${adapter}, on ${processor}. MiniLM is loaded, then embeds ` +
         `${figures[0]?.texts} texts of 5 to 20 tokens (${figures[0]?.tokens} together): the longest time that the page's thread does ` +
         'nothing else, and tasks of more than 50 ms. The last line has no library, and workers that keep every core busy: what the ' +
-        'machine itself holds a page for.\n',
+        `machine itself holds a page for. Its load average was ${figure(loadAverage)}; above 1, times are those of a machine that is not quiet. ` +
+        `In the worker, the page's own share of the call: ${figure(own.handOverMs)} ms to hand the texts over, ${figure(own.takeMs)} ms to ` +
+        'take the result.\n',
       table(
         ['entry', 'load, s', 'longest, ms', 'tasks', 'call, s', 'longest, ms', 'tasks'],
         [

@@ -103,6 +103,57 @@ describe('the installed package', () => {
     expectGolden(await shown({ '/assets/': join(out, 'assets'), '/': join(out, 'index.html') }));
   });
 
+  describe('webgpu-bert/worker', () => {
+    const root = join(folder, 'worker');
+    /** The one script that is the worker's: it listens for the page, and nothing of the tasks stands in the page's own. */
+    const expectApart = (out: string) => {
+      const scripts = readdirSync(out).filter(name => name.endsWith('.js'));
+      expect(scripts).toHaveLength(2);
+      const [inWorker, onPage] = ['entailment_label', 'optimizeDeps'].map(text =>
+        scripts.find(name => readFileSync(join(out, name), 'utf8').includes(text)),
+      );
+      expect(inWorker).toBeDefined();
+      expect(onPage).toBeDefined();
+      expect(inWorker).not.toBe(onPage);
+    };
+
+    test('is built by Vite, its worker apart', { timeout: 300_000 }, async () => {
+      const output = await program([join(folder, 'node_modules', 'vite', 'bin', 'vite.js'), 'build', root]);
+      expect(output).not.toMatch(/warn/i);
+      const out = join(root, 'dist');
+      expectApart(join(out, 'assets'));
+      expectGolden(await shown({ '/assets/': join(out, 'assets'), '/': join(out, 'index.html') }));
+    });
+
+    test('is built by webpack, its worker apart', { timeout: 300_000 }, async () => {
+      await program([join(root, 'webpack.mjs')]);
+      const out = join(root, 'webpack');
+      expectApart(out);
+      // The page of the Vite project, whose script has the name of webpack's.
+      const page = readFileSync(join(root, 'index.html'), 'utf8').replace(
+        'type="module" src="/main.js"',
+        'defer src="/js/main.js"',
+      );
+      writeFileSync(join(out, 'index.html'), page);
+      expectGolden(await shown({ '/js/': out, '/': join(out, 'index.html') }));
+    });
+
+    test('runs from a page without a bundler, as modules', { timeout: 120_000 }, async () => {
+      const page = readFileSync(join(root, 'index.html'), 'utf8').replace(
+        '<script ',
+        `<script type="importmap">{ "imports": { "webgpu-bert/worker": "/es/worker.js" } }</script><script `,
+      );
+      writeFileSync(join(root, 'modules.html'), page);
+      expectGolden(
+        await shown({
+          '/es/': join(installed, 'dist', 'es'),
+          '/main.js': join(root, 'main.js'),
+          '/': join(root, 'modules.html'),
+        }),
+      );
+    });
+  });
+
   test('is built into a Next.js project by next build', { timeout: 400_000 }, async () => {
     const root = join(folder, 'next');
     await program([join(folder, 'node_modules', 'next', 'dist', 'bin', 'next'), 'build', root], {

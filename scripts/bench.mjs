@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPages } from '../bench/build-pages.mjs';
@@ -236,6 +236,8 @@ async function measure(chosen) {
     }
     if (wants('worker')) {
       await step('worker', `how long the page is held by ${texts} texts, with either entry`, async () => {
+        const loadAverage = loadavg()[0] ?? 0;
+        const own = await inFreshPage(browser, server.origin, 'benchOwnShare', texts);
         const figures = [];
         for (const entry of ['webgpu-bert', 'webgpu-bert/worker']) {
           figures.push(await inFreshPage(browser, server.origin, 'benchThread', entry, texts));
@@ -245,7 +247,7 @@ async function measure(chosen) {
         const floor = await inFreshPage(browser, server.origin, 'benchThreadFloor', chosen.quick ? 2 : 20);
         say(`no library, every core busy: ${Math.round(floor.longestMs)} ms`);
         const { date, browser: name, adapter, processor } = result;
-        result.worker = { date, browser: name, adapter, processor, figures, floor };
+        result.worker = { date, browser: name, adapter, processor, loadAverage, own, figures, floor };
       });
     }
   } finally {

@@ -6,7 +6,7 @@ import { benchLong } from './long.ts';
 import { submitFloor } from './peak.ts';
 import { MODEL } from './sides.ts';
 import { benchSweep } from './sweep.ts';
-import { benchThread, benchThreadFloor } from './thread.ts';
+import { benchOwnShare, benchThread, benchThreadFloor } from './thread.ts';
 import { benchWarm } from './warm.ts';
 
 /** What scripts/bench.mjs calls, each in a page of its own. */
@@ -15,6 +15,7 @@ const calls = {
     benchKernels(readConfig(await (await fetch(`/models/${MODEL}/config.json`)).json()), passes),
   benchLoad,
   benchLong,
+  benchOwnShare,
   benchSweep,
   benchThread,
   benchThreadFloor,
