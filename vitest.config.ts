@@ -15,6 +15,17 @@ export default defineConfig({
       },
       // With the packages of tests/adapters, on the interpreter.
       {
+        plugins: [
+          {
+            name: 'packages of examples',
+            // Examples stand beside no node_modules of their own.
+            resolveId(id, importer) {
+              if (importer?.startsWith(at('examples')) && !/^[./]/.test(id)) {
+                return this.resolve(id, at('tests', 'adapters', 'package.json'));
+              }
+            },
+          },
+        ],
         resolve: {
           alias: ENTRIES.map(({ name, source }) => ({
             find: new RegExp(`^webgpu-bert${name === 'index' ? '' : `/${name}`}$`),

@@ -10,7 +10,7 @@ type Entry = typeof import('../../src/adapters/semantic-embedder.ts');
 const at = (module: string): Promise<unknown> => import(/* @vite-ignore */ `/dist/es/${module}.js`);
 const { SemanticEmbedder } = (await at('semantic-embedder')) as Entry;
 
-// The entry shares its modules, and so its `env`, with the main one. There is no hub: the default model lies beside the page.
+// The entry shares its modules, and so its `env`, with the main one. The default model, an id of the hub, lies beside the page.
 const { env } = (await at('index')) as typeof library;
 Object.assign(env, {
   useBrowserCache: false,
@@ -19,6 +19,8 @@ Object.assign(env, {
   allowRemoteModels: false,
 });
 
+/** With no remote model allowed, a model is named by its path. */
+const MINILM_PATH = new URL(MINILM, location.href).pathname;
 const VALUES = ['unavailable', 'downloadable', 'downloading', 'available'];
 const embedder = once(() => SemanticEmbedder.create());
 
@@ -59,7 +61,7 @@ check('semantic-embedder-create: an object, and results of the proposal', async 
 });
 
 check('semantic-embedder-create: can be aborted, as embed can', async () => {
-  await expectAborts(signal => SemanticEmbedder.create({ signal, model: MINILM }), 'create');
+  await expectAborts(signal => SemanticEmbedder.create({ signal, model: MINILM_PATH }), 'create');
   const made = await embedder();
   await expectAborts(signal => made.embed('hello', { signal }), 'embed');
 });
@@ -68,7 +70,7 @@ check('semantic-embedder-create-monitor: rises from 0 to 1, and says nothing aft
   const events: ProgressEvent[] = [];
   let isMade = false;
   const made = await SemanticEmbedder.create({
-    model: MINILM,
+    model: MINILM_PATH,
     monitor: target =>
       target.addEventListener('downloadprogress', event => {
         expect(!isMade, 'an event after create()');
@@ -92,7 +94,7 @@ check('the values of the pipeline, and a way to choose the model', async () => {
   const extractor = await library.pipeline('feature-extraction', MINILM);
   const texts = ['Where is the station?', 'The train leaves at eight.'];
   const expected = await extractor(texts, { pooling: 'model' });
-  const made = await SemanticEmbedder.create({ model: MINILM });
+  const made = await SemanticEmbedder.create({ model: MINILM_PATH });
   for (const one of [made, await embedder()]) {
     const { embeddings, metadata } = await one.embed(texts, { taskType: 'retrieval-query' });
     const rows = embeddings.flatMap(({ values }) => [...values]);
