@@ -1,3 +1,39 @@
+/** What the one listener on a signal does when it aborts. */
+interface Waiting {
+  readonly acts: Set<() => void>;
+  readonly listener: () => void;
+}
+
+const waiting = new WeakMap<AbortSignal, Waiting>();
+
+/**
+ * Calls `act` when a signal aborts that has not. The returned function ends that. All that waits for a signal shares one listener on it,
+ * because a load may have any number of files open at once, and Node warns of a leak where a signal has more than ten.
+ */
+function onAbort(signal: AbortSignal, act: () => void): () => void {
+  const shared = waiting.get(signal) ?? listenTo(signal);
+  shared.acts.add(act);
+  return () => {
+    shared.acts.delete(act);
+    if (shared.acts.size > 0 || waiting.get(signal) !== shared) return;
+    waiting.delete(signal);
+    signal.removeEventListener('abort', shared.listener);
+  };
+}
+
+function listenTo(signal: AbortSignal): Waiting {
+  const acts = new Set<() => void>();
+  const listener = () => {
+    waiting.delete(signal);
+    signal.removeEventListener('abort', listener);
+    for (const act of acts) act();
+  };
+  const made = { acts, listener };
+  waiting.set(signal, made);
+  signal.addEventListener('abort', listener);
+  return made;
+}
+
 /**
  * Settles as `promise` does, or rejects at once with the reason of `signal` where that aborts first. The work behind the promise goes on:
  * its maker disposes of a result that comes after an abort. Afterwards nothing listens to the signal.
@@ -6,9 +42,9 @@ export function until<T>(signal: AbortSignal | undefined, promise: Promise<T>): 
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
-    const end = () => signal.removeEventListener('abort', abort);
+    let end = () => {};
     if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
+    else end = onAbort(signal, abort);
     promise.then(resolve, reject).finally(end);
   });
 }
@@ -19,13 +55,14 @@ export function until<T>(signal: AbortSignal | undefined, promise: Promise<T>): 
  */
 export function follow(signal: AbortSignal | undefined, stop: Pick<AbortController, 'abort'>): () => void {
   if (!signal) return () => undefined;
-  let followed: AbortSignal | undefined = signal;
-  const abort = () => stop.abort(followed?.reason);
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) {
+    stop.abort(signal.reason);
+    return () => undefined;
+  }
+  let end: (() => void) | undefined = onAbort(signal, () => stop.abort(signal.reason));
   return () => {
-    followed?.removeEventListener('abort', abort);
-    followed = undefined;
+    end?.();
+    end = undefined;
   };
 }
 
