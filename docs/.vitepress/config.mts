@@ -19,6 +19,8 @@ export default defineConfig({
   outDir: '../.cache/docs',
   cacheDir: '../.cache/vitepress',
   lastUpdated: false,
+  // The index of the search is one file, which is fetched when somebody searches.
+  vite: { build: { chunkSizeWarningLimit: 4_000 } },
   markdown: {
     theme: { light: 'github-light', dark: 'github-dark' },
     // A link to a file outside of docs/ leads to the repository: the site does not have it.
