@@ -29,7 +29,8 @@ const shared = {
   base: './',
   resolve: { alias: { 'webgpu-bert': at('src', 'index.ts') } },
   // TypeScript's own setting of this lies in the root, which Vite does not look into for a page below it.
-  oxc: { jsx: { runtime: /** @type {const} */ ('automatic'), importSource: 'preact' } },
+  // `development` follows NODE_ENV where it is not said, which is "test" under Vitest: the tests are to see the page that people get.
+  oxc: { jsx: { runtime: /** @type {const} */ ('automatic'), importSource: 'preact', development: false } },
 };
 
 async function buildPage() {

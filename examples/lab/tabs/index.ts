@@ -30,6 +30,18 @@ export const tabs: readonly Tab[] = [
     load: () => import('./pairs/index.tsx'),
   },
   {
+    id: 'classification',
+    title: 'Classification',
+    about: 'A text by labels, a checkpoint’s or your own; documents by a query.',
+    load: () => import('./classification/index.tsx'),
+  },
+  {
+    id: 'entities',
+    title: 'Entities and answers',
+    about: 'Names in a text, and the words that answer a question.',
+    load: () => import('./entities/index.tsx'),
+  },
+  {
     id: 'search',
     title: 'Search',
     about: 'Your texts by meaning, and where each lies among the others.',
