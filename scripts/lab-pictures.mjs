@@ -7,6 +7,14 @@ import { serve } from './serve.mjs';
 import { setup } from './setup.mjs';
 import { command, say, steps } from './step.mjs';
 
+const SENTENCES = [
+  'A cat is asleep on the sofa.',
+  'The kitten naps on the couch.',
+  'Interest rates were raised again.',
+  'The central bank makes loans dearer.',
+  'Stir the soup until it boils.',
+];
+
 /**
  * The pictures of the lab in docs/images, by MiniLM's real weights. An entry for each: the address, what is done there, and how large.
  * @type {{ file: string, hash: string, scheme: 'light' | 'dark', width: number, height: number, act?: (page: import('playwright').Page) => Promise<void>, ready: string }[]}
@@ -63,6 +71,17 @@ const pictures = [
       await page.getByRole('application', { name: /^Map of/ }).press('ArrowRight');
       await page.getByText('Nearest to it').waitFor();
       await page.evaluate(() => scrollTo(0, 0));
+    },
+  },
+  {
+    file: 'lab-pairs.png',
+    hash: `#pairs?${new URLSearchParams({ text: SENTENCES.join('\n') })}`,
+    scheme: 'light',
+    width: 1280,
+    height: 1080,
+    ready: '.model-state.is-ready',
+    act: async page => {
+      await page.getByRole('list', { name: 'Nearest pairs' }).locator('li').first().waitFor();
     },
   },
   {

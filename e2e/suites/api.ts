@@ -206,8 +206,9 @@ check('sources: base URL, URL, Files, Files of a folder, bytes, Blobs', async ()
     return file;
   });
   const sources = {
-    'an absolute URL': location.origin + BERT,
-    'a URL object': new URL(BERT, location.href),
+    'an absolute URL': BERT,
+    'a URL object': new URL(BERT),
+    'a path of this server': new URL(BERT).pathname,
     Files: entries.map(([name, bytes]) => new File([bytes], name)),
     'Files of a folder': inFolder,
     'names and blobs': entries.map(([name, bytes]) => ({ name, blob: new Blob([bytes]) })),

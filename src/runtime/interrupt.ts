@@ -59,10 +59,12 @@ export function follow(signal: AbortSignal | undefined, stop: Pick<AbortControll
     stop.abort(signal.reason);
     return () => undefined;
   }
-  let end: (() => void) | undefined = onAbort(signal, () => stop.abort(signal.reason));
+  // Functions of one scope share their variables, so none of them may name the signal once the following has ended.
+  let followed: AbortSignal | undefined = signal;
+  let end: (() => void) | undefined = onAbort(signal, () => stop.abort(followed?.reason));
   return () => {
     end?.();
-    end = undefined;
+    followed = end = undefined;
   };
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Examples } from '../../shell/examples.tsx';
 import { count, milliseconds, twoDigits } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
@@ -67,7 +67,8 @@ function Sentences({ lines }: { lines: readonly string[] }) {
   const list = useRef<HTMLOListElement>(null);
   /** The field that is to have the focus once it is there. */
   const wanted = useRef<number>(undefined);
-  useEffect(() => {
+  // Before the next key: an effect after the next picture would leave some of what is typed in the field before.
+  useLayoutEffect(() => {
     if (wanted.current === undefined) return;
     list.current?.querySelectorAll('input')[wanted.current]?.focus();
     wanted.current = undefined;
