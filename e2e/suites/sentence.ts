@@ -398,10 +398,10 @@ check('several poolings under a dense layer; in windows', async () => {
   const make = random(5);
   const [weight, bias] = [make(6 * 144, 0.2), make(6, 0.2)];
   const modules = JSON.parse(new TextDecoder().decode(files['modules.json'])) as object[];
-  const more = { path: '2_Dense', type: 'sentence_transformers.models.Dense' };
+  const module = { idx: 2, name: '2', path: '2_Dense', type: 'sentence_transformers.models.Dense' };
   const pipe = await load('feature-extraction', {
     ...files,
-    'modules.json': json([...modules, { ...modules[0], ...more }]),
+    'modules.json': json([...modules, module]),
     '2_Dense/config.json': json({ in_features: 144, out_features: 6, activation_function: 'torch.nn.Tanh' }),
     '2_Dense/model.safetensors': safetensors({
       'linear.weight': floats(weight, [6, 144]),

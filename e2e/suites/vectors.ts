@@ -96,8 +96,8 @@ check('ModelRegistry: bytes on the GPU by model_class, in each dtype', async log
       ['AutoModelForMaskedLM', sparse, () => AutoModelForMaskedLM.from_pretrained(sparse, options)],
       [
         'AutoModelForPreTraining',
-        '/fixtures/random/bert-pretraining/',
-        () => AutoModelForPreTraining.from_pretrained('/fixtures/random/bert-pretraining/', options),
+        addressOf('/fixtures/random/bert-pretraining/'),
+        () => AutoModelForPreTraining.from_pretrained(addressOf('/fixtures/random/bert-pretraining/'), options),
       ],
     ] as const;
     for (const [model_class, where, load] of loads) {
