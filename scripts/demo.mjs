@@ -124,7 +124,7 @@ await command(async () => {
   console.log(`  warm     ${seconds(warmMs)} for ${count} lines, ${tokens} tokens: ${rate} tokens per second`);
   if (isSoftware(adapter)) {
     console.log(
-      '\n  This adapter computes on the CPU: the headless browser reached no GPU. npm start opens the search in your own.',
+      '\n  This adapter computes on the CPU: the headless browser reached no GPU. npm start opens the lab in your own.',
     );
   }
 });
