@@ -22,8 +22,9 @@ import {
 const DECODE_OPTIONS = ['skip_special_tokens', 'clean_up_tokenization_spaces'];
 
 /**
- * The classes without "Tokenizer" whose models take no token types, as `model_input_names` of transformers 4.57 has it, and of 5 for the
- * class that only 5 writes. Any other class, also one that is not known, is taken to have them, as PreTrainedTokenizerFast has.
+ * The classes without "Tokenizer" whose models take no token types, as `model_input_names` of transformers 4.57 has it. Any other class,
+ * also one that is not known, is taken to have them, as PreTrainedTokenizerFast has; so is TokenizersBackend, which transformers 5 writes
+ * for a tokenizer of no class of its own, and reads without them unless `model_input_names` says otherwise.
  */
 const CLASSES_WITHOUT_TYPE_IDS: ReadonlySet<string> = new Set([
   'Bart',
@@ -63,7 +64,6 @@ const CLASSES_WITHOUT_TYPE_IDS: ReadonlySet<string> = new Set([
   'RetriBert',
   'Roberta',
   'T5',
-  'TokenizersBackend',
   'Whisper',
   'XGLM',
   'XLMRoberta',
