@@ -100,7 +100,7 @@ export const limitsOf = (device: GPUDevice): Limits => ({
 });
 export const restricted = (device: GPUDevice): boolean => enforced.has(device);
 
-const BYTES: Record<string, number> = { vec4f: 16, vec4u: 16, vec4i: 16, vec2u: 8, f32: 4, u32: 4, i32: 4 };
+const BYTES: Record<string, number> = { vec4f: 16, vec4u: 16, vec4i: 16, vec2f: 8, vec2u: 8, f32: 4, u32: 4, i32: 4 };
 
 /** The bytes of the workgroup memory of a shader whose arrays are of numbers and vectors, as all of ours are. */
 function workgroupBytes(code: string): number {

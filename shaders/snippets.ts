@@ -21,6 +21,16 @@ export function flatGrid(count: number): Workgroups {
 /** The element of an invocation of a flat grid, where `id` is its `global_invocation_id`. */
 export const FLAT_INDEX = `id.y * ${FLAT_WIDTH * LANES}u + id.x`;
 
+/** The grid of a kernel whose workgroups are numbered: rows of workgroups in x, as many as it takes in y. */
+export const groupGrid = (groups: number): Workgroups => [
+  Math.min(groups, FLAT_WIDTH),
+  Math.ceil(groups / FLAT_WIDTH),
+  1,
+];
+
+/** The number of a workgroup of such a grid, where `group` is its `workgroup_id`. */
+export const GROUP_INDEX = `group.y * ${FLAT_WIDTH}u + group.x`;
+
 /**
  * A tree reduction over the lanes of a workgroup in log2(lanes) steps. `combine` merges what lane `other` has in workgroup memory into
  * what `lane` has; the result is that of lane 0.

@@ -1,0 +1,92 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { type Activation, activation, keepsZero } from './activation.ts';
+import { activationWithSlope } from './activation-slope.ts';
+import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
+import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+
+export interface ActivateVariant {
+  /** C, unpadded. */
+  readonly columns: number;
+  readonly activation: Activation;
+  /** Whether the result is multiplied by a gate (GLU: Shazeer, arXiv 2002.05202). */
+  readonly gate: boolean;
+}
+
+const label = ({ columns, activation: kind, gate }: ActivateVariant) => `${columns} ${kind}${gate ? ' gate' : ''}`;
+
+/**
+ * y[R, C] = act(u[R, C]) gate[R, C]: the activation of a linear as an op of its own, where its input is kept for the way back.
+ *
+ *   u, gate, y [R, C]      params: count, the vec4f of y      grid: flat, one invocation for each
+ *
+ * The padding of y is zero, also where the activation of 0 is not: the padding of the gate is zero, or the columns are masked.
+ */
+export function activate(variant: ActivateVariant): Kernel {
+  const { columns: C, activation: kind, gate } = variant;
+  const C4 = padded(C) / 4;
+  const bindings = [read('u'), ...(gate ? [read('gate')] : []), write('y')];
+  const params = [u32('count')];
+  return {
+    name: `activate ${label(variant)}`,
+    bindings,
+    params,
+    workgroups: ({ count }) => flatGrid(count!),
+    code: wgsl`
+${declarations(bindings, params)}
+${activation(kind)}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  if (i >= params.count) { return; }
+#if ${gate}
+  y[i] = activate(u[i]) * gate[i];
+#elif ${C % 4 !== 0 && !keepsZero(kind)}
+  y[i] = select(vec4f(), activate(u[i]), vec4u(4u * (i % ${C4}u)) + vec4u(0u, 1u, 2u, 3u) < vec4u(${C}u));
+#else
+  y[i] = activate(u[i]);
+#endif
+}`,
+  };
+}
+
+/**
+ * The way back through `activate`: du[R, C] = dy gate act'(u), dgate[R, C] = dy act(u).
+ *
+ *   u, gate, dy, du, dgate [R, C]      params: count, the vec4f of du      grid: flat, one invocation for each
+ *
+ * The padding of dy is zero, and every derivative at 0 is finite, so that of du and dgate is zero by itself.
+ */
+export function activateBackward(variant: ActivateVariant): Kernel {
+  const { activation: kind, gate } = variant;
+  const bindings = [
+    read('u'),
+    ...(gate ? [read('gate')] : []),
+    read('dy'),
+    write('du'),
+    ...(gate ? [write('dgate')] : []),
+  ];
+  const params = [u32('count')];
+  return {
+    name: `activate backward ${label(variant)}`,
+    bindings,
+    params,
+    workgroups: ({ count }) => flatGrid(count!),
+    code: wgsl`
+${declarations(bindings, params)}
+${activationWithSlope(kind)}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  if (i >= params.count) { return; }
+  let x = u[i];
+#if ${gate}
+  du[i] = dy[i] * gate[i] * slope(x);
+  dgate[i] = dy[i] * activate(x);
+#else
+  du[i] = dy[i] * slope(x);
+#endif
+}`,
+  };
+}
