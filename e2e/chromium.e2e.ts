@@ -5,5 +5,15 @@ import { testSuites } from './page-tests.ts';
 // Then, on devices with less, what may depend on that: whole models of every family and format, tables in slices, kernels.
 await testSuites('chromium', openChromium, {
   limits: 'default',
-  small: ['families', 'dtype', 'vocabulary', 'kernels', 'training-rows', 'sentence', 'options', 'pipelines'],
+  small: [
+    'families',
+    'dtype',
+    'vocabulary',
+    'kernels',
+    'training-losses',
+    'training-rows',
+    'sentence',
+    'options',
+    'pipelines',
+  ],
 });

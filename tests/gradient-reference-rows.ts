@@ -88,3 +88,76 @@ export function normBackward(
   }
   return { dx, dgamma, dbeta };
 }
+
+/** The gradient of x of `l2Norm` from dy: rows that are shorter than the floor are divided by it. */
+export function l2NormBackward(x: Numbers, dy: Numbers, C: number, floor = 1e-12): Float64Array {
+  const dx = new Float64Array(x.length);
+  for (let first = 0; first < x.length; first += C) {
+    const row = Array.from({ length: C }, (_, c) => x[first + c]!);
+    const length = Math.hypot(...row);
+    const along = length < floor ? 0 : row.reduce((sum, v, c) => sum + v * dy[first + c]!, 0) / length ** 2;
+    row.forEach((v, c) => {
+      dx[first + c] = (dy[first + c]! - v * along) / Math.max(length, floor);
+    });
+  }
+  return dx;
+}
+
+/** The weight that each token of a sequence has in one pooling of a column. */
+function poolWeights(pooling: string, column: readonly number[], unpooled: number): number[] {
+  const L = column.length;
+  const first = Math.min(unpooled, L);
+  const weights = new Array<number>(L).fill(0);
+  const n = L - first;
+  if (pooling === 'cls') weights[n > 0 ? first : 0] = 1;
+  else if (n === 0) return weights;
+  else if (pooling === 'last') weights[L - 1] = 1;
+  else if (pooling === 'max') weights[column.indexOf(Math.max(...column.slice(first)), first)] = 1;
+  else {
+    for (let i = first; i < L; i++) weights[i] = pooling === 'weighted' ? i + 1 : 1;
+    const sum = weights.reduce((a, b) => a + b, 0);
+    const divisor = pooling === 'mean_sqrt' ? Math.sqrt(n) : sum;
+    return weights.map(weight => weight / divisor);
+  }
+  return weights;
+}
+
+/** The gradient of x [T, C] of `pool` without its norm, from dy [B, kept]. */
+export function poolBackward(
+  x: Numbers,
+  dy: Numbers,
+  lengths: readonly number[],
+  {
+    C,
+    pooling,
+    kept = C * pooling.length,
+    unpooled = [],
+  }: { C: number; kept?: number; pooling: readonly string[]; unpooled?: readonly number[] },
+): Float64Array {
+  const dx = new Float64Array(x.length);
+  let start = 0;
+  for (const [b, L] of lengths.entries()) {
+    for (let c = 0; c < kept; c++) {
+      const column = Array.from({ length: L }, (_, i) => x[(start + i) * C + (c % C)]!);
+      poolWeights(pooling[Math.floor(c / C)]!, column, unpooled[b] ?? 0).forEach((weight, i) => {
+        dx[(start + i) * C + (c % C)]! += weight * dy[b * kept + c]!;
+      });
+    }
+    start += L;
+  }
+  return dx;
+}
+
+/** dx [T, C]: the rows of dy where the tokens were picked, else 0. */
+export function gatherBackward(dy: Numbers, picked: readonly number[], T: number, C: number): Float64Array {
+  const dx = new Float64Array(T * C);
+  for (const [i, t] of picked.entries()) for (let c = 0; c < C; c++) dx[t * C + c]! += dy[i * C + c]!;
+  return dx;
+}
+
+/** The gradient of a table [rows, C] whose rows the ids picked, from dx [T, C]. */
+export function tableGradient(dx: Numbers, ids: readonly number[], rows: number, C: number): Float64Array {
+  const gradient = new Float64Array(rows * C);
+  for (const [t, id] of ids.entries()) for (let c = 0; c < C; c++) gradient[id * C + c]! += dx[t * C + c]!;
+  return gradient;
+}

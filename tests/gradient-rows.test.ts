@@ -45,3 +45,53 @@ describe('the twin of a norm', () => {
     },
   );
 });
+
+describe('the twin of', () => {
+  it('rows of length 1', () => {
+    const numbers = make(3);
+    const [x, dy] = [numbers(5 * 7), numbers(5 * 7)];
+    const loss = () => product(reference.l2Norm(x, 7), dy);
+    expectGradient(loss, x, gradient.l2NormBackward(x, dy, 7), 'dx');
+    // Below the floor a row is divided by it.
+    expect([...gradient.l2NormBackward([1e-14, 0], [1, 2], 2)]).toEqual([1e12, 2e12]);
+  });
+
+  it.each([['mean'], ['cls'], ['max'], ['mean_sqrt'], ['last'], ['weighted'], ['cls', 'max', 'mean']])(
+    'pooling %s',
+    (...pooling) => {
+      const numbers = make(4);
+      const [lengths, C] = [[1, 4, 9, 3], 5];
+      for (const unpooled of [
+        [0, 0, 0, 0],
+        [0, 2, 1, 5],
+      ]) {
+        for (const kept of pooling.length > 1 ? [C * pooling.length] : [C, 3]) {
+          const [x, dy] = [numbers(17 * C), numbers(lengths.length * kept)];
+          const loss = () => product(reference.pool(x, lengths, { C, kept, pooling, normalize: false, unpooled }), dy);
+          const dx = gradient.poolBackward(x, dy, lengths, { C, kept, pooling, unpooled });
+          expectGradient(loss, x, dx, 'dx');
+        }
+      }
+    },
+  );
+
+  it('picked rows', () => {
+    const numbers = make(5);
+    const [T, C, picked] = [6, 3, [1, 2, 5]];
+    const [x, dy] = [numbers(T * C), numbers(picked.length * C)];
+    const loss = () =>
+      product(
+        picked.flatMap(t => [...x.slice(t * C, (t + 1) * C)]),
+        dy,
+      );
+    expectGradient(loss, x, gradient.gatherBackward(dy, picked, T, C), 'dx');
+  });
+
+  it('a table', () => {
+    const numbers = make(6);
+    const [rows, C, ids] = [4, 3, [3, 0, 3, 3, 1]];
+    const [table, dx] = [numbers(rows * C), numbers(ids.length * C)];
+    const loss = () => product(reference.embed([[table, ids]], C), dx);
+    expectGradient(loss, table, gradient.tableGradient(dx, ids, rows, C), 'the table');
+  });
+});

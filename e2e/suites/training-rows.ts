@@ -5,3 +5,5 @@
  */
 import './training-rows/activate.ts';
 import './training-rows/norm.ts';
+import './training-rows/pool.ts';
+import './training-rows/rows.ts';

@@ -1,0 +1,133 @@
+import { add, columnsOf } from '../../../shaders/elementwise.ts';
+import { gatherBackward } from '../../../shaders/gather-backward.ts';
+import { padded } from '../../../shaders/kernel.ts';
+import { l2NormBackward } from '../../../shaders/l2-norm-backward.ts';
+import { segmentSum } from '../../../shaders/segment-sum.ts';
+import * as gradient from '../../../tests/gradient-reference-rows.ts';
+import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
+import { check, expect, expectClose, expectEqual } from '../../harness.ts';
+import { FULL_TIERS, profileFor } from '../kernels/tiers.ts';
+import { ofRow, ofSum } from './tolerance.ts';
+
+const ROWS = [1, 3, 17, 65];
+
+for (const tier of FULL_TIERS) {
+  for (const C of [36, 5, 384]) {
+    check(`rows of length 1 backward, ${C} columns (${tier})`, async log => {
+      const kernel = l2NormBackward({ columns: C }, (await profileFor(tier)).norm);
+      const make = random(C);
+      let worst = 0;
+      for (const R of ROWS) {
+        const [x, dy] = [make(R * C), make(R * C)];
+        const operands = { x: padRows(x, C), dy: padRows(dy, C), dx: { floats: R * padded(C) } };
+        const { dx } = await dispatch(kernel, operands, { rows: R, floor: 1e-12 });
+        const expected = gradient.l2NormBackward(x, dy, C);
+        worst = Math.max(worst, expectClose(unpadRows(dx!, C), expected, ofRow(`R = ${R}`)));
+      }
+      log(`largest difference ${worst.toExponential(1)}`);
+      // Below the floor, a row is divided by it.
+      const short = { x: new Float32Array(padded(C)), dy: padRows(new Float32Array(C).fill(3), C) };
+      const { dx } = await dispatch(kernel, { ...short, dx: { floats: padded(C) } }, { rows: 1, floor: 0.5 });
+      expectClose(unpadRows(dx!, C), new Float32Array(C).fill(6), { label: 'a row of zeros' });
+      for (const wrong of [3e38, Number.NaN]) {
+        const x = padRows(new Float32Array(C).fill(wrong), C);
+        const operands = { x, dy: short.dy, dx: { floats: padded(C) } };
+        const { dx } = await dispatch(kernel, operands, { rows: 1, floor: 1e-12 });
+        expect(!Number.isFinite(dx![0]), `${dx![0]}, where the length is not finite`);
+      }
+    });
+
+    check(`picked rows backward, ${C} columns (${tier})`, async () => {
+      const kernel = gatherBackward({ columns: C }, (await profileFor(tier)).norm);
+      for (const T of ROWS) {
+        for (const picked of [
+          [],
+          [T - 1],
+          Array.from({ length: T }, (_, t) => t).filter(t => t % 3 === 0),
+          Array.from({ length: T }, (_, t) => t),
+        ]) {
+          const dy = random(C)(picked.length * C);
+          const { dx } = await dispatch(
+            kernel,
+            {
+              masked: Uint32Array.from([...picked, 0].flatMap(t => [t, 0, 0, 0])),
+              dy: padRows(picked.length > 0 ? dy : new Float32Array(C), C),
+              dx: { floats: T * padded(C) },
+            },
+            { rows: T, masked: picked.length },
+          );
+          expectClose(unpadRows(dx!, C), gradient.gatherBackward(dy, picked, T, C), { label: `${T}: ${picked}` });
+        }
+      }
+    });
+
+    check(`the gradient of a table, ${C} columns (${tier})`, async log => {
+      const kernel = segmentSum({ columns: C }, (await profileFor(tier)).norm);
+      let worst = 0;
+      // Ids that occur once or seldom, and two that share all tokens.
+      for (const [T, rows] of [
+        [1, 3],
+        [65, 50],
+        [300, 2],
+        [1000, 7],
+      ] as const) {
+        const make = random(T);
+        const dx = make(T * C);
+        const before = make(rows * C);
+        const ids = Array.from({ length: T }, (_, t) => (t * 7919 + (t >> 2)) % rows);
+        const order = [...ids.keys()].sort((a, b) => ids[a]! - ids[b]! || a - b);
+        const segments: number[] = [];
+        for (const [i, t] of order.entries()) {
+          if (i === 0 || ids[order[i - 1]!] !== ids[t]) segments.push(ids[t]!, i, i, 0);
+          segments[segments.length - 2] = i + 1;
+        }
+        const { gradient: found } = await dispatch(
+          kernel,
+          {
+            segments: Uint32Array.from(segments),
+            order: Uint32Array.from(order),
+            dx: padRows(dx, C),
+            gradient: padRows(before, C),
+          },
+          { segments: segments.length / 4, factor: 0.5 },
+        );
+        const sums = gradient.tableGradient(dx, ids, rows, C).map((v, i) => before[i]! + 0.5 * v);
+        const difference = expectClose(unpadRows(found!, C), sums, ofSum(`${T} tokens, ${rows} ids`, T / rows + 1));
+        worst = Math.max(worst, difference / Math.sqrt(T / rows + 1));
+      }
+      log(`largest difference ${worst.toExponential(1)} sqrt(n)`);
+    });
+  }
+}
+
+check('a + b, and columns of rows', async () => {
+  for (const [R, C] of [
+    [1, 36],
+    [17, 5],
+    [65, 20],
+  ] as const) {
+    const make = random(C);
+    const [a, b] = [make(R * C), make(R * C)];
+    const count = (R * padded(C)) / 4;
+    const operands = { a: padRows(a, C), b: padRows(b, C), y: { floats: 4 * count } };
+    const { y } = await dispatch(add(), operands, { count });
+    expectEqual(
+      unpadRows(y!, C),
+      a.map((v, i) => v + b[i]!),
+      `a + b, ${R} x ${C}`,
+    );
+    for (const [first, n] of [
+      [0, C],
+      [4, C - 4],
+      [0, 3],
+      [1, C - 1],
+      [3, 1],
+      [2, 3],
+    ] as const) {
+      const kernel = columnsOf({ columns: C, first, count: n });
+      const { y } = await dispatch(kernel, { x: padRows(a, C), y: { floats: R * padded(n) } }, { rows: R });
+      const expected = a.filter((_, i) => i % C >= first && i % C < first + n);
+      expectEqual(unpadRows(y!, n), expected, `${n} columns from ${first} of ${C}`);
+    }
+  }
+});

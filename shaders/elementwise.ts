@@ -1,0 +1,74 @@
+import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
+import { FLAT_INDEX, flatGrid, LANES, unrolled } from './snippets.ts';
+
+/**
+ * y = a + b: the gradient of a value that two ops read.
+ *
+ *   a, b, y of any shape      params: count, the vec4f of y      grid: flat, one invocation for each
+ */
+export function add(): Kernel {
+  const bindings = [read('a'), read('b'), write('y')];
+  const params = [u32('count')];
+  return {
+    name: 'add',
+    bindings,
+    params,
+    workgroups: ({ count }) => flatGrid(count!),
+    code: `
+${declarations(bindings, params)}
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  if (i >= params.count) { return; }
+  y[i] = a[i] + b[i];
+}`,
+  };
+}
+
+export interface ColumnsOfVariant {
+  /** C, the columns of x. */
+  readonly columns: number;
+  readonly first: number;
+  /** N, the columns of y. */
+  readonly count: number;
+}
+
+/**
+ * y[R, N] = x[R, first .. first + N]: the way back through join.ts, once for each operand. Vec4f where `first` is a multiple of four, as
+ * there, else number by number.
+ *
+ *   x [R, C]    y [R, N]      params: rows      grid: flat, one invocation for four numbers of y
+ */
+export function columnsOf({ columns, first, count }: ColumnsOfVariant): Kernel {
+  if (first + count > columns) throw new Error(`columns ${first} to ${first + count} of ${columns}`);
+  const C4 = padded(columns) / 4;
+  const N4 = padded(count) / 4;
+  const bindings = [read('x'), write('y')];
+  const params = [u32('rows')];
+  const inRow = (text: string) =>
+    count % 4 === 0 ? text : `select(vec4f(), ${text}, vec4u(4u * column) + vec4u(0u, 1u, 2u, 3u) < vec4u(${count}u))`;
+  return {
+    name: `columns ${first} to ${first + count} of ${columns}`,
+    bindings,
+    params,
+    workgroups: ({ rows }) => flatGrid(rows! * N4),
+    code: `
+${declarations(bindings, params)}
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  let row = i / ${N4}u;
+  let column = i % ${N4}u;
+  if (row >= params.rows) { return; }
+  let at = row * ${4 * C4}u + ${first}u + 4u * column;
+${
+  first % 4 === 0
+    ? '  let four = x[at / 4u];'
+    : `  // Beyond the row is what the mask below takes off.
+  var four = vec4f();
+${unrolled(4, q => `  if (4u * column + ${q}u < ${count}u) { four[${q}] = x[(at + ${q}u) / 4u][(at + ${q}u) % 4u]; }`)}`
+}
+  y[i] = ${inRow('four')};
+}`,
+  };
+}

@@ -1,0 +1,71 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
+import type { RowShape } from './norm.ts';
+import { FLAT_INDEX, flatGrid, GROUP_INDEX, groupGrid, LANES } from './snippets.ts';
+
+/** Where a workgroup has one segment: its vec4f of the columns side by side, and the teams that divide the tokens among them. */
+const ACROSS = 4;
+const TEAMS = LANES / ACROSS;
+
+/**
+ * gradient[id] += factor (sum of dx[order[i]] for first <= i < end), for segments[S] = (id, first, end, 0): the gradient of a table whose
+ * rows were picked by ids, without atomics, in one order.
+ *
+ *   segments [S] vec4u    order [T] u32    dx [T, C]    gradient [.., C]      params: segments = S, factor
+ *
+ * The host lists the tokens of a pass sorted by id, those of one id in their order (a counting sort), and a segment for each id that occurs.
+ * An id has one segment at most: two would be written at once. An id whose row gets no gradient (torch's padding_idx) has none. A segment
+ * may be of any length, so token types, which are two segments of thousands of tokens, are two segments here as well.
+ *
+ * Where lanes share a row (GPUs), a workgroup has one segment and 16 columns: 16 teams each add up a sixteenth of the tokens, one after the
+ * other, and their sums are added in order. Of 16 tokens or fewer every team has one, and the order is that of the tokens. Grid:
+ * S C / 16. Elsewhere an invocation adds up a vec4f of a segment alone, in the order of the tokens. Grid: flat, S C / 4.
+ */
+export function segmentSum({ columns }: { readonly columns: number }, { lanes }: RowShape): Kernel {
+  const C4 = padded(columns) / 4;
+  const tiles = Math.ceil(C4 / ACROSS);
+  const shared = lanes > 1;
+  const bindings = [read('segments', 'array<vec4u>'), read('order', 'array<u32>'), read('dx'), write('gradient')];
+  const params = [u32('segments'), f32('factor')];
+  return {
+    name: `segment sum ${columns}${shared ? ' in teams' : ''}`,
+    bindings,
+    params,
+    workgroups: ({ segments }) => (shared ? groupGrid(segments! * tiles) : flatGrid(segments! * C4)),
+    code: wgsl`
+${declarations(bindings, params)}
+#if ${shared}
+var<workgroup> sums: array<vec4f, ${LANES}>;
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let number = ${GROUP_INDEX};
+  if (number >= params.segments * ${tiles}u) { return; }
+  let segment = segments[number / ${tiles}u];
+  let column = number % ${tiles}u * ${ACROSS}u + local.x % ${ACROSS}u;
+  let part = (segment.z - segment.y + ${TEAMS - 1}u) / ${TEAMS}u;
+  let first = segment.y + local.x / ${ACROSS}u * part;
+  var sum = vec4f();
+  if (column < ${C4}u) {
+    for (var i = first; i < min(segment.z, first + part); i++) { sum += dx[order[i] * ${C4}u + column]; }
+  }
+  sums[local.x] = sum;
+  workgroupBarrier();
+  if (local.x >= ${ACROSS}u || column >= ${C4}u) { return; }
+  for (var t = 1u; t < ${TEAMS}u; t++) { sum += sums[t * ${ACROSS}u + local.x]; }
+  gradient[segment.x * ${C4}u + column] += params.factor * sum;
+}
+#else
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let index = ${FLAT_INDEX};
+  if (index >= params.segments * ${C4}u) { return; }
+  let segment = segments[index / ${C4}u];
+  let column = index % ${C4}u;
+  var sum = vec4f();
+  for (var i = segment.y; i < segment.z; i++) { sum += dx[order[i] * ${C4}u + column]; }
+  gradient[segment.x * ${C4}u + column] += params.factor * sum;
+}
+#endif`,
+  };
+}

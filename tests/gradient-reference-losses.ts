@@ -1,0 +1,87 @@
+import type { Numbers } from './reference.ts';
+
+/**
+ * The CPU twins of the losses: the value and the gradients of each, in float64 on plain unpadded arrays. gradient-losses.test.ts checks the
+ * gradients against central differences of the values.
+ */
+
+const logSumExp = (row: readonly number[]): number => {
+  const top = row.reduce((a, b) => Math.max(a, b));
+  return top + Math.log(row.reduce((sum, z) => sum + Math.exp(z - top), 0));
+};
+
+export interface CrossEntropyOptions {
+  N: number;
+  smoothing?: number;
+  weights?: Numbers | undefined;
+  scale?: number;
+}
+
+/** logits [R, N], a label for each row, -1 for none -> the loss of each row, the gradient [R, N] */
+export function crossEntropy(
+  logits: Numbers,
+  labels: readonly number[],
+  { N, smoothing = 0, weights, scale = 1 }: CrossEntropyOptions,
+): { loss: Float64Array; dlogits: Float64Array } {
+  const loss = new Float64Array(labels.length);
+  const dlogits = new Float64Array(logits.length);
+  const weight = (c: number) => weights?.[c] ?? 1;
+  for (const [r, label] of labels.entries()) {
+    if (label < 0) continue;
+    const row = Array.from({ length: N }, (_, c) => logits[r * N + c]!);
+    const whole = logSumExp(row);
+    // What the loss of the row multiplies each -log p by.
+    const shares = row.map((_, c) => weight(c) * (smoothing / N + (c === label ? 1 - smoothing : 0)));
+    const sum = shares.reduce((a, b) => a + b, 0);
+    row.forEach((z, c) => {
+      loss[r]! += scale * shares[c]! * (whole - z);
+      dlogits[r * N + c] = scale * (sum * Math.exp(z - whole) - shares[c]!);
+    });
+  }
+  return { loss, dlogits };
+}
+
+/** logits, targets [R, N] -> the loss of each row, the gradient */
+export function binaryCrossEntropy(logits: Numbers, targets: Numbers, N: number, scale = 1) {
+  const loss = new Float64Array(logits.length / N);
+  const dlogits = Float64Array.from(logits, (z, i) => {
+    // log(1 + exp(z)) without an overflow.
+    loss[Math.floor(i / N)]! += scale * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - z * targets[i]!);
+    return scale * (1 / (1 + Math.exp(-z)) - targets[i]!);
+  });
+  return { loss, dlogits };
+}
+
+/** logits, targets [R, N] -> the loss of each row, the gradient */
+export function squaredError(logits: Numbers, targets: Numbers, N: number, scale = 1) {
+  const loss = new Float64Array(logits.length / N);
+  const dlogits = Float64Array.from(logits, (z, i) => {
+    loss[Math.floor(i / N)]! += scale * (z - targets[i]!) ** 2;
+    return 2 * scale * (z - targets[i]!);
+  });
+  return { loss, dlogits };
+}
+
+/** logits [T, 2], for each sequence the start and the end of its span, -1 for none -> the loss of each sequence, the gradient */
+export function spanCrossEntropy(
+  logits: Numbers,
+  lengths: readonly number[],
+  spans: readonly (readonly [start: number, end: number])[],
+  scale = 1,
+) {
+  const loss = new Float64Array(lengths.length);
+  const dlogits = new Float64Array(logits.length);
+  let first = 0;
+  for (const [b, L] of lengths.entries()) {
+    for (const column of [0, 1] as const) {
+      const row = Float64Array.from({ length: L }, (_, i) => logits[2 * (first + i) + column]!);
+      const part = crossEntropy(row, [spans[b]![column]], { N: L, scale: scale / 2 });
+      loss[b]! += part.loss[0]!;
+      part.dlogits.forEach((v, i) => {
+        dlogits[2 * (first + i) + column] = v;
+      });
+    }
+    first += L;
+  }
+  return { loss, dlogits };
+}
