@@ -27,9 +27,17 @@ export const wrongLogit = (n: 2 | 4): string => `fn wrong(x: vec${n}f) -> vec${n
   return select(bits & vec${n}u(0x7fffffffu), vec${n}u(), bits == vec${n}u(0xff800000u));
 }`;
 
-/** Rows of a loss: as many invocations share one as `shape` says, unless it is short. Then 64 of them are a workgroup's. */
-export const lossShape = (columns: number, shape: RowShape): RowShape =>
-  padded(columns) <= 16 ? { lanes: 1, rows: LANES } : shape;
+/** From so many columns on, 64 invocations share a row on every device. */
+const LONG_ROW = 8192;
+
+/**
+ * How the rows of a loss are divided: as `shape` says, unless they are short, then 64 are a workgroup's; or long. A sum of many thousand
+ * exponentials has less rounding in 64 parts, and llvmpipe ends the loops of an invocation after 65,535 turns in all.
+ */
+export function lossShape(columns: number, shape: RowShape): RowShape {
+  if (padded(columns) <= 16) return { lanes: 1, rows: LANES };
+  return columns < LONG_ROW ? shape : { lanes: LANES, rows: 1 };
+}
 
 /**
  * WGSL: `top` and `sum` of each lane, the maximum of its numbers and the sum of exp(number - top), become those of all lanes, by way of

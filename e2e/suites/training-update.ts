@@ -1,0 +1,144 @@
+import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
+import { clip } from '../../shaders/clip.ts';
+import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { squareSum, squareSums } from '../../shaders/square-sum.ts';
+import * as reference from '../../tests/update-reference.ts';
+import { dispatch, random } from '../dispatch.ts';
+import { check, expect, expectClose, expectEqual } from '../harness.ts';
+
+/** What updates weights, against its float64 twins (tests/update-reference.ts). */
+
+const { norm, factor, finite, consecutiveSkips, skips } = SCALARS;
+
+check('the length of gradients and the factor that clips them', async log => {
+  let worst = 0;
+  for (const counts of [[1], [63, 4096], [4097, 5, 20_000]]) {
+    const gradients = counts.map(count => random(count)(4 * count, 0.1));
+    const sizes = counts.map(squareSums);
+    const whole = sizes.reduce((a, b) => a + b);
+    let partials: Float32Array<ArrayBuffer> = new Float32Array(whole).fill(Number.NaN);
+    let first = 0;
+    for (const [i, count] of counts.entries()) {
+      const found = await dispatch(squareSum(), { gradient: gradients[i]!, partials }, { count, first });
+      partials = found.partials!;
+      first += sizes[i]!;
+    }
+    const all = gradients.flatMap(gradient => [...gradient]);
+    for (const max of [0, 1, 1e6]) {
+      const before = new Float32Array(SCALARS_FLOATS).fill(3);
+      const { scalars } = await dispatch(clip(), { partials, scalars: before }, { count: whole, max_norm: max });
+      const expected = reference.clip(all, max);
+      const wanted = [expected.norm, expected.factor];
+      // Positive terms: the sum of 100,000 of them is off by some 1e-6 of it.
+      const tolerance = { label: `${counts}, at most ${max}`, relative: 1e-5 };
+      worst = Math.max(worst, expectClose([scalars![norm]!, scalars![factor]!], wanted, tolerance) / expected.norm);
+      expectEqual([scalars![finite], scalars![consecutiveSkips], scalars![skips]], [1, 0, 3], 'finite, none skipped');
+      expect(
+        scalars!.subarray(SCALARS.sums).every(v => v === 3),
+        'the sums of losses are not touched',
+      );
+    }
+  }
+  log(`largest difference ${worst.toExponential(1)} of the norm`);
+});
+
+check('a gradient that is not finite is told by its bits, counted, and changes nothing', async () => {
+  for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38]) {
+    const gradient = random(1)(400);
+    gradient[237] = wrong;
+    const { partials } = await dispatch(squareSum(), { gradient, partials: { floats: 1 } }, { count: 100, first: 0 });
+    const before = new Float32Array(SCALARS_FLOATS);
+    before.set([2, 7], consecutiveSkips);
+    for (const max_norm of [0, 1]) {
+      const { scalars } = await dispatch(clip(), { partials: partials!, scalars: before }, { count: 1, max_norm });
+      expectEqual([scalars![finite], scalars![factor]], [0, 0], `${wrong}: not finite`);
+      expectEqual([scalars![consecutiveSkips], scalars![skips]], [3, 8], 'skipped');
+      expect(!Number.isFinite(scalars![norm]), `the norm is ${scalars![norm]}`);
+      for (const kind of ['torch', 'bert'] as const) {
+        const operands = { weight: random(2)(400), m: random(3)(400), v: random(4)(400).map(Math.abs) };
+        const after = await dispatch(
+          adamw({ kind }),
+          { ...operands, gradient, scalars: scalars! },
+          { ...params(kind, 1), count: 100, first: 0 },
+        );
+        for (const name of ['weight', 'm', 'v'] as const) expectEqual(after[name], operands[name], `${kind} ${name}`);
+      }
+    }
+  }
+});
+
+const OPTIONS = { learningRate: 0.01, beta1: Math.fround(0.9), beta2: Math.fround(0.999), decay: 0.1 };
+const EPSILON = { torch: 1e-8, bert: 1e-6 };
+
+/** The params of step `t`. */
+const params = (kind: AdamWKind, t: number) => ({
+  learning_rate: OPTIONS.learningRate,
+  beta1: OPTIONS.beta1,
+  beta2: OPTIONS.beta2,
+  epsilon: EPSILON[kind],
+  decay: OPTIONS.decay,
+  correction1: 1 - OPTIONS.beta1 ** t,
+  correction2: 1 - OPTIONS.beta2 ** t,
+});
+
+for (const kind of ['torch', 'bert'] as const) {
+  check(`steps of AdamW, ${kind}`, async log => {
+    let worst = 0;
+    for (const [floats, first, count] of [
+      [4, 0, 1],
+      [1000, 3, 200],
+      [40_000, 0, 10_000],
+    ] as const) {
+      const make = random(floats);
+      const start = make(floats);
+      // Padding: zeros without a gradient.
+      const isPadding = (i: number) => i % 8 === 7;
+      start.forEach((_, i) => {
+        if (isPadding(i)) start[i] = 0;
+      });
+      let state: Record<string, Float32Array<ArrayBuffer>> = {
+        weight: start,
+        m: new Float32Array(floats),
+        v: new Float32Array(floats),
+      };
+      const twin = { weight: Float64Array.from(start), m: new Float64Array(floats), v: new Float64Array(floats) };
+      const scalars = new Float32Array(SCALARS_FLOATS);
+      [scalars[factor], scalars[finite]] = [0.5, 1];
+      for (let t = 1; t <= 4; t++) {
+        // From 1e-6 to 10.
+        const gradient = make(floats).map((g, i) => (isPadding(i) ? 0 : g * 10 ** -(i % 7)));
+        state = await dispatch(
+          adamw({ kind }),
+          { ...(state as { weight: Float32Array<ArrayBuffer> }), gradient, scalars },
+          { ...params(kind, t), count, first },
+        );
+        const inside = (i: number) => i >= 4 * first && i < 4 * (first + count);
+        const expected = { weight: twin.weight.slice(), m: twin.m.slice(), v: twin.v.slice() };
+        reference.adamw(
+          expected,
+          gradient.map(g => g * 0.5),
+          t,
+          { ...OPTIONS, kind, epsilon: EPSILON[kind] },
+        );
+        for (const name of ['weight', 'm', 'v'] as const) {
+          expected[name].forEach((value, i) => {
+            if (inside(i)) twin[name][i] = value;
+          });
+          // Moments in units of the gradient: a few roundings of its terms.
+          const unit = (i: number) => ({ weight: 1, m: 10 ** (i % 7), v: 100 ** (i % 7) })[name];
+          const difference = expectClose(
+            Float64Array.from(state[name]!, (value, i) => value * unit(i)),
+            twin[name].map((value, i) => value * unit(i)),
+            { label: `${name}, step ${t}`, absolute: 1e-6, relative: 1e-6 },
+          );
+          worst = Math.max(worst, difference);
+        }
+        expect(
+          state.weight!.every((value, i) => !isPadding(i) || value === 0),
+          'zeros without a gradient stay zeros',
+        );
+      }
+    }
+    log(`largest difference ${worst.toExponential(1)}`);
+  });
+}

@@ -1,0 +1,14 @@
+/**
+ * The numbers of a step that stay on the GPU, one array<f32>: where each lies. Counts are floats, which are exact up to 2^24.
+ *
+ *   norm               the length of the gradient of all weights, before it is clipped          clip.ts writes it, every step
+ *   factor             what every gradient is multiplied by: min(1, max_norm / (norm + 1e-6))   clip.ts
+ *   finite             1, or 0 where the norm is NaN or infinite: then the step changes nothing  clip.ts
+ *   consecutiveSkips   steps in a row, up to this one, that changed nothing                     clip.ts
+ *   skips              all of them                                                              clip.ts
+ *   sums               from here on: sums of losses, one a loss, at the `index` of sum-rows.ts; whoever reads them clears them
+ */
+export const SCALARS = { norm: 0, factor: 1, finite: 2, consecutiveSkips: 3, skips: 4, sums: 8 } as const;
+
+/** Floats of the array: room for eight sums. */
+export const SCALARS_FLOATS = 16;

@@ -1,0 +1,40 @@
+import { declarations, type Kernel, read, u32, write } from './kernel.ts';
+import { GROUP_INDEX, groupGrid, LANES, total } from './snippets.ts';
+
+/** Vec4f whose squares one partial sum has. */
+const VECTORS_OF_PARTIAL = 64 * LANES;
+
+/** The partial sums of a gradient of `count` vec4f. */
+export const squareSums = (count: number): number => Math.ceil(count / VECTORS_OF_PARTIAL);
+
+/**
+ * partials[first + p] = the sum of the squares of gradient[count] vec4f from 4096 p to 4096 p + 4095: what the length of a gradient is the
+ * root of the sum of, see clip.ts. Several gradients have their partial sums one behind the other.
+ *
+ *   gradient [count]    partials f32      params: count, first      grid: squareSums(count)
+ */
+export function squareSum(): Kernel {
+  const bindings = [read('gradient'), write('partials', 'array<f32>')];
+  const params = [u32('count'), u32('first')];
+  return {
+    name: 'square sum',
+    bindings,
+    params,
+    workgroups: ({ count }) => groupGrid(squareSums(count!)),
+    code: `
+${declarations(bindings, params)}
+${total(LANES)}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let number = ${GROUP_INDEX};
+  let start = number * ${VECTORS_OF_PARTIAL}u;
+  if (start >= params.count) { return; }
+  let end = min(params.count, start + ${VECTORS_OF_PARTIAL}u);
+  var sums = vec4f();
+  for (var i = start + local.x; i < end; i += ${LANES}u) { sums += gradient[i] * gradient[i]; }
+  let sum = total(dot(sums, vec4f(1.0)), local.x);
+  if (local.x == 0u) { partials[params.first + number] = sum; }
+}`,
+  };
+}
