@@ -7,6 +7,7 @@ import {
 } from '../src/gradients/index.ts';
 import type { AttendOp, Dropout, EmbedBackwardOp, GradientOp, LossOp } from '../src/gradients/op.ts';
 import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
+import { slopes } from './gradient-reference-rows.ts';
 import { ACTIVATIONS, at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
 
 /**
@@ -92,7 +93,7 @@ export class TrainingRun {
       case 'activateBackward': {
         const { activation, u, dy, du, dgate } = op;
         const [gate, gradient] = [op.gate && this.get(op.gate).data, this.get(dy).data];
-        this.#map(du, this.get(u), (u, i) => gradient[i]! * (gate?.[i] ?? 1) * slope(ACTIVATIONS[activation], u));
+        this.#map(du, this.get(u), (u, i) => gradient[i]! * (gate?.[i] ?? 1) * slopes[activation]!(u));
         if (dgate) this.#map(dgate, this.get(u), (u, i) => gradient[i]! * ACTIVATIONS[activation](u));
         return;
       }
@@ -536,12 +537,6 @@ function crossEntropy(scores: readonly number[], label: number, smoothing: numbe
     loss: scores.reduce((sum, x, n) => sum + target(n) * (logSum - x), 0),
     gradient: scores.map((x, n) => Math.exp(x - logSum) - target(n)),
   };
-}
-
-/** The derivative by differences of fourth order, with an error of some 1e-12: no formula that a kernel could have wrong as well. */
-function slope(f: (x: number) => number, x: number): number {
-  const h = 1e-3;
-  return (8 * (f(x + h) - f(x - h)) - (f(x + 2 * h) - f(x - 2 * h))) / (12 * h);
 }
 
 const range = (n: number): number[] => [...new Array(n).keys()];

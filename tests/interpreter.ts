@@ -639,7 +639,11 @@ export function denseWeight({ parts, rowGroup, columnGroup, stride, height }: We
   return matrix;
 }
 
-export const zeros = (rows: number, columns: number): Matrix => ({ rows, columns, data: new Float64Array(rows * columns) });
+export const zeros = (rows: number, columns: number): Matrix => ({
+  rows,
+  columns,
+  data: new Float64Array(rows * columns),
+});
 export const at = ({ columns, data }: Matrix, row: number, column: number): number => data[row * columns + column]!;
 
 /** Hendrycks and Gimpel, arXiv 1606.08415: x Phi(x), and its approximation by tanh; the others are torch.nn.functional's. */

@@ -3,15 +3,15 @@
  * `training` imports it. It never touches a GPU and never knows a model's name.
  */
 
+export { IGNORED } from '../../shaders/cross-entropy.ts';
 export { type BackwardOptions, backward } from './backward.ts';
 export type { LossSpec } from './losses.ts';
-export {
-  type GradientOp,
-  IGNORED,
-  type LabelName,
-  type TrainableGraph,
-  type TrainingGraph,
-  type TrainingOp,
+export type {
+  GradientOp,
+  LabelName,
+  TrainableGraph,
+  TrainingGraph,
+  TrainingOp,
 } from './op.ts';
 export { countItems, type LabelledSequence, type LossScales, scalesOf } from './sequence.ts';
 export { type DropoutRates, NO_DROPOUT, trainableForm } from './trainable-form.ts';

@@ -19,7 +19,8 @@ export function lossOp(
   like: (of: Pick<Value, 'rows' | 'columns'>, name: string) => Value,
 ): LossOp {
   const rows = kind === 'spanCrossEntropy' ? 'sequences' : logits.rows;
-  const loss = like({ rows, columns: 1 }, `${logits.name}.loss`);
+  // Number by number: a sum reads it so.
+  const loss = { ...like({ rows, columns: 1 }, `${logits.name}.loss`), stride: 1 };
   const dlogits = like(logits, `${logits.name}.gradient`);
   const common = { logits, loss, dlogits, labels };
   switch (kind) {

@@ -237,9 +237,6 @@ export interface SpanCrossEntropyOp {
   readonly dlogits: Value;
 }
 
-/** The label of a row that has none: torch's -100. */
-export const IGNORED = 0xffffffff;
-
 export type LossOp = CrossEntropyOp | BinaryCrossEntropyOp | SquaredErrorOp | SpanCrossEntropyOp;
 
 /** What only a training step has. */

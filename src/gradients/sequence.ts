@@ -1,5 +1,6 @@
+import { IGNORED } from '../../shaders/cross-entropy.ts';
 import type { Sequence } from '../plan/index.ts';
-import { IGNORED, type LabelName, type LossOp, type TrainingGraph } from './op.ts';
+import type { LabelName, LossOp, TrainingGraph } from './op.ts';
 
 /** One sequence with what it should give. */
 export interface LabelledSequence extends Sequence {
