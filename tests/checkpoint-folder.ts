@@ -41,7 +41,12 @@ export function folderSource(...folders: readonly URL[]): ModelSource {
 export interface LoadedCheckpoint {
   readonly config: EncoderConfig;
   readonly hasPooler: boolean;
-  readonly tensors: TensorLookup;
+  readonly tensors: (canonical: string) => TensorInFile;
+}
+
+/** A tensor, and what its file calls it; one that is computed of others has its canonical name. */
+export interface TensorInFile extends TensorData {
+  readonly name: string;
 }
 
 /**
@@ -60,7 +65,7 @@ export async function loadCheckpoint(
   const modules = await Promise.all(
     files.map(async ({ from, file }) => ({ prefix: `${from}.`, find: await readTensors(source, config, [file]) })),
   );
-  const ofFiles: TensorLookup = name => {
+  const ofFiles = (name: string): TensorInFile => {
     const module = modules.find(({ prefix }) => name.startsWith(prefix));
     const tensor = module ? module.find(name.slice(module.prefix.length)) : encoder(name);
     if (!tensor) throw new Error(`the checkpoint lacks ${name}`);
@@ -71,8 +76,8 @@ export async function loadCheckpoint(
 }
 
 /** The tensors that a model computes of its weights, in float64: what src/engine/prepare.ts computes on a device. */
-function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<string, TensorData> {
-  const prepared = new Map<string, TensorData>();
+function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<string, TensorInFile> {
+  const prepared = new Map<string, TensorInFile>();
   for (const { graph, ids, tensors } of preparationsOf(config)) {
     const { outputs } = interpret(graph, lookup, [{ ids, positions: ids, types: ids.map(() => 0) }]);
     for (const { tensor, shape, output, first } of tensors) {
@@ -82,7 +87,7 @@ function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<strin
         const [group, column] = [Math.floor(i / count), i % count];
         return rows[Math.floor(column / 4) * columns + first + 4 * group + (column % 4)]!;
       });
-      prepared.set(tensor, { shape, data });
+      prepared.set(tensor, { name: tensor, shape, data });
     }
   }
   return prepared;
@@ -93,7 +98,7 @@ async function readTensors(
   source: ModelSource,
   config: EncoderConfig,
   files?: readonly string[],
-): Promise<(canonical: string) => TensorData | undefined> {
+): Promise<(canonical: string) => TensorInFile | undefined> {
   const checkpoint = await openCheckpoint(source, files && { files });
   const bytes = new Map<string, Uint8Array<ArrayBuffer>>();
   for await (const { tensor, begin, bytes: piece } of checkpoint.chunks()) {
@@ -118,6 +123,6 @@ async function readTensors(
     }
     const piece = { stored: info.dtype as TensorDtype, begin: 0, bytes: view };
     const { stored, bytes: merged } = merger.merged(canonical, info, piece)!;
-    return { shape: info.shape, data: toFloats(merged.buffer, stored) };
+    return { name: info.name, shape: info.shape, data: toFloats(merged.buffer, stored) };
   };
 }

@@ -188,14 +188,14 @@ export class Run {
     const y = zeros(tokens.length, C);
     tokens.forEach(({ id, position, type, wordFactor }, t) => {
       if (words && id >= words.count) throw new Error(`there is no word ${id}`);
-      const scale = factor * (scales ? at(this.#weight(scales), position, 0) : 1);
+      const scale = factor * (scales ? at(this.weight(scales), position, 0) : 1);
       const add = (table: Matrix, row: number, times = scale) => {
         for (let c = 0; c < C; c++) y.data[t * C + c]! += times * at(table, row, c);
       };
-      if (words) add(this.#weight(words), id, scale * wordFactor);
-      if (positions) add(this.#weight(positions), position);
-      if (types) add(this.#weight(types), type);
-      if (tasks) add(this.#weight(tasks), 0);
+      if (words) add(this.weight(words), id, scale * wordFactor);
+      if (positions) add(this.weight(positions), position);
+      if (types) add(this.weight(types), type);
+      if (tasks) add(this.weight(tasks), 0);
     });
     return norm ? this.#normalised(y, norm) : y;
   }
@@ -203,8 +203,8 @@ export class Run {
   /** y[R, N] = activation(x[R, K] weight[N, K]^T + bias[N]) gate[R, N] + residual[R, N] */
   #linear(op: LinearOp): Matrix {
     const x = this.get(op.x);
-    const weight = this.#weight(op.weight);
-    const bias = op.bias && this.#weight(op.bias);
+    const weight = this.weight(op.weight);
+    const bias = op.bias && this.weight(op.bias);
     const gate = op.gate && this.get(op.gate);
     const residual = op.residual && this.get(op.residual);
     const activate = op.activation ? ACTIVATIONS[op.activation] : (v: number) => v;
@@ -242,7 +242,7 @@ export class Run {
     const turnedHeads = heads + (turnsValues ? 2 : 1) * keyHeads;
     const pairs = frequencies.length;
     if (2 * pairs > headSize) throw new Error('more pairs than a head has columns');
-    const table = stored && this.#weight(stored.weight);
+    const table = stored && this.weight(stored.weight);
     /** [cos, sin] of pair i at a position of a sequence whose frequencies are these. */
     const turn = (position: number, i: number, frequency: number): [number, number] => {
       if (table && stored?.kind === 'table') return [at(table, position, pairs + i), at(table, position, i)];
@@ -299,7 +299,7 @@ export class Run {
             norm.kind,
             norm.eps,
           );
-          const [gamma, beta] = [this.#weight(norm.gamma), norm.beta && this.#weight(norm.beta)];
+          const [gamma, beta] = [this.weight(norm.gamma), norm.beta && this.weight(norm.beta)];
           group.forEach((place, c) => {
             const scale = at(gamma, weights[c]!, 0) + (norm.unitOffset ? 1 : 0);
             y.data[place] = row[c]! * scale + (beta ? at(beta, weights[c]!, 0) : 0);
@@ -337,7 +337,7 @@ export class Run {
             const isSeen = Math.abs(distance) <= window && j >= unattended;
             const query = (d: number) => element(start + i, h, d);
             const key = (d: number) => element(start + j, keyHead, d);
-            const bias = this.#scoreBias(op, { distance, h, query, key });
+            const bias = this.scoreBias(op, { distance, h, query, key });
             scores.push(isSeen ? score * scale + bias : Number.NEGATIVE_INFINITY);
           }
           softmax(scores).forEach((p, j) => {
@@ -355,7 +355,7 @@ export class Run {
   }
 
   /** The distance is key - query. Distances beyond the first and last bucket count as those. */
-  #scoreBias(
+  scoreBias(
     { bias, headSize: D, scale }: AttentionOp,
     {
       distance,
@@ -372,14 +372,14 @@ export class Run {
       case 'buckets': {
         const farthest = (bias.buckets.length - 1) / 2;
         const near = Math.max(-farthest, Math.min(farthest, distance));
-        return at(this.#weight(bias.bias), bias.buckets[near + farthest]!, h);
+        return at(this.weight(bias.bias), bias.buckets[near + farthest]!, h);
       }
       case 'disentangled': {
         const farthest = (bias.rows.length - 1) / 2;
         const row = bias.rows[Math.max(-farthest, Math.min(farthest, distance)) + farthest]!;
         const head = h * Math.ceil(D / 4);
         const number = (table: Weight, d: number) =>
-          at(this.#weight(table), head + Math.floor(d / 4), 4 * row + (d % 4));
+          at(this.weight(table), head + Math.floor(d / 4), 4 * row + (d % 4));
         let sum = 0;
         for (let d = 0; d < D; d++) {
           if (bias.keys) sum += query(d) * number(bias.keys, d);
@@ -407,7 +407,7 @@ export class Run {
   /** Each row normalised: see Norm. */
   #normalised(x: Matrix, { kind, gamma, beta, unitOffset, eps }: Norm): Matrix {
     const { rows: R, columns: C, data } = x;
-    const [scale, shift] = [this.#weight(gamma), beta && this.#weight(beta)];
+    const [scale, shift] = [this.weight(gamma), beta && this.weight(beta)];
     const y = zeros(R, C);
     for (let r = 0; r < R; r++) {
       normalisedRow([...data.subarray(r * C, (r + 1) * C)], kind, eps).forEach((v, c) => {
@@ -445,7 +445,7 @@ export class Run {
 
   /** y[T, C] = the sum over the neighbours of weight[c, o] x[n, c] */
   #depthwise({ x, weight }: DepthwiseOp): Matrix {
-    const factors = this.#weight(weight);
+    const factors = this.weight(weight);
     return this.#windowSum(this.get(x), weight.columns, (_, c, o) => at(factors, c, o));
   }
 
@@ -490,7 +490,7 @@ export class Run {
   /** y[R, C] = sum[R, C] + x[R, C] factors[index] / (the sum of all factors) */
   #weigh({ x, sum, factors, index }: WeighOp): Matrix {
     const [from, before] = [this.get(x), sum && this.get(sum)];
-    const all = this.#weight(factors);
+    const all = this.weight(factors);
     let total = 0;
     for (let i = 0; i < factors.count; i++) total += at(all, i, 0);
     const y = zeros(from.rows, from.columns);
@@ -540,7 +540,7 @@ export class Run {
   /** y[B, V] = max or sum over the tokens of a sequence of log(1 + max(0, logit)), with two logarithms of log(1 + that). */
   #vocabularyPool({ x, weight, bias, pooling, logarithms, y: { columns: V } }: VocabularyPoolOp): Matrix {
     const from = this.get(x);
-    const [table, shift] = [this.#weight(weight), bias && this.#weight(bias)];
+    const [table, shift] = [this.weight(weight), bias && this.weight(bias)];
     const y = zeros(this.#batch.length, V);
     let start = 0;
     this.#batch.forEach(({ ids: { length: L } }, b) => {
@@ -584,7 +584,7 @@ export class Run {
   }
 
   /** A weight as its op reads it: tensors one below the other, heads padded with zeros. A vector has one column. */
-  #weight(weight: Weight): Matrix {
+  weight(weight: Weight): Matrix {
     const matrix = this.#weights.get(weight) ?? denseWeight(weight, this.#tensors);
     this.#weights.set(weight, matrix);
     return matrix;
@@ -611,7 +611,8 @@ function normalisedRow(row: readonly number[], kind: NormKind, eps: number): rea
   }
 }
 
-function denseWeight({ parts, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
+/** A weight as its op reads it. */
+export function denseWeight({ parts, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
   /** Where row or column i goes when each group of `size` is padded. */
   const place = (i: number, { size, padded }: Group) => Math.floor(i / size) * padded + (i % size);
   const matrix = zeros(height, stride);
@@ -638,11 +639,15 @@ function denseWeight({ parts, rowGroup, columnGroup, stride, height }: Weight, t
   return matrix;
 }
 
-const zeros = (rows: number, columns: number): Matrix => ({ rows, columns, data: new Float64Array(rows * columns) });
-const at = ({ columns, data }: Matrix, row: number, column: number): number => data[row * columns + column]!;
+export const zeros = (rows: number, columns: number): Matrix => ({
+  rows,
+  columns,
+  data: new Float64Array(rows * columns),
+});
+export const at = ({ columns, data }: Matrix, row: number, column: number): number => data[row * columns + column]!;
 
 /** Hendrycks and Gimpel, arXiv 1606.08415: x Phi(x), and its approximation by tanh; the others are torch.nn.functional's. */
-const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+export const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
   gelu: x => (x / 2) * (1 + erf(x / Math.SQRT2)),
   gelu_tanh: x => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   relu: x => Math.max(0, x),

@@ -28,6 +28,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'src/checkpoint/source': { imports: ['src/runtime', JSON_FIELDS, ERRORS] },
   'src/checkpoint/file': { imports: ['src/checkpoint/source', JSON_FIELDS, ERRORS] },
   'src/plan': { imports: ['shaders', ERRORS] },
+  'src/gradients': { imports: ['src/plan', 'shaders', ERRORS] },
   'src/model': { imports: ['src/plan', JSON_FIELDS, ERRORS], types: ['shaders'] },
   // Of the kernels only those that place, look through and pack weights are not in a plan.
   'src/gpu': {

@@ -11,6 +11,7 @@ export { checkSequence, positionsOf, type RawSequence } from './input.ts';
 export { labelCount, labelNames, withCountedLabels } from './labels.ts';
 export { withTask } from './lora.ts';
 export { modelTypeOf } from './model-type.ts';
+export { paddingRows } from './padding.ts';
 export { type Preparation, preparationsOf, preparedNumbers } from './preparation.ts';
 export { glinerError } from './refused-types.ts';
 export { canonicalRequest, type EncoderRequest } from './request.ts';

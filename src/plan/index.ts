@@ -10,7 +10,20 @@ export type { BiasOptions, NormStyle, VocabularyPooling } from './builder-option
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
 export { checkFinite, firstNotFinite } from './finite.ts';
 export type { OutputSlice } from './lower.ts';
-export { type Graph, type LengthStretch, MAX_K, type TokenDropout, type Value } from './op.ts';
+export {
+  type AttentionOp,
+  type EmbedOp,
+  type Graph,
+  type HeadLayout,
+  type LengthStretch,
+  MAX_K,
+  type Norm,
+  type Op,
+  type RotaryOp,
+  type Rows,
+  type TokenDropout,
+  type Value,
+} from './op.ts';
 export { type Measure, type Pace, paced, startPace } from './pace.ts';
 export { isJoined, numbersOf, type WeightPart } from './part-layout.ts';
 export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } from './passes.ts';

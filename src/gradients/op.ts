@@ -1,0 +1,283 @@
+import type { Activation } from '../../shaders/activation.ts';
+import type { Pooling } from '../../shaders/pool.ts';
+import type { AttentionOp, EmbedOp, HeadLayout, Norm, Op, RotaryOp, Rows, Value, Weight } from '../plan/index.ts';
+
+/**
+ * What stands at a place where dropout is applied: elements are 0 with `probability`, the others are scaled by 1 / (1 - probability)
+ * (Srivastava et al., JMLR 15, 2014). Which ones is a function of the element, the site, the step and the seed (shaders/random.ts), so
+ * that the backward pass finds the same ones again and nothing is stored.
+ */
+export interface Dropout {
+  /** Tells the places of a graph apart. */
+  readonly site: number;
+  readonly probability: number;
+}
+
+/** y[R, C] = dropout(x)[R, C] + residual[R, C]. The gradient of x is the dropout of y's gradient at the same site. */
+export interface DropoutOp {
+  readonly op: 'dropout';
+  readonly x: Value;
+  readonly dropout: Dropout;
+  readonly residual: Value | undefined;
+  readonly y: Value;
+}
+
+/** y[R, C] = activation(u[R, C]) gate[R, C]; without a gate it is 1. It stands apart from its linear, because the backward pass reads u. */
+export interface ActivateOp {
+  readonly op: 'activate';
+  readonly u: Value;
+  readonly activation: Activation;
+  readonly gate: Value | undefined;
+  readonly y: Value;
+}
+
+/** du = dy gate activation'(u), dgate = dy activation(u) */
+export interface ActivateBackwardOp {
+  readonly op: 'activateBackward';
+  readonly u: Value;
+  readonly activation: Activation;
+  readonly gate: Value | undefined;
+  readonly dy: Value;
+  readonly du: Value;
+  readonly dgate: Value | undefined;
+}
+
+/** An attention of the forward pass that notes what its backward pass needs. */
+export interface AttendOp extends Omit<AttentionOp, 'op' | 'probabilities' | 'asScores'> {
+  readonly op: 'attend';
+  /** Of the probabilities. */
+  readonly dropout: Dropout | undefined;
+  /** [T, 2 H]: of every query and head the greatest score, and 1 / the sum of exp(score - that). */
+  readonly statistics: Value;
+}
+
+/** delta[T, H] = the sum over the columns of a head of dcontext context: for every row of probabilities the sum of dP P. */
+export interface AttentionDeltaOp extends HeadLayout {
+  readonly op: 'attentionDelta';
+  readonly context: Value;
+  readonly dcontext: Value;
+  readonly delta: Value;
+}
+
+/**
+ * The gradient of q, k and v [T, (H + 2 G) D]: `part` is what this op writes of it, since the two parts walk the pairs of tokens in
+ * different orders. With P the probabilities, f the factors of dropout and dS = P (f (dcontext v^T) - delta):
+ *   queries    dq = scale dS k
+ *   keys       dk = scale dS^T q, dv = (P f)^T dcontext
+ * Source: Dao et al., arXiv 2205.14135, appendix B.
+ */
+export interface AttentionBackwardOp {
+  readonly op: 'attentionBackward';
+  readonly part: 'queries' | 'keys';
+  readonly forward: AttendOp;
+  readonly dcontext: Value;
+  readonly delta: Value;
+  readonly dqkv: Value;
+}
+
+/** The gradient of a table of relative positions [buckets, H] += the sum of dS over the pairs of every bucket. */
+export interface BiasBackwardOp {
+  readonly op: 'biasBackward';
+  readonly forward: AttendOp;
+  readonly dcontext: Value;
+  readonly delta: Value;
+  readonly gradient: Weight;
+}
+
+/** y[R, C] = a[R, C] + b[R, C]: gradients of a value that has several readers. */
+export interface AddOp {
+  readonly op: 'add';
+  readonly a: Value;
+  readonly b: Value;
+  readonly y: Value;
+}
+
+/** y[R, N] = x[R, first .. first + N] */
+export interface ColumnsOp {
+  readonly op: 'columns';
+  readonly x: Value;
+  readonly first: number;
+  readonly y: Value;
+}
+
+/** dx[R, K] = dy[R, N] weight[N, K] + residual[R, K] */
+export interface LinearInputOp {
+  readonly op: 'linearInput';
+  readonly dy: Value;
+  readonly weight: Weight;
+  /** Another gradient of x. */
+  readonly residual: Value | undefined;
+  readonly dx: Value;
+}
+
+/** The gradient of a weight [N, K] += dy[R, N]^T x[R, K], and that of a bias [N] += the sum of the rows of dy. */
+export interface LinearWeightOp {
+  readonly op: 'linearWeight';
+  readonly dy: Value;
+  readonly x: Value;
+  /** Undefined where it is frozen. */
+  readonly gradient: Weight | undefined;
+  readonly biasGradient: Weight | undefined;
+}
+
+/**
+ * The gradients of y = norm(x + residual): that of the sum, which is x's and residual's, and those of gamma and beta +=. Mean and
+ * deviation are computed again.
+ */
+export interface NormBackwardOp {
+  readonly op: 'normBackward';
+  readonly x: Value;
+  readonly residual: Value | undefined;
+  readonly norm: Norm;
+  readonly dy: Value;
+  /** Undefined where nothing below needs it. */
+  readonly dx: Value | undefined;
+  readonly gammaGradient: Weight | undefined;
+  readonly betaGradient: Weight | undefined;
+}
+
+/** Which table of the embeddings, and by which number of a token it is read. */
+export type EmbeddingTable = 'words' | 'positions' | 'types' | 'tasks';
+
+/** The gradient of a table: its row r += factor times the sum of dy over the tokens that read row r, in the order of the tokens. */
+export interface EmbedBackwardOp {
+  readonly op: 'embedBackward';
+  readonly table: EmbeddingTable;
+  readonly forward: EmbedOp;
+  /** The row that has no gradient, because it stands for padding: torch.nn.Embedding's padding_idx. */
+  readonly padding: number | undefined;
+  readonly dy: Value;
+  readonly gradient: Weight;
+}
+
+/** dx: the rows of dy turned back, by the negative angles. */
+export interface RotaryBackwardOp {
+  readonly op: 'rotaryBackward';
+  readonly forward: RotaryOp;
+  readonly dy: Value;
+  readonly dx: Value;
+}
+
+/** dx[R, C] = (dy - y (y . dy)) / max(|x|, 1e-12) with y = x / max(|x|, 1e-12) */
+export interface NormalizeBackwardOp {
+  readonly op: 'normalizeBackward';
+  readonly x: Value;
+  readonly dy: Value;
+  readonly dx: Value;
+}
+
+/** dx[T, C]: every token's part in the rows that its sequence was pooled to. Of equal greatest numbers the first token has all of it. */
+export interface PoolBackwardOp {
+  readonly op: 'poolBackward';
+  readonly x: Value;
+  readonly poolings: readonly Pooling[];
+  /** [B, n C], or of one pooling fewer columns; the rest is 0. */
+  readonly dy: Value;
+  readonly dx: Value;
+}
+
+/** dx[T, C]: the sum of a token's columns in the neighbours that it is one of: see UnfoldOp. */
+export interface UnfoldBackwardOp {
+  readonly op: 'unfoldBackward';
+  readonly width: number;
+  readonly order: 'columns' | 'rows';
+  /** [T, width C] */
+  readonly dy: Value;
+  readonly dx: Value;
+}
+
+/** dx[T, C]: the rows of dy where the pass picked them, 0 elsewhere. */
+export interface GatherBackwardOp {
+  readonly op: 'gatherBackward';
+  readonly dy: Value;
+  readonly dx: Value;
+}
+
+/** What the labels of a loss are: see TrainingBatch. */
+export interface LossOfRows {
+  /** [R, N] */
+  readonly logits: Value;
+  /** [R, 1]: the loss of each row times `scale`. */
+  readonly loss: Value;
+  /** [R, N], times `scale`. */
+  readonly dlogits: Value;
+  /** The name of the labels in the batch, and of what the losses are multiplied by: 1 / the number of items of the whole step. */
+  readonly labels: LabelName;
+}
+
+export type LabelName = 'labels' | 'next_sentence_label';
+
+/**
+ * loss = -log softmax(logits)[label], or with smoothing s the mean of (1 - s) of that and s of the mean over all classes, as
+ * torch.nn.functional.cross_entropy. A row whose label is IGNORED has loss 0 and gradient 0.
+ */
+export interface CrossEntropyOp extends LossOfRows {
+  readonly op: 'crossEntropy';
+  readonly smoothing: number;
+}
+
+/** loss = the sum over the N cells of -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), as binary_cross_entropy_with_logits. */
+export interface BinaryCrossEntropyOp extends LossOfRows {
+  readonly op: 'binaryCrossEntropy';
+}
+
+/** loss = the sum over the N cells of (x - t)^2 */
+export interface SquaredErrorOp extends LossOfRows {
+  readonly op: 'squaredError';
+}
+
+/**
+ * Question answering: loss[B, 1] = the mean of two cross-entropies over the tokens of a sequence, of the start in column 0 and of the
+ * end in column 1 of logits[T, 2]. A position outside of the sequence is ignored: its cross-entropy is 0.
+ */
+export interface SpanCrossEntropyOp {
+  readonly op: 'spanCrossEntropy';
+  readonly logits: Value;
+  readonly loss: Value;
+  readonly dlogits: Value;
+}
+
+export type LossOp = CrossEntropyOp | BinaryCrossEntropyOp | SquaredErrorOp | SpanCrossEntropyOp;
+
+/** What only a training step has. */
+export type GradientOp =
+  | DropoutOp
+  | ActivateOp
+  | ActivateBackwardOp
+  | AttendOp
+  | AttentionDeltaOp
+  | AttentionBackwardOp
+  | BiasBackwardOp
+  | AddOp
+  | ColumnsOp
+  | LinearInputOp
+  | LinearWeightOp
+  | NormBackwardOp
+  | EmbedBackwardOp
+  | RotaryBackwardOp
+  | NormalizeBackwardOp
+  | PoolBackwardOp
+  | GatherBackwardOp
+  | UnfoldBackwardOp
+  | LossOp;
+
+/** The ops of a training step: those of the forward pass that need no other form, and those that only training has. */
+export type TrainingOp = Op | GradientOp;
+
+/** The forward pass of a graph in the form that can be differentiated: see trainable-form.ts. */
+export interface TrainableGraph {
+  readonly ops: readonly TrainingOp[];
+  /** The outputs of the graph by name. */
+  readonly outputs: ReadonlyMap<string, Value>;
+}
+
+/** A whole step as data: forward pass, losses, backward pass. */
+export interface TrainingGraph {
+  readonly ops: readonly TrainingOp[];
+  /** The losses of rows: their sum is the loss. */
+  readonly losses: readonly Value[];
+  /** The weights that have a gradient, in the order in which the forward pass reads them. */
+  readonly gradients: readonly Weight[];
+}
+
+export type { Rows };

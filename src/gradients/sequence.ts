@@ -1,0 +1,43 @@
+import { IGNORED } from '../../shaders/cross-entropy.ts';
+import type { Sequence } from '../plan/index.ts';
+import type { LabelName, LossOp, TrainingGraph } from './op.ts';
+
+/** One sequence with what it should give. */
+export interface LabelledSequence extends Sequence {
+  /**
+   * Cross-entropy: the class of every row of logits, so one of a sequence, or of each token, or of each picked token; IGNORED where a row
+   * has none. Binary cross-entropy and squared error: the target of every column of the sequence's one row.
+   */
+  readonly labels?: readonly number[] | undefined;
+  /** The class of the sequence for a second loss: 0 where the second text follows the first, 1 where it does not. */
+  readonly next_sentence_label?: number | undefined;
+  /** Question answering: the tokens where the answer starts and ends; IGNORED where the text has none. */
+  readonly span?: readonly [start: number, end: number] | undefined;
+}
+
+/** What the losses of a step are multiplied by: 1 / the number of their items, in all micro-batches of the step together. */
+export type LossScales = Readonly<Record<LabelName, number>>;
+
+/** The items of a loss: rows that have a label, cells that have a target, sequences that have a span. */
+export function countItems(
+  ops: TrainingGraph['ops'],
+  sequences: Iterable<LabelledSequence>,
+): Record<LabelName, number> {
+  const losses = ops.filter((op): op is LossOp => 'dlogits' in op);
+  const counts = { labels: 0, next_sentence_label: 0 };
+  for (const { labels = [], next_sentence_label, span } of sequences) {
+    for (const op of losses) {
+      if (op.op === 'spanCrossEntropy') counts.labels += Number(span !== undefined);
+      else if (op.labels === 'next_sentence_label')
+        counts.next_sentence_label += Number(next_sentence_label !== undefined);
+      else counts.labels += op.op === 'crossEntropy' ? labels.filter(label => label !== IGNORED).length : labels.length;
+    }
+  }
+  return counts;
+}
+
+/** 1 / each count; of no items 0. */
+export const scalesOf = ({ labels, next_sentence_label }: Record<LabelName, number>): LossScales => ({
+  labels: labels && 1 / labels,
+  next_sentence_label: next_sentence_label && 1 / next_sentence_label,
+});

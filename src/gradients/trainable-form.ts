@@ -1,0 +1,93 @@
+import type { Graph, Op, Value } from '../plan/index.ts';
+import type { Dropout, TrainableGraph, TrainingOp } from './op.ts';
+import { noRule } from './refusal.ts';
+import { values } from './values.ts';
+
+/** The probabilities of dropout, by where it is applied, as transformers' config.json names them. 0: none. */
+export interface DropoutRates {
+  /** hidden_dropout_prob: behind the embeddings, and behind the output projections of attention and feed-forward layer. */
+  readonly hidden: number;
+  /** attention_probs_dropout_prob */
+  readonly attention: number;
+  /** classifier_dropout: before each linear of a classifier. */
+  readonly classifier: number;
+}
+
+export const NO_DROPOUT: DropoutRates = { hidden: 0, attention: 0, classifier: 0 };
+
+/** The linears behind which a layer has dropout, and those before which a classifier has it, by the canonical names of their weights. */
+const LAYER_OUTPUT = /^encoder\.layer\.\d+\.(attention\.)?output\.dense\.weight$/;
+const CLASSIFIER = /^classifier\.(dense\.|out_proj\.)?weight$/;
+
+/**
+ * The same forward pass, in the ops that `backward` knows: activations, gates and residuals stand apart from their linears, norms apart
+ * from embeddings, the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there.
+ */
+export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): TrainableGraph {
+  const { like } = values(graph.ops);
+  const ops: TrainingOp[] = [];
+  let sites = 0;
+  const site = (probability: number): Dropout => ({ site: sites++, probability });
+
+  function dropped(x: Value, probability: number, rest: { residual?: Value | undefined; y?: Value } = {}): Value {
+    const { residual, y = like(x, `${x.name}.dropout`) } = rest;
+    ops.push({ op: 'dropout', x, dropout: site(probability), residual, y });
+    return y;
+  }
+
+  function add(op: Op): void {
+    switch (op.op) {
+      case 'embed': {
+        const { norm, y } = op;
+        const isDropped = rates.hidden > 0;
+        const normed = isDropped ? like(y, `${y.name}.undropped`) : y;
+        const sum = norm ? like(y, `${y.name}.sum`) : normed;
+        ops.push({ ...op, norm: undefined, y: sum });
+        if (norm) ops.push({ op: 'norm', x: sum, residual: undefined, norm, addend: undefined, y: normed });
+        if (isDropped) dropped(normed, rates.hidden, { y });
+        return;
+      }
+      case 'linear': {
+        const { activation, gate, residual, y, weight } = op;
+        const [{ tensor }] = weight.parts as [(typeof weight.parts)[0]];
+        const x = rates.classifier > 0 && CLASSIFIER.test(tensor) ? dropped(op.x, rates.classifier) : op.x;
+        const isDropped = rates.hidden > 0 && LAYER_OUTPUT.test(tensor);
+        const isActivated = activation !== undefined || gate !== undefined;
+        // The residual stays in the linear where nothing comes between the two.
+        const own = isActivated || isDropped ? undefined : residual;
+        const u = isActivated || isDropped ? like(y, `${y.name}.linear`) : y;
+        ops.push({ ...op, x, activation: undefined, gate: undefined, residual: own, y: u });
+        if (isActivated) {
+          const isLast = residual === undefined && !isDropped;
+          const activated = isLast ? y : like(y, `${y.name}.activated`);
+          if (activation === undefined) throw noRule('a gate without an activation', y);
+          ops.push({ op: 'activate', u, activation, gate, y: activated });
+          if (isDropped) dropped(activated, rates.hidden, { residual, y });
+          else if (residual) ops.push({ op: 'add', a: activated, b: residual, y });
+        } else if (isDropped) {
+          dropped(u, rates.hidden, { residual, y });
+        }
+        return;
+      }
+      case 'attention': {
+        const { probabilities: _, asScores: __, context, heads, ...attention } = op;
+        const statistics = like({ ...context, columns: 2 * heads }, `${context.name}.statistics`);
+        const dropout = rates.attention > 0 ? site(rates.attention) : undefined;
+        ops.push({ ...attention, heads, context, op: 'attend', dropout, statistics });
+        return;
+      }
+      case 'pool': {
+        const { normalize, y } = op;
+        const pooled = normalize ? like(y, `${y.name}.pooled`) : y;
+        ops.push({ ...op, normalize: false, y: pooled });
+        if (normalize) ops.push({ op: 'normalize', x: pooled, y });
+        return;
+      }
+      default:
+        ops.push(op);
+    }
+  }
+
+  for (const op of graph.ops) add(op);
+  return { ops, outputs: new Map(graph.outputs.map(({ name, value }) => [name, value])) };
+}

@@ -1,0 +1,544 @@
+import {
+  IGNORED,
+  type LabelledSequence,
+  type LossScales,
+  type TrainingGraph,
+  type TrainingOp,
+} from '../src/gradients/index.ts';
+import type { AttendOp, Dropout, EmbedBackwardOp, GradientOp, LossOp } from '../src/gradients/op.ts';
+import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
+import { slopes } from './gradient-reference-rows.ts';
+import { ACTIVATIONS, at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
+
+/**
+ * The interpreter of training steps: the forward ops by the interpreter, the backward ops by one plain loop each, all in float64. It shares
+ * no code with kernels or their lowering, so it says what a training graph means.
+ */
+
+/** What a number is multiplied by at a place of dropout: 0, or 1 / (1 - probability). */
+export type DropoutFactor = (dropout: Dropout, place: DropoutPlace) => number;
+/** A number of a row, or the probability of a query and a key of a head. */
+export type DropoutPlace =
+  | { readonly sequence: number; readonly row: number; readonly column: number }
+  | { readonly sequence: number; readonly head: number; readonly query: number; readonly key: number };
+
+export interface TrainingOptions {
+  readonly tensors: TensorLookup;
+  readonly batch: readonly LabelledSequence[];
+  readonly scales: LossScales;
+  /** Needed where the graph has dropout. */
+  readonly factor?: DropoutFactor;
+  /** Gradients are added to these. Default: none. */
+  readonly gradients?: Map<Weight, Matrix>;
+}
+
+export interface TrainingResult {
+  readonly loss: number;
+  readonly gradients: Map<Weight, Matrix>;
+  readonly get: (value: Value) => Matrix;
+}
+
+/** Runs a whole step, but the update, on a packed batch. */
+export function interpretTraining(graph: TrainingGraph, options: TrainingOptions): TrainingResult {
+  const run = new TrainingRun(options);
+  for (const op of graph.ops) run.compute(op);
+  const sum = (value: Value) => run.get(value).data.reduce((a, b) => a + b, 0);
+  return {
+    loss: graph.losses.reduce((total, value) => total + sum(value), 0),
+    gradients: run.gradients,
+    get: value => run.get(value),
+  };
+}
+
+/** One sequence of the batch: its number, its first token in the pass, and how many it has. */
+interface Extent {
+  readonly b: number;
+  readonly start: number;
+  readonly length: number;
+}
+
+export class TrainingRun {
+  readonly gradients: Map<Weight, Matrix>;
+  readonly #options: TrainingOptions;
+  readonly #forward: Run;
+  readonly #extents: readonly Extent[];
+  /** Of every attention: for each sequence and head the probabilities [L, L]. */
+  readonly #probabilities = new Map<Value, readonly Matrix[][]>();
+
+  constructor(options: TrainingOptions) {
+    this.#options = options;
+    this.gradients = options.gradients ?? new Map();
+    this.#forward = new Run(options.tensors, options.batch);
+    let start = 0;
+    this.#extents = options.batch.map(({ ids: { length } }, b) => {
+      start += length;
+      return { b, start: start - length, length };
+    });
+  }
+
+  get(value: Value): Matrix {
+    return this.#forward.get(value);
+  }
+
+  compute(op: TrainingOp): void {
+    switch (op.op) {
+      case 'dropout':
+        this.#set(op.y, this.#dropout(op.x, op.dropout, op.residual));
+        return;
+      case 'activate': {
+        const gate = op.gate && this.get(op.gate).data;
+        this.#map(op.y, this.get(op.u), (u, i) => ACTIVATIONS[op.activation](u) * (gate?.[i] ?? 1));
+        return;
+      }
+      case 'activateBackward': {
+        const { activation, u, dy, du, dgate } = op;
+        const [gate, gradient] = [op.gate && this.get(op.gate).data, this.get(dy).data];
+        this.#map(du, this.get(u), (u, i) => gradient[i]! * (gate?.[i] ?? 1) * slopes[activation]!(u));
+        if (dgate) this.#map(dgate, this.get(u), (u, i) => gradient[i]! * ACTIVATIONS[activation](u));
+        return;
+      }
+      case 'attend':
+        this.#attend(op);
+        return;
+      case 'attentionDelta': {
+        const [context, dcontext] = [this.get(op.context), this.get(op.dcontext)];
+        const delta = zeros(context.rows, op.heads);
+        const width = context.columns / op.heads;
+        for (let i = 0; i < context.data.length; i++) {
+          const [row, column] = [Math.floor(i / context.columns), i % context.columns];
+          delta.data[row * op.heads + Math.floor(column / width)]! += context.data[i]! * dcontext.data[i]!;
+        }
+        this.#set(op.delta, delta);
+        return;
+      }
+      case 'attentionBackward':
+        // The two parts write one value; here both are computed at once.
+        if (op.part === 'queries') this.#set(op.dqkv, this.#attentionBackward(op.forward, op.dcontext));
+        return;
+      case 'biasBackward':
+        this.#biasBackward(op.forward, op.dcontext, op.gradient);
+        return;
+      case 'add': {
+        const b = this.get(op.b).data;
+        this.#map(op.y, this.get(op.a), (a, i) => a + b[i]!);
+        return;
+      }
+      case 'columns': {
+        const x = this.get(op.x);
+        const y = zeros(x.rows, op.y.columns);
+        y.data.forEach((_, i) => {
+          y.data[i] = at(x, Math.floor(i / y.columns), op.first + (i % y.columns));
+        });
+        this.#set(op.y, y);
+        return;
+      }
+      case 'linearInput': {
+        const [dy, weight] = [this.get(op.dy), this.#forward.weight(op.weight)];
+        const dx = zeros(dy.rows, op.dx.columns);
+        const residual = op.residual && this.get(op.residual).data;
+        for (let r = 0; r < dy.rows; r++) {
+          for (let n = 0; n < dy.columns; n++) {
+            const factor = at(dy, r, n);
+            for (let k = 0; k < dx.columns; k++) {
+              dx.data[r * dx.columns + k]! += factor * weight.data[n * weight.columns + k]!;
+            }
+          }
+        }
+        if (residual) for (let i = 0; i < residual.length; i++) dx.data[i]! += residual[i]!;
+        this.#set(op.dx, dx);
+        return;
+      }
+      case 'linearWeight': {
+        const [dy, x] = [this.get(op.dy), this.get(op.x)];
+        const gradient = op.gradient && this.#gradient(op.gradient);
+        const bias = op.biasGradient && this.#gradient(op.biasGradient);
+        for (let r = 0; r < dy.rows; r++) {
+          for (let n = 0; n < dy.columns; n++) {
+            const factor = at(dy, r, n);
+            if (bias) bias.data[n]! += factor;
+            if (!gradient) continue;
+            for (let k = 0; k < x.columns; k++) gradient.data[n * gradient.columns + k]! += factor * at(x, r, k);
+          }
+        }
+        return;
+      }
+      case 'normBackward': {
+        const { x, residual, norm, dy, dx, gammaGradient, betaGradient } = op;
+        const sum = this.get(x);
+        const other = residual && this.get(residual).data;
+        const inputs = other ? { ...sum, data: sum.data.map((v, i) => v + other[i]!) } : sum;
+        const result = this.#normBackward(inputs, norm, this.get(dy), gammaGradient, betaGradient);
+        if (dx) this.#set(dx, result);
+        return;
+      }
+      case 'embedBackward':
+        this.#embedBackward(op);
+        return;
+      case 'rotaryBackward':
+        this.#rotaryBackward(op);
+        return;
+      case 'normalizeBackward': {
+        const [x, dy] = [this.get(op.x), this.get(op.dy)];
+        const dx = zeros(x.rows, x.columns);
+        for (const r of range(x.rows)) {
+          const length = Math.max(1e-12, Math.hypot(...row(x, r)));
+          const product = row(x, r).reduce((total, v, c) => total + (v / length) * at(dy, r, c), 0);
+          for (const c of range(x.columns)) {
+            dx.data[r * x.columns + c] = (at(dy, r, c) - (at(x, r, c) / length) * product) / length;
+          }
+        }
+        this.#set(op.dx, dx);
+        return;
+      }
+      case 'poolBackward':
+        this.#set(op.dx, this.#poolBackward(op));
+        return;
+      case 'gatherBackward': {
+        const dy = this.get(op.dy);
+        const dx = zeros(this.#tokens, dy.columns);
+        let picked = 0;
+        for (const { b, start } of this.#extents) {
+          for (const place of this.#options.batch[b]!.masked ?? []) {
+            dx.data.set(row(dy, picked++), (start + place) * dy.columns);
+          }
+        }
+        this.#set(op.dx, dx);
+        return;
+      }
+      case 'unfoldBackward':
+        this.#set(op.dx, this.#unfoldBackward(op));
+        return;
+      case 'crossEntropy':
+      case 'binaryCrossEntropy':
+      case 'squaredError':
+      case 'spanCrossEntropy':
+        this.#loss(op);
+        return;
+      default:
+        this.#forward.compute(op satisfies Exclude<TrainingOp, GradientOp>);
+    }
+  }
+
+  get #tokens(): number {
+    return this.#extents.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  #set(value: Value, matrix: Matrix): void {
+    this.#forward.set(value, matrix);
+  }
+
+  #map(value: Value, from: Matrix, change: (v: number, i: number) => number): void {
+    this.#set(value, { ...from, data: from.data.map(change) });
+  }
+
+  #gradient(weight: Weight): Matrix {
+    const gradient = this.gradients.get(weight) ?? zeros(weight.height, weight.stride);
+    this.gradients.set(weight, gradient);
+    return gradient;
+  }
+
+  #factor(dropout: Dropout, place: DropoutPlace): number {
+    const { factor } = this.#options;
+    if (!factor) throw new Error('dropout without its factors');
+    return factor(dropout, place);
+  }
+
+  #dropout(value: Value, dropout: Dropout, residual: Value | undefined): Matrix {
+    const x = this.get(value);
+    const y = zeros(x.rows, x.columns);
+    for (const { sequence, row, first } of this.#rowsOf(value)) {
+      for (const column of range(x.columns)) {
+        y.data[first * x.columns + column] = at(x, first, column) * this.#factor(dropout, { sequence, row, column });
+      }
+    }
+    const other = residual && this.get(residual).data;
+    return other ? { ...y, data: y.data.map((v, i) => v + other[i]!) } : y;
+  }
+
+  /** Every row of a value: its sequence, its number in it, and its place among all rows. */
+  *#rowsOf({ rows }: Value): Iterable<{ sequence: number; row: number; first: number }> {
+    let first = 0;
+    for (const { b, length } of this.#extents) {
+      const count =
+        rows === 'tokens' ? length : rows === 'sequences' ? 1 : (this.#options.batch[b]!.masked?.length ?? 0);
+      for (const row of range(count)) yield { sequence: b, row, first: first++ };
+    }
+  }
+
+  #attend(op: AttendOp): void {
+    const { heads: H, keyHeads: G, headSize: D, context, dropout } = op;
+    const { statistics: _, dropout: __, ...rest } = op;
+    const pairs: Value = { ...context, id: -1, name: 'pairs', rows: 'pairs' };
+    const plain = { ...rest, op: 'attention', probabilities: pairs, asScores: false } as const satisfies Op;
+    this.#forward.compute(plain);
+    const all = this.get(pairs).data;
+    let before = 0;
+    const probabilities = this.#extents.map(({ length: L }) =>
+      range(H).map((): Matrix => {
+        before += L * L;
+        return { rows: L, columns: L, data: all.slice(before - L * L, before) };
+      }),
+    );
+    this.#probabilities.set(context, probabilities);
+    if (!dropout) return;
+    const qkv = this.get(op.qkv);
+    const width = qkv.columns / (H + 2 * G);
+    const y = zeros(qkv.rows, H * width);
+    this.#pairs(op, ({ b, h, i, j, query, key }) => {
+      const p = at(probabilities[b]![h]!, i, j) * this.#factor(dropout, { sequence: b, head: h, query: i, key: j });
+      const values = (H + G + Math.floor((h * G) / H)) * width;
+      for (const d of range(D)) y.data[(query * H + h) * width + d]! += p * at(qkv, key, values + d);
+    });
+    this.#set(context, y);
+  }
+
+  /** Every query and key of every head of every sequence. */
+  #pairs(
+    { heads }: AttendOp,
+    visit: (pair: { b: number; h: number; i: number; j: number; query: number; key: number }) => void,
+  ): void {
+    for (const { b, start, length } of this.#extents) {
+      for (const h of range(heads)) {
+        for (const i of range(length)) {
+          for (const j of range(length)) visit({ b, h, i, j, query: start + i, key: start + j });
+        }
+      }
+    }
+  }
+
+  /** dS of every pair: the gradient of the scores. */
+  #scoreGradients(op: AttendOp, dcontext: Matrix): Matrix[][] {
+    const { heads: H, keyHeads: G, headSize: D, dropout } = op;
+    const qkv = this.get(op.qkv);
+    const width = qkv.columns / (H + 2 * G);
+    const probabilities = this.#probabilities.get(op.context)!;
+    const gradients = probabilities.map(heads => heads.map(({ rows, columns }) => zeros(rows, columns)));
+    this.#pairs(op, ({ b, h, i, j, query, key }) => {
+      const values = (H + G + Math.floor((h * G) / H)) * width;
+      let product = 0;
+      for (const d of range(D)) product += at(dcontext, query, h * width + d) * at(qkv, key, values + d);
+      const factor = dropout ? this.#factor(dropout, { sequence: b, head: h, query: i, key: j }) : 1;
+      const { columns, data } = gradients[b]![h]!;
+      data[i * columns + j] = factor * product;
+    });
+    gradients.forEach((heads, b) => {
+      heads.forEach((dP, h) => {
+        const P = probabilities[b]![h]!;
+        for (const i of range(dP.rows)) {
+          const delta = range(dP.columns).reduce((sum, j) => sum + at(dP, i, j) * at(P, i, j), 0);
+          for (const j of range(dP.columns)) dP.data[i * dP.columns + j] = at(P, i, j) * (at(dP, i, j) - delta);
+        }
+      });
+    });
+    return gradients;
+  }
+
+  #attentionBackward(op: AttendOp, dcontextValue: Value): Matrix {
+    const { heads: H, keyHeads: G, headSize: D, scale, dropout } = op;
+    const [qkv, dcontext] = [this.get(op.qkv), this.get(dcontextValue)];
+    const width = qkv.columns / (H + 2 * G);
+    const probabilities = this.#probabilities.get(op.context)!;
+    const dS = this.#scoreGradients(op, dcontext);
+    const dqkv = zeros(qkv.rows, qkv.columns);
+    this.#pairs(op, ({ b, h, i, j, query, key }) => {
+      const group = Math.floor((h * G) / H);
+      const [keys, values] = [(H + group) * width, (H + G + group) * width];
+      const ds = at(dS[b]![h]!, i, j) * scale;
+      const factor = dropout ? this.#factor(dropout, { sequence: b, head: h, query: i, key: j }) : 1;
+      const p = at(probabilities[b]![h]!, i, j) * factor;
+      for (const d of range(D)) {
+        dqkv.data[query * qkv.columns + h * width + d]! += ds * at(qkv, key, keys + d);
+        dqkv.data[key * qkv.columns + keys + d]! += ds * at(qkv, query, h * width + d);
+        dqkv.data[key * qkv.columns + values + d]! += p * at(dcontext, query, h * width + d);
+      }
+    });
+    return dqkv;
+  }
+
+  #biasBackward(op: AttendOp, dcontext: Value, weight: Weight): void {
+    const { bias } = op;
+    if (bias?.kind !== 'buckets') throw new Error('only buckets have a table');
+    const gradient = this.#gradient(weight);
+    const dS = this.#scoreGradients(op, this.get(dcontext));
+    const farthest = (bias.buckets.length - 1) / 2;
+    this.#pairs(op, ({ b, h, i, j }) => {
+      const { places } = this.#options.batch[b]!;
+      const distance = places ? places[j]! - places[i]! : j - i;
+      const bucket = bias.buckets[Math.max(-farthest, Math.min(farthest, distance)) + farthest]!;
+      gradient.data[bucket * gradient.columns + h]! += at(dS[b]![h]!, i, j);
+    });
+  }
+
+  /** dx of a row x^ = (x - mean) / deviation: (g - mean(g) - x^ mean(g x^)) / deviation with g = dy gamma. */
+  #normBackward(x: Matrix, norm: Norm, dy: Matrix, gammaGradient?: Weight, betaGradient?: Weight): Matrix {
+    const { kind, eps, unitOffset } = norm;
+    const gamma = this.#forward.weight(norm.gamma);
+    const [dgamma, dbeta] = [
+      gammaGradient && this.#gradient(gammaGradient),
+      betaGradient && this.#gradient(betaGradient),
+    ];
+    const C = x.columns;
+    const dx = zeros(x.rows, C);
+    for (const r of range(x.rows)) {
+      const numbers = row(x, r);
+      const mean = kind === 'layer' ? average(numbers) : 0;
+      const scale = kind === 'affine' ? 1 : 1 / Math.sqrt(average(numbers.map(v => (v - mean) ** 2)) + eps);
+      const normed = numbers.map(v => (v - mean) * scale);
+      const g = range(C).map(c => at(dy, r, c) * (at(gamma, c, 0) + Number(unitOffset)));
+      const meanG = kind === 'layer' ? average(g) : 0;
+      const meanProduct = kind === 'affine' ? 0 : average(g.map((v, c) => v * normed[c]!));
+      for (const c of range(C)) {
+        dx.data[r * C + c] = (g[c]! - meanG - normed[c]! * meanProduct) * scale;
+        if (dgamma) dgamma.data[c]! += at(dy, r, c) * normed[c]!;
+        if (dbeta) dbeta.data[c]! += at(dy, r, c);
+      }
+    }
+    return dx;
+  }
+
+  #embedBackward({ table, forward, padding, dy: value, gradient: weight }: EmbedBackwardOp): void {
+    const [dy, gradient] = [this.get(value), this.#gradient(weight)];
+    for (const { b, start, length } of this.#extents) {
+      const { ids, positions, types } = this.#options.batch[b]!;
+      const rowsOf = { words: ids, positions, types, tasks: undefined }[table];
+      for (const i of range(length)) {
+        const read = rowsOf?.[i] ?? 0;
+        if (read === padding) continue;
+        const first = read * gradient.columns;
+        for (const c of range(dy.columns)) gradient.data[first + c]! += forward.factor * at(dy, start + i, c);
+      }
+    }
+  }
+
+  #poolBackward({ x: value, poolings, dy: gradient }: Extract<GradientOp, { op: 'poolBackward' }>): Matrix {
+    const [x, dy] = [this.get(value), this.get(gradient)];
+    const dx = zeros(x.rows, x.columns);
+    for (const { b, start, length } of this.#extents) {
+      const { unpooled = 0 } = this.#options.batch[b]!;
+      const tokens = range(length).slice(unpooled);
+      poolings.forEach((pooling, p) => {
+        for (const c of range(x.columns)) {
+          const column = p * x.columns + c;
+          if (column >= dy.columns) continue;
+          const give = (i: number, share: number) => {
+            dx.data[(start + i) * x.columns + c]! += share * at(dy, b, column);
+          };
+          if (tokens.length === 0) {
+            if (pooling === 'cls') give(0, 1);
+          } else if (pooling === 'cls') give(tokens[0]!, 1);
+          else if (pooling === 'last') give(length - 1, 1);
+          else if (pooling === 'max') {
+            const numbers = tokens.map(i => at(x, start + i, c));
+            give(tokens[numbers.indexOf(Math.max(...numbers))]!, 1);
+          } else {
+            const weights = tokens.map(i => (pooling === 'weighted' ? i + 1 : 1));
+            const sum = weights.reduce((a, b) => a + b);
+            tokens.forEach((i, k) => {
+              give(i, weights[k]! / (pooling === 'mean_sqrt' ? Math.sqrt(sum) : sum));
+            });
+          }
+        }
+      });
+    }
+    return dx;
+  }
+
+  /** A turn back is the turn of a mirrored pair, mirrored again. */
+  #rotaryBackward({ forward, dy, dx }: Extract<GradientOp, { op: 'rotaryBackward' }>): void {
+    const { heads, keyHeads, interleaved, frequencies } = forward;
+    const pairs = frequencies.length;
+    const mirrored = (x: Matrix): Matrix => {
+      const width = x.columns / (heads + 2 * keyHeads);
+      const isSecond = (column: number) => column < 2 * pairs && (interleaved ? column % 2 === 1 : column >= pairs);
+      return { ...x, data: x.data.map((v, i) => (isSecond((i % x.columns) % width) ? -v : v)) };
+    };
+    const mirror: Value = { ...dy, id: -1, name: `${dy.name}.mirror` };
+    this.#set(mirror, mirrored(this.get(dy)));
+    this.#forward.compute({ ...forward, qkv: mirror, y: dx });
+    this.#set(dx, mirrored(this.get(dx)));
+  }
+
+  #unfoldBackward({ width, order, dy: value, dx: { columns } }: Extract<GradientOp, { op: 'unfoldBackward' }>): Matrix {
+    const dy = this.get(value);
+    const dx = zeros(dy.rows, columns);
+    for (const { b, start, length } of this.#extents) {
+      const { places = range(length) } = this.#options.batch[b]!;
+      for (const i of range(length)) {
+        for (const o of range(width)) {
+          const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
+          if (neighbour < 0) continue;
+          for (const c of range(columns)) {
+            const column = order === 'columns' ? c * width + o : (width - 1 - o) * columns + c;
+            dx.data[(start + neighbour) * columns + c]! += at(dy, start + i, column);
+          }
+        }
+      }
+    }
+    return dx;
+  }
+
+  #loss(op: LossOp): void {
+    const { scales, batch } = this.#options;
+    const logits = this.get(op.logits);
+    const N = logits.columns;
+    const dlogits = zeros(logits.rows, N);
+    const losses: number[] = [];
+    if (op.op === 'spanCrossEntropy') {
+      for (const { b, start, length } of this.#extents) {
+        let loss = 0;
+        for (const [column, label] of (batch[b]!.span ?? [IGNORED, IGNORED]).entries()) {
+          if (label >= length) continue;
+          const scores = range(length).map(i => at(logits, start + i, column));
+          const { loss: own, gradient } = crossEntropy(scores, label, 0);
+          loss += (own / 2) * scales.labels;
+          gradient.forEach((v, i) => {
+            dlogits.data[(start + i) * N + column] = (v / 2) * scales.labels;
+          });
+        }
+        losses.push(loss);
+      }
+    } else {
+      const scale = scales[op.labels];
+      const labels = batch.flatMap(sequence =>
+        op.labels === 'labels' ? (sequence.labels ?? []) : [sequence.next_sentence_label ?? IGNORED],
+      );
+      for (const r of range(logits.rows)) {
+        const scores = row(logits, r);
+        let loss = 0;
+        let gradient = scores.map(() => 0);
+        if (op.op === 'crossEntropy') {
+          if (labels[r] !== IGNORED) ({ loss, gradient } = crossEntropy(scores, labels[r]!, op.smoothing));
+        } else {
+          const targets = labels.slice(r * N, (r + 1) * N);
+          const isBinary = op.op === 'binaryCrossEntropy';
+          const of = (x: number, t: number) =>
+            isBinary ? Math.max(x, 0) - x * t + Math.log1p(Math.exp(-Math.abs(x))) : (x - t) ** 2;
+          loss = scores.reduce((sum, x, n) => sum + of(x, targets[n]!), 0);
+          gradient = scores.map((x, n) => (isBinary ? 1 / (1 + Math.exp(-x)) - targets[n]! : 2 * (x - targets[n]!)));
+        }
+        losses.push(loss * scale);
+        dlogits.data.set(
+          gradient.map(v => v * scale),
+          r * N,
+        );
+      }
+    }
+    this.#set(op.loss, { rows: losses.length, columns: 1, data: Float64Array.from(losses) });
+    this.#set(op.dlogits, dlogits);
+  }
+}
+
+/** The cross-entropy of scores with a label, smoothed, and its gradient. */
+function crossEntropy(scores: readonly number[], label: number, smoothing: number) {
+  const maximum = Math.max(...scores);
+  const logSum = maximum + Math.log(scores.reduce((sum, x) => sum + Math.exp(x - maximum), 0));
+  const target = (n: number) => (n === label ? 1 - smoothing : 0) + smoothing / scores.length;
+  return {
+    loss: scores.reduce((sum, x, n) => sum + target(n) * (logSum - x), 0),
+    gradient: scores.map((x, n) => Math.exp(x - logSum) - target(n)),
+  };
+}
+
+const range = (n: number): number[] => [...new Array(n).keys()];
+const row = ({ columns, data }: Matrix, r: number): number[] => [...data.subarray(r * columns, (r + 1) * columns)];
+const average = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length;

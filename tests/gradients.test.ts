@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest';
+import { UnsupportedError } from '../src/errors.ts';
+import {
+  backward,
+  type LabelledSequence,
+  NO_DROPOUT,
+  type TrainingGraph,
+  trainableForm,
+} from '../src/gradients/index.ts';
+import type { Dropout } from '../src/gradients/op.ts';
+import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
+import { checkSequence, type EncoderConfig, type EncoderRequest, encoderGraph } from '../src/model/index.ts';
+import type { Weight } from '../src/plan/index.ts';
+import { drawnConfig, picker } from './drawn-configs.ts';
+import { type DropoutPlace, interpretTraining, TrainingRun } from './gradient-interpreter.ts';
+import type { TensorLookup } from './interpreter.ts';
+import { tensorGradients, tensorsOf } from './training-run.ts';
+
+/**
+ * `backward` against differences: the loss is computed again with one number of a weight a little larger and a little smaller. It needs no
+ * reference, so it goes for every family, also in shapes that nobody trains.
+ */
+
+/** The families whose gradients some op of theirs does not have yet. */
+const REFUSED = ['convbert', 'deberta', 'deberta-v2', 'esm', 'gemma3_text'];
+
+/** Of |by differences - by the chain rule| / the largest of the tensor, but LEAST at least: fourth order, steps of 1e-3. */
+const TOLERANCE = 1e-6;
+/** Smaller ones are 0 in theory (key biases), and differences of a loss of some 10 round to 1e-9. */
+const LEAST = 1e-2;
+const STEP = 1e-3;
+
+/** The same numbers for a tensor whenever it is asked for. */
+function drawnTensors(): TensorLookup & { set: (tensor: string, i: number, value: number) => void } {
+  const made = new Map<string, { shape: readonly number[]; data: Float64Array }>();
+  const lookup = (tensor: string, shape: readonly number[] = []) => {
+    const pick = picker(tensor);
+    const isScale = /norm.*weight$/i.test(tensor);
+    const tensorData = made.get(tensor) ?? {
+      shape,
+      data: Float64Array.from(
+        { length: shape.reduce((a, b) => a * b, 1) },
+        () => Number(isScale) + (pick(0, 2000) / 1000 - 1) * 0.3,
+      ),
+    };
+    made.set(tensor, tensorData);
+    return tensorData;
+  };
+  return Object.assign(lookup as TensorLookup, {
+    set: (tensor: string, i: number, value: number) => {
+      made.get(tensor)!.data[i] = value;
+    },
+  });
+}
+
+/** Makes every tensor of these weights. */
+function fill(lookup: TensorLookup, graph: { readonly ops: readonly object[] }): void {
+  const seen = new Set<unknown>();
+  const visit = (field: unknown): void => {
+    if (typeof field !== 'object' || field === null || seen.has(field) || ArrayBuffer.isView(field)) return;
+    seen.add(field);
+    if ('parts' in field) {
+      for (const { tensor, shape } of (field as Weight).parts) {
+        (lookup as (tensor: string, shape: readonly number[]) => unknown)(tensor, shape);
+      }
+    } else Object.values(field).forEach(visit);
+  };
+  graph.ops.forEach(visit);
+}
+
+const REQUESTS: readonly EncoderRequest[] = [
+  { pool: { pooling: 'mean', normalize: true } },
+  { pool: { pooling: ['mean_sqrt', 'cls', 'weighted', 'last'], normalize: false } },
+];
+
+function drawnBatch(config: EncoderConfig, columns: number): LabelledSequence[] {
+  const pick = picker('tokens');
+  return [1, 7, 4].map(length => {
+    const ids = Array.from({ length }, () => pick(3, config.vocabSize - 1));
+    const types = ids.map(() => pick(0, Math.max(0, config.typeVocabSize - 1)));
+    const labels = Array.from({ length: columns }, () => pick(-10, 10) / 10);
+    return { ...checkSequence(config, { ids, types }), labels };
+  });
+}
+
+/** A factor of dropout by the place, the same whenever it is asked for. */
+const factor = ({ site, probability }: Dropout, place: DropoutPlace): number =>
+  picker(JSON.stringify([site, place]))(0, 999) < 1000 * probability ? 0 : 1 / (1 - probability);
+
+/** Some numbers of every tensor by differences, against the gradient. */
+function expectGradients(graph: TrainingGraph, batch: readonly LabelledSequence[]): void {
+  const lookup = drawnTensors();
+  fill(lookup, graph);
+  const options = { tensors: lookup, batch, scales: { labels: 0.25, next_sentence_label: 0 }, factor };
+  const { gradients } = interpretTraining(graph, options);
+  const tensors = tensorsOf(graph.gradients, lookup);
+  const lossAt = (tensor: string, i: number, value: number) => {
+    lookup.set(tensor, i, value);
+    const run = new TrainingRun(options);
+    const isForward = graph.ops.slice(0, 1 + graph.ops.findLastIndex(op => 'dlogits' in op));
+    for (const op of isForward) run.compute(op);
+    lookup.set(tensor, i, tensors.get(tensor)!.data[i]!);
+    return graph.losses.reduce((sum, loss) => sum + run.get(loss).data.reduce((a, b) => a + b, 0), 0);
+  };
+  const pick = picker('numbers');
+  for (const [tensor, gradient] of tensorGradients(gradients, tensors)) {
+    const largest = gradient.reduce((most, v) => Math.max(most, Math.abs(v)), LEAST);
+    // Among them one that is surely no 0 of a word that is not there.
+    const places = [
+      gradient.findIndex(v => Math.abs(v) === largest),
+      pick(0, gradient.length - 1),
+      pick(0, gradient.length - 1),
+    ];
+    for (const i of places.filter(place => place >= 0)) {
+      const { [i]: value } = tensors.get(tensor)!.data;
+      const near = lossAt(tensor, i, value! + STEP) - lossAt(tensor, i, value! - STEP);
+      const far = lossAt(tensor, i, value! + 2 * STEP) - lossAt(tensor, i, value! - 2 * STEP);
+      const expected = (8 * near - far) / (12 * STEP);
+      expect(
+        Math.abs(gradient[i]! - expected) / largest,
+        `${tensor} ${i}: ${gradient[i]}, not ${expected}`,
+      ).toBeLessThan(TOLERANCE);
+    }
+  }
+}
+
+describe('backward against differences', () => {
+  const stepOf = (config: EncoderConfig, request: EncoderRequest, rates = NO_DROPOUT) =>
+    backward(trainableForm(encoderGraph(config, request), rates), {
+      losses: [{ kind: 'squaredError', output: 'embedding' }],
+      trainable: () => true,
+    });
+
+  for (const modelType of MODEL_TYPES.filter(type => !REFUSED.includes(type))) {
+    it.each([0, 1])(`${modelType}, drawn shape %i`, i => {
+      // An activation with a corner has no derivative there, and differences see it from both sides.
+      const drawn = readConfig(drawnConfig(modelType, i + 1));
+      const config: EncoderConfig = drawn.activation === 'relu' ? { ...drawn, activation: 'gelu' } : drawn;
+      const graph = stepOf(config, REQUESTS[i]!);
+      const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
+      expectGradients(graph, drawnBatch(config, columns));
+    });
+  }
+
+  it('with dropout at every site', () => {
+    const config = readConfig(drawnConfig('bert', 1));
+    const graph = stepOf(config, REQUESTS[0]!, { hidden: 0.3, attention: 0.3, classifier: 0.3 });
+    const sites = graph.ops.flatMap(op =>
+      'dropout' in op && op.dropout && 'site' in op.dropout ? [op.dropout.site] : [],
+    );
+    expect(new Set(sites).size).toBe(1 + 3 * config.layers);
+    const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
+    expectGradients(graph, drawnBatch(config, columns));
+  });
+
+  it('of the greatest numbers, where the tokens are far apart', () => {
+    const config = readConfig(drawnConfig('bert', 2));
+    const graph = stepOf(config, { pool: { pooling: ['max'], normalize: false } });
+    const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
+    // One token is the greatest of its own, however the weights change.
+    expectGradients(graph, drawnBatch(config, columns).slice(0, 1));
+  });
+
+  it.each(REFUSED)('%s is refused by name', modelType => {
+    const positions = { relative_attention: true, pos_att_type: ['c2p', 'p2c'] };
+    const config = readConfig({ ...drawnConfig(modelType, 1), ...(modelType.startsWith('deberta') && positions) });
+    expect(() => stepOf(config, REQUESTS[0]!)).toThrow(UnsupportedError);
+  });
+
+  it('computes nothing for what is below the trained weights', () => {
+    const config = readConfig({ ...drawnConfig('bert', 1), num_hidden_layers: 3 });
+    const form = trainableForm(encoderGraph(config, { head: { kind: 'SequenceClassification' } }));
+    const opsOf = (trainable: (tensor: string) => boolean) =>
+      backward(form, { losses: [{ kind: 'crossEntropy', output: 'logits' }], trainable })
+        .ops.slice(form.ops.length)
+        .map(({ op }) => op);
+    expect(opsOf(tensor => tensor.startsWith('classifier'))).toEqual(['crossEntropy', 'linearWeight']);
+    const last = opsOf(tensor => /^encoder\.layer\.2\.|^pooler|^classifier/.test(tensor));
+    expect(last.filter(op => op === 'attentionBackward')).toHaveLength(2);
+    expect(last).not.toContain('embedBackward');
+  });
+});
