@@ -23,6 +23,8 @@ export interface RotaryVariant {
   /** v is turned too. */
   readonly turnsValues: boolean;
   readonly angles: AngleSource;
+  /** By the negative angle: the way back, where qkv is the gradient of y, and y that of qkv. Default: false. */
+  readonly inverse?: boolean | undefined;
 }
 
 /** The steps of the kernel, two numbers each, from frequencies in radians for each position. */
@@ -98,7 +100,7 @@ fn turn_of_phase(phase: u32) -> vec2f {
  * An invocation has one pair of a token in all heads, so that its cosine and sine are computed once; neighbours have neighbouring pairs.
  */
 export function rotary(variant: RotaryVariant): Kernel {
-  const { heads, keyHeads, headSize, pairs, interleaved, turnsValues, angles } = variant;
+  const { heads, keyHeads, headSize, pairs, interleaved, turnsValues, angles, inverse = false } = variant;
   const width = padded(headSize);
   const columns = (heads + 2 * keyHeads) * width;
   const turned = heads + (turnsValues ? 2 : 1) * keyHeads;
@@ -115,7 +117,7 @@ export function rotary(variant: RotaryVariant): Kernel {
   const params = [u32('rows')];
   const inFixedPoint = angles === 'steps' || angles === 'phases';
   return {
-    name: `rotary ${heads}+${keyHeads}x${headSize} ${2 * pairs} ${angles}${interleaved ? ' interleaved' : ''}${turnsValues ? ' values' : ''}`,
+    name: `rotary ${heads}+${keyHeads}x${headSize} ${2 * pairs} ${angles}${interleaved ? ' interleaved' : ''}${turnsValues ? ' values' : ''}${inverse ? ' inverse' : ''}`,
     bindings: used,
     params,
     workgroups: ({ rows }) => flatGrid(rows! * pairs),
@@ -135,7 +137,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = index / ${pairs}u;
   if (row >= params.rows) { return; }
   let pair = index % ${pairs}u;
-  let turn = turn_of(row, pair);
+  let turn = turn_of(row, pair)${inverse ? ' * vec2f(1.0, -1.0)' : ''};
   let start = row * ${columns}u;
   for (var head = 0u; head < ${turned}u; head++) {
     let first = start + head * ${width}u + pair${interleaved ? ' * 2u' : ''};

@@ -1,4 +1,4 @@
-import { activations, erf, type Numbers } from './reference.ts';
+import { activations, erf, type Numbers, rotary } from './reference.ts';
 
 /**
  * The CPU twins of the kernels of training that work on rows: the obvious loops in float64 on plain unpadded arrays, as in reference.ts,
@@ -161,3 +161,40 @@ export function tableGradient(dx: Numbers, ids: readonly number[], rows: number,
   for (const [t, id] of ids.entries()) for (let c = 0; c < C; c++) gradient[id * C + c]! += dx[t * C + c]!;
   return gradient;
 }
+
+/** The words of pcg4d (Jarzynski and Olano, JCGT 9(3), 2020) in JavaScript's 32-bit arithmetic. */
+export function pcg4d(input: readonly [number, number, number, number]): [number, number, number, number] {
+  let [x, y, z, w] = input.map(v => Math.imul(v, 1664525) + 1013904223) as [number, number, number, number];
+  const mix = () => {
+    x = (x + Math.imul(y, w)) | 0;
+    y = (y + Math.imul(z, x)) | 0;
+    z = (z + Math.imul(x, y)) | 0;
+    w = (w + Math.imul(y, z)) | 0;
+  };
+  mix();
+  [x, y, z, w] = [x ^ (x >>> 16), y ^ (y >>> 16), z ^ (z >>> 16), w ^ (w >>> 16)];
+  mix();
+  return [x >>> 0, y >>> 0, z >>> 0, w >>> 0];
+}
+
+export interface DropoutOptions {
+  C: number;
+  /** The probability of 0. */
+  p: number;
+  site: number;
+  seed: number;
+  step: number;
+}
+
+/** The factor of every number of rows with these keys: 0 or 1 / (1 - p). */
+export function dropoutFactors(keys: readonly number[], { C, p, site, seed, step }: DropoutOptions): Float64Array {
+  return Float64Array.from({ length: keys.length * C }, (_, i) => {
+    const c = i % C;
+    const words = pcg4d([Math.floor(c / 4), keys[Math.floor(i / C)]!, site, seed + Math.imul(step, 0x85ebca6b)]);
+    return words[c % 4]! >= p * 2 ** 32 ? 1 / (1 - p) : 0;
+  });
+}
+
+/** The gradient of qkv of `rotary` from dy: every pair turned back. */
+export const rotaryBackward: typeof rotary = (dy, positions, options) =>
+  rotary(dy, positions, { ...options, frequencies: options.frequencies.map(frequency => -frequency) });

@@ -94,4 +94,40 @@ describe('the twin of', () => {
     const loss = () => product(reference.embed([[table, ids]], C), dx);
     expectGradient(loss, table, gradient.tableGradient(dx, ids, rows, C), 'the table');
   });
+
+  it.each([false, true])('turned pairs, interleaved: %s', interleaved => {
+    const numbers = make(7);
+    const [T, heads, D] = [3, 3, 5];
+    const [qkv, dy] = [numbers(T * heads * D), numbers(T * heads * D)];
+    const options = { heads, turned: 2, D, frequencies: [1, 0.3], interleaved };
+    const loss = () => product(reference.rotary(qkv, [0, 7, 2], options), dy);
+    expectGradient(loss, qkv, gradient.rotaryBackward(dy, [0, 7, 2], options), 'dqkv');
+  });
+});
+
+describe('the random words of the twin', () => {
+  it('are those of pcg4d', () => {
+    // From the lines of the paper in Python's integers.
+    expect(gradient.pcg4d([0, 0, 0, 0])).toEqual([251852841, 760645481, 850445371, 3542436074]);
+    expect(gradient.pcg4d([1, 2, 3, 4])).toEqual([908250390, 4044648920, 3775961919, 45698095]);
+    expect(gradient.pcg4d([0xffffffff, 7, 0x80000000, 123456789])).toEqual([
+      1787668222, 3432992719, 2557289305, 1426230194,
+    ]);
+  });
+
+  it('drop as many as they are told, in all rows, columns, sites and steps', () => {
+    const keys = Array.from({ length: 500 }, (_, r) => r);
+    for (const p of [0.1, 0.5]) {
+      for (const [site, step] of [
+        [0, 0],
+        [1, 0],
+        [0, 1],
+      ] as const) {
+        const factors = gradient.dropoutFactors(keys, { C: 40, p, site, seed: 42, step });
+        const dropped = factors.filter(factor => factor === 0).length;
+        // Four standard deviations of a binomial distribution.
+        expect(Math.abs(dropped - 20_000 * p)).toBeLessThan(4 * Math.sqrt(20_000 * p * (1 - p)));
+      }
+    }
+  });
 });

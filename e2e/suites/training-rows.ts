@@ -4,6 +4,8 @@
  * those of exp. A sum over T rows has T of them with random signs: sqrt(T) 2e-5.
  */
 import './training-rows/activate.ts';
+import './training-rows/dropout.ts';
 import './training-rows/norm.ts';
 import './training-rows/pool.ts';
+import './training-rows/query-key.ts';
 import './training-rows/rows.ts';
