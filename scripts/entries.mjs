@@ -11,6 +11,7 @@ const SOURCES = {
   'worker-script': 'src/worker-script.ts',
   'ai-sdk': 'src/adapters/ai-sdk.ts',
   langchain: 'src/adapters/langchain.ts',
+  train: 'src/train.ts',
 };
 
 /** @type {readonly { name: string, source: string, module: string, types: string }[]} */

@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest';
+import { PCG4D } from '../shaders/random.ts';
+import {
+  checkSeed,
+  dropoutKeeps,
+  dropoutThreshold,
+  normalWeights,
+  Pcg32,
+  pcg4d,
+  permutation,
+  randomStream,
+  rowDropout,
+  rowKey,
+} from '../src/training/index.ts';
+import python from './fixtures/training-host.json' with { type: 'json' };
+import { dropoutFactors } from './gradient-reference-rows.ts';
+
+type Word4 = [number, number, number, number];
+
+describe('pcg4d', () => {
+  test('gives the words of 32-bit arithmetic in numpy', () => {
+    for (const { words, hash } of python.hashes) expect(pcg4d(words as Word4)).toEqual(hash);
+  });
+
+  test('is written in WGSL in the same order', () => {
+    // Statement by statement, run in whole numbers of any size modulo 2^32.
+    const statements = /var v = .*;\n([\s\S]*?)return v;/.exec(PCG4D)![1]!.trim().split(/;\s*/).filter(Boolean);
+    for (const { words, hash } of python.hashes) {
+      const v = Object.fromEntries(
+        [...'xyzw'].map((name, i) => [name, (BigInt(words[i]!) * 1664525n + 1013904223n) % 2n ** 32n]),
+      );
+      for (const statement of statements) {
+        const sum = /^v\.(\w) \+= v\.(\w) \* v\.(\w)$/.exec(statement);
+        if (sum) v[sum[1]!] = (v[sum[1]!]! + v[sum[2]!]! * v[sum[3]!]!) % 2n ** 32n;
+        else {
+          expect(statement).toBe('v ^= v >> vec4u(16u)');
+          for (const name of 'xyzw') v[name]! ^= v[name]! >> 16n;
+        }
+      }
+      expect([...'xyzw'].map(name => Number(v[name]))).toEqual(hash);
+    }
+  });
+});
+
+describe('dropout', () => {
+  const mask = { site: 19, seed: 42, step: 7, p: 0.1 };
+
+  test('has the factors of the twin of the kernel', () => {
+    const C = 20;
+    const keys = [rowKey(3, 5), rowKey(2 ** 19 - 1, 8191), 0];
+    for (const seed of [0, 42, 2 ** 32 - 1]) {
+      const factors = keys.flatMap(key =>
+        Array.from({ length: C / 4 }, (_, i) => rowDropout(i, key, { ...mask, seed })),
+      );
+      const twin = dropoutFactors(keys, { C, ...mask, seed });
+      expect(factors.flat()).toEqual([...twin].map(Math.fround));
+    }
+  });
+
+  test('says of every element whether it is kept', () => {
+    const factors = rowDropout(6, rowKey(3, 5), { ...mask, p: 0.5 });
+    expect(factors.map((_, i) => dropoutKeeps(24 + i, rowKey(3, 5), { ...mask, p: 0.5 }))).toEqual(
+      factors.map(factor => factor > 0),
+    );
+  });
+
+  test('drops nothing at 0, and about its share at other rates, whatever number goes on', () => {
+    expect(dropoutThreshold(0)).toBe(0);
+    expect(dropoutThreshold(1 - 2 ** -40)).toBe(2 ** 32 - 1);
+    for (const p of [0, 0.1, 0.5, 0.9]) {
+      const draws: ((i: number) => number[])[] = [
+        i => rowDropout(i, rowKey(3, 5), { ...mask, p }),
+        i => rowDropout(3, rowKey(i >> 6, i & 63), { ...mask, p }),
+        i => rowDropout(3, rowKey(3, 5), { ...mask, p, step: i }),
+        i => rowDropout(3, rowKey(3, 5), { ...mask, p, site: i }),
+      ];
+      for (const draw of draws) {
+        const n = 20_000;
+        let dropped = 0;
+        for (let i = 0; i < n; i++) dropped += draw(i).filter(factor => factor === 0).length;
+        // Five standard deviations of 4 n draws.
+        expect(Math.abs(dropped / (4 * n) - p)).toBeLessThanOrEqual(5 * Math.sqrt((p * (1 - p)) / (4 * n)));
+      }
+    }
+  });
+
+  test('has a key for every row', () => {
+    const keys = [0, 1, 511, 2 ** 19 - 1].flatMap(sequence =>
+      [0, 1, 4095, 8190, 8191].map(token => rowKey(sequence, token)),
+    );
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(Math.min(...keys)).toBe(0);
+  });
+});
+
+describe('PCG32', () => {
+  test("gives the numbers of O'Neill's demonstration (pcg32-demo: state 42, sequence 54)", () => {
+    const stream = new Pcg32([0, 42], [0, 54]);
+    const words = [0xa15c02b7, 0x7b47f409, 0xba1d3330, 0x83d2f293, 0xbfa4784b, 0xcbed606e];
+    expect(words.map(() => stream.next())).toEqual(words);
+  });
+
+  test('gives the numbers of 64-bit arithmetic in Python, and the orders', () => {
+    for (const { state, sequence, words, below, order } of python.streams) {
+      const stream = new Pcg32(state as [number, number], sequence as [number, number]);
+      expect(words.map(() => stream.next())).toEqual(words);
+      expect([1, 2, 6, 1000, 3e9, 2 ** 32].map(bound => stream.below(bound))).toEqual(below);
+      expect([...permutation(23, stream)]).toEqual(order);
+    }
+  });
+
+  test('has other numbers for another seed, epoch, index and purpose, and the same for the same', () => {
+    const key = { seed: 42, purpose: 'order', epoch: 1, index: 2 } as const;
+    const words = (of: Partial<Parameters<typeof randomStream>[0]>) => {
+      const stream = randomStream({ ...key, ...of });
+      return Array.from({ length: 4 }, () => stream.next()).join();
+    };
+    expect(words({})).toBe(words({}));
+    const others = [{}, { seed: 43 }, { epoch: 2 }, { index: 3 }, { purpose: 'mask' } as const].map(words);
+    expect(new Set(others).size).toBe(others.length);
+  });
+
+  test('makes every order of three about as often', () => {
+    const counts = new Map<string, number>();
+    for (let epoch = 0; epoch < 6000; epoch++) {
+      const order = permutation(3, randomStream({ seed: 7, purpose: 'order', epoch })).join('');
+      counts.set(order, (counts.get(order) ?? 0) + 1);
+    }
+    expect(counts.size).toBe(6);
+    // Five standard deviations of a binomial distribution with 1/6.
+    for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(5 * Math.sqrt(6000 * (5 / 36)));
+    expect([...permutation(0, randomStream({ seed: 7, purpose: 'order' }))]).toEqual([]);
+    expect(() => permutation(1.5, randomStream({ seed: 7, purpose: 'order' }))).toThrow(/the length of an order/);
+  });
+
+  test('draws uniform and normal numbers with the moments that these have', () => {
+    const stream = randomStream({ seed: 3, purpose: 'weights' });
+    const n = 50_000;
+    const uniform = Array.from({ length: n }, () => stream.uniform());
+    expect(Math.min(...uniform.slice(0, 10_000))).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...uniform.slice(0, 10_000))).toBeLessThan(1);
+    expect(Math.abs(uniform.reduce((a, b) => a + b) / n - 0.5)).toBeLessThan(5 * Math.sqrt(1 / 12 / n));
+    const weights = normalWeights(n, 0.02, stream);
+    const moment = (power: number) => weights.reduce((sum, w) => sum + (w / 0.02) ** power, 0) / n;
+    expect(Math.abs(moment(1))).toBeLessThan(5 / Math.sqrt(n));
+    expect(Math.abs(moment(2) - 1)).toBeLessThan(5 * Math.sqrt(2 / n));
+    expect(Math.abs(moment(4) - 3)).toBeLessThan(5 * Math.sqrt(96 / n));
+    expect(() => normalWeights(3, Number.NaN, stream)).toThrow(/standard deviation/);
+  });
+
+  test('takes whole numbers below 2^32 as seeds', () => {
+    expect(checkSeed('seed', 0)).toBe(0);
+    for (const seed of [-1, 1.5, 2 ** 32, Number.NaN, '4', null]) {
+      expect(() => checkSeed('seed', seed)).toThrow(/seed is wrong: .* expected a whole number from 0 to 4294967295/);
+    }
+  });
+});
