@@ -24,7 +24,8 @@ const NORMS: [C: number, norm: NormVariant, residual: boolean][] = [
 const ROWS = [1, 3, 17, 65, 129, 650];
 
 for (const tier of FULL_TIERS) {
-  for (const [C, norm, residual] of NORMS) {
+  // SwiftShader's shape differs from llvmpipe's in the rows of a workgroup alone.
+  for (const [C, norm, residual] of tier === 'swiftshader' ? NORMS.slice(0, 3) : NORMS) {
     check(`${normLabel(norm)} norm ${C}${residual ? ' + residual' : ''} backward (${tier})`, async log => {
       const shape = (await profileFor(tier)).norm;
       const make = random(C);

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { activate, activateBackward } from '../shaders/activate.ts';
+import type { Activation } from '../shaders/activation.ts';
+import { adamw } from '../shaders/adamw.ts';
+import { binaryCrossEntropy } from '../shaders/binary-cross-entropy.ts';
+import { clip } from '../shaders/clip.ts';
+import { crossEntropy } from '../shaders/cross-entropy.ts';
+import { dropout } from '../shaders/dropout.ts';
+import { add, columnsOf } from '../shaders/elementwise.ts';
+import { gatherBackward } from '../shaders/gather-backward.ts';
+import { declarations, type Kernel } from '../shaders/kernel.ts';
+import { l2NormBackward } from '../shaders/l2-norm-backward.ts';
+import type { NormVariant } from '../shaders/norm.ts';
+import { poolBackward } from '../shaders/pool-backward.ts';
+import { queryKeyNormBackward, queryKeyNormPartials, queryKeyNormWeights } from '../shaders/query-key-norm-backward.ts';
+import { rotary } from '../shaders/rotary.ts';
+import { rowNormBackward, rowNormWeights } from '../shaders/row-norm-backward.ts';
+import { segmentSum } from '../shaders/segment-sum.ts';
+import { spanCrossEntropy } from '../shaders/span-cross-entropy.ts';
+import { squareSum } from '../shaders/square-sum.ts';
+import { squaredError } from '../shaders/squared-error.ts';
+import { sumRows } from '../shaders/sum-rows.ts';
+import { profileOf } from '../src/plan/profiles.ts';
+import { GPU, LLVMPIPE, SWIFTSHADER, WORKGROUP_BYTES } from './caps.ts';
+import { activations } from './reference.ts';
+
+/** What every kernel of training keeps on every device: limits, names, operands that its text uses. */
+
+const NORMS: NormVariant[] = (['layer', 'rms', 'affine'] as const).flatMap(kind =>
+  [true, false].map(unitOffset => ({ kind, beta: true, unitOffset })),
+);
+const bools = [false, true];
+const COLUMNS = [3, 36, 384, 1024];
+
+function kernels(caps: typeof GPU): Kernel[] {
+  const { norm: shape } = profileOf(caps);
+  return [
+    ...(Object.keys(activations) as Activation[]).flatMap(activation =>
+      [36, 37].flatMap(columns =>
+        bools.flatMap(gate => {
+          const variant = { columns, activation, gate };
+          return [activate(variant), activateBackward(variant)];
+        }),
+      ),
+    ),
+    ...COLUMNS.flatMap(columns => [
+      ...NORMS.flatMap(norm =>
+        bools.flatMap(residual =>
+          [
+            [true, true],
+            [true, false],
+            [false, true],
+          ].map(([input, weights]) =>
+            rowNormBackward({ columns, norm, residual, input: input!, weights: weights! }, shape),
+          ),
+        ),
+      ),
+      ...bools.map(beta => rowNormWeights({ columns, beta })),
+      ...bools.map(residual => dropout({ columns, residual })),
+      gatherBackward({ columns }, shape),
+      l2NormBackward({ columns }, shape),
+      segmentSum({ columns }, shape),
+      columnsOf({ columns, first: 1, count: 2 }),
+      ...bools.map(max => poolBackward({ columns, poolings: 2, kept: 2 * columns, max })),
+      poolBackward({ columns, poolings: 1, kept: columns, max: false }),
+    ]),
+    ...(['head', 'row'] as const).flatMap(span =>
+      (['layer', 'rms'] as const).flatMap(kind =>
+        bools.flatMap(beta => {
+          const variant = { heads: 12, keyHeads: 4, headSize: 64, span, kind, beta, unitOffset: false };
+          return [queryKeyNormBackward(variant, shape), queryKeyNormPartials(variant), queryKeyNormWeights(variant)];
+        }),
+      ),
+    ),
+    ...(['steps', 'phases', 'frequencies', 'table'] as const).flatMap(angles => {
+      const sizes = { heads: 12, keyHeads: 12, headSize: 64, pairs: 32 };
+      return bools.map(inverse => rotary({ ...sizes, interleaved: false, turnsValues: false, angles, inverse }));
+    }),
+    ...[2, 37, 4096, 30522].flatMap(columns => [
+      ...bools.flatMap(smoothing => bools.map(weights => crossEntropy({ columns, smoothing, weights }, shape))),
+      binaryCrossEntropy({ columns }, shape),
+      squaredError({ columns }, shape),
+    ]),
+    spanCrossEntropy(shape),
+    ...[add(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
+  ];
+}
+
+describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter', caps => {
+  const all = kernels(caps);
+
+  it('each have a name and a text of their own', () => {
+    expect(all.length).toBeGreaterThan(200);
+    const names = new Map<string, string>();
+    for (const { name, code } of all) {
+      expect(names.get(name) ?? code, name).toBe(code);
+      names.set(name, code);
+    }
+    // Two names may have one text: then the pipeline is one, too.
+    expect(new Set(names.values()).size).toBeGreaterThan(0.6 * names.size);
+  });
+
+  it('use every operand that they declare: the layout of a pipeline has no other', () => {
+    for (const { name, code, bindings, params } of all) {
+      const body = code.replace(declarations(bindings, params), '');
+      expect(body.length, name).toBeLessThan(code.length);
+      for (const binding of bindings)
+        expect(body, `${name}: ${binding.name}`).toMatch(new RegExp(`\\b${binding.name}\\b`));
+      expect(body, name).toContain('params.');
+      expect(new Set(bindings.map(binding => binding.name)).size, name).toBe(bindings.length);
+    }
+  });
+
+  it('stay within the limits of every device', () => {
+    for (const { name, code, bindings } of all) {
+      expect(bindings.length, name).toBeLessThanOrEqual(8);
+      const size = /@workgroup_size\(([\d, ]+)\)/.exec(code)![1]!.split(',').map(Number);
+      expect(
+        size.reduce((a, b) => a * b),
+        name,
+      ).toBeLessThanOrEqual(128);
+      const shared = [...code.matchAll(/var<workgroup> \w+: array<(vec4f|vec2f|f32), (\d+)>/g)];
+      expect(shared.length, name).toBe(code.split('var<workgroup>').length - 1);
+      const bytes = shared.reduce((sum, [, type, n]) => sum + Number(n) * { vec4f: 16, vec2f: 8, f32: 4 }[type!]!, 0);
+      expect(bytes, name).toBeLessThanOrEqual(WORKGROUP_BYTES);
+      expect(code, name).not.toMatch(/\[object|undefined/);
+    }
+  });
+
+  it('have grids of at most 65,535 workgroups a dimension, for a hundred thousand rows', () => {
+    for (const { name, workgroups } of all) {
+      // A batch has no more than some thousand sequences, and a forward pass no more tokens than its own kernels take.
+      const rows = /^(query key norm|rotary)/.test(name) ? 30_000 : 100_000;
+      const grid = workgroups({ rows, count: 100e6 / 4, sequences: 10_000, segments: 60_000, masked: 10 });
+      for (const groups of grid) {
+        expect(groups, name).toBeLessThanOrEqual(65_535);
+        expect(groups, name).toBeGreaterThan(0);
+      }
+    }
+  });
+});
