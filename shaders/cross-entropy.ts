@@ -4,8 +4,8 @@ import type { RowShape } from './norm.ts';
 import { GROUP_INDEX, groupGrid, LANES, reduce, total } from './snippets.ts';
 
 export interface CrossEntropyVariant {
-  /** N, unpadded. */
-  readonly columns: number;
+  /** N, unpadded. 'param': a param of this name, for scores of a batch against another, whose sizes change. */
+  readonly columns: number | 'param';
   /** Whether the label shares its probability with all classes: the param `smoothing`. */
   readonly smoothing: boolean;
   /** Whether classes have weights. */
@@ -74,8 +74,8 @@ export const mergedSoftmax = (lanes: number): string =>
  */
 export function crossEntropy(variant: CrossEntropyVariant, rowShape: RowShape): Kernel {
   const { columns: N, smoothing, weights } = variant;
-  const { lanes, rows: height } = lossShape(N, rowShape);
-  const N4 = padded(N) / 4;
+  const { lanes, rows: height } = N === 'param' ? rowShape : lossShape(N, rowShape);
+  const [n, n4] = N === 'param' ? ['params.columns', '(params.columns + 3u) / 4u'] : [`${N}u`, `${padded(N) / 4}u`];
   const bindings = [
     read('logits'),
     read('labels', 'array<u32>'),
@@ -83,12 +83,17 @@ export function crossEntropy(variant: CrossEntropyVariant, rowShape: RowShape): 
     write('loss', 'array<f32>'),
     write('dlogits'),
   ];
-  const params = [u32('rows'), f32('scale'), ...(smoothing ? [f32('smoothing')] : [])];
+  const params = [
+    u32('rows'),
+    ...(N === 'param' ? [u32('columns')] : []),
+    f32('scale'),
+    ...(smoothing ? [f32('smoothing')] : []),
+  ];
   const columnsOf = 'vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u)';
   const inRow = (text: string, outside = 'vec4f()') =>
-    N % 4 === 0 ? text : `select(${outside}, ${text}, ${columnsOf} < vec4u(${N}u))`;
+    N !== 'param' && N % 4 === 0 ? text : `select(${outside}, ${text}, ${columnsOf} < vec4u(${n}))`;
   return {
-    name: `cross-entropy ${N}${smoothing ? ' smoothing' : ''}${weights ? ' weights' : ''}`,
+    name: `cross-entropy${N === 'param' ? '' : ` ${N}`}${smoothing ? ' smoothing' : ''}${weights ? ' weights' : ''}`,
     bindings,
     params,
     workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
@@ -109,10 +114,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let row = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
   if (row >= params.rows) { return; }
   let lane = local.x;
-  let at = row * ${N4}u;
+  let N4 = ${n4};
+  let at = row * N4;
   let label = labels[row];
   if (${isIgnored('label')}) {
-    for (var i = lane; i < ${N4}u; i += ${lanes}u) { dlogits[at + i] = vec4f(); }
+    for (var i = lane; i < N4; i += ${lanes}u) { dlogits[at + i] = vec4f(); }
     if (lane == 0u) { loss[row] = 0.0; }
     return;
   }
@@ -122,7 +128,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #if ${smoothing && weights}
   var weights4 = vec4f();
 #endif
-  for (var i = lane; i < ${N4}u; i += ${lanes}u) {
+  for (var i = lane; i < N4; i += ${lanes}u) {
     let z = ${inRow('logits[at + i]', 'vec4f(LOWEST)')};
     let difference = z - top4;
     let e = exp(-abs(difference));
@@ -142,15 +148,15 @@ ${mergedSoftmax(lanes)}
   let weight = ${weights ? 'class_weights[label / 4u][label % 4u]' : '1.0'};
 #if ${smoothing}
   let direct = (1.0 - params.smoothing) * weight;
-  let spread = params.smoothing / f32(${N});
-  let all_weights = ${weights ? 'total(dot(weights4, vec4f(1.0)), lane)' : `f32(${N})`};
+  let spread = params.smoothing / f32(${n});
+  let all_weights = ${weights ? 'total(dot(weights4, vec4f(1.0)), lane)' : `f32(${n})`};
   let whole = direct + spread * all_weights;
   var rest = 0.0;
 #else
   let direct = weight;
   let whole = weight;
 #endif
-  for (var i = lane; i < ${N4}u; i += ${lanes}u) {
+  for (var i = lane; i < N4; i += ${lanes}u) {
     let z = logits[at + i];
     var gradient = whole * (exp(z - top) / sum) - select(vec4f(), vec4f(direct), ${columnsOf} == vec4u(label));
 #if ${smoothing}

@@ -47,6 +47,38 @@ describe('the gradient of', () => {
   });
 });
 
+describe('the gradient of a loss in a batch:', () => {
+  it('every row against every row', () => {
+    const numbers = make(4);
+    const [C, labels] = [5, [0, 1, 2]];
+    const [a, b] = [numbers(3 * C), numbers(4 * C)];
+    const options = { N: 4, scale: 1 / 3 };
+    const value = () => sum(losses.crossEntropy(losses.pairScores(a, b, C, 2), labels, options).loss);
+    const { dlogits } = losses.crossEntropy(losses.pairScores(a, b, C, 2), labels, options);
+    const { da, db } = losses.pairScoresBackward(a, b, dlogits, C, 2);
+    expectGradient(value, a, da, 'da');
+    expectGradient(value, b, db, 'db');
+  });
+
+  it('pairs of rows', () => {
+    const numbers = make(5);
+    const C = 5;
+    const [a, b, targets] = [numbers(4 * C), numbers(4 * C), numbers(4)];
+    const value = () => sum(losses.squaredError(losses.rowDot(a, b, C), targets, 1).loss);
+    const { dlogits } = losses.squaredError(losses.rowDot(a, b, C), targets, 1);
+    const { da, db } = losses.rowDotBackward(a, b, dlogits, C);
+    expectGradient(value, a, da, 'da');
+    expectGradient(value, b, db, 'db');
+  });
+
+  it('CoSENT', () => {
+    const cosines = make(6)(7, 0.3);
+    const targets = [0, 1, 0.5, 0.5, 0.2, 1, 0];
+    const value = () => losses.cosent(cosines, targets, { scale: 0.5 }).loss;
+    expectGradient(value, cosines, losses.cosent(cosines, targets, { scale: 0.5 }).dlogits, 'dlogits');
+  });
+});
+
 describe('the value of', () => {
   const logits = [0.5, -1, 2, 0, 3, 1, -2, 0.25, 1, 1, 1, -1];
   const labels = [2, -1, 3];
@@ -66,6 +98,11 @@ describe('the value of', () => {
     });
     // The mean is divided by the weights of the labels.
     expect(sum(loss) / (weighted ? 1 + 0.25 : 2)).toBeCloseTo(mean, 12);
+  });
+
+  it("CoSENT is sentence-transformers'", () => {
+    const cosines = [0.1, -0.3, 0.8, 0.5];
+    expect(losses.cosent(cosines, [0.2, 0.9, 0.9, 0]).loss).toBeCloseTo(16.000670813024644, 12);
   });
 
   it("the others is torch's mean", () => {

@@ -85,3 +85,59 @@ export function spanCrossEntropy(
   }
   return { loss, dlogits };
 }
+
+/** factor a [M, C] b [P, C]^T -> [M, P] */
+export function pairScores(a: Numbers, b: Numbers, C: number, factor = 1): Float64Array {
+  const P = b.length / C;
+  return Float64Array.from({ length: (a.length / C) * P }, (_, at) => {
+    const [i, j] = [Math.floor(at / P), at % P];
+    let sum = 0;
+    for (let c = 0; c < C; c++) sum += a[i * C + c]! * b[j * C + c]!;
+    return factor * sum;
+  });
+}
+
+/** The gradients of a and b from that of the scores. */
+export function pairScoresBackward(a: Numbers, b: Numbers, dscores: Numbers, C: number, factor = 1) {
+  const P = b.length / C;
+  const [da, db] = [new Float64Array(a.length), new Float64Array(b.length)];
+  for (let at = 0; at < dscores.length; at++) {
+    const [i, j] = [Math.floor(at / P), at % P];
+    for (let c = 0; c < C; c++) {
+      da[i * C + c]! += factor * dscores[at]! * b[j * C + c]!;
+      db[j * C + c]! += factor * dscores[at]! * a[i * C + c]!;
+    }
+  }
+  return { da, db };
+}
+
+/** a [R, C] . b [R, C] -> [R] */
+export const rowDot = (a: Numbers, b: Numbers, C: number): Float64Array =>
+  Float64Array.from({ length: a.length / C }, (_, r) => {
+    let sum = 0;
+    for (let c = 0; c < C; c++) sum += a[r * C + c]! * b[r * C + c]!;
+    return sum;
+  });
+
+/** The gradients of a and b from that of their products. */
+export const rowDotBackward = (a: Numbers, b: Numbers, dy: Numbers, C: number) => ({
+  da: Float64Array.from(b, (v, i) => dy[Math.floor(i / C)]! * v),
+  db: Float64Array.from(a, (v, i) => dy[Math.floor(i / C)]! * v),
+});
+
+/** CoSENT of the cosines of pairs with these targets -> the loss, the gradient of the cosines */
+export function cosent(cosines: Numbers, targets: Numbers, { factor = 20, scale = 1 } = {}) {
+  const R = cosines.length;
+  const pairs = Array.from({ length: R * R }, (_, at) => [Math.floor(at / R), at % R] as const).filter(
+    ([i, j]) => targets[i]! < targets[j]!,
+  );
+  const exponents = pairs.map(([i, j]) => factor * (cosines[i]! - cosines[j]!));
+  const whole = logSumExp([0, ...exponents]);
+  const dlogits = new Float64Array(R);
+  for (const [k, [i, j]] of pairs.entries()) {
+    const share = scale * factor * Math.exp(exponents[k]! - whole);
+    dlogits[i]! += share;
+    dlogits[j]! -= share;
+  }
+  return { loss: scale * whole, dlogits };
+}

@@ -4,6 +4,7 @@ import type { Activation } from '../shaders/activation.ts';
 import { adamw } from '../shaders/adamw.ts';
 import { binaryCrossEntropy } from '../shaders/binary-cross-entropy.ts';
 import { clip } from '../shaders/clip.ts';
+import { cosent } from '../shaders/cosent.ts';
 import { crossEntropy } from '../shaders/cross-entropy.ts';
 import { dropout } from '../shaders/dropout.ts';
 import { add, columnsOf } from '../shaders/elementwise.ts';
@@ -11,9 +12,11 @@ import { gatherBackward } from '../shaders/gather-backward.ts';
 import { declarations, type Kernel } from '../shaders/kernel.ts';
 import { l2NormBackward } from '../shaders/l2-norm-backward.ts';
 import type { NormVariant } from '../shaders/norm.ts';
+import { pairScores, pairScoresBackward } from '../shaders/pair-scores.ts';
 import { poolBackward } from '../shaders/pool-backward.ts';
 import { queryKeyNormBackward, queryKeyNormPartials, queryKeyNormWeights } from '../shaders/query-key-norm-backward.ts';
 import { rotary } from '../shaders/rotary.ts';
+import { rowDot, rowDotBackward } from '../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../shaders/row-norm-backward.ts';
 import { segmentSum } from '../shaders/segment-sum.ts';
 import { spanCrossEntropy } from '../shaders/span-cross-entropy.ts';
@@ -82,7 +85,14 @@ function kernels(caps: typeof GPU): Kernel[] {
       squaredError({ columns }, shape),
     ]),
     spanCrossEntropy(shape),
-    ...[add(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
+    crossEntropy({ columns: 'param', smoothing: true, weights: true }, shape),
+    ...COLUMNS.flatMap(columns => [
+      pairScores({ columns }),
+      ...(['a', 'b'] as const).map(to => pairScoresBackward({ columns, to })),
+      rowDot({ columns }, shape),
+      rowDotBackward({ columns }, shape),
+    ]),
+    ...[cosent(), add(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
   ];
 }
 
@@ -119,9 +129,12 @@ describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter',
         size.reduce((a, b) => a * b),
         name,
       ).toBeLessThanOrEqual(128);
-      const shared = [...code.matchAll(/var<workgroup> \w+: array<(vec4f|vec2f|f32), (\d+)>/g)];
+      const shared = [...code.matchAll(/var<workgroup> \w+: array<(vec4f|vec2f|f32|u32), (\d+)>/g)];
       expect(shared.length, name).toBe(code.split('var<workgroup>').length - 1);
-      const bytes = shared.reduce((sum, [, type, n]) => sum + Number(n) * { vec4f: 16, vec2f: 8, f32: 4 }[type!]!, 0);
+      const bytes = shared.reduce(
+        (sum, [, type, n]) => sum + Number(n) * { vec4f: 16, vec2f: 8, f32: 4, u32: 4 }[type!]!,
+        0,
+      );
       expect(bytes, name).toBeLessThanOrEqual(WORKGROUP_BYTES);
       expect(code, name).not.toMatch(/\[object|undefined/);
     }
@@ -131,7 +144,14 @@ describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter',
     for (const { name, workgroups } of all) {
       // A batch has no more than some thousand sequences, and a forward pass no more tokens than its own kernels take.
       const rows = /^(query key norm|rotary)/.test(name) ? 30_000 : 100_000;
-      const grid = workgroups({ rows, count: 100e6 / 4, sequences: 10_000, segments: 60_000, masked: 10 });
+      const grid = workgroups({
+        rows,
+        count: 100e6 / 4,
+        sequences: 10_000,
+        segments: 60_000,
+        masked: 10,
+        others: 2048,
+      });
       for (const groups of grid) {
         expect(groups, name).toBeLessThanOrEqual(65_535);
         expect(groups, name).toBeGreaterThan(0);

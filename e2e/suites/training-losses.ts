@@ -8,6 +8,7 @@ import * as reference from '../../tests/gradient-reference-losses.ts';
 import { dispatch, padRows, random, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
 import { FULL_TIERS, profileFor } from './kernels/tiers.ts';
+import './training-losses/embeddings.ts';
 import { ofRow } from './training-rows/tolerance.ts';
 
 /**
