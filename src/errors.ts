@@ -28,8 +28,8 @@ export function describe(value: unknown): string {
   return typeof value === 'number' ? `number ${value}` : String(value);
 }
 
-/** A text may quote a name from a file of somebody else's, which may be of any length. */
-const MAX_CHARACTERS = 600;
+/** A text may quote a name from a file of somebody else's, which may be of any length. The lists of this library are shorter. */
+const MAX_CHARACTERS = 1000;
 
 function clipped(text: string): string;
 function clipped(text: string | undefined): string | undefined;

@@ -1,4 +1,26 @@
 /**
  * `webgpu-bert/train`: what training takes besides a model. It shares its modules with `webgpu-bert`, which imports nothing from here.
  */
-export type { TrainingExample } from './training/index.ts';
+export {
+  type CallbackContext,
+  type CallbackEvent,
+  type CallbackEventName,
+  type CallbackState,
+  DefaultFlowCallback,
+  EarlyStoppingCallback,
+  type IntervalStrategy,
+  type LogEntry,
+  type Optimizer,
+  type SamplingStrategy,
+  type SaveStrategy,
+  type Schedule,
+  type SchedulerOptions,
+  type SchedulerType,
+  type Trainable,
+  type TrainerCallback,
+  TrainerControl,
+  TrainerState,
+  TrainingArguments,
+  type TrainingArgumentsInit,
+  type TrainingExample,
+} from './training/index.ts';

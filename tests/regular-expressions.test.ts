@@ -24,6 +24,7 @@ const proved: Record<string, string> = {
   "new RegExp(`\\\\p{${name}}`, 'u')": 'only built, to see whether the property is known',
   "new RegExp(`(${escaped.join('|')})`)": 'special tokens, literally: no repetition',
   'new RegExp(`^${pattern}(?<file>.+)$`)': 'parts of an address between its slashes',
+  'new RegExp(source)': "the program's own, for names of its weights",
 };
 
 interface Found {

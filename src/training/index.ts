@@ -3,7 +3,33 @@
  * It never touches a GPU.
  */
 
+export {
+  type IntervalStrategy,
+  type Optimizer,
+  type SamplingStrategy,
+  type SaveStrategy,
+  TRAINING_ARGUMENT_NAMES,
+  type Trainable,
+  TrainingArguments,
+  type TrainingArgumentsInit,
+} from './arguments.ts';
+export {
+  CALLBACK_EVENTS,
+  type CallbackContext,
+  type CallbackEvent,
+  type CallbackEventName,
+  CallbackHandler,
+  type CallbackState,
+  DefaultFlowCallback,
+  EarlyStoppingCallback,
+  type LogEntry,
+  noteBestMetric,
+  type TrainerCallback,
+  TrainerControl,
+  TrainerState,
+} from './callbacks.ts';
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
+export { GivenFields, patternOf } from './given-fields.ts';
 export {
   checkSeed,
   type DropoutMask,
