@@ -10,6 +10,7 @@ await testSuites('chromium', openChromium, {
     'dtype',
     'vocabulary',
     'kernels',
+    'training-linear',
     'training-losses',
     'training-rows',
     'sentence',
