@@ -15,9 +15,6 @@ export interface CrossEntropyVariant {
 /** A label or a place that counts for nothing. Every negative number, -100 too, is one by its bits. */
 export const IGNORED = 0xffffffff;
 
-/** WGSL: whether a label counts for nothing, u32 or a vector of `type`. */
-export const isIgnored = (label: string, type = 'u32'): string => `${label} >= ${type}(0x80000000u)`;
-
 /**
  * `fn wrong(x: vecNf) -> vecNu`: the bits of |x| where x is finite, NaN or plus infinity; 0 for minus infinity, the logit of what is ruled
  * out. From 0x7f800000 on, a logit is none: exp, log and max of a driver may give a finite number for it.
@@ -117,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let N4 = ${n4};
   let at = row * N4;
   let label = labels[row];
-  if (${isIgnored('label')}) {
+  if (label >= 0x80000000u) {
     for (var i = lane; i < N4; i += ${lanes}u) { dlogits[at + i] = vec4f(); }
     if (lane == 0u) { loss[row] = 0.0; }
     return;

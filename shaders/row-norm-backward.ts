@@ -238,6 +238,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   };
 }
 
+export interface RowNormWeightsVariant {
+  /** C, unpadded. */
+  readonly columns: number;
+  /** Which of them have gradients. Default of gamma: true. */
+  readonly gamma?: boolean | undefined;
+  readonly beta: boolean;
+}
+
 /** Vec4f of the columns side by side in a workgroup of rowNormWeights; the partial sums are divided among the rest of it. */
 const ACROSS = 16;
 
@@ -247,15 +255,18 @@ const ACROSS = 16;
  *
  *   partials [rows / 128, 2 C]    gamma_gradient, beta_gradient [C]      params: rows, those of the norm      grid: C / 64
  */
-export function rowNormWeights({ columns, beta }: { readonly columns: number; readonly beta: boolean }): Kernel {
+export function rowNormWeights({ columns, gamma = true, beta }: RowNormWeightsVariant): Kernel {
+  if (!gamma && !beta) throw new Error('neither gamma nor beta has a gradient');
   const C4 = padded(columns) / 4;
   const quarters = LANES / ACROSS;
-  const bindings = [read('partials'), write('gamma_gradient'), ...(beta ? [write('beta_gradient')] : [])];
+  /** What is summed, with its first vec4f in a partial sum. */
+  const sums = [...(gamma ? [{ name: 'gamma', first: 0 }] : []), ...(beta ? [{ name: 'beta', first: C4 }] : [])];
+  const bindings = [read('partials'), ...sums.map(({ name }) => write(`${name}_gradient`))];
   const params = [u32('rows')];
-  const sums = beta ? ['gamma', 'beta'] : ['gamma'];
-  const each = (text: (name: string, k: number) => string) => unrolled(sums.length, k => text(sums[k]!, k));
+  const each = (text: (name: string, first: number) => string) =>
+    unrolled(sums.length, k => text(sums[k]!.name, sums[k]!.first));
   return {
-    name: `row-norm weights ${columns}${beta ? '' : ' without beta'}`,
+    name: `row-norm weights ${columns}${gamma ? '' : ' without gamma'}${beta ? '' : ' without beta'}`,
     bindings,
     params,
     workgroups: () => [Math.ceil(C4 / ACROSS), 1, 1],
@@ -272,7 +283,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 ${each(name => `  var ${name} = vec4f();`)}
   if (column < ${C4}u) {
     for (var p = first; p < min(count, first + quarter); p++) {
-${each((name, k) => `      ${name} += partials[p * ${2 * C4}u + ${k * C4}u + column];`)}
+${each((name, first) => `      ${name} += partials[p * ${2 * C4}u + ${first}u + column];`)}
     }
   }
 ${each(name => `  ${name}_quarters[local.x] = ${name};`)}

@@ -1,5 +1,5 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { isIgnored, mergedSoftmax, wrongLogit } from './cross-entropy.ts';
+import { mergedSoftmax, wrongLogit } from './cross-entropy.ts';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import type { RowShape } from './norm.ts';
 import { GROUP_INDEX, groupGrid } from './snippets.ts';
@@ -13,7 +13,7 @@ import { GROUP_INDEX, groupGrid } from './snippets.ts';
  *   sequences [B] = (first token, end, _, _)    spans [B] = (start, end, 0, 0), counted from the first token of the sequence
  *   logits, dlogits [T, 2]    loss [B] f32      grid: B / rows
  *
- * A place that is negative, as IGNORED is (cross-entropy.ts), adds neither to the loss nor to the gradient.
+ * A place outside of the sequence, as IGNORED is (cross-entropy.ts), adds neither to the loss nor to the gradient.
  */
 export function spanCrossEntropy({ lanes, rows: height }: RowShape): Kernel {
   const bindings = [
@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   }
   sum = select(sum, bitcast<vec2f>(wrong2 | vec2u(0x400000u)), wrong2 >= vec2u(0x7f800000u));
 ${mergedSoftmax(lanes)}
-  let counts = select(vec2f(0.5 * params.scale), vec2f(), ${isIgnored('span', 'vec2u')});
+  let counts = select(vec2f(0.5 * params.scale), vec2f(), span >= vec2u(sequence.y - sequence.x));
   for (var t = sequence.x + lane; t < sequence.y; t += ${lanes}u) {
     let p = exp(logits[t].xy - top) / sum;
     let gradient = p - select(vec2f(), vec2f(1.0), vec2u(t - sequence.x) == span);

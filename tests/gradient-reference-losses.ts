@@ -62,7 +62,7 @@ export function squaredError(logits: Numbers, targets: Numbers, N: number, scale
   return { loss, dlogits };
 }
 
-/** logits [T, 2], for each sequence the start and the end of its span, -1 for none -> the loss of each sequence, the gradient */
+/** logits [T, 2], for each sequence the start and the end of its span, outside of it for none -> the loss of each sequence, the gradient */
 export function spanCrossEntropy(
   logits: Numbers,
   lengths: readonly number[],
@@ -75,7 +75,7 @@ export function spanCrossEntropy(
   for (const [b, L] of lengths.entries()) {
     for (const column of [0, 1] as const) {
       const row = Float64Array.from({ length: L }, (_, i) => logits[2 * (first + i) + column]!);
-      const part = crossEntropy(row, [spans[b]![column]], { N: L, scale: scale / 2 });
+      const part = crossEntropy(row, [spans[b]![column] < L ? spans[b]![column] : -1], { N: L, scale: scale / 2 });
       loss[b]! += part.loss[0]!;
       part.dlogits.forEach((v, i) => {
         dlogits[2 * (first + i) + column] = v;

@@ -198,3 +198,28 @@ export function dropoutFactors(keys: readonly number[], { C, p, site, seed, step
 /** The gradient of qkv of `rotary` from dy: every pair turned back. */
 export const rotaryBackward: typeof rotary = (dy, positions, options) =>
   rotary(dy, positions, { ...options, frequencies: options.frequencies.map(frequency => -frequency) });
+
+/** The gradient of x [T, C] of `unfold` from dy [T, C width]. */
+export function unfoldBackward(
+  dy: Numbers,
+  places: readonly (readonly number[])[],
+  { C, width, order }: { C: number; width: number; order: 'columns' | 'rows' },
+): Float64Array {
+  const dx: number[] = [];
+  let start = 0;
+  for (const own of places) {
+    for (const place of own) {
+      for (let c = 0; c < C; c++) {
+        let sum = 0;
+        for (let o = 0; o < width; o++) {
+          const distance = order === 'columns' ? o - (width - 1) / 2 : (width - 1) / 2 - o;
+          const t = own.indexOf(place - distance);
+          if (t >= 0) sum += dy[(start + t) * C * width + (order === 'columns' ? c * width + o : o * C + c)]!;
+        }
+        dx.push(sum);
+      }
+    }
+    start += own.length;
+  }
+  return Float64Array.from(dx);
+}

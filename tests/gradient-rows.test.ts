@@ -95,6 +95,16 @@ describe('the twin of', () => {
     expectGradient(loss, table, gradient.tableGradient(dx, ids, rows, C), 'the table');
   });
 
+  it.each(['columns', 'rows'] as const)('neighbours side by side, in the order of %s', order => {
+    const numbers = make(8);
+    const options = { C: 3, width: 5, order };
+    // Gaps, and tokens that stand before the others because none attends to them.
+    const places = [[0], [0, 1, 3, 4, 7], [4, 5, 0, 1, 2, 3]];
+    const [x, dy] = [numbers(12 * 3), numbers(12 * 15)];
+    const loss = () => product(reference.unfold(x, places, options), dy);
+    expectGradient(loss, x, gradient.unfoldBackward(dy, places, options), 'dx');
+  });
+
   it.each([false, true])('turned pairs, interleaved: %s', interleaved => {
     const numbers = make(7);
     const [T, heads, D] = [3, 3, 5];

@@ -23,6 +23,7 @@ import { spanCrossEntropy } from '../shaders/span-cross-entropy.ts';
 import { squareSum } from '../shaders/square-sum.ts';
 import { squaredError } from '../shaders/squared-error.ts';
 import { sumRows } from '../shaders/sum-rows.ts';
+import { unfoldBackward } from '../shaders/unfold-backward.ts';
 import { profileOf } from '../src/plan/profiles.ts';
 import { GPU, LLVMPIPE, SWIFTSHADER, WORKGROUP_BYTES } from './caps.ts';
 import { activations } from './reference.ts';
@@ -59,6 +60,8 @@ function kernels(caps: typeof GPU): Kernel[] {
         ),
       ),
       ...bools.map(beta => rowNormWeights({ columns, beta })),
+      rowNormWeights({ columns, gamma: false, beta: true }),
+      ...(['columns', 'rows'] as const).map(order => unfoldBackward({ columns, width: 3, order })),
       ...bools.map(residual => dropout({ columns, residual })),
       gatherBackward({ columns }, shape),
       l2NormBackward({ columns }, shape),
@@ -151,6 +154,7 @@ describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter',
         segments: 60_000,
         masked: 10,
         others: 2048,
+        tiles: 20_000,
       });
       for (const groups of grid) {
         expect(groups, name).toBeLessThanOrEqual(65_535);

@@ -68,6 +68,14 @@ for (const tier of FULL_TIERS) {
           const found = unpadRows(weights[name]!, C);
           worstSum = Math.max(worstSum, expectClose(found, wanted, ofSum(`${name}, T = ${T}`, T)) / Math.sqrt(T));
         }
+        if (norm.beta) {
+          const alone = await dispatch(
+            rowNormWeights({ columns: C, gamma: false, beta: true }),
+            { partials: both.partials!, beta_gradient: padRows(before[1]!, C) },
+            { rows: T },
+          );
+          expectSameBits(alone.beta_gradient, weights.beta_gradient, `beta alone, T = ${T}`);
+        }
         if (T > 65) continue;
         // Alone, each has the same bits.
         const input = rowNormBackward({ ...variant, input: true, weights: false }, shape);

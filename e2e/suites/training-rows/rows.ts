@@ -3,6 +3,8 @@ import { gatherBackward } from '../../../shaders/gather-backward.ts';
 import { padded } from '../../../shaders/kernel.ts';
 import { l2NormBackward } from '../../../shaders/l2-norm-backward.ts';
 import { segmentSum } from '../../../shaders/segment-sum.ts';
+import { unfoldBackward } from '../../../shaders/unfold-backward.ts';
+import { packBatch } from '../../../src/plan/batch.ts';
 import * as gradient from '../../../tests/gradient-reference-rows.ts';
 import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../../harness.ts';
@@ -131,3 +133,35 @@ check('a + b, and columns of rows', async () => {
     }
   }
 });
+
+for (const order of ['columns', 'rows'] as const) {
+  check(`neighbours side by side, in the order of ${order}, backward`, async () => {
+    for (const [C, width] of [
+      [7, 3],
+      [36, 3],
+      [5, 5],
+    ] as const) {
+      const lengths = [1, 2, 130, 7];
+      const places = lengths.map(L => Array.from({ length: L }, (_, i) => i + Math.floor(i / 3)));
+      // Two tokens that stand before the others because none attends to them.
+      places.push([4, 5, 0, 1, 2, 3]);
+      const list = places.map(own => {
+        const ids = own.map(() => 0);
+        return { ids, positions: ids, types: ids, places: own };
+      });
+      const { tiles, sequences, tokens, sizes } = packBatch(list, 16);
+      const dy = random(C)(sizes.tokens * C * width);
+      const operands = {
+        tiles,
+        sequences,
+        tokens,
+        dy: padRows(dy, C * width),
+        dx: { floats: sizes.tokens * padded(C) },
+      };
+      const kernel = unfoldBackward({ columns: C, width, order });
+      const { dx } = await dispatch(kernel, operands, { tiles: sizes.tiles, sequences: sizes.sequences });
+      const expected = gradient.unfoldBackward(dy, places, { C, width, order });
+      expectClose(unpadRows(dx!, C), expected, ofRow(`${C} x ${width}`));
+    }
+  });
+}
