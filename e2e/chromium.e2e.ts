@@ -12,6 +12,7 @@ await testSuites('chromium', openChromium, {
     'kernels',
     'training-linear',
     'training-losses',
+    'training-attention',
     'training-rows',
     'sentence',
     'options',

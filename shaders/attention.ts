@@ -1,5 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type DistanceTerms, distanceLoop } from './attention-distances.ts';
+import { DROPOUT_FACTORS, DROPOUT_PARAMS } from './attention-dropout.ts';
 import { keyLoop } from './attention-keys.ts';
 import {
   declarations,
@@ -34,6 +35,10 @@ export interface AttentionVariant {
   readonly relative: boolean;
   /** Add the products with the keys and queries of distances before scores are scaled. */
   readonly distances?: DistanceTerms | undefined;
+  /** Also write the maximum and 1 / the sum of every softmax, which the backward pass reads. */
+  readonly statistics?: boolean;
+  /** Multiply the probabilities by 0 or 1 / (1 - p): see attention-dropout.ts. Not beside `probabilities`. */
+  readonly dropout?: boolean;
 }
 
 export interface AttentionShape {
@@ -56,6 +61,8 @@ export interface AttentionShape {
  *   tiles[i] = (first key, end, first query, start of the sequence's pairs), in tokens of the pass, the last in pairs of the pass
  *   qkv [T, (H + 2 G) D]    context [T, H D]    probabilities: H blocks of [L, L] a sequence      grid: tiles, H
  *   window, relative, slopes, distances: tokens[T] = (id, position, type, place)
+ *   statistics [T, 2 H]: of every query t and head h, in column 2 h the largest score, in 2 h + 1 one over the sum of exp(score - it)
+ *   dropout: tiles[i].w is the key of the sequence in the place of the start of its pairs
  *   relative: buckets [2 * 128 + 1]    bias [buckets, H]      slopes: slopes [H]
  *   distances: distance_rows [2 n + 1]    distance_keys and distance_queries [H D / 4, R]: see attention-distances.ts
  *
@@ -72,7 +79,8 @@ export interface AttentionShape {
  */
 export function attention(variant: AttentionVariant, shape: AttentionShape, texture: TextureKind | undefined): Kernel {
   const { heads, headSize, keyHeads = heads, probabilities, relative, window = false, slopes = false } = variant;
-  const { asScores = false } = variant;
+  const { asScores = false, statistics = false, dropout = false } = variant;
+  if (dropout && probabilities) throw new Error('attention gives no probabilities where it has dropout');
   const distances = distanceLoop(variant.distances, headSize, texture);
   const { lanes, queries } = shape;
   const D4 = padded(headSize) / 4;
@@ -86,8 +94,15 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
     ...distances.bindings,
     write('context'),
     ...(probabilities ? [write('probabilities', 'array<f32>')] : []),
+    ...(statistics ? [write('statistics', 'array<vec2f>')] : []),
   ];
-  const params = [u32('tiles'), f32('scale'), ...(window ? [u32('window')] : []), ...FIRST_GROUP];
+  const params = [
+    u32('tiles'),
+    f32('scale'),
+    ...(window ? [u32('window')] : []),
+    ...(dropout ? DROPOUT_PARAMS : []),
+    ...FIRST_GROUP,
+  ];
   const keys = keyLoop({ heads, headSize, keyHeads, relative, window, slopes, ...shape, qkv, distances });
   const stride = (heads + 2 * keyHeads) * D4;
   const shared = keyHeads === heads ? '' : `+${keyHeads}`;
@@ -97,7 +112,15 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
     variant.distances && ' disentangled',
     window && ' window',
     probabilities && (asScores ? ' scores' : ' probabilities'),
+    statistics && ' statistics',
+    dropout && ' dropout',
   ];
+  /** A row of statistics is whole vec4f, so an odd head has a vec2f of padding behind it. */
+  const noted = (query: string, value: string) => {
+    const at = `statistics[(${query}) * ${padded(2 * heads) / 2}u + `;
+    const padding = heads % 2 ? `\n    if (head == ${heads - 1}u) { ${at}${heads}u] = vec2f(); }` : '';
+    return `\n    ${at}head] = ${value};${padding}`;
+  };
   const perQuery = (text: (r: number) => string) => unrolled(queries, text);
   const perColumn4 = (text: (d: number) => string) => unrolled(D4, text);
 
@@ -109,7 +132,7 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
     code: wgsl`
 ${declarations(bindings, params)}
 const LOWEST = -3.0e38;
-const LANE = vec4u(0u, 1u, 2u, 3u);${keys.declarations}
+const LANE = vec4u(0u, 1u, 2u, 3u);${keys.declarations}${dropout ? DROPOUT_FACTORS : ''}
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -131,10 +154,10 @@ ${perColumn4(d => `  let q${r}_${d} = ${element(qkv, `q${r}_at + ${d}u`)}; var a
 ${perQuery(
   r => `    let next${r} = max(top${r}, max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w)));
     let keep${r} = exp(top${r} - next${r});
-    let p${r} = ${keys.seen(r, `exp(s${r} - next${r})`)};
+    ${dropout ? 'var' : 'let'} p${r} = ${keys.seen(r, `exp(s${r} - next${r})`)};
     top${r} = next${r};
     sum${r} = sum${r} * keep${r} + dot(p${r}, vec4f(1.0));
-${perColumn4(d => `    a${r}_${d} *= keep${r};`)}`,
+${dropout ? `    p${r} *= dropout_factors(key - start, first + ${r}u - start, head, tile.w);\n` : ''}${perColumn4(d => `    a${r}_${d} *= keep${r};`)}`,
 )}
     for (var j = 0u; j < 4u; j++) {
       let at = ${keys.at};
@@ -144,7 +167,7 @@ ${perColumn4(d => `      { let v = ${keys.value(d)}; ${perQuery(r => `a${r}_${d}
   }
 ${perQuery(
   r => `  if (first + ${r}u < end) {
-${perColumn4(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u + ${d}u] = a${r}_${d} / sum${r};`)}
+${perColumn4(d => `    context[(first + ${r}u) * ${heads * D4}u + head * ${D4}u + ${d}u] = a${r}_${d} / sum${r};`)}${statistics ? noted(`first + ${r}u`, `vec2f(top${r}, 1.0 / sum${r})`) : ''}
   }`,
 )}
 #if ${probabilities}
