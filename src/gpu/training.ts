@@ -2,6 +2,7 @@ import { textureBytes } from '../../shaders/kernel.ts';
 import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { DeviceError, WebGPUBertError } from '../errors.ts';
 import {
+  capacityOf,
   type DataName,
   dataBytes,
   inputBytes,
@@ -359,7 +360,7 @@ export class TrainingDevice {
     await Promise.all(this.#steps.splice(0).map(step => this.#waited(step)));
     // The buffers of the micro-batches before are still read.
     await this.#waited(this.#options.device.queue.onSubmittedWorkDone());
-    const capacity = largerOf(needed, this.#resources?.capacity);
+    const capacity = capacityOf(needed, this.#resources?.capacity);
     this.#resources?.destroy();
     this.#resources = undefined;
     const { device, plan, weights } = this.#options;
@@ -565,19 +566,6 @@ class BatchResources {
 
 /** The weight as plain float32 rows. */
 const rowsOf = (weight: Weight): Weight => ({ ...weight, storage: { format: 'f32', texels: false } });
-
-/** In every size the next power of two, and no less than before. */
-function largerOf(sizes: Sizes, before: Sizes | undefined): Sizes {
-  const larger = (size: number, key: keyof Sizes) =>
-    Math.max(before?.[key] ?? 0, size && 2 ** Math.ceil(Math.log2(Math.max(size, 16))));
-  return {
-    tokens: larger(sizes.tokens, 'tokens'),
-    sequences: larger(sizes.sequences, 'sequences'),
-    tiles: larger(sizes.tiles, 'tiles'),
-    pairs: 0,
-    masked: larger(sizes.masked, 'masked'),
-  };
-}
 
 /** Throws DeviceError where a buffer of this capacity is larger than a binding. */
 function checkCapacity(

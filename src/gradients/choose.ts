@@ -29,7 +29,6 @@ import {
   attentionVariant,
   biasOperands,
   checkStep,
-  type DeviceOp,
   type Operand,
   once,
   type Profile,
@@ -41,14 +40,11 @@ import {
   WIDEST_WINDOW,
 } from '../plan/index.ts';
 import { trainingCosts } from './costs.ts';
-import type { AttendOp, Dropout, GradientOp, LossOp } from './op.ts';
+import type { AttendOp, DeviceTrainingOp, Dropout, LossOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import { gradientName, SCALARS_STATE } from './states.ts';
 import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
 import { values } from './values.ts';
-
-/** The ops of a training step as a device computes them. */
-export type DeviceTrainingOp = DeviceOp | GradientOp;
 
 /** What is bound: an operand of a forward pass, or the name of a state or of data with its kind. */
 type TrainingOperand = Operand | { readonly state: string } | { readonly data: DataName } | undefined;

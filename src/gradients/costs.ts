@@ -1,6 +1,6 @@
 import { tileRows } from '../../shaders/tiling.ts';
 import { type Profile, type RowCost, type Rows, rowCostsOf } from '../plan/index.ts';
-import type { DeviceTrainingOp } from './choose.ts';
+import type { DeviceTrainingOp } from './op.ts';
 
 /**
  * What an op of a training step costs a device, as src/plan/work.ts counts it: in multiply-adds of a linear. The backward pass of attention

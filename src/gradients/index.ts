@@ -7,7 +7,7 @@ export { IGNORED } from '../../shaders/cross-entropy.ts';
 export { type BackwardOptions, backward } from './backward.ts';
 export { type PackOptions, packTraining, type TrainingBatch } from './batch.ts';
 export type { LossSpec } from './losses.ts';
-export { dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
+export { capacityOf, dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
 export type {
   GradientOp,
   LabelName,

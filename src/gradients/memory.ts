@@ -1,9 +1,33 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
+import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { phaseRows, type Sizes, slotBytes, weightBytes } from '../plan/index.ts';
 import type { LossOp } from './op.ts';
 import type { TrainingPlan } from './plan.ts';
 import { type DataName, texturesOf } from './step.ts';
 import type { State, UpdatePlan } from './update.ts';
+
+/** Bytes of the params of a step: see src/gpu/dispatch.ts. */
+const UNIFORM_BYTES = 256;
+
+/** In every size the next power of two, and no less than before: what buffers are made for, so that few are made. */
+export function capacityOf(sizes: Sizes, before: Sizes | undefined): Sizes {
+  const larger = (size: number, key: keyof Sizes) =>
+    Math.max(before?.[key] ?? 0, size && 2 ** Math.ceil(Math.log2(Math.max(size, 16))));
+  return {
+    tokens: larger(sizes.tokens, 'tokens'),
+    sequences: larger(sizes.sequences, 'sequences'),
+    tiles: larger(sizes.tiles, 'tiles'),
+    // A training has no value of pairs.
+    pairs: 0,
+    masked: larger(sizes.masked, 'masked'),
+  };
+}
+
+/** The constants that steps bind, one buffer for each. */
+const constantBytes = ({ steps }: TrainingPlan): number =>
+  steps
+    .flatMap(({ args }) => Object.values(args))
+    .reduce((sum, argument) => sum + (argument.kind === 'constant' ? argument.constant.byteLength : 0), 0);
 
 /** Bytes on the GPU. */
 export interface TrainingMemory {
@@ -56,12 +80,8 @@ export function inputBytes({ stretched }: Pick<TrainingPlan, 'stretched'>, sizes
 }
 
 /** What a training holds on the GPU with micro-batches of at most these sizes. Known before anything is made. */
-export function trainingMemory(
-  plan: TrainingPlan,
-  update: UpdatePlan,
-  sizes: Sizes,
-  uniformBytes: number,
-): TrainingMemory {
+export function trainingMemory(plan: TrainingPlan, update: UpdatePlan, passSizes: Sizes): TrainingMemory {
+  const sizes = capacityOf(passSizes, undefined);
   const sum = (list: Iterable<number>) => [...list].reduce((a, b) => a + b, 0);
   const sumOf = (states: readonly State[]) => sum(states.map(({ bytes }) => bytes));
   const isTexels = plan.profile.target.texture !== undefined;
@@ -76,7 +96,9 @@ export function trainingMemory(
     sum([...texturesOf(plan.steps, sizes).values()].map(({ format, texels }) => textureBytes(format, texels))) +
     sum(inputBytes(plan, sizes).map(({ bytes }) => bytes)) +
     sum(dataBytes(plan, sizes).values()) +
+    constantBytes(plan) +
     sumOf(update.others) +
-    uniformBytes;
+    UNIFORM_BYTES * (plan.steps.length + update.steps.length) +
+    4 * SCALARS_FLOATS;
   return { weights, gradients, moments, activations, total: weights + gradients + moments + activations };
 }

@@ -17,8 +17,8 @@ import {
   type Weight,
   weightBytes,
 } from '../plan/index.ts';
-import { chooser, type DeviceTrainingOp } from './choose.ts';
-import type { TrainingGraph, TrainingOp } from './op.ts';
+import { chooser } from './choose.ts';
+import type { DeviceTrainingOp, TrainingGraph, TrainingOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import type { DataName, TrainingStep } from './step.ts';
 
