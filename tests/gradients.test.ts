@@ -14,7 +14,7 @@ import type { Weight } from '../src/plan/index.ts';
 import { drawnConfig, picker } from './drawn-configs.ts';
 import { type DropoutPlace, interpretTraining, TrainingRun } from './gradient-interpreter.ts';
 import type { TensorLookup } from './interpreter.ts';
-import { tensorGradients, tensorsOf } from './training-run.ts';
+import { tensorGradients, tensorsOf } from './training-tensors.ts';
 
 /**
  * `backward` against differences: the loss is computed again with one number of a weight a little larger and a little smaller. It needs no

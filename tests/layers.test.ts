@@ -34,6 +34,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'src/gpu': {
     imports: [
       'src/plan',
+      'src/gradients',
       'src/runtime',
       'shaders/inspect.ts',
       'shaders/kernel.ts',
@@ -41,6 +42,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'shaders/max-sim.ts',
       'shaders/pack.ts',
       'shaders/place.ts',
+      'shaders/scalars.ts',
       ERRORS,
     ],
     types: ['shaders'],
@@ -107,8 +109,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   // What training takes on the host. The main entry imports nothing of it.
   'src/training': {
-    imports: ['src/api', 'src/runtime', JSON_FIELDS, ERRORS],
-    types: ['src/text', 'src/model', 'src/plan'],
+    imports: ['src/api', 'src/engine', 'src/gpu', 'src/gradients', 'src/model', 'src/runtime', JSON_FIELDS, ERRORS],
+    types: ['src/text', 'src/plan'],
   },
   'src/worker': {
     imports: ['src/api', 'src/runtime', ERRORS],

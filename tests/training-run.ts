@@ -1,19 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
-import {
-  backward,
-  countItems,
-  IGNORED,
-  type LabelledSequence,
-  type LossSpec,
-  scalesOf,
-  type TrainingGraph,
-  trainableForm,
-} from '../src/gradients/index.ts';
-import { checkSequence, type EncoderConfig, encoderGraph, type HeadKind, paddingRows } from '../src/model/index.ts';
+import { countItems, NO_DROPOUT, scalesOf } from '../src/gradients/index.ts';
+import { type EncoderConfig, encoderGraph, type HeadKind } from '../src/model/index.ts';
 import type { Weight } from '../src/plan/index.ts';
+import type { TrainingExample } from '../src/training/example.ts';
+import { labelledSequence, taskGraph, taskOf } from '../src/training/task.ts';
 import { folderSource, loadCheckpoint } from './checkpoint-folder.ts';
 import { interpretTraining } from './gradient-interpreter.ts';
-import { denseWeight, interpret, type Matrix, type TensorData } from './interpreter.ts';
+import { interpret, type Matrix } from './interpreter.ts';
+import { AdamW, tensorGradients, tensorsOf } from './training-tensors.ts';
 
 /** Whole training runs in float64, by the interpreter: what torch's are held against, and what a device's are. */
 
@@ -22,22 +16,12 @@ export interface TrainingFixture {
   readonly model: string;
   readonly head: string;
   readonly args: Readonly<Record<string, number | string>>;
-  readonly data: readonly Example[];
+  readonly data: readonly TrainingExample[];
   readonly losses: readonly number[];
   readonly grad_norms: readonly number[];
   readonly first_gradients: Readonly<Record<string, readonly number[]>>;
-  readonly probe: Example;
+  readonly probe: TrainingExample;
   readonly after: Readonly<Record<string, readonly number[]>>;
-}
-
-/** As transformers names its fields. */
-export interface Example {
-  readonly input_ids: readonly number[];
-  readonly token_type_ids?: readonly number[];
-  readonly labels?: number | readonly number[];
-  readonly next_sentence_label?: number;
-  readonly start_positions?: number;
-  readonly end_positions?: number;
 }
 
 const fixtures = new URL('./fixtures/', import.meta.url);
@@ -61,113 +45,10 @@ const HEADS = [
 
 export const headKindOf = (head: string): (typeof HEADS)[number] => HEADS.find(kind => head.endsWith(kind))!;
 
-/** The losses of a head, by what its labels are. */
-export function lossesOf(kind: HeadKind, example: Example): LossSpec[] {
-  const output = 'logits';
-  switch (kind) {
-    case 'SequenceClassification': {
-      const { labels } = example;
-      if (Array.isArray(labels)) return [{ kind: 'binaryCrossEntropy', output }];
-      return [{ kind: Number.isInteger(labels) ? 'crossEntropy' : 'squaredError', output }];
-    }
-    case 'QuestionAnswering':
-      return [{ kind: 'spanCrossEntropy', output }];
-    case 'PreTraining':
-      return [
-        { kind: 'crossEntropy', output },
-        { kind: 'crossEntropy', output: 'seq_relationship_logits', labels: 'next_sentence_label' },
-      ];
-    default:
-      return [{ kind: 'crossEntropy', output }];
-  }
-}
-
-/** The graph of a step of a head. */
-export function stepGraph(config: EncoderConfig, kind: HeadKind, example: Example): TrainingGraph {
-  const picked = kind === 'MaskedLM' || kind === 'PreTraining';
-  const graph = encoderGraph(config, { head: { kind, ...(picked && { picked }) } });
-  return backward(trainableForm(graph), {
-    losses: lossesOf(kind, example),
-    trainable: () => true,
-    padding: paddingRows(config),
-  });
-}
-
-/** An example as the model reads it. */
-export function labelled(config: EncoderConfig, kind: HeadKind, example: Example): LabelledSequence {
-  const { input_ids, token_type_ids, labels, next_sentence_label, start_positions, end_positions } = example;
-  const ids = [...input_ids];
-  const classes = (labels === undefined ? [] : [labels].flat()).map(label => (label === -100 ? IGNORED : label));
-  const isPicked = kind === 'MaskedLM' || kind === 'PreTraining';
-  const masked = isPicked ? classes.flatMap((label, i) => (label === IGNORED ? [] : [i])) : undefined;
-  const sequence = checkSequence(config, {
-    ids,
-    ...(token_type_ids && { types: [...token_type_ids] }),
-    ...(masked && { masked }),
-  });
-  return {
-    ...sequence,
-    labels: masked ? masked.map(i => classes[i]!) : classes,
-    next_sentence_label,
-    span: start_positions === undefined ? undefined : [start_positions, end_positions!],
-  };
-}
-
-/** Tensors that a run trains, by canonical name, in float64. */
-export type Tensors = Map<string, { readonly shape: readonly number[]; readonly data: Float64Array }>;
-
-/** The tensors of weights, copied, so that training does not change the checkpoint. */
-export function tensorsOf(weights: readonly Weight[], lookup: (tensor: string) => TensorData): Tensors {
-  const names = new Set(weights.flatMap(({ parts }) => parts.map(({ tensor }) => tensor)));
-  return new Map(
-    [...names].map(name => {
-      const { shape, data } = lookup(name);
-      return [name, { shape, data: Float64Array.from(data) }];
-    }),
-  );
-}
-
-/** Gradients of weights as gradients of tensors. The place of each number is found by numbering those of the tensors. */
-export function tensorGradients(gradients: ReadonlyMap<Weight, Matrix>, tensors: Tensors): Map<string, Float64Array> {
-  const found = new Map<string, Float64Array>();
-  for (const [weight, matrix] of gradients) {
-    for (const part of weight.parts) {
-      const { shape, data } = tensors.get(part.tensor)!;
-      const numbers = { shape, data: data.map((_, i) => i + 1) };
-      const places = denseWeight({ ...weight, parts: [part] }, () => numbers);
-      const gradient = found.get(part.tensor) ?? new Float64Array(data.length);
-      places.data.forEach((place, i) => {
-        if (place > 0) gradient[place - 1]! += matrix.data[i]!;
-      });
-      found.set(part.tensor, gradient);
-    }
-  }
-  return found;
-}
-
-/** The state of torch.optim.AdamW (Loshchilov and Hutter, arXiv 1711.05101). */
-export class AdamW {
-  readonly #moments = new Map<string, { m: Float64Array; v: Float64Array }>();
-  #step = 0;
-
-  step(tensors: Tensors, gradients: ReadonlyMap<string, Float64Array>, rate: number, decay: (name: string) => number) {
-    this.#step++;
-    const [c1, c2] = [1 - 0.9 ** this.#step, 1 - 0.999 ** this.#step];
-    for (const [name, gradient] of gradients) {
-      const { data } = tensors.get(name)!;
-      const { m, v } = this.#moments.get(name) ?? {
-        m: new Float64Array(data.length),
-        v: new Float64Array(data.length),
-      };
-      this.#moments.set(name, { m, v });
-      for (let i = 0; i < data.length; i++) {
-        data[i]! *= 1 - rate * decay(name);
-        m[i] = 0.9 * m[i]! + 0.1 * gradient[i]!;
-        v[i] = 0.999 * v[i]! + 0.001 * gradient[i]! ** 2;
-        data[i]! -= (rate / c1) * (m[i]! / (Math.sqrt(v[i]!) / Math.sqrt(c2) + 1e-8));
-      }
-    }
-  }
+/** The task of a fixture, and its step as a graph. */
+export function fixtureTask(config: EncoderConfig, { head, probe }: Pick<TrainingFixture, 'head' | 'probe'>) {
+  const task = taskOf(config, headKindOf(head), probe);
+  return { task, graph: taskGraph(task, { trainable: () => true, dropout: NO_DROPOUT }) };
 }
 
 export interface FixtureRun {
@@ -184,13 +65,13 @@ export async function runFixture(fixture: TrainingFixture): Promise<FixtureRun> 
   const { args, data, model, probe } = fixture;
   const { config, tensors: lookup } = await fixtureModel(model);
   const kind = headKindOf(fixture.head);
-  const graph = stepGraph(config, kind, probe);
+  const { task, graph } = fixtureTask(config, fixture);
   const tensors = tensorsOf(graph.gradients, lookup);
   const find = (name: string) => tensors.get(name) ?? lookup(name);
   const micro = Number(args.per_device_train_batch_size);
   const perStep = micro * Number(args.gradient_accumulation_steps);
   const [steps, warmup] = [Number(args.max_steps), Number(args.warmup_steps)];
-  const sequences = data.map(example => labelled(config, kind, example));
+  const sequences = data.map(example => labelledSequence(task, example));
   const losses: number[] = [];
   const norms: number[] = [];
   let first: Map<string, Float64Array> | undefined;
@@ -214,6 +95,6 @@ export async function runFixture(fixture: TrainingFixture): Promise<FixtureRun> 
     const decay = (name: string) => (/bias|norm/i.test(name) ? 0 : Number(args.weight_decay));
     optimizer.step(tensors, byTensor, rate, decay);
   }
-  const { outputs } = interpret(encoderGraph(config, { head: { kind } }), find, [labelled(config, kind, probe)]);
+  const { outputs } = interpret(encoderGraph(config, { head: { kind } }), find, [labelledSequence(task, probe)]);
   return { losses, norms, first: first!, after: outputs };
 }

@@ -1,7 +1,16 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { DeviceError } from '../errors.ts';
-import type { Flaw, LostDeviceError, MaxSimInput, Outputs, Piece } from '../gpu/index.ts';
-import type { Batch, Graph, Plan, Sequence, Sizes, Weight } from '../plan/index.ts';
+import type {
+  WeightStore as DeviceWeightStore,
+  Flaw,
+  LostDeviceError,
+  MaxSimInput,
+  MeasuredPace,
+  Outputs,
+  Piece,
+  PipelineCache,
+} from '../gpu/index.ts';
+import type { Batch, Caps, Graph, Plan, Sequence, Sizes, Weight } from '../plan/index.ts';
 
 /**
  * What a model is computed on: a device that was opened for one model, with its weights and executables. The engine knows a device
@@ -32,6 +41,12 @@ export interface Backend {
    */
   maxSim(input: MaxSimInput): Promise<Float32Array>;
 
+  /**
+   * The device itself, for what pages load only when they need it: src/training computes with it. Undefined for a backend that is no
+   * WebGPU device.
+   */
+  readonly access?: DeviceAccess | undefined;
+
   /** Sets who hears what becomes of the device; replaces the listener before. A loss in the past is told soon. */
   listen(listener: BackendListener): void;
   /** Resolves when the reason is known for every operation that the device has refused so far: see `fault`. */
@@ -43,6 +58,18 @@ export interface Backend {
   explain(error: unknown): Promise<unknown>;
   /** Gives back the weights at once, and the device where it is owned. Executables are given back before. Idempotent. */
   destroy(reason: unknown): void;
+}
+
+/** A WebGPU device with the weights of one model. */
+export interface DeviceAccess {
+  readonly device: GPUDevice;
+  readonly caps: Caps;
+  readonly format: Format;
+  readonly weights: DeviceWeightStore;
+  readonly pipelines: PipelineCache;
+  readonly pacer: MeasuredPace;
+  /** Aborts when the backend is destroyed. */
+  readonly signal: AbortSignal;
 }
 
 export interface BackendListener {

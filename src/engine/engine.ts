@@ -4,7 +4,7 @@ import { disposedError, LostDeviceError, type MaxSimInput } from '../gpu/index.t
 import { canonicalRequest, type EncoderConfig, type EncoderRequest, type HeadKind } from '../model/index.ts';
 import type { Sequence } from '../plan/index.ts';
 import { until } from '../runtime/index.ts';
-import type { Executable } from './backend.ts';
+import type { Backend, Executable } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
 import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
@@ -39,7 +39,9 @@ export class Engine {
   readonly hasPooler: boolean;
   readonly head: HeadKind | undefined;
   /** Tells the weights apart from others: see Fingerprint. */
-  readonly fingerprint: string;
+  get fingerprint(): string {
+    return this.#fingerprint;
+  }
   /** The tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
   readonly events = new EventTarget();
@@ -52,6 +54,7 @@ export class Engine {
   #model: DeviceModel | undefined;
   #restoring: Promise<DeviceModel> | undefined;
   #adapterName: string;
+  #fingerprint: string;
   /** Devices lost since a pass last succeeded. */
   #losses = 0;
   /** Why no call can succeed any more. */
@@ -66,7 +69,7 @@ export class Engine {
     this.config = config;
     this.hasPooler = hasPooler;
     this.host = host;
-    this.fingerprint = fingerprint;
+    this.#fingerprint = fingerprint;
     this.head = options.head;
     this.#adapterName = backend.adapterName;
     const { reopen, signal: _, progress: __, ...lasting } = options;
@@ -154,6 +157,25 @@ export class Engine {
         if (!(reason instanceof LostDeviceError) || !this.#reload || losses === MAX_LOSSES) throw reason;
       }
     }
+  }
+
+  /**
+   * The backend, for a caller that is about to change the weights on it. From now on they are not those of the files any more: a lost device
+   * is not replaced, since the files could only bring back what was there before, and calls reject with a DeviceError; and the fingerprint
+   * is another one. Rejects where no device can be had.
+   */
+  async backendForTraining(): Promise<Backend> {
+    this.#check();
+    const model = this.#model ?? (await this.#restore());
+    this.#reload = undefined;
+    this.markTrained();
+    return model.backend;
+  }
+
+  /** The weights have changed, so vectors of before and after must not be mixed: the fingerprint is one that no other model has. */
+  markTrained(): void {
+    const drawn = crypto.getRandomValues(new Uint32Array(2));
+    this.#fingerprint = Array.from(drawn, bits => bits.toString(16).padStart(8, '0')).join('');
   }
 
   /** Gives back everything on the device, and an owned device too. What waits rejects with DeviceError. Idempotent. */

@@ -4,6 +4,7 @@
  */
 
 export type { MaxSimInput } from '../gpu/index.ts';
+export type { Backend, DeviceAccess } from './backend.ts';
 export { otherRepository, refusalOf } from './config-file.ts';
 export { Engine } from './engine.ts';
 export type { LoadOptions, TokenModules } from './load.ts';

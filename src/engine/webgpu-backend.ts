@@ -16,7 +16,7 @@ import {
   WeightStore,
 } from '../gpu/index.ts';
 import { type Graph, kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
-import type { Backend, BackendListener, BackendOptions, CompileProgress, Executable } from './backend.ts';
+import type { Backend, BackendListener, BackendOptions, CompileProgress, DeviceAccess, Executable } from './backend.ts';
 
 /** Opens the caller's device, or a new one on the best adapter there is. Throws DeviceError. */
 export async function openWebGPU({ device, format }: BackendOptions): Promise<WebGPUBackend> {
@@ -65,6 +65,19 @@ export class WebGPUBackend implements Backend {
 
   get isOwned(): boolean {
     return this.#gpu.owned;
+  }
+
+  get access(): DeviceAccess {
+    const { device, caps } = this.#gpu;
+    return {
+      device,
+      caps,
+      format: this.#format ?? 'f32',
+      weights: this.weights,
+      pipelines: this.#pipelines,
+      pacer: MeasuredPace.of(device, caps),
+      signal: this.#life.signal,
+    };
   }
 
   plan(graph: Graph): Plan {

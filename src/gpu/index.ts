@@ -12,5 +12,6 @@ export { MaxSim, type MaxSimInput } from './max-sim.ts';
 export { MeasuredPace } from './measured-pace.ts';
 export type { Outputs } from './pass.ts';
 export { PipelineCache } from './pipelines.ts';
+export { type StepScalars, TrainingDevice } from './training.ts';
 export type { Piece } from './upload.ts';
 export { WeightStore } from './weights.ts';

@@ -12,7 +12,7 @@ export function createArrayTexture(
     label,
     format,
     size: [TEXELS, Math.max(1, Math.ceil(elements / TEXELS))],
-    usage: TextureUsage.TEXTURE_BINDING | TextureUsage.STORAGE_BINDING | TextureUsage.COPY_DST,
+    usage: TextureUsage.TEXTURE_BINDING | TextureUsage.STORAGE_BINDING | TextureUsage.COPY_DST | TextureUsage.COPY_SRC,
   });
 }
 
@@ -40,4 +40,21 @@ export function copyToArrayTexture(
     encoder.copyBufferToTexture(source, { texture, origin }, [width, height]);
     copied += width * height;
   }
+}
+
+/** Records the copy of the first `elements` of such a texture to a buffer. */
+export function copyFromArrayTexture(
+  encoder: GPUCommandEncoder,
+  texture: GPUTexture,
+  buffer: GPUBuffer,
+  elements: number,
+): void {
+  const elementBytes = TEXEL_BYTES[texture.format as TexelFormat];
+  const bytesPerRow = TEXELS * elementBytes;
+  const lines = Math.floor(elements / TEXELS);
+  const rest = elements % TEXELS;
+  if (lines) encoder.copyTextureToBuffer({ texture }, { buffer, bytesPerRow }, [TEXELS, lines]);
+  if (!rest) return;
+  const target = { buffer, bytesPerRow, offset: lines * bytesPerRow };
+  encoder.copyTextureToBuffer({ texture, origin: [0, lines] }, target, [rest, 1]);
 }

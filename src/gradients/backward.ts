@@ -138,8 +138,10 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
         give(addend, dy);
         const isRead = needed.has(x) || (residual !== undefined && needed.has(residual));
         const dx = isRead ? gradientOf(x) : undefined;
-        const [gammaGradient, betaGradient] = [trained(norm.gamma), trained(norm.beta)];
-        if (!dx && !gammaGradient && !betaGradient) return;
+        // One kernel computes both. Of a frozen one the update makes no use.
+        const isAnyTrained = isTrained(norm.gamma) || isTrained(norm.beta);
+        const [gammaGradient, betaGradient] = isAnyTrained ? [norm.gamma, norm.beta] : [];
+        if (!dx && !isAnyTrained) return;
         ops.push({ op: 'normBackward', x, residual, norm, dy, dx, gammaGradient, betaGradient });
         if (!dx) return;
         give(x, dx);
@@ -243,8 +245,8 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
   }
 
   for (const op of [...forward].reverse()) rule(op);
-  const trainedWeights = [...new Set(forward.flatMap(weightsOf))].filter(isTrained);
-  return { ops, losses, gradients: trainedWeights };
+  const written = new Set(ops.flatMap(gradientsOf));
+  return { ops, losses, gradients: [...new Set(forward.flatMap(weightsOf))].filter(weight => written.has(weight)) };
 }
 
 /** The weights that an op of a forward pass reads and that may be trained. */
@@ -259,6 +261,22 @@ function weightsOf(op: TrainingOp): Weight[] {
       return of(op.norm.gamma, op.norm.beta);
     case 'attend':
       return op.bias?.kind === 'buckets' ? [op.bias.bias] : [];
+    default:
+      return [];
+  }
+}
+
+/** The weights whose gradients an op adds to. */
+function gradientsOf(op: TrainingOp): Weight[] {
+  const of = (...list: (Weight | undefined)[]) => list.filter(weight => weight !== undefined);
+  switch (op.op) {
+    case 'linearWeight':
+      return of(op.gradient, op.biasGradient);
+    case 'normBackward':
+      return of(op.gammaGradient, op.betaGradient);
+    case 'embedBackward':
+    case 'biasBackward':
+      return [op.gradient];
     default:
       return [];
   }

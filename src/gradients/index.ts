@@ -5,7 +5,9 @@
 
 export { IGNORED } from '../../shaders/cross-entropy.ts';
 export { type BackwardOptions, backward } from './backward.ts';
+export { type PackOptions, packTraining, type TrainingBatch } from './batch.ts';
 export type { LossSpec } from './losses.ts';
+export { capacityOf, dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
 export type {
   GradientOp,
   LabelName,
@@ -13,5 +15,17 @@ export type {
   TrainingGraph,
   TrainingOp,
 } from './op.ts';
+export { planTraining, type TrainingPlan } from './plan.ts';
 export { countItems, type LabelledSequence, type LossScales, scalesOf } from './sequence.ts';
+export { gradientName, momentName, SCALARS_STATE, weightName } from './states.ts';
+export {
+  DATA,
+  type DataName,
+  operandTextures,
+  paramValues,
+  type TrainingArgument,
+  type TrainingStep,
+  texturesOf,
+} from './step.ts';
 export { type DropoutRates, NO_DROPOUT, trainableForm } from './trainable-form.ts';
+export { planUpdate, type State, type TensorUpdate, type UpdateOptions, type UpdatePlan } from './update.ts';

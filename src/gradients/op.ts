@@ -1,6 +1,17 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { Pooling } from '../../shaders/pool.ts';
-import type { AttentionOp, EmbedOp, HeadLayout, Norm, Op, RotaryOp, Rows, Value, Weight } from '../plan/index.ts';
+import type {
+  AttentionOp,
+  DeviceOp,
+  EmbedOp,
+  HeadLayout,
+  Norm,
+  Op,
+  RotaryOp,
+  Rows,
+  Value,
+  Weight,
+} from '../plan/index.ts';
 
 /**
  * What stands at a place where dropout is applied: elements are 0 with `probability`, the others are scaled by 1 / (1 - probability)
@@ -263,6 +274,9 @@ export type GradientOp =
 
 /** The ops of a training step: those of the forward pass that need no other form, and those that only training has. */
 export type TrainingOp = Op | GradientOp;
+
+/** The ops of a training step as a device computes them. */
+export type DeviceTrainingOp = DeviceOp | GradientOp;
 
 /** The forward pass of a graph in the form that can be differentiated: see trainable-form.ts. */
 export interface TrainableGraph {

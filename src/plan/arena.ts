@@ -1,6 +1,6 @@
 import type { Rows, Value } from './op.ts';
 import type { Sizes } from './sizes.ts';
-import { accessOf, type Step } from './step.ts';
+import { accessOf, type Bound } from './step.ts';
 
 /**
  * Where the activations are stored: a few buffers ("slots"), each reused by values that are not needed at the same time.
@@ -26,7 +26,7 @@ interface Slot {
  * Gives every value a slot. A value is needed from the first step that writes it to the last that binds it, by what the bindings of
  * the kernels declare; the values of `outputs` are needed to the end.
  */
-export function arena(steps: readonly Pick<Step, 'kernel' | 'args'>[], outputs: Iterable<Value>): Arena {
+export function arena(steps: readonly Bound[], outputs: Iterable<Value>): Arena {
   const accesses = steps.map(accessOf);
   const lastUse = new Map<number, number>();
   for (const [i, { reads, writes }] of accesses.entries()) {

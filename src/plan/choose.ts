@@ -81,7 +81,7 @@ const SEQUENCES = { tiles: 'tiles', sequences: 'sequences' } as const;
 const madeKernels = new WeakMap<Profile, Map<string, Kernel>>();
 
 /** The kernel of a variant, whose text is written once: the layers of a model, and its plans, have the same few. */
-function once<Variant>(
+export function once<Variant>(
   profile: Profile,
   make: (variant: Variant, profile: Profile) => Kernel,
   name: string,

@@ -3,13 +3,15 @@
  * touches a GPU and never knows a model's name.
  */
 
-export { slotBytes } from './arena.ts';
+export { type Arena, arena, slotBytes } from './arena.ts';
+export { attentionVariant, biasOperands, type Operand, rotaryAngles, WIDEST_WINDOW } from './attention-operands.ts';
 export { type Batch, packBatch } from './batch.ts';
 export { type Builder, builder } from './builder.ts';
 export type { BiasOptions, NormStyle, VocabularyPooling } from './builder-options.ts';
 export { type AdapterKind, type Caps, USUAL_GPU } from './caps.ts';
+export { once, queryTile, stepOf } from './choose.ts';
 export { checkFinite, firstNotFinite } from './finite.ts';
-export type { OutputSlice } from './lower.ts';
+export type { DeviceOp, OutputSlice } from './lower.ts';
 export {
   type AttentionOp,
   type EmbedOp,
@@ -27,16 +29,21 @@ export {
 export { type Measure, type Pace, paced, startPace } from './pace.ts';
 export { isJoined, numbersOf, type WeightPart } from './part-layout.ts';
 export { passRoom, type SequenceOutput, type SequenceOutputs, splitOutputs } from './passes.ts';
-export { phaseRows, type StretchedRotary } from './phases.ts';
+export { phaseRows, type StretchedRotary, stretchedRotary } from './phases.ts';
 export { kernelsOf, type Plan, type PlanOptions, plan } from './plan.ts';
 export { type Profile, profileOf } from './profiles.ts';
 export type { Sequence } from './sequence.ts';
 export type { Sizes } from './sizes.ts';
 export {
   type Argument,
+  type Bound,
+  checkStep,
   INPUTS,
   type InputName,
   mostTexels,
+  type OtherArgument,
+  type RowCost,
+  type Step,
   type TexelOperand,
   texelOperands,
   texelsOf,
@@ -47,9 +54,12 @@ export {
   bandOf,
   bandRows,
   isVerbatim,
+  keptAs,
   originOf,
+  rowSlices,
   type Weight,
   weightBytes,
   weightElements,
   weightKey,
 } from './weight.ts';
+export { costOf, mergedCosts, rowCostsOf } from './work.ts';

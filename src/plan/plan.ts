@@ -58,6 +58,6 @@ export function plan(graph: Graph, { caps, format = 'f32', profile = profileOf(c
 }
 
 /** The kernels of a plan, each once: what has to be compiled. */
-export const kernelsOf = (steps: readonly Step[]): Kernel[] => [
+export const kernelsOf = (steps: readonly Pick<Step, 'kernel'>[]): Kernel[] => [
   ...new Map(steps.map(({ kernel }) => [kernel.code, kernel])).values(),
 ];

@@ -14,6 +14,18 @@ export type Argument =
   | { readonly kind: 'input'; readonly input: InputName }
   | { readonly kind: 'constant'; readonly constant: Uint32Array<ArrayBuffer> };
 
+/** What a step binds that outlives passes, or comes with a batch beside the inputs: only training has such (src/gradients). */
+export interface OtherArgument {
+  readonly kind: 'state' | 'data';
+  readonly name: string;
+}
+
+/** What a step binds, whichever room it is from. */
+export interface Bound {
+  readonly kernel: Kernel;
+  readonly args: Readonly<Record<string, Argument | OtherArgument>>;
+}
+
 /** The value of one param of a kernel: a number, or the size of the pass that it is. */
 export type ParamValue = number | keyof Sizes;
 
@@ -41,9 +53,9 @@ export interface Step {
 
 /**
  * Throws where a step does not fit its kernel: a binding or param without its value, a value without its binding or param, or a binding
- * that is written and whose argument is no activation. Such a step is a mistake in choose.ts.
+ * that is written and whose argument is neither an activation nor a state. Such a step is a mistake in choose.ts.
  */
-export function checkStep({ kernel, args, params }: Pick<Step, 'kernel' | 'args' | 'params'>): void {
+export function checkStep({ kernel, args, params }: Bound & { readonly params: object }): void {
   const fail = (problem: string) => {
     throw new Error(`plan: the kernel "${kernel.name}" ${problem}`);
   };
@@ -55,12 +67,13 @@ export function checkStep({ kernel, args, params }: Pick<Step, 'kernel' | 'args'
   compare('argument', kernel.bindings, args);
   compare('param', kernel.params, params);
   for (const { name, access } of kernel.bindings) {
-    if (access === 'write' && args[name]!.kind !== 'value') fail(`writes to "${name}", which is no activation`);
+    const { kind } = args[name]!;
+    if (access === 'write' && kind !== 'value' && kind !== 'state') fail(`writes to "${name}", which is no activation`);
   }
 }
 
 /** The activations that a step reads and writes, by what its kernel declares of each binding. */
-export function accessOf({ kernel, args }: Pick<Step, 'kernel' | 'args'>): { reads: Value[]; writes: Value[] } {
+export function accessOf({ kernel, args }: Bound): { reads: Value[]; writes: Value[] } {
   const reads: Value[] = [];
   const writes: Value[] = [];
   for (const { name, access } of kernel.bindings) {
@@ -76,7 +89,7 @@ export interface TexelOperand {
   readonly format: TexelFormat;
 }
 
-export const texelOperands = ({ kernel, args }: Pick<Step, 'kernel' | 'args'>): TexelOperand[] =>
+export const texelOperands = ({ kernel, args }: Bound): TexelOperand[] =>
   kernel.bindings.flatMap(({ name, access, type }) => {
     const argument = args[name]!;
     return access === 'texel' && argument.kind === 'value'
@@ -89,7 +102,7 @@ export const texelsOf = ({ value, format }: TexelOperand, sizes: Sizes): number 
   (sizes[value.rows] * value.stride) / (format === 'r32uint' ? 1 : 4);
 
 /** For every format the texels that its texture, which all steps share, has to hold. */
-export function mostTexels(steps: readonly Step[], sizes: Sizes): Map<TexelFormat, number> {
+export function mostTexels(steps: readonly Bound[], sizes: Sizes): Map<TexelFormat, number> {
   const texels = new Map<TexelFormat, number>();
   for (const operand of steps.flatMap(texelOperands)) {
     const { format } = operand;

@@ -1,7 +1,7 @@
 import type { Workgroups } from '../../shaders/kernel.ts';
 import { FIRST_GROUP } from '../../shaders/kernel.ts';
-import type { Plan } from './plan.ts';
 import type { Sizes } from './sizes.ts';
+import type { RowCost, Step } from './step.ts';
 import { costOf } from './work.ts';
 
 /** A step of a plan, or a part of its grid: `groups` workgroups from workgroup `first` of the whole grid on. */
@@ -29,7 +29,7 @@ export interface Submit {
  * @param grids The grid of every step in this pass.
  */
 export function* submitsOf(
-  { steps, rowCosts }: Pick<Plan, 'steps' | 'rowCosts'>,
+  { steps, rowCosts }: { steps: readonly Pick<Step, 'kernel' | 'rowCosts'>[]; rowCosts: readonly RowCost[] },
   sizes: Sizes,
   grids: readonly Workgroups[],
   budget: () => number,

@@ -1,0 +1,377 @@
+import { activate, activateBackward } from '../../shaders/activate.ts';
+import { attention } from '../../shaders/attention.ts';
+import {
+  attentionBiasGradient,
+  attentionBiasPartials,
+  attentionKeyGradient,
+  attentionQueryGradient,
+} from '../../shaders/attention-backward.ts';
+import { attentionDelta } from '../../shaders/attention-delta.ts';
+import { binaryCrossEntropy } from '../../shaders/binary-cross-entropy.ts';
+import { crossEntropy } from '../../shaders/cross-entropy.ts';
+import { dropout } from '../../shaders/dropout.ts';
+import { add, columnsOf } from '../../shaders/elementwise.ts';
+import { gatherBackward } from '../../shaders/gather-backward.ts';
+import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
+import { l2NormBackward } from '../../shaders/l2-norm-backward.ts';
+import { linearInput, linearInputParams } from '../../shaders/linear-input.ts';
+import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts';
+import { packPoolings } from '../../shaders/pool.ts';
+import { poolBackward } from '../../shaders/pool-backward.ts';
+import { rotary } from '../../shaders/rotary.ts';
+import { rowNormBackward, rowNormWeights } from '../../shaders/row-norm-backward.ts';
+import { SCALARS } from '../../shaders/scalars.ts';
+import { segmentSum } from '../../shaders/segment-sum.ts';
+import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
+import { squaredError } from '../../shaders/squared-error.ts';
+import { sumRows } from '../../shaders/sum-rows.ts';
+import {
+  attentionVariant,
+  biasOperands,
+  checkStep,
+  type Operand,
+  once,
+  type Profile,
+  rotaryAngles,
+  rowCostsOf,
+  stepOf,
+  type Value,
+  type Weight,
+  WIDEST_WINDOW,
+} from '../plan/index.ts';
+import { trainingCosts } from './costs.ts';
+import type { AttendOp, DeviceTrainingOp, Dropout, LossOp } from './op.ts';
+import { noRule } from './refusal.ts';
+import { gradientName, SCALARS_STATE } from './states.ts';
+import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
+import { values } from './values.ts';
+
+/** What is bound: an operand of a forward pass, or the name of a state or of data with its kind. */
+type TrainingOperand = Operand | { readonly state: string } | { readonly data: DataName } | undefined;
+
+/** The length by which a row is divided at least, as in torch.nn.functional.normalize. */
+const L2_FLOOR = 1e-12;
+
+const state = (name: string) => ({ state: name });
+const data = (name: DataName) => ({ data: name });
+const gradientState = (weight: Weight | undefined) => weight && state(gradientName(weight));
+
+function argumentOf(operand: NonNullable<TrainingOperand>): TrainingArgument {
+  if (typeof operand === 'string') return { kind: 'input', input: operand };
+  if ('state' in operand) return { kind: 'state', name: operand.state };
+  if ('data' in operand) return { kind: 'data', name: operand.data };
+  if ('parts' in operand) return { kind: 'weight', weight: operand };
+  return 'id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand };
+}
+
+/** What chooses the kernels of the steps of one graph. */
+export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
+  const { like } = values(ops);
+  const lossIndices = new Map(ops.filter((op): op is LossOp => 'dlogits' in op).map((op, i) => [op, i]));
+
+  const made = (
+    op: DeviceTrainingOp,
+    kernel: Kernel,
+    { name }: { readonly name: string },
+    operands: Readonly<Record<string, TrainingOperand>>,
+    params: Readonly<Record<string, TrainingParam>>,
+  ): TrainingStep => {
+    const args = Object.fromEntries(
+      Object.entries(operands).flatMap(([name, operand]) => (operand ? [[name, argumentOf(operand)]] : [])),
+    );
+    const step = { kernel, label: name, args, params, rowCosts: trainingCosts(op, profile) };
+    checkStep(step);
+    return step;
+  };
+
+  /** All numbers of a value, as vec4f. */
+  const count = ({ rows, stride }: Value): TrainingParam => ({ rows, times: stride / 4 });
+
+  const dropoutParams = ({ site, probability }: Dropout, threshold: string, scale: string) => ({
+    [threshold]: Math.min(2 ** 32 - 1, Math.round(probability * 2 ** 32)),
+    [scale]: 1 / (1 - probability),
+    site,
+    seed: 'seed',
+    step: 'step',
+  });
+
+  function attend(op: AttendOp): TrainingStep {
+    const { qkv, scale, context, statistics, window, dropout } = op;
+    const plain = { ...op, op: 'attention', probabilities: undefined, asScores: false } as const;
+    const variant = { ...attentionVariant(plain), statistics: true, ...(dropout && { dropout: true }) };
+    const kernel = attention(variant, profile.attention(op.headSize), profile.target.texture);
+    return made(
+      op,
+      kernel,
+      context,
+      { tiles: 'tiles', qkv, ...biasOperands(plain), context, statistics },
+      {
+        tiles: 'tiles',
+        scale,
+        ...(window !== undefined && { window: Math.min(window, WIDEST_WINDOW) }),
+        ...(dropout && dropoutParams(dropout, 'dropout', 'dropout_scale')),
+        ...WHOLE_GRID,
+      },
+    );
+  }
+
+  /** What the kernels of attention's backward pass have in common. */
+  function attentionBackward(forward: AttendOp, dcontext: Value, delta: Value) {
+    const { heads, keyHeads, headSize, qkv, statistics, bias, window, scale, dropout } = forward;
+    if (bias?.kind === 'disentangled') throw noRule('attention with terms of positions', forward.context);
+    const variant = {
+      heads,
+      keyHeads,
+      headSize,
+      window: window !== undefined,
+      slopes: bias?.kind === 'slopes',
+      ...(bias?.kind === 'buckets' && { buckets: bias.buckets }),
+      ...(dropout && { dropout: true }),
+    };
+    // The buckets stand in the text of these kernels.
+    const { buckets: _, ...operands } = biasOperands({
+      ...forward,
+      op: 'attention',
+      probabilities: undefined,
+      asScores: false,
+    });
+    return {
+      variant,
+      operands: { tiles: 'tiles' as const, qkv, dcontext, statistics, delta, ...operands },
+      params: {
+        tiles: 'tiles',
+        scale,
+        ...(window !== undefined && { window: Math.min(window, WIDEST_WINDOW) }),
+        ...(dropout && dropoutParams(dropout, 'dropout', 'dropout_scale')),
+        ...WHOLE_GRID,
+      },
+    };
+  }
+
+  /** The loss of rows, and its part in the loss of the step. */
+  function loss(op: LossOp): TrainingStep[] {
+    const { logits, loss, dlogits } = op;
+    const rows = { rows: logits.rows };
+    const scale =
+      op.op !== 'spanCrossEntropy' && op.labels === 'next_sentence_label' ? 'next_sentence_scale' : 'labels_scale';
+    const results = { loss, dlogits };
+    const sum = made(
+      op,
+      sumRows(),
+      loss,
+      { loss, scalars: state(SCALARS_STATE) },
+      {
+        rows: loss.rows,
+        index: SCALARS.sums + lossIndices.get(op)!,
+      },
+    );
+    const columns = logits.columns;
+    switch (op.op) {
+      case 'crossEntropy': {
+        const labels = data(op.labels === 'labels' ? 'labels' : 'next_sentence_labels');
+        const hasSmoothing = op.smoothing > 0;
+        const kernel = crossEntropy({ columns, smoothing: hasSmoothing, weights: false }, profile.norm);
+        const params = { ...rows, scale, ...(hasSmoothing && { smoothing: op.smoothing }) };
+        return [made(op, kernel, dlogits, { logits, labels, ...results }, params), sum];
+      }
+      case 'binaryCrossEntropy':
+      case 'squaredError': {
+        const kernel = (op.op === 'squaredError' ? squaredError : binaryCrossEntropy)({ columns }, profile.norm);
+        return [made(op, kernel, dlogits, { logits, targets: data('targets'), ...results }, { ...rows, scale }), sum];
+      }
+      case 'spanCrossEntropy': {
+        const operands = { sequences: 'sequences', logits, spans: data('spans'), ...results } as const;
+        return [made(op, spanCrossEntropy(profile.norm), dlogits, operands, { sequences: 'sequences', scale }), sum];
+      }
+      default:
+        return op satisfies never;
+    }
+  }
+
+  /** The dispatches of an op. */
+  return (op: DeviceTrainingOp): TrainingStep[] => {
+    switch (op.op) {
+      case 'dropout': {
+        const { x, residual, y } = op;
+        const { rows } = x;
+        if (rows !== 'tokens' && rows !== 'sequences') throw new Error(`plan: dropout of ${rows}`);
+        const keys = data(rows === 'tokens' ? 'token_keys' : 'sequence_keys');
+        const kernel = dropout({ columns: x.columns, residual: !!residual });
+        const params = { rows, ...dropoutParams(op.dropout, 'threshold', 'scale') };
+        return [made(op, kernel, y, { x, keys, residual, y }, params)];
+      }
+      case 'activate': {
+        const { u, activation, gate, y } = op;
+        const kernel = once(profile, activate, op.op, { columns: u.columns, activation, gate: !!gate });
+        return [made(op, kernel, y, { u, gate, y }, { count: count(u) })];
+      }
+      case 'activateBackward': {
+        const { u, activation, gate, dy, du, dgate } = op;
+        const kernel = once(profile, activateBackward, op.op, { columns: u.columns, activation, gate: !!gate });
+        return [made(op, kernel, du, { u, gate, dy, du, dgate }, { count: count(u) })];
+      }
+      case 'attend':
+        return [attend(op)];
+      case 'attentionDelta': {
+        const { heads, headSize, context, dcontext, delta } = op;
+        const kernel = attentionDelta({ heads, headSize });
+        return [made(op, kernel, delta, { dcontext, context, delta }, { rows: context.rows })];
+      }
+      case 'attentionBackward': {
+        const { part, forward, dcontext, delta, dqkv } = op;
+        const { variant, operands, params } = attentionBackward(forward, dcontext, delta);
+        const make = part === 'queries' ? attentionQueryGradient : attentionKeyGradient;
+        const kernel = make(variant, profile.attention(forward.headSize), profile.target.texture);
+        return [made(op, kernel, dqkv, { ...operands, dqkv }, params)];
+      }
+      case 'biasBackward': {
+        const { forward, dcontext, delta, gradient } = op;
+        const { variant, operands, params } = attentionBackward(forward, dcontext, delta);
+        const { heads, headSize, bias } = forward;
+        if (bias?.kind !== 'buckets') throw new Error('plan: only buckets have a table');
+        const rows = bias.bias.count;
+        const sums = { ...variant, buckets: bias.buckets, rows };
+        const kernel = attentionBiasPartials(sums, profile.attention(headSize), profile.target.texture);
+        const partials = like({ rows: 'tokens', columns: heads * rows }, `${gradient.name}.partials`);
+        const total = attentionBiasGradient({ heads, rows });
+        return [
+          made(op, kernel, partials, { ...operands, partials }, params),
+          made(op, total, partials, { partials, gradient: gradientState(gradient) }, { tiles: 'tiles' }),
+        ];
+      }
+      case 'add': {
+        const { a, b, y } = op;
+        return [made(op, add(), y, { a, b, y }, { count: count(y) })];
+      }
+      case 'columns': {
+        const { x, first, y } = op;
+        const kernel = columnsOf({ columns: x.columns, first, count: y.columns });
+        return [made(op, kernel, y, { x, y }, { rows: y.rows })];
+      }
+      case 'linearInput': {
+        const { dy, weight, residual, dx } = op;
+        const [inner, outputs] = [dy.columns, dx.columns];
+        const shape = profile.sharedLinears ? {} : { inner, outputs };
+        const { format } = weight.storage;
+        if (format === 'i8') throw noRule('a linear whose weight is kept as bytes', dx);
+        const kernel = once(profile, (variant, { tiling, target }) => linearInput(variant, tiling, target), op.op, {
+          ...shape,
+          residual: !!residual,
+          format,
+        });
+        const params = { rows: dy.rows, ...linearInputParams(inner, outputs) };
+        return [made(op, kernel, dx, { dy, weight, residual, y: dx }, params)];
+      }
+      case 'linearWeight': {
+        const { dy, x, gradient, biasGradient } = op;
+        const shape = profile.sharedLinears ? {} : { inner: x.columns, outputs: dy.columns };
+        const kernel = once(profile, (variant, { tiling, target }) => linearWeight(variant, tiling, target), op.op, {
+          ...shape,
+          bias: !!biasGradient,
+          weight: !!gradient,
+        });
+        const operands = {
+          dy,
+          x: gradient && x,
+          gradient: gradientState(gradient),
+          bias_gradient: gradientState(biasGradient),
+        };
+        const params = { rows: dy.rows, ...linearWeightParams(x.columns, dy.columns) };
+        return [made(op, kernel, { name: `${dy.name} of weights` }, operands, params)];
+      }
+      case 'normBackward': {
+        const { x, residual, norm, dy, dx, gammaGradient, betaGradient } = op;
+        const { kind, unitOffset, beta, gamma, eps } = norm;
+        const weights = !!gammaGradient || !!betaGradient;
+        const variant = {
+          columns: x.columns,
+          norm: { kind, unitOffset, beta: !!beta },
+          residual: !!residual,
+          input: !!dx,
+          weights,
+        };
+        const kernel = once(profile, (variant, { norm }) => rowNormBackward(variant, norm), op.op, variant);
+        // A row for every row: where there are few, 128 of them have one row of sums all the same.
+        const partials = weights
+          ? like({ rows: x.rows, columns: 2 * padded(x.columns) }, `${dy.name}.partials`)
+          : undefined;
+        const reads = weights || kind !== 'affine';
+        const operands = {
+          x: reads ? x : undefined,
+          residual: reads ? residual : undefined,
+          gamma: dx && gamma,
+          dy,
+          dx,
+          partials,
+        };
+        const first = made(op, kernel, dx ?? dy, operands, { rows: x.rows, ...(kind !== 'affine' && { eps }) });
+        if (!partials) return [first];
+        const sums = rowNormWeights({ columns: x.columns, beta: !!betaGradient });
+        const gradients = {
+          gamma_gradient: gradientState(gammaGradient),
+          beta_gradient: gradientState(betaGradient),
+        };
+        return [first, made(op, sums, partials, { partials, ...gradients }, { rows: x.rows })];
+      }
+      case 'embedBackward': {
+        const { table, forward, dy, gradient } = op;
+        const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, { columns: dy.columns });
+        const operands = {
+          segments: data(`${table}_segments`),
+          order: data(`${table}_order`),
+          dx: dy,
+          gradient: gradientState(gradient),
+        };
+        const params = { segments: `${table}_segments`, factor: forward.factor };
+        return [made(op, kernel, { name: `${gradient.name} of ${table}` }, operands, params)];
+      }
+      case 'rotaryBackward': {
+        const { forward, dy, dx } = op;
+        const { heads, keyHeads, headSize, frequencies, interleaved, turnsValues } = forward;
+        const { source, operand } = rotaryAngles(forward);
+        const kernel = once(profile, rotary, op.op, {
+          heads,
+          keyHeads,
+          headSize,
+          pairs: frequencies.length,
+          interleaved,
+          turnsValues,
+          angles: source,
+          inverse: true,
+        });
+        const tokens = source === 'phases' ? undefined : ('tokens' as const);
+        return [made(op, kernel, dx, { tokens, [source]: operand, qkv: dy, y: dx }, { rows: dx.rows })];
+      }
+      case 'normalizeBackward': {
+        const { x, dy, dx } = op;
+        const kernel = once(profile, (variant, { norm }) => l2NormBackward(variant, norm), op.op, {
+          columns: x.columns,
+        });
+        return [made(op, kernel, dx, { x, dy, dx }, { rows: x.rows, floor: L2_FLOOR })];
+      }
+      case 'poolBackward': {
+        const { x, poolings, dy, dx } = op;
+        const max = poolings.includes('max');
+        const kernel = poolBackward({ columns: x.columns, poolings: poolings.length, kept: dy.columns, max });
+        const operands = { sequences: 'sequences', x: max ? x : undefined, dy, dx } as const;
+        return [made(op, kernel, dx, operands, { sequences: 'sequences', pooling: packPoolings(poolings) })];
+      }
+      case 'gatherBackward': {
+        const { dy, dx } = op;
+        const kernel = once(profile, (variant, { norm }) => gatherBackward(variant, norm), op.op, {
+          columns: dy.columns,
+        });
+        return [made(op, kernel, dx, { masked: 'masked', dy, dx }, { rows: dx.rows, masked: 'masked' })];
+      }
+      case 'unfoldBackward':
+        throw noRule('neighbours side by side', op.dx);
+      case 'crossEntropy':
+      case 'binaryCrossEntropy':
+      case 'squaredError':
+      case 'spanCrossEntropy':
+        return loss(op);
+      default:
+        return [{ ...stepOf(op, profile), rowCosts: rowCostsOf(op, profile) }];
+    }
+  };
+}

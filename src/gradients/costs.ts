@@ -1,0 +1,68 @@
+import { tileRows } from '../../shaders/tiling.ts';
+import { type Profile, type RowCost, type Rows, rowCostsOf } from '../plan/index.ts';
+import type { DeviceTrainingOp } from './op.ts';
+
+/**
+ * What an op of a training step costs a device, as src/plan/work.ts counts it: in multiply-adds of a linear. The backward pass of attention
+ * computes the scores again in both of its parts: seven products of a pair in place of two.
+ */
+export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[] {
+  const { costs, tiling } = profile;
+  const moved = (floats: number) => costs.movedFloat * floats;
+  const per = (rows: Rows, cost: number, tile = 1): RowCost => ({ rows, tile, cost });
+  switch (op.op) {
+    case 'linearInput':
+      return [
+        per(op.dy.rows, op.dy.stride * op.dx.stride, tileRows(tiling)),
+        per(op.dy.rows, moved(op.dy.stride + op.dx.stride * (1 + Number(!!op.residual)))),
+      ];
+    case 'linearWeight':
+      return [
+        per(op.dy.rows, op.gradient ? op.dy.stride * op.x.stride : op.dy.stride),
+        per(op.dy.rows, moved(op.dy.stride + op.x.stride)),
+      ];
+    case 'attend': {
+      const { qkv, context, heads } = op;
+      return [
+        per('pairs', 2 * context.columns + costs.softmax * heads),
+        per('tokens', moved(qkv.stride + context.stride)),
+      ];
+    }
+    case 'attentionBackward':
+    case 'biasBackward': {
+      const { qkv, context, heads } = op.forward;
+      return [
+        per('pairs', 3.5 * context.columns + costs.softmax * heads),
+        per('tokens', moved(2 * qkv.stride + context.stride)),
+      ];
+    }
+    case 'attentionDelta':
+      return [per('tokens', moved(2 * op.context.stride))];
+    case 'dropout':
+    case 'add':
+      return [per(op.y.rows, moved(3 * op.y.stride))];
+    case 'activate':
+      return [per(op.y.rows, moved(2 * op.y.stride))];
+    case 'activateBackward':
+      return [per(op.du.rows, moved(3 * op.du.stride))];
+    case 'columns':
+      return [per(op.y.rows, moved(2 * op.y.stride))];
+    case 'normBackward':
+      return [per(op.x.rows, moved(8 * op.x.stride))];
+    case 'embedBackward':
+      return [per('tokens', moved(2 * op.dy.stride))];
+    case 'rotaryBackward':
+    case 'normalizeBackward':
+    case 'poolBackward':
+    case 'gatherBackward':
+    case 'unfoldBackward':
+      return [per(op.dx.rows, moved(3 * op.dx.stride))];
+    case 'crossEntropy':
+    case 'binaryCrossEntropy':
+    case 'squaredError':
+    case 'spanCrossEntropy':
+      return [per(op.logits.rows, moved(3 * op.logits.stride))];
+    default:
+      return rowCostsOf(op, profile);
+  }
+}

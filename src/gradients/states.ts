@@ -1,0 +1,17 @@
+import { type Weight, weightKey } from '../plan/index.ts';
+
+/** The names of the buffers that outlive the passes of a training. */
+
+/** The numbers of shaders/scalars.ts. */
+export const SCALARS_STATE = 'scalars';
+/** The partial sums of the squares of all gradients. */
+export const SQUARES_STATE = 'squares';
+
+export const gradientName = (weight: Weight): string => `gradient ${weightKey(plain(weight))}`;
+/** The running means of the gradient and of its square. */
+export const momentName = (weight: Weight, of: 'm' | 'v'): string => `${of} ${weightKey(plain(weight))}`;
+/** The float32 rows that AdamW changes: those of the model itself, where it keeps them so. */
+export const weightName = (weight: Weight): string => `weight ${weightKey(plain(weight))}`;
+
+/** The weight, however it is kept. */
+const plain = (weight: Weight): Weight => ({ ...weight, storage: { format: 'f32', texels: false } });

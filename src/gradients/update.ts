@@ -1,0 +1,165 @@
+import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
+import { clip } from '../../shaders/clip.ts';
+import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { squareSum, squareSums } from '../../shaders/square-sum.ts';
+import { checkStep, type Weight, weightBytes } from '../plan/index.ts';
+import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, weightName } from './states.ts';
+import type { TrainingParam, TrainingStep } from './step.ts';
+
+/** How a tensor is trained. */
+export interface TensorUpdate {
+  /** Tells the learning rates apart: the number `rate ${group}` of a step is the group's. */
+  readonly group: number;
+  /** The weight decay. */
+  readonly decay: number;
+}
+
+export interface UpdateOptions {
+  readonly kind: AdamWKind;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** 0: gradients are not clipped. */
+  readonly maxNorm: number;
+  /** How a tensor is trained, by its canonical name; undefined where it is frozen. */
+  readonly tensor: (tensor: string) => TensorUpdate | undefined;
+}
+
+/** A buffer that outlives the passes. */
+export interface State {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** Some vec4f of a gradient that are no gradient of what is trained: other tensors stand beside the trained ones in one weight. */
+export interface FrozenRange {
+  readonly name: string;
+  /** In bytes. */
+  readonly first: number;
+  readonly bytes: number;
+}
+
+/** The end of a step as data: the length of the gradient, and AdamW. It has no sizes, so it is the same dispatches in every step. */
+export interface UpdatePlan {
+  readonly steps: readonly TrainingStep[];
+  /** The gradients, cleared when a step begins. */
+  readonly gradients: readonly State[];
+  readonly moments: readonly State[];
+  /** The numbers of shaders/scalars.ts and the partial sums of squares. */
+  readonly others: readonly State[];
+  /** The weights that AdamW changes. */
+  readonly weights: readonly Weight[];
+  /** Cleared before the length is computed. */
+  readonly frozen: readonly FrozenRange[];
+}
+
+/**
+ * The dispatches that end a step: the sums of squares of all gradients, the factor that clips them, AdamW for each tensor. A numbers of a
+ * step are `rate ${group}`, `correction1` and `correction2`.
+ */
+export function planUpdate(weights: readonly Weight[], options: UpdateOptions): UpdatePlan {
+  const { kind, beta1, beta2, epsilon, maxNorm } = options;
+  const step = (made: Omit<TrainingStep, 'rowCosts'>): TrainingStep => {
+    checkStep(made);
+    return { ...made, rowCosts: [] };
+  };
+  const state = (name: string) => ({ kind: 'state', name }) as const;
+  const frozen: FrozenRange[] = [];
+  const squares: TrainingStep[] = [];
+  const updates: TrainingStep[] = [];
+  const trained: Weight[] = [];
+  let partials = 0;
+  for (const weight of weights) {
+    const runs = runsOf(weight);
+    const isTrained = runs.some(({ tensors }) => tensors.some(options.tensor));
+    if (isTrained) trained.push(weight);
+    const gradient = state(gradientName(weight));
+    const count = weightBytes(plainOf(weight)) / 16;
+    squares.push(
+      step({
+        kernel: squareSum(),
+        label: `squares of ${weight.name}`,
+        args: { gradient, partials: state(SQUARES_STATE) },
+        params: { count, first: partials },
+      }),
+    );
+    partials += squareSums(count);
+    for (const { tensors, first, count } of runs) {
+      const update = tensors.map(options.tensor).find(Boolean);
+      if (!update) {
+        frozen.push({ name: gradient.name, first: 16 * first, bytes: 16 * count });
+        continue;
+      }
+      const params: Record<string, TrainingParam> = {
+        count,
+        first,
+        learning_rate: `rate ${update.group}`,
+        beta1,
+        beta2,
+        epsilon,
+        decay: update.decay,
+        correction1: 'correction1',
+        correction2: 'correction2',
+      };
+      updates.push(
+        step({
+          kernel: adamw({ kind }),
+          label: `adamw of ${tensors.join('+')}`,
+          args: {
+            weight: state(weightName(weight)),
+            gradient,
+            m: state(momentName(weight, 'm')),
+            v: state(momentName(weight, 'v')),
+            scalars: state(SCALARS_STATE),
+          },
+          params,
+        }),
+      );
+    }
+  }
+  const norm = step({
+    kernel: clip(),
+    label: 'norm',
+    args: { partials: state(SQUARES_STATE), scalars: state(SCALARS_STATE) },
+    params: { count: partials, max_norm: maxNorm },
+  });
+  const bytesOf = (weight: Weight) => weightBytes(plainOf(weight));
+  return {
+    steps: [...squares, norm, ...updates],
+    gradients: weights.map(weight => ({ name: gradientName(weight), bytes: bytesOf(weight) })),
+    moments: trained.flatMap(weight =>
+      (['m', 'v'] as const).map(of => ({ name: momentName(weight, of), bytes: bytesOf(weight) })),
+    ),
+    others: [
+      { name: SCALARS_STATE, bytes: 4 * SCALARS_FLOATS },
+      { name: SQUARES_STATE, bytes: 4 * Math.max(1, partials) },
+    ],
+    weights: trained,
+    frozen,
+  };
+}
+
+const plainOf = (weight: Weight): Weight => ({ ...weight, storage: { format: 'f32', texels: false } });
+
+/** Neighbouring vec4f of a weight, and the tensors whose numbers they are. */
+interface Run {
+  readonly tensors: readonly string[];
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * The tensors of a weight one below the other; or all as one, where they share rows or vec4f. Such tensors are trained as one, by what is
+ * said of the first that is trained.
+ */
+function runsOf(weight: Weight): Run[] {
+  const { parts, stride } = weight;
+  const whole = weightBytes(plainOf(weight)) / 16;
+  const starts = parts.map(({ rowOffset }) => (rowOffset * stride) / 4);
+  const isStacked = starts.every((start, i) => Number.isInteger(start) && (i === 0 || start > starts[i - 1]!));
+  if (!isStacked) return [{ tensors: parts.map(({ tensor }) => tensor), first: 0, count: whole }];
+  return parts.map(({ tensor }, i) => {
+    const first = i === 0 ? 0 : starts[i]!;
+    return { tensors: [tensor], first, count: (starts[i + 1] ?? whole) - first };
+  });
+}
