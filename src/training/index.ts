@@ -28,8 +28,10 @@ export {
   TrainerControl,
   TrainerState,
 } from './callbacks.ts';
+export { DataCollatorForLanguageModeling, type LanguageModelingOptions, type MaskKey } from './collators.ts';
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
+export { type ProblemType, problemTypeOf } from './labels.ts';
 export {
   checkSeed,
   type DropoutMask,
@@ -46,6 +48,17 @@ export {
   rowKey,
   type StreamKey,
 } from './random.ts';
+export {
+  type DataRecord,
+  RecordReader,
+  type RecordSettings,
+  readRecords,
+  type TokenizedRecord,
+  type TokenizedRecords,
+  TRAINED_HEADS,
+  type TrainedHead,
+} from './records.ts';
+export { batchesOf, epochOrder, groupedByLength, noDuplicateBatches, type OrderSettings } from './sampler.ts';
 export {
   batchCount,
   learningRateSchedule,
