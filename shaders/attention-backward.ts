@@ -225,6 +225,11 @@ function gradientKernel(
     `vec3f(statistics[${row} * ${padded(2 * heads) / 2}u + head], delta[${row} * ${padded(heads)}u + head])`;
   const placeOf = (row: string) => `i32(tokens[${row}].w)`;
 
+  const factorsOf = (queryAt: string, keyAt: string) =>
+    `dropout_factors(${keyAt} - start, ${queryAt} - start, head, tile.w)`;
+  /** Four neighbouring keys have their factors at once: a walk over keys computes them for every fourth. */
+  const keepsFactors = dropout && !ofKeys && block === 0;
+
   /** What is computed of one pair, in a scope where `t` and `u` are its products: `name`, vec2f(dS, P f), zeros where it is not seen. */
   const pairOf = (
     name: string,
@@ -234,7 +239,10 @@ function gradientKernel(
       ownPlace,
       otherPlace,
       statistics,
-    }: Record<'ownAt' | 'otherAt' | 'ownPlace' | 'otherPlace' | 'statistics', string>,
+      factors,
+    }: Record<'ownAt' | 'otherAt' | 'ownPlace' | 'otherPlace' | 'statistics', string> & {
+      factors?: string | undefined;
+    },
     [t, u]: readonly [string, string],
   ) => {
     const [queryAt, keyAt] = ofKeys ? [otherAt, ownAt] : [ownAt, otherAt];
@@ -248,7 +256,7 @@ function gradientKernel(
         u,
         statistics,
         ...(buckets || slopes ? ['head', `${name}_distance`] : []),
-        ...(dropout ? [`dropout_factor(${keyAt} - start, ${queryAt} - start, head, tile.w)`] : []),
+        ...(dropout ? [`factor_of(${factors ?? factorsOf(queryAt, keyAt)}, ${keyAt} - start)`] : []),
       ].join(', ')}), ${name}_seen);`,
     ].join('\n      ');
   };
@@ -270,8 +278,7 @@ var<workgroup> sums: array<f32, ${rows * lanes}>;
 ${buckets ? bucketOf(buckets) : ''}
 #if ${dropout}
 ${DROPOUT_FACTORS}
-fn dropout_factor(key: u32, query: u32, head: u32, sequence: u32) -> f32 {
-  let factors = dropout_factors(key, query, head, sequence);
+fn factor_of(factors: vec4f, key: u32) -> f32 {
   return dot(factors, select(vec4f(), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) == vec4u(key & 3u)));
 }
 #endif
@@ -324,9 +331,16 @@ ${places ? `  let place${r} = ${placeOf(`own${r}`)};\n` : ''}${
     `da${r}_${w} += ${coefficients}.x * ${xs};${ofKeys ? ` db${r}_${w} += ${coefficients}.y * ${ys};` : ''}`;
   const summed = (distance: string, dS: string) => `sums[bucket_of(${distance}) * ${lanes}u + local.x] += ${dS};`;
 
-  const direct = `
+  const direct = `${keepsFactors ? `\n${perOwn(r => `  var factors${r} = vec4f();`)}` : ''}
   for (var other = walk_start; other < walk_end; other++) {
 ${perOwn(r => `    var t${r} = 0.0; var u${r} = 0.0;`)}
+${
+  keepsFactors
+    ? `    if ((other - start) % 4u == 0u) {
+${perOwn(r => `      factors${r} = ${factorsOf(`first + ${r}u`, 'other')};`)}
+    }`
+    : ''
+}
 ${ofKeys ? `    let row = ${statisticsOf('other')};` : ''}${places ? `\n    let other_place = ${placeOf('other')};` : ''}
 ${perHeld(
   w => `    let x_${w} = ${x('other', `${w}u`)}; let y_${w} = ${y('other', `${w}u`)};
@@ -341,6 +355,7 @@ ${perOwn(
       ownPlace: `place${r}`,
       otherPlace: 'other_place',
       statistics: ofKeys ? 'row' : `row${r}`,
+      factors: keepsFactors ? `factors${r}` : undefined,
     },
     [`t${r}`, `u${r}`],
   )}

@@ -2,6 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { activate, activateBackward } from '../shaders/activate.ts';
 import type { Activation } from '../shaders/activation.ts';
 import { adamw } from '../shaders/adamw.ts';
+import { attention } from '../shaders/attention.ts';
+import {
+  attentionBiasGradient,
+  attentionBiasPartials,
+  attentionKeyGradient,
+  attentionQueryGradient,
+} from '../shaders/attention-backward.ts';
+import { attentionDelta } from '../shaders/attention-delta.ts';
 import { binaryCrossEntropy } from '../shaders/binary-cross-entropy.ts';
 import { clip } from '../shaders/clip.ts';
 import { cosent } from '../shaders/cosent.ts';
@@ -25,6 +33,7 @@ import { squaredError } from '../shaders/squared-error.ts';
 import { sumRows } from '../shaders/sum-rows.ts';
 import { unfoldBackward } from '../shaders/unfold-backward.ts';
 import { profileOf } from '../src/plan/profiles.ts';
+import { bucketTable } from '../src/plan/relative.ts';
 import { GPU, LLVMPIPE, SWIFTSHADER, WORKGROUP_BYTES } from './caps.ts';
 import { activations } from './reference.ts';
 
@@ -95,8 +104,36 @@ function kernels(caps: typeof GPU): Kernel[] {
       rowDot({ columns }, shape),
       rowDotBackward({ columns }, shape),
     ]),
+    ...attentionKernels(caps),
+    attentionDelta({ heads: 3, headSize: 20 }),
+    attentionBiasGradient({ heads: 3, rows: 32 }),
     ...[cosent(), add(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
   ];
+}
+
+/** The kernels of attention, with head sizes up to the largest whose keys pass through workgroup memory on a GPU. */
+function attentionKernels(caps: typeof GPU): Kernel[] {
+  const { attention: shapeOf, target } = profileOf(caps);
+  return [8, 20, 32, 64, 128, 256].flatMap(headSize => {
+    const args = [shapeOf(headSize), target.texture] as const;
+    return [4, 2].flatMap(keyHeads =>
+      bools.flatMap(dropout =>
+        bools.flatMap(window =>
+          (['none', 'slopes', 'buckets'] as const).flatMap(bias => {
+            const common = { heads: 4, keyHeads, headSize, dropout, window, slopes: bias === 'slopes' };
+            const buckets = bias === 'buckets' ? bucketTable(32) : undefined;
+            const variant = { ...common, buckets };
+            return [
+              attention({ ...common, relative: !!buckets, probabilities: false, statistics: true }, ...args),
+              attentionQueryGradient(variant, ...args),
+              attentionKeyGradient(variant, ...args),
+              ...(buckets ? [attentionBiasPartials({ ...variant, buckets, rows: 32 }, ...args)] : []),
+            ];
+          }),
+        ),
+      ),
+    );
+  });
 }
 
 describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter', caps => {
@@ -118,7 +155,7 @@ describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter',
       const body = code.replace(declarations(bindings, params), '');
       expect(body.length, name).toBeLessThan(code.length);
       for (const binding of bindings)
-        expect(body, `${name}: ${binding.name}`).toMatch(new RegExp(`\\b${binding.name}\\b`));
+        expect(body, `${name}: ${binding.name}`).toMatch(new RegExp(`\\b${binding.name}(_at)?\\b`));
       expect(body, name).toContain('params.');
       expect(new Set(bindings.map(binding => binding.name)).size, name).toBe(bindings.length);
     }

@@ -35,16 +35,17 @@ interface Options {
   readonly dropout?: number;
   readonly window?: number;
   readonly bias?: 'slopes' | 'buckets';
+  /** Default: 32. */
+  readonly buckets?: number;
   /** Tokens at the start of each sequence that no token attends to. */
   readonly unattended?: readonly number[];
 }
 
 const LENGTHS = [1, 65, 3, 17, 130];
-const BUCKETS = 32;
 const RANDOM = { site: 3, seed: 4_000_000_001, step: 12 };
 
 /** The numbers of a case: those of a sequence depend on its key alone. */
-function numbersOf({ H, G = H, D }: Options, lengths: readonly number[], keys: readonly number[]) {
+function numbersOf({ H, G = H, D, buckets = 32 }: Options, lengths: readonly number[], keys: readonly number[]) {
   const qkv: number[] = [];
   const dcontext: number[] = [];
   lengths.forEach((L, b) => {
@@ -57,14 +58,14 @@ function numbersOf({ H, G = H, D }: Options, lengths: readonly number[], keys: r
   return {
     qkv: Float32Array.from(qkv),
     dcontext: Float32Array.from(dcontext),
-    table: shared(BUCKETS * H, 2),
+    table: shared(buckets * H, 2),
     slopes: Float32Array.from({ length: H }, (_, h) => 2 ** -(h + 1)),
   };
 }
 
 /** The whole backward pass of one attention on the GPU, and what its twin needs. */
 async function run(tier: string, options: Options, keys: readonly number[], lengths: readonly number[]) {
-  const { H, G = H, D, dropout, window, bias, unattended } = options;
+  const { H, G = H, D, dropout, window, bias, buckets = 32, unattended } = options;
   const { attention: shapeOf, target } = await profileFor(tier);
   const shape = shapeOf(D);
   const { qkv, dcontext, table, slopes } = numbersOf(options, lengths, keys);
@@ -126,7 +127,7 @@ async function run(tier: string, options: Options, keys: readonly number[], leng
     attention(forward, shape, target.texture),
     {
       ...inputs,
-      ...(bias === 'buckets' && { buckets: bucketTable(BUCKETS) }),
+      ...(bias === 'buckets' && { buckets: bucketTable(buckets) }),
       context: { floats: T * H * padded(D) },
       statistics: { floats: T * padded(2 * H) },
     },
@@ -137,7 +138,7 @@ async function run(tier: string, options: Options, keys: readonly number[], leng
     { dcontext: padRows(dcontext, D), context: context!, delta: { floats: T * padded(H) } },
     { rows: T },
   );
-  const variant = { ...common, ...(bias === 'buckets' && { buckets: bucketTable(BUCKETS) }) };
+  const variant = { ...common, ...(bias === 'buckets' && { buckets: bucketTable(buckets) }) };
   const args = [shape, target.texture] as const;
   const gradients: Record<string, Operand> = {
     ...inputs,
@@ -161,14 +162,14 @@ async function run(tier: string, options: Options, keys: readonly number[], leng
   let tableGradient: Float32Array | undefined;
   if (variant.buckets) {
     const { partials } = await dispatch(
-      attentionBiasPartials({ ...variant, buckets: variant.buckets, rows: BUCKETS }, ...args),
-      { ...gradients, partials: { floats: batch.sizes.tiles * H * BUCKETS } },
+      attentionBiasPartials({ ...variant, buckets: variant.buckets, rows: buckets }, ...args),
+      { ...gradients, partials: { floats: batch.sizes.tiles * H * buckets } },
       params,
     );
     // It adds to what is there.
     const { gradient } = await dispatch(
-      attentionBiasGradient({ heads: H, rows: BUCKETS }),
-      { partials: partials!, gradient: padRows(new Float32Array(BUCKETS * H).fill(1), H) },
+      attentionBiasGradient({ heads: H, rows: buckets }),
+      { partials: partials!, gradient: padRows(new Float32Array(buckets * H).fill(1), H) },
       { tiles: batch.sizes.tiles },
     );
     tableGradient = unpadRows(gradient!, H).map(x => x - 1);
@@ -182,7 +183,7 @@ async function run(tier: string, options: Options, keys: readonly number[], leng
     window,
     ...(unattended && { unattended }),
     ...(bias === 'slopes' && { bias: (distance, head) => -slopes[head]! * Math.abs(distance) }),
-    ...(bias === 'buckets' && { bias: (distance, head) => table[relativeBucket(distance, BUCKETS) * H + head]! }),
+    ...(bias === 'buckets' && { bias: (distance, head) => table[relativeBucket(distance, buckets) * H + head]! }),
     ...(dropout !== undefined && { factor: dropoutFactors({ ...RANDOM, probability: dropout, keys }) }),
   };
   return {
@@ -206,6 +207,7 @@ const CASES: Record<string, Options> = {
   'with D 32 and dropout': { H: 2, D: 32, dropout: 0.1 },
   'with D 64': { H: 1, D: 64 },
   'with D 128 and dropout': { H: 1, D: 128, dropout: 0.5, lengths: [3, 40] },
+  'with D 256': { H: 1, D: 256, lengths: [2, 9] },
   'with D 8': { H: 2, D: 8, dropout: 0.3 },
   'with fewer key heads': { H: 6, G: 2, D: 20, dropout: 0.2 },
   'in a window': { H: 2, D: 32, window: 24, dropout: 0.2 },
@@ -215,6 +217,8 @@ const CASES: Record<string, Options> = {
   'with slopes in a window': { H: 2, D: 8, bias: 'slopes', window: 40, dropout: 0.2 },
   'with a relative bias': { H: 3, D: 20, bias: 'buckets' },
   'with a relative bias and dropout': { H: 2, D: 64, bias: 'buckets', dropout: 0.1 },
+  // More than all invocations of a GPU's workgroup have room for.
+  'with a relative bias of 128 buckets': { H: 1, D: 20, bias: 'buckets', buckets: 128 },
   'with a relative bias in a window': { H: 2, D: 12, bias: 'buckets', window: 11 },
   'with tokens that none attends to': { H: 2, D: 20, dropout: 0.2, unattended: [0, 5, 2, 0, 70] },
   'with tokens that none attends to, in a window': { H: 2, D: 20, window: 14, unattended: [0, 5, 2, 0, 3] },
@@ -223,14 +227,14 @@ const CASES: Record<string, Options> = {
 for (const tier of FULL_TIERS) {
   for (const [name, options] of Object.entries(CASES)) {
     check(`attention backward ${name} (${tier})`, async log => {
-      const { H, lengths = LENGTHS } = options;
+      const { H, buckets = 32, lengths = LENGTHS } = options;
       const keys = lengths.map((_, b) => (b * 0x9e3779b9) >>> 0);
       const found = await run(tier, options, keys, lengths);
       const { qkv, dcontext } = found.numbers;
-      const tableGradient = new Float64Array(BUCKETS * H);
+      const tableGradient = new Float64Array(buckets * H);
       const forward = attentionForward(qkv, found.reference);
       const expected = attentionBackward(qkv, dcontext, found.reference, (distance, head, dS) => {
-        tableGradient[relativeBucket(distance, BUCKETS) * H + head]! += dS;
+        tableGradient[relativeBucket(distance, buckets) * H + head]! += dS;
       });
       const row = { absolute: 1e-5, relative: 1e-5 };
       const sum = { absolute: 2e-5 * Math.sqrt(Math.max(...lengths)), relative: 1e-5 };
