@@ -3,19 +3,19 @@ import type { Kernel } from '../../shaders/kernel.ts';
 import { padded } from '../../shaders/kernel.ts';
 import { linearInput, linearInputParams } from '../../shaders/linear-input.ts';
 import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts';
-import { fitted, type Tiling, tilingLabel } from '../../shaders/tiling.ts';
+import { fitted, tilingLabel } from '../../shaders/tiling.ts';
 import type { Profile } from '../../src/plan/profiles.ts';
 import * as reference from '../../tests/gradient-reference-linear.ts';
 import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectSameBits } from '../harness.ts';
 import { packRows } from '../packed.ts';
-import { profileFor, TIERS } from './kernels/tiers.ts';
+import { FULL_TIERS, profileFor, TIERS } from './kernels/tiers.ts';
 import { ofRow, ofSum } from './training-rows/tolerance.ts';
 
 /**
- * The gradients of linears against their float64 twins (tests/gradient-reference-linear.ts), in every tiling that is chosen for any adapter,
- * with the shape in the text and in params. An element of dx is a sum of N products of size 1 / sqrt(N): within 1e-5 (1 + |x|). A gradient
- * of the weight is a sum over R rows with random signs: sqrt(R) 2e-5.
+ * The gradients of linears against their float64 twins (tests/gradient-reference-linear.ts), in every tiling that is chosen for any adapter.
+ * An element of dx is a sum of N products of size 1 / sqrt(N): within 1e-5 (1 + |x|). A gradient of the weight is a sum over R rows with
+ * random signs: sqrt(R) 2e-5.
  */
 
 const SHAPES: [K: number, N: number][] = [
@@ -28,133 +28,129 @@ const SHAPES: [K: number, N: number][] = [
 ];
 /** Rows: few, about a tile, several of them, and not a multiple of the steps. */
 const ROWS = [1, 3, 6, 17, 65, 300];
+/** Where the shape is in params; for the others it is in the text. */
+const IN_PARAMS: readonly number[] = [17, 300];
+/** Where the gradients of weight and bias are also asked for alone. */
+const ALONE: readonly number[] = [3, 17];
 
-/** With the shape in the text, and in params. */
-const variants = <V extends object>(variant: V, inner: number, outputs: number) =>
-  [
-    ['in the text', { ...variant, inner, outputs }],
-    ['in params', variant],
-  ] as const;
+const variantOf = <V extends object>(variant: V, R: number, inner: number, outputs: number) =>
+  IN_PARAMS.includes(R) ? variant : { ...variant, inner, outputs };
 
 type Chosen = Pick<Profile, 'tiling' | 'target'>;
 
-async function checkInput([K, N]: readonly [number, number], format: 'f32' | 'f16', { tiling, target }: Chosen) {
+async function checkInput(
+  [K, N]: readonly [number, number],
+  format: 'f32' | 'f16',
+  { tiling, target }: Chosen,
+  rows = ROWS,
+) {
   const make = random(K * N);
   let worst = 0;
-  for (const R of ROWS) {
+  for (const R of rows) {
     const dy = make(R * N);
     // A row of zeros for every number of dy's padding.
     const weight = packRows(make(N * K, 1.5 / Math.sqrt(N)), K, format, padded(N));
     const other = make(R * K);
     for (const residual of [false, true]) {
       const expected = reference.linearInput(dy, weight.values, { K, N, ...(residual && { residual: other }) });
-      for (const [where, variant] of variants({ residual, format }, N, K)) {
-        const { y } = await dispatch(
-          linearInput(variant, tiling, target),
-          {
-            dy: padRows(dy, N),
-            weight: weight.operand,
-            y: { floats: R * padded(K) },
-            ...(residual && { residual: padRows(other, K) }),
-          },
-          { rows: R, ...linearInputParams(N, K) },
-        );
-        const label = `R = ${R}, K = ${K}, N = ${N}${residual ? ' + residual' : ''}, ${where}`;
-        worst = Math.max(worst, expectClose(unpadRows(y!, K), expected, ofRow(label)));
-      }
+      const { y } = await dispatch(
+        linearInput(variantOf({ residual, format }, R, N, K), tiling, target),
+        {
+          dy: padRows(dy, N),
+          weight: weight.operand,
+          y: { floats: R * padded(K) },
+          ...(residual && { residual: padRows(other, K) }),
+        },
+        { rows: R, ...linearInputParams(N, K) },
+      );
+      const label = `R = ${R}, K = ${K}, N = ${N}${residual ? ' + residual' : ''}`;
+      worst = Math.max(worst, expectClose(unpadRows(y!, K), expected, ofRow(label)));
     }
   }
   return worst;
 }
 
 /** The difference as a share of what a sum over as many rows may have. */
-async function checkWeight([K, N]: readonly [number, number], { tiling, target }: Chosen) {
+async function checkWeight([K, N]: readonly [number, number], { tiling, target }: Chosen, rows = ROWS) {
   const make = random(K + 1000 * N);
   let worst = 0;
-  for (const R of ROWS) {
+  for (const R of rows) {
     const [dy, x] = [make(R * N), make(R * K)];
     const [before, biasBefore] = [make(N * K), make(N)];
     // The padding is zero before, and is added zeros to.
     const start = { gradient: packRows(before, K, 'f32', padded(N)).operand, bias_gradient: padRows(biasBefore, N) };
     const sums = reference.linearWeight(dy, x, { K, N });
-    for (const [bias, weight] of [
+    const asked = [
       [true, true],
       [false, true],
       [true, false],
-    ] as const) {
-      for (const [where, variant] of variants({ bias, weight }, K, N)) {
-        const found = await dispatch(
-          linearWeight(variant, tiling, target),
-          {
-            dy: padRows(dy, N),
-            ...(weight && { x: padRows(x, K), gradient: start.gradient }),
-            ...(bias && { bias_gradient: start.bias_gradient }),
-          },
-          { rows: R, ...linearWeightParams(K, N) },
+    ] as const;
+    for (const [bias, weight] of ALONE.includes(R) ? asked : asked.slice(0, 1)) {
+      const found = await dispatch(
+        linearWeight(variantOf({ bias, weight }, R, K, N), tiling, target),
+        {
+          dy: padRows(dy, N),
+          ...(weight && { x: padRows(x, K), gradient: start.gradient }),
+          ...(bias && { bias_gradient: start.bias_gradient }),
+        },
+        { rows: R, ...linearWeightParams(K, N) },
+      );
+      const compare = (name: string, rows: Float32Array, sum: Float64Array, from: Float32Array) => {
+        const label = `${name}, R = ${R}, K = ${K}, N = ${N}`;
+        const added = sum.map((v, i) => v + from[i]!);
+        worst = Math.max(worst, expectClose(rows, added, ofSum(label, R + 1)) / (2e-5 * Math.sqrt(R + 1)));
+      };
+      if (weight) {
+        const { gradient } = found;
+        const padding = gradient!.subarray(N * padded(K));
+        expect(
+          padding.every(v => v === 0),
+          `R = ${R}: a row of the padding is not 0`,
         );
-        const label = `R = ${R}, K = ${K}, N = ${N}, ${where}`;
-        const compare = (name: string, rows: Float32Array, sum: Float64Array, from: Float32Array) => {
-          const difference = expectClose(
-            rows,
-            sum.map((v, i) => v + from[i]!),
-            ofSum(`${name}, ${label}`, R + 1),
-          );
-          worst = Math.max(worst, difference / (2e-5 * Math.sqrt(R + 1)));
-        };
-        if (weight) {
-          const { gradient } = found;
-          expect(
-            gradient!.subarray(N * padded(K)).every(v => v === 0),
-            `${label}: a row of the padding is not 0`,
-          );
-          compare('weight', unpadRows(gradient!.subarray(0, N * padded(K)), K), sums.gradient, before);
-        }
-        if (bias) compare('bias', unpadRows(found.bias_gradient!, N), sums.biasGradient, biasBefore);
+        compare('weight', unpadRows(gradient!.subarray(0, N * padded(K)), K), sums.gradient, before);
       }
+      if (bias) compare('bias', unpadRows(found.bias_gradient!, N), sums.biasGradient, biasBefore);
     }
   }
   return worst;
 }
 
-const withTiling = async (tiling: Tiling): Promise<Chosen> => {
-  const { caps } = (await testGpu()).gpu;
-  return { target: (await profileFor('gpu')).target, tiling: fitted(tiling, caps.maxInvocations) };
-};
-
-const CHOICES: [label: string, chosen: () => Promise<Chosen>, shapes: typeof SHAPES][] = [
-  ...Object.keys(TIERS).map(tier => [tier, () => profileFor(tier), SHAPES] satisfies (typeof CHOICES)[number]),
-  ['swiftshader without features', () => profileFor('swiftshader', { subgroup: 0, f16: false }), SHAPES.slice(2, 4)],
-  ...TILINGS.slice(1).map(
-    tiling =>
-      [
-        `tiling ${tilingLabel(tiling)}`,
-        () => withTiling(tiling),
-        SHAPES.slice(2, 4),
-      ] satisfies (typeof CHOICES)[number],
-  ),
-];
-
-for (const [label, chosen, shapes] of CHOICES) {
-  for (const shape of shapes) {
-    const [K, N] = shape;
-    check(`gradients of a linear ${K}>${N} (${label})`, async log => {
-      const input = await checkInput(shape, 'f32', await chosen());
-      const weight = await checkWeight(shape, await chosen());
+for (const tier of Object.keys(TIERS)) {
+  for (const shape of tier === 'gpu of 128' ? SHAPES.slice(1, 2) : SHAPES) {
+    check(`gradients of a linear ${shape.join('>')} (${tier})`, async log => {
+      const input = await checkInput(shape, 'f32', await profileFor(tier));
+      const weight = await checkWeight(shape, await profileFor(tier));
       log(`largest difference of dx ${input.toExponential(1)}, of the weight ${weight.toFixed(3)} of what it may be`);
     });
   }
-  check(`gradient of the input of a linear whose weight is halves (${label})`, async log => {
-    log(`largest difference ${(await checkInput([37, 18], 'f16', await chosen())).toExponential(1)}`);
+}
+
+for (const tier of FULL_TIERS) {
+  // Halves are read as such, unpacked from whole numbers, or from a texture.
+  for (const [label, without] of [
+    ['', {}],
+    [' without features', { subgroup: 0, f16: false }],
+  ] as const) {
+    check(`gradients of a linear whose weight is halves (${tier}${label})`, async log => {
+      const profile = await profileFor(tier, without);
+      const input = await checkInput([37, 18], 'f16', profile, [1, 17, 65]);
+      const weight = await checkWeight([37, 18], profile, [3, 17]);
+      log(`largest difference of dx ${input.toExponential(1)}, of the weight ${weight.toFixed(3)} of what it may be`);
+    });
+  }
+}
+
+for (const tiling of TILINGS.slice(1)) {
+  check(`gradients of a linear, tiling ${tilingLabel(tiling)}`, async () => {
+    const { caps } = (await testGpu()).gpu;
+    const chosen = { target: (await profileFor('gpu')).target, tiling: fitted(tiling, caps.maxInvocations) };
+    await checkInput([130, 37], 'f32', chosen, [1, 17, 65]);
+    await checkWeight([130, 37], chosen, [3, 17, 65]);
   });
 }
 
 /** Runs a grid in parts, each beginning where the one before has ended; all write to the same result. */
-async function inParts(
-  kernel: Kernel,
-  operands: Parameters<typeof dispatch>[1],
-  params: Record<string, number>,
-  name: string,
-) {
+async function inParts(kernel: Kernel, operands: Parameters<typeof dispatch>[1], params: Record<string, number>) {
   const [x, y] = kernel.workgroups(params);
   let written = operands;
   for (let first_y = 0; first_y < y; first_y++) {
@@ -164,10 +160,10 @@ async function inParts(
       written = { ...written, ...(found as Record<string, Float32Array<ArrayBuffer>>) };
     }
   }
-  return written[name] as Float32Array;
+  return written;
 }
 
-for (const tier of ['swiftshader', 'llvmpipe', 'gpu']) {
+for (const tier of FULL_TIERS) {
   check(`a row of dx has the same bits among any rows (${tier})`, async () => {
     const { tiling, target } = await profileFor(tier);
     const [R, K, N] = [67, 36, 50];
@@ -204,14 +200,13 @@ for (const tier of ['swiftshader', 'llvmpipe', 'gpu']) {
     const params = { rows: R, ...linearInputParams(N, K) };
     const operands = { dy, weight, y: { floats: R * padded(K) } };
     const { y } = await dispatch(input, operands, params);
-    expectSameBits(await inParts(input, operands, params, 'y'), y, 'dx');
+    expectSameBits((await inParts(input, operands, params)).y, y, 'dx');
     const of = linearWeight({ inner: K, outputs: N, bias: true, weight: true }, tiling, target);
     const start = { gradient: padRows(make(padded(N) * K), K), bias_gradient: padRows(make(N), N) };
     const weightParams = { rows: R, ...linearWeightParams(K, N) };
     const found = await dispatch(of, { dy, x, ...start }, weightParams);
-    for (const name of ['gradient', 'bias_gradient']) {
-      expectSameBits(await inParts(of, { dy, x, ...start }, weightParams, name), found[name], name);
-    }
+    const parts = await inParts(of, { dy, x, ...start }, weightParams);
+    for (const name of ['gradient', 'bias_gradient']) expectSameBits(parts[name], found[name], name);
   });
 
   check(`what is not finite is seen in the gradients of a linear (${tier})`, async () => {
