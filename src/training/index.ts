@@ -32,6 +32,23 @@ export { DataCollatorForLanguageModeling, type LanguageModelingOptions, type Mas
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';
+export { type LossChartOptions, loss_chart } from './loss-chart.ts';
+export {
+  type Average,
+  accuracy,
+  type Compared,
+  classification_report,
+  type EvalPrediction,
+  f1,
+  type LogitRow,
+  mrr,
+  ndcg,
+  pearson,
+  perplexity,
+  type Rankings,
+  seqeval,
+  spearman,
+} from './metrics.ts';
 export {
   checkSeed,
   type DropoutMask,
