@@ -22,8 +22,21 @@ describe('the twin of an activation', () => {
     expectGradient(loss, gate, dgate, 'dgate');
   });
 
-  it("has torch's value at the corner of relu", () => {
-    expect(gradient.slopes.relu!(0)).toBe(0);
+  // By autograd of torch 2.
+  it.each<[kind: string, slopes: Record<number, number>]>([
+    ['relu', { 0: 0 }],
+    ['elu', { 0: 1 }],
+    ['hardshrink', { 0.5: 0, [-0.5]: 0 }],
+    ['hardsigmoid', { 3: 0, [-3]: 0 }],
+    ['hardswish', { 3: 1, [-3]: 0 }],
+    ['hardtanh', { 1: 0, [-1]: 0 }],
+    ['leaky_relu', { 0: 0.01 }],
+    ['relu6', { 0: 0, 6: 0 }],
+    ['rrelu', { 0: 0.22916666666666666 }],
+    ['selu', { 0: 1.758099340847377 }],
+    ['softshrink', { 0.5: 0, [-0.5]: 0 }],
+  ])("has torch's value at the corners of %s", (kind, corners) => {
+    for (const [x, slope] of Object.entries(corners)) expect(gradient.slopes[kind]!(Number(x))).toBeCloseTo(slope, 14);
   });
 });
 

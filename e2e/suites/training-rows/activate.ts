@@ -52,3 +52,13 @@ check('what is not finite is seen in the gradient of every activation', async ()
     expect(!du!.subarray(0, 3).some(Number.isFinite) && Number.isFinite(du![3]), `${kind}: ${du}`);
   }
 });
+
+check('at its corners every activation has the slope of the twin', async () => {
+  const u = Float32Array.of(0, 0.5, -0.5, 1, -1, 3, -3, 6);
+  for (const kind of Object.keys(activations) as Activation[]) {
+    const kernel = activateBackward({ columns: 8, activation: kind, gate: false });
+    const dy = new Float32Array(8).fill(1);
+    const { du } = await dispatch(kernel, { u, dy, du: { floats: 8 } }, { count: 2 });
+    expectClose(du!, gradient.activateBackward(u, dy, kind).du, ofRow(kind));
+  }
+});
