@@ -16,8 +16,8 @@ export function SupportPanel() {
         {support.reason} {support.next}
       </p>
       <p>
-        What is shown was computed beforehand; texts that you type need a GPU. On the CPU the same models run in
-        transformers.js, whose calls have the same names.
+        Every tab needs a GPU for texts that you type; what was computed beforehand stays in view. On the CPU the same
+        models run in transformers.js, whose calls have the same names.
       </p>
     </div>
   );

@@ -4,6 +4,7 @@ import { Failure } from '../../shell/failure.tsx';
 import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
+import { supported } from '../../shell/support.ts';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import { readFiles } from './files.ts';
 import { MapPanel } from './map/map-panel.tsx';
@@ -167,6 +168,7 @@ function StatusWords({ ranking, isOther }: { ranking: ReturnType<typeof rank>; i
   const total = countOf(index);
   const passages = count(total, 'passage');
   if (isOther || !ranking) {
+    if (supported.value?.ok === false) return passages;
     if (!slot.model) return `${passages}; they can be searched as soon as the model is there`;
     return embedded.value < total || isOther ? passages : `${passages} to search`;
   }

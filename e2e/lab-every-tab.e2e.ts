@@ -1,0 +1,237 @@
+import type { Page } from 'playwright';
+import { describe, expect, test } from 'vitest';
+import { at } from '../scripts/root.mjs';
+import { dropFolder, gateGpu, holdGpu, letGpuGo, serveHeld } from './lab-held.ts';
+import { lab, open, openLab, openWithoutGpu, until } from './lab-pages.ts';
+
+/** What every tab does alike: the progress of a load and of its work, the stop of both, a folder that is dropped, no GPU. */
+
+openLab();
+
+const FIXTURES = at('tests', 'fixtures', 'random');
+
+interface Way {
+  /** The tab, and the way to use it where it has several. */
+  readonly name: string;
+  readonly tab: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  /** The setting that names the model. */
+  readonly param?: string;
+  /** A checkpoint of tests/fixtures/random. */
+  readonly model: string;
+  /** Settings of work that is large enough to be stopped; where it is a list, longer than a pass. */
+  readonly work?: Readonly<Record<string, string>>;
+  /** How many results of the GPU come before the work stands still: so many passes of a list. */
+  readonly passes?: number;
+  /** Begins the work; where it is not said, the settings of `work` are written into the address. */
+  begin?(page: Page): Promise<void>;
+  /** Resolves when the answer is there. */
+  answered(page: Page): Promise<void>;
+}
+
+const listed = (name: string) => (page: Page) =>
+  page.locator('.answers[aria-busy=false]').getByRole('list', { name }).locator('li').first().waitFor();
+const lines = (count: number) =>
+  Array.from({ length: count }, (_, i) => `Number ${i + 1} of a long list of things that are to be read, one by one.`);
+const TEXT = 'A dog and a cat sat there.';
+
+const ways: readonly Way[] = [
+  {
+    name: 'attention',
+    tab: 'attention',
+    model: 'bert-base',
+    work: { text: TEXT, pair: '' },
+    answered: page => page.locator('bert-attention[data-live]').waitFor(),
+  },
+  {
+    name: 'fill-mask',
+    tab: 'fill-mask',
+    model: 'bert-masked-lm',
+    work: { text: 'A [MASK] and a cat.' },
+    answered: listed('In the gap'),
+  },
+  {
+    name: 'similarity',
+    tab: 'pairs',
+    model: 'bert-base',
+    work: { text: lines(2).join('\n') },
+    answered: page => page.locator('.answers[aria-busy=false] .pair-number').waitFor(),
+  },
+  {
+    name: 'next sentence',
+    tab: 'pairs',
+    settings: { mode: 'next' },
+    param: 'next-model',
+    model: 'bert-pretraining',
+    work: { first: TEXT, second: 'It rains.' },
+    answered: listed('Next sentence'),
+  },
+  {
+    name: 'labels of the checkpoint',
+    tab: 'classification',
+    model: 'bert-sequence',
+    work: { text: TEXT },
+    answered: listed('Labels'),
+  },
+  {
+    name: 'labels of the person',
+    tab: 'classification',
+    settings: { mode: 'zero-shot', entailment: 'POS' },
+    param: 'zero-model',
+    model: 'bert-sequence',
+    work: {
+      labels: lines(600)
+        .map(line => line.replaceAll(',', ' '))
+        .join(', '),
+    },
+    // Progress counts texts, and this is one text: how many labels are done is not told.
+    answered: listed('Your labels'),
+  },
+  {
+    name: 'reranking',
+    tab: 'classification',
+    settings: { mode: 'rank' },
+    param: 'rank-model',
+    model: 'bert-rerank',
+    work: { documents: lines(600).join('\n') },
+    passes: 1,
+    answered: listed('Documents, the best first'),
+  },
+  {
+    name: 'entities',
+    tab: 'entities',
+    model: 'bert-token',
+    work: { text: `${TEXT} ${TEXT}` },
+    answered: page => page.locator('.answers[aria-busy=false]').waitFor(),
+  },
+  {
+    name: 'answers',
+    tab: 'entities',
+    settings: { mode: 'answers' },
+    param: 'answer-model',
+    model: 'bert-qa',
+    work: { context: `${TEXT} ${TEXT}` },
+    answered: listed('Answers'),
+  },
+  {
+    name: 'search',
+    tab: 'search',
+    model: 'bert-base',
+    passes: 2,
+    begin: async page => {
+      await page.getByRole('button', { name: 'Other texts' }).click();
+      await page.locator('.search-new input[type=file]').setInputFiles({
+        name: 'list.csv',
+        mimeType: 'text/csv',
+        buffer: Buffer.from(lines(200).join('\n')),
+      });
+    },
+    answered: page => page.getByText(/^\d+ passages (ranked in|to search)/).waitFor(),
+  },
+  {
+    name: 'this device',
+    tab: 'device',
+    model: 'bert-base',
+    passes: 8,
+    begin: page => page.getByRole('button', { name: 'Measure this device' }).click(),
+    answered: page => page.getByText(/^ready in/).waitFor(),
+  },
+];
+
+const addressOf = ({ tab, settings, param = 'model', model }: Way, models = `${lab.origin}/fixtures/random`) =>
+  `#${tab}?${new URLSearchParams({ ...settings, [param]: `${models}/${model}/` })}`;
+
+/** The lines of work that say how far it is, and offer its stop. */
+const working = (page: Page) => page.locator('.work', { has: page.getByRole('button', { name: 'Stop' }) });
+
+describe.each(ways.map(way => [way.name, way] as const))('%s', (_, way) => {
+  test('a download says how far it is; stopped, it ends; begun again, the tab answers', async () => {
+    const held = await serveHeld(FIXTURES);
+    const { page, errors } = await open(addressOf(way, `${held.origin}/models`));
+    const bar = page.getByRole('progressbar', { name: 'Download' });
+    await until(
+      () => bar.evaluate((element: HTMLProgressElement) => element.position),
+      position => position > 0.2 && position < 0.9,
+    );
+    expect(await page.locator('.bar-row').first().textContent()).toMatch(/Download.* of /);
+    await page.locator('.model').getByRole('button', { name: 'Stop' }).click();
+    await page.locator('.model-state', { hasText: 'stopped' }).waitFor();
+    await bar.waitFor({ state: 'detached' });
+    await until(
+      async () => held.pending(),
+      count => count === 0,
+    );
+    held.letGo();
+    await page.getByRole('button', { name: 'Load it after all' }).click();
+    await way.answered(page);
+    expect(errors).toEqual([]);
+  });
+
+  test('work says what it is at; stopped, it says so; begun again, it answers', async () => {
+    const { page, errors } = await open('icon.svg');
+    await gateGpu(page);
+    await page.goto(`${lab.origin}/${addressOf(way)}`);
+    await way.answered(page);
+    await holdGpu(page, way.passes ?? 0);
+    if (way.begin) await way.begin(page);
+    else {
+      const address = addressOf({ ...way, settings: { ...way.settings, ...way.work } });
+      await page.evaluate(hash => location.assign(hash), address);
+    }
+    await working(page).waitFor();
+    if (way.passes) {
+      await until(
+        () =>
+          working(page)
+            .getByRole('progressbar')
+            .evaluate((element: HTMLProgressElement) => element.position),
+        position => position > 0 && position < 1,
+      );
+    }
+    await working(page).getByRole('button', { name: 'Stop' }).click();
+    await page.locator('.work', { hasText: 'Stopped' }).waitFor();
+    await letGpuGo(page);
+    await page.locator('.work').getByRole('button', { name: 'Go on' }).click();
+    await page.locator('.work').waitFor({ state: 'detached' });
+    await way.answered(page);
+    expect(errors).toEqual([]);
+  });
+
+  test('a folder that is dropped is its model', async () => {
+    const { page, errors } = await open(
+      `#${way.tab}?${new URLSearchParams({ ...way.settings, [way.param ?? 'model']: `${lab.origin}/none/` })}`,
+    );
+    await page.getByRole('alert').waitFor();
+    await dropFolder(page, at('tests', 'fixtures', 'random', way.model));
+    await page.locator('.model-name', { hasText: way.model }).waitFor();
+    await way.answered(page);
+    expect(await page.getByRole('alert').count()).toBe(0);
+    expect(errors).toEqual([]);
+  });
+
+  test('without a GPU a panel says why, and no picture is blank', async () => {
+    const { page, errors } = await openWithoutGpu(addressOf(way));
+    const panel = page.getByRole('alert');
+    await panel.getByText('Models do not run in this browser').waitFor();
+    expect(await page.getByText('as soon as the model is there').count()).toBe(0);
+    expect(await page.locator('.model-state').textContent()).toBe('');
+    expect(await working(page).count()).toBe(0);
+    await until(
+      () => blankPictures(page),
+      blank => blank === 0,
+    );
+    expect(errors).toEqual([]);
+  });
+});
+
+/** How many canvases are in view without a single pixel painted: also those of <bert-attention>. */
+const blankPictures = (page: Page): Promise<number> =>
+  page.evaluate(() => {
+    const roots = [document, ...[...document.querySelectorAll('*')].flatMap(({ shadowRoot }) => shadowRoot ?? [])];
+    const pictures = roots.flatMap(root => [...root.querySelectorAll('canvas')]);
+    return pictures.filter(canvas => {
+      if (!canvas.checkVisibility() || canvas.width === 0 || canvas.height === 0) return false;
+      const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data;
+      return !pixels?.some(Boolean);
+    }).length;
+  });
