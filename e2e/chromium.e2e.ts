@@ -17,5 +17,6 @@ await testSuites('chromium', openChromium, {
     'sentence',
     'options',
     'pipelines',
+    'read-back',
   ],
 });

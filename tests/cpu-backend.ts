@@ -77,6 +77,23 @@ export class CPUBackend implements Backend {
     };
   }
 
+  /** As src/training/weights.ts reads what a device holds. */
+  readTensors(signal: AbortSignal | undefined) {
+    const { weights } = this;
+    return {
+      has: (tensor: string) => weights.names().includes(tensor),
+      async *read(tensor: string) {
+        signal?.throwIfAborted();
+        // In two pieces, since a device gives several.
+        const data = weights.tensor(tensor).data.slice();
+        const half = data.length >> 1;
+        if (half) yield data.slice(0, half);
+        signal?.throwIfAborted();
+        yield data.slice(half);
+      },
+    };
+  }
+
   async maxSim({ queries, documents, columns }: MaxSimInput): Promise<Float32Array> {
     if (this.#end) throw this.#end.reason;
     return Float32Array.from(queries.flatMap(query => documents.map(document => maxSim(query, document, columns))));

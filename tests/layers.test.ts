@@ -17,16 +17,18 @@ interface Room {
 
 const ERRORS = 'src/errors.ts';
 const JSON_FIELDS = 'src/json.ts';
+const HALVES = 'src/halves.ts';
 
 const ROOMS: Readonly<Record<string, Room>> = {
   shaders: { imports: [], packages: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
   'src/errors.ts': { imports: [] },
   'src/json.ts': { imports: [ERRORS] },
+  [HALVES]: { imports: [] },
   'src/runtime': { imports: [] },
   'src/text/pattern': { imports: [] },
   'src/text': { imports: ['src/text/pattern', JSON_FIELDS, ERRORS] },
   'src/checkpoint/source': { imports: ['src/runtime', JSON_FIELDS, ERRORS] },
-  'src/checkpoint/file': { imports: ['src/checkpoint/source', JSON_FIELDS, ERRORS] },
+  'src/checkpoint/file': { imports: ['src/checkpoint/source', HALVES, JSON_FIELDS, ERRORS] },
   'src/plan': { imports: ['shaders', ERRORS] },
   'src/gradients': { imports: ['src/plan', 'shaders', ERRORS] },
   'src/model': { imports: ['src/plan', JSON_FIELDS, ERRORS], types: ['shaders'] },
@@ -43,6 +45,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'shaders/pack.ts',
       'shaders/place.ts',
       'shaders/scalars.ts',
+      HALVES,
       ERRORS,
     ],
     types: ['shaders'],
@@ -109,8 +112,21 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   // What training takes on the host. The main entry imports nothing of it.
   'src/training': {
-    imports: ['src/api', 'src/engine', 'src/gpu', 'src/gradients', 'src/model', 'src/runtime', JSON_FIELDS, ERRORS],
-    types: ['src/text', 'src/plan'],
+    imports: [
+      'src/api',
+      'src/engine',
+      'src/gpu',
+      'src/gradients',
+      'src/model',
+      'src/plan',
+      'src/checkpoint/source',
+      'src/checkpoint/file',
+      'src/runtime',
+      HALVES,
+      JSON_FIELDS,
+      ERRORS,
+    ],
+    types: ['src/text'],
   },
   'src/worker': {
     imports: ['src/api', 'src/runtime', ERRORS],

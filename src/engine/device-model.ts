@@ -1,6 +1,7 @@
 import { disposedError } from '../gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import type { Backend, Executable } from './backend.ts';
+import type { FileTensor } from './upload.ts';
 
 /** What a load makes: everything is there, and the weights are filled in. */
 export interface DeviceModelParts {
@@ -9,6 +10,8 @@ export interface DeviceModelParts {
   readonly hasPooler: boolean;
   /** Tells the weights apart from others: see Fingerprint. */
   readonly fingerprint: string;
+  /** The tensors of the files that it is made of. */
+  readonly tensors: readonly FileTensor[];
   /** Tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
 }

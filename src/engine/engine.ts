@@ -8,6 +8,7 @@ import type { Backend, Executable } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
 import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
+import type { FileTensor } from './upload.ts';
 
 export interface EngineOptions extends LoadOptions {
   signal?: AbortSignal | undefined;
@@ -16,6 +17,13 @@ export interface EngineOptions extends LoadOptions {
    * aborts. Without it, or on a device of the caller's, a lost device ends the engine.
    */
   reopen?: ((signal: AbortSignal) => ModelSource) | undefined;
+}
+
+/** Where the files of a model are. */
+export interface ModelFiles {
+  readonly root: ModelSource;
+  /** The encoder's, where modules.json may name a folder for them. Undefined: they are those of `root`. */
+  readonly encoder: ModelSource | undefined;
 }
 
 /** So many requests keep their plan and buffers while no call uses them. A page rarely makes more. */
@@ -44,10 +52,14 @@ export class Engine {
   }
   /** The tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
+  /** The tensors of the files that the model is made of. */
+  readonly tensors: readonly FileTensor[];
   readonly events = new EventTarget();
 
   /** Aborts when the engine is disposed of. */
   readonly #life = new AbortController();
+  /** Opens the files again: those of the model, and those of its encoder, which may be in a folder. */
+  #openFiles: ((signal: AbortSignal) => ModelFiles) | undefined;
   /** Loads the model again; undefined where a lost device is not replaced. */
   #reload: ((signal: AbortSignal) => Promise<DeviceModel>) | undefined;
   /** Undefined between the loss of a device and its replacement. */
@@ -65,14 +77,22 @@ export class Engine {
   #running = 0;
 
   private constructor(model: DeviceModel, options: EngineOptions) {
-    const { config, hasPooler, host, backend, fingerprint } = model.parts;
+    const { config, hasPooler, host, backend, fingerprint, tensors } = model.parts;
     this.config = config;
     this.hasPooler = hasPooler;
     this.host = host;
+    this.tensors = tensors;
     this.#fingerprint = fingerprint;
     this.head = options.head;
     this.#adapterName = backend.adapterName;
     const { reopen, signal: _, progress: __, ...lasting } = options;
+    if (reopen) {
+      const { encoderIn } = options;
+      this.#openFiles = signal => {
+        const root = reopen(signal);
+        return { root, encoder: encoderIn?.(root) };
+      };
+    }
     if (reopen && backend.isOwned) {
       // The engine keeps these: config.json is not read again, and tensors on the CPU stay as they are.
       const again: LoadOptions = { ...lasting, config, host: undefined };
@@ -165,11 +185,22 @@ export class Engine {
    * is another one. Rejects where no device can be had.
    */
   async backendForTraining(): Promise<Backend> {
-    this.#check();
-    const model = this.#model ?? (await this.#restore());
+    const backend = await this.backend();
     this.#reload = undefined;
     this.markTrained();
-    return model.backend;
+    return backend;
+  }
+
+  /** The present backend, or the next one after a loss, for a caller that reads the weights. Rejects where no device can be had. */
+  async backend(): Promise<Backend> {
+    this.#check();
+    return (this.#model ?? (await this.#restore())).backend;
+  }
+
+  /** The files that the model was loaded from, at the same commit. Undefined where they cannot be had again. */
+  files(signal: AbortSignal): ModelFiles | undefined {
+    this.#check();
+    return this.#openFiles?.(signal);
   }
 
   /** The weights have changed, so vectors of before and after must not be mixed: the fingerprint is one that no other model has. */
@@ -186,8 +217,8 @@ export class Engine {
     this.#stop(reason);
     this.#model?.destroy(reason);
     this.#model = undefined;
-    // It holds the source of the files.
-    this.#reload = undefined;
+    // They hold the source of the files.
+    this.#reload = this.#openFiles = undefined;
   }
 
   #check(): void {

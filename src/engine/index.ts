@@ -6,7 +6,7 @@
 export type { MaxSimInput } from '../gpu/index.ts';
 export type { Backend, DeviceAccess } from './backend.ts';
 export { otherRepository, refusalOf } from './config-file.ts';
-export { Engine } from './engine.ts';
+export { Engine, type ModelFiles } from './engine.ts';
 export type { LoadOptions, TokenModules } from './load.ts';
 export type { Module } from './module-readers.ts';
 export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
@@ -29,3 +29,4 @@ export {
 } from './sentence-settings.ts';
 export { encoderConfig, isStaticModel, staticFinder } from './static-files.ts';
 export { isSupported, type Support } from './support.ts';
+export type { FileTensor } from './upload.ts';

@@ -29,7 +29,7 @@ import { Fingerprint } from './fingerprint.ts';
 import { Preparing } from './prepare.ts';
 import type { ModuleFile, SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
-import { type CheckpointPart, matchParts, upload } from './upload.ts';
+import { type CheckpointPart, fileTensors, matchParts, upload } from './upload.ts';
 import { openWebGPU } from './webgpu-backend.ts';
 
 export interface LoadOptions {
@@ -207,7 +207,14 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
-  const modelParts = { backend, config, hasPooler: withPooler, host, fingerprint: `${fingerprint}` };
+  const modelParts = {
+    backend,
+    config,
+    hasPooler: withPooler,
+    host,
+    fingerprint: `${fingerprint}`,
+    tensors: fileTensors(matched),
+  };
   const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);
   await executable.reserve(FIRST_ROOM);

@@ -5,6 +5,7 @@ import {
   matchTensors,
   type TensorChunk,
   type TensorDtype,
+  type TensorInfo,
   type TensorNaming,
   type TensorView,
   toFloats,
@@ -57,6 +58,26 @@ export const matchParts = (
         { isOnCpu, advice, naming },
       );
     return { checkpoint, host: match(wanted.host, true), weights: match(wanted.weights, false) };
+  });
+
+/** A tensor of the files that the model has, and where it is. */
+export interface FileTensor {
+  /** Its name, dtype and shape in the file, and the file. */
+  readonly info: TensorInfo;
+  /** By canonical name: the rows of it that the model knows by this name. */
+  readonly views: ReadonlyMap<string, TensorView>;
+  /** Whether the CPU keeps it, and the GPU does not. */
+  readonly isOnHost: boolean;
+}
+
+/** The tensors of the files that a model is made of, each once. */
+export const fileTensors = (parts: readonly MatchedPart[]): FileTensor[] =>
+  parts.flatMap(({ checkpoint, weights, host }) => {
+    const tensor = (isOnHost: boolean) => (entry: readonly [string, ReadonlyMap<string, TensorView>]) => {
+      const [name, views] = entry;
+      return { info: checkpoint.tensors.get(name)!, views, isOnHost };
+    };
+    return [...[...weights].map(tensor(false)), ...[...host].filter(([name]) => !weights.has(name)).map(tensor(true))];
   });
 
 export interface UploadOptions {

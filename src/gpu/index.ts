@@ -14,4 +14,5 @@ export type { Outputs } from './pass.ts';
 export { PipelineCache } from './pipelines.ts';
 export { type StepScalars, TrainingDevice } from './training.ts';
 export type { Piece } from './upload.ts';
+export { WeightReader } from './weight-reader.ts';
 export { WeightStore } from './weights.ts';

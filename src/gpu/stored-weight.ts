@@ -14,7 +14,7 @@ import {
 } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
 import type { ParamValues } from './dispatch.ts';
-import { copyToArrayTexture, createArrayTexture } from './textures.ts';
+import { copyFromArrayTexture, copyToArrayTexture, createArrayTexture } from './textures.ts';
 
 /** Makes what is stored from float32 rows. */
 interface Packing {
@@ -78,6 +78,23 @@ export class StoredWeight {
   storedBytes(rows: number): number {
     const { storage, stride } = this.weight;
     return rows * rowElements(storage.format, stride) * elementBytes(storage.format);
+  }
+
+  /** Bytes of a stored row; of plain rows those of its float32 numbers. */
+  get rowBytes(): number {
+    return this.plainRows ? 4 * this.weight.stride : this.storedBytes(1);
+  }
+
+  /** Records the copy of the stored rows of a band to a buffer. Gives the bytes that it copies. */
+  readBand(encoder: GPUCommandEncoder, target: GPUBuffer, { to, height }: Pick<Band, 'to' | 'height'>): number {
+    const { resource, rowBytes } = this;
+    if ('createView' in resource) {
+      const rowTexels = rowElements(this.weight.storage.format, this.weight.stride);
+      copyFromArrayTexture(encoder, resource, target, height * rowTexels, to * rowTexels);
+    } else {
+      encoder.copyBufferToBuffer(resource, to * rowBytes, target, 0, height * rowBytes);
+    }
+    return height * rowBytes;
   }
 
   /** Records the copy of a band, in the storage format, to its rows. */

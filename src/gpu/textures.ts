@@ -16,10 +16,34 @@ export function createArrayTexture(
   });
 }
 
-/**
- * Records the copy of the first `elements` of a buffer to the elements of a texture from `start` on. A copy is a rectangle, so it takes
- * up to three: the rest of the line that `start` is in, all whole lines, and the beginning of the last line.
- */
+/** A rectangle of such a texture that is a run of elements. */
+interface Rectangle {
+  readonly origin: [column: number, line: number];
+  readonly size: [width: number, height: number];
+  /** Elements of the run that come before it. */
+  readonly before: number;
+}
+
+/** `elements` from element `start` on as rectangles, up to three: the rest of a line, all whole lines, and the beginning of the last line. */
+function* rectanglesOf(start: number, elements: number): Generator<Rectangle> {
+  for (let before = 0; before < elements; ) {
+    const column = (start + before) % TEXELS;
+    const remaining = elements - before;
+    const wholeLines = column === 0 ? Math.floor(remaining / TEXELS) : 0;
+    const width = wholeLines ? TEXELS : Math.min(TEXELS - column, remaining);
+    const height = Math.max(1, wholeLines);
+    yield { origin: [column, Math.floor((start + before) / TEXELS)], size: [width, height], before };
+    before += width * height;
+  }
+}
+
+/** How the elements of a rectangle lie in a buffer. */
+function inBuffer(buffer: GPUBuffer, { format }: GPUTexture, { before }: Rectangle): GPUTexelCopyBufferInfo {
+  const elementBytes = TEXEL_BYTES[format as TexelFormat];
+  return { buffer, bytesPerRow: TEXELS * elementBytes, offset: before * elementBytes };
+}
+
+/** Records the copy of the first `elements` of a buffer to the elements of a texture from `start` on. */
 export function copyToArrayTexture(
   encoder: GPUCommandEncoder,
   buffer: GPUBuffer,
@@ -27,34 +51,22 @@ export function copyToArrayTexture(
   elements: number,
   start = 0,
 ): void {
-  const elementBytes = TEXEL_BYTES[texture.format as TexelFormat];
-  const bytesPerRow = TEXELS * elementBytes;
-  for (let copied = 0; copied < elements; ) {
-    const column = (start + copied) % TEXELS;
-    const remaining = elements - copied;
-    const wholeLines = column === 0 ? Math.floor(remaining / TEXELS) : 0;
-    const width = wholeLines ? TEXELS : Math.min(TEXELS - column, remaining);
-    const height = Math.max(1, wholeLines);
-    const origin = [column, Math.floor((start + copied) / TEXELS)];
-    const source = { buffer, bytesPerRow, offset: copied * elementBytes };
-    encoder.copyBufferToTexture(source, { texture, origin }, [width, height]);
-    copied += width * height;
+  for (const rectangle of rectanglesOf(start, elements)) {
+    const { origin, size } = rectangle;
+    encoder.copyBufferToTexture(inBuffer(buffer, texture, rectangle), { texture, origin }, size);
   }
 }
 
-/** Records the copy of the first `elements` of such a texture to a buffer. */
+/** Records the copy of `elements` of such a texture, from `start` on, to the beginning of a buffer. */
 export function copyFromArrayTexture(
   encoder: GPUCommandEncoder,
   texture: GPUTexture,
   buffer: GPUBuffer,
   elements: number,
+  start = 0,
 ): void {
-  const elementBytes = TEXEL_BYTES[texture.format as TexelFormat];
-  const bytesPerRow = TEXELS * elementBytes;
-  const lines = Math.floor(elements / TEXELS);
-  const rest = elements % TEXELS;
-  if (lines) encoder.copyTextureToBuffer({ texture }, { buffer, bytesPerRow }, [TEXELS, lines]);
-  if (!rest) return;
-  const target = { buffer, bytesPerRow, offset: lines * bytesPerRow };
-  encoder.copyTextureToBuffer({ texture, origin: [0, lines] }, target, [rest, 1]);
+  for (const rectangle of rectanglesOf(start, elements)) {
+    const { origin, size } = rectangle;
+    encoder.copyTextureToBuffer({ texture, origin }, inBuffer(buffer, texture, rectangle), size);
+  }
 }

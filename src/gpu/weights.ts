@@ -44,7 +44,7 @@ export class WeightStore {
 
   /** Bytes of all weights. */
   bytes(): number {
-    return [...this.#weights.values()].reduce((sum, { weight }) => sum + weightBytes(weight), 0);
+    return this.stored().reduce((sum, { weight }) => sum + weightBytes(weight), 0);
   }
 
   /** Creates weights, all zeros; those that exist stay. Throws DeviceError where the device has no room for them. */
@@ -61,6 +61,11 @@ export class WeightStore {
     });
     await this.#reported;
     this.#check();
+  }
+
+  /** All weights. */
+  stored(): readonly StoredWeight[] {
+    return [...this.#weights.values()];
   }
 
   /** What a kernel binds of a weight. */
@@ -96,7 +101,7 @@ export class WeightStore {
     await this.#reported;
     this.#check();
     if (failure) throw failure.error;
-    const flaws = flawsOf(new Uint32Array(readback.getMappedRange()), [...this.#weights.values()]);
+    const flaws = flawsOf(new Uint32Array(readback.getMappedRange()), this.stored());
     this.#guard(() => this.#upload.release());
     await this.#reported;
     this.#check();

@@ -49,6 +49,7 @@ export {
   texelsOf,
 } from './step.ts';
 export { type Submit, submitsOf } from './submits.ts';
+export { isRowByRow, takeOut } from './taken-out.ts';
 export {
   type Band,
   bandOf,

@@ -1,3 +1,4 @@
+import { halvesToFloats } from '../../halves.ts';
 import type { HostDtype } from './types.ts';
 
 /**
@@ -9,7 +10,7 @@ export function toFloats(buffer: ArrayBuffer, dtype: HostDtype): Float32Array<Ar
     case 'F32':
       return new Float32Array(buffer);
     case 'F16':
-      return fromHalves(new Uint16Array(buffer));
+      return halvesToFloats(new Uint16Array(buffer));
     case 'BF16':
       return new Float32Array(Uint32Array.from(new Uint16Array(buffer), bits => bits << 16).buffer);
     case 'I32':
@@ -23,18 +24,4 @@ export function toFloats(buffer: ArrayBuffer, dtype: HostDtype): Float32Array<Ar
     default:
       return dtype satisfies never;
   }
-}
-
-/** The values of IEEE 754 binary16. */
-function fromHalves(halves: Uint16Array): Float32Array<ArrayBuffer> {
-  const words = new Uint32Array(halves.length);
-  const floats = new Float32Array(words.buffer);
-  for (let i = 0; i < halves.length; i++) {
-    const bits = halves[i]!;
-    words[i] = ((bits & 0x8000) << 16) | ((bits & 0x7fff) << 13);
-    // Infinities and NaN keep their exponent of ones. The bias of the other exponents is 15, not 127: a factor of 2^112.
-    if ((bits & 0x7c00) === 0x7c00) words[i]! |= 0x7f800000;
-    else floats[i]! *= 2 ** 112;
-  }
-  return floats;
 }
