@@ -1,5 +1,6 @@
 export {
   type AutoClass,
+  AutoConfig,
   AutoModel,
   AutoModelForMaskedLM,
   AutoModelForMultipleChoice,
@@ -11,6 +12,7 @@ export {
   AutoTokenizer,
   type BatchEncoding,
   type CallableModel,
+  type ConfigOptions,
   cat,
   cos_sim,
   type DecodeOptions,
@@ -19,6 +21,7 @@ export {
   full,
   full_like,
   type ListEncoding,
+  LogLevel,
   layer_norm,
   log_softmax,
   type ModelCallOptions,
@@ -35,9 +38,12 @@ export {
   ones_like,
   PreTrainedModel,
   PreTrainedTokenizer,
+  PretrainedConfig,
   type PretrainedOptions,
   permute,
   quantize_embeddings,
+  rand,
+  randn,
   type Slice,
   slice,
   softmax,
@@ -121,6 +127,7 @@ export type {
   ZeroShotOptions,
   ZeroShotResult,
 } from './tasks/index.ts';
+export type * from './type-names.ts';
 export {
   type EncodeTask,
   MultiVectorEncoder,

@@ -72,6 +72,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     types: ['src/engine', 'src/text', 'src/checkpoint/source', 'src/checkpoint/file'],
   },
   'src/class-names.ts': { imports: ['src/api'] },
+  'src/type-names.ts': { imports: [], types: ['src/api', 'src/tasks'] },
   'src/pipeline.ts': {
     imports: ['src/tasks', 'src/api', 'src/engine', 'src/checkpoint/source', 'src/runtime', ERRORS],
     types: ['src/model'],
@@ -138,13 +139,13 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   'src/worker.ts': {
     imports: ['src/worker', 'src/registry', 'src/api', ERRORS],
-    types: ['src/vectors', 'src/tasks', 'src/engine', 'src/checkpoint/source'],
+    types: ['src/type-names.ts', 'src/vectors', 'src/tasks', 'src/engine', 'src/checkpoint/source'],
   },
   'src/train.ts': { imports: ['src/training', 'src/api', ERRORS] },
   // The public surface names what people import, and nothing else.
   'src/index.ts': {
     imports: ['src/class-names.ts', 'src/pipeline.ts', 'src/registry', 'src/vectors', 'src/api', 'src/engine', ERRORS],
-    types: ['src/tasks', 'src/checkpoint/source'],
+    types: ['src/type-names.ts', 'src/tasks', 'src/checkpoint/source'],
   },
 };
 

@@ -1,10 +1,12 @@
 import { expect } from 'vitest';
-import type { Environment, ModelCache } from '../src/checkpoint/source/environment.ts';
+import { type Environment, LogLevel, type ModelCache } from '../src/checkpoint/source/environment.ts';
 import type { ModelFile, ProgressInfo } from '../src/checkpoint/source/types.ts';
 
 /** An environment that reaches `remoteHost` and nothing else. */
 export function environment(remoteHost: string, more: Partial<Environment> = {}): Environment {
   return {
+    version: 'test',
+    logLevel: LogLevel.WARNING,
     allowLocalModels: false,
     localModelPath: '/models/',
     allowRemoteModels: true,

@@ -1,21 +1,30 @@
 import {
   type Answer,
+  AutoConfig,
   AutoModel,
   AutoModelForMaskedLM,
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoTokenizer,
   type Classification,
+  type DataType,
+  type DeviceType,
   type Entity,
   env,
   type FeatureExtractionPipeline,
   type FilledMask,
+  type FillMaskOutput,
   isSupported,
+  LogLevel,
   type MemoryFootprint,
   ModelRegistry,
   MultiVectorEncoder,
+  type PipelineType,
+  type PretrainedConfig,
+  type PretrainedModelOptions,
   pipeline,
   type RankedDocument,
+  type randn,
   SparseEncoder,
   type SparseVector,
   Tensor,
@@ -452,4 +461,32 @@ export async function worker(id: string): Promise<void> {
   await inWorker.pipeline('text-generation', id);
   // @ts-expect-error: a context is missing
   await qa('a?');
+}
+
+/** As a program that was written for transformers.js: its names of types, and the objects that tell of a model. */
+export async function migrated(id: string): Promise<void> {
+  const options: PretrainedModelOptions = { dtype: 'q8' satisfies DataType, device: 'webgpu' satisfies DeviceType };
+  const task = 'fill-mask' satisfies PipelineType;
+  const filled: FillMaskOutput = await (await pipeline(task, id, options))('the [MASK]');
+  filled[0]!.token_str satisfies string;
+  const config: PretrainedConfig = await AutoConfig.from_pretrained(id, { revision: 'main' });
+  is<Same<typeof config.model_type, string | null>>();
+  is<Same<typeof config.hidden_size, unknown>>();
+  const { config: same } = await AutoModel.from_pretrained(id);
+  is<Same<typeof same, PretrainedConfig>>();
+  env.logLevel = LogLevel.ERROR;
+  const tokenizer = await AutoTokenizer.from_pretrained(id);
+  is<Same<ReturnType<typeof tokenizer.get_vocab>, Map<string, number>>>();
+  is<Same<ReturnType<typeof randn>, Tensor<'float32'>>>();
+  // @ts-expect-error: the version is no setting
+  env.version = '2';
+
+  const remote = await inWorker.BertTokenizer.from_pretrained(id);
+  const vocab = await remote.get_vocab();
+  is<Same<typeof vocab, Map<string, number>>>();
+  const output = await (await inWorker.BertForMaskedLM.from_pretrained(id))(await remote('a [MASK]'));
+  output.logits satisfies Tensor;
+  inWorker.env.logLevel = inWorker.LogLevel.NONE;
+  const kept: inWorker.PretrainedConfig = await inWorker.AutoConfig.from_pretrained(id);
+  kept satisfies PretrainedConfig;
 }

@@ -8,7 +8,7 @@ import {
   UnsupportedError,
   WebGPUBertError,
 } from '../src/errors.ts';
-import { AutoTokenizer, Tensor } from '../src/index.ts';
+import { AutoTokenizer, PretrainedConfig, Tensor } from '../src/index.ts';
 import * as packing from '../src/worker/packing.ts';
 import { Unpackable } from '../src/worker/packing.ts';
 import { gone } from '../src/worker/worker-error.ts';
@@ -46,6 +46,14 @@ test.each<[string, unknown]>([
   ['a date, an expression', [new Date(5), /a/g]],
   ['tensors', { a: new Tensor('float32', [1, 2, 3, 4], [2, 2]), b: [new Tensor('int64', [1n], [1])] }],
   ['a subtensor', new Tensor('float32', [1, 2, 3, 4], [2, 2])[1]],
+  [
+    'a vocabulary',
+    new Map([
+      ['a', 1],
+      ['##b', 0],
+    ]),
+  ],
+  ['a configuration', new PretrainedConfig({ model_type: 'gemma3_text', head_dim: 6, id2label: { 0: 'A' } })],
   ['facts of a list', facts([1, 2], { truncated: [true, false], tokens: [3, 4] })],
   ['facts of lists in a list', [facts([{ a: 1 }], { truncated: true, tokens: 5 }), facts([], { truncated: false })]],
   ['facts of a tensor', facts(new Tensor('uint8', [1], [1]), { truncated: [true], space: '{}' })],

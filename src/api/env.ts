@@ -1,10 +1,17 @@
-import { type Environment, hasFileSystem } from '../checkpoint/source/index.ts';
+import { type Environment, hasFileSystem, LogLevel } from '../checkpoint/source/index.ts';
+
+export { LogLevel };
+
+/** As in package.json: tests/entries.test.ts compares them. */
+const VERSION = '0.1.0';
 
 /**
  * Where models may come from and where they are kept: one object for the whole page, with the names and defaults of
  * transformers.js. A load reads it when it begins, so a page may change it at any time before.
  */
 export const env: Environment = {
+  version: VERSION,
+  logLevel: LogLevel.WARNING,
   allowLocalModels: /* @__PURE__ */ hasFileSystem(),
   localModelPath: '/models/',
   allowRemoteModels: true,

@@ -17,12 +17,13 @@ export {
   type TokenizerOptions,
 } from './auto-classes.ts';
 export { Callable } from './callable.ts';
-export { env, USUAL_ENVIRONMENT } from './env.ts';
+export { AutoConfig, type ConfigOptions, PretrainedConfig } from './config.ts';
+export { env, LogLevel, USUAL_ENVIRONMENT } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
 export { loadTokenizer, readOptions, reopening, withSharedJson } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
 export { MODEL_EVENTS, type ModelEventMap, type ModelListener } from './model-events.ts';
-export { FORMATS, type PretrainedOptions } from './options.ts';
+export { type DataType, type DeviceType, FORMATS, type PretrainedOptions } from './options.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { type NestedList, Tensor, type TensorData, type TensorType } from './tensor.ts';
 export type { Slice } from './tensor-axes.ts';
@@ -38,6 +39,8 @@ export {
   ones_like,
   permute,
   quantize_embeddings,
+  rand,
+  randn,
   slice,
   stack,
   std_mean,

@@ -3,6 +3,7 @@ import { checkNames, wrong } from '../errors.ts';
 import { checkSequence, type EncoderRequest, type HeadKind, headOf } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import { Callable } from './callable.ts';
+import { PretrainedConfig } from './config.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
 import type { ModelEventMap, ModelListener } from './model-events.ts';
 import { headOutputs, LOWEST_SCORE, type ModelOutput, type OutputName, padPairs, padTokens, stack } from './outputs.ts';
@@ -31,6 +32,7 @@ type ModelCall<Outputs extends OutputName> = (
 /** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained and its sisters. */
 export class PreTrainedModel extends Callable {
   readonly #engine: Engine;
+  #config: PretrainedConfig | undefined;
 
   /** @internal */
   constructor(engine: Engine) {
@@ -44,8 +46,9 @@ export class PreTrainedModel extends Callable {
   }
 
   /** config.json, under its own names, as in transformers.js. */
-  get config(): Readonly<Record<string, unknown>> {
-    return this.#engine.config.raw;
+  get config(): PretrainedConfig {
+    this.#config ??= new PretrainedConfig(this.#engine.config.raw);
+    return this.#config;
   }
 
   /** The name of the graphics adapter that it runs on, for people to read. It may change when a lost device is replaced. */

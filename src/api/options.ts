@@ -20,9 +20,14 @@ export interface PretrainedOptions extends LocationOptions, SourceOptions {
 }
 
 /** The format of the weights on the GPU, by `dtype`. */
-export const FORMATS: Readonly<Record<string, Format>> = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' };
+const FORMATS_BY_DTYPE = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' } as const satisfies Record<string, Format>;
+export const FORMATS: Readonly<Record<string, Format>> = FORMATS_BY_DTYPE;
+/** Values of the option `dtype`, under transformers.js's name for their type. */
+export type DataType = keyof typeof FORMATS_BY_DTYPE;
 export const DTYPES: readonly string[] = Object.keys(FORMATS);
 export const DEVICES = ['webgpu', 'gpu', 'auto', 'a GPUDevice'] as const;
+/** Values of the option `device` but a GPUDevice, under transformers.js's name for their type. */
+export type DeviceType = Exclude<(typeof DEVICES)[number], 'a GPUDevice'>;
 
 const OPTION_NAMES: readonly string[] = [
   'dtype',

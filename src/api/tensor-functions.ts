@@ -143,6 +143,21 @@ export const ones_like = (tensor: Tensor): Tensor => ones(tensor.dims);
 export const zeros = (size: readonly number[]): Tensor => full(size, 0n);
 export const zeros_like = (tensor: Tensor): Tensor => zeros(tensor.dims);
 
+const drawn = (size: readonly number[], draw: () => number): Tensor<'float32'> =>
+  new Tensor('float32', Float32Array.from({ length: product(size) }, draw), size);
+
+/** Random numbers from 0 up to 1, which is never reached: multiples of 2^-24, for a finer one might be rounded to 1 in float32. */
+export const rand = (size: readonly number[]): Tensor<'float32'> =>
+  drawn(size, () => Math.floor(Math.random() * 2 ** 24) / 2 ** 24);
+
+/** Random numbers of the normal distribution with mean 0 and variance 1, by the transform of Box and Muller. */
+export const randn = (size: readonly number[]): Tensor<'float32'> =>
+  drawn(size, () => {
+    // 1 - x, because the logarithm of 0 is infinite.
+    const radius = Math.sqrt(-2 * Math.log(1 - Math.random()));
+    return radius * Math.cos(2 * Math.PI * Math.random());
+  });
+
 /**
  * The matrix product, as numpy's matmul: [..., n, k] x [..., k, m] -> [..., n, m]. Axes before the last two are repeated to fit; a
  * vector counts as one row on the left, as one column on the right. Sums are made in float64. Throws InputError.

@@ -136,6 +136,22 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
     return this.text.modelMaxLength;
   }
 
+  /** `add_bos_token` of tokenizer_config.json. */
+  get add_bos_token(): boolean | undefined {
+    return this.config.add_bos_token as boolean | undefined;
+  }
+
+  /** `add_eos_token` of tokenizer_config.json. */
+  get add_eos_token(): boolean | undefined {
+    return this.config.add_eos_token as boolean | undefined;
+  }
+
+  /** The id of every token, the added ones included, in the order of ids. */
+  get_vocab(): Map<string, number> {
+    const ids = Array.from(this.text.vocabulary, token => [token, this.text.tokenToId(token)!] as const);
+    return new Map(ids.sort(([, a], [, b]) => a - b));
+  }
+
   _call(text: Texts, callOptions?: TokenizeOptions | null) {
     const options = checkNames('a tokenizer', callOptions, CALL_OPTIONS);
     const isSplitIntoWords = options.is_split_into_words ?? false;

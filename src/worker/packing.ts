@@ -1,4 +1,4 @@
-import { Tensor, type TensorData } from '../api/index.ts';
+import { PretrainedConfig, Tensor, type TensorData } from '../api/index.ts';
 import { wrong } from '../errors.ts';
 import { type PackedError, packedError, unpackedError } from './packed-error.ts';
 
@@ -16,7 +16,7 @@ type Path = readonly (string | number)[];
 
 /** `R` is what either side says of what it keeps: see protocol.ts. */
 type Mark<R> = { readonly path: Path } & (
-  | { readonly kind: 'tensor' | 'url' | 'word_ids' }
+  | { readonly kind: 'tensor' | 'config' | 'url' | 'word_ids' }
   | { readonly kind: 'error'; readonly error: PackedError<Packed<R>> }
   | { readonly kind: 'reference'; readonly reference: R }
   /** Properties that are not enumerable. */
@@ -98,6 +98,10 @@ export function pack<R>(root: unknown, refer: (value: object) => R | undefined):
       marks.push({ path, kind: 'tensor' });
       return { type: value.type, data, dims: [...value.dims] };
     }
+    if (value instanceof PretrainedConfig) {
+      marks.push({ path, kind: 'config' });
+      return walkFields({ ...value }, path);
+    }
     if (value instanceof WordIds) {
       marks.push({ path, kind: 'word_ids' });
       return value.rows;
@@ -133,6 +137,8 @@ function restored<R>(value: unknown, mark: Mark<R>, resolve: (reference: R) => u
       const { type, data, dims } = value as { type: Tensor['type']; data: TensorData; dims: readonly number[] };
       return new Tensor(type, data, dims);
     }
+    case 'config':
+      return new PretrainedConfig(value);
     case 'url':
       return new URL(value as string);
     case 'word_ids':
@@ -202,7 +208,12 @@ function wholeView(view: ArrayBufferView): ArrayBufferView<ArrayBuffer> {
 
 /** Whether a structured clone is the same, and nothing inside of it needs a mark. */
 const isCloned = (value: object): boolean =>
-  value instanceof ArrayBuffer || value instanceof Blob || value instanceof Date || value instanceof RegExp;
+  value instanceof ArrayBuffer ||
+  value instanceof Blob ||
+  value instanceof Date ||
+  value instanceof RegExp ||
+  // A vocabulary, which may be long.
+  (value instanceof Map && [...value].every(entry => entry.every(isPrimitive)));
 
 const isFileList = (value: object): value is FileList => Object.prototype.toString.call(value) === '[object FileList]';
 

@@ -8,8 +8,18 @@ export interface ModelCache {
   keys?(): Promise<readonly (string | { readonly url: string })[]>;
 }
 
+/** How much is written to the console: values of `env.logLevel`, with the names and numbers of transformers.js. */
+export const LogLevel = /* @__PURE__ */ Object.freeze({ DEBUG: 10, INFO: 20, WARNING: 30, ERROR: 40, NONE: 50 });
+
 /** Settings of the public `env` object, named as in transformers.js. */
 export interface Environment {
+  /** The version of this library. */
+  readonly version: string;
+  /**
+   * From LogLevel. The library writes one thing to the console, a warning where the files of a model could not be kept in the cache: so
+   * up to WARNING, and not above. Default: WARNING.
+   */
+  logLevel: number;
   /** Whether a model id is looked for under `localModelPath` first. Default: true in Node and Deno, false on a page. */
   allowLocalModels: boolean;
   /** The URL or path below which models lie by their ids; in Node and Deno a directory. Default: '/models/'. */

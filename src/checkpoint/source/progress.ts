@@ -4,14 +4,19 @@ import type { ProgressCallback } from './types.ts';
 export class ProgressReporter {
   readonly #name: string;
   readonly #callback: ProgressCallback | null | undefined;
+  readonly #mayWarn: () => boolean;
   readonly #initiated = new Set<string>();
   readonly #files: Record<string, { loaded: number; total: number }> = {};
   #hasWarned = false;
 
-  /** @param name the model's, in every event */
-  constructor(name: string, callback: ProgressCallback | null | undefined) {
+  /**
+   * @param name the model's, in every event
+   * @param mayWarn whether warnings go to the console
+   */
+  constructor(name: string, callback: ProgressCallback | null | undefined, mayWarn: () => boolean) {
     this.#name = name;
     this.#callback = callback;
+    this.#mayWarn = mayWarn;
   }
 
   initiate(file: string): void {
@@ -38,8 +43,10 @@ export class ProgressReporter {
   uncached(file: string, error: unknown): void {
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const name = this.#name;
-    if (!this.#hasWarned) console.warn(`webgpu-bert: ${file} of ${name} is used, but could not be kept (${reason}).`);
-    this.#hasWarned = true;
+    if (!this.#hasWarned && this.#mayWarn()) {
+      console.warn(`webgpu-bert: ${file} of ${name} is used, but could not be kept (${reason}).`);
+      this.#hasWarned = true;
+    }
     this.#callback?.({ status: 'uncached', name, file, reason });
   }
 

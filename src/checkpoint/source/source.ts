@@ -2,7 +2,7 @@ import { SourceError, wrong } from '../../errors.ts';
 import { linkedAbort } from '../../runtime/index.ts';
 import { collected } from './bytes.ts';
 import { copiedToCache } from './cache.ts';
-import type { Environment } from './environment.ts';
+import { type Environment, LogLevel } from './environment.ts';
 import { HEAD_BYTES, missing, notJson, substituted, unsafeName, wrongDigest } from './file-errors.ts';
 import { isSafePath } from './folder.ts';
 import { type LocationOptions, type ModelLocation, resolveLocation } from './location.ts';
@@ -46,7 +46,7 @@ export function openSource(
     if (/^[\da-f]{64}$/i.test(digest)) continue;
     throw wrong(`integrity["${file}"]`, digest, 'a SHA-256 in 64 hex digits');
   }
-  return new Source(location, options);
+  return new Source(location, options, () => env.logLevel <= LogLevel.WARNING);
 }
 
 /** A file of a store whose beginning has been checked. */
@@ -67,13 +67,14 @@ class Source implements ManagedSource {
   constructor(
     { name, stores }: { name: string; stores: readonly FileStore[] },
     { signal, integrity = {}, progress_callback }: SourceOptions,
+    mayWarn: () => boolean,
   ) {
     this.name = name;
     this.commit = commitOf(stores);
     this.#stores = stores;
     this.#signal = signal;
     this.#integrity = integrity;
-    this.#reporter = new ProgressReporter(name, progress_callback);
+    this.#reporter = new ProgressReporter(name, progress_callback, mayWarn);
   }
 
   async open(file: string, { optional = false } = {}): Promise<ModelFile | undefined> {
