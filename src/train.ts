@@ -1,5 +1,5 @@
 /**
- * `webgpu-bert/train`: what training takes besides a model. It shares its modules with `webgpu-bert`, which imports nothing from here.
+ * `webgpu-bert/train`: what training takes besides a model: arguments, callbacks, masks, metrics, a chart. A Trainer is not here yet. It shares its modules with `webgpu-bert`, which imports nothing from here.
  */
 export {
   type Average,
@@ -22,6 +22,7 @@ export {
   type LogitRow,
   type LossChartOptions,
   loss_chart,
+  type MaskKey,
   mrr,
   ndcg,
   type Optimizer,
@@ -35,6 +36,7 @@ export {
   type SchedulerType,
   seqeval,
   spearman,
+  type TokenizedRecord,
   type Trainable,
   type TrainerCallback,
   TrainerControl,

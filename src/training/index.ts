@@ -1,6 +1,6 @@
 /**
- * Training on the host: arguments, orders, random numbers, data, callbacks, metrics, charts. `train.ts` imports it, the main entry never.
- * It never touches a GPU.
+ * Training: arguments, orders, random numbers, data, callbacks, metrics, charts; and the tasks and sessions of a step, which `session.ts`
+ * hands to a backend. `train.ts` imports it, the main entry never.
  */
 
 export {
