@@ -1,5 +1,16 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type Browser, chromium } from 'playwright';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { build } from '../scripts/build.mjs';
@@ -59,17 +70,52 @@ afterAll(() => browser?.close());
 /** The embedding that a page shows. */
 async function shown(mounts: Record<string, string>): Promise<number[]> {
   const server = await serve({ ...mounts, '/model/': model });
+  try {
+    return await shownAt(`${server.origin}/`);
+  } finally {
+    await server.close();
+  }
+}
+
+/** The embedding that the page at an address shows. */
+async function shownAt(address: string): Promise<number[]> {
   const page = await browser.newPage();
   const errors: string[] = [];
   page.on('pageerror', error => errors.push(error.stack ?? error.message));
   try {
-    await page.goto(`${server.origin}/`);
+    await page.goto(address);
     const text = await page.locator('output').filter({ hasText: '[' }).textContent({ timeout: 60_000 });
     return JSON.parse(text!);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${errors.join('\n')}`);
   } finally {
     await page.close();
+  }
+}
+
+/** The embedding that a project's page shows where Vite's development server serves it, with no setting that the package would need. */
+async function shownInDevelopment(name: string): Promise<number[]> {
+  const vite: typeof import('vite') = await import(
+    pathToFileURL(join(folder, 'node_modules', 'vite', 'dist', 'node', 'index.js')).href
+  );
+  const publicDir = join(folder, 'public');
+  mkdirSync(publicDir, { recursive: true });
+  rmSync(join(publicDir, 'model'), { force: true });
+  symlinkSync(model, join(publicDir, 'model'), 'junction');
+  const server = await vite.createServer({
+    root: join(folder, name),
+    configFile: false,
+    logLevel: 'warn',
+    // Nothing that another project or another run has left there.
+    cacheDir: join(folder, `vite-${name}`),
+    publicDir,
+    // The projects of the tests share the packages of the folder above them.
+    server: { host: '127.0.0.1', port: 0, fs: { allow: [folder] } },
+  });
+  try {
+    await server.listen();
+    return await shownAt(server.resolvedUrls!.local[0]!);
+  } finally {
     await server.close();
   }
 }
@@ -102,6 +148,14 @@ describe('the installed package', () => {
     const out = join(root, 'dist');
     expectGolden(await shown({ '/assets/': join(out, 'assets'), '/': join(out, 'index.html') }));
   });
+
+  test.each(['vite', 'worker'])(
+    "is served by Vite's development server, without a setting: tests/installed/%s",
+    { timeout: 300_000 },
+    async name => {
+      expectGolden(await shownInDevelopment(name));
+    },
+  );
 
   describe('webgpu-bert/worker', () => {
     const root = join(folder, 'worker');

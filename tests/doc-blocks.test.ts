@@ -105,6 +105,8 @@ function compiled(folder: string, languages: readonly string[], strict: boolean)
   };
   // What the pages call of transformers.js.
   writeFileSync(join(target, 'peer.d.ts'), "export { pipeline } from 'webgpu-bert';\n");
+  // What Vite makes of a name that ends in ?worker, as its own types (vite/client) say it.
+  writeFileSync(join(target, 'vite.d.ts'), '/// <reference types="vite/client" />\n');
   const unused = { noUnusedLocals: false, noUnusedParameters: false };
   // A page in JavaScript says no types of parameters, and does not ask whether something is there.
   const loose = { noImplicitAny: strict, strictNullChecks: strict, noUncheckedIndexedAccess: strict };

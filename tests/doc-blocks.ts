@@ -55,7 +55,8 @@ function joined(statements: readonly string[]): string[] {
   for (const statement of statements) {
     const [, type = '', list = '', module = ''] = IMPORT.exec(statement)!;
     const known = names.get(type + module) ?? names.set(type + module, new Set()).get(type + module)!;
-    for (const name of list.replace(/^{|}$/g, '').split(',')) if (name.trim()) known.add(name.trim());
+    const named = list.startsWith('{') ? list.slice(1, -1) : `default as ${list}`;
+    for (const name of named.split(',')) if (name.trim()) known.add(name.trim());
   }
   return [...names].map(([key, list]) => {
     const type = key.startsWith('type ') ? 'type ' : '';

@@ -12,7 +12,7 @@ export const notStarted = (actual: string | undefined, cause?: unknown) =>
   new WorkerError({
     what: 'the worker could not be started',
     actual: actual || 'no reason from the browser: the script is not there, or may not run',
-    next: `Where Vite serves the page in development, put optimizeDeps: { exclude: ['webgpu-bert'] } into its settings; where a Content-Security-Policy forbids workers, allow worker-src 'self'; else ${YOURS}.`,
+    next: `Where Vite 6 or 7 serves the page in development, put optimizeDeps: { exclude: ['webgpu-bert'] } into its settings; where a Content-Security-Policy forbids workers, allow worker-src 'self'; else ${YOURS}.`,
     cause,
   });
 
