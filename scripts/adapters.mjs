@@ -33,6 +33,8 @@ function writeProject() {
       writeFileSync(join(project, place, `block-${i}.ts`), `${code}\nexport {};\n`);
     }
   }
+  // What Vite makes of a name that ends in ?worker, as its own types say it.
+  writeFileSync(join(project, 'vite.d.ts'), '/// <reference types="vite/client" />\n');
   const { compilerOptions } = JSON.parse(readFileSync(join(folder, 'tsconfig.json'), 'utf8'));
   const paths = Object.fromEntries(
     ENTRIES.map(({ name, types }) => [name === 'index' ? 'webgpu-bert' : `webgpu-bert/${name}`, [at(types)]]),

@@ -2,9 +2,10 @@ import { check, expect, expectEqual, expectSameBits, expectThrows } from '../har
 import { library, MINILM, once } from '../library.ts';
 
 /**
- * The entry `webgpu-bert/semantic-embedder` in a page, with its default model. The first cases ask what the tests of the web platform
- * (web-platform-tests/wpt, ai/semantic_embedder) ask of a browser, under the names of those files; all but the one that `create` needs
- * a user's gesture, for a page may load what it likes.
+ * The entry `webgpu-bert/semantic-embedder` in a page, with its default model. The first cases ask, in words of their own, what the tests
+ * of the web platform (web-platform-tests/wpt, ai/semantic_embedder, as of November 2026) ask of a browser, under the names of those
+ * files, and what its helpers (ai/resources/util.js) ask of the sisters of this class. One test cannot apply: that `create` rejects with
+ * a NotAllowedError without a user's gesture, for a page may load what it likes.
  */
 type Entry = typeof import('../../src/adapters/semantic-embedder.ts');
 const at = (module: string): Promise<unknown> => import(/* @vite-ignore */ `/dist/es/${module}.js`);
@@ -88,6 +89,47 @@ check('semantic-embedder-create-monitor: rises from 0 to 1, and says nothing aft
     expect(i === 0 || event.loaded > loaded[i - 1]!, 'it rises');
   }
   made.destroy();
+});
+
+check('util: an abort at the first and at the last event of progress, and a monitor that throws', async () => {
+  for (const at of [0, 1]) {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const monitor = (target: EventTarget) =>
+      target.addEventListener('downloadprogress', event => {
+        if ((event as ProgressEvent).loaded === at) controller.abort(reason);
+      });
+    const { signal } = controller;
+    const error = await expectThrows(() => SemanticEmbedder.create({ model: MINILM_PATH, monitor, signal }), 'create');
+    expect(error === reason, `at ${at}: another error: ${error}`);
+  }
+  const thrown = new Error('no monitor');
+  let events = 0;
+  const monitor = (target: EventTarget) => {
+    target.addEventListener('downloadprogress', () => events++);
+    throw thrown;
+  };
+  const error = await expectThrows(() => SemanticEmbedder.create({ model: MINILM_PATH, monitor }), 'create');
+  expect(error === thrown, `another error: ${error}`);
+  expectEqual(events, 0, 'events after the monitor has thrown');
+});
+
+check('util: calls under way, and later ones, end with destroy and with the signal of create', async () => {
+  const calls = (one: InstanceType<typeof SemanticEmbedder>) => [one.embed('hello'), one.embed(['hello', 'world'])];
+  const reasonsOf = async (promises: Promise<unknown>[]) =>
+    (await Promise.allSettled(promises)).map(one => (one.status === 'rejected' ? one.reason : 'an answer'));
+  const destroyed = await SemanticEmbedder.create();
+  const early = calls(destroyed);
+  destroyed.destroy();
+  for (const error of await reasonsOf([...early, ...calls(destroyed)]))
+    expectEqual(error.name, 'AbortError', 'destroy');
+
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const followed = await SemanticEmbedder.create({ signal: controller.signal });
+  const pending = calls(followed);
+  controller.abort(reason);
+  for (const error of await reasonsOf([...pending, ...calls(followed)])) expect(error === reason, `signal: ${error}`);
 });
 
 check('the values of the pipeline, and a way to choose the model', async () => {

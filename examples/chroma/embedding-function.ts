@@ -1,4 +1,4 @@
-import type { EmbeddingFunction } from 'chromadb';
+import type { ChromaClient, Collection, EmbeddingFunction } from 'chromadb';
 import type { FeatureExtractionPipeline } from 'webgpu-bert';
 
 type Extractor = Pick<FeatureExtractionPipeline, 'encode_query' | 'encode_document' | 'space'>;
@@ -45,9 +45,28 @@ export class WebGPUBertEmbeddingFunction implements EmbeddingFunction {
     this.validateConfig(config);
   }
 
-  /** A pipeline cannot be made of JSON alone: a collection is opened with the function that is passed to it. */
-  buildFromConfig(config: { space?: string }): WebGPUBertEmbeddingFunction {
-    this.validateConfig(config);
-    return this;
+  /**
+   * The client stores the configuration only of classes that have this. A pipeline cannot be made of JSON alone, so a collection that is
+   * opened without a function gets none.
+   */
+  static buildFromConfig(_config: { space?: string }): WebGPUBertEmbeddingFunction {
+    throw new Error('Open the collection with an embedding function, as openCollection does.');
   }
+}
+
+/** What a server answers of the function that a collection was made with; `configuration` has it under this name. */
+interface StoredConfiguration {
+  readonly embedding_function?: { readonly name?: string; readonly config?: { space?: string } } | null;
+}
+
+/**
+ * The collection of a name, made where there is none. The client itself compares nothing when it opens one: this throws where the
+ * collection was made with another model, or other options.
+ */
+export async function openCollection(client: ChromaClient, name: string, extractor: Extractor): Promise<Collection> {
+  const embeddingFunction = new WebGPUBertEmbeddingFunction(extractor);
+  const collection = await client.getOrCreateCollection({ name, embeddingFunction });
+  const stored = (collection.configuration as StoredConfiguration).embedding_function;
+  if (stored?.name === embeddingFunction.name) embeddingFunction.validateConfig(stored.config ?? {});
+  return collection;
 }

@@ -2,10 +2,10 @@ import { PGlite } from '@electric-sql/pglite';
 import { vector } from '@electric-sql/pglite-pgvector';
 import { create, insert, insertMultiple, search } from '@orama/orama';
 import { embed, rerank } from '@tanstack/ai';
-import type { EmbeddingFunction } from 'chromadb';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ChromaClient, type EmbeddingFunction } from 'chromadb';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type FeatureExtractionPipeline, pipeline, type TextRankingPipeline } from 'webgpu-bert';
-import { WebGPUBertEmbeddingFunction } from '../../examples/chroma/embedding-function.ts';
+import { openCollection, WebGPUBertEmbeddingFunction } from '../../examples/chroma/embedding-function.ts';
 import { semanticSearch } from '../../examples/orama/semantic-search.ts';
 import { Passages } from '../../examples/pglite/passages.ts';
 import { webgpuBertEmbedding, webgpuBertRerank } from '../../examples/tanstack-ai/adapters.ts';
@@ -83,7 +83,34 @@ test('chroma', async () => {
   own satisfies EmbeddingFunction;
   expect(await own.generate(DOCUMENTS)).toEqual(rows);
   expect(await own.generateForQueries([QUERY])).toEqual([query]);
-  expect(own.buildFromConfig(own.getConfig())).toBe(own);
   expect(() => own.validateConfig({ space: 'another' })).toThrow('another');
   expect(own.supportedSpaces()).toContain(own.defaultSpace());
+});
+
+test('chroma: the space is stored with a collection, and another one is refused', async () => {
+  // Of the server what its 1.5.9 answers to this one request: the configuration that a collection was made with, whoever opens it.
+  const made = new Map<string, { configuration: object }>();
+  vi.stubGlobal('fetch', async (request: Request) => {
+    expect(new URL(request.url).pathname).toMatch(/\/collections$/);
+    const body = (await request.json()) as { name: string; configuration: object };
+    if (!made.has(body.name)) made.set(body.name, body);
+    const { configuration } = made.get(body.name)!;
+    const ids = { id: '1', name: body.name, tenant: 'default_tenant', database: 'default_database' };
+    return Response.json({ ...ids, configuration_json: configuration, metadata: null, schema: null });
+  });
+  try {
+    const client = new ChromaClient();
+    await openCollection(client, 'notes', extractor);
+    expect(made.get('notes')!.configuration).toMatchObject({
+      hnsw: { space: 'cosine' },
+      embedding_function: { type: 'known', name: 'webgpu-bert', config: { space: extractor.space } },
+    });
+    expect((await openCollection(client, 'notes', extractor)).name).toBe('notes');
+    const { encode_query, encode_document } = extractor;
+    const other = { encode_query, encode_document, space: 'another' };
+    await expect(openCollection(client, 'notes', other)).rejects.toThrow('another');
+    expect(() => WebGPUBertEmbeddingFunction.buildFromConfig({ space: extractor.space })).toThrow('openCollection');
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });
