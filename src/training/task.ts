@@ -18,17 +18,10 @@ import {
   paddingRows,
 } from '../model/index.ts';
 import { IGNORED_LABEL, type TrainingExample } from './example.ts';
+import { type ProblemType, problemTypeOf } from './labels.ts';
 
 /** What a head is trained for: transformers' `problem_type` for classifiers of sequences, and one for each of the other heads. */
-export type Problem =
-  | 'single_label_classification'
-  | 'multi_label_classification'
-  | 'regression'
-  | 'tokens'
-  | 'answers'
-  | 'masked_lm'
-  | 'pre_training'
-  | 'next_sentence';
+export type Problem = ProblemType | 'tokens' | 'answers' | 'masked_lm' | 'pre_training' | 'next_sentence';
 
 /** A head and its problem: everything that says how an example is labelled, and what the loss is. */
 export interface TrainingTask {
@@ -38,16 +31,15 @@ export interface TrainingTask {
 }
 
 /**
- * The task of a model with a head. The problem of a classifier of sequences is config.problem_type, or as in transformers what follows from
- * the labels: a number where there is one label, a class where `labels` is a whole number, else several that may hold at once. Throws
- * UnsupportedError for a head that has no loss here, and InputError where the first example has no labels.
+ * The task of a model with a head. That of a classifier of sequences is what `problemTypeOf` concludes. Throws UnsupportedError for a head that
+ * has no loss here, and InputError for a problem_type that there is not.
  */
 export function taskOf(config: EncoderConfig, head: HeadKind | undefined, example: TrainingExample): TrainingTask {
   if (!head) throw noLoss('a model without a head');
   const kind = headOf(config, head);
   switch (kind) {
     case 'SequenceClassification':
-      return { config, head: kind, problem: sequenceProblem(config, example) };
+      return { config, head: kind, problem: problemTypeOf(config, example.labels, 0) };
     case 'TokenClassification':
       return { config, head: kind, problem: 'tokens' };
     case 'QuestionAnswering':
@@ -75,16 +67,6 @@ const noLoss = (actual: string): UnsupportedError =>
       kind => `AutoModelFor${kind}`,
     ),
   });
-
-const PROBLEM_TYPES = ['single_label_classification', 'multi_label_classification', 'regression'] as const;
-
-function sequenceProblem(config: EncoderConfig, { labels }: TrainingExample): Problem {
-  const given = config.raw.problem_type;
-  const known = PROBLEM_TYPES.find(type => type === given);
-  if (known) return known;
-  if (labelCount(config) === 1) return 'regression';
-  return Array.isArray(labels) ? 'multi_label_classification' : 'single_label_classification';
-}
 
 /** Heads that are computed for the labelled tokens alone. */
 const isPicked = (problem: Problem): boolean => problem === 'masked_lm' || problem === 'pre_training';
