@@ -4,6 +4,7 @@ import { createBuffer } from '../src/gpu/buffers.ts';
 import { type Gpu, openGpu } from '../src/gpu/device.ts';
 import { bindKernel, encodeDispatch, UniformBlocks } from '../src/gpu/dispatch.ts';
 import { PipelineCache } from '../src/gpu/pipelines.ts';
+import { withPolling } from '../src/gpu/poll.ts';
 import { copyToArrayTexture, createArrayTexture } from '../src/gpu/textures.ts';
 
 let opened: Promise<{ gpu: Gpu; pipelines: PipelineCache }> | undefined;
@@ -80,7 +81,7 @@ export async function dispatch(
   if (error) throw new Error(`${kernel.name}: ${error.message}`);
   const out: Record<string, Float32Array<ArrayBuffer>> = {};
   for (const { name, readback, size } of results) {
-    await readback.mapAsync(GPUMapMode.READ);
+    await withPolling(device.queue, readback.mapAsync(GPUMapMode.READ));
     out[name] = new Float32Array(readback.getMappedRange().slice(0, size));
     readback.destroy();
   }
