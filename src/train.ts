@@ -1,5 +1,5 @@
 /**
- * `webgpu-bert/train`: what training takes besides a model: arguments, callbacks, masks, metrics, a chart. A Trainer is not here yet. It shares its modules with `webgpu-bert`, which imports nothing from here.
+ * `webgpu-bert/train`: the Trainer, with its arguments, callbacks, masks, metrics and a chart. It shares its modules with `webgpu-bert`, which imports nothing from here.
  */
 export {
   type Average,
@@ -12,9 +12,11 @@ export {
   classification_report,
   DataCollatorForLanguageModeling,
   type DataRecord,
+  type Dataset,
   DefaultFlowCallback,
   EarlyStoppingCallback,
   type EvalPrediction,
+  type EvaluateOptions,
   f1,
   type IntervalStrategy,
   type LanguageModelingOptions,
@@ -23,9 +25,11 @@ export {
   type LossChartOptions,
   loss_chart,
   type MaskKey,
+  type Metrics,
   mrr,
   ndcg,
   type Optimizer,
+  type PredictionOutput,
   pearson,
   perplexity,
   type Rankings,
@@ -38,10 +42,16 @@ export {
   spearman,
   type TokenizedRecord,
   type Trainable,
+  Trainer,
   type TrainerCallback,
   TrainerControl,
+  type TrainerOptions,
   TrainerState,
   TrainingArguments,
   type TrainingArgumentsInit,
+  TrainingError,
   type TrainingExample,
+  type TrainingMemory,
+  type TrainOptions,
+  type TrainOutput,
 } from './training/index.ts';

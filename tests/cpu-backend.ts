@@ -8,8 +8,11 @@ import {
   type Outputs,
   type Piece,
 } from '../src/gpu/index.ts';
+import type { TrainingGraph, UpdateOptions } from '../src/gradients/index.ts';
 import { type Batch, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
+import type { TrainingSession } from '../src/training/session.ts';
 import { GPU } from './caps.ts';
+import { cpuTraining } from './cpu-training.ts';
 import { Run } from './interpreter.ts';
 import { maxSim } from './reference.ts';
 
@@ -75,6 +78,11 @@ export class CPUBackend implements Backend {
         isDestroyed = true;
       },
     };
+  }
+
+  /** As src/training/session.ts opens a training of a device. */
+  async openTraining(graph: TrainingGraph, update: UpdateOptions): Promise<TrainingSession> {
+    return cpuTraining(tensor => this.weights.tensor(tensor), graph, update);
   }
 
   /** As src/training/weights.ts reads what a device holds. */

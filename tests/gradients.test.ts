@@ -144,7 +144,13 @@ describe('backward against differences', () => {
 
   it('with dropout at every site', () => {
     const config = readConfig(drawnConfig('bert', 1));
-    const graph = stepOf(config, REQUESTS[0]!, { hidden: 0.3, attention: 0.3, classifier: 0.3 });
+    const graph = stepOf(config, REQUESTS[0]!, {
+      embeddings: 0.3,
+      attention: 0.3,
+      attentionOutput: 0.3,
+      output: 0.3,
+      classifier: 0.3,
+    });
     const sites = graph.ops.flatMap(op =>
       'dropout' in op && op.dropout && 'site' in op.dropout ? [op.dropout.site] : [],
     );

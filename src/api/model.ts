@@ -32,7 +32,8 @@ type ModelCall<Outputs extends OutputName> = (
 /** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained and its sisters. */
 export class PreTrainedModel extends Callable {
   readonly #engine: Engine;
-  #config: PretrainedConfig | undefined;
+  /** What `config` gave, and of what it was made. */
+  #shown: { readonly raw: object; readonly config: PretrainedConfig } | undefined;
 
   /** @internal */
   constructor(engine: Engine) {
@@ -47,8 +48,9 @@ export class PreTrainedModel extends Callable {
 
   /** config.json, under its own names, as in transformers.js. */
   get config(): PretrainedConfig {
-    this.#config ??= new PretrainedConfig(this.#engine.config.raw);
-    return this.#config;
+    const { raw } = this.#engine.config;
+    if (this.#shown?.raw !== raw) this.#shown = { raw, config: new PretrainedConfig(raw) };
+    return this.#shown.config;
   }
 
   /** The name of the graphics adapter that it runs on, for people to read. It may change when a lost device is replaced. */

@@ -203,6 +203,12 @@ export class Engine {
     return this.#openFiles?.(signal);
   }
 
+  /** Notes what a classifier was trained for, where config.json did not say it: which scores are made of its logits depends on that. */
+  setProblemType(problemType: string): void {
+    // In place, because pipelines hold the config.
+    Object.assign(this.config, { problemType, raw: { ...this.config.raw, problem_type: problemType } });
+  }
+
   /** The weights have changed, so vectors of before and after must not be mixed: the fingerprint is one that no other model has. */
   markTrained(): void {
     const drawn = crypto.getRandomValues(new Uint32Array(2));

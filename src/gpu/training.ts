@@ -166,6 +166,11 @@ export class TrainingDevice {
     return states + masters + params + 4 * SCALARS_FLOATS + (this.#resources?.bytes ?? 0);
   }
 
+  /** Makes the buffers for micro-batches of up to these sizes. Throws DeviceError where the device has no room for them. */
+  async reserve(sizes: Sizes): Promise<void> {
+    await this.#resourcesFor(sizes);
+  }
+
   /** Begins a step: all gradients are 0. Waits where too many steps are under way. */
   async begin(): Promise<void> {
     while (this.#steps.length >= STEPS_IN_FLIGHT) await this.#waited(this.#steps.shift()!);

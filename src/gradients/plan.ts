@@ -16,6 +16,7 @@ import {
   type Value,
   type Weight,
   weightBytes,
+  weightKey,
 } from '../plan/index.ts';
 import { chooser } from './choose.ts';
 import type { DeviceTrainingOp, TrainingGraph, TrainingOp } from './op.ts';
@@ -26,7 +27,7 @@ import type { DataName, TrainingStep } from './step.ts';
 export interface TrainingPlan extends Arena {
   readonly graph: TrainingGraph;
   readonly steps: readonly TrainingStep[];
-  /** What the steps bind of the model, in its storage. */
+  /** What the steps bind of the model, in its storage, each once. */
   readonly weights: readonly Weight[];
   /** The weights that have a gradient, as plain float32. */
   readonly gradients: readonly Weight[];
@@ -53,7 +54,9 @@ export function planTraining(graph: TrainingGraph, caps: Caps): TrainingPlan {
   return {
     graph,
     steps,
-    weights: [...new Set(args.flatMap(arg => (arg.kind === 'weight' ? [arg.weight] : [])))],
+    weights: [
+      ...new Map(args.flatMap(arg => (arg.kind === 'weight' ? [[weightKey(arg.weight), arg.weight]] : []))).values(),
+    ],
     gradients: graph.gradients,
     losses: graph.losses,
     data: new Set(args.flatMap(arg => (arg.kind === 'data' ? [arg.name] : []))),

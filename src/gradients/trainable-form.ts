@@ -3,20 +3,31 @@ import type { Dropout, TrainableGraph, TrainingOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import { values } from './values.ts';
 
-/** The probabilities of dropout, by where it is applied, as transformers' config.json names them. 0: none. */
+/** The probabilities of dropout, by where it is applied. 0: none. */
 export interface DropoutRates {
-  /** hidden_dropout_prob: behind the embeddings, and behind the output projections of attention and feed-forward layer. */
-  readonly hidden: number;
-  /** attention_probs_dropout_prob */
+  /** Behind the embeddings. */
+  readonly embeddings: number;
+  /** Of the probabilities of attention. */
   readonly attention: number;
-  /** classifier_dropout: before each linear of a classifier. */
+  /** Behind the output projection of attention. */
+  readonly attentionOutput: number;
+  /** Behind the output projection of the feed-forward layer. */
+  readonly output: number;
+  /** Before each linear of a classifier. */
   readonly classifier: number;
 }
 
-export const NO_DROPOUT: DropoutRates = { hidden: 0, attention: 0, classifier: 0 };
+export const NO_DROPOUT: DropoutRates = {
+  embeddings: 0,
+  attention: 0,
+  attentionOutput: 0,
+  output: 0,
+  classifier: 0,
+};
 
 /** The linears behind which a layer has dropout, and those before which a classifier has it, by the canonical names of their weights. */
-const LAYER_OUTPUT = /^encoder\.layer\.\d+\.(attention\.)?output\.dense\.weight$/;
+const ATTENTION_OUTPUT = /^encoder\.layer\.\d+\.attention\.output\.dense\.weight$/;
+const LAYER_OUTPUT = /^encoder\.layer\.\d+\.output\.dense\.weight$/;
 const CLASSIFIER = /^classifier\.(dense\.|out_proj\.)?weight$/;
 
 /**
@@ -39,19 +50,24 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): T
     switch (op.op) {
       case 'embed': {
         const { norm, y } = op;
-        const isDropped = rates.hidden > 0;
+        const isDropped = rates.embeddings > 0;
         const normed = isDropped ? like(y, `${y.name}.undropped`) : y;
         const sum = norm ? like(y, `${y.name}.sum`) : normed;
         ops.push({ ...op, norm: undefined, y: sum });
         if (norm) ops.push({ op: 'norm', x: sum, residual: undefined, norm, addend: undefined, y: normed });
-        if (isDropped) dropped(normed, rates.hidden, { y });
+        if (isDropped) dropped(normed, rates.embeddings, { y });
         return;
       }
       case 'linear': {
         const { activation, gate, residual, y, weight } = op;
         const [{ tensor }] = weight.parts as [(typeof weight.parts)[0]];
         const x = rates.classifier > 0 && CLASSIFIER.test(tensor) ? dropped(op.x, rates.classifier) : op.x;
-        const isDropped = rates.hidden > 0 && LAYER_OUTPUT.test(tensor);
+        const behind = ATTENTION_OUTPUT.test(tensor)
+          ? rates.attentionOutput
+          : LAYER_OUTPUT.test(tensor)
+            ? rates.output
+            : 0;
+        const isDropped = behind > 0;
         const isActivated = activation !== undefined || gate !== undefined;
         // The residual stays in the linear where nothing comes between the two.
         const own = isActivated || isDropped ? undefined : residual;
@@ -62,10 +78,10 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): T
           const activated = isLast ? y : like(y, `${y.name}.activated`);
           if (activation === undefined) throw noRule('a gate without an activation', y);
           ops.push({ op: 'activate', u, activation, gate, y: activated });
-          if (isDropped) dropped(activated, rates.hidden, { residual, y });
+          if (isDropped) dropped(activated, behind, { residual, y });
           else if (residual) ops.push({ op: 'add', a: activated, b: residual, y });
         } else if (isDropped) {
-          dropped(u, rates.hidden, { residual, y });
+          dropped(u, behind, { residual, y });
         }
         return;
       }

@@ -3,6 +3,7 @@
  * hands to a backend. `train.ts` imports it, the main entry never.
  */
 
+export type { TrainingMemory } from '../gradients/index.ts';
 export {
   type IntervalStrategy,
   type Optimizer,
@@ -90,3 +91,14 @@ export {
   type ScheduleSettings,
   stepsOf,
 } from './schedule.ts';
+export {
+  type EvaluateOptions,
+  type Metrics,
+  type PredictionOutput,
+  Trainer,
+  type TrainerOptions,
+  type TrainOptions,
+  type TrainOutput,
+} from './trainer.ts';
+export type { Dataset } from './trainer-data.ts';
+export { TrainingError } from './training-error.ts';

@@ -2,6 +2,7 @@ import type { Backend } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import { type StepScalars, TrainingDevice } from '../gpu/index.ts';
 import {
+  capacityOf,
   type LabelledSequence,
   type PackOptions,
   packTraining,
@@ -10,16 +11,24 @@ import {
   type State,
   type TrainingGraph,
   type TrainingMemory,
+  type TrainingPlan,
   trainingMemory,
   type UpdateOptions,
 } from '../gradients/index.ts';
-import type { Sizes } from '../plan/index.ts';
+import { type Sizes, slotBytes } from '../plan/index.ts';
 
 /**
- * A training on a backend: `begin`, `accumulate` for each micro-batch and `update` make a step. `webgpuSession` is the one of pages; a
+ * A training on a backend: `begin`, `accumulate` for each micro-batch and `update` make a step. `openSession` opens that of pages; a
  * backend of tests has its own (see TrainingBackend).
  */
 export interface TrainingSession {
+  /**
+   * Begins an empty micro-batch: the function says of one sequence after another whether the device still has room for it. The first one
+   * is always let in.
+   */
+  microBatchRoom(): (sequence: LabelledSequence) => boolean;
+  /** Makes room for a micro-batch of these sequences, so that nothing is made for any that is no larger. Throws DeviceError. */
+  reserve(sequences: readonly LabelledSequence[]): Promise<void>;
   /** Begins a step. Waits where two are under way. */
   begin(): Promise<void>;
   accumulate(sequences: readonly LabelledSequence[], options: PackOptions): Promise<void>;
@@ -57,7 +66,10 @@ export async function openSession(
   await weights.allocate(plan.weights);
   const updatePlan = planUpdate(plan.gradients, update);
   const training = await TrainingDevice.create({ device, plan, update: updatePlan, weights, pipelines, signal, pacer });
+  const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
   return {
+    microBatchRoom: () => microBatchRoom(plan, limit),
+    reserve: sequences => training.reserve(sizesOf(sequences, plan.queryTile)),
     begin: () => training.begin(),
     accumulate: (sequences, options) => training.accumulate(packTraining(plan, sequences, options)),
     update: numbers => training.update(numbers),
@@ -71,16 +83,40 @@ export async function openSession(
   };
 }
 
-/** What a training of micro-batches of these sizes will hold, before anything is made. Undefined on a backend that has no memory of its own. */
+/**
+ * What a training whose largest micro-batch holds these sequences will hold, before anything is made. Undefined on a backend that has no
+ * memory of its own.
+ */
 export function sessionMemory(
   backend: Backend,
   graph: TrainingGraph,
   update: UpdateOptions,
-  sizesOf: (queryTile: number) => Sizes,
+  sequences: readonly LabelledSequence[],
 ): TrainingMemory | undefined {
   if (hasOwn(backend)) return undefined;
   const plan = planTraining(graph, accessOf(backend).caps);
-  return trainingMemory(plan, planUpdate(plan.gradients, update), sizesOf(plan.queryTile));
+  return trainingMemory(plan, planUpdate(plan.gradients, update), sizesOf(sequences, plan.queryTile));
+}
+
+/** The sizes of a micro-batch. */
+function sizesOf(sequences: readonly LabelledSequence[], queryTile: number): Sizes {
+  const sizes = { tokens: 0, sequences: sequences.length, tiles: 0, pairs: 0, masked: 0 };
+  for (const { ids, masked = [] } of sequences) {
+    sizes.tokens += ids.length;
+    sizes.tiles += Math.ceil(ids.length / queryTile);
+    sizes.masked += masked.length;
+  }
+  return sizes;
+}
+
+/** A micro-batch is full when a value of it would be larger than a buffer that the device binds. */
+function microBatchRoom(plan: TrainingPlan, limit: number): (sequence: LabelledSequence) => boolean {
+  const sequences: LabelledSequence[] = [];
+  return sequence => {
+    sequences.push(sequence);
+    const capacity = capacityOf(sizesOf(sequences, plan.queryTile), undefined);
+    return sequences.length === 1 || plan.slots.every(slot => slotBytes(slot, capacity) <= limit);
+  };
 }
 
 function accessOf({ access }: Backend) {

@@ -69,7 +69,7 @@ const noLoss = (actual: string): UnsupportedError =>
   });
 
 /** Heads that are computed for the labelled tokens alone. */
-const isPicked = (problem: Problem): boolean => problem === 'masked_lm' || problem === 'pre_training';
+export const isPicked = (problem: Problem): boolean => problem === 'masked_lm' || problem === 'pre_training';
 
 /** The losses of a problem. */
 function lossesOf(problem: Problem, smoothing: number): LossSpec[] {

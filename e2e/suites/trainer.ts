@@ -1,0 +1,160 @@
+import * as library from '../../src/index.ts';
+import { type DataRecord, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
+import type { TrainingFixture } from '../../tests/training-run.ts';
+import { liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
+import { check, expect, expectEqual } from '../harness.ts';
+import { addressOf, fetchJson, ownDevice } from '../library.ts';
+
+/**
+ * The Trainer on this device: the same bits for the same seed, the same step however it is packed, the memory that it says it will hold,
+ * nothing made once it runs, and weights that are those of a whole step whatever stops it. What a step computes: the suite `training`.
+ */
+
+library.env.useBrowserCache = false;
+
+const { data } = await fetchJson<TrainingFixture>('/fixtures/training/bert-sequence.json');
+const RECORDS: DataRecord[] = data.map(example => ({ ...example }));
+
+async function setUp(args: TrainingArgumentsInit, train_dataset: readonly DataRecord[] = RECORDS) {
+  const device = await ownDevice();
+  const address = addressOf('/fixtures/random/bert-sequence/');
+  const model = await library.AutoModelForSequenceClassification.from_pretrained(address, { device });
+  const trainer = new Trainer({
+    model,
+    train_dataset,
+    args: { learning_rate: 1e-3, logging_steps: 1, per_device_train_batch_size: 4, ...args },
+  });
+  const logits = async (): Promise<number[]> => [
+    ...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array),
+  ];
+  const losses = () => trainer.state.log_history.flatMap(({ loss }) => loss ?? []);
+  const end = async () => {
+    await model.dispose();
+    device.destroy();
+  };
+  return { device, model, trainer, logits, losses, end };
+}
+
+check('the same seed gives the same bits, dropout included, and another seed others', async () => {
+  const run = async (seed: number) => {
+    const { trainer, logits, losses, end } = await setUp({ max_steps: 6, dropout: 0.1, seed });
+    await trainer.train();
+    const bits = JSON.stringify([losses(), await logits()]);
+    await end();
+    return bits;
+  };
+  const [first, second, other] = [await run(1), await run(1), await run(2)];
+  expectEqual(second, first, 'the second run');
+  expect(other !== first, 'another seed made no difference');
+});
+
+check('a step is the same whole, accumulated, or split by its tokens', async log => {
+  const run = async (args: TrainingArgumentsInit) => {
+    // Dropout too is the same, since its masks go by the place in the step.
+    const { trainer, logits, losses, end } = await setUp({ max_steps: 3, dropout: 0.1, ...args });
+    await trainer.train();
+    const norms = trainer.state.log_history.flatMap(({ grad_norm }) => grad_norm ?? []);
+    const numbers = [...losses(), ...norms, ...(await logits())];
+    await end();
+    return numbers;
+  };
+  const whole = await run({ per_device_train_batch_size: 4 });
+  for (const args of [
+    { per_device_train_batch_size: 2, gradient_accumulation_steps: 2 },
+    { per_device_train_batch_size: 1, gradient_accumulation_steps: 4 },
+    { per_device_train_batch_size: 4, max_tokens_per_batch: 20 },
+  ]) {
+    const worst = Math.max(...(await run(args)).map((value, i) => Math.abs(value / whole[i]! - 1)));
+    log(`${JSON.stringify(args)}: ${worst.toExponential(1)}`);
+    expect(worst < 1e-5 * 10, `${JSON.stringify(args)} is off by ${worst}`);
+  }
+});
+
+check('holds what it says it will, and makes nothing once it runs', async log => {
+  // Every length from the first epoch on, so that the largest batch comes early.
+  const { trainer, model, device, end } = await setUp({ max_steps: 60, logging_steps: 20 });
+  const before = liveBytes(device);
+  const memory = await trainer.memory();
+  expectEqual(liveBytes(device), before, 'bytes held when it has only said what it will hold');
+  const bytes: number[] = [];
+  trainer.add_callback({
+    on_step_end(_, { global_step }) {
+      if (global_step === 10) takeCounts();
+      if (global_step >= 10) bytes.push(liveBytes(device));
+    },
+  });
+  takeScopes();
+  await trainer.train();
+  const { createBuffer, createTexture, createBindGroup, createComputePipelineAsync } = takeCounts();
+  expectEqual(
+    { createBuffer, createTexture, createBindGroup, createComputePipelineAsync },
+    { createBuffer: 0, createTexture: 0, createBindGroup: 0, createComputePipelineAsync: 0 },
+    'made in the last fifty steps',
+  );
+  expectEqual(new Set(bytes).size, 1, 'how many different bytes were held');
+  const { unscoped, acrossAwait } = takeScopes();
+  expectEqual({ unscoped, acrossAwait }, { unscoped: [], acrossAwait: 0 }, 'calls outside of error scopes');
+  // A call of the model has buffers of its own; its weights are counted in both.
+  const { activations } = await model.bytes();
+  const held = bytes[0]! - activations;
+  log(`${held} bytes held, ${memory!.total} said`);
+  expect(Math.abs(memory!.total / held - 1) < 0.01, `${held} bytes are held, ${memory!.total} were said`);
+  const after = liveBytes(device);
+  expect(after < before + 1e5, `${after} bytes are left of a training, ${before} were there before`);
+  await end();
+});
+
+check('a signal stops it within a step, with the weights of a whole one', async () => {
+  const stop = new AbortController();
+  const first = await setUp({ max_steps: 50, gradient_accumulation_steps: 2 });
+  first.trainer.add_callback({
+    on_substep_end: (_, { global_step }) => {
+      if (global_step === 3) stop.abort(new Error('enough'));
+    },
+  });
+  const error = await first.trainer.train({ signal: stop.signal }).catch((reason: Error) => reason);
+  expectEqual((error as Error).message, 'enough', 'the reason');
+  const second = await setUp({ max_steps: 50, gradient_accumulation_steps: 2 });
+  second.trainer.add_callback({
+    on_step_end: (_, { global_step }, control) => {
+      control.should_training_stop = global_step === 3;
+    },
+  });
+  await second.trainer.train();
+  expectEqual(await first.logits(), await second.logits(), 'the logits after three steps');
+  await first.end();
+  await second.end();
+});
+
+check('learns, and a call between two steps sees the weights of that step', async () => {
+  const records = RECORDS.slice(0, 8);
+  const { trainer, logits, losses, end } = await setUp(
+    { num_train_epochs: 15, learning_rate: 2e-3, dropout: 0 },
+    records,
+  );
+  const seen: string[] = [];
+  trainer.add_callback({
+    async on_step_end() {
+      seen.push((await logits()).join());
+    },
+  });
+  await trainer.train();
+  expectEqual(new Set(seen).size, seen.length, 'how many different answers the steps gave');
+  expectEqual(seen.at(-1), (await logits()).join(), 'the answer after the last step');
+  expect(losses().at(-1)! < losses()[0]! / 2, `the loss went from ${losses()[0]} to ${losses().at(-1)}`);
+  const { eval_loss } = await trainer.evaluate(records);
+  expect(eval_loss! < losses()[0]! / 2, `the loss of the evaluation is ${eval_loss}`);
+  await end();
+});
+
+check('a lost device ends it with a typed error', async () => {
+  const { trainer, device, model } = await setUp({ max_steps: 50 });
+  trainer.add_callback({
+    on_step_end: (_, { global_step }) => {
+      if (global_step === 2) device.destroy();
+    },
+  });
+  const error = (await trainer.train().catch((reason: Error) => reason)) as Error;
+  expectEqual(error.name, 'DeviceError', 'the class of the error');
+  await model.dispose();
+});

@@ -1,0 +1,94 @@
+import type { PreTrainedTokenizer } from '../api/index.ts';
+import { describe, InputError } from '../errors.ts';
+import type { LabelledSequence } from '../gradients/index.ts';
+import type { EncoderConfig, HeadKind } from '../model/index.ts';
+import type { DataCollatorForLanguageModeling, MaskKey } from './collators.ts';
+import { type DataRecord, readRecords, type TokenizedRecords } from './records.ts';
+import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
+
+/** Records: a list, or anything that gives them one after the other. They are read once, before the first step. */
+export type Dataset = readonly DataRecord[] | Iterable<DataRecord> | AsyncIterable<DataRecord>;
+
+/** What a data set is read for. */
+export interface DataSettings {
+  readonly config: EncoderConfig;
+  readonly head: HeadKind | undefined;
+  readonly tokenizer: PreTrainedTokenizer | undefined;
+  /** Masks texts that have no labels yet. Undefined where the head needs none. */
+  readonly collator: DataCollatorForLanguageModeling | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A data set in tokens, ready to be trained on. */
+export class TrainingData {
+  readonly task: TrainingTask;
+  /** The tokens of every record. */
+  readonly lengths: readonly number[];
+  readonly #read: TokenizedRecords;
+  readonly #collator: DataCollatorForLanguageModeling | undefined;
+
+  private constructor(
+    task: TrainingTask,
+    read: TokenizedRecords,
+    collator: DataCollatorForLanguageModeling | undefined,
+  ) {
+    this.task = task;
+    this.#read = read;
+    this.#collator = collator;
+    this.lengths = read.records.map(({ example }) => example.input_ids.length);
+  }
+
+  /**
+   * Reads a data set whole, and says on the console how many texts were cut. Throws InputError for one that is empty and for a record that
+   * is not what the head needs, and UnsupportedError for a model that has no loss.
+   */
+  static async read(name: string, dataset: Dataset, settings: DataSettings): Promise<TrainingData> {
+    const { config, head, tokenizer, collator, signal } = settings;
+    // The head is looked at first: it says what the records must have.
+    const unread = head && { head, config, tokenizer };
+    const records = await listOf(name, dataset, signal);
+    const read = unread && readRecords(records, unread, name);
+    const task = taskOf(config, head, read?.records[0]?.example ?? { input_ids: [] });
+    const { truncated, answersCutOff, records: all } = read!;
+    const cut = answersCutOff > 0 ? `, and with them ${answersCutOff} answers, which now count as none` : '';
+    if (truncated > 0) {
+      console.warn(`${name}: ${truncated} of ${all.length} texts were longer than the model reads and were cut${cut}.`);
+    }
+    return new TrainingData(task, read!, collator);
+  }
+
+  get count(): number {
+    return this.lengths.length;
+  }
+
+  /** Whether words are masked, each time others. */
+  get isMasked(): boolean {
+    return this.#collator !== undefined;
+  }
+
+  /** A record as the model reads it in an epoch. Throws InputError where a label is none. */
+  sequence({ index, epoch }: MaskKey): LabelledSequence {
+    const record = this.#read.records[index]!;
+    const example = this.#collator?.mask(record, { index, epoch }) ?? record.example;
+    return labelledSequence(this.task, example, `record ${index}`);
+  }
+}
+
+async function listOf(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<readonly DataRecord[]> {
+  if (Array.isArray(dataset)) return dataset;
+  const given: Partial<Iterable<DataRecord> & AsyncIterable<DataRecord>> = Object(dataset);
+  const isText = typeof dataset === 'string';
+  if (isText || (!given[Symbol.asyncIterator] && !given[Symbol.iterator])) {
+    throw new InputError({
+      what: `${name} is wrong`,
+      actual: describe(dataset),
+      expected: 'a list of records, or something that gives them one by one',
+    });
+  }
+  const records: DataRecord[] = [];
+  for await (const record of dataset) {
+    signal?.throwIfAborted();
+    records.push(record);
+  }
+  return records;
+}

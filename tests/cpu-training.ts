@@ -1,0 +1,88 @@
+import type { LabelledSequence, PackOptions, TrainingGraph, UpdateOptions } from '../src/gradients/index.ts';
+import type { Weight } from '../src/plan/index.ts';
+import { pcg4d } from '../src/training/random.ts';
+import type { TrainingSession } from '../src/training/session.ts';
+import { type DropoutPlace, interpretTraining } from './gradient-interpreter.ts';
+import type { Matrix, TensorData } from './interpreter.ts';
+import { tensorGradients, tensorsOf } from './training-tensors.ts';
+import { type AdamWState, adamw, clip } from './update-reference.ts';
+
+/** The tensors of a model, which a training changes in place. */
+export type FloatTensors = (tensor: string) => { readonly shape: readonly number[]; readonly data: Float32Array };
+
+/**
+ * A training by the interpreter: float64, with weights and moments kept in float32 as a device keeps them. A Trainer on it does in Node what
+ * it does in a page.
+ */
+export function cpuTraining(weights: FloatTensors, graph: TrainingGraph, update: UpdateOptions): TrainingSession {
+  const lookup = (tensor: string): TensorData => weights(tensor);
+  const names = [...tensorsOf(graph.gradients, lookup).keys()].filter(name => update.tensor(name));
+  const moments = new Map(
+    names.flatMap(name =>
+      ['m', 'v'].map(kind => [`${kind} of ${name}`, new Float32Array(weights(name).data.length)] as const),
+    ),
+  );
+  let gradients = new Map<Weight, Matrix>();
+  const counted = { loss: 0, norm: 0, consecutiveSkips: 0, skips: 0 };
+  return {
+    microBatchRoom: () => () => true,
+    reserve: async () => undefined,
+    async begin() {
+      gradients = new Map();
+    },
+    async accumulate(batch: readonly LabelledSequence[], { scales, step, seed, numbers }: PackOptions) {
+      const factor = ({ site, probability }: { site: number; probability: number }, place: DropoutPlace) => {
+        const { sequence, ...rest } = place;
+        const [a = 0, b = 0, c = 0] = Object.values(rest);
+        const inner = pcg4d([a, b, c, site])[0];
+        const [word] = pcg4d([inner, numbers?.[sequence] ?? sequence, step, seed]);
+        return word < probability * 2 ** 32 ? 0 : 1 / (1 - probability);
+      };
+      counted.loss += interpretTraining(graph, { tensors: lookup, batch, scales, gradients, factor }).loss;
+    },
+    async update(values) {
+      const tensors = tensorsOf(graph.gradients, lookup);
+      const byTensor = tensorGradients(gradients, tensors);
+      for (const name of byTensor.keys()) if (!update.tensor(name)) byTensor.delete(name);
+      const { norm, factor } = clip(
+        [...byTensor.values()].flatMap(gradient => [...gradient]),
+        update.maxNorm,
+      );
+      counted.norm = norm;
+      if (!Number.isFinite(norm)) {
+        counted.skips++;
+        counted.consecutiveSkips++;
+        return;
+      }
+      counted.consecutiveSkips = 0;
+      // The power of a beta tells the step.
+      const t = Math.round(Math.log(1 - values.correction1!) / Math.log(Math.fround(update.beta1)));
+      for (const [name, gradient] of byTensor) {
+        const { group, decay } = update.tensor(name)!;
+        const [m, v] = [moments.get(`m of ${name}`)!, moments.get(`v of ${name}`)!];
+        const { data } = weights(name);
+        const state: AdamWState = { weight: Float64Array.from(data), m: Float64Array.from(m), v: Float64Array.from(v) };
+        adamw(
+          state,
+          gradient.map(g => g * factor),
+          t,
+          { ...update, decay, learningRate: values[`rate ${group}`]! },
+        );
+        data.set(state.weight);
+        m.set(state.m);
+        v.set(state.v);
+      }
+    },
+    async scalars() {
+      const { loss } = counted;
+      counted.loss = 0;
+      return { ...counted, loss };
+    },
+    moments: [...moments].map(([name, { byteLength }]) => ({ name, bytes: byteLength })),
+    readState: async name => moments.get(name)!.slice(),
+    writeState: (name, numbers) => moments.get(name)!.set(numbers),
+    finish: async () => undefined,
+    bytes: () => 0,
+    destroy: () => undefined,
+  };
+}

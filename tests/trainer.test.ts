@@ -1,0 +1,397 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test, vi } from 'vitest';
+import { PreTrainedModel } from '../src/api/index.ts';
+import { InputError, UnsupportedError } from '../src/errors.ts';
+import type { LabelledSequence, PackOptions } from '../src/gradients/index.ts';
+import * as library from '../src/index.ts';
+import {
+  accuracy,
+  type DataRecord,
+  EarlyStoppingCallback,
+  Trainer,
+  type TrainerOptions,
+  type TrainingArgumentsInit,
+  TrainingError,
+} from '../src/train.ts';
+import { CALLBACK_EVENTS } from '../src/training/index.ts';
+import type { TrainingSession } from '../src/training/session.ts';
+import { tensorReader, wholeTensor } from '../src/training/weights.ts';
+import { thrown } from './source-environment.ts';
+import { readFixture } from './training-run.ts';
+
+/** The Trainer in Node, on the interpreter: what it does with data, arguments and callbacks. Devices: e2e/suites/trainer.ts. */
+
+vi.mock('../src/engine/webgpu-backend.ts', async original => {
+  const { CPUBackend } = await import('./cpu-backend.ts');
+  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
+});
+
+type Kind = 'SequenceClassification' | 'TokenClassification' | 'QuestionAnswering' | 'MaskedLM' | 'PreTraining';
+
+const filesOf = (folder: string) =>
+  Object.fromEntries(
+    ['config.json', 'model.safetensors'].map(file => [
+      file,
+      new Uint8Array(readFileSync(new URL(`fixtures/${folder}/${file}`, import.meta.url))),
+    ]),
+  );
+
+async function modelOf(folder: string, kind: Kind) {
+  const classes = library as unknown as Record<string, typeof library.AutoModelForSequenceClassification>;
+  return classes[`AutoModelFor${kind}`]!.from_pretrained(filesOf(folder));
+}
+
+/** A small model of one output row a text, with records of ids. */
+async function setUp(options: Partial<TrainerOptions> = {}, folder = 'random/bert-sequence') {
+  const model = await modelOf(folder, 'SequenceClassification');
+  const { data } = readFixture('bert-sequence');
+  const train_dataset: DataRecord[] = data.map(example => ({ ...example }));
+  const trainer = new Trainer({
+    model,
+    train_dataset,
+    ...options,
+    args: { learning_rate: 1e-3, logging_steps: 1, per_device_train_batch_size: 4, ...options.args },
+  });
+  return { model, trainer, train_dataset };
+}
+
+const lossesOf = ({ state }: Trainer): number[] => state.log_history.flatMap(({ loss }) => loss ?? []);
+const logits = async (model: Awaited<ReturnType<typeof modelOf>>): Promise<number[]> => [
+  ...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array),
+];
+
+/** Of these runs only so many steps: the interpreter takes a third of a second for each. */
+const STEPS = 4;
+
+describe('a run is that of torch', () => {
+  test.each([
+    ['bert-sequence', 'random/bert-sequence'],
+    ['bert-multilabel', 'random/bert-multilabel'],
+    ['bert-token', 'random/bert-token'],
+    ['bert-qa', 'random/bert-qa'],
+    ['bert-masked-lm', 'random/bert-masked-lm'],
+    ['bert-pretraining', 'random/bert-pretraining'],
+  ])(
+    '%s',
+    async (name, folder) => {
+      const { args, data, head, losses, grad_norms } = readFixture(name);
+      const kind = /For(\w+)$/.exec(head)![1] as Kind;
+      const model = await modelOf(folder, kind);
+      const number = (field: string) => Number(args[field]);
+      const perStep = number('per_device_train_batch_size') * number('gradient_accumulation_steps');
+      // One epoch of all that the run of torch goes through.
+      const train_dataset = Array.from({ length: number('max_steps') * perStep }, (_, i) => ({
+        ...data[i % data.length],
+      }));
+      const trainer = new Trainer({
+        model,
+        train_dataset,
+        args: {
+          max_steps: number('max_steps'),
+          per_device_train_batch_size: number('per_device_train_batch_size'),
+          gradient_accumulation_steps: number('gradient_accumulation_steps'),
+          learning_rate: number('learning_rate'),
+          warmup_steps: number('warmup_steps'),
+          weight_decay: number('weight_decay'),
+          max_grad_norm: number('max_grad_norm'),
+          dropout: 0,
+          train_sampling_strategy: 'sequential',
+          logging_steps: 1,
+        },
+        callbacks: [
+          {
+            on_step_end: (_, state, control) => {
+              control.should_training_stop ||= state.global_step === STEPS;
+            },
+          },
+        ],
+      });
+      const output = await trainer.train();
+      expect(output.global_step).toBe(STEPS);
+      const logs = trainer.state.log_history.filter(({ loss }) => loss !== undefined);
+      // The weights are float32, torch's float64.
+      logs.forEach(({ loss, grad_norm }, i) => {
+        expect(Math.abs(loss! - losses[i]!), `loss of step ${i}`).toBeLessThan(1e-4);
+        expect(Math.abs(grad_norm! / grad_norms[i]! - 1), `norm of step ${i}`).toBeLessThan(1e-3);
+      });
+      expect(logs).toHaveLength(STEPS);
+      expect(output.training_loss).toBeCloseTo(losses.slice(0, STEPS).reduce((a, b) => a + b, 0) / STEPS, 4);
+      await model.dispose();
+    },
+    60_000,
+  );
+});
+
+describe('a step', () => {
+  test('is the same whether its batch is whole, accumulated, or split by its tokens', async () => {
+    const runs = await Promise.all(
+      [
+        { per_device_train_batch_size: 4 },
+        { per_device_train_batch_size: 2, gradient_accumulation_steps: 2 },
+        { per_device_train_batch_size: 1, gradient_accumulation_steps: 4 },
+        { per_device_train_batch_size: 4, max_tokens_per_batch: 12 },
+      ].map(async args => {
+        const { trainer, model } = await setUp({ args: { ...args, max_steps: 3 } });
+        await trainer.train();
+        return { losses: lossesOf(trainer), after: await logits(model) };
+      }),
+    );
+    for (const { losses, after } of runs.slice(1)) {
+      for (const [i, loss] of losses.entries()) expect(loss).toBeCloseTo(runs[0]!.losses[i]!, 5);
+      for (const [i, logit] of after.entries()) expect(logit).toBeCloseTo(runs[0]!.after[i]!, 4);
+    }
+  });
+
+  test('has the same bits for the same seed, dropout included, and others for another', async () => {
+    const run = async (seed: number) => {
+      const { trainer } = await setUp({ args: { max_steps: 3, dropout: 0.2, seed } });
+      await trainer.train();
+      return lossesOf(trainer);
+    };
+    const [first, second, other] = [await run(1), await run(1), await run(2)];
+    expect(second).toEqual(first);
+    expect(other).not.toEqual(first);
+  });
+
+  test('changes what is trainable, and nothing else', async () => {
+    const changed = async (trainable: TrainingArgumentsInit['trainable']) => {
+      const { trainer, model } = await setUp({ args: { max_steps: 2, trainable: trainable ?? null } });
+      const reader = tensorReader(await PreTrainedModel.engineOf(model).backend());
+      const names = PreTrainedModel.engineOf(model).tensors.flatMap(({ views }) => [...views.keys()]);
+      const read = async () => Promise.all(names.map(async name => [...(await wholeTensor(reader, name))]));
+      const before = await read();
+      await trainer.train();
+      const after = await read();
+      return names.filter((_, i) => before[i]!.some((value, k) => value !== after[i]![k]));
+    };
+    expect((await changed('head')).every(name => /^(pooler|classifier)\./.test(name))).toBe(true);
+    expect(await changed(/classifier\.bias/)).toEqual(['classifier.bias']);
+    const last = await changed({ last_layers: 1 });
+    expect(last).toContain('encoder.layer.1.output.dense.weight');
+    expect(last.filter(name => /^embeddings|layer\.0/.test(name))).toEqual([]);
+    expect(await changed('all')).toContain('embeddings.word_embeddings.weight');
+  });
+
+  test('has the learning rate of its schedule, and that of its own for what a pattern matches', async () => {
+    const { trainer, model } = await setUp({
+      args: { max_steps: 4, warmup_steps: 2, learning_rate: 0, learning_rate_mapping: { '^classifier': 1e-2 } },
+    });
+    const reader = tensorReader(await PreTrainedModel.engineOf(model).backend());
+    const before = [...(await wholeTensor(reader, 'pooler.dense.weight'))];
+    const head = [...(await wholeTensor(reader, 'classifier.weight'))];
+    await trainer.train();
+    expect([...(await wholeTensor(reader, 'pooler.dense.weight'))]).toEqual(before);
+    expect([...(await wholeTensor(reader, 'classifier.weight'))]).not.toEqual(head);
+    const second = await setUp({ args: { max_steps: 4, warmup_steps: 2, learning_rate: 1 } });
+    await second.trainer.train();
+    const rates = second.trainer.state.log_history.flatMap(({ learning_rate }) => learning_rate ?? []);
+    expect(rates).toEqual([0, 0.5, 1, 0.5]);
+  });
+
+  test('that is not finite changes nothing and is counted; five in a row end the training', async () => {
+    const { trainer, model } = await setUp({ args: { max_steps: 20 } });
+    const before = await logits(model);
+    const backend = await PreTrainedModel.engineOf(model).backend();
+    const open = (backend as unknown as { openTraining: (...given: unknown[]) => Promise<TrainingSession> })
+      .openTraining;
+    Object.assign(backend, {
+      async openTraining(...given: unknown[]) {
+        const session = await open.apply(backend, given);
+        const { accumulate } = session;
+        return Object.assign(session, {
+          accumulate: (sequences: readonly LabelledSequence[], options: PackOptions) =>
+            accumulate(sequences, { ...options, scales: { labels: Number.NaN, next_sentence_label: 0 } }),
+        });
+      },
+    });
+    const error = await thrown(trainer.train());
+    expect(error).toBeInstanceOf(TrainingError);
+    expect(error.message).toMatch(/5 steps.*learning_rate/s);
+    expect(trainer.state.log_history.at(-1)).toMatchObject({ step: 4, skipped_steps: 4 });
+    expect(await logits(model)).toEqual(before);
+  });
+});
+
+describe('the loop', () => {
+  test('calls its events in the order of transformers', async () => {
+    const events: string[] = [];
+    const note = (name: string) => () => void events.push(name);
+    const { trainer, train_dataset } = await setUp({
+      args: {
+        per_device_train_batch_size: 4,
+        gradient_accumulation_steps: 2,
+        num_train_epochs: 1,
+        eval_strategy: 'epoch',
+        logging_steps: 2,
+      },
+      eval_dataset: [{ input_ids: [2, 5, 3], label: 1 }],
+      callbacks: [Object.fromEntries(CALLBACK_EVENTS.map(name => [name, note(name)]))],
+    });
+    const steps = Math.ceil(train_dataset.length / 8);
+    await trainer.train();
+    const step = ['on_step_begin', 'on_substep_end', 'on_pre_optimizer_step', 'on_optimizer_step', 'on_step_end'];
+    expect(events.slice(0, 3 + step.length)).toEqual(['on_init_end', 'on_train_begin', 'on_epoch_begin', ...step]);
+    expect(events.filter(name => name === 'on_step_end')).toHaveLength(steps);
+    expect(events.slice(-6)).toEqual([
+      'on_epoch_end',
+      'on_prediction_step',
+      'on_log',
+      'on_evaluate',
+      'on_log',
+      'on_train_end',
+    ]);
+  });
+
+  test('stops at once for a signal, with the weights of the last whole step; and goes on from them', async () => {
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const { trainer, model } = await setUp({
+      args: { max_steps: 50, gradient_accumulation_steps: 2 },
+      callbacks: [
+        {
+          on_substep_end: (_, state) => {
+            if (state.global_step === 2) stop.abort(reason);
+          },
+        },
+      ],
+    });
+    await expect(trainer.train({ signal: stop.signal })).rejects.toBe(reason);
+    expect(trainer.state.global_step).toBe(2);
+    const stopped = await logits(model);
+    const whole = await setUp({
+      args: { max_steps: 50, gradient_accumulation_steps: 2 },
+      callbacks: [
+        {
+          on_step_end: (_, state, control) => {
+            control.should_training_stop = state.global_step === 2;
+          },
+        },
+      ],
+    });
+    await whole.trainer.train();
+    expect(stopped).toEqual(await logits(whole.model));
+    expect((await thrown(trainer.train({ signal: AbortSignal.abort(reason) }))).message).toBe('enough');
+  });
+
+  test('evaluates with the loss of training, and metrics with their prefix', async () => {
+    const model = await modelOf('random/bert-sequence', 'SequenceClassification');
+    const records = readFixture('bert-sequence').data.map(example => ({ ...example }));
+    const settings = { model, train_dataset: records, eval_dataset: { a: records, b: records.slice(0, 3) } };
+    const trainer = new Trainer({
+      ...settings,
+      compute_metrics: accuracy,
+      args: {
+        learning_rate: 0,
+        dropout: 0,
+        max_steps: 1,
+        per_device_train_batch_size: records.length,
+        logging_steps: 1,
+        label_smoothing_factor: 0.1,
+      },
+    });
+    await trainer.train();
+    const metrics = await trainer.evaluate();
+    expect(metrics.eval_a_loss).toBeCloseTo(lossesOf(trainer)[0]!, 5);
+    expect(metrics.eval_b_accuracy).toBeGreaterThanOrEqual(0);
+    expect(Object.keys(metrics)).toContain('eval_a_samples_per_second');
+    const { predictions, label_ids, metrics: tested } = await trainer.predict(records.slice(0, 3));
+    expect(predictions).toHaveLength(3);
+    expect(label_ids).toEqual(records.slice(0, 3).map(({ labels }) => labels));
+    expect(tested.test_accuracy).toBe(metrics.eval_b_accuracy);
+  });
+
+  test.each(['bert-qa', 'bert-token', 'bert-multilabel', 'bert-masked-lm', 'bert-pretraining', 'bert-regression'])(
+    'evaluates %s with the loss of training',
+    async name => {
+      const { head, data } = readFixture(name);
+      const folder = name === 'bert-regression' ? 'bert-rerank' : name;
+      const model = await modelOf(`random/${folder}`, /For(\w+)$/.exec(head)![1] as Kind);
+      const records = data.map(example => ({ ...example }));
+      const per_device_train_batch_size = records.length;
+      const args = { learning_rate: 0, dropout: 0, max_steps: 1, per_device_train_batch_size, logging_steps: 1 };
+      const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records, args });
+      await trainer.train();
+      const { eval_loss } = await trainer.evaluate();
+      expect(Math.abs(eval_loss! / lossesOf(trainer)[0]! - 1)).toBeLessThan(1e-5);
+      const { predictions, label_ids } = await trainer.predict(records);
+      expect(predictions).toHaveLength(records.length);
+      expect(label_ids).toHaveLength(records.length);
+      await model.dispose();
+    },
+  );
+
+  test('stops early', async () => {
+    const { trainer } = await setUp({
+      eval_dataset: [{ input_ids: [2, 5, 3], label: 1 }],
+      args: { learning_rate: 0, num_train_epochs: 9, eval_strategy: 'epoch', metric_for_best_model: 'loss' },
+      callbacks: [new EarlyStoppingCallback({ early_stopping_patience: 2 })],
+    });
+    await trainer.train();
+    // The first evaluation is the best, and two more are no better.
+    expect(trainer.state.epoch).toBe(3);
+    expect(trainer.state.best_metric).toBe(trainer.state.log_history.find(({ eval_loss }) => eval_loss)?.eval_loss);
+  });
+
+  test('learns, and a pipeline of the model sees every step', async () => {
+    const train_dataset = readFixture('bert-sequence')
+      .data.slice(0, 6)
+      .map(example => ({ ...example }));
+    const args = { num_train_epochs: 10, learning_rate: 3e-3, dropout: 0 };
+    const { trainer, model } = await setUp({ train_dataset, args });
+    const before = await logits(model);
+    const seen: number[][] = [];
+    trainer.add_callback({ on_step_end: async () => void seen.push(await logits(model)) });
+    await trainer.train();
+    expect(new Set(seen.map(row => row.join())).size).toBe(seen.length);
+    expect(seen[0]).not.toEqual(before);
+    expect(seen.at(-1)).toEqual(await logits(model));
+    expect(lossesOf(trainer).at(-1)!).toBeLessThan(lossesOf(trainer)[0]! / 2);
+    const { predictions, label_ids } = await trainer.predict(train_dataset);
+    expect(accuracy({ predictions, label_ids }).accuracy).toBeGreaterThan(0.8);
+  }, 60_000);
+});
+
+describe('data', () => {
+  test('may come one by one', async () => {
+    const records = readFixture('bert-sequence').data;
+    async function* some() {
+      for (const record of records) yield { ...record };
+    }
+    const { trainer } = await setUp({ train_dataset: some(), args: { max_steps: 1 } });
+    expect((await trainer.train()).global_step).toBe(1);
+  });
+
+  test.each<[string, DataRecord[], RegExp]>([
+    ['an empty set', [], /train_dataset is wrong.*empty list/],
+    ['no label', [{ input_ids: [2, 3] }], /record 0/],
+    ['a label that is none', [{ input_ids: [2, 3], label: 77 }], /record 0.*77/],
+    ['a label that is no number', [{ input_ids: [2, 3], label: Number.NaN }], /record 0.*NaN/],
+    ['an id out of range', [{ input_ids: [2, 99_999_999], label: 0 }], /record 0.*out of range/],
+    ['a text without a tokenizer', [{ text: 'a', label: 0 }], /processing_class/],
+  ])('with %s is refused before the first step', async (_, train_dataset, message) => {
+    const { trainer, model } = await setUp({ train_dataset });
+    const before = await logits(model);
+    const error = await thrown(trainer.train());
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(message);
+    expect(await logits(model)).toEqual(before);
+  });
+
+  test('of a wrong option are refused', async () => {
+    const { model, trainer } = await setUp();
+    const make = (options: object) => () => new Trainer({ model, ...options } as TrainerOptions);
+    expect(make({ tokenizer: {} })).toThrow(/has no field "tokenizer".*Use processing_class/s);
+    expect(make({ model: {} })).toThrow(/AutoModelForX/);
+    expect(make({ args: { learning_rat: 1 } })).toThrow(/learning_rat/);
+    expect(make({ callbacks: [{ on_lug() {} }] })).toThrow(InputError);
+    expect((await thrown(trainer.evaluate())).message).toMatch(/eval_dataset/);
+    expect((await thrown(trainer.evaluate('text' as never))).message).toMatch(/eval_dataset/);
+    const nothing = await setUp({ args: { trainable: /no such tensor/ } });
+    expect((await thrown(nothing.trainer.train())).message).toMatch(/nothing of this model would be trained/);
+    const mapped = await setUp({ args: { learning_rate_mapping: { nothing: 1 } } });
+    expect((await thrown(mapped.trainer.train())).message).toMatch(/matches no tensor/);
+    const headless = await library.AutoModel.from_pretrained(filesOf('random/bert-base'));
+    const error = await thrown(new Trainer({ model: headless, train_dataset: [{ input_ids: [2, 3] }] }).train());
+    expect(error).toBeInstanceOf(UnsupportedError);
+  });
+});
