@@ -42,3 +42,8 @@ export async function buildForNode(name) {
   await bundle({ [name]: inBench('page', `${name}.ts`) }, folder);
   return `${folder}/${name}.js`;
 }
+
+export const labWatchFolder = at('.cache', 'bench-lab');
+
+/** The watch of a page's thread as a module of its own, for the page of the lab. */
+export const buildLabWatch = () => bundle({ 'held-thread': inBench('page', 'held-thread.ts') }, labWatchFolder);

@@ -1,5 +1,6 @@
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
+import { keepMadeUpIndex } from '../scripts/made-up-index.mjs';
 import { DESKTOP, keptOffline, lab, open, openLab, openWithoutGpu, PHONE, seriousFaults, until } from './lab-pages.ts';
 
 /** The tab of search, with MiniLM and, as another model, checkpoints of random weights. */
@@ -313,57 +314,19 @@ describe('the map', () => {
       async () => (await kept(page)).spaces.length,
       blocks => blocks > 0,
     );
-    // An index whose vectors are drawn by chance: embedding so many takes minutes on a software adapter.
-    await page.evaluate(async () => {
-      const rows = 10_000;
-      const db = await new Promise<IDBDatabase>((resolve, reject) => {
-        const asked = indexedDB.open('webgpu-bert-lab-search');
-        asked.onsuccess = () => resolve(asked.result);
-        asked.onerror = () => reject(asked.error);
-      });
-      const tx = db.transaction(['notes', 'texts', 'blocks'], 'readwrite');
-      const done = new Promise(resolve => tx.addEventListener('complete', resolve));
-      const note = await new Promise<{ vectors: { space: string; dims: number } }>(resolve => {
-        const asked = tx.objectStore('notes').get('sample');
-        asked.onsuccess = () => resolve(asked.result);
-      });
-      const { space, dims } = note.vectors;
-      const lines = Array.from({ length: rows }, (_, i) => `passage ${i}`);
-      const starts = new Uint32Array(rows);
-      const ends = new Uint32Array(rows);
-      let at = 0;
-      for (const [i, line] of lines.entries()) {
-        starts[i] = at;
-        ends[i] = at + line.length;
-        at += line.length + 1;
-      }
-      const passages = { starts, ends, sources: new Uint32Array(rows) };
-      const vectors = { ...note.vectors, rows };
-      tx.objectStore('notes').put({ ...note, id: 'large', name: 'Large', passages: rows, vectors });
-      tx.objectStore('texts').put({
-        id: 'large',
-        sources: [{ name: 'Large', text: lines.join('\n'), unit: 'lines' }],
-        passages,
-      });
-      for (let block = 0; block * 256 < rows; block += 1) {
-        const data = Float32Array.from({ length: Math.min(256, rows - block * 256) * dims }, Math.random);
-        for (let row = 0; row < data.length; row += dims) {
-          const vector = data.subarray(row, row + dims);
-          const length = Math.hypot(...vector);
-          for (let k = 0; k < dims; k += 1) vector[k]! /= length;
-        }
-        tx.objectStore('blocks').put({ space, data }, ['large', block]);
-      }
-      await done;
-      db.close();
-    });
+    await page.evaluate(keepMadeUpIndex, { id: 'large', rows: 10_000, seed: 7 });
     await page.goto(`${lab.origin}/#search?texts=large&q=anything`);
     await ranked(page, /^10,000 passages ranked in/);
     await page.getByText(/^10,000 passages; two directions/).waitFor();
     await page.getByRole('button', { name: 'UMAP' }).click();
     await page.locator('.map-head progress').waitFor();
     await page.locator('.map-head').getByRole('button', { name: 'Stop' }).click();
+    await page.locator('.map-head').getByText('Stopped', { exact: true }).waitFor();
     await page.getByText(/^10,000 passages; two directions/).waitFor();
+    await page.locator('.map-head').getByRole('button', { name: 'Begin again' }).click();
+    await page.locator('.map-head').getByText('Moving the points').waitFor();
+    await page.locator('.map-head').getByRole('button', { name: 'Stop' }).click();
+    await page.getByText(/^10,000 passages; moved \d+ of 500 times/).waitFor();
     await mapCanvas(page).focus();
     await page.keyboard.press('ArrowRight');
     await chosen(page).waitFor();

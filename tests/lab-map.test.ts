@@ -1,9 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { drawMap, lookAround, mapping, sentenceMap, surroundings } from '../examples/lab/tabs/search/map/map-state.ts';
+import type { MapRequest } from '../examples/lab/tabs/search/map/map-worker.ts';
 import { neighboursOf } from '../examples/lab/tabs/search/map/neighbours.ts';
+import { groupsOf, paintPoints } from '../examples/lab/tabs/search/map/paint.ts';
 import { placeOf, planeOf, reduced } from '../examples/lab/tabs/search/map/pca.ts';
 import { randomOf } from '../examples/lab/tabs/search/map/random.ts';
 import { fuzzyGraphOf, layoutOf, NEIGHBOURS } from '../examples/lab/tabs/search/map/umap.ts';
 import { moved, pointAt, pointTowards, toCanvas, wholeView, zoomed } from '../examples/lab/tabs/search/map/view.ts';
+import type { TextIndex, Vectors } from '../examples/lab/tabs/search/text-index.ts';
 import python from './fixtures/umap.json' with { type: 'json' };
 
 /** What Python says of the same vectors: tests/fixtures/tools/umap_graph.py. */
@@ -135,5 +139,126 @@ describe('the view of a map', () => {
     expect(pointTowards(positions, 0, 'ArrowDown')).toBe(2);
     expect(pointTowards(positions, 0, 'ArrowUp')).toBe(0);
     expect(pointTowards(positions, 0, 'a')).toBeUndefined();
+  });
+});
+
+/** Vectors of chance, as a model would have made them. */
+function vectorsOf(rows: number, dims: number): Vectors {
+  const random = randomOf(5);
+  const data = Float32Array.from({ length: rows * dims }, () => random() - 0.5);
+  return { space: 'a', model: { name: 'a', id: 'a', dtype: 'fp32' }, dims, rows, data };
+}
+
+describe('the page beside its map', () => {
+  afterEach(() => {
+    mapping.stop();
+    vi.restoreAllMocks();
+    vi.unstubAllGlobals();
+  });
+
+  /** Workers that only take down what they are given. */
+  function stubWorkers() {
+    const workers: { requests: MapRequest[]; isEnded: boolean; onmessage?: (event: { data: unknown }) => void }[] = [];
+    vi.stubGlobal(
+      'Worker',
+      class {
+        requests: MapRequest[] = [];
+        isEnded = false;
+        constructor() {
+          workers.push(this);
+        }
+        postMessage(request: MapRequest) {
+          this.requests.push(request);
+        }
+        terminate() {
+          this.isEnded = true;
+        }
+      },
+    );
+    return workers;
+  }
+
+  const until = async (isSo: () => boolean) => {
+    while (!isSo()) await new Promise(resolve => setTimeout(resolve, 1));
+  };
+
+  test('hands the vectors to the worker in pieces, whole and in order, and keeps its own', async () => {
+    const workers = stubWorkers();
+    const vectors = vectorsOf(3_000, 384);
+    drawMap({ id: 'x', vectors } as TextIndex, 'pca');
+    const pieces = () => (workers[0]?.requests ?? []).filter(request => request.kind === 'rows');
+    await until(() => pieces().reduce((sum, { data }) => sum + data.length, 0) === vectors.data.length);
+    expect(workers[0]!.requests[0]).toEqual({ kind: 'job', job: { kind: 'pca', dims: 384, rows: 3_000 } });
+    // A copy of a mebibyte takes a fraction of a millisecond.
+    expect(Math.max(...pieces().map(({ data }) => data.byteLength))).toBeLessThanOrEqual(2 ** 20);
+    const joined = new Float32Array(vectors.data.length);
+    for (const { at, data } of pieces()) joined.set(data, at);
+    expect(Buffer.compare(Buffer.from(joined.buffer), Buffer.from(vectors.data.buffer))).toBe(0);
+    expect(vectors.data.length).toBe(3_000 * 384);
+  });
+
+  test('says after Stop that UMAP was stopped, and how far it came', async () => {
+    const workers = stubWorkers();
+    const vectors = vectorsOf(20, 8);
+    drawMap({ id: 'x', vectors } as TextIndex, 'umap');
+    await until(() => workers[0]?.onmessage !== undefined);
+    const positions = new Float32Array(40);
+    workers[0]!.onmessage!({ data: { kind: 'plane', plane: { positions } } });
+    workers[0]!.onmessage!({ data: { kind: 'layout', positions, done: 120, total: 500 } });
+    mapping.halt();
+    expect(workers[0]!.isEnded).toBe(true);
+    expect(mapping.isStopped.value).toBe(true);
+    expect(sentenceMap.value).toMatchObject({ kind: 'umap', moved: { done: 120, total: 500 } });
+  });
+
+  test('compares only the passage on which a pointer rests, and none twice', async () => {
+    const vectors = vectorsOf(2_000, 4);
+    let now = 0;
+    // By this clock each piece of work is late, and gives up its turn.
+    vi.spyOn(performance, 'now').mockImplementation(() => {
+      now += 20;
+      return now;
+    });
+    const seen: (number | undefined)[] = [];
+    const forget = surroundings.subscribe(value => void seen.push(value?.row));
+    await Promise.all([1, 2, 3, 4].map(row => lookAround(vectors, row)));
+    expect(seen).toEqual([undefined, 4]);
+    const found = surroundings.value!;
+    const dot = (a: number, b: number) =>
+      vectors.data.subarray(4 * a, 4 * a + 4).reduce((sum, value, k) => sum + value * vectors.data[4 * b + k]!, 0);
+    const others = Array.from({ length: 2_000 }, (_, row) => row).filter(row => row !== 4);
+    const nearest = others.sort((a, b) => dot(4, b) - dot(4, a)).slice(0, 6);
+    expect(found.neighbours.map(({ row }) => row)).toEqual(nearest);
+    await lookAround(vectors, 4);
+    expect(surroundings.value).toBe(found);
+    forget();
+  });
+
+  test('sorts the points by colour once for all pictures of a map', () => {
+    const count = 4_000;
+    const random = randomOf(9);
+    const scores = Float32Array.from({ length: count }, () => random());
+    const made = groupsOf(count, { owners: undefined, scores, hits: [3, 4, count + 1] }, 6);
+    expect(made.hits).toEqual([3, 4]);
+    expect(made.groups.flatMap(({ rows }) => [...rows]).sort((a, b) => a - b)).toEqual([...scores.keys()]);
+    const highest = made.groups.map(({ rows }) => Math.max(...[...rows].map(row => scores[row]!)));
+    expect(highest).toEqual([...highest].sort((a, b) => a - b));
+    const files = groupsOf(5, { owners: Uint32Array.of(0, 1, 0, 7, 1), scores, hits: [] }, 6);
+    expect(files.groups.map(({ rows }) => [...rows])).toEqual([[0, 2], [1, 3, 4], [], [], [], []]);
+    // The painter has the groups, and neither asks for scores nor makes lists of its own.
+    const rects: number[] = [];
+    const context = new Proxy({} as Record<string, unknown>, {
+      get: (own, name) => own[name as string] ?? ((x: number) => void (name === 'rect' && rects.push(x))),
+      set: (own, name, value) => {
+        own[name as string] = value;
+        return true;
+      },
+    });
+    const positions = Float32Array.from({ length: 2 * count }, () => random());
+    const size = { width: 300, height: 300 };
+    const colours = { quiet: 'q', accent: 'a', ink: 'i', paper: 'p', files: [] };
+    const draw = context as unknown as CanvasRenderingContext2D;
+    paintPoints(draw, size, wholeView(positions, size), positions, { ...made, hits: [] }, colours);
+    expect(rects.length).toBe(count);
   });
 });

@@ -1,10 +1,17 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { FeatureExtractionPipeline } from 'webgpu-bert';
 import { csvLines } from '../examples/lab/tabs/search/csv.ts';
 import { embedPassages, embedQuery } from '../examples/lab/tabs/search/embed.ts';
 import { passagesOf, type Unit } from '../examples/lab/tabs/search/passages.ts';
-import { best, scoresOf } from '../examples/lab/tabs/search/rank.ts';
-import { contextOf, findPassages, type TextIndex, textOf } from '../examples/lab/tabs/search/text-index.ts';
+import { best, RowScores } from '../examples/lab/tabs/search/rank.ts';
+import { type Query, rank, ranking } from '../examples/lab/tabs/search/ranking.ts';
+import {
+  contextOf,
+  findPassages,
+  type TextIndex,
+  textOf,
+  type Vectors,
+} from '../examples/lab/tabs/search/text-index.ts';
 
 const passages = (text: string, unit: Unit = 'sentences') =>
   [...passagesOf({ name: 'a', text, unit })].map(({ start, end }) => text.slice(start, end));
@@ -75,13 +82,91 @@ test('a table is a line for each record', () => {
   expect(csvLines('"never closed, "" 1')).toBe('never closed, " 1');
 });
 
-test('the best rows by cosine, the earlier first of equal ones', () => {
+const never = new AbortController().signal;
+
+test('the best rows by cosine, the earlier first of equal ones', async () => {
   const matrix = { data: Float32Array.of(1, 0, 0, 1, 0.6, 0.8, 1, 0), dims: 2, rows: 4 };
-  const scores = scoresOf(Float32Array.of(1, 0), matrix);
+  const scores = await new RowScores(Float32Array.of(1, 0), matrix).all(never);
   expect([...scores].map(score => Number(score.toFixed(4)))).toEqual([1, 0, 0.6, 1]);
   expect(best(scores, 3)).toEqual([0, 3, 2]);
   expect(best(scores, 3, 0)).toEqual([3, 2, 1]);
   expect(best(scores, 9)).toEqual([0, 3, 2, 1]);
+});
+
+describe('ranking', () => {
+  const MODEL = { name: 'model', id: 'owner/model', dtype: 'fp32' };
+  const queryOf = (x: number, y: number): Query => ({
+    text: `${x} ${y}`,
+    space: 'a',
+    vector: Float32Array.of(x, y),
+    elapsedMs: 0,
+  });
+
+  /** Vectors on the unit circle, of which `rows` are there by now. */
+  function circle(total: number, rows = total): Vectors {
+    const data = Float32Array.from({ length: 2 * total }, (_, i) =>
+      i % 2 === 0 ? Math.cos((i / 2) * 0.001) : Math.sin(((i - 1) / 2) * 0.001),
+    );
+    return { space: 'a', model: MODEL, dims: 2, rows, data };
+  }
+
+  /** A clock by which every look at it is late: whatever works in slices gives up its turn after each piece. */
+  const slowClock = () => {
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => {
+      now += 20;
+      return now;
+    });
+  };
+
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await rank(undefined, undefined);
+  });
+
+  test('works in pieces, between which others have their turn', async () => {
+    slowClock();
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 0);
+    const began = Date.now();
+    // Until the timer has had its turn between two pieces of one ranking, whichever machine this is.
+    while (turns === 0 && Date.now() < began + 20_000) await rank(circle(50_000), queryOf(1, 0));
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(0);
+    expect(ranking.value!.rows[0]).toBe(0);
+    expect(ranking.value!.scores.length).toBe(50_000);
+  });
+
+  test('scores only the rows that are new, and keeps the order before until the next one is there', async () => {
+    const vectors = circle(2_000, 1_000);
+    const query = queryOf(0, 1);
+    await rank(vectors, query);
+    const first = ranking.value!;
+    expect(first.rows[0]).toBe(999);
+    expect(first.scores.length).toBe(1_000);
+    // A row that has a score is not read again.
+    vectors.data.fill(0, 0, 2_000);
+    vectors.rows = 2_000;
+    const second = rank(vectors, query);
+    expect(ranking.value).toBe(first);
+    await second;
+    expect(ranking.value!.rows[0]).toBe(1_571);
+    expect(ranking.value!.scores[999]).toBeCloseTo(Math.sin(0.999), 6);
+  });
+
+  test('of two queries at once ranks the newer one alone, and one of another space not at all', async () => {
+    slowClock();
+    const vectors = circle(1_600);
+    const seen: (string | undefined)[] = [];
+    const forget = ranking.subscribe(value => void seen.push(value?.query.text));
+    await Promise.all([rank(vectors, queryOf(1, 0)), rank(vectors, queryOf(0, 1))]);
+    expect(seen).toEqual([undefined, '0 1']);
+    await rank(vectors, { ...queryOf(1, 0), space: 'b' });
+    expect(ranking.value).toBeUndefined();
+    forget();
+  });
 });
 
 describe('embedding', () => {

@@ -1,18 +1,9 @@
 import { Tensor } from '../../src/api/index.ts';
 import { pack, unpack } from '../../src/worker/packing.ts';
+import { type HeldThread, watched } from './held-thread.ts';
 import { median } from './median.ts';
 import { sentence } from './sentence.ts';
 import { type Extractor, type Library, MODEL, OPTIONS } from './sides.ts';
-
-/** How long a page could do nothing else, while something went on. */
-export interface HeldThread {
-  /** All that it took, in milliseconds. */
-  ms: number;
-  /** The longest time that nothing else had its turn. */
-  longestMs: number;
-  /** Tasks of more than 50 ms, as the browser tells them; undefined where it tells none (Firefox). */
-  longTasks: number | undefined;
-}
 
 /** One entry of the library: a load, then a call of many short texts. */
 export interface ThreadFigure {
@@ -105,42 +96,4 @@ export async function benchThreadFloor(seconds: number): Promise<HeldThread> {
   const held = await watched(() => new Promise(resolve => setTimeout(resolve, 1000 * seconds)));
   for (const worker of workers) worker.terminate();
   return held;
-}
-
-/** Posts a message every 4 ms: browsers slow the timers of pages, and of workers, that nobody looks at, but no wait. */
-const TICKS =
-  'const cell = new Int32Array(new SharedArrayBuffer(4)); for (;;) { Atomics.wait(cell, 0, 0, 4); postMessage(0); }';
-
-/**
- * Watches this thread while `work` goes on. A message of another thread is due every 4 ms: what comes late by more is the time that this
- * one was held, whether by one task or by several that gave nobody else a turn.
- */
-async function watched(work: () => Promise<void>): Promise<HeldThread> {
-  const ticker = new Worker(URL.createObjectURL(new Blob([TICKS], { type: 'text/javascript' })));
-  await new Promise(resolve => {
-    ticker.onmessage = resolve;
-  });
-  const tellsTasks = PerformanceObserver.supportedEntryTypes.includes('longtask');
-  let longTasks = 0;
-  const observer = new PerformanceObserver(list => {
-    longTasks += list.getEntries().length;
-  });
-  if (tellsTasks) observer.observe({ type: 'longtask' });
-  let longestMs = 0;
-  const began = performance.now();
-  let last = began;
-  const note = () => {
-    const now = performance.now();
-    longestMs = Math.max(longestMs, now - last);
-    last = now;
-  };
-  ticker.onmessage = note;
-  await work();
-  note();
-  const ms = performance.now() - began;
-  ticker.terminate();
-  // Entries come in a task of their own.
-  await new Promise(resolve => setTimeout(resolve, 100));
-  observer.disconnect();
-  return { ms, longestMs, longTasks: tellsTasks ? longTasks : undefined };
 }

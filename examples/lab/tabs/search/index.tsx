@@ -1,4 +1,4 @@
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
 import { dropTarget } from '../../shell/drop.ts';
 import { Failure } from '../../shell/failure.tsx';
 import { count, milliseconds } from '../../shell/format.ts';
@@ -8,6 +8,7 @@ import { supported } from '../../shell/support.ts';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import { readFiles } from './files.ts';
 import { MapPanel } from './map/map-panel.tsx';
+import { type Ranking, rank, ranking } from './ranking.ts';
 import { Results } from './results.tsx';
 import { SAMPLE_QUERIES } from './sample.ts';
 import {
@@ -25,7 +26,6 @@ import {
   notKept,
   query,
   queryOf,
-  rank,
   SAMPLE_ID,
   search,
   searching,
@@ -67,10 +67,12 @@ export default function SearchTab() {
   }, [model, asked]);
   const isAsked = asked.trim() !== '';
   const found = query.value;
-  const ranking = useMemo(
-    () => (isAsked ? rank(index, found, rows) : undefined),
-    [isAsked, index, index?.vectors, found, rows],
-  );
+  // Before the browser paints: a short text is never seen in the order of another query.
+  useLayoutEffect(() => {
+    void rank(isAsked ? index?.vectors : undefined, found);
+  }, [isAsked, index?.vectors, found, rows]);
+  const ranked = ranking.value;
+  const shown = isAsked && ranked && ranked.vectors === index?.vectors ? ranked : undefined;
   return (
     <>
       <div class="search-bars">
@@ -81,7 +83,7 @@ export default function SearchTab() {
       <div class="search-status">
         {isOther && model && <OtherModel />}
         <p class="note" role="status">
-          <StatusWords ranking={ranking} isOther={isOther} />
+          <StatusWords ranking={shown} isOther={isOther} />
         </p>
         <Embedding />
         <Failure error={searching.error.value} />
@@ -96,8 +98,8 @@ export default function SearchTab() {
       {index && (
         <div class="search-body" data-view={viewOf(address)}>
           <ViewSwitch view={viewOf(address)} />
-          <Results index={index} ranking={ranking} />
-          <MapPanel index={index} ranking={ranking} />
+          <Results index={index} ranking={shown} />
+          <MapPanel index={index} ranking={shown} />
         </div>
       )}
     </>
@@ -162,7 +164,7 @@ function QueryField({ asked, isSample }: { asked: string; isSample: boolean }) {
   );
 }
 
-function StatusWords({ ranking, isOther }: { ranking: ReturnType<typeof rank>; isOther: boolean }) {
+function StatusWords({ ranking, isOther }: { ranking: Ranking | undefined; isOther: boolean }) {
   const index = current.value;
   if (!index) return 'Looking for the texts';
   const total = countOf(index);
@@ -174,7 +176,7 @@ function StatusWords({ ranking, isOther }: { ranking: ReturnType<typeof rank>; i
   }
   const speed = embedSpeed.value;
   const of = embedded.value < total ? `${embedded.value.toLocaleString('en')} of ${passages}` : passages;
-  const ms = (query.value?.elapsedMs ?? 0) + ranking.elapsedMs;
+  const ms = ranking.query.elapsedMs + ranking.elapsedMs;
   const rate = speed && Math.round((speed.tokens / speed.elapsedMs) * 1000).toLocaleString('en');
   return `${of} ranked in ${milliseconds(ms)}${rate ? `; embedded at ${rate} tokens per second` : ''}`;
 }

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { pointed, type Ranking, selected } from './state.ts';
+import type { Ranking } from './ranking.ts';
+import { pointed, selected } from './state.ts';
 import { contextOf, countOf, spanOf, type TextIndex, textOf } from './text-index.ts';
 
 /** So many passages at first, and more of them at a time. */

@@ -17,7 +17,7 @@ import {
   writeTexts,
 } from './index-store.ts';
 import type { Source } from './passages.ts';
-import { best, scoresOf } from './rank.ts';
+import type { Query } from './ranking.ts';
 import { SAMPLE, SAMPLE_QUERIES } from './sample.ts';
 import { countOf, findPassages, MOST_PASSAGES, type ModelNote, type TextIndex } from './text-index.ts';
 
@@ -28,8 +28,6 @@ export const SAMPLE_ID = 'sample';
 
 /** As someone types, so long without a key. */
 const PAUSE_MS = 80;
-/** So many passages of a ranking can be shown. */
-const MOST_HITS = 100;
 
 export const slot = new ModelSlot(pipelineKind('feature-extraction'), { tab: TAB, task: 'feature-extraction' });
 export const searching = new Work();
@@ -55,22 +53,7 @@ export const selected = signal<number | undefined>(undefined);
 /** The passage under the pointer, in the list or on the map. */
 export const pointed = signal<number | undefined>(undefined);
 
-/** The vector of a query, for the space that it is in. */
-export interface Query {
-  readonly text: string;
-  readonly space: string;
-  readonly vector: Float32Array;
-  readonly elapsedMs: number;
-}
 export const query = signal<Query | undefined>(undefined);
-
-export interface Ranking {
-  /** Of every passage that is embedded. */
-  readonly scores: Float32Array;
-  /** The best passages, the best first. */
-  readonly rows: readonly number[];
-  readonly elapsedMs: number;
-}
 
 export const idOf = (address: URLSearchParams): string => address.get('texts') ?? SAMPLE_ID;
 export const queryOf = (address: URLSearchParams): string =>
@@ -225,14 +208,6 @@ export function search(extractor: FeatureExtractionPipeline, text: string): void
     },
     { delayMs: query.peek() ? PAUSE_MS : 0 },
   );
-}
-
-/** The passages by their similarity to the query; undefined where they cannot be compared. */
-export function rank(index: TextIndex | undefined, asked: Query | undefined, rows: number): Ranking | undefined {
-  if (!index?.vectors || !asked || asked.space !== index.vectors.space || rows === 0) return undefined;
-  const began = performance.now();
-  const scores = scoresOf(asked.vector, index.vectors);
-  return { scores, rows: best(scores, MOST_HITS), elapsedMs: performance.now() - began };
 }
 
 /** The notes, where the index that is open is not among them because the browser keeps none. */

@@ -5,7 +5,7 @@ import { theme } from '../../../shell/theme.ts';
 import { pointed, selected } from '../state.ts';
 import { type TextIndex, textOf } from '../text-index.ts';
 import type { SentenceMap } from './map-state.ts';
-import { type MapColours, type Marks, paintMarks, paintPoints, type Shades } from './paint.ts';
+import { groupsOf, type MapColours, type Marks, paintMarks, paintPoints, type Shades } from './paint.ts';
 import { moved, pointAt, pointTowards, type Size, type View, wholeView, zoomed } from './view.ts';
 
 /** A finger is less exact than a pointer. */
@@ -91,10 +91,12 @@ export function MapCanvas({ index, map, shades, marks }: MapCanvasProps) {
     view.value = undefined;
   }, [map.id, map.kind]);
   const scheme = theme.value;
+  const points = positions.length / 2;
+  const groups = useMemo(() => groupsOf(points, shades, FILE_COLOURS), [points, shades]);
   useFrame(() => {
     const context = contextOf(lower.current, size.value);
-    if (context) paintPoints(context, size.value, now, positions, shades, coloursOf(box.current!));
-  }, [positions, shades, now, scheme]);
+    if (context) paintPoints(context, size.value, now, positions, groups, coloursOf(box.current!));
+  }, [positions, groups, now, scheme]);
   useFrame(() => {
     const context = contextOf(canvas.current, size.value);
     if (context) paintMarks(context, size.value, now, positions, marks, coloursOf(box.current!));

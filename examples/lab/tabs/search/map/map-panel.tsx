@@ -1,18 +1,21 @@
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo } from 'preact/hooks';
 import { Failure } from '../../../shell/failure.tsx';
 import { count } from '../../../shell/format.ts';
-import { embedded, pointed, query, type Ranking, selected } from '../state.ts';
+import type { Ranking } from '../ranking.ts';
+import { embedded, pointed, selected } from '../state.ts';
 import { countOf, spanOf, type TextIndex, textOf } from '../text-index.ts';
 import { FILE_COLOURS, MapCanvas } from './map-canvas.tsx';
 import {
   drawMap,
   FEWEST_FOR_UMAP,
+  lookAround,
   mapping,
   mapStep,
-  neighboursOfRow,
   placeOfQuery,
   type SentenceMap,
+  type Surroundings,
   sentenceMap,
+  surroundings,
 } from './map-state.ts';
 import type { Marks, Shades } from './paint.ts';
 
@@ -46,11 +49,12 @@ export function MapPanel({ index, ranking }: { index: TextIndex; ranking: Rankin
 function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap; ranking: Ranking | undefined }) {
   const row = pointed.value ?? selected.value;
   const shown = row !== undefined && row < map.rows ? row : undefined;
-  const neighbours = useMemo(
-    () => (shown === undefined ? [] : neighboursOfRow(index, shown)),
-    [index, index.vectors, shown, map.rows],
-  );
-  const asked = query.value;
+  const { vectors } = index;
+  // Before the browser paints: the neighbours of a short text come with the passage.
+  useLayoutEffect(() => {
+    if (vectors && shown !== undefined) void lookAround(vectors, shown);
+  }, [vectors, shown, map.rows]);
+  const around = surroundings.value?.vectors === vectors ? surroundings.value : undefined;
   const files = index.sources.length;
   const shades = useMemo<Shades>(
     () => ({
@@ -60,11 +64,15 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
     }),
     [index, files, ranking],
   );
-  const place = useMemo(
-    () => ranking && asked && placeOfQuery(map, asked.vector, ranking.scores),
-    [map, asked, ranking],
+  const place = useMemo(() => ranking && placeOfQuery(map, ranking.query.vector, ranking.scores), [map, ranking]);
+  const marks = useMemo<Marks>(
+    () => ({
+      query: place,
+      row: shown,
+      neighbours: around && around.row === shown ? around.neighbours.map(({ row }) => row) : [],
+    }),
+    [place, shown, around],
   );
-  const marks: Marks = { query: place, row: shown, neighbours: neighbours.map(each => each.row) };
   const canUmap = map.rows >= FEWEST_FOR_UMAP;
   const isBusy = mapping.isBusy.value && mapStep.value !== 'Drawing the map';
   const progress = mapping.progress.value;
@@ -95,26 +103,38 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
           <div class="work" role="status">
             <span>{mapStep.value}</span>
             {progress && <progress max={progress.total} value={progress.done} aria-label={mapStep.value} />}
-            <button type="button" class="button button-small" onClick={() => mapping.stop()}>
+            <button type="button" class="button button-small" onClick={() => mapping.halt()}>
               Stop
             </button>
           </div>
         ) : (
-          <p class="note">{wordsOf(map)}</p>
+          <>
+            {mapping.isStopped.value && (
+              <div class="work" role="status">
+                <span>Stopped</span>
+                <button type="button" class="button button-small" onClick={() => mapping.again()}>
+                  Begin again
+                </button>
+              </div>
+            )}
+            <p class="note">{wordsOf(map)}</p>
+          </>
         )}
       </div>
       <Failure error={mapping.error.value} />
       <MapCanvas index={index} map={map} shades={shades} marks={marks} />
       {files > 1 && <Legend index={index} />}
-      <PointFacts index={index} row={shown} neighbours={neighbours} />
+      <PointFacts index={index} around={shown === undefined ? undefined : around} />
     </section>
   );
 }
 
-const wordsOf = ({ kind, plane, rows }: SentenceMap): string =>
-  kind === 'pca'
-    ? `${count(rows, 'passage')}; two directions, ${Math.round(100 * plane.explained)} % of the variance`
-    : `${count(rows, 'passage')}; neighbours kept together, distances between groups mean little`;
+function wordsOf({ kind, plane, rows, moved }: SentenceMap): string {
+  const passages = count(rows, 'passage');
+  if (kind === 'pca') return `${passages}; two directions, ${Math.round(100 * plane.explained)} % of the variance`;
+  if (moved && moved.done < moved.total) return `${passages}; moved ${moved.done} of ${moved.total} times`;
+  return `${passages}; neighbours kept together, distances between groups mean little`;
+}
 
 function Legend({ index }: { index: TextIndex }) {
   return (
@@ -128,19 +148,14 @@ function Legend({ index }: { index: TextIndex }) {
   );
 }
 
-interface PointFactsProps {
-  index: TextIndex;
-  row: number | undefined;
-  neighbours: readonly { row: number; score: number }[];
-}
-
 /** The passage that is pointed at or chosen, and those that mean the most similar. */
-function PointFacts({ index, row, neighbours }: PointFactsProps) {
-  if (row === undefined) {
+function PointFacts({ index, around }: { index: TextIndex; around: Surroundings | undefined }) {
+  if (!around) {
     return (
       <p class="note">Point at a passage, or go through them with the arrow keys, to read it and its neighbours.</p>
     );
   }
+  const { row, neighbours } = around;
   const file = index.sources.length > 1 ? index.sources[spanOf(index, row).source]!.name : undefined;
   return (
     <div class="map-facts">

@@ -5,9 +5,14 @@ import { epochsFor, fuzzyGraphOf, layoutOf, NEIGHBOURS } from './umap.ts';
 
 /** Computes maps beside the page, so that the page stays free. One job a worker: to stop it, the worker is ended. */
 
-export interface MapJob extends Matrix {
+export interface MapJob extends Omit<Matrix, 'data'> {
   readonly kind: 'pca' | 'umap';
 }
+
+/** First the job, then all numbers of its rows in pieces, in their order; `at` is the place of a piece among them. */
+export type MapRequest =
+  | { readonly kind: 'job'; readonly job: MapJob }
+  | { readonly kind: 'rows'; readonly at: number; readonly data: Float32Array<ArrayBuffer> };
 
 export type MapMessage =
   | { readonly kind: 'plane'; readonly plane: Plane }
@@ -23,10 +28,22 @@ const PAUSE_MS = 80;
 
 const page = self as unknown as {
   postMessage(message: MapMessage): void;
-  onmessage: ((event: MessageEvent<MapJob>) => void) | null;
+  onmessage: ((event: MessageEvent<MapRequest>) => void) | null;
 };
 
-page.onmessage = ({ data: job }) => {
+let job: MapJob & { readonly data: Float32Array };
+
+page.onmessage = ({ data: request }) => {
+  if (request.kind === 'job') {
+    const { dims, rows } = request.job;
+    job = { ...request.job, data: new Float32Array(rows * dims) };
+    return;
+  }
+  job.data.set(request.data, request.at);
+  if (request.at + request.data.length === job.data.length) draw();
+};
+
+function draw(): void {
   const plane = planeOf(job);
   page.postMessage({ kind: 'plane', plane });
   if (job.kind !== 'umap') return;
@@ -48,4 +65,4 @@ page.onmessage = ({ data: job }) => {
     done += 1;
     if (done === total || isTime()) page.postMessage({ kind: 'layout', positions, done, total });
   }
-};
+}

@@ -30,30 +30,86 @@ const TURN = 2 * Math.PI;
 /** Shades of similarity: points of one shade are one path. */
 const SHADES = 8;
 
-/** What marks and points have in common: where a passage lies on the canvas, and how large its point is. */
-function pointsOf(size: Size, view: View, positions: Float32Array) {
-  const count = positions.length / 2;
-  return {
-    count,
-    radius: count > 3_000 ? 1.75 : count > 500 ? 2.5 : 3.5,
-    at: (row: number) => toCanvas(view, size, positions[2 * row]!, positions[2 * row + 1]!),
-  };
+/** So large is the point of a passage, of so many passages. */
+const radiusOf = (count: number): number => (count > 3_000 ? 1.75 : count > 500 ? 2.5 : 3.5);
+
+/** Points of one colour. */
+export interface PointGroup {
+  readonly rows: Int32Array;
+  /** The name of its colour in MapColours; a number is a place in `files`. */
+  readonly colour: number | 'quiet' | 'accent';
+  readonly alpha: number;
 }
 
-/** All passages, the best on top: painted anew when the view, the map or the query changes. */
+/** What is painted of points: the same while the map moves. */
+export interface PointGroups {
+  readonly count: number;
+  readonly groups: readonly PointGroup[];
+  readonly hits: readonly number[];
+}
+
+/** The points of a map by their colours. Made once for a query or a file, not for each picture: a map of UMAP has a new one twelve times a second. */
+export function groupsOf(count: number, { owners, scores, hits }: Shades, files: number): PointGroups {
+  const shown = hits.filter(row => row < count);
+  if (owners) {
+    const parts = partsOf(count, files, row => owners[row]! % files);
+    return { count, hits: shown, groups: parts.map((rows, colour) => ({ rows, colour, alpha: 0.75 })) };
+  }
+  if (!scores || scores.length < count) {
+    return { count, hits: shown, groups: [{ rows: partsOf(count, 1, () => 0)[0]!, colour: 'quiet', alpha: 0.7 }] };
+  }
+  let [least, most] = [1, -1];
+  for (let row = 0; row < count; row += 1) {
+    least = Math.min(least, scores[row]!);
+    most = Math.max(most, scores[row]!);
+  }
+  const step = Math.max(most - least, 1e-6) / SHADES;
+  const parts = partsOf(count, SHADES, row => Math.min(SHADES - 1, Math.floor((scores[row]! - least) / step)));
+  const groups = parts.map(
+    (rows, shade): PointGroup => ({
+      rows,
+      colour: shade < SHADES / 2 ? 'quiet' : 'accent',
+      alpha: 0.4 + (0.5 * shade) / (SHADES - 1),
+    }),
+  );
+  return { count, hits: shown, groups };
+}
+
+/** The rows 0 to `count` in parts, each in its order. */
+function partsOf(count: number, parts: number, partOf: (row: number) => number): Int32Array[] {
+  const owners = new Uint8Array(count);
+  const sizes = new Int32Array(parts);
+  for (let row = 0; row < count; row += 1) {
+    const part = partOf(row);
+    owners[row] = part;
+    sizes[part]! += 1;
+  }
+  const rows = Array.from(sizes, size => new Int32Array(size));
+  sizes.fill(0);
+  for (let row = 0; row < count; row += 1) {
+    const part = owners[row]!;
+    rows[part]![sizes[part]!] = row;
+    sizes[part]! += 1;
+  }
+  return rows;
+}
+
+/** All passages, the best on top: painted anew when the view, the map or the query changes. It makes no object for a point. */
 export function paintPoints(
   context: CanvasRenderingContext2D,
   size: Size,
   view: View,
   positions: Float32Array,
-  shades: Shades,
+  { count, groups, hits }: PointGroups,
   colours: MapColours,
 ): void {
   const { width, height } = size;
-  const { count, radius, at } = pointsOf(size, view, positions);
+  const radius = radiusOf(count);
+  const [left, top] = toCanvas(view, size, 0, 0);
   context.clearRect(0, 0, width, height);
   const add = (row: number, r: number) => {
-    const [x, y] = at(row);
+    const x = positions[2 * row]! * view.scale + left;
+    const y = positions[2 * row + 1]! * view.scale + top;
     if (x < -r || y < -r || x > width + r || y > height + r) return;
     // Squares are painted many times faster, and as small as this nobody sees the corners.
     if (r < 2) {
@@ -63,20 +119,22 @@ export function paintPoints(
     context.moveTo(x + r, y);
     context.arc(x, y, r, 0, TURN);
   };
-  for (const { rows, colour, alpha } of groupsOf(count, shades, colours)) {
+  for (const { rows, colour, alpha } of groups) {
     context.beginPath();
     for (const row of rows) add(row, radius);
     context.globalAlpha = alpha;
-    context.fillStyle = colour;
+    context.fillStyle = typeof colour === 'number' ? colours.files[colour]! : colours[colour];
     context.fill();
   }
   context.globalAlpha = 1;
-  const hits = shades.hits.filter(row => row < count);
   context.beginPath();
   for (const row of hits) add(row, radius + 1.5);
   context.fillStyle = colours.accent;
   context.fill();
-  for (const [i, row] of hits.entries()) write(context, String(i + 1), at(row), radius + 4, colours, size);
+  for (const [i, row] of hits.entries()) {
+    const place = toCanvas(view, size, positions[2 * row]!, positions[2 * row + 1]!);
+    write(context, String(i + 1), place, radius + 4, colours, size);
+  }
 }
 
 /** The query, and a passage with its neighbours: on a canvas of their own, since they change with every move of the pointer. */
@@ -88,7 +146,8 @@ export function paintMarks(
   { row, neighbours, query }: Marks,
   colours: MapColours,
 ): void {
-  const { count, radius, at } = pointsOf(size, view, positions);
+  const count = positions.length / 2;
+  const at = (row: number) => toCanvas(view, size, positions[2 * row]!, positions[2 * row + 1]!);
   context.clearRect(0, 0, size.width, size.height);
   if (row !== undefined && row < count) {
     const [x, y] = at(row);
@@ -103,35 +162,9 @@ export function paintMarks(
     context.globalAlpha = 0.55;
     context.stroke();
     context.globalAlpha = 1;
-    ring(context, x, y, radius + 4, colours.ink, colours.paper);
+    ring(context, x, y, radiusOf(count) + 4, colours.ink, colours.paper);
   }
   if (query) paintQuery(context, toCanvas(view, size, ...query), colours, size);
-}
-
-/** Points of one colour. */
-function groupsOf(points: number, { owners, scores }: Shades, { quiet, accent, files }: MapColours) {
-  const all = Array.from({ length: points }, (_, row) => row);
-  if (owners) {
-    return files.map((colour, file) => ({
-      rows: all.filter(row => owners[row]! % files.length === file),
-      colour,
-      alpha: 0.75,
-    }));
-  }
-  if (!scores || scores.length < points) return [{ rows: all, colour: quiet, alpha: 0.7 }];
-  let [least, most] = [1, -1];
-  for (let row = 0; row < points; row += 1) {
-    least = Math.min(least, scores[row]!);
-    most = Math.max(most, scores[row]!);
-  }
-  const groups = Array.from({ length: SHADES }, (_, shade) => ({
-    rows: [] as number[],
-    colour: shade < SHADES / 2 ? quiet : accent,
-    alpha: 0.4 + (0.5 * shade) / (SHADES - 1),
-  }));
-  const step = Math.max(most - least, 1e-6) / SHADES;
-  for (const row of all) groups[Math.min(SHADES - 1, Math.floor((scores[row]! - least) / step))]!.rows.push(row);
-  return groups;
 }
 
 function ring(context: CanvasRenderingContext2D, x: number, y: number, r: number, colour: string, halo: string): void {

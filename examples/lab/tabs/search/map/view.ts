@@ -61,9 +61,11 @@ export function pointAt(
 ): number | undefined {
   let nearest: number | undefined;
   let least = within * within;
+  const [left, top] = toCanvas(view, size, 0, 0);
   for (let i = 0; i < positions.length; i += 2) {
-    const [x, y] = toCanvas(view, size, positions[i]!, positions[i + 1]!);
-    const square = (x - cx) ** 2 + (y - cy) ** 2;
+    const dx = positions[i]! * view.scale + left - cx;
+    const dy = positions[i + 1]! * view.scale + top - cy;
+    const square = dx * dx + dy * dy;
     if (square > least) continue;
     least = square;
     nearest = i / 2;
