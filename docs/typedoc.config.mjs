@@ -49,6 +49,7 @@ export default {
     'Classes',
     'DEVICES',
     'FORMATS_BY_DTYPE',
+    'FoundFiles',
     'JSONObject',
     'KERNEL_POOLINGS',
     'Later',

@@ -1,4 +1,4 @@
-import { safetensors, type TensorBytes } from '../tests/checkpoint-bytes.ts';
+import { readTensors, safetensors, type TensorBytes } from '../tests/checkpoint-bytes.ts';
 import { fetchFiles } from './library.ts';
 
 type Files = Record<string, Uint8Array<ArrayBuffer>>;
@@ -10,19 +10,6 @@ interface Edit {
 }
 
 const text = new TextDecoder();
-
-/** The tensors of a safetensors file, in the file's order. */
-export function readTensors(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const { __metadata__, ...header } = JSON.parse(text.decode(file.subarray(8, 8 + length)));
-  const entries = Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>);
-  return Object.fromEntries(
-    entries.map(([name, { dtype, shape, data_offsets }]) => {
-      const [from = 0, to = 0] = data_offsets;
-      return [name, { dtype, shape, bytes: file.slice(8 + length + from, 8 + length + to) }];
-    }),
-  );
-}
 
 export const floats = (values: ArrayLike<number>, shape: number[]): TensorBytes => ({
   dtype: 'F32',

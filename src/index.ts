@@ -55,6 +55,7 @@ export {
   type Texts,
   type TokenizeOptions,
   type TokenizerOptions,
+  type TokenizerSaveOptions,
   topk,
   zeros,
   zeros_like,
@@ -92,6 +93,7 @@ export {
   ModelRegistry,
   type RegistryOptions,
 } from './registry/index.ts';
+export type { SavedDtype, SaveOptions } from './saving/index.ts';
 export type {
   Answer,
   Classification,

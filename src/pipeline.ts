@@ -4,6 +4,7 @@ import {
   loadTokenizer,
   PreTrainedModel,
   type PretrainedOptions,
+  type Reopen,
   readOptions,
   reopening,
   withSharedJson,
@@ -13,6 +14,7 @@ import { Engine, isStaticModel, NO_SENTENCE, openSentence, readSentence, refusal
 import { InputError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/index.ts';
 import { linkedAbort, until } from './runtime/index.ts';
+import { noting } from './saving/index.ts';
 import { type Pipeline, type Task, type TaskInfo, taskOf } from './tasks/index.ts';
 
 /**
@@ -43,7 +45,8 @@ export async function pipeline<T extends Task>(
     const opened = openSource(location, { ...loadOptions, signal }, env);
     const source = withSharedJson(opened);
     const { head, hostTensors, sentenceModel } = info;
-    const sentence = sentenceModel ? openSentence(source, sentenceModel) : NO_SENTENCE;
+    const sentenceFiles = new Set<string>();
+    const sentence = sentenceModel ? openSentence(noting(source, sentenceFiles), sentenceModel) : NO_SENTENCE;
     // modules.json may name a folder for the transformer: the encoder's and the tokenizer's files are then in there.
     const encoderIn = (root: ModelSource) => (sentenceModel ? inFolder(root, sentence.folder) : root);
     // A cross-encoder always needs its modules. An embedder needs them only with pooling 'model': modules that are not built or not
@@ -55,6 +58,7 @@ export async function pipeline<T extends Task>(
     usableModules.catch(fail);
     // The engine is loaded first, so that config.json is the first request: its answer tells the commit at which the other files are
     // asked for, and its kernels compile while the tokenizer's larger files arrive.
+    const reopen = reopening(opened, location, loadOptions);
     const loadingEngine = Engine.load(source, {
       ...engineOptions,
       head,
@@ -62,13 +66,13 @@ export async function pipeline<T extends Task>(
       sentence: usableModules,
       isStatic: sentenceModel === 'SentenceTransformer' ? sentence.isStatic : undefined,
       encoderIn,
-      reopen: reopening(opened, location, loadOptions),
+      reopen,
       signal,
       request: firstRequestOf(info),
     });
     // The tokenizer's class counts for transformers, which knows no static model.
     const isStatic = sentenceModel === 'SentenceTransformer' && isStaticModel(encoderIn(source), sentence.isStatic);
-    const loadingTokenizer = loadTokenizer(encoderIn(source), isStatic);
+    const loadingTokenizer = loadTokenizer(encoderIn(source), reopenIn(reopen, encoderIn), isStatic);
     // A model that is not supported has often no tokenizer either, and the reason why it is not supported says more.
     loadingTokenizer.catch(failWithRefusal(encoderIn(source), fail));
     engine = await loadingEngine;
@@ -78,7 +82,7 @@ export async function pipeline<T extends Task>(
     signal.throwIfAborted();
     const callable = new PreTrainedModel(engine) as CallableModel;
     const origin = { name: source.name, commit: opened.commit(), dtype: loadOptions.dtype || 'fp32' };
-    const parts = { task: name, model: callable, tokenizer, sentence, readSentence: read, origin };
+    const parts = { task: name, model: callable, tokenizer, sentence, sentenceFiles, readSentence: read, origin };
     return new info.pipeline(parts) as Pipeline<T>;
   } catch (error) {
     fail(error);
@@ -95,6 +99,12 @@ export async function pipeline<T extends Task>(
  */
 const failWithRefusal = (source: ModelSource, fail: (error: unknown) => void) => async (error: unknown) =>
   fail((await refusalOf(source).catch(() => undefined)) ?? error);
+
+/** The tokenizer keeps this function: it opens the files in the folder of the encoder. */
+const reopenIn =
+  (reopen: Reopen, encoderIn: (root: ModelSource) => ModelSource): Reopen =>
+  signal =>
+    encoderIn(reopen(signal));
 
 /** The model keeps this function. It is made here, because a closure made in `pipeline` would keep the options of the load. */
 const firstRequestOf =

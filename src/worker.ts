@@ -55,6 +55,7 @@ export {
   std_mean,
   Tensor,
   type TokenizerOptions,
+  type TokenizerSaveOptions,
   topk,
   zeros,
   zeros_like,
@@ -87,6 +88,7 @@ export {
   ModelRegistry,
   type RegistryOptions,
 } from './registry/index.ts';
+export type { SavedDtype, SaveOptions } from './saving/index.ts';
 export type {
   Answer,
   Classification,

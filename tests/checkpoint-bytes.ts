@@ -29,6 +29,19 @@ export function safetensors(tensors: Record<string, TensorBytes>, padding = 0): 
   return withHeader(JSON.stringify(header) + ' '.repeat(padding), data);
 }
 
+/** The tensors of a safetensors file, in the file's order. */
+export function readTensors(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
+  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  const entries = Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>);
+  return Object.fromEntries(
+    entries.map(([name, { dtype, shape, data_offsets }]) => {
+      const [from = 0, to = 0] = data_offsets;
+      return [name, { dtype, shape, bytes: file.slice(8 + length + from, 8 + length + to) }];
+    }),
+  );
+}
+
 /** The same numbers for the same seed (mulberry32). */
 export function random(seed: number): () => number {
   let state = seed;

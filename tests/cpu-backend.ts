@@ -85,8 +85,7 @@ export class CPUBackend implements Backend {
     return cpuTraining(tensor => this.weights.tensor(tensor), graph, update);
   }
 
-  /** As src/training/weights.ts reads what a device holds. */
-  readTensors(signal: AbortSignal | undefined) {
+  readTensors(signal?: AbortSignal) {
     const { weights } = this;
     return {
       has: (tensor: string) => weights.names().includes(tensor),

@@ -17,7 +17,7 @@ export type FloatTensors = (tensor: string) => { readonly shape: readonly number
 export function cpuTraining(weights: FloatTensors, graph: TrainingGraph, update: UpdateOptions): TrainingSession {
   const lookup = (tensor: string): TensorData => weights(tensor);
   const names = [...tensorsOf(graph.gradients, lookup).keys()].filter(name => update.tensor(name));
-  const moments = new Map(
+  const moments = new Map<string, Float32Array<ArrayBuffer>>(
     names.flatMap(name =>
       ['m', 'v'].map(kind => [`${kind} of ${name}`, new Float32Array(weights(name).data.length)] as const),
     ),

@@ -63,18 +63,30 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ],
     types: ['shaders'],
   },
+  'src/saving': {
+    imports: ['src/engine', 'src/checkpoint/source', 'src/checkpoint/file', HALVES, JSON_FIELDS, ERRORS],
+  },
   'src/api': {
-    imports: ['src/engine', 'src/text', 'src/checkpoint/source', 'src/model', 'src/runtime', JSON_FIELDS, ERRORS],
+    imports: [
+      'src/saving',
+      'src/engine',
+      'src/text',
+      'src/checkpoint/source',
+      'src/model',
+      'src/runtime',
+      JSON_FIELDS,
+      ERRORS,
+    ],
     types: ['src/plan', 'shaders'],
   },
   'src/tasks': {
-    imports: ['src/api', 'src/model', 'src/plan', JSON_FIELDS, ERRORS],
-    types: ['src/engine', 'src/text', 'src/checkpoint/source', 'src/checkpoint/file'],
+    imports: ['src/api', 'src/saving', 'src/model', 'src/plan', 'src/checkpoint/source', JSON_FIELDS, ERRORS],
+    types: ['src/engine', 'src/text', 'src/checkpoint/file'],
   },
   'src/class-names.ts': { imports: ['src/api'] },
   'src/type-names.ts': { imports: [], types: ['src/api', 'src/tasks'] },
   'src/pipeline.ts': {
-    imports: ['src/tasks', 'src/api', 'src/engine', 'src/checkpoint/source', 'src/runtime', ERRORS],
+    imports: ['src/tasks', 'src/api', 'src/saving', 'src/engine', 'src/checkpoint/source', 'src/runtime', ERRORS],
     types: ['src/model'],
   },
   'src/registry': {
@@ -96,6 +108,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       'src/tasks',
       'src/api',
+      'src/saving',
       'src/engine',
       'src/checkpoint/source',
       'src/checkpoint/file',
@@ -139,13 +152,13 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   'src/worker.ts': {
     imports: ['src/worker', 'src/registry', 'src/api', ERRORS],
-    types: ['src/type-names.ts', 'src/vectors', 'src/tasks', 'src/engine', 'src/checkpoint/source'],
+    types: ['src/type-names.ts', 'src/vectors', 'src/tasks', 'src/saving', 'src/engine', 'src/checkpoint/source'],
   },
   'src/train.ts': { imports: ['src/training', 'src/api', ERRORS] },
   // The public surface names what people import, and nothing else.
   'src/index.ts': {
     imports: ['src/class-names.ts', 'src/pipeline.ts', 'src/registry', 'src/vectors', 'src/api', 'src/engine', ERRORS],
-    types: ['src/type-names.ts', 'src/tasks', 'src/checkpoint/source'],
+    types: ['src/type-names.ts', 'src/tasks', 'src/saving', 'src/checkpoint/source'],
   },
 };
 

@@ -119,7 +119,7 @@ async function written(file: Uint8Array<ArrayBuffer>, task: string | undefined, 
     { tensor: `${layer}.intermediate.dense.weight`, shape: [F, C] },
     { tensor: `${layer}.output.dense.weight`, shape: [C, F] },
   ];
-  const parts = matchParts([{ checkpoint, find, owns: () => true }], { weights: wanted, host: [] });
+  const parts = matchParts([{ checkpoint, find, owns: () => true, folder: 'encoder' }], { weights: wanted, host: [] });
   const results = new Map<string, number[]>();
   const store = {
     write: async ({ tensor, stored, begin, bytes }: Piece) => {

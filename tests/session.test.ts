@@ -35,7 +35,8 @@ function parts(fields: object): SessionParts {
   const model = new PreTrainedModel(engine) as CallableModel;
   const readSentence = { settings: () => settingsOf({}, 'SentenceTransformer'), modules: () => undefined };
   const origin = { name: 'a model', commit: undefined, dtype: 'fp32' };
-  return { task: 'a test', model, tokenizer, sentence: NO_SENTENCE, readSentence, origin };
+  const sentenceFiles = new Set<string>();
+  return { task: 'a test', model, tokenizer, sentence: NO_SENTENCE, sentenceFiles, readSentence, origin };
 }
 
 describe('a tokenizer with more tokens than the model has embeddings', () => {

@@ -27,7 +27,7 @@ function part(
   };
   // The model knows every tensor under another name than the file.
   const find = (canonical: string) => infos.get(`file.${canonical.slice(owns.length)}`);
-  return { checkpoint, find, owns: canonical => canonical.startsWith(owns) };
+  return { checkpoint, find, owns: canonical => canonical.startsWith(owns), folder: 'encoder' };
 }
 
 async function run(parts: CheckpointPart[], wanted: string[], flaws: Flaw[], host: string[] = []) {

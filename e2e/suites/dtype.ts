@@ -1,6 +1,7 @@
 import type { FeatureExtractionPipeline, Tensor } from '../../src/index.ts';
+import { readTensors } from '../../tests/checkpoint-bytes.ts';
 import { cosine } from '../answers.ts';
-import { edited, readTensors, valuesOf } from '../checkpoint-edit.ts';
+import { edited, valuesOf } from '../checkpoint-edit.ts';
 import { type Expected, type FixtureCase, loadAs, type Outputs, sharedDevice } from '../fixtures.ts';
 import { liveBytes } from '../gpu-watch.ts';
 import { check, expect, expectEqual, expectSameBits } from '../harness.ts';

@@ -1,6 +1,6 @@
 import type { PretrainedOptions } from '../../src/index.ts';
-import { safetensors, type TensorBytes } from '../../tests/checkpoint-bytes.ts';
-import { edited, readTensors, valuesOf } from '../checkpoint-edit.ts';
+import { readTensors, safetensors, type TensorBytes } from '../../tests/checkpoint-bytes.ts';
+import { edited, valuesOf } from '../checkpoint-edit.ts';
 import { liveBuffers } from '../gpu-watch.ts';
 import { check, expect, expectEqual, expectThrows } from '../harness.ts';
 import { BERT, fetchFiles, library, once, ownDevice } from '../library.ts';

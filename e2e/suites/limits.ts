@@ -1,7 +1,7 @@
 import type { FeatureExtractionPipeline, PretrainedOptions, Tensor } from '../../src/index.ts';
-import { safetensors, type TensorBytes } from '../../tests/checkpoint-bytes.ts';
+import { readTensors, safetensors, type TensorBytes } from '../../tests/checkpoint-bytes.ts';
 import { cosine } from '../answers.ts';
-import { readTensors, valuesOf } from '../checkpoint-edit.ts';
+import { valuesOf } from '../checkpoint-edit.ts';
 import { enforce, restrict } from '../gpu-limits.ts';
 import { liveBuffers, takeExcesses, takeScopes } from '../gpu-watch.ts';
 import { check, expect, expectEqual, expectSameBits, expectThrows } from '../harness.ts';

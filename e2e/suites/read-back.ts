@@ -5,7 +5,7 @@ import { WeightReader } from '../../src/gpu/index.ts';
 import { floatsToHalves, halvesToFloats } from '../../src/halves.ts';
 import * as source from '../../src/index.ts';
 import { tensorReader, wholeTensor } from '../../src/training/weights.ts';
-import { readTensors } from '../checkpoint-edit.ts';
+import { readTensors } from '../../tests/checkpoint-bytes.ts';
 import { heads, sharedDevice } from '../fixtures.ts';
 import { check, expect, expectEqual, expectSameBits, expectThrows } from '../harness.ts';
 import { addressOf, fetchJson } from '../library.ts';

@@ -1,6 +1,7 @@
 import type { Tensor } from '../../src/index.ts';
+import { readTensors } from '../../tests/checkpoint-bytes.ts';
 import { descending, load, softmax, url } from '../answers.ts';
-import { edited, floats, readTensors, valuesOf } from '../checkpoint-edit.ts';
+import { edited, floats, valuesOf } from '../checkpoint-edit.ts';
 import { compareRow, type Expected, loadAs, type Outputs } from '../fixtures.ts';
 import { restrict } from '../gpu-limits.ts';
 import { check, expect, expectClose, expectEqual, expectThrows } from '../harness.ts';

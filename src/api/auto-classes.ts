@@ -65,8 +65,9 @@ export const AutoTokenizer = {
    * Throws SourceError, UnsupportedError, or the signal's reason.
    */
   from_pretrained(model: ModelLocation, options: TokenizerOptions = {}): Promise<PreTrainedTokenizer> {
-    return stopping(options.signal, signal =>
-      until(signal, loadTokenizer(openSource(model, { ...options, signal }, env))),
-    );
+    return stopping(options.signal, signal => {
+      const source = openSource(model, { ...options, signal }, env);
+      return until(signal, loadTokenizer(source, reopening(source, model, options)));
+    });
   },
 };

@@ -20,7 +20,7 @@ export { Callable } from './callable.ts';
 export { AutoConfig, type ConfigOptions, PretrainedConfig } from './config.ts';
 export { env, LogLevel, USUAL_ENVIRONMENT } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
-export { loadTokenizer, readOptions, reopening, withSharedJson } from './loading.ts';
+export { foundTokenizer, loadTokenizer, type Reopen, readOptions, reopening, withSharedJson } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
 export { MODEL_EVENTS, type ModelEventMap, type ModelListener } from './model-events.ts';
 export { type DataType, type DeviceType, FORMATS, type PretrainedOptions } from './options.ts';
@@ -49,6 +49,6 @@ export {
   zeros_like,
 } from './tensor-functions.ts';
 export type { BatchEncoding, ListEncoding, Texts, TokenizeOptions } from './tokenize-call.ts';
-export { type DecodeOptions, PreTrainedTokenizer } from './tokenizer.ts';
+export { type DecodeOptions, PreTrainedTokenizer, type TokenizerSaveOptions } from './tokenizer.ts';
 export { readTokenizerFiles } from './tokenizer-files.ts';
 export { cos_sim, dot, log_softmax, softmax } from './vectors.ts';

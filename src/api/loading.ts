@@ -1,9 +1,10 @@
 import { type ManagedSource, type ModelLocation, type ModelSource, openSource } from '../checkpoint/source/index.ts';
 import { linkedAbort } from '../runtime/index.ts';
+import { type FoundFiles, noting } from '../saving/index.ts';
 import { env } from './env.ts';
 import { checkOptions, type PretrainedOptions } from './options.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
-import { readTokenizerFiles } from './tokenizer-files.ts';
+import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.ts';
 
 /** The caller's options as the engine takes them. Throws UnsupportedError. */
 export const readOptions = (options: PretrainedOptions) => ({
@@ -22,7 +23,7 @@ export function reopening(
   { commit }: Pick<ManagedSource, 'commit'>,
   location: ModelLocation,
   { revision, subfolder, local_files_only, integrity }: PretrainedOptions,
-): (signal: AbortSignal) => ModelSource {
+): Reopen {
   const settings = { ...env, fetch: (input: string, init?: RequestInit) => env.fetch(input, init) };
   return signal =>
     openSource(location, { revision, subfolder, local_files_only, integrity, signal }, settings, {
@@ -49,16 +50,36 @@ export async function stopping<T>(
   }
 }
 
+/** Opens the files of a load again: see `reopening`. */
+export type Reopen = (signal: AbortSignal) => ModelSource;
+
+/**
+ * Reads the files of a tokenizer, and notes which they were. Throws SourceError, UnsupportedError.
+ * @param open opens them again. Default: the tokenizer is never saved
+ */
+export async function foundTokenizer(
+  source: ModelSource,
+  open: Reopen | undefined,
+): Promise<TokenizerFiles & { readonly found: FoundFiles | undefined }> {
+  const names = new Set<string>();
+  const files = await readTokenizerFiles(noting(source, names));
+  // It may name the class of the tokenizer, but it is the model's file.
+  names.delete('config.json');
+  return { ...files, found: open && { names, open } };
+}
+
 /**
  * Reads a tokenizer. Throws SourceError, UnsupportedError.
+ * @param open opens its files again. Default: it is never saved
  * @param isPlain whether it is tokenizer.json alone, as the tokenizers library reads it: without the class of tokenizer_config.json
  */
 export async function loadTokenizer(
   source: ModelSource,
+  open?: Reopen,
   isPlain: Promise<boolean> | false = false,
 ): Promise<PreTrainedTokenizer> {
-  const [{ tokenizer, config }, isAlone] = await Promise.all([readTokenizerFiles(source), isPlain]);
-  return new PreTrainedTokenizer(tokenizer, isAlone ? {} : config);
+  const [{ tokenizer, config, found }, isAlone] = await Promise.all([foundTokenizer(source, open), isPlain]);
+  return new PreTrainedTokenizer(tokenizer, isAlone ? {} : config, found);
 }
 
 /** A source that reads each JSON file once, however many parts of a load ask for it: the tokenizer may need config.json too. */

@@ -2,6 +2,7 @@ import type { Engine } from '../engine/index.ts';
 import { checkNames, wrong } from '../errors.ts';
 import { checkSequence, type EncoderRequest, type HeadKind, headOf } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
+import { checkSaveOptions, modelFiles, type SaveOptions } from '../saving/index.ts';
 import { Callable } from './callable.ts';
 import { PretrainedConfig } from './config.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
@@ -122,6 +123,19 @@ export class PreTrainedModel extends Callable {
         ),
       }),
     };
+  }
+
+  /**
+   * The files of the model as it is now, trained or not: config.json and model.safetensors, which Python reads too, and which every
+   * `from_pretrained` here takes as they are. Numbers are read back from the GPU; tensors that this class does not compute with are copied
+   * from the files that the model was loaded from. See SaveOptions for the types of numbers, and for rounded weights.
+   * Throws UnsupportedError, InputError, DeviceError, SourceError, CheckpointError, or the signal's reason.
+   *
+   *   const files = [...(await model.save_pretrained()), ...(await tokenizer.save_pretrained())];
+   *   const again = await AutoModelForMaskedLM.from_pretrained(files);
+   */
+  async save_pretrained(options?: SaveOptions | null): Promise<File[]> {
+    return modelFiles(this.#engine, checkSaveOptions(options));
   }
 
   /** Frees everything that it holds on the GPU. Calls under way reject with DeviceError. */

@@ -1,4 +1,5 @@
 import { checkNames, InputError, wrong } from '../errors.ts';
+import { copiedFiles, type FoundFiles } from '../saving/index.ts';
 import {
   cleanUp,
   type EncodeOptions,
@@ -100,13 +101,16 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   readonly bos_token_id: number | undefined;
   readonly eos_token: string | undefined;
   readonly eos_token_id: number | undefined;
+  readonly #found: FoundFiles | undefined;
 
   /**
    * @param tokenizerJson tokenizer.json, parsed
    * @param tokenizerConfig tokenizer_config.json, parsed
+   * @param found the files that both were read from, for `save_pretrained`
    */
-  constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
+  constructor(tokenizerJson: unknown, tokenizerConfig: unknown, found?: FoundFiles) {
     super();
+    this.#found = found;
     const text = new TextTokenizer(tokenizerJson, tokenizerConfig);
     this.text = text;
     this.config = (tokenizerConfig ?? {}) as Record<string, unknown>;
@@ -144,6 +148,24 @@ export class PreTrainedTokenizer extends (Callable as new () => TokenizeCall) {
   /** `add_eos_token` of tokenizer_config.json. */
   get add_eos_token(): boolean | undefined {
     return this.config.add_eos_token as boolean | undefined;
+  }
+
+  /**
+   * The files that it was read from, byte for byte: tokenizer.json, tokenizer_config.json, or those of its vocabulary. What was set since,
+   * `padding_side` say, is not in them. Throws InputError where it was not loaded from files, SourceError, or the signal's reason.
+   */
+  async save_pretrained(options?: TokenizerSaveOptions | null): Promise<File[]> {
+    const { signal = new AbortController().signal } = checkNames<TokenizerSaveOptions>('save_pretrained', options, [
+      'signal',
+    ]);
+    signal.throwIfAborted();
+    if (this.#found) return copiedFiles(this.#found.open(signal), this.#found.names);
+    throw new InputError({
+      what: 'this tokenizer has no files',
+      actual: 'new PreTrainedTokenizer(…)',
+      expected: 'AutoTokenizer.from_pretrained(…)',
+      next: 'Save the JSON that it was made of.',
+    });
   }
 
   /** The id of every token, the added ones included, in the order of ids. */
@@ -284,6 +306,11 @@ function mapped<T, R>(values: T | readonly T[], map: (value: T) => R): R | R[] {
 
 interface PairOption {
   text_pair?: string | null;
+}
+
+export interface TokenizerSaveOptions {
+  /** Aborts the saving: it rejects at once with the signal's reason. */
+  signal?: AbortSignal;
 }
 
 export interface DecodeOptions {

@@ -41,6 +41,9 @@ export interface Backend {
    */
   maxSim(input: MaxSimInput): Promise<Float32Array>;
 
+  /** Reads the tensors of the weights back. @param signal aborts the reading, which rejects at once with its reason */
+  readTensors(signal?: AbortSignal): TensorReader;
+
   /**
    * The device itself, for what pages load only when they need it: src/training computes with it. Undefined for a backend that is no
    * WebGPU device.
@@ -99,6 +102,17 @@ export interface WeightStore {
   release(weights: readonly Weight[]): void;
   /** Bytes held now. */
   bytes(): number;
+}
+
+/** Reads tensors back from a device, by their canonical names: the numbers of the file, or what has become of them since. */
+export interface TensorReader {
+  /** Whether a weight is made of the tensor. */
+  has(tensor: string): boolean;
+  /**
+   * Its numbers as float32 in the order of the file, in consecutive pieces, each an array of its own. Throws UnsupportedError where they
+   * are kept as q8, DeviceError, or the signal's reason.
+   */
+  read(tensor: string): AsyncIterable<Float32Array<ArrayBuffer>>;
 }
 
 /** A plan made ready on a device. */

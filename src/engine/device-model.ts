@@ -1,7 +1,7 @@
 import { disposedError } from '../gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import type { Backend, Executable } from './backend.ts';
-import type { FileTensor } from './upload.ts';
+import type { FileTensor, UnusedTensor } from './upload.ts';
 
 /** What a load makes: everything is there, and the weights are filled in. */
 export interface DeviceModelParts {
@@ -12,6 +12,10 @@ export interface DeviceModelParts {
   readonly fingerprint: string;
   /** The tensors of the files that it is made of. */
   readonly tensors: readonly FileTensor[];
+  /** The others, but for those that are one of the model's once more. */
+  readonly unused: readonly UnusedTensor[];
+  /** Names without a tensor of their own, and whose tensor they share: see Checkpoint. */
+  readonly leftOut: ReadonlyMap<string, string>;
   /** Tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
 }

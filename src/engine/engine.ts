@@ -1,14 +1,15 @@
+import type { Format } from '../../shaders/matrix.ts';
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { DeviceError } from '../errors.ts';
 import { disposedError, LostDeviceError, type MaxSimInput } from '../gpu/index.ts';
 import { canonicalRequest, type EncoderConfig, type EncoderRequest, type HeadKind } from '../model/index.ts';
 import type { Sequence } from '../plan/index.ts';
 import { until } from '../runtime/index.ts';
-import type { Backend, Executable } from './backend.ts';
+import type { Backend, Executable, TensorReader } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
 import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
-import type { FileTensor } from './upload.ts';
+import type { FileTensor, UnusedTensor } from './upload.ts';
 
 export interface EngineOptions extends LoadOptions {
   signal?: AbortSignal | undefined;
@@ -54,6 +55,12 @@ export class Engine {
   readonly host: ReadonlyMap<string, Float32Array>;
   /** The tensors of the files that the model is made of. */
   readonly tensors: readonly FileTensor[];
+  /** Those that it is not made of. */
+  readonly unused: readonly UnusedTensor[];
+  /** Names without a tensor of their own in the files, and whose tensor they share. */
+  readonly leftOut: ReadonlyMap<string, string>;
+  /** How matrices and the word table are kept. */
+  readonly format: Format;
   readonly events = new EventTarget();
 
   /** Aborts when the engine is disposed of. */
@@ -67,6 +74,7 @@ export class Engine {
   #restoring: Promise<DeviceModel> | undefined;
   #adapterName: string;
   #fingerprint: string;
+  #isTrained = false;
   /** Devices lost since a pass last succeeded. */
   #losses = 0;
   /** Why no call can succeed any more. */
@@ -77,11 +85,14 @@ export class Engine {
   #running = 0;
 
   private constructor(model: DeviceModel, options: EngineOptions) {
-    const { config, hasPooler, host, backend, fingerprint, tensors } = model.parts;
+    const { config, hasPooler, host, backend, fingerprint, tensors, unused, leftOut } = model.parts;
     this.config = config;
     this.hasPooler = hasPooler;
     this.host = host;
     this.tensors = tensors;
+    this.unused = unused;
+    this.leftOut = leftOut;
+    this.format = options.format ?? 'f32';
     this.#fingerprint = fingerprint;
     this.head = options.head;
     this.#adapterName = backend.adapterName;
@@ -197,6 +208,29 @@ export class Engine {
     return (this.#model ?? (await this.#restore())).backend;
   }
 
+  /**
+   * What `work` makes of the weights on the device, read back. Where a device is lost that is replaced, the work begins again. Rejects with
+   * what `work` throws, with the signal's reason, or with DeviceError.
+   */
+  async readWeights<T>(work: (reader: TensorReader) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    for (let losses = 0; ; losses++) {
+      signal?.throwIfAborted();
+      const backend = await until(signal, this.backend());
+      try {
+        return await work(backend.readTensors(signal));
+      } catch (error) {
+        signal?.throwIfAborted();
+        const reason = await backend.explain(error);
+        if (!(reason instanceof LostDeviceError) || !this.#reload || losses === MAX_LOSSES) throw reason;
+      }
+    }
+  }
+
+  /** Whether the weights are not those of the files any more. */
+  get isTrained(): boolean {
+    return this.#isTrained;
+  }
+
   /** The files that the model was loaded from, at the same commit. Undefined where they cannot be had again. */
   files(signal: AbortSignal): ModelFiles | undefined {
     this.#check();
@@ -211,6 +245,7 @@ export class Engine {
 
   /** The weights have changed, so vectors of before and after must not be mixed: the fingerprint is one that no other model has. */
   markTrained(): void {
+    this.#isTrained = true;
     const drawn = crypto.getRandomValues(new Uint32Array(2));
     this.#fingerprint = Array.from(drawn, bits => bits.toString(16).padStart(8, '0')).join('');
   }

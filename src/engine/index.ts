@@ -4,7 +4,7 @@
  */
 
 export type { MaxSimInput } from '../gpu/index.ts';
-export type { Backend, DeviceAccess } from './backend.ts';
+export type { Backend, DeviceAccess, TensorReader } from './backend.ts';
 export { otherRepository, refusalOf } from './config-file.ts';
 export { Engine, type ModelFiles } from './engine.ts';
 export type { LoadOptions, TokenModules } from './load.ts';
@@ -29,4 +29,4 @@ export {
 } from './sentence-settings.ts';
 export { encoderConfig, isStaticModel, staticFinder } from './static-files.ts';
 export { isSupported, type Support } from './support.ts';
-export type { FileTensor } from './upload.ts';
+export type { FileTensor, UnusedTensor } from './upload.ts';

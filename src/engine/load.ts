@@ -29,7 +29,7 @@ import { Fingerprint } from './fingerprint.ts';
 import { Preparing } from './prepare.ts';
 import type { ModuleFile, SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
-import { type CheckpointPart, fileTensors, matchParts, upload } from './upload.ts';
+import { type CheckpointPart, fileTensors, matchParts, unusedTensors, upload } from './upload.ts';
 import { openWebGPU } from './webgpu-backend.ts';
 
 export interface LoadOptions {
@@ -175,6 +175,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     find,
     owns: (canonical: string) => !canonical.startsWith(MODULE),
     advice: otherHead(config, find),
+    folder: 'encoder' as const,
   };
   const parts = [tokens?.inEncoder === undefined ? encoder : withModule(encoder, tokens.inEncoder)];
   for (const { from, file } of [...(sentence?.files ?? []), ...(tokens?.files ?? [])]) {
@@ -207,6 +208,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   if (config.static && mapping) checkMapping(mapping, config.static);
   await compiling;
   signal.throwIfAborted();
+  const isTied = tiedTensors(config, find);
   const modelParts = {
     backend,
     config,
@@ -214,6 +216,8 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     host,
     fingerprint: `${fingerprint}`,
     tensors: fileTensors(matched),
+    unused: unusedTensors(matched).filter(({ info }) => !isTied(info.name)),
+    leftOut: checkpoint.leftOut,
   };
   const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);
@@ -221,6 +225,18 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
   await backend.settled();
   signal.throwIfAborted();
   return model;
+}
+
+/** Pairs of tensors that are one where the config ties the masked-LM head: the copy, and the one that Python keeps. */
+const TIED = [
+  ['cls.predictions.decoder.weight', 'embeddings.word_embeddings.weight'],
+  ['cls.predictions.decoder.bias', 'cls.predictions.bias'],
+] as const;
+
+/** Whether a tensor of the file, by its name there, is another one once more. */
+function tiedTensors({ tiedDecoder }: EncoderConfig, find: CheckpointPart['find']): (name: string) => boolean {
+  const copies = TIED.map(([copy, kept]) => [find(copy)?.name, find(kept)?.name] as const);
+  return name => tiedDecoder && copies.some(([copy, kept]) => copy === name && kept !== undefined && kept !== name);
 }
 
 /** What to do where the masked-LM head is missing and the file has the other head that such checkpoints may have. */
@@ -253,6 +269,7 @@ function modulePart(
     find: canonical => checkpoint.tensors.get(nameOf(canonical)),
     owns: canonical => canonical.startsWith(prefix),
     naming: canonical => ({ name: nameOf(canonical), config, file }),
+    folder: 'root',
   };
 }
 

@@ -102,7 +102,11 @@ export const READERS: Readonly<Record<string, Reader>> = {
     const layers = fields.integer('num_hidden_layers', 12, { min: 1 });
     const first = fields.integer('layer_start', 4, { min: 0, max: layers });
     // Without the hidden states of the layers sentence-transformers hands the tokens on as they are.
-    if (transformer === undefined || !(await givesLayers(source, transformer))) return undefined;
+    if (transformer === undefined || !(await givesLayers(source, transformer))) {
+      // Asked for all the same: Python reads the weights, so whoever saves the model must know of them.
+      await (await source.open(inside(module.path, 'model.safetensors'), { optional: true }))?.cancel();
+      return undefined;
+    }
     const file = await weightFile(source, module);
     return { step: { step: 'weightedLayers', from, first }, on: 'all_layer_embeddings', file };
   },

@@ -31,11 +31,17 @@ export interface CheckpointPart {
   readonly advice?: (canonical: string) => string | undefined;
   /** How errors name a tensor. Default: canonically. */
   readonly naming?: (canonical: string) => TensorNaming;
+  /** Where its files are. */
+  readonly folder: PartFolder;
 }
+
+/** The folder of a file: that of the encoder, which modules.json may name, or that of the whole model. */
+export type PartFolder = 'encoder' | 'root';
 
 /** A part whose tensors have been found in its files: from here on a tensor goes by its name in the file. */
 export interface MatchedPart {
   readonly checkpoint: Checkpoint;
+  readonly folder: PartFolder;
   /** For every tensor that weights are made of, the canonical names that it serves, and which of its rows each of them is. */
   readonly weights: ReadonlyMap<string, ReadonlyMap<string, TensorView>>;
   /** The same for tensors that the CPU keeps. */
@@ -50,14 +56,14 @@ export const matchParts = (
   parts: readonly CheckpointPart[],
   wanted: { readonly weights: readonly WantedTensor[]; readonly host: readonly WantedTensor[] },
 ): MatchedPart[] =>
-  parts.map(({ checkpoint, find, owns, advice, naming }) => {
+  parts.map(({ checkpoint, folder, find, owns, advice, naming }) => {
     const match = (tensors: readonly WantedTensor[], isOnCpu: boolean) =>
       matchTensors(
         tensors.filter(({ tensor }) => owns(tensor)),
         find,
         { isOnCpu, advice, naming },
       );
-    return { checkpoint, host: match(wanted.host, true), weights: match(wanted.weights, false) };
+    return { checkpoint, folder, host: match(wanted.host, true), weights: match(wanted.weights, false) };
   });
 
 /** A tensor of the files that the model has, and where it is. */
@@ -68,17 +74,29 @@ export interface FileTensor {
   readonly views: ReadonlyMap<string, TensorView>;
   /** Whether the CPU keeps it, and the GPU does not. */
   readonly isOnHost: boolean;
+  readonly folder: PartFolder;
 }
 
 /** The tensors of the files that a model is made of, each once. */
 export const fileTensors = (parts: readonly MatchedPart[]): FileTensor[] =>
-  parts.flatMap(({ checkpoint, weights, host }) => {
+  parts.flatMap(({ checkpoint, folder, weights, host }) => {
     const tensor = (isOnHost: boolean) => (entry: readonly [string, ReadonlyMap<string, TensorView>]) => {
       const [name, views] = entry;
-      return { info: checkpoint.tensors.get(name)!, views, isOnHost };
+      return { info: checkpoint.tensors.get(name)!, views, isOnHost, folder };
     };
     return [...[...weights].map(tensor(false)), ...[...host].filter(([name]) => !weights.has(name)).map(tensor(true))];
   });
+
+/** A tensor of the files that the model is not made of: of another head, say. */
+export type UnusedTensor = Pick<FileTensor, 'info' | 'folder'>;
+
+/** The tensors of the files that the model is not made of. */
+export const unusedTensors = (parts: readonly MatchedPart[]): UnusedTensor[] =>
+  parts.flatMap(({ checkpoint, folder, weights, host }) =>
+    [...checkpoint.tensors.values()]
+      .filter(({ name }) => !weights.has(name) && !host.has(name))
+      .map(info => ({ info, folder })),
+  );
 
 export interface UploadOptions {
   /** The name of the model, for progress. */

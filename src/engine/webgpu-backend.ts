@@ -13,10 +13,19 @@ import {
   openGpu,
   PipelineCache,
   unexpectedError,
+  WeightReader,
   WeightStore,
 } from '../gpu/index.ts';
 import { type Graph, kernelsOf, type Plan, passRoom, plan } from '../plan/index.ts';
-import type { Backend, BackendListener, BackendOptions, CompileProgress, DeviceAccess, Executable } from './backend.ts';
+import type {
+  Backend,
+  BackendListener,
+  BackendOptions,
+  CompileProgress,
+  DeviceAccess,
+  Executable,
+  TensorReader,
+} from './backend.ts';
 
 /** Opens the caller's device, or a new one on the best adapter there is. Throws DeviceError. */
 export async function openWebGPU({ device, format }: BackendOptions): Promise<WebGPUBackend> {
@@ -124,6 +133,10 @@ export class WebGPUBackend implements Backend {
 
   maxSim(input: MaxSimInput): Promise<Float32Array> {
     return this.#maxSim.score(input);
+  }
+
+  readTensors(signal?: AbortSignal): TensorReader {
+    return new WeightReader({ device: this.#gpu.device, weights: this.weights, life: this.#life.signal, signal });
   }
 
   listen(listener: BackendListener): void {

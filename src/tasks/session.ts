@@ -6,11 +6,12 @@ import {
   PreTrainedModel,
   type PreTrainedTokenizer,
 } from '../api/index.ts';
-import type { ProgressCallback } from '../checkpoint/source/index.ts';
+import { inside, type ProgressCallback } from '../checkpoint/source/index.ts';
 import type { Engine, ReadSentence, SentenceFiles } from '../engine/index.ts';
 import { checkNames, describe, InputError } from '../errors.ts';
 import { checkSequence, type EncoderRequest, STATIC_MAPPING, staticSequence } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
+import { checkSaveOptions, copiedFiles, modelFiles, type SaveOptions } from '../saving/index.ts';
 import type { EncodeOptions, Encoding, TextInput } from '../text/index.ts';
 import type { TextFacts } from './answers.ts';
 import { choice, count } from './arguments.ts';
@@ -58,6 +59,8 @@ export interface SessionParts<Outputs extends OutputName = OutputName> {
   readonly tokenizer: PreTrainedTokenizer;
   /** What sentence-transformers wrote into the checkpoint. */
   readonly sentence: SentenceFiles;
+  /** The paths of its files. */
+  readonly sentenceFiles: ReadonlySet<string>;
   /** The same after all of it was read. */
   readonly readSentence: ReadSentence;
   /** Where the model is from. */
@@ -101,6 +104,7 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
   readonly tokenizer: PreTrainedTokenizer;
   /** @internal */
   protected readonly sentence: SentenceFiles;
+  readonly #sentenceFiles: ReadonlySet<string>;
 
   /** @internal */
   constructor({
@@ -108,12 +112,38 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
     model,
     tokenizer,
     sentence,
-  }: Pick<SessionParts<Outputs>, 'task' | 'model' | 'tokenizer' | 'sentence'>) {
+    sentenceFiles,
+  }: Pick<SessionParts<Outputs>, 'task' | 'model' | 'tokenizer' | 'sentence' | 'sentenceFiles'>) {
     super();
     this.task = task;
     this.model = model;
     this.tokenizer = tokenizer;
     this.sentence = sentence;
+    this.#sentenceFiles = sentenceFiles;
+  }
+
+  /**
+   * All files of the model as it is now, trained or not: config.json and model.safetensors (see PreTrainedModel.save_pretrained), those of
+   * the tokenizer, and those of sentence-transformers (modules.json, `1_Pooling/config.json`) where there are any. A name has its folder in
+   * it. The list is what `pipeline` and every `from_pretrained` take; in a folder, it is what Python reads.
+   * Throws UnsupportedError, InputError, DeviceError, SourceError, CheckpointError, or the signal's reason.
+   */
+  async save_pretrained(options?: SaveOptions | null): Promise<File[]> {
+    const checked = checkSaveOptions(options);
+    const { signal = new AbortController().signal } = checked;
+    const { engine } = this;
+    const folder = await this.sentence.folder;
+    const saved = await modelFiles(engine, { ...checked, folder, withModules: true });
+    for (const file of await this.tokenizer.save_pretrained({ signal })) {
+      saved.push(new File([file], inside(folder, file.name)));
+    }
+    const names = new Set(saved.map(({ name }) => name));
+    // Weights that are in the files above, whatever files they were in.
+    for (const { info } of engine.tensors) names.add(inside(folder, info.file));
+    const others = [...this.#sentenceFiles].filter(
+      name => !names.has(name) && !name.endsWith('.safetensors.index.json'),
+    );
+    return others.length === 0 ? saved : [...saved, ...(await copiedFiles(engine.files(signal)!.root, others))];
   }
 
   /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */

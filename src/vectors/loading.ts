@@ -6,6 +6,7 @@ import {
   PreTrainedModel,
   type PreTrainedTokenizer,
   type PretrainedOptions,
+  type Reopen,
   readOptions,
   reopening,
   withSharedJson,
@@ -14,6 +15,7 @@ import { type ModelLocation, type ModelSource, openSource } from '../checkpoint/
 import { Engine, type LoadOptions, type TokenModules } from '../engine/index.ts';
 import type { EncoderRequest, HeadKind } from '../model/index.ts';
 import { linkedAbort, until } from '../runtime/index.ts';
+import { noting } from '../saving/index.ts';
 import { inFolderNamed, type Repository, readRepository } from './repository.ts';
 
 /** What a class of vectors needs of a load, known from the small files of the repository. */
@@ -24,7 +26,7 @@ export interface LoadPlan {
   readonly firstRequest: EncoderRequest;
   readonly tokens?: TokenModules | undefined;
   /** Reads the tokenizer. Default: `loadTokenizer`. */
-  readonly readTokenizer?: (source: ModelSource) => Promise<PreTrainedTokenizer>;
+  readonly readTokenizer?: (source: ModelSource, open: Reopen) => Promise<PreTrainedTokenizer>;
   /** What else is read while the weights arrive. */
   readonly more: Promise<unknown>;
 }
@@ -32,6 +34,10 @@ export interface LoadPlan {
 /** What a load gives. */
 export interface Loaded<Plan extends LoadPlan> {
   readonly plan: Plan;
+  /** The folder of the encoder's files. */
+  readonly folder: string;
+  /** The paths of the small files, and of all that the plan has read. */
+  readonly files: ReadonlySet<string>;
   readonly model: CallableModel<OutputName>;
   readonly tokenizer: PreTrainedTokenizer;
   readonly more: Awaited<Plan['more']>;
@@ -56,29 +62,33 @@ export async function loadVectors<Plan extends LoadPlan>(
   try {
     const opened = openSource(location, { ...options, signal }, env);
     const source = withSharedJson(opened);
+    const files = new Set<string>();
+    const noted = noting(source, files);
     const plan = await until(
       signal,
-      readRepository(source).then(repository => readPlan(source, repository)),
+      readRepository(noted).then(repository => readPlan(noted, repository)),
     );
     plan.more.catch(fail);
     const encoderIn = inFolderNamed(plan.folder);
+    const reopen = reopening(opened, location, options);
     const loading = Engine.load(source, {
       ...engineOptions,
       head: plan.head,
       tokens: plan.tokens,
       encoderIn,
-      reopen: reopening(opened, location, options),
+      reopen,
       signal,
       request: requestOf(plan.firstRequest),
     });
-    const loadingTokenizer = (plan.readTokenizer ?? loadTokenizer)(encoderIn(source));
+    const loadingTokenizer = (plan.readTokenizer ?? loadTokenizer)(encoderIn(source), reopenIn(reopen, encoderIn));
     loadingTokenizer.catch(fail);
     engine = await loading;
     const tokenizer = await until(signal, loadingTokenizer);
     const more = (await until(signal, plan.more)) as Awaited<Plan['more']>;
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
     signal.throwIfAborted();
-    return { model: new PreTrainedModel(engine) as CallableModel<OutputName>, tokenizer, more, plan };
+    const model = new PreTrainedModel(engine) as CallableModel<OutputName>;
+    return { model, tokenizer, more, plan, folder: plan.folder, files };
   } catch (error) {
     fail(error);
     engine?.dispose();
@@ -88,7 +98,12 @@ export async function loadVectors<Plan extends LoadPlan>(
   }
 }
 
-/** The model keeps these functions. They are made here, because closures made in a load would keep the options of the load. */
+/** The model and its tokenizer keep these functions. They are made here, because closures made in a load would keep its options. */
+const reopenIn =
+  (reopen: Reopen, encoderIn: (root: ModelSource) => ModelSource): Reopen =>
+  signal =>
+    encoderIn(reopen(signal));
+
 const requestOf =
   (request: EncoderRequest): LoadOptions['request'] =>
   () =>

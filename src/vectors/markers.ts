@@ -1,4 +1,9 @@
-import { type PreTrainedTokenizer, readTokenizerFiles, PreTrainedTokenizer as Tokenizer } from '../api/index.ts';
+import {
+  foundTokenizer,
+  type PreTrainedTokenizer,
+  type Reopen,
+  PreTrainedTokenizer as Tokenizer,
+} from '../api/index.ts';
 import type { ModelSource } from '../checkpoint/source/index.ts';
 import { isRecord, type Json } from '../json.ts';
 
@@ -8,9 +13,9 @@ import { isRecord, type Json } from '../json.ts';
  */
 export const withMarkers =
   (markers: readonly string[]) =>
-  async (source: ModelSource): Promise<PreTrainedTokenizer> => {
-    const { tokenizer: json, config } = await readTokenizerFiles(source);
-    const tokenizer = new Tokenizer(json, config);
+  async (source: ModelSource, open: Reopen): Promise<PreTrainedTokenizer> => {
+    const { tokenizer: json, config, found } = await foundTokenizer(source, open);
+    const tokenizer = new Tokenizer(json, config, found);
     const contents = new Set(markers.flatMap(marker => contentOf(marker, tokenizer) ?? []));
     if (contents.size === 0 || !isRecord(json)) return tokenizer;
     const added = [...contents].map(content => ({
@@ -23,7 +28,7 @@ export const withMarkers =
       special: true,
     }));
     const before = Array.isArray(json.added_tokens) ? json.added_tokens : [];
-    return new Tokenizer({ ...json, added_tokens: [...before, ...added] } satisfies Json, config);
+    return new Tokenizer({ ...json, added_tokens: [...before, ...added] } satisfies Json, config, found);
   };
 
 /** The token of a marker, where it must be added: the tokenizer knows it, and splits it. */

@@ -8,6 +8,7 @@ import {
 import type { ModelLocation } from '../checkpoint/source/index.ts';
 import { checkNames } from '../errors.ts';
 import type { ChainStep } from '../model/index.ts';
+import type { SaveOptions } from '../saving/index.ts';
 import {
   count,
   factsOf,
@@ -205,6 +206,14 @@ export class MultiVectorEncoder {
   get_embedding_dimension(): number {
     const { session, steps } = this.#parts;
     return steps.reduce((columns, step) => (step.step === 'dense' ? step.outputs : columns), session.config.hiddenSize);
+  }
+
+  /**
+   * All files of the model as it is now, which `from_pretrained` takes as they are, and Python in a folder: see Session.save_pretrained of
+   * pipelines. Throws UnsupportedError, InputError, DeviceError, SourceError, CheckpointError, or the signal's reason.
+   */
+  save_pretrained(options?: SaveOptions | null): Promise<File[]> {
+    return this.#parts.session.save_pretrained(options);
   }
 
   /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */

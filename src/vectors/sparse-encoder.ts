@@ -9,6 +9,7 @@ import type { ModelLocation } from '../checkpoint/source/index.ts';
 import { settingsOf } from '../engine/index.ts';
 import { oneOf } from '../errors.ts';
 import { Fields } from '../json.ts';
+import type { SaveOptions } from '../saving/index.ts';
 import { count, factsOf, string, textList, type WithTruncated, withFacts } from '../tasks/index.ts';
 import { encodeOptions, recipeOf, type TextOptions, type TextSettings, taskOptions } from './encode-options.ts';
 import { loadVectors } from './loading.ts';
@@ -217,6 +218,14 @@ export class SparseEncoder {
   /** How many dimensions a vector has: the tokens of the vocabulary. */
   get_embedding_dimension(): number {
     return this.#parts.session.config.vocabSize;
+  }
+
+  /**
+   * All files of the model as it is now, which `from_pretrained` takes as they are, and Python in a folder: see Session.save_pretrained of
+   * pipelines. Throws UnsupportedError, InputError, DeviceError, SourceError, CheckpointError, or the signal's reason.
+   */
+  save_pretrained(options?: SaveOptions | null): Promise<File[]> {
+    return this.#parts.session.save_pretrained(options);
   }
 
   /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */

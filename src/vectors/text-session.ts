@@ -1,4 +1,4 @@
-import type { CallableModel, OutputName, PreTrainedTokenizer } from '../api/index.ts';
+import type { PreTrainedTokenizer } from '../api/index.ts';
 import { type MaxSimInput, NO_SENTENCE } from '../engine/index.ts';
 import { describe, InputError } from '../errors.ts';
 import type { EncoderConfig, EncoderRequest } from '../model/index.ts';
@@ -6,6 +6,7 @@ import type { SequenceOutputs } from '../plan/index.ts';
 import { choice, lowerCased, Session, type TextFacts } from '../tasks/index.ts';
 import type { Encoding } from '../text/index.ts';
 import type { TextOptions, TextRecipe } from './encode-options.ts';
+import type { Loaded, LoadPlan } from './loading.ts';
 import { type StaticWeights, staticRow } from './static-weights.ts';
 
 /** A text as the model computes it. */
@@ -44,9 +45,15 @@ export interface Results<Result> {
 export class TextSession extends Session {
   constructor(
     task: string,
-    { model, tokenizer }: { model: CallableModel<OutputName>; tokenizer: PreTrainedTokenizer },
+    {
+      model,
+      tokenizer,
+      folder,
+      files,
+    }: Pick<Loaded<LoadPlan>, 'model' | 'tokenizer' | 'files'> & Pick<LoadPlan, 'folder'>,
   ) {
-    super({ task, model, tokenizer, sentence: NO_SENTENCE });
+    const sentence = { ...NO_SENTENCE, folder: Promise.resolve(folder) };
+    super({ task, model, tokenizer, sentence, sentenceFiles: files });
   }
 
   get config(): EncoderConfig {

@@ -108,7 +108,7 @@ export function pack<R>(root: unknown, refer: (value: object) => R | undefined):
     }
     if (isFileList(value) || Array.isArray(value)) {
       return Array.from(value, (item: unknown, i) =>
-        isPrimitive(item) ? item : walk(isFile(item) ? localFile(item) : item, [...path, i]),
+        isPrimitive(item) ? item : walk(isInFolder(item) ? localFile(item) : item, [...path, i]),
       );
     }
     if (!isPlain(value)) throw new Unpackable(value, path);
@@ -217,12 +217,12 @@ const isCloned = (value: object): boolean =>
 
 const isFileList = (value: object): value is FileList => Object.prototype.toString.call(value) === '[object FileList]';
 
-/** A file that was chosen with its folder. */
-const isFile = (value: unknown): value is File =>
-  value instanceof Blob && typeof (value as Partial<File>).webkitRelativePath === 'string';
+/** A file that was chosen with its folder. Any other is cloned with its name. */
+const isInFolder = (value: unknown): value is File =>
+  value instanceof Blob && Boolean((value as Partial<File>).webkitRelativePath);
 
 /** No standard says that a clone keeps the path of a file. */
-const localFile = (file: File) => ({ name: file.webkitRelativePath || file.name, blob: file });
+const localFile = (file: File) => ({ name: file.webkitRelativePath, blob: file });
 
 /** Also of another frame, whose Object is another one. */
 function isPlain(value: object): boolean {
