@@ -5,7 +5,7 @@ import {
   type TrainingGraph,
   type TrainingOp,
 } from '../src/gradients/index.ts';
-import type { AttendOp, Dropout, EmbedBackwardOp, GradientOp, LossOp } from '../src/gradients/op.ts';
+import type { AttendOp, Dropout, EmbedBackwardOp, GradientOp, LossOp, RecordLossOp } from '../src/gradients/op.ts';
 import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
 import { slopes } from './gradient-reference-rows.ts';
 import { ACTIVATIONS, at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
@@ -132,6 +132,15 @@ export class TrainingRun {
         this.#set(op.y, y);
         return;
       }
+      case 'columnsBackward': {
+        const { dy: value, first, residual, dx } = op;
+        const dy = this.get(value);
+        const y = zeros(dy.rows, dx.columns);
+        for (const r of range(dy.rows)) y.data.set(row(dy, r), r * dx.columns + first);
+        const other = residual && this.get(residual).data;
+        this.#map(dx, y, (v, i) => v + (other?.[i] ?? 0));
+        return;
+      }
       case 'linearInput': {
         const [dy, weight] = [this.get(op.dy), this.#forward.weight(op.weight)];
         const dx = zeros(dy.rows, op.dx.columns);
@@ -213,6 +222,11 @@ export class TrainingRun {
       case 'squaredError':
       case 'spanCrossEntropy':
         this.#loss(op);
+        return;
+      case 'ranking':
+      case 'cosineError':
+      case 'cosent':
+        this.#recordLoss(op);
         return;
       default:
         this.#forward.compute(op satisfies Exclude<TrainingOp, GradientOp>);
@@ -477,7 +491,57 @@ export class TrainingRun {
     return dx;
   }
 
-  #loss(op: LossOp): void {
+  /** A loss as a function of products of rows, and the gradients of the rows from those of the products. */
+  #recordLoss(op: RecordLossOp): void {
+    const { scales, batch } = this.#options;
+    const x = this.get(op.logits);
+    const n = x.rows / op.texts;
+    const labels = batch.slice(0, n).map(sequence => sequence.labels![0]!);
+    const dx = zeros(x.rows, x.columns);
+    const scale = scales.labels * op.weight;
+    const dot = (a: number, b: number) => row(x, a).reduce((sum, v, c) => sum + v * at(x, b, c), 0);
+    /** Gives the rows a and b their gradients from that of their product. */
+    const give = (a: number, b: number, gradient: number) => {
+      for (const c of range(x.columns)) {
+        dx.data[a * x.columns + c]! += gradient * at(x, b, c);
+        dx.data[b * x.columns + c]! += gradient * at(x, a, c);
+      }
+    };
+    let losses: number[];
+    if (op.op === 'ranking') {
+      losses = range(n).map(i => {
+        const scores = range(x.rows - n).map(j => op.factor * dot(i, n + j));
+        const { loss, gradient } = crossEntropy(scores, labels[i]!, 0);
+        gradient.forEach((v, j) => {
+          give(i, n + j, scale * op.factor * v);
+        });
+        return scale * loss;
+      });
+    } else {
+      const cosines = range(n).map(i => dot(i, n + i));
+      if (op.op === 'cosineError') {
+        losses = cosines.map((cosine, i) => {
+          give(i, n + i, 2 * scale * (cosine - labels[i]!));
+          return scale * (cosine - labels[i]!) ** 2;
+        });
+      } else {
+        const pairs = range(n).flatMap(i => range(n).flatMap(j => (labels[i]! < labels[j]! ? [[i, j] as const] : [])));
+        const exponents = pairs.map(([i, j]) => op.factor * (cosines[i]! - cosines[j]!));
+        const maximum = Math.max(0, ...exponents);
+        const sum = exponents.reduce((total, e) => total + Math.exp(e - maximum), Math.exp(-maximum));
+        pairs.forEach(([i, j], p) => {
+          const share = scale * n * op.factor * (Math.exp(exponents[p]! - maximum) / sum);
+          give(i, n + i, share);
+          give(j, n + j, -share);
+        });
+        losses = [scale * n * (maximum + Math.log(sum))];
+      }
+    }
+    this.#set(op.loss, { rows: losses.length, columns: 1, data: Float64Array.from(losses) });
+    this.#set(op.dlogits, dx);
+  }
+
+  #loss(op: Exclude<LossOp, RecordLossOp>): void {
     const { scales, batch } = this.#options;
     const logits = this.get(op.logits);
     const N = logits.columns;

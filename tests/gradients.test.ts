@@ -4,6 +4,7 @@ import {
   backward,
   type LabelledSequence,
   NO_DROPOUT,
+  recordForm,
   type TrainingGraph,
   trainableForm,
 } from '../src/gradients/index.ts';
@@ -165,6 +166,28 @@ describe('backward against differences', () => {
     const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
     // One token is the greatest of its own, however the weights change.
     expectGradients(graph, drawnBatch(config, columns).slice(0, 1));
+  });
+
+  it.each([
+    { kind: 'ranking', texts: 3, factor: 5 },
+    { kind: 'cosineError', texts: 2 },
+    { kind: 'cosent', texts: 2, factor: 5 },
+  ] as const)('of $texts texts a record: $kind, at three lengths of the embeddings', spec => {
+    const config = readConfig(drawnConfig('bert', 1));
+    const form = recordForm(trainableForm(encoderGraph(config, REQUESTS[0]!)), {
+      output: 'embedding',
+      columns: [undefined, 4, 7],
+      normalize: true,
+    });
+    const losses = form.names.map((output, i) => ({ ...spec, output, weight: [1, 0.5, 2][i]! }));
+    const graph = backward(form.graph, { losses, trainable: () => true });
+    const records = 3;
+    const batch = Array.from({ length: spec.texts }, () => drawnBatch(config, 1)).flat();
+    const labelled = batch.map((sequence, i) => ({
+      ...sequence,
+      labels: i < records ? [spec.kind === 'ranking' ? i : [0.2, 0.9, 0.2][i]!] : undefined,
+    }));
+    expectGradients(graph, labelled);
   });
 
   it.each(REFUSED)('%s is refused by name', modelType => {

@@ -171,6 +171,15 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
         }
         return;
       }
+      case 'columns': {
+        const { x, first, y } = op;
+        const dy = gradients.get(y);
+        if (!dy || !needed.has(x)) return;
+        const dx = gradientOf(x);
+        ops.push({ op: 'columnsBackward', dy, first, residual: gradients.get(x), dx });
+        gradients.set(x, dx);
+        return;
+      }
       case 'normalize':
       case 'pool':
       case 'gather': {
@@ -207,7 +216,7 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'attentionDelta':
       case 'attentionBackward':
       case 'biasBackward':
-      case 'columns':
+      case 'columnsBackward':
       case 'linearInput':
       case 'linearWeight':
       case 'normBackward':
@@ -221,6 +230,9 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'binaryCrossEntropy':
       case 'squaredError':
       case 'spanCrossEntropy':
+      case 'ranking':
+      case 'cosineError':
+      case 'cosent':
         throw new Error(`graph: a forward pass with the op "${op.op}"`);
       default:
         op satisfies never;

@@ -8,19 +8,22 @@ import {
 } from '../../shaders/attention-backward.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
 import { binaryCrossEntropy } from '../../shaders/binary-cross-entropy.ts';
+import { cosent } from '../../shaders/cosent.ts';
 import { crossEntropy } from '../../shaders/cross-entropy.ts';
 import { dropout } from '../../shaders/dropout.ts';
-import { add, columnsOf } from '../../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf } from '../../shaders/elementwise.ts';
 import { gatherBackward } from '../../shaders/gather-backward.ts';
 import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2NormBackward } from '../../shaders/l2-norm-backward.ts';
 import { linearInput, linearInputParams } from '../../shaders/linear-input.ts';
 import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts';
+import { pairScores, pairScoresBackward } from '../../shaders/pair-scores.ts';
 import { packPoolings } from '../../shaders/pool.ts';
 import { poolBackward } from '../../shaders/pool-backward.ts';
 import { rotary } from '../../shaders/rotary.ts';
+import { rowDot, rowDotBackward } from '../../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../../shaders/row-norm-backward.ts';
-import { SCALARS } from '../../shaders/scalars.ts';
+import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { segmentSum } from '../../shaders/segment-sum.ts';
 import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
 import { squaredError } from '../../shaders/squared-error.ts';
@@ -40,9 +43,9 @@ import {
   WIDEST_WINDOW,
 } from '../plan/index.ts';
 import { trainingCosts } from './costs.ts';
-import type { AttendOp, DeviceTrainingOp, Dropout, LossOp } from './op.ts';
+import { type AttendOp, type DeviceTrainingOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
 import { noRule } from './refusal.ts';
-import { gradientName, SCALARS_STATE } from './states.ts';
+import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
 import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
 import { values } from './values.ts';
 
@@ -85,7 +88,7 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
   };
 
   /** All numbers of a value, as vec4f. */
-  const count = ({ rows, stride }: Value): TrainingParam => ({ rows, times: stride / 4 });
+  const count = ({ rows, stride }: Value): TrainingParam => ({ number: rows, times: stride / 4 });
 
   const dropoutParams = ({ site, probability }: Dropout, threshold: string, scale: string) => ({
     [threshold]: Math.min(2 ** 32 - 1, Math.round(probability * 2 ** 32)),
@@ -148,23 +151,60 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
     };
   }
 
+  /** The part of a loss of rows in the loss of the step. */
+  function sumOf(op: LossOp, rows: TrainingParam): TrainingStep {
+    // Where there are more losses than sums, several share one: what is read is the sum of all.
+    const index = SCALARS.sums + (lossIndices.get(op)! % (SCALARS_FLOATS - SCALARS.sums));
+    return made(op, sumRows(), op.loss, { loss: op.loss, scalars: state(SCALARS_STATE) }, { rows, index });
+  }
+
+  /** The loss of records, by way of the scores or the cosines of their texts. Records are the first of the sequences. */
+  function recordLoss(op: RecordLossOp): TrainingStep[] {
+    const { logits: x, loss, dlogits: dx, weight } = op;
+    const { columns } = x;
+    const rows = 'records';
+    const scale: TrainingParam = { number: 'labels_scale', times: weight };
+    if (op.op === 'ranking') {
+      const [scores, dscores] = [state(SCORES_STATE), state(SCORE_GRADIENTS_STATE)];
+      const ranks = crossEntropy({ columns: 'param', smoothing: false, weights: false }, profile.norm);
+      const operands = { logits: scores, labels: data('labels'), loss, dlogits: dscores };
+      const pairs = { rows, others: 'others', factor: op.factor };
+      const back = (['a', 'b'] as const).map(to =>
+        made(op, pairScoresBackward({ columns, to }), dx, { dscores, x, dx }, pairs),
+      );
+      return [
+        made(op, pairScores({ columns }), { name: `${x.name}.scores` }, { x, scores }, pairs),
+        made(op, ranks, loss, operands, { rows, columns: 'others', scale }),
+        ...back,
+        sumOf(op, rows),
+      ];
+    }
+    const cosines = like({ rows: x.rows, columns: 1 }, `${x.name}.cosines`);
+    const dcosines = like(cosines, `${x.name}.cosines.gradient`);
+    const operands = { logits: cosines, targets: data('targets'), loss, dlogits: dcosines };
+    const error =
+      op.op === 'cosent'
+        ? made(op, cosent(), loss, operands, {
+            rows,
+            scale: { number: 'batch_scale', times: weight },
+            factor: op.factor,
+          })
+        : made(op, squaredError({ columns: 1 }, profile.norm), loss, operands, { rows, scale });
+    return [
+      made(op, rowDot({ columns }, profile.norm), cosines, { x, y: cosines }, { rows }),
+      error,
+      made(op, rowDotBackward({ columns }, profile.norm), dx, { x, dy: dcosines, dx }, { rows }),
+      sumOf(op, op.op === 'cosent' ? 1 : rows),
+    ];
+  }
+
   /** The loss of rows, and its part in the loss of the step. */
-  function loss(op: LossOp): TrainingStep[] {
+  function loss(op: Exclude<LossOp, RecordLossOp>): TrainingStep[] {
     const { logits, loss, dlogits } = op;
     const rows = { rows: logits.rows };
-    const scale =
-      op.op !== 'spanCrossEntropy' && op.labels === 'next_sentence_label' ? 'next_sentence_scale' : 'labels_scale';
+    const scale = labelsOf(op) === 'labels' ? 'labels_scale' : 'next_sentence_scale';
     const results = { loss, dlogits };
-    const sum = made(
-      op,
-      sumRows(),
-      loss,
-      { loss, scalars: state(SCALARS_STATE) },
-      {
-        rows: loss.rows,
-        index: SCALARS.sums + lossIndices.get(op)!,
-      },
-    );
+    const sum = sumOf(op, loss.rows);
     const columns = logits.columns;
     switch (op.op) {
       case 'crossEntropy': {
@@ -247,6 +287,11 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         const { x, first, y } = op;
         const kernel = columnsOf({ columns: x.columns, first, count: y.columns });
         return [made(op, kernel, y, { x, y }, { rows: y.rows })];
+      }
+      case 'columnsBackward': {
+        const { dy, first, residual, dx } = op;
+        const kernel = columnsBackward({ columns: dx.columns, first, count: dy.columns, residual: !!residual });
+        return [made(op, kernel, dx, { dy, residual, dx }, { rows: dx.rows })];
       }
       case 'linearInput': {
         const { dy, weight, residual, dx } = op;
@@ -370,6 +415,10 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'squaredError':
       case 'spanCrossEntropy':
         return loss(op);
+      case 'ranking':
+      case 'cosineError':
+      case 'cosent':
+        return recordLoss(op);
       default:
         return [{ ...stepOf(op, profile), rowCosts: rowCostsOf(op, profile) }];
     }

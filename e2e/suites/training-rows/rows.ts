@@ -1,4 +1,4 @@
-import { add, columnsOf } from '../../../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf } from '../../../shaders/elementwise.ts';
 import { gatherBackward } from '../../../shaders/gather-backward.ts';
 import { padded } from '../../../shaders/kernel.ts';
 import { l2NormBackward } from '../../../shaders/l2-norm-backward.ts';
@@ -130,6 +130,30 @@ check('a + b, and columns of rows', async () => {
       const { y } = await dispatch(kernel, { x: padRows(a, C), y: { floats: R * padded(n) } }, { rows: R });
       const expected = a.filter((_, i) => i % C >= first && i % C < first + n);
       expectEqual(unpadRows(y!, n), expected, `${n} columns from ${first} of ${C}`);
+    }
+  }
+});
+
+check('the first columns, backward', async () => {
+  for (const [C, first, n] of [
+    [36, 0, 7],
+    [7, 0, 4],
+    [37, 8, 29],
+    [12, 4, 2],
+  ] as const) {
+    const R = 65;
+    const make = random(C);
+    const [dy, residual] = [make(R * n), make(R * C)];
+    for (const other of [undefined, residual]) {
+      const kernel = columnsBackward({ columns: C, first, count: n, residual: !!other });
+      const operands = { dy: padRows(dy, n), ...(other && { residual: padRows(other, C) }) };
+      const { dx } = await dispatch(kernel, { ...operands, dx: { floats: R * padded(C) } }, { rows: R });
+      const expected = Float32Array.from({ length: R * C }, (_, i) => {
+        const [row, column] = [Math.floor(i / C), i % C];
+        const own = column >= first && column < first + n ? dy[row * n + column - first]! : 0;
+        return own + (other?.[i] ?? 0);
+      });
+      expectEqual(unpadRows(dx!, C), expected, `${n} columns from ${first} of ${C}, residual ${!!other}`);
     }
   }
 });
