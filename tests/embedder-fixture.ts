@@ -42,14 +42,14 @@ export const kept = (numbers: ArrayLike<number>): number[] => {
   return Array.from({ length: Math.ceil(numbers.length / stride) }, (_, i) => numbers[i * stride]!);
 };
 
-const LOSSES: Readonly<Record<string, new (options: object) => EmbeddingLoss>> = {
-  MultipleNegativesRankingLoss,
-  CosineSimilarityLoss,
-  CoSENTLoss,
+const LOSSES: Readonly<Record<string, (options: object) => EmbeddingLoss>> = {
+  MultipleNegativesRankingLoss: options => new MultipleNegativesRankingLoss(options),
+  CosineSimilarityLoss: () => new CosineSimilarityLoss(),
+  CoSENTLoss: options => new CoSENTLoss(options),
 };
 
 function makeLoss({ name, options, loss }: LossDescription): EmbedderLoss {
-  if (!loss) return new LOSSES[name]!(options);
+  if (!loss) return LOSSES[name]!(options);
   return new MatryoshkaLoss({ ...options, loss: makeLoss(loss) } as MatryoshkaLossInit);
 }
 

@@ -2,13 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { InputError, UnsupportedError } from '../src/errors.ts';
 import { countItems, NO_DROPOUT } from '../src/gradients/index.ts';
 import { readConfig } from '../src/model/index.ts';
-import {
-  CoSENTLoss,
-  CosineSimilarityLoss,
-  type EmbedderLoss,
-  MatryoshkaLoss,
-  MultipleNegativesRankingLoss,
-} from '../src/train.ts';
+import { CoSENTLoss, CosineSimilarityLoss, MatryoshkaLoss, MultipleNegativesRankingLoss } from '../src/train.ts';
+import type { EmbedderLoss } from '../src/training/embedder-losses.ts';
 import { embedderGraph, embedderSequences, embedderTask } from '../src/training/embedder-task.ts';
 import { drawnConfig } from './drawn-configs.ts';
 

@@ -5,7 +5,15 @@ import {
   type TrainingGraph,
   type TrainingOp,
 } from '../src/gradients/index.ts';
-import type { AttendOp, Dropout, EmbedBackwardOp, GradientOp, LossOp, RecordLossOp } from '../src/gradients/op.ts';
+import type {
+  AttendOp,
+  Dropout,
+  EmbedBackwardOp,
+  GradientOp,
+  LossOp,
+  QueryKeyNormBackwardOp,
+  RecordLossOp,
+} from '../src/gradients/op.ts';
 import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
 import { slopes } from './gradient-reference-rows.ts';
 import { ACTIVATIONS, at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
@@ -185,6 +193,9 @@ export class TrainingRun {
         return;
       case 'rotaryBackward':
         this.#rotaryBackward(op);
+        return;
+      case 'queryKeyNormBackward':
+        this.#queryKeyNormBackward(op);
         return;
       case 'normalizeBackward': {
         const [x, dy] = [this.get(op.x), this.get(op.dy)];
@@ -383,8 +394,18 @@ export class TrainingRun {
     });
   }
 
-  /** dx of a row x^ = (x - mean) / deviation: (g - mean(g) - x^ mean(g x^)) / deviation with g = dy gamma. */
-  #normBackward(x: Matrix, norm: Norm, dy: Matrix, gammaGradient?: Weight, betaGradient?: Weight): Matrix {
+  /**
+   * dx of a row x^ = (x - mean) / deviation: (g - mean(g) - x^ mean(g x^)) / deviation with g = dy gamma. `weights`: where the gamma of each
+   * column stands.
+   */
+  #normBackward(
+    x: Matrix,
+    norm: Norm,
+    dy: Matrix,
+    gammaGradient?: Weight,
+    betaGradient?: Weight,
+    weights: readonly number[] = range(x.columns),
+  ): Matrix {
     const { kind, eps, unitOffset } = norm;
     const gamma = this.#forward.weight(norm.gamma);
     const [dgamma, dbeta] = [
@@ -398,28 +419,63 @@ export class TrainingRun {
       const mean = kind === 'layer' ? average(numbers) : 0;
       const scale = kind === 'affine' ? 1 : 1 / Math.sqrt(average(numbers.map(v => (v - mean) ** 2)) + eps);
       const normed = numbers.map(v => (v - mean) * scale);
-      const g = range(C).map(c => at(dy, r, c) * (at(gamma, c, 0) + Number(unitOffset)));
+      const g = range(C).map(c => at(dy, r, c) * (at(gamma, weights[c]!, 0) + Number(unitOffset)));
       const meanG = kind === 'layer' ? average(g) : 0;
       const meanProduct = kind === 'affine' ? 0 : average(g.map((v, c) => v * normed[c]!));
       for (const c of range(C)) {
         dx.data[r * C + c] = (g[c]! - meanG - normed[c]! * meanProduct) * scale;
-        if (dgamma) dgamma.data[c]! += at(dy, r, c) * normed[c]!;
-        if (dbeta) dbeta.data[c]! += at(dy, r, c);
+        if (dgamma) dgamma.data[weights[c]!]! += at(dy, r, c) * normed[c]!;
+        if (dbeta) dbeta.data[weights[c]!]! += at(dy, r, c);
       }
     }
     return dx;
   }
 
+  /** Every head of q and k, or all heads of q and of k at once, as a row of `norm`. */
+  #queryKeyNormBackward({ forward, dy: value, dx: result, gradients }: QueryKeyNormBackwardOp): void {
+    const { heads, keyHeads, headSize: D, span, queryNorm, keyNorm } = forward;
+    const [x, dy] = [this.get(forward.qkv), this.get(value)];
+    const dx: Matrix = { ...dy, data: dy.data.slice() };
+    const width = x.columns / (heads + 2 * keyHeads);
+    for (const [first, count, norm, gamma, beta] of [
+      [0, heads, queryNorm, gradients?.queryGamma, gradients?.queryBeta],
+      [heads, keyHeads, keyNorm, gradients?.keyGamma, gradients?.keyBeta],
+    ] as const) {
+      const perRow = span === 'head' ? 1 : count;
+      for (const t of range(x.rows)) {
+        for (const h of range(count / perRow)) {
+          // Only the numbers of the heads: gammas of a row have the padding of its heads.
+          const numbers = range(perRow * D);
+          const places = numbers.map(i => (first + h * perRow + Math.floor(i / D)) * width + (i % D));
+          const weights = numbers.map(i => (span === 'head' ? i : Math.floor(i / D) * width + (i % D)));
+          const part = (matrix: Matrix): Matrix => ({
+            rows: 1,
+            columns: numbers.length,
+            data: Float64Array.from(places, place => at(matrix, t, place)),
+          });
+          const back = this.#normBackward(part(x), norm, part(dy), gamma, beta, weights);
+          places.forEach((place, i) => {
+            dx.data[t * x.columns + place] = back.data[i]!;
+          });
+        }
+      }
+    }
+    this.#set(result, dx);
+  }
+
   #embedBackward({ table, forward, padding, dy: value, gradient: weight }: EmbedBackwardOp): void {
     const [dy, gradient] = [this.get(value), this.#gradient(weight)];
     for (const { b, start, length } of this.#extents) {
-      const { ids, positions, types } = this.#options.batch[b]!;
+      const { ids, positions, types, wordFactors } = this.#options.batch[b]!;
+      const factors = table === 'words' ? wordFactors : undefined;
       const rowsOf = { words: ids, positions, types, tasks: undefined }[table];
       for (const i of range(length)) {
         const read = rowsOf?.[i] ?? 0;
         if (read === padding) continue;
         const first = read * gradient.columns;
-        for (const c of range(dy.columns)) gradient.data[first + c]! += forward.factor * at(dy, start + i, c);
+        for (const c of range(dy.columns)) {
+          gradient.data[first + c]! += forward.factor * (factors?.[i] ?? 1) * at(dy, start + i, c);
+        }
       }
     }
   }

@@ -20,6 +20,11 @@ import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts
 import { pairScores, pairScoresBackward } from '../../shaders/pair-scores.ts';
 import { packPoolings } from '../../shaders/pool.ts';
 import { poolBackward } from '../../shaders/pool-backward.ts';
+import {
+  queryKeyNormBackward,
+  queryKeyNormPartials,
+  queryKeyNormWeights,
+} from '../../shaders/query-key-norm-backward.ts';
 import { rotary } from '../../shaders/rotary.ts';
 import { rowDot, rowDotBackward } from '../../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../../shaders/row-norm-backward.ts';
@@ -28,6 +33,7 @@ import { segmentSum } from '../../shaders/segment-sum.ts';
 import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
 import { squaredError } from '../../shaders/squared-error.ts';
 import { sumRows } from '../../shaders/sum-rows.ts';
+import { unfoldBackward } from '../../shaders/unfold-backward.ts';
 import {
   attentionVariant,
   biasOperands,
@@ -54,6 +60,9 @@ type TrainingOperand = Operand | { readonly state: string } | { readonly data: D
 
 /** The length by which a row is divided at least, as in torch.nn.functional.normalize. */
 const L2_FLOOR = 1e-12;
+
+/** The inputs of a kernel that reads neighbours, and their sizes. */
+const SEQUENCES = { tiles: 'tiles', sequences: 'sequences' } as const;
 
 const state = (name: string) => ({ state: name });
 const data = (name: DataName) => ({ data: name });
@@ -360,11 +369,16 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       }
       case 'embedBackward': {
         const { table, forward, dy, gradient } = op;
-        const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, { columns: dy.columns });
+        const wordFactors = table === 'words' && forward.dropout !== undefined;
+        const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, {
+          columns: dy.columns,
+          wordFactors,
+        });
         const operands = {
           segments: data(`${table}_segments`),
           order: data(`${table}_order`),
           dx: dy,
+          tokens: wordFactors ? ('tokens' as const) : undefined,
           gradient: gradientState(gradient),
         };
         const params = { segments: `${table}_segments`, factor: forward.factor };
@@ -408,8 +422,39 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         });
         return [made(op, kernel, dx, { masked: 'masked', dy, dx }, { rows: dx.rows, masked: 'masked' })];
       }
-      case 'unfoldBackward':
-        throw noRule('neighbours side by side', op.dx);
+      case 'unfoldBackward': {
+        const { width, order, dy, dx } = op;
+        const kernel = unfoldBackward({ columns: dx.columns, width, order });
+        return [made(op, kernel, dx, { ...SEQUENCES, tokens: 'tokens', dy, dx }, SEQUENCES)];
+      }
+      case 'queryKeyNormBackward': {
+        const { forward, dy, dx, gradients } = op;
+        const { qkv, heads, keyHeads, headSize, span, queryNorm, keyNorm } = forward;
+        const { kind, unitOffset, beta } = queryNorm;
+        if (kind === 'affine') throw new Error('q and k have no norm without a division');
+        const variant = { heads, keyHeads, headSize, span, kind, unitOffset, beta: !!beta };
+        const kernel = once(profile, (variant, { norm }) => queryKeyNormBackward(variant, norm), op.op, variant);
+        const [norms, columns] = span === 'head' ? [heads + keyHeads, 2] : [2, heads + keyHeads];
+        const statistics = like({ rows: dx.rows, columns: 2 * norms }, `${dx.name}.statistics`);
+        const gammas = { query_gamma: queryNorm.gamma, key_gamma: keyNorm.gamma };
+        const eps = { query_eps: queryNorm.eps, key_eps: keyNorm.eps };
+        const first = made(op, kernel, dx, { qkv, ...gammas, dy, dx, statistics }, { rows: dx.rows, ...eps });
+        if (!gradients) return [first];
+        // As of other norms: where there are few rows, 128 of them have one row of sums all the same.
+        const partials = like({ rows: dx.rows, columns: 2 * columns * padded(headSize) }, `${dx.name}.partials`);
+        const sums = {
+          query_gamma_gradient: gradientState(gradients.queryGamma),
+          query_beta_gradient: gradientState(gradients.queryBeta),
+          key_gamma_gradient: gradientState(gradients.keyGamma),
+          key_beta_gradient: gradientState(gradients.keyBeta),
+        };
+        const rows = { rows: dx.rows };
+        return [
+          first,
+          made(op, queryKeyNormPartials(variant), partials, { qkv, dy, statistics, partials }, rows),
+          made(op, queryKeyNormWeights(variant), partials, { partials, ...sums }, rows),
+        ];
+      }
       case 'crossEntropy':
       case 'binaryCrossEntropy':
       case 'squaredError':

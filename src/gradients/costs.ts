@@ -53,6 +53,8 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
       return [per(op.x.rows, moved(8 * op.x.stride))];
     case 'embedBackward':
       return [per('tokens', moved(2 * op.dy.stride))];
+    case 'queryKeyNormBackward':
+      return [per(op.dx.rows, moved(8 * op.dx.stride))];
     case 'rotaryBackward':
     case 'normalizeBackward':
     case 'poolBackward':

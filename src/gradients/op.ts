@@ -7,6 +7,7 @@ import type {
   HeadLayout,
   Norm,
   Op,
+  QueryKeyNormOp,
   RotaryOp,
   Rows,
   Value,
@@ -160,7 +161,10 @@ export interface NormBackwardOp {
 /** Which table of the embeddings, and by which number of a token it is read. */
 export type EmbeddingTable = 'words' | 'positions' | 'types' | 'tasks';
 
-/** The gradient of a table: its row r += factor times the sum of dy over the tokens that read row r, in the order of the tokens. */
+/**
+ * The gradient of a table: its row r += factor times the sum of dy over the tokens that read row r, in the order of the tokens; of words, each
+ * times the token's word factor where the embeddings have some (TokenDropout).
+ */
 export interface EmbedBackwardOp {
   readonly op: 'embedBackward';
   readonly table: EmbeddingTable;
@@ -177,6 +181,24 @@ export interface RotaryBackwardOp {
   readonly forward: RotaryOp;
   readonly dy: Value;
   readonly dx: Value;
+}
+
+/** The gradients of `queryKeyNorm`: dx [T, (H + 2 G) D], whose part of v is dy's, and those of the gammas and betas of q and k +=. */
+export interface QueryKeyNormBackwardOp {
+  readonly op: 'queryKeyNormBackward';
+  readonly forward: QueryKeyNormOp;
+  readonly dy: Value;
+  readonly dx: Value;
+  /** Undefined where all of them are frozen. */
+  readonly gradients: QueryKeyNormGradients | undefined;
+}
+
+/** Of each the weight itself: it names its gradient. */
+export interface QueryKeyNormGradients {
+  readonly queryGamma: Weight;
+  readonly queryBeta: Weight | undefined;
+  readonly keyGamma: Weight;
+  readonly keyBeta: Weight | undefined;
 }
 
 /** dx[R, C] = (dy - y (y . dy)) / max(|x|, 1e-12) with y = x / max(|x|, 1e-12) */
@@ -329,6 +351,7 @@ export type GradientOp =
   | NormBackwardOp
   | EmbedBackwardOp
   | RotaryBackwardOp
+  | QueryKeyNormBackwardOp
   | NormalizeBackwardOp
   | PoolBackwardOp
   | GatherBackwardOp
