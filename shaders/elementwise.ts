@@ -72,3 +72,40 @@ ${unrolled(4, q => `  if (4u * column + ${q}u < ${count}u) { four[${q}] = x[(at 
 }`,
   };
 }
+
+export interface ColumnsBackwardVariant extends ColumnsOfVariant {
+  /** Whether a residual is added. */
+  readonly residual: boolean;
+}
+
+/**
+ * The way back through columnsOf: dx[R, C] = dy[R, N] in the columns first .. first + N, 0 in the others, + residual. `first` is a multiple of
+ * four.
+ *
+ *   dy [R, N]    residual, dx [R, C]      params: rows      grid: flat, one invocation for four numbers of dx
+ */
+export function columnsBackward({ columns, first, count, residual }: ColumnsBackwardVariant): Kernel {
+  if (first % 4 !== 0 || first + count > columns) throw new Error(`columns ${first} to ${first + count} of ${columns}`);
+  const C4 = padded(columns) / 4;
+  const N4 = padded(count) / 4;
+  const bindings = [read('dy'), ...(residual ? [read('residual')] : []), write('dx')];
+  const params = [u32('rows')];
+  return {
+    name: `columns ${first} to ${first + count} of ${columns} backward${residual ? ' + residual' : ''}`,
+    bindings,
+    params,
+    workgroups: ({ rows }) => flatGrid(rows! * C4),
+    code: `
+${declarations(bindings, params)}
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  let row = i / ${C4}u;
+  let column = i % ${C4}u;
+  if (row >= params.rows) { return; }
+  var four = ${residual ? 'residual[i]' : 'vec4f()'};
+  if (column >= ${first / 4}u && column < ${first / 4 + N4}u) { four += dy[row * ${N4}u + column - ${first / 4}u]; }
+  dx[i] = four;
+}`,
+  };
+}

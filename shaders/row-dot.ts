@@ -8,13 +8,13 @@ export interface RowDotVariant {
 }
 
 /**
- * y[R, 1] = a[r] . b[r]: the cosine of two rows of length 1. CosineSimilarityLoss of sentence-transformers is `squaredError` of it.
+ * y[r] = x[r] . x[R + r]: the cosine of two rows of length 1. CosineSimilarityLoss of sentence-transformers is `squaredError` of it.
  *
- *   a, b [R, C]    y [R, 1], padded      grid: R / rows
+ *   x [2 R, C]    y [R, 1], padded      params: rows = R      grid: R / rows
  */
 export function rowDot({ columns }: RowDotVariant, { lanes, rows: height }: RowShape): Kernel {
   const C4 = padded(columns) / 4;
-  const bindings = [read('a'), read('b'), write('y')];
+  const bindings = [read('x'), write('y')];
   const params = [u32('rows')];
   return {
     name: `row dot ${columns}`,
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let row = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
   if (row >= params.rows) { return; }
   var sums = vec4f();
-  for (var i = local.x; i < ${C4}u; i += ${lanes}u) { sums += a[row * ${C4}u + i] * b[row * ${C4}u + i]; }
+  for (var i = local.x; i < ${C4}u; i += ${lanes}u) { sums += x[row * ${C4}u + i] * x[(params.rows + row) * ${C4}u + i]; }
   let sum = total(dot(sums, vec4f(1.0)), local.x);
   if (local.x == 0u) { y[row] = vec4f(sum, 0.0, 0.0, 0.0); }
 }`,
@@ -38,13 +38,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 }
 
 /**
- * The way back through rowDot: da[r] = dy[r] b[r], db[r] = dy[r] a[r].
+ * The way back through rowDot: dx[r] = dy[r] x[R + r], dx[R + r] = dy[r] x[r].
  *
- *   a, b, da, db [R, C]    dy [R, 1], padded      params: rows      grid: R / rows
+ *   x, dx [2 R, C]    dy [R, 1], padded      params: rows = R      grid: R / rows
  */
 export function rowDotBackward({ columns }: RowDotVariant, { lanes, rows: height }: RowShape): Kernel {
   const C4 = padded(columns) / 4;
-  const bindings = [read('a'), read('b'), read('dy'), write('da'), write('db')];
+  const bindings = [read('x'), read('dy'), write('dx')];
   const params = [u32('rows')];
   return {
     name: `row dot backward ${columns}`,
@@ -59,9 +59,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   if (row >= params.rows) { return; }
   let d = dy[row].x;
   for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
-    let at = row * ${C4}u + i;
-    da[at] = d * b[at];
-    db[at] = d * a[at];
+    let first = row * ${C4}u + i;
+    let second = first + params.rows * ${C4}u;
+    dx[first] = d * x[second];
+    dx[second] = d * x[first];
   }
 }`,
   };

@@ -7,11 +7,18 @@ import { FLAT_INDEX, flatGrid, GROUP_INDEX, groupGrid, LANES } from './snippets.
 const ACROSS = 4;
 const TEAMS = LANES / ACROSS;
 
+export interface SegmentSumVariant {
+  readonly columns: number;
+  /** Whether every row of dx is multiplied by the word factor of its token (see embed.ts). */
+  readonly wordFactors: boolean;
+}
+
 /**
  * gradient[id] += factor (sum of dx[order[i]] for first <= i < end), for segments[S] = (id, first, end, 0): the gradient of a table whose
  * rows were picked by ids, without atomics, in one order.
  *
- *   segments [S] vec4u    order [T] u32    dx [T, C]    gradient [.., C]      params: segments = S, factor
+ *   segments [S] vec4u    order [T] u32    dx [T, C]    tokens [T], where there are word factors    gradient [.., C]
+ *   params: segments = S, factor
  *
  * The host lists the tokens of a pass sorted by id, those of one id in their order (a counting sort), and a segment for each id that occurs.
  * An id has one segment at most: two would be written at once. An id whose row gets no gradient (torch's padding_idx) has none. A segment
@@ -21,14 +28,22 @@ const TEAMS = LANES / ACROSS;
  * other, and their sums are added in order. Of 16 tokens or fewer every team has one, and the order is that of the tokens. Grid:
  * S C / 16. Elsewhere an invocation adds up a vec4f of a segment alone, in the order of the tokens. Grid: flat, S C / 4.
  */
-export function segmentSum({ columns }: { readonly columns: number }, { lanes }: RowShape): Kernel {
+export function segmentSum({ columns, wordFactors }: SegmentSumVariant, { lanes }: RowShape): Kernel {
   const C4 = padded(columns) / 4;
   const tiles = Math.ceil(C4 / ACROSS);
   const shared = lanes > 1;
-  const bindings = [read('segments', 'array<vec4u>'), read('order', 'array<u32>'), read('dx'), write('gradient')];
+  const bindings = [
+    read('segments', 'array<vec4u>'),
+    read('order', 'array<u32>'),
+    read('dx'),
+    ...(wordFactors ? [read('tokens', 'array<vec4u>')] : []),
+    write('gradient'),
+  ];
+  /** WGSL: the row of number i in the order. */
+  const row = `${wordFactors ? 'bitcast<f32>(tokens[order[i]].z) * ' : ''}dx[order[i] * ${C4}u + column]`;
   const params = [u32('segments'), f32('factor')];
   return {
-    name: `segment sum ${columns}${shared ? ' in teams' : ''}`,
+    name: `segment sum ${columns}${wordFactors ? ' word factors' : ''}${shared ? ' in teams' : ''}`,
     bindings,
     params,
     workgroups: ({ segments }) => (shared ? groupGrid(segments! * tiles) : flatGrid(segments! * C4)),
@@ -47,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let first = segment.y + local.x / ${ACROSS}u * part;
   var sum = vec4f();
   if (column < ${C4}u) {
-    for (var i = first; i < min(segment.z, first + part); i++) { sum += dx[order[i] * ${C4}u + column]; }
+    for (var i = first; i < min(segment.z, first + part); i++) { sum += ${row}; }
   }
   sums[local.x] = sum;
   workgroupBarrier();
@@ -63,7 +78,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let segment = segments[index / ${C4}u];
   let column = index % ${C4}u;
   var sum = vec4f();
-  for (var i = segment.y; i < segment.z; i++) { sum += dx[order[i] * ${C4}u + column]; }
+  for (var i = segment.y; i < segment.z; i++) { sum += ${row}; }
   gradient[segment.x * ${C4}u + column] += params.factor * sum;
 }
 #endif`,

@@ -1,5 +1,5 @@
 /**
- * `webgpu-bert/train`: the Trainer, with its arguments, callbacks, masks, metrics and a chart. It shares its modules with `webgpu-bert`, which imports nothing from here.
+ * `webgpu-bert/train`: the Trainer, with its arguments, callbacks, losses of embedders, masks, metrics and a chart. It shares its modules with `webgpu-bert`, which imports nothing from here.
  */
 export {
   type Average,
@@ -9,12 +9,16 @@ export {
   type CallbackEventName,
   type CallbackState,
   type Compared,
+  CoSENTLoss,
+  type CoSENTLossInit,
+  CosineSimilarityLoss,
   classification_report,
   DataCollatorForLanguageModeling,
   type DataRecord,
   type Dataset,
   DefaultFlowCallback,
   EarlyStoppingCallback,
+  type EmbeddingLoss,
   type EvalPrediction,
   type EvaluateOptions,
   f1,
@@ -25,7 +29,11 @@ export {
   type LossChartOptions,
   loss_chart,
   type MaskKey,
+  MatryoshkaLoss,
+  type MatryoshkaLossInit,
   type Metrics,
+  MultipleNegativesRankingLoss,
+  type MultipleNegativesRankingLossInit,
   mrr,
   ndcg,
   type Optimizer,
@@ -38,6 +46,7 @@ export {
   type Schedule,
   type SchedulerOptions,
   type SchedulerType,
+  type SimilarityFunction,
   seqeval,
   spearman,
   type TokenizedRecord,

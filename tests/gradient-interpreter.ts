@@ -5,7 +5,15 @@ import {
   type TrainingGraph,
   type TrainingOp,
 } from '../src/gradients/index.ts';
-import type { AttendOp, Dropout, EmbedBackwardOp, GradientOp, LossOp } from '../src/gradients/op.ts';
+import type {
+  AttendOp,
+  Dropout,
+  EmbedBackwardOp,
+  GradientOp,
+  LossOp,
+  QueryKeyNormBackwardOp,
+  RecordLossOp,
+} from '../src/gradients/op.ts';
 import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
 import { slopes } from './gradient-reference-rows.ts';
 import { ACTIVATIONS, at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
@@ -132,6 +140,15 @@ export class TrainingRun {
         this.#set(op.y, y);
         return;
       }
+      case 'columnsBackward': {
+        const { dy: value, first, residual, dx } = op;
+        const dy = this.get(value);
+        const y = zeros(dy.rows, dx.columns);
+        for (const r of range(dy.rows)) y.data.set(row(dy, r), r * dx.columns + first);
+        const other = residual && this.get(residual).data;
+        this.#map(dx, y, (v, i) => v + (other?.[i] ?? 0));
+        return;
+      }
       case 'linearInput': {
         const [dy, weight] = [this.get(op.dy), this.#forward.weight(op.weight)];
         const dx = zeros(dy.rows, op.dx.columns);
@@ -177,6 +194,9 @@ export class TrainingRun {
       case 'rotaryBackward':
         this.#rotaryBackward(op);
         return;
+      case 'queryKeyNormBackward':
+        this.#queryKeyNormBackward(op);
+        return;
       case 'normalizeBackward': {
         const [x, dy] = [this.get(op.x), this.get(op.dy)];
         const dx = zeros(x.rows, x.columns);
@@ -213,6 +233,11 @@ export class TrainingRun {
       case 'squaredError':
       case 'spanCrossEntropy':
         this.#loss(op);
+        return;
+      case 'ranking':
+      case 'cosineError':
+      case 'cosent':
+        this.#recordLoss(op);
         return;
       default:
         this.#forward.compute(op satisfies Exclude<TrainingOp, GradientOp>);
@@ -369,8 +394,18 @@ export class TrainingRun {
     });
   }
 
-  /** dx of a row x^ = (x - mean) / deviation: (g - mean(g) - x^ mean(g x^)) / deviation with g = dy gamma. */
-  #normBackward(x: Matrix, norm: Norm, dy: Matrix, gammaGradient?: Weight, betaGradient?: Weight): Matrix {
+  /**
+   * dx of a row x^ = (x - mean) / deviation: (g - mean(g) - x^ mean(g x^)) / deviation with g = dy gamma. `weights`: where the gamma of each
+   * column stands.
+   */
+  #normBackward(
+    x: Matrix,
+    norm: Norm,
+    dy: Matrix,
+    gammaGradient?: Weight,
+    betaGradient?: Weight,
+    weights: readonly number[] = range(x.columns),
+  ): Matrix {
     const { kind, eps, unitOffset } = norm;
     const gamma = this.#forward.weight(norm.gamma);
     const [dgamma, dbeta] = [
@@ -384,28 +419,63 @@ export class TrainingRun {
       const mean = kind === 'layer' ? average(numbers) : 0;
       const scale = kind === 'affine' ? 1 : 1 / Math.sqrt(average(numbers.map(v => (v - mean) ** 2)) + eps);
       const normed = numbers.map(v => (v - mean) * scale);
-      const g = range(C).map(c => at(dy, r, c) * (at(gamma, c, 0) + Number(unitOffset)));
+      const g = range(C).map(c => at(dy, r, c) * (at(gamma, weights[c]!, 0) + Number(unitOffset)));
       const meanG = kind === 'layer' ? average(g) : 0;
       const meanProduct = kind === 'affine' ? 0 : average(g.map((v, c) => v * normed[c]!));
       for (const c of range(C)) {
         dx.data[r * C + c] = (g[c]! - meanG - normed[c]! * meanProduct) * scale;
-        if (dgamma) dgamma.data[c]! += at(dy, r, c) * normed[c]!;
-        if (dbeta) dbeta.data[c]! += at(dy, r, c);
+        if (dgamma) dgamma.data[weights[c]!]! += at(dy, r, c) * normed[c]!;
+        if (dbeta) dbeta.data[weights[c]!]! += at(dy, r, c);
       }
     }
     return dx;
   }
 
+  /** Every head of q and k, or all heads of q and of k at once, as a row of `norm`. */
+  #queryKeyNormBackward({ forward, dy: value, dx: result, gradients }: QueryKeyNormBackwardOp): void {
+    const { heads, keyHeads, headSize: D, span, queryNorm, keyNorm } = forward;
+    const [x, dy] = [this.get(forward.qkv), this.get(value)];
+    const dx: Matrix = { ...dy, data: dy.data.slice() };
+    const width = x.columns / (heads + 2 * keyHeads);
+    for (const [first, count, norm, gamma, beta] of [
+      [0, heads, queryNorm, gradients?.queryGamma, gradients?.queryBeta],
+      [heads, keyHeads, keyNorm, gradients?.keyGamma, gradients?.keyBeta],
+    ] as const) {
+      const perRow = span === 'head' ? 1 : count;
+      for (const t of range(x.rows)) {
+        for (const h of range(count / perRow)) {
+          // Only the numbers of the heads: gammas of a row have the padding of its heads.
+          const numbers = range(perRow * D);
+          const places = numbers.map(i => (first + h * perRow + Math.floor(i / D)) * width + (i % D));
+          const weights = numbers.map(i => (span === 'head' ? i : Math.floor(i / D) * width + (i % D)));
+          const part = (matrix: Matrix): Matrix => ({
+            rows: 1,
+            columns: numbers.length,
+            data: Float64Array.from(places, place => at(matrix, t, place)),
+          });
+          const back = this.#normBackward(part(x), norm, part(dy), gamma, beta, weights);
+          places.forEach((place, i) => {
+            dx.data[t * x.columns + place] = back.data[i]!;
+          });
+        }
+      }
+    }
+    this.#set(result, dx);
+  }
+
   #embedBackward({ table, forward, padding, dy: value, gradient: weight }: EmbedBackwardOp): void {
     const [dy, gradient] = [this.get(value), this.#gradient(weight)];
     for (const { b, start, length } of this.#extents) {
-      const { ids, positions, types } = this.#options.batch[b]!;
+      const { ids, positions, types, wordFactors } = this.#options.batch[b]!;
+      const factors = table === 'words' ? wordFactors : undefined;
       const rowsOf = { words: ids, positions, types, tasks: undefined }[table];
       for (const i of range(length)) {
         const read = rowsOf?.[i] ?? 0;
         if (read === padding) continue;
         const first = read * gradient.columns;
-        for (const c of range(dy.columns)) gradient.data[first + c]! += forward.factor * at(dy, start + i, c);
+        for (const c of range(dy.columns)) {
+          gradient.data[first + c]! += forward.factor * (factors?.[i] ?? 1) * at(dy, start + i, c);
+        }
       }
     }
   }
@@ -477,7 +547,57 @@ export class TrainingRun {
     return dx;
   }
 
-  #loss(op: LossOp): void {
+  /** A loss as a function of products of rows, and the gradients of the rows from those of the products. */
+  #recordLoss(op: RecordLossOp): void {
+    const { scales, batch } = this.#options;
+    const x = this.get(op.logits);
+    const n = x.rows / op.texts;
+    const labels = batch.slice(0, n).map(sequence => sequence.labels![0]!);
+    const dx = zeros(x.rows, x.columns);
+    const scale = scales.labels * op.weight;
+    const dot = (a: number, b: number) => row(x, a).reduce((sum, v, c) => sum + v * at(x, b, c), 0);
+    /** Gives the rows a and b their gradients from that of their product. */
+    const give = (a: number, b: number, gradient: number) => {
+      for (const c of range(x.columns)) {
+        dx.data[a * x.columns + c]! += gradient * at(x, b, c);
+        dx.data[b * x.columns + c]! += gradient * at(x, a, c);
+      }
+    };
+    let losses: number[];
+    if (op.op === 'ranking') {
+      losses = range(n).map(i => {
+        const scores = range(x.rows - n).map(j => op.factor * dot(i, n + j));
+        const { loss, gradient } = crossEntropy(scores, labels[i]!, 0);
+        gradient.forEach((v, j) => {
+          give(i, n + j, scale * op.factor * v);
+        });
+        return scale * loss;
+      });
+    } else {
+      const cosines = range(n).map(i => dot(i, n + i));
+      if (op.op === 'cosineError') {
+        losses = cosines.map((cosine, i) => {
+          give(i, n + i, 2 * scale * (cosine - labels[i]!));
+          return scale * (cosine - labels[i]!) ** 2;
+        });
+      } else {
+        const pairs = range(n).flatMap(i => range(n).flatMap(j => (labels[i]! < labels[j]! ? [[i, j] as const] : [])));
+        const exponents = pairs.map(([i, j]) => op.factor * (cosines[i]! - cosines[j]!));
+        const maximum = Math.max(0, ...exponents);
+        const sum = exponents.reduce((total, e) => total + Math.exp(e - maximum), Math.exp(-maximum));
+        pairs.forEach(([i, j], p) => {
+          const share = scale * n * op.factor * (Math.exp(exponents[p]! - maximum) / sum);
+          give(i, n + i, share);
+          give(j, n + j, -share);
+        });
+        losses = [scale * n * (maximum + Math.log(sum))];
+      }
+    }
+    this.#set(op.loss, { rows: losses.length, columns: 1, data: Float64Array.from(losses) });
+    this.#set(op.dlogits, dx);
+  }
+
+  #loss(op: Exclude<LossOp, RecordLossOp>): void {
     const { scales, batch } = this.#options;
     const logits = this.get(op.logits);
     const N = logits.columns;

@@ -15,7 +15,7 @@ import { clip } from '../shaders/clip.ts';
 import { cosent } from '../shaders/cosent.ts';
 import { crossEntropy } from '../shaders/cross-entropy.ts';
 import { dropout } from '../shaders/dropout.ts';
-import { add, columnsOf } from '../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf } from '../shaders/elementwise.ts';
 import { gatherBackward } from '../shaders/gather-backward.ts';
 import { declarations, type Kernel } from '../shaders/kernel.ts';
 import { l2NormBackward } from '../shaders/l2-norm-backward.ts';
@@ -74,8 +74,9 @@ function kernels(caps: typeof GPU): Kernel[] {
       ...bools.map(residual => dropout({ columns, residual })),
       gatherBackward({ columns }, shape),
       l2NormBackward({ columns }, shape),
-      segmentSum({ columns }, shape),
+      ...bools.map(wordFactors => segmentSum({ columns, wordFactors }, shape)),
       columnsOf({ columns, first: 1, count: 2 }),
+      ...bools.map(residual => columnsBackward({ columns, first: 0, count: 3, residual })),
       ...bools.map(max => poolBackward({ columns, poolings: 2, kept: 2 * columns, max })),
       poolBackward({ columns, poolings: 1, kept: columns, max: false }),
     ]),

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { countItems, NO_DROPOUT, scalesOf } from '../src/gradients/index.ts';
+import { countItems, type LabelledSequence, NO_DROPOUT, scalesOf, type TrainingGraph } from '../src/gradients/index.ts';
 import { type EncoderConfig, encoderGraph, type HeadKind } from '../src/model/index.ts';
 import type { Weight } from '../src/plan/index.ts';
 import type { TrainingExample } from '../src/training/example.ts';
 import { labelledSequence, taskGraph, taskOf } from '../src/training/task.ts';
-import { folderSource, loadCheckpoint } from './checkpoint-folder.ts';
+import { folderSource, type LoadedCheckpoint, loadCheckpoint } from './checkpoint-folder.ts';
 import { interpretTraining } from './gradient-interpreter.ts';
 import { interpret, type Matrix } from './interpreter.ts';
 import { AdamW, tensorGradients, tensorsOf } from './training-tensors.ts';
@@ -66,26 +66,44 @@ export async function runFixture(fixture: TrainingFixture): Promise<FixtureRun> 
   const { config, tensors: lookup } = await fixtureModel(model);
   const kind = headKindOf(fixture.head);
   const { task, graph } = fixtureTask(config, fixture);
+  const micro = Number(args.per_device_train_batch_size);
+  const parts = Number(args.gradient_accumulation_steps);
+  const sequences = data.map(example => labelledSequence(task, example));
+  const { find, first, losses, norms } = runSteps(graph, lookup, args, step =>
+    Array.from({ length: parts }, (_, part) =>
+      Array.from({ length: micro }, (_, i) => sequences[((step * parts + part) * micro + i) % sequences.length]!),
+    ),
+  );
+  const { outputs } = interpret(encoderGraph(config, { head: { kind } }), find, [labelledSequence(task, probe)]);
+  const byFile = new Map([...first].map(([name, gradient]) => [lookup(name).name, gradient]));
+  return { losses, norms, first: byFile, after: outputs };
+}
+
+/**
+ * The steps of a run, each of the micro-batches that `batchesOf` gives. `first` are the gradients of the first step by canonical name, `find`
+ * has the tensors as they are after the last one.
+ */
+export function runSteps(
+  graph: TrainingGraph,
+  lookup: LoadedCheckpoint['tensors'],
+  args: TrainingFixture['args'],
+  batchesOf: (step: number) => readonly (readonly LabelledSequence[])[],
+) {
   const tensors = tensorsOf(graph.gradients, lookup);
   const find = (name: string) => tensors.get(name) ?? lookup(name);
-  const micro = Number(args.per_device_train_batch_size);
-  const perStep = micro * Number(args.gradient_accumulation_steps);
   const [steps, warmup] = [Number(args.max_steps), Number(args.warmup_steps)];
-  const sequences = data.map(example => labelledSequence(task, example));
   const losses: number[] = [];
   const norms: number[] = [];
   let first: Map<string, Float64Array> | undefined;
   const optimizer = new AdamW();
   for (let step = 0; step < steps; step++) {
-    const batch = Array.from({ length: perStep }, (_, i) => sequences[(step * perStep + i) % sequences.length]!);
-    const scales = scalesOf(countItems(graph.ops, batch));
+    const batches = batchesOf(step);
+    const scales = scalesOf(countItems(graph.ops, batches.flat()));
     const gradients = new Map<Weight, Matrix>();
     let loss = 0;
-    for (let at = 0; at < perStep; at += micro) {
-      loss += interpretTraining(graph, { tensors: find, batch: batch.slice(at, at + micro), scales, gradients }).loss;
-    }
+    for (const batch of batches) loss += interpretTraining(graph, { tensors: find, batch, scales, gradients }).loss;
     const byTensor = tensorGradients(gradients, tensors);
-    first ??= new Map([...byTensor].map(([name, gradient]) => [lookup(name).name, gradient.slice()]));
+    first ??= new Map([...byTensor].map(([name, gradient]) => [name, gradient.slice()]));
     const norm = Math.sqrt([...byTensor.values()].reduce((sum, g) => sum + g.reduce((s, v) => s + v * v, 0), 0));
     const clip = Math.min(1, Number(args.max_grad_norm) / (norm + 1e-6));
     for (const gradient of byTensor.values()) for (let i = 0; i < gradient.length; i++) gradient[i]! *= clip;
@@ -95,6 +113,5 @@ export async function runFixture(fixture: TrainingFixture): Promise<FixtureRun> 
     const decay = (name: string) => (/bias|norm/i.test(name) ? 0 : Number(args.weight_decay));
     optimizer.step(tensors, byTensor, rate, decay);
   }
-  const { outputs } = interpret(encoderGraph(config, { head: { kind } }), find, [labelledSequence(task, probe)]);
-  return { losses, norms, first: first!, after: outputs };
+  return { losses, norms, first: first!, find };
 }

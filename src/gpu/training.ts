@@ -2,6 +2,7 @@ import { textureBytes } from '../../shaders/kernel.ts';
 import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { DeviceError, WebGPUBertError } from '../errors.ts';
 import {
+  batchStateBytes,
   capacityOf,
   type DataName,
   dataBytes,
@@ -478,6 +479,8 @@ class BatchResources {
   readonly capacity: Sizes;
   readonly inputs: ReadonlyMap<InputName, GPUBuffer>;
   readonly data: ReadonlyMap<DataName, GPUBuffer>;
+  /** The states that are as large as a micro-batch needs. */
+  readonly #states: ReadonlyMap<string, GPUBuffer>;
   readonly steps: readonly BoundTrainingStep[];
   bytes = 0;
   readonly #options: BatchOptions;
@@ -491,6 +494,9 @@ class BatchResources {
     this.capacity = capacity;
     this.inputs = new Map(inputBytes(plan, capacity).map(({ name, bytes }) => [name, this.#buffer(name, bytes)]));
     this.data = new Map([...dataBytes(plan, capacity)].map(([name, bytes]) => [name, this.#buffer(name, bytes)]));
+    this.#states = new Map(
+      [...batchStateBytes(plan, capacity)].map(([name, bytes]) => [name, this.#buffer(name, bytes)]),
+    );
     this.#slots = plan.slots.map((slot, i) => this.#buffer(`slot${i}`, slotBytes(slot, capacity)));
     for (const [name, { format, texels }] of texturesOf(plan.steps, capacity)) {
       const texture = createArrayTexture(device, `training.${name}`, format, texels);
@@ -557,7 +563,7 @@ class BatchResources {
       case 'data':
         return this.data.get(argument.name)!;
       case 'state':
-        return states.get(argument.name)!;
+        return (this.#states.get(argument.name) ?? states.get(argument.name))!;
       case 'constant': {
         const buffer = this.#buffer('constant', argument.constant.byteLength);
         device.queue.writeBuffer(buffer, 0, argument.constant);
@@ -582,7 +588,8 @@ function checkCapacity(
   capacity: Sizes,
 ): void {
   const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  const bytes = Math.max(0, ...plan.slots.map(slot => slotBytes(slot, capacity)));
+  const slots = plan.slots.map(slot => slotBytes(slot, capacity));
+  const bytes = Math.max(0, ...slots, ...batchStateBytes(plan, capacity).values());
   if (bytes <= limit) return;
   throw new DeviceError({
     what: 'a micro-batch needs a buffer larger than this device allows',

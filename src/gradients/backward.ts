@@ -76,7 +76,7 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'embed': {
         const dy = gradients.get(op.y);
         if (!dy) return;
-        if (op.dropout || op.scales) throw noRule('embed', op.y);
+        if (op.scales) throw noRule('embeddings times factors of their tokens', op.y);
         for (const table of ['words', 'positions', 'types', 'tasks'] as const) {
           const gradient = trained(op[table]);
           const padding = table === 'words' || table === 'positions' ? options.padding?.[table] : undefined;
@@ -171,6 +171,15 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
         }
         return;
       }
+      case 'columns': {
+        const { x, first, y } = op;
+        const dy = gradients.get(y);
+        if (!dy || !needed.has(x)) return;
+        const dx = gradientOf(x);
+        ops.push({ op: 'columnsBackward', dy, first, residual: gradients.get(x), dx });
+        gradients.set(x, dx);
+        return;
+      }
       case 'normalize':
       case 'pool':
       case 'gather': {
@@ -193,7 +202,20 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
         give(x, dx);
         return;
       }
-      case 'queryKeyNorm':
+      case 'queryKeyNorm': {
+        const { qkv, queryNorm, keyNorm, y } = op;
+        const dy = gradients.get(y);
+        const isAnyTrained = weightsOf(op).some(isTrained);
+        if (!dy || !(isAnyTrained || needed.has(qkv))) return;
+        const dx = gradientOf(qkv);
+        // One kernel computes all. Of a frozen one the update makes no use.
+        const sums = isAnyTrained
+          ? { queryGamma: queryNorm.gamma, queryBeta: queryNorm.beta, keyGamma: keyNorm.gamma, keyBeta: keyNorm.beta }
+          : undefined;
+        ops.push({ op: 'queryKeyNormBackward', forward: op, dy, dx, gradients: sums });
+        give(qkv, dx);
+        return;
+      }
       case 'depthwise':
       case 'dynamicConvolution':
       case 'weigh':
@@ -207,12 +229,13 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'attentionDelta':
       case 'attentionBackward':
       case 'biasBackward':
-      case 'columns':
+      case 'columnsBackward':
       case 'linearInput':
       case 'linearWeight':
       case 'normBackward':
       case 'embedBackward':
       case 'rotaryBackward':
+      case 'queryKeyNormBackward':
       case 'normalizeBackward':
       case 'poolBackward':
       case 'gatherBackward':
@@ -221,6 +244,9 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'binaryCrossEntropy':
       case 'squaredError':
       case 'spanCrossEntropy':
+      case 'ranking':
+      case 'cosineError':
+      case 'cosent':
         throw new Error(`graph: a forward pass with the op "${op.op}"`);
       default:
         op satisfies never;
@@ -259,6 +285,8 @@ function weightsOf(op: TrainingOp): Weight[] {
       return of(op.weight, op.bias);
     case 'norm':
       return of(op.norm.gamma, op.norm.beta);
+    case 'queryKeyNorm':
+      return of(op.queryNorm.gamma, op.queryNorm.beta, op.keyNorm.gamma, op.keyNorm.beta);
     case 'attend':
       return op.bias?.kind === 'buckets' ? [op.bias.bias] : [];
     default:
@@ -274,6 +302,8 @@ function gradientsOf(op: TrainingOp): Weight[] {
       return of(op.gradient, op.biasGradient);
     case 'normBackward':
       return of(op.gammaGradient, op.betaGradient);
+    case 'queryKeyNormBackward':
+      return of(...Object.values(op.gradients ?? {}));
     case 'embedBackward':
     case 'biasBackward':
       return [op.gradient];

@@ -1,7 +1,7 @@
 import { IGNORED } from '../../shaders/cross-entropy.ts';
 import { padded } from '../../shaders/kernel.ts';
 import { type Batch, packBatch } from '../plan/index.ts';
-import type { EmbedBackwardOp, LossOp } from './op.ts';
+import { type EmbedBackwardOp, type LossOp, targetColumns, textsOf } from './op.ts';
 import type { TrainingPlan } from './plan.ts';
 import type { LabelledSequence, LossScales } from './sequence.ts';
 import type { DataName } from './step.ts';
@@ -43,6 +43,14 @@ export function packTraining(
   const has = (name: DataName) => plan.data.has(name);
   const { ops } = plan.graph;
   const keyOf = (b: number) => Math.imul((sequenceNumbers?.[b] ?? b) + 1, TOKENS_OF_SEQUENCE) >>> 0;
+  const texts = textsOf(ops);
+  if (texts !== undefined) {
+    const records = list.length / texts;
+    if (!Number.isInteger(records)) throw new Error(`training: ${list.length} texts in records of ${texts}`);
+    numbers.records = records;
+    numbers.others = list.length - records;
+    numbers.batch_scale = scales.labels * records;
+  }
   if (has('labels')) data.set('labels', Uint32Array.from(list.flatMap(({ labels = [] }) => [...labels])));
   if (has('next_sentence_labels')) {
     data.set(
@@ -51,8 +59,7 @@ export function packTraining(
     );
   }
   if (has('targets')) {
-    const { logits } = ops.find((op): op is LossOp => 'dlogits' in op)!;
-    const stride = padded(logits.columns);
+    const stride = padded(targetColumns(ops.find((op): op is LossOp => 'dlogits' in op)!));
     const targets = new Float32Array(list.length * stride);
     list.forEach(({ labels = [] }, b) => {
       targets.set(labels, b * stride);

@@ -8,23 +8,32 @@ import {
 } from '../../shaders/attention-backward.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
 import { binaryCrossEntropy } from '../../shaders/binary-cross-entropy.ts';
+import { cosent } from '../../shaders/cosent.ts';
 import { crossEntropy } from '../../shaders/cross-entropy.ts';
 import { dropout } from '../../shaders/dropout.ts';
-import { add, columnsOf } from '../../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf } from '../../shaders/elementwise.ts';
 import { gatherBackward } from '../../shaders/gather-backward.ts';
 import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2NormBackward } from '../../shaders/l2-norm-backward.ts';
 import { linearInput, linearInputParams } from '../../shaders/linear-input.ts';
 import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts';
+import { pairScores, pairScoresBackward } from '../../shaders/pair-scores.ts';
 import { packPoolings } from '../../shaders/pool.ts';
 import { poolBackward } from '../../shaders/pool-backward.ts';
+import {
+  queryKeyNormBackward,
+  queryKeyNormPartials,
+  queryKeyNormWeights,
+} from '../../shaders/query-key-norm-backward.ts';
 import { rotary } from '../../shaders/rotary.ts';
+import { rowDot, rowDotBackward } from '../../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../../shaders/row-norm-backward.ts';
-import { SCALARS } from '../../shaders/scalars.ts';
+import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { segmentSum } from '../../shaders/segment-sum.ts';
 import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
 import { squaredError } from '../../shaders/squared-error.ts';
 import { sumRows } from '../../shaders/sum-rows.ts';
+import { unfoldBackward } from '../../shaders/unfold-backward.ts';
 import {
   attentionVariant,
   biasOperands,
@@ -40,9 +49,9 @@ import {
   WIDEST_WINDOW,
 } from '../plan/index.ts';
 import { trainingCosts } from './costs.ts';
-import type { AttendOp, DeviceTrainingOp, Dropout, LossOp } from './op.ts';
+import { type AttendOp, type DeviceTrainingOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
 import { noRule } from './refusal.ts';
-import { gradientName, SCALARS_STATE } from './states.ts';
+import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
 import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
 import { values } from './values.ts';
 
@@ -51,6 +60,9 @@ type TrainingOperand = Operand | { readonly state: string } | { readonly data: D
 
 /** The length by which a row is divided at least, as in torch.nn.functional.normalize. */
 const L2_FLOOR = 1e-12;
+
+/** The inputs of a kernel that reads neighbours, and their sizes. */
+const SEQUENCES = { tiles: 'tiles', sequences: 'sequences' } as const;
 
 const state = (name: string) => ({ state: name });
 const data = (name: DataName) => ({ data: name });
@@ -85,7 +97,7 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
   };
 
   /** All numbers of a value, as vec4f. */
-  const count = ({ rows, stride }: Value): TrainingParam => ({ rows, times: stride / 4 });
+  const count = ({ rows, stride }: Value): TrainingParam => ({ number: rows, times: stride / 4 });
 
   const dropoutParams = ({ site, probability }: Dropout, threshold: string, scale: string) => ({
     [threshold]: Math.min(2 ** 32 - 1, Math.round(probability * 2 ** 32)),
@@ -148,23 +160,60 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
     };
   }
 
+  /** The part of a loss of rows in the loss of the step. */
+  function sumOf(op: LossOp, rows: TrainingParam): TrainingStep {
+    // Where there are more losses than sums, several share one: what is read is the sum of all.
+    const index = SCALARS.sums + (lossIndices.get(op)! % (SCALARS_FLOATS - SCALARS.sums));
+    return made(op, sumRows(), op.loss, { loss: op.loss, scalars: state(SCALARS_STATE) }, { rows, index });
+  }
+
+  /** The loss of records, by way of the scores or the cosines of their texts. Records are the first of the sequences. */
+  function recordLoss(op: RecordLossOp): TrainingStep[] {
+    const { logits: x, loss, dlogits: dx, weight } = op;
+    const { columns } = x;
+    const rows = 'records';
+    const scale: TrainingParam = { number: 'labels_scale', times: weight };
+    if (op.op === 'ranking') {
+      const [scores, dscores] = [state(SCORES_STATE), state(SCORE_GRADIENTS_STATE)];
+      const ranks = crossEntropy({ columns: 'param', smoothing: false, weights: false }, profile.norm);
+      const operands = { logits: scores, labels: data('labels'), loss, dlogits: dscores };
+      const pairs = { rows, others: 'others', factor: op.factor };
+      const back = (['a', 'b'] as const).map(to =>
+        made(op, pairScoresBackward({ columns, to }), dx, { dscores, x, dx }, pairs),
+      );
+      return [
+        made(op, pairScores({ columns }), { name: `${x.name}.scores` }, { x, scores }, pairs),
+        made(op, ranks, loss, operands, { rows, columns: 'others', scale }),
+        ...back,
+        sumOf(op, rows),
+      ];
+    }
+    const cosines = like({ rows: x.rows, columns: 1 }, `${x.name}.cosines`);
+    const dcosines = like(cosines, `${x.name}.cosines.gradient`);
+    const operands = { logits: cosines, targets: data('targets'), loss, dlogits: dcosines };
+    const error =
+      op.op === 'cosent'
+        ? made(op, cosent(), loss, operands, {
+            rows,
+            scale: { number: 'batch_scale', times: weight },
+            factor: op.factor,
+          })
+        : made(op, squaredError({ columns: 1 }, profile.norm), loss, operands, { rows, scale });
+    return [
+      made(op, rowDot({ columns }, profile.norm), cosines, { x, y: cosines }, { rows }),
+      error,
+      made(op, rowDotBackward({ columns }, profile.norm), dx, { x, dy: dcosines, dx }, { rows }),
+      sumOf(op, op.op === 'cosent' ? 1 : rows),
+    ];
+  }
+
   /** The loss of rows, and its part in the loss of the step. */
-  function loss(op: LossOp): TrainingStep[] {
+  function loss(op: Exclude<LossOp, RecordLossOp>): TrainingStep[] {
     const { logits, loss, dlogits } = op;
     const rows = { rows: logits.rows };
-    const scale =
-      op.op !== 'spanCrossEntropy' && op.labels === 'next_sentence_label' ? 'next_sentence_scale' : 'labels_scale';
+    const scale = labelsOf(op) === 'labels' ? 'labels_scale' : 'next_sentence_scale';
     const results = { loss, dlogits };
-    const sum = made(
-      op,
-      sumRows(),
-      loss,
-      { loss, scalars: state(SCALARS_STATE) },
-      {
-        rows: loss.rows,
-        index: SCALARS.sums + lossIndices.get(op)!,
-      },
-    );
+    const sum = sumOf(op, loss.rows);
     const columns = logits.columns;
     switch (op.op) {
       case 'crossEntropy': {
@@ -248,6 +297,11 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         const kernel = columnsOf({ columns: x.columns, first, count: y.columns });
         return [made(op, kernel, y, { x, y }, { rows: y.rows })];
       }
+      case 'columnsBackward': {
+        const { dy, first, residual, dx } = op;
+        const kernel = columnsBackward({ columns: dx.columns, first, count: dy.columns, residual: !!residual });
+        return [made(op, kernel, dx, { dy, residual, dx }, { rows: dx.rows })];
+      }
       case 'linearInput': {
         const { dy, weight, residual, dx } = op;
         const [inner, outputs] = [dy.columns, dx.columns];
@@ -315,11 +369,16 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       }
       case 'embedBackward': {
         const { table, forward, dy, gradient } = op;
-        const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, { columns: dy.columns });
+        const wordFactors = table === 'words' && forward.dropout !== undefined;
+        const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, {
+          columns: dy.columns,
+          wordFactors,
+        });
         const operands = {
           segments: data(`${table}_segments`),
           order: data(`${table}_order`),
           dx: dy,
+          tokens: wordFactors ? ('tokens' as const) : undefined,
           gradient: gradientState(gradient),
         };
         const params = { segments: `${table}_segments`, factor: forward.factor };
@@ -363,13 +422,48 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         });
         return [made(op, kernel, dx, { masked: 'masked', dy, dx }, { rows: dx.rows, masked: 'masked' })];
       }
-      case 'unfoldBackward':
-        throw noRule('neighbours side by side', op.dx);
+      case 'unfoldBackward': {
+        const { width, order, dy, dx } = op;
+        const kernel = unfoldBackward({ columns: dx.columns, width, order });
+        return [made(op, kernel, dx, { ...SEQUENCES, tokens: 'tokens', dy, dx }, SEQUENCES)];
+      }
+      case 'queryKeyNormBackward': {
+        const { forward, dy, dx, gradients } = op;
+        const { qkv, heads, keyHeads, headSize, span, queryNorm, keyNorm } = forward;
+        const { kind, unitOffset, beta } = queryNorm;
+        if (kind === 'affine') throw new Error('q and k have no norm without a division');
+        const variant = { heads, keyHeads, headSize, span, kind, unitOffset, beta: !!beta };
+        const kernel = once(profile, (variant, { norm }) => queryKeyNormBackward(variant, norm), op.op, variant);
+        const [norms, columns] = span === 'head' ? [heads + keyHeads, 2] : [2, heads + keyHeads];
+        const statistics = like({ rows: dx.rows, columns: 2 * norms }, `${dx.name}.statistics`);
+        const gammas = { query_gamma: queryNorm.gamma, key_gamma: keyNorm.gamma };
+        const eps = { query_eps: queryNorm.eps, key_eps: keyNorm.eps };
+        const first = made(op, kernel, dx, { qkv, ...gammas, dy, dx, statistics }, { rows: dx.rows, ...eps });
+        if (!gradients) return [first];
+        // As of other norms: where there are few rows, 128 of them have one row of sums all the same.
+        const partials = like({ rows: dx.rows, columns: 2 * columns * padded(headSize) }, `${dx.name}.partials`);
+        const sums = {
+          query_gamma_gradient: gradientState(gradients.queryGamma),
+          query_beta_gradient: gradientState(gradients.queryBeta),
+          key_gamma_gradient: gradientState(gradients.keyGamma),
+          key_beta_gradient: gradientState(gradients.keyBeta),
+        };
+        const rows = { rows: dx.rows };
+        return [
+          first,
+          made(op, queryKeyNormPartials(variant), partials, { qkv, dy, statistics, partials }, rows),
+          made(op, queryKeyNormWeights(variant), partials, { partials, ...sums }, rows),
+        ];
+      }
       case 'crossEntropy':
       case 'binaryCrossEntropy':
       case 'squaredError':
       case 'spanCrossEntropy':
         return loss(op);
+      case 'ranking':
+      case 'cosineError':
+      case 'cosent':
+        return recordLoss(op);
       default:
         return [{ ...stepOf(op, profile), rowCosts: rowCostsOf(op, profile) }];
     }

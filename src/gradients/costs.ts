@@ -47,10 +47,14 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
       return [per(op.du.rows, moved(3 * op.du.stride))];
     case 'columns':
       return [per(op.y.rows, moved(2 * op.y.stride))];
+    case 'columnsBackward':
+      return [per(op.dx.rows, moved(3 * op.dx.stride))];
     case 'normBackward':
       return [per(op.x.rows, moved(8 * op.x.stride))];
     case 'embedBackward':
       return [per('tokens', moved(2 * op.dy.stride))];
+    case 'queryKeyNormBackward':
+      return [per(op.dx.rows, moved(8 * op.dx.stride))];
     case 'rotaryBackward':
     case 'normalizeBackward':
     case 'poolBackward':
@@ -62,6 +66,12 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
     case 'squaredError':
     case 'spanCrossEntropy':
       return [per(op.logits.rows, moved(3 * op.logits.stride))];
+    // Three products of as many scores as a batch of some 500 records has: of more, it is still little beside what encodes them.
+    case 'ranking':
+      return [per(op.logits.rows, 3 * 256 * op.logits.stride)];
+    case 'cosineError':
+    case 'cosent':
+      return [per(op.logits.rows, moved(6 * op.logits.stride))];
     default:
       return rowCostsOf(op, profile);
   }

@@ -6,8 +6,8 @@
 export { IGNORED } from '../../shaders/cross-entropy.ts';
 export { type BackwardOptions, backward } from './backward.ts';
 export { type PackOptions, packTraining, type TrainingBatch } from './batch.ts';
-export type { LossSpec } from './losses.ts';
-export { capacityOf, dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
+export type { LossSpec, RecordLossSpec } from './losses.ts';
+export { batchStateBytes, capacityOf, dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
 export type {
   GradientOp,
   LabelName,
@@ -16,6 +16,7 @@ export type {
   TrainingOp,
 } from './op.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';
+export { type RecordFormOptions, recordForm } from './record-form.ts';
 export { countItems, type LabelledSequence, type LossScales, scalesOf } from './sequence.ts';
 export { gradientName, momentName, SCALARS_STATE, weightName } from './states.ts';
 export {

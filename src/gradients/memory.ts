@@ -1,8 +1,9 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { phaseRows, type Sizes, slotBytes, weightBytes } from '../plan/index.ts';
-import type { LossOp } from './op.ts';
+import { type LossOp, targetColumns, textsOf } from './op.ts';
 import type { TrainingPlan } from './plan.ts';
+import { SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
 import { type DataName, texturesOf } from './step.ts';
 import type { State, UpdatePlan } from './update.ts';
 
@@ -52,7 +53,7 @@ export function dataBytes({ data, graph }: TrainingPlan, sizes: Sizes): Map<Data
       case 'next_sentence_labels':
         return 4 * sizes.sequences;
       case 'targets':
-        return 4 * sizes.sequences * padded(logits.columns);
+        return 4 * sizes.sequences * padded(targetColumns(losses[0]!));
       case 'spans':
       case 'sequence_keys':
         return 16 * sizes.sequences;
@@ -63,6 +64,16 @@ export function dataBytes({ data, graph }: TrainingPlan, sizes: Sizes): Map<Data
     }
   };
   return new Map([...data].map(name => [name, Math.max(16, bytesOf(name))]));
+}
+
+/** The bytes of the states that are as large as micro-batches of these sizes need, by name. */
+export function batchStateBytes({ graph, steps }: TrainingPlan, sizes: Sizes): Map<string, number> {
+  const records = Math.floor(sizes.sequences / (textsOf(graph.ops) ?? 1));
+  const bytes = Math.max(16, 4 * records * padded(sizes.sequences - records));
+  const bound = new Set(
+    steps.flatMap(({ args }) => Object.values(args).flatMap(arg => (arg.kind === 'state' ? [arg.name] : []))),
+  );
+  return new Map([SCORES_STATE, SCORE_GRADIENTS_STATE].flatMap(name => (bound.has(name) ? [[name, bytes]] : [])));
 }
 
 /** The bytes of the inputs of a micro-batch, by name: those of src/plan/batch.ts. */
@@ -96,6 +107,7 @@ export function trainingMemory(plan: TrainingPlan, update: UpdatePlan, passSizes
     sum([...texturesOf(plan.steps, sizes).values()].map(({ format, texels }) => textureBytes(format, texels))) +
     sum(inputBytes(plan, sizes).map(({ bytes }) => bytes)) +
     sum(dataBytes(plan, sizes).values()) +
+    sum(batchStateBytes(plan, sizes).values()) +
     constantBytes(plan) +
     sumOf(update.others) +
     UNIFORM_BYTES * (plan.steps.length + update.steps.length) +

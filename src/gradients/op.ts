@@ -7,6 +7,7 @@ import type {
   HeadLayout,
   Norm,
   Op,
+  QueryKeyNormOp,
   RotaryOp,
   Rows,
   Value,
@@ -111,6 +112,16 @@ export interface ColumnsOp {
   readonly y: Value;
 }
 
+/** dx[R, C] = dy[R, N] in the columns first .. first + N, 0 in the others, + residual[R, C]; `first` is a multiple of four. */
+export interface ColumnsBackwardOp {
+  readonly op: 'columnsBackward';
+  readonly dy: Value;
+  readonly first: number;
+  /** Another gradient of x. */
+  readonly residual: Value | undefined;
+  readonly dx: Value;
+}
+
 /** dx[R, K] = dy[R, N] weight[N, K] + residual[R, K] */
 export interface LinearInputOp {
   readonly op: 'linearInput';
@@ -150,7 +161,10 @@ export interface NormBackwardOp {
 /** Which table of the embeddings, and by which number of a token it is read. */
 export type EmbeddingTable = 'words' | 'positions' | 'types' | 'tasks';
 
-/** The gradient of a table: its row r += factor times the sum of dy over the tokens that read row r, in the order of the tokens. */
+/**
+ * The gradient of a table: its row r += factor times the sum of dy over the tokens that read row r, in the order of the tokens; of words, each
+ * times the token's word factor where the embeddings have some (TokenDropout).
+ */
 export interface EmbedBackwardOp {
   readonly op: 'embedBackward';
   readonly table: EmbeddingTable;
@@ -167,6 +181,24 @@ export interface RotaryBackwardOp {
   readonly forward: RotaryOp;
   readonly dy: Value;
   readonly dx: Value;
+}
+
+/** The gradients of `queryKeyNorm`: dx [T, (H + 2 G) D], whose part of v is dy's, and those of the gammas and betas of q and k +=. */
+export interface QueryKeyNormBackwardOp {
+  readonly op: 'queryKeyNormBackward';
+  readonly forward: QueryKeyNormOp;
+  readonly dy: Value;
+  readonly dx: Value;
+  /** Undefined where all of them are frozen. */
+  readonly gradients: QueryKeyNormGradients | undefined;
+}
+
+/** Of each the weight itself: it names its gradient. */
+export interface QueryKeyNormGradients {
+  readonly queryGamma: Weight;
+  readonly queryBeta: Weight | undefined;
+  readonly keyGamma: Weight;
+  readonly keyBeta: Weight | undefined;
 }
 
 /** dx[R, C] = (dy - y (y . dy)) / max(|x|, 1e-12) with y = x / max(|x|, 1e-12) */
@@ -248,7 +280,59 @@ export interface SpanCrossEntropyOp {
   readonly dlogits: Value;
 }
 
-export type LossOp = CrossEntropyOp | BinaryCrossEntropyOp | SquaredErrorOp | SpanCrossEntropyOp;
+/**
+ * A loss of texts that stand in the columns of records, as sentence-transformers names them: of n records with k texts the rows 0 to n - 1
+ * are those of the first column, then come those of the second, and so on. The labels are the first column's.
+ */
+export interface LossOfRecords {
+  /** [n k, C]: rows of length 1, or of any length for dot products. */
+  readonly logits: Value;
+  /** [n, 1] */
+  readonly loss: Value;
+  /** [n k, C] */
+  readonly dlogits: Value;
+  /** k */
+  readonly texts: number;
+  /** What the loss is multiplied by, beside the scale of its labels. */
+  readonly weight: number;
+}
+
+/**
+ * Multiple negatives ranking (Henderson et al., arXiv 1705.00652): loss[i] = the cross-entropy of the scores factor (x[i] . x[n + j]) for j
+ * from 0 to n k - n with the label j of its own text, which is i where none is left out.
+ */
+export interface RankingOp extends LossOfRecords {
+  readonly op: 'ranking';
+  readonly factor: number;
+}
+
+/** loss[i] = (x[i] . x[n + i] - label)^2, with two texts a record. */
+export interface CosineErrorOp extends LossOfRecords {
+  readonly op: 'cosineError';
+}
+
+/**
+ * CoSENT (Huang et al., IEEE/ACM TASLP 32, 2024), with two texts a record and the cosine c[i] = x[i] . x[n + i]: of all records together
+ * loss = log(1 + the sum of exp(factor (c[i] - c[j])) over all i, j with label[i] < label[j]), which counts as n items: a step of several
+ * micro-batches has the mean of their losses.
+ */
+export interface CosentOp extends LossOfRecords {
+  readonly op: 'cosent';
+  readonly factor: number;
+}
+
+export type RecordLossOp = RankingOp | CosineErrorOp | CosentOp;
+export type LossOp = CrossEntropyOp | BinaryCrossEntropyOp | SquaredErrorOp | SpanCrossEntropyOp | RecordLossOp;
+
+/** The name of the labels that a loss reads. */
+export const labelsOf = (op: LossOp): LabelName => ('labels' in op ? op.labels : 'labels');
+
+/** The numbers of a row of targets, where a loss reads targets. */
+export const targetColumns = (op: LossOp): number => ('texts' in op ? 1 : op.logits.columns);
+
+/** The texts of a record, where a loss is one of records. */
+export const textsOf = (ops: readonly TrainingOp[]): number | undefined =>
+  ops.find((op): op is RecordLossOp => 'texts' in op)?.texts;
 
 /** What only a training step has. */
 export type GradientOp =
@@ -261,11 +345,13 @@ export type GradientOp =
   | BiasBackwardOp
   | AddOp
   | ColumnsOp
+  | ColumnsBackwardOp
   | LinearInputOp
   | LinearWeightOp
   | NormBackwardOp
   | EmbedBackwardOp
   | RotaryBackwardOp
+  | QueryKeyNormBackwardOp
   | NormalizeBackwardOp
   | PoolBackwardOp
   | GatherBackwardOp

@@ -1,12 +1,13 @@
 import { IGNORED } from '../../shaders/cross-entropy.ts';
 import type { Sequence } from '../plan/index.ts';
-import type { LabelName, LossOp, TrainingGraph } from './op.ts';
+import { type LabelName, type LossOp, labelsOf, type TrainingGraph } from './op.ts';
 
 /** One sequence with what it should give. */
 export interface LabelledSequence extends Sequence {
   /**
    * Cross-entropy: the class of every row of logits, so one of a sequence, or of each token, or of each picked token; IGNORED where a row
-   * has none. Binary cross-entropy and squared error: the target of every column of the sequence's one row.
+   * has none. Binary cross-entropy and squared error: the target of every column of the sequence's one row. A loss of records: of their
+   * first texts alone; ranking: the row, among those of all other texts, of the text that is to be the nearest; else one target.
    */
   readonly labels?: readonly number[] | undefined;
   /** The class of the sequence for a second loss: 0 where the second text follows the first, 1 where it does not. */
@@ -23,14 +24,15 @@ export function countItems(
   ops: TrainingGraph['ops'],
   sequences: Iterable<LabelledSequence>,
 ): Record<LabelName, number> {
-  const losses = ops.filter((op): op is LossOp => 'dlogits' in op);
+  // Several losses that read the same labels have the same items.
+  const losses = new Map(ops.filter((op): op is LossOp => 'dlogits' in op).map(op => [labelsOf(op), op]));
   const counts = { labels: 0, next_sentence_label: 0 };
   for (const { labels = [], next_sentence_label, span } of sequences) {
-    for (const op of losses) {
-      if (op.op === 'spanCrossEntropy') counts.labels += Number(span !== undefined);
-      else if (op.labels === 'next_sentence_label')
-        counts.next_sentence_label += Number(next_sentence_label !== undefined);
-      else counts.labels += op.op === 'crossEntropy' ? labels.filter(label => label !== IGNORED).length : labels.length;
+    for (const [name, { op }] of losses) {
+      if (op === 'spanCrossEntropy') counts.labels += Number(span !== undefined);
+      else if (name === 'next_sentence_label') counts.next_sentence_label += Number(next_sentence_label !== undefined);
+      else if (op === 'crossEntropy' || op === 'ranking') counts.labels += labels.filter(v => v !== IGNORED).length;
+      else counts.labels += labels.length;
     }
   }
   return counts;

@@ -7,6 +7,10 @@ export const SCALARS_STATE = 'scalars';
 /** The partial sums of the squares of all gradients. */
 export const SQUARES_STATE = 'squares';
 
+/** The scores of every record of a micro-batch against all other texts, and their gradient: as large as the largest one needs. */
+export const SCORES_STATE = 'scores';
+export const SCORE_GRADIENTS_STATE = 'score gradients';
+
 export const gradientName = (weight: Weight): string => `gradient ${weightKey(plain(weight))}`;
 /** The running means of the gradient and of its square. */
 export const momentName = (weight: Weight, of: 'm' | 'v'): string => `${of} ${weightKey(plain(weight))}`;

@@ -1,13 +1,5 @@
 import type { Kernel, TexelFormat } from '../../shaders/kernel.ts';
-import {
-  type Argument,
-  type RowCost,
-  type Rows,
-  type Sizes,
-  type TexelOperand,
-  texelOperands,
-  texelsOf,
-} from '../plan/index.ts';
+import { type Argument, type RowCost, type Sizes, type TexelOperand, texelOperands, texelsOf } from '../plan/index.ts';
 
 /**
  * What a step binds: what steps of a forward pass bind; a state, a buffer that outlives the passes; or data, an array that comes with a
@@ -21,7 +13,7 @@ export type TrainingArgument =
 /**
  * The arrays of a batch that only training has:
  *   labels, next_sentence_labels    u32, a class for each row of logits; IGNORED where a row has none
- *   targets                         f32, a row of padded columns for each sequence
+ *   targets                         f32, a row of padded columns for each sequence; of records for their first texts alone
  *   spans                           vec4u for each sequence: first and last token of the answer, counted from its first token
  *   keys                            vec4u for each token, then each sequence: x is the key of its row for dropout
  *   *_segments, *_order             what the gradient of a table of embeddings adds up: see shaders/segment-sum.ts
@@ -44,8 +36,8 @@ export const DATA = [
 ] as const;
 export type DataName = (typeof DATA)[number];
 
-/** The value of a param: a number, the name of a number of the step or of a size of the pass, or so many times that size. */
-export type TrainingParam = number | string | { readonly rows: Rows; readonly times: number };
+/** The value of a param: a number, the name of a number of the step or of a size of the pass, or so many times that. */
+export type TrainingParam = number | string | { readonly number: string; readonly times: number };
 
 /** One dispatch of a training step. */
 export interface TrainingStep {
@@ -63,14 +55,10 @@ export function paramValues(
 ): Record<string, number> {
   return Object.fromEntries(
     Object.entries(params).map(([name, param]) => {
-      const value =
-        typeof param === 'number'
-          ? param
-          : typeof param === 'string'
-            ? numbers[param]
-            : numbers[param.rows]! * param.times;
+      const { number, times } = typeof param === 'object' ? param : { number: param, times: 1 };
+      const value = typeof number === 'number' ? number : numbers[number];
       if (value === undefined) throw new Error(`plan: "${kernel.name}" got no number for "${name}"`);
-      return [name, value];
+      return [name, value * times];
     }),
   );
 }

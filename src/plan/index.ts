@@ -21,6 +21,7 @@ export {
   MAX_K,
   type Norm,
   type Op,
+  type QueryKeyNormOp,
   type RotaryOp,
   type Rows,
   type TokenDropout,

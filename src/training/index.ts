@@ -30,6 +30,26 @@ export {
   TrainerState,
 } from './callbacks.ts';
 export { DataCollatorForLanguageModeling, type LanguageModelingOptions, type MaskKey } from './collators.ts';
+export {
+  CoSENTLoss,
+  type CoSENTLossInit,
+  CosineSimilarityLoss,
+  type EmbedderLoss,
+  type EmbeddingLoss,
+  MatryoshkaLoss,
+  type MatryoshkaLossInit,
+  MultipleNegativesRankingLoss,
+  type MultipleNegativesRankingLossInit,
+  type SimilarityFunction,
+} from './embedder-losses.ts';
+export {
+  type EmbedderExample,
+  type EmbedderTask,
+  type EmbedderText,
+  embedderGraph,
+  embedderSequences,
+  embedderTask,
+} from './embedder-task.ts';
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';

@@ -1,4 +1,4 @@
-import { add, columnsOf } from '../../../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf } from '../../../shaders/elementwise.ts';
 import { gatherBackward } from '../../../shaders/gather-backward.ts';
 import { padded } from '../../../shaders/kernel.ts';
 import { l2NormBackward } from '../../../shaders/l2-norm-backward.ts';
@@ -64,7 +64,7 @@ for (const tier of FULL_TIERS) {
     });
 
     check(`the gradient of a table, ${C} columns (${tier})`, async log => {
-      const kernel = segmentSum({ columns: C }, (await profileFor(tier)).norm);
+      const { norm: shape } = await profileFor(tier);
       let worst = 0;
       // Ids that occur once or seldom, and two that share all tokens.
       for (const [T, rows] of [
@@ -83,19 +83,29 @@ for (const tier of FULL_TIERS) {
           if (i === 0 || ids[order[i - 1]!] !== ids[t]) segments.push(ids[t]!, i, i, 0);
           segments[segments.length - 2] = i + 1;
         }
-        const { gradient: found } = await dispatch(
-          kernel,
-          {
-            segments: Uint32Array.from(segments),
-            order: Uint32Array.from(order),
-            dx: padRows(dx, C),
-            gradient: padRows(before, C),
-          },
-          { segments: segments.length / 4, factor: 0.5 },
-        );
-        const sums = gradient.tableGradient(dx, ids, rows, C).map((v, i) => before[i]! + 0.5 * v);
-        const difference = expectClose(unpadRows(found!, C), sums, ofSum(`${T} tokens, ${rows} ids`, T / rows + 1));
-        worst = Math.max(worst, difference / Math.sqrt(T / rows + 1));
+        const factors = make(T);
+        const tokens = new Uint32Array(4 * T);
+        factors.forEach((factor, t) => {
+          new Float32Array(tokens.buffer)[4 * t + 2] = factor;
+        });
+        for (const wordFactors of [false, true]) {
+          const { gradient: found } = await dispatch(
+            segmentSum({ columns: C, wordFactors }, shape),
+            {
+              segments: Uint32Array.from(segments),
+              order: Uint32Array.from(order),
+              dx: padRows(dx, C),
+              ...(wordFactors && { tokens }),
+              gradient: padRows(before, C),
+            },
+            { segments: segments.length / 4, factor: 0.5 },
+          );
+          const scaled = wordFactors ? dx.map((v, i) => v * factors[Math.floor(i / C)]!) : dx;
+          const sums = gradient.tableGradient(scaled, ids, rows, C).map((v, i) => before[i]! + 0.5 * v);
+          const label = `${T} tokens, ${rows} ids${wordFactors ? ', word factors' : ''}`;
+          const difference = expectClose(unpadRows(found!, C), sums, ofSum(label, T / rows + 1));
+          worst = Math.max(worst, difference / Math.sqrt(T / rows + 1));
+        }
       }
       log(`largest difference ${worst.toExponential(1)} sqrt(n)`);
     });
@@ -130,6 +140,30 @@ check('a + b, and columns of rows', async () => {
       const { y } = await dispatch(kernel, { x: padRows(a, C), y: { floats: R * padded(n) } }, { rows: R });
       const expected = a.filter((_, i) => i % C >= first && i % C < first + n);
       expectEqual(unpadRows(y!, n), expected, `${n} columns from ${first} of ${C}`);
+    }
+  }
+});
+
+check('the first columns, backward', async () => {
+  for (const [C, first, n] of [
+    [36, 0, 7],
+    [7, 0, 4],
+    [37, 8, 29],
+    [12, 4, 2],
+  ] as const) {
+    const R = 65;
+    const make = random(C);
+    const [dy, residual] = [make(R * n), make(R * C)];
+    for (const other of [undefined, residual]) {
+      const kernel = columnsBackward({ columns: C, first, count: n, residual: !!other });
+      const operands = { dy: padRows(dy, n), ...(other && { residual: padRows(other, C) }) };
+      const { dx } = await dispatch(kernel, { ...operands, dx: { floats: R * padded(C) } }, { rows: R });
+      const expected = Float32Array.from({ length: R * C }, (_, i) => {
+        const [row, column] = [Math.floor(i / C), i % C];
+        const own = column >= first && column < first + n ? dy[row * n + column - first]! : 0;
+        return own + (other?.[i] ?? 0);
+      });
+      expectEqual(unpadRows(dx!, C), expected, `${n} columns from ${first} of ${C}, residual ${!!other}`);
     }
   }
 });
