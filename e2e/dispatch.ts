@@ -6,6 +6,7 @@ import { bindKernel, encodeDispatch, UniformBlocks } from '../src/gpu/dispatch.t
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { withPolling } from '../src/gpu/poll.ts';
 import { copyToArrayTexture, createArrayTexture } from '../src/gpu/textures.ts';
+import { refusalsOf, SMALL } from './gpu-limits.ts';
 
 let opened: Promise<{ gpu: Gpu; pipelines: PipelineCache }> | undefined;
 
@@ -15,11 +16,10 @@ export function testGpu(): Promise<{ gpu: Gpu; pipelines: PipelineCache }> {
   return opened;
 }
 
-export type Operand =
-  | Float32Array<ArrayBuffer>
-  | Uint32Array<ArrayBuffer>
-  | Uint16Array<ArrayBuffer>
-  | { floats: number };
+/** What a buffer holds. */
+export type Numbers = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+export type Operand = Numbers | { floats: number };
 
 /** What a binding holds before the dispatch, padded to multiples of 16 bytes: zeros where it ends. */
 function bytesOf(operand: Operand, fill: number): Uint8Array<ArrayBuffer> {
@@ -28,6 +28,15 @@ function bytesOf(operand: Operand, fill: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.max(16, Math.ceil(byteLength / 16) * 16));
   bytes.set(new Uint8Array(buffer, byteOffset, byteLength));
   return bytes;
+}
+
+/**
+ * Linears are shaped by what a device allows, so they are tried on small devices, too (LINEAR_TIERS). Any other kernel is the same text
+ * there and not run again, so it has to do with what a small device allows wherever it runs.
+ */
+function expectSmall({ name, code }: Kernel): void {
+  const beyond = name.startsWith('linear') ? [] : refusalsOf.shader({ code })(SMALL);
+  if (beyond.length > 0) throw new Error(`${name} is nothing for a small device: ${beyond.join(', ')}`);
 }
 
 /**
@@ -42,6 +51,7 @@ export async function dispatch(
 ): Promise<Record<string, Float32Array<ArrayBuffer>>> {
   const { gpu, pipelines } = await testGpu();
   const { device } = gpu;
+  expectSmall(kernel);
   const compiled = await pipelines.get(kernel);
   device.pushErrorScope('validation');
   const uniforms = new UniformBlocks(device, kernel.name, 1);
@@ -122,6 +132,9 @@ export function random(seed: number): (count: number, scale?: number) => Float32
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
-  return (count, scale = 1) =>
-    Float32Array.from({ length: count }, () => (next() + next() + next() + next() - 2) * 1.7 * scale);
+  return (count, scale = 1) => {
+    const numbers = new Float32Array(count);
+    for (let i = 0; i < count; i++) numbers[i] = (next() + next() + next() + next() - 2) * 1.7 * scale;
+    return numbers;
+  };
 }

@@ -4,7 +4,7 @@
  */
 
 /** The defaults of the WebGPU specification, of what a library that computes can meet with. */
-const DEFAULTS = {
+export const DEFAULTS = {
   maxTextureDimension2D: 8192,
   maxBindingsPerBindGroup: 1000,
   maxSampledTexturesPerShaderStage: 16,
@@ -26,7 +26,8 @@ const DEFAULTS = {
 export type Limits = typeof DEFAULTS;
 
 /** Less than any device has: whatever is written for the defaults shows here. */
-export const SMALL: Partial<Limits> = {
+export const SMALL: Limits = {
+  ...DEFAULTS,
   maxBufferSize: 4 << 20,
   maxStorageBufferBindingSize: 4 << 20,
   maxComputeInvocationsPerWorkgroup: 128,
@@ -91,8 +92,11 @@ export function enforce(device: GPUDevice, limits: Partial<Limits>): GPUDevice {
 
 /** From now on no adapter, and no device, has more than the defaults, or than SMALL. */
 export function claimEverywhere(limits: 'default' | 'small'): void {
-  claimed = limits === 'small' ? { ...DEFAULTS, ...SMALL } : DEFAULTS;
+  claimed = limits === 'small' ? SMALL : DEFAULTS;
 }
+
+/** Whether devices of this page have less than the defaults. */
+export const isSmall = (): boolean => claimed !== undefined && claimed !== DEFAULTS;
 
 export const limitsOf = (device: GPUDevice): Limits => ({
   ...(asked.get(device) ?? DEFAULTS),

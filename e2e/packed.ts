@@ -1,6 +1,6 @@
 import { padded } from '../shaders/kernel.ts';
 import { type Format, GROUP, rowElements } from '../shaders/matrix.ts';
-import type { Operand } from './dispatch.ts';
+import type { Numbers } from './dispatch.ts';
 
 const bits = new DataView(new ArrayBuffer(4));
 
@@ -25,7 +25,7 @@ export function packRows(
   columns: number,
   format: Format,
   rows = from.length / columns,
-): { operand: Operand; values: Float32Array<ArrayBuffer> } {
+): { operand: Numbers; values: Float32Array<ArrayBuffer> } {
   const C = padded(columns);
   const count = from.length / columns;
   const values = Float32Array.from(from);

@@ -138,15 +138,22 @@ export interface AttentionDropout {
 }
 
 /** The factors of dropout as the kernels compute them, as an option of the functions above. */
-export const dropoutFactors =
-  ({ probability, site, seed, step, keys }: AttentionDropout): NonNullable<AttentionCase['factor']> =>
-  (sequence, head, query, key) => {
-    const place = Number(BigInt.asUintN(32, BigInt(seed) + BigInt(site) * 0x9e3779b9n + BigInt(step) * 0x85ebca6bn));
+export const dropoutFactors = ({
+  probability,
+  site,
+  seed,
+  step,
+  keys,
+}: AttentionDropout): NonNullable<AttentionCase['factor']> => {
+  const place = Number(BigInt.asUintN(32, BigInt(seed) + BigInt(site) * 0x9e3779b9n + BigInt(step) * 0x85ebca6bn));
+  const threshold = dropoutThreshold(probability);
+  return (sequence, head, query, key) => {
     // Fillers, which come before the first token that is attended to, have negative indices: 20 bits of them.
     const row = (query & 0xfffff) + head * 2 ** 20;
     const words = pcg4d([Math.floor(key / 4), row, keys[sequence]!, place]);
-    return words[key % 4]! >= dropoutThreshold(probability) ? 1 / (1 - probability) : 0;
+    return words[key % 4]! >= threshold ? 1 / (1 - probability) : 0;
   };
+};
 
 /** The param `dropout`. */
 export const dropoutThreshold = (probability: number): number =>

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { TILINGS } from '../bench/page/candidates.ts';
-import { tileRows, tilingLabel } from '../shaders/tiling.ts';
+import { fitted, tileRows, tilingLabel } from '../shaders/tiling.ts';
 import type { Caps } from '../src/plan/caps.ts';
 import { linearKernel } from '../src/plan/choose.ts';
 import { type Profile, profileOf } from '../src/plan/profiles.ts';
@@ -42,6 +42,17 @@ describe('a profile', () => {
     const labels = [256, 128].map(maxInvocations => tilingLabel(profileOf({ ...GPU, maxInvocations }).tiling));
     expect(labels).toEqual(['workgroup 4x4x16x16', 'workgroup 4x4x16x8']);
     expect(tileRows(profileOf({ ...GPU, maxInvocations: 128 }).tiling)).toBe(32);
+  });
+
+  it('depends on the invocations of a workgroup in the tiling of linears alone, which alone small devices try again', () => {
+    for (const adapter of ['gpu', 'swiftshader', 'llvmpipe'] as const) {
+      const [{ tiling, ...large }, { tiling: small, ...rest }] = [256, 128].map(maxInvocations =>
+        profileOf({ ...able(GPU), adapter, maxInvocations }),
+      ) as [Profile, Profile];
+      expect(rest).toEqual(large);
+      expect(small).toEqual(fitted(tiling, 128));
+      expect(profileOf({ ...able(GPU), adapter, maxBindingBytes: 4 << 20 })).toEqual({ ...large, tiling });
+    }
   });
 
   it('is the same object for the same facts, so that its kernels are written once', () => {

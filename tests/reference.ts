@@ -156,10 +156,15 @@ export const layerNorm = (x: Numbers, gamma: Numbers, beta: Numbers, eps: number
 
 /** x [T, C] -> [T, C], every row scaled to length 1 */
 export function l2Norm(x: Numbers, C: number): Float64Array {
-  return Float64Array.from(x, (v, i) => {
-    const row = Array.from({ length: C }, (_, c) => x[i - (i % C) + c]!);
-    return v / Math.max(1e-12, Math.hypot(...row));
-  });
+  const y = new Float64Array(x.length);
+  for (let first = 0; first < x.length; first += C) {
+    const row = Array.from({ length: C }, (_, c) => x[first + c]!);
+    const length = Math.max(1e-12, Math.hypot(...row));
+    row.forEach((v, c) => {
+      y[first + c] = v / length;
+    });
+  }
+  return y;
 }
 
 /** Sum of the rows of tables [., C] -> [T, C] */
@@ -212,9 +217,13 @@ export function attention(
       for (let i = start; i < start + L; i++) {
         const scores: number[] = [];
         for (let j = start; j < start + L; j++) {
+          if (!seen(j - i)) {
+            scores.push(Number.NEGATIVE_INFINITY);
+            continue;
+          }
           let score = 0;
           for (let d = 0; d < D; d++) score += at(i, h, d) * at(j, keyHead, d);
-          scores.push(seen(j - i) ? score * scale + bias(j - i, h) : Number.NEGATIVE_INFINITY);
+          scores.push(score * scale + bias(j - i, h));
         }
         allScores.push(...scores);
         const top = Math.max(...scores);
@@ -222,6 +231,7 @@ export function attention(
         const sum = weights.reduce((a, b) => a + b);
         weights.forEach((weight, j) => {
           probabilities.push(weight / sum);
+          if (weight === 0) return;
           for (let d = 0; d < D; d++) context[(i * H + h) * D + d]! += (weight / sum) * at(start + j, keyHead + G, d);
         });
       }

@@ -22,6 +22,7 @@ import {
   dropoutFactors,
   dropoutThreshold,
 } from '../../tests/gradient-reference-attention.ts';
+import { once } from '../../tests/once.ts';
 import { relativeBucket } from '../../tests/reference.ts';
 import { dispatch, type Operand, padRows, random, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectSameBits } from '../harness.ts';
@@ -63,17 +64,43 @@ function numbersOf({ H, G = H, D, buckets = 32 }: Options, lengths: readonly num
   };
 }
 
-/** The whole backward pass of one attention on the GPU, and what its twin needs. */
+/** The place of every token. Every other place of the row was padding; the places of fillers are those behind the others. */
+const placesOf = ({ unattended }: Options, lengths: readonly number[]): number[] =>
+  lengths.flatMap((L, b) => {
+    const fillers = unattended?.[b] ?? 0;
+    return Array.from({ length: L }, (_, i) => 2 * (i < fillers ? i + L - fillers : i - fillers));
+  });
+
+/** What the twin gives: once for all tiers. */
+const twinOf = once((options: Options, keys: readonly number[], lengths: readonly number[]) => {
+  const { H, G = H, D, dropout, window, bias, buckets = 32, unattended } = options;
+  const { qkv, dcontext, table, slopes } = numbersOf(options, lengths, keys);
+  const reference: AttentionCase = {
+    H,
+    G,
+    D,
+    lengths,
+    places: placesOf(options, lengths),
+    window,
+    ...(unattended && { unattended }),
+    ...(bias === 'slopes' && { bias: (distance, head) => -slopes[head]! * Math.abs(distance) }),
+    ...(bias === 'buckets' && { bias: (distance, head) => table[relativeBucket(distance, buckets) * H + head]! }),
+    ...(dropout !== undefined && { factor: dropoutFactors({ ...RANDOM, probability: dropout, keys }) }),
+  };
+  const tableGradient = new Float64Array(buckets * H);
+  const gradients = attentionBackward(qkv, dcontext, reference, (distance, head, dS) => {
+    tableGradient[relativeBucket(distance, buckets) * H + head]! += dS;
+  });
+  return { ...attentionForward(qkv, reference), ...gradients, tableGradient };
+});
+
+/** The whole backward pass of one attention on the GPU. */
 async function run(tier: string, options: Options, keys: readonly number[], lengths: readonly number[]) {
   const { H, G = H, D, dropout, window, bias, buckets = 32, unattended } = options;
   const { attention: shapeOf, target } = await profileFor(tier);
   const shape = shapeOf(D);
   const { qkv, dcontext, table, slopes } = numbersOf(options, lengths, keys);
-  const places = lengths.flatMap((L, b) => {
-    const fillers = unattended?.[b] ?? 0;
-    // Every other place of the row was padding; the places of fillers are those behind the others.
-    return Array.from({ length: L }, (_, i) => 2 * (i < fillers ? i + L - fillers : i - fillers));
-  });
+  const places = placesOf(options, lengths);
   let start = 0;
   const batch = packBatch(
     lengths.map((L, b) => {
@@ -174,25 +201,12 @@ async function run(tier: string, options: Options, keys: readonly number[], leng
     );
     tableGradient = unpadRows(gradient!, H).map(x => x - 1);
   }
-  const reference: AttentionCase = {
-    H,
-    G,
-    D,
-    lengths,
-    places,
-    window,
-    ...(unattended && { unattended }),
-    ...(bias === 'slopes' && { bias: (distance, head) => -slopes[head]! * Math.abs(distance) }),
-    ...(bias === 'buckets' && { bias: (distance, head) => table[relativeBucket(distance, buckets) * H + head]! }),
-    ...(dropout !== undefined && { factor: dropoutFactors({ ...RANDOM, probability: dropout, keys }) }),
-  };
   return {
     context: unpadRows(context!, D),
     statistics: unpadRows(statistics!, 2 * H),
     delta: unpadRows(delta!, H),
     dqkv: unpadRows(dqkv, D),
     tableGradient,
-    reference,
     numbers: { qkv, dcontext },
     gradient,
     kernels,
@@ -227,24 +241,19 @@ const CASES: Record<string, Options> = {
 for (const tier of FULL_TIERS) {
   for (const [name, options] of Object.entries(CASES)) {
     check(`attention backward ${name} (${tier})`, async log => {
-      const { H, buckets = 32, lengths = LENGTHS } = options;
+      const { lengths = LENGTHS } = options;
       const keys = lengths.map((_, b) => (b * 0x9e3779b9) >>> 0);
       const found = await run(tier, options, keys, lengths);
-      const { qkv, dcontext } = found.numbers;
-      const tableGradient = new Float64Array(buckets * H);
-      const forward = attentionForward(qkv, found.reference);
-      const expected = attentionBackward(qkv, dcontext, found.reference, (distance, head, dS) => {
-        tableGradient[relativeBucket(distance, buckets) * H + head]! += dS;
-      });
+      const expected = twinOf(options, keys, lengths);
       const row = { absolute: 1e-5, relative: 1e-5 };
       const sum = { absolute: 2e-5 * Math.sqrt(Math.max(...lengths)), relative: 1e-5 };
       const worst = {
-        context: expectClose(found.context, forward.context, { label: 'context', ...row }),
-        statistics: expectClose(found.statistics, forward.statistics, { label: 'statistics', ...row }),
+        context: expectClose(found.context, expected.context, { label: 'context', ...row }),
+        statistics: expectClose(found.statistics, expected.statistics, { label: 'statistics', ...row }),
         delta: expectClose(found.delta, expected.delta, { label: 'delta', ...row }),
         dqkv: expectClose(found.dqkv, expected.dqkv, { label: 'dqkv', ...sum }),
         ...(found.tableGradient && {
-          table: expectClose(found.tableGradient, tableGradient, {
+          table: expectClose(found.tableGradient, expected.tableGradient, {
             label: 'the gradient of the table',
             absolute: 2e-5 * Math.sqrt(lengths.reduce((a, b) => a + b)),
             relative: 1e-5,

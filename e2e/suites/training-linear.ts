@@ -1,15 +1,14 @@
-import { TILINGS } from '../../bench/page/candidates.ts';
 import type { Kernel } from '../../shaders/kernel.ts';
 import { padded } from '../../shaders/kernel.ts';
 import { linearInput, linearInputParams } from '../../shaders/linear-input.ts';
 import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts';
-import { fitted, tilingLabel } from '../../shaders/tiling.ts';
+import { tilingLabel } from '../../shaders/tiling.ts';
 import type { Profile } from '../../src/plan/profiles.ts';
 import * as reference from '../../tests/gradient-reference-linear.ts';
-import { dispatch, padRows, random, testGpu, unpadRows } from '../dispatch.ts';
+import { dispatch, padRows, random, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectSameBits } from '../harness.ts';
 import { packRows } from '../packed.ts';
-import { FULL_TIERS, profileFor, TIERS } from './kernels/tiers.ts';
+import { FITTED_TILINGS, FULL_LINEAR_TIERS, LINEAR_TIERS, profileFor } from './kernels/tiers.ts';
 import { ofRow, ofSum } from './training-rows/tolerance.ts';
 
 /**
@@ -115,7 +114,7 @@ async function checkWeight([K, N]: readonly [number, number], { tiling, target }
   return worst;
 }
 
-for (const tier of Object.keys(TIERS)) {
+for (const tier of LINEAR_TIERS) {
   for (const shape of tier === 'gpu of 128' ? SHAPES.slice(1, 2) : SHAPES) {
     check(`gradients of a linear ${shape.join('>')} (${tier})`, async log => {
       const input = await checkInput(shape, 'f32', await profileFor(tier));
@@ -125,7 +124,7 @@ for (const tier of Object.keys(TIERS)) {
   }
 }
 
-for (const tier of FULL_TIERS) {
+for (const tier of FULL_LINEAR_TIERS) {
   // Halves are read as such, unpacked from whole numbers, or from a texture.
   for (const [label, without] of [
     ['', {}],
@@ -140,10 +139,9 @@ for (const tier of FULL_TIERS) {
   }
 }
 
-for (const tiling of TILINGS.slice(1)) {
+for (const tiling of FITTED_TILINGS.slice(1)) {
   check(`gradients of a linear, tiling ${tilingLabel(tiling)}`, async () => {
-    const { caps } = (await testGpu()).gpu;
-    const chosen = { target: (await profileFor('gpu')).target, tiling: fitted(tiling, caps.maxInvocations) };
+    const chosen = { target: (await profileFor('gpu')).target, tiling };
     await checkInput([130, 37], 'f32', chosen, [1, 17, 65]);
     await checkWeight([130, 37], chosen, [3, 17, 65]);
   });
@@ -163,7 +161,7 @@ async function inParts(kernel: Kernel, operands: Parameters<typeof dispatch>[1],
   return written;
 }
 
-for (const tier of FULL_TIERS) {
+for (const tier of FULL_LINEAR_TIERS) {
   check(`a row of dx has the same bits among any rows (${tier})`, async () => {
     const { tiling, target } = await profileFor(tier);
     const [R, K, N] = [67, 36, 50];

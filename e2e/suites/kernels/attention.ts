@@ -3,10 +3,19 @@ import { padded, WHOLE_GRID } from '../../../shaders/kernel.ts';
 import { packBatch } from '../../../src/plan/batch.ts';
 import { bucketTable } from '../../../src/plan/relative.ts';
 import type { Sequence } from '../../../src/plan/sequence.ts';
+import { once } from '../../../tests/once.ts';
 import * as reference from '../../../tests/reference.ts';
 import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expect, expectClose } from '../../harness.ts';
 import { FULL_TIERS, profileFor } from './tiers.ts';
+
+/** The numbers of a case and what the twin makes of them, once for all tiers. */
+const plainNumbers = once((H: number, D: number) => {
+  const lengths = [1, 7, 65, 16, 3, 63];
+  // Scores with a deviation of about 3: some keys dominate.
+  const qkv = random(H * D)(lengths.reduce((a, b) => a + b) * 3 * H * D, 1.7);
+  return { lengths, qkv, expected: reference.attention(qkv, lengths, { H, D }) };
+});
 
 for (const tier of FULL_TIERS) {
   for (const [H, D] of [
@@ -23,11 +32,8 @@ for (const tier of FULL_TIERS) {
         const variant = { heads: H, keyHeads: H, headSize: D, probabilities, relative: false };
         const { attention: shapeOf, target } = await profileFor(tier);
         const shape = shapeOf(D);
-        const make = random(H * D);
-        const lengths = [1, 7, 65, 16, 3, 63];
+        const { lengths, qkv, expected } = plainNumbers(H, D);
         const T = lengths.reduce((a, b) => a + b);
-        // Scores with a deviation of about 3: some keys dominate.
-        const qkv = make(T * 3 * H * D, 1.7);
         const blank = lengths.map(L => ({ ids: new Array(L).fill(0) as number[] }));
         const sequences: Sequence[] = blank.map(({ ids }) => ({ ids, positions: ids, types: ids }));
         const batch = packBatch(sequences, shape.lanes * shape.queries);
@@ -41,7 +47,6 @@ for (const tier of FULL_TIERS) {
           },
           { tiles: batch.sizes.tiles, scale: 1 / Math.sqrt(D), ...WHOLE_GRID },
         );
-        const expected = reference.attention(qkv, lengths, { H, D });
         const worst = expectClose(unpadRows(context!, D), expected.context, { label: 'context', absolute: 1e-5 });
         if (found) expectClose(found, expected.probabilities, { label: 'probabilities', absolute: 2e-6 });
         log(`largest difference ${worst.toExponential(1)}`);
@@ -92,27 +97,57 @@ check('attention with a relative bias', async () => {
   }
 });
 
+type Case = readonly [
+  H: number,
+  G: number,
+  D: number,
+  window: number | undefined,
+  bias: 'slopes' | 'buckets' | undefined,
+  probabilities: boolean,
+];
+
+const CASES: readonly Case[] = [
+  [4, 2, 8, undefined, undefined, true],
+  [6, 2, 25, 9, undefined, true],
+  [2, 2, 12, 0, undefined, true],
+  [3, 3, 32, 64, undefined, false],
+  [2, 1, 8, 1000, 'slopes', true],
+  [3, 3, 8, undefined, 'slopes', true],
+  [2, 2, 12, 5, 'buckets', true],
+  [2, 1, 256, 20, undefined, false],
+];
+
+/** As above, with what decides which keys a query sees, and what is added to their scores. */
+const numbersOf = once(([H, G, D, window, bias]: Case) => {
+  const make = random(H * D);
+  const lengths = [1, 7, 300, 16, 65];
+  const qkv = make(lengths.reduce((a, b) => a + b) * (H + 2 * G) * D, 1.7);
+  const table = make(32 * H, 2);
+  const slopes = Float32Array.from({ length: H }, (_, h) => 2 ** -(h + 1));
+  const biases = {
+    none: () => 0,
+    slopes: (distance: number, head: number) => -slopes[head]! * Math.abs(2 * distance),
+    buckets: (distance: number, head: number) => table[reference.relativeBucket(2 * distance, 32) * H + head]!,
+  };
+  const expected = reference.attention(qkv, lengths, {
+    H,
+    G,
+    D,
+    bias: biases[bias ?? 'none'],
+    seen: distance => window === undefined || Math.abs(2 * distance) <= window,
+  });
+  return { lengths, qkv, table, slopes, expected };
+});
+
 for (const tier of FULL_TIERS) {
-  for (const [H, G, D, window, bias, probabilities] of [
-    [4, 2, 8, undefined, undefined, true],
-    [6, 2, 25, 9, undefined, true],
-    [2, 2, 12, 0, undefined, true],
-    [3, 3, 32, 64, undefined, false],
-    [2, 1, 8, 1000, 'slopes', true],
-    [3, 3, 8, undefined, 'slopes', true],
-    [2, 2, 12, 5, 'buckets', true],
-    [2, 1, 256, 20, undefined, false],
-  ] as const) {
+  for (const one of CASES) {
+    const [H, G, D, window, bias, probabilities] = one;
     const words = `${bias ? ` ${bias}` : ''}${window === undefined ? '' : ` in a window of ${window}`}`;
     check(`attention ${H}/${G}x${D}${words}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {
       const { attention: shapeOf, target } = await profileFor(tier);
       const shape = shapeOf(D);
-      const make = random(H * D);
-      const lengths = [1, 7, 300, 16, 65];
+      const { lengths, qkv, table, slopes, expected } = numbersOf(one);
       const T = lengths.reduce((a, b) => a + b);
-      const qkv = make(T * (H + 2 * G) * D, 1.7);
-      const table = make(32 * H, 2);
-      const slopes = Float32Array.from({ length: H }, (_, h) => 2 ** -(h + 1));
       const rows = lengths.map(L => new Array<number>(L).fill(0));
       // Every other place of the row was padding.
       const batch = packBatch(
@@ -150,18 +185,6 @@ for (const tier of FULL_TIERS) {
           ...WHOLE_GRID,
         },
       );
-      const biases = {
-        none: () => 0,
-        slopes: (distance: number, head: number) => -slopes[head]! * Math.abs(2 * distance),
-        buckets: (distance: number, head: number) => table[reference.relativeBucket(2 * distance, 32) * H + head]!,
-      };
-      const expected = reference.attention(qkv, lengths, {
-        H,
-        G,
-        D,
-        bias: biases[bias ?? 'none'],
-        seen: distance => window === undefined || Math.abs(2 * distance) <= window,
-      });
       // As without a window: probabilities are off by a few 2^-24 of the largest score.
       const worst = expectClose(unpadRows(results.context!, D), expected.context, { label: 'context', absolute: 1e-5 });
       if (probabilities) {

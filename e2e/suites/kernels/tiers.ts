@@ -1,7 +1,10 @@
+import { TILINGS } from '../../../bench/page/candidates.ts';
 import type { NormVariant } from '../../../shaders/norm.ts';
-import type { Caps } from '../../../src/plan/caps.ts';
+import { fitted, type Tiling, tilingLabel } from '../../../shaders/tiling.ts';
+import { type Caps, USUAL_GPU } from '../../../src/plan/caps.ts';
 import { type Profile, profileOf } from '../../../src/plan/profiles.ts';
 import { testGpu } from '../../dispatch.ts';
+import { DEFAULTS, isSmall, SMALL } from '../../gpu-limits.ts';
 
 /** How many rows or tokens a kernel is tried with: less than a workgroup, about one, several. */
 export const ROWS = [1, 7, 63, 65, 257];
@@ -22,5 +25,30 @@ export async function profileFor(tier: string, without: Partial<Caps> = {}): Pro
 
 /** The tiers whose shapes differ in kernels other than linears. */
 export const FULL_TIERS = ['swiftshader', 'llvmpipe', 'gpu'] as const;
+
+/** The tiling of a tier on a device that allows so many invocations. */
+const tilingOf = (tier: string, maxInvocations: number): string =>
+  tilingLabel(profileOf(TIERS[tier]!({ ...USUAL_GPU, maxInvocations })).tiling);
+
+/**
+ * The tiers whose linears are tried here. Limits change the tiling of a linear and no other kernel (tests/profiles.test.ts), so a small
+ * device tries those tiers alone whose tiling is another there: the texts of all others run in the same browser with the default limits.
+ */
+export const LINEAR_TIERS: readonly string[] = Object.keys(TIERS).filter(
+  tier =>
+    !isSmall() ||
+    tilingOf(tier, SMALL.maxComputeInvocationsPerWorkgroup) !==
+      tilingOf(tier, DEFAULTS.maxComputeInvocationsPerWorkgroup),
+);
+
+/** Those of them that are more than a few cases. */
+export const FULL_LINEAR_TIERS = FULL_TIERS.filter(tier => LINEAR_TIERS.includes(tier));
+
+/** The tilings that may suit a GPU, fitted to this device; on a small one those alone that are others there. */
+export const FITTED_TILINGS: readonly Tiling[] = isSmall()
+  ? TILINGS.map(tiling => fitted(tiling, SMALL.maxComputeInvocationsPerWorkgroup)).filter(
+      (tiling, i) => tilingLabel(tiling) !== tilingLabel(TILINGS[i]!),
+    )
+  : TILINGS;
 
 export const LAYER_NORM: NormVariant = { kind: 'layer', beta: true, unitOffset: false };
