@@ -53,6 +53,7 @@ export {
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';
+export type { Metrics, TrainOptions, TrainOutput } from './loop.ts';
 export { type LossChartOptions, loss_chart } from './loss-chart.ts';
 export {
   type Average,
@@ -111,14 +112,6 @@ export {
   type ScheduleSettings,
   stepsOf,
 } from './schedule.ts';
-export {
-  type EvaluateOptions,
-  type Metrics,
-  type PredictionOutput,
-  Trainer,
-  type TrainerOptions,
-  type TrainOptions,
-  type TrainOutput,
-} from './trainer.ts';
+export { type EvaluateOptions, type PredictionOutput, Trainer, type TrainerOptions } from './trainer.ts';
 export type { Dataset } from './trainer-data.ts';
 export { TrainingError } from './training-error.ts';
