@@ -30,6 +30,7 @@ export {
   TrainerState,
 } from './callbacks.ts';
 export { DataCollatorForLanguageModeling, type LanguageModelingOptions, type MaskKey } from './collators.ts';
+export type { BatchSampler } from './embedder-data.ts';
 export {
   CoSENTLoss,
   type CoSENTLossInit,
@@ -112,6 +113,20 @@ export {
   type ScheduleSettings,
   stepsOf,
 } from './schedule.ts';
+export {
+  SentenceTransformerTrainer,
+  type SentenceTransformerTrainerOptions,
+  SentenceTransformerTrainingArguments,
+  type SentenceTransformerTrainingArgumentsInit,
+} from './sentence-trainer.ts';
+export {
+  type SamplingStrategyOfPairs,
+  type SetFitArguments,
+  SetFitModel,
+  type SetFitModelOptions,
+  SetFitTrainer,
+  type SetFitTrainerOptions,
+} from './setfit.ts';
 export { type EvaluateOptions, type PredictionOutput, Trainer, type TrainerOptions } from './trainer.ts';
 export type { Dataset } from './trainer-data.ts';
 export { TrainingError } from './training-error.ts';
