@@ -19,6 +19,7 @@ export {
   type Dataset,
   DefaultFlowCallback,
   EarlyStoppingCallback,
+  type EmbedderLoss,
   type EmbeddingLoss,
   type EvalPrediction,
   type EvaluateOptions,
