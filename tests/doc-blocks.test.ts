@@ -61,6 +61,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   "docs/recipes.md: Off the page's thread":
     'needs a browser with module workers: the suites of the worker make the same calls',
   'docs/sources.md: Where a model comes from, 2': 'needs a person who chooses files',
+  'docs/training.md: Keeping the result': 'needs a private file system: the suite of the Trainer makes the same calls',
 };
 
 /** The packages that a block imports are those of tests/adapters, whose tests make the same calls. */

@@ -127,6 +127,9 @@ const ROOMS: Readonly<Record<string, Room>> = {
   // What training takes on the host. The main entry imports nothing of it.
   'src/training': {
     imports: [
+      'src/pipeline.ts',
+      'src/tasks',
+      'src/saving',
       'src/api',
       'src/engine',
       'src/gpu',

@@ -56,6 +56,7 @@ export default defineConfig({
             { text: 'From transformers.js', link: '/migrate' },
             { text: 'Tasks', link: '/tasks' },
             { text: 'Models', link: '/models' },
+            { text: 'Training', link: '/training' },
             { text: 'Files and cache', link: '/sources' },
             { text: 'Recipes', link: '/recipes' },
             { text: 'Errors', link: '/errors' },

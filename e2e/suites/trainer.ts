@@ -158,3 +158,16 @@ check('a lost device ends it with a typed error', async () => {
   expectEqual(error.name, 'DeviceError', 'the class of the error');
   await model.dispose();
 });
+
+check('goes on from the private file system to the same bits', async () => {
+  const args: TrainingArgumentsInit = { max_steps: 20, dropout: 0.1, output_dir: 'opfs:training/case', save_steps: 10 };
+  const whole = await setUp(args);
+  await whole.trainer.train();
+  const expected = JSON.stringify([whole.losses(), await whole.logits()]);
+  await whole.end();
+  const resumed = await setUp(args);
+  await resumed.trainer.train({ resume_from_checkpoint: 'checkpoint-10' });
+  expectEqual(JSON.stringify([resumed.losses(), await resumed.logits()]), expected, 'twenty steps, ten of them before');
+  await resumed.end();
+  await (await navigator.storage.getDirectory()).removeEntry('training', { recursive: true });
+});

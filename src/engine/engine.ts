@@ -4,10 +4,11 @@ import { DeviceError } from '../errors.ts';
 import { disposedError, LostDeviceError, type MaxSimInput } from '../gpu/index.ts';
 import { canonicalRequest, type EncoderConfig, type EncoderRequest, type HeadKind } from '../model/index.ts';
 import type { Sequence } from '../plan/index.ts';
-import { until } from '../runtime/index.ts';
+import { linkedAbort, until } from '../runtime/index.ts';
 import type { Backend, Executable, TensorReader } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
+import { loadOtherWeights, type OtherFiles } from './other-weights.ts';
 import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
 import type { FileTensor, UnusedTensor } from './upload.ts';
 
@@ -235,6 +236,21 @@ export class Engine {
   files(signal: AbortSignal): ModelFiles | undefined {
     this.#check();
     return this.#openFiles?.(signal);
+  }
+
+  /**
+   * Puts the numbers of other files with the same tensors into the weights: see loadOtherWeights. To be called between a training's steps, or
+   * before its first one. Rejects with CheckpointError, SourceError, DeviceError, or the signal's reason; the weights are then some of each.
+   */
+  async loadWeights(files: OtherFiles, signal: AbortSignal | undefined): Promise<void> {
+    const { weights } = await this.backendForTraining();
+    const stop = linkedAbort(signal);
+    try {
+      await loadOtherWeights(this.tensors, files, { store: weights, signal: stop.signal });
+    } finally {
+      stop.release();
+      this.markTrained();
+    }
   }
 
   /** Notes what a classifier was trained for, where config.json did not say it: which scores are made of its logits depends on that. */

@@ -6,3 +6,4 @@
 export { copiedFiles, type FoundFiles, noting } from './found-files.ts';
 export { modelFiles } from './model-files.ts';
 export { checkSaveOptions, type SavedDtype, type SaveOptions } from './options.ts';
+export { safetensorsFile, type WrittenTensor } from './safetensors.ts';

@@ -1,5 +1,7 @@
 import { outputOf } from '../api/index.ts';
-import type { ReadSentence, SentenceModules, SentenceSettings } from '../engine/index.ts';
+import type { Engine, ReadSentence, SentenceModules, SentenceSettings } from '../engine/index.ts';
+import { UnsupportedError } from '../errors.ts';
+import type { PoolRequest } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import type { Encoding } from '../text/index.ts';
 import type { PooledWindow } from './pooled-windows.ts';
@@ -25,6 +27,19 @@ export interface Recipe extends Pick<SentenceModules, 'pooling' | 'includePrompt
   readonly prompt: string;
   /** The checkpoint's settings, where texts are encoded as sentence-transformers' encode() does. */
   readonly settings?: Pick<SentenceSettings, 'maxLength' | 'lowerCase'> | undefined;
+}
+
+/** What training takes of an embedder: how one row is made of a text, and how a text becomes tokens, as encode() of sentence-transformers does it. */
+export interface TextReader {
+  readonly engine: Engine;
+  readonly pool: PoolRequest;
+  /** The folder of the encoder's files among those of the model; '' for none. */
+  readonly folder: Promise<string>;
+  /** The tokens of a text, with a prompt before it; what is longer than the model takes is cut. */
+  encode(
+    text: string,
+    prompt: string,
+  ): Pick<Encoding, 'ids' | 'typeIds' | 'truncated'> & { readonly unpooled?: number };
 }
 
 /** The base of the pipelines that make vectors of texts. */
@@ -70,11 +85,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
     { pooling, includePrompt, tokenSteps, rowSteps, normalize, prompt, settings }: Recipe,
     options: RunOptions & OverflowOptions,
   ): Promise<TextResults<PooledWindow>> {
-    const { maxLength, lowerCase } = settings ?? {};
-    const cased = (text: string) => (lowerCase ? lowerCased(text, this.tokenizer.all_special_tokens) : text);
-    const limits = { overflow: options.overflow, stride: options.stride, maxLength };
-    const isPromptPooled = prompt === '' || includePrompt;
-    const promptTokens = isPromptPooled ? 0 : this.#promptTokens(cased(prompt), limits);
+    const limits = { overflow: options.overflow, stride: options.stride, maxLength: settings?.maxLength };
     const isPooled = pooling.length > 0;
     const request = isPooled ? { pool: { pooling, normalize, tokenSteps, rowSteps } } : { lastHiddenState: true };
     const rowOf = (outputs: SequenceOutputs) => outputOf(outputs, isPooled ? 'embedding' : 'last_hidden_state');
@@ -99,7 +110,7 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
     return this.forward(
       {
         texts,
-        encode: text => withoutPrompt(this.encode(cased(prompt + text), limits), promptTokens, options.stride ?? 0),
+        encode: this.#windows({ includePrompt, prompt, settings }, options),
         read: (outputs, { ids, unpooled }): PooledWindow => ({
           row: rowOf(outputs),
           tokens: ids.length,
@@ -109,6 +120,38 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
       },
       options,
     );
+  }
+
+  /** The windows of a text, behind a prompt. */
+  #windows(
+    { includePrompt, prompt, settings }: Pick<Recipe, 'includePrompt' | 'prompt' | 'settings'>,
+    { overflow, stride = 0 }: OverflowOptions,
+  ): (text: string) => ReturnType<typeof withoutPrompt> {
+    const { maxLength, lowerCase } = settings ?? {};
+    const cased = (text: string) => (lowerCase ? lowerCased(text, this.tokenizer.all_special_tokens) : text);
+    const limits = { overflow, stride, maxLength };
+    const isPromptPooled = prompt === '' || includePrompt;
+    const promptTokens = isPromptPooled ? 0 : this.#promptTokens(cased(prompt), limits);
+    return text => withoutPrompt(this.encode(cased(prompt + text), limits), promptTokens, stride);
+  }
+
+  /** @internal Throws SourceError where the files of the modules are malformed, UnsupportedError for a model without layers. */
+  static readerOf(embedder: Embedder): TextReader {
+    const { engine } = embedder;
+    const { includePrompt, files: _, ...pool } = embedder.modules();
+    const settings = embedder.readSentence.settings();
+    if (engine.config.static) {
+      throw new UnsupportedError({
+        what: 'a table of vectors without layers cannot be trained',
+        supported: ['models with layers'],
+      });
+    }
+    return {
+      engine,
+      pool,
+      folder: embedder.sentence.folder,
+      encode: (text, prompt) => embedder.#windows({ includePrompt, prompt, settings }, {})(text)[0]!,
+    };
   }
 
   /** @internal The modules of the checkpoint. Where it has no modules.json: the mean, which model2vec scales where config.json says so. */

@@ -203,10 +203,11 @@ export class FeatureExtraction extends Embedder {
     ranges?: Ranges,
   ) {
     const { name, commit, dtype } = this.#origin;
-    this.#revision ??= commit ?? this.#contents();
+    if (!this.engine.isTrained) this.#revision ??= commit ?? this.#contents();
     return spaceOf({
       model: name,
-      revision: this.#revision,
+      // After a step of training the weights are those of no commit.
+      revision: this.engine.isTrained ? this.#contents() : this.#revision!,
       dtype: dtype === 'auto' ? 'fp32' : dtype,
       chain: modules,
       normalize: normalize && cutsAfter && keptColumns !== columns ? 'before cut' : normalize,

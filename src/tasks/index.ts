@@ -5,6 +5,7 @@
 
 export { factsOf, type TextFacts, type WithTruncated, withFacts } from './answers.ts';
 export { choice, count, flag, listOf, string, textList } from './arguments.ts';
+export { Embedder, type TextReader } from './embedder.ts';
 export type { Entity } from './entities.ts';
 export type { FeatureExtractionOptions } from './feature-extraction.ts';
 export type { FilledMask, FillMaskOptions } from './fill-mask.ts';

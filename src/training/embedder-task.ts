@@ -95,7 +95,9 @@ export function embedderGraph(
   const { matryoshka_dims: columns, matryoshka_weights: weights } =
     loss instanceof MatryoshkaLoss ? loss : { matryoshka_dims: [undefined], matryoshka_weights: [1] };
   const own = lossAt(loss);
-  const normalize = !(own instanceof MultipleNegativesRankingLoss) || own.similarity_fct === 'cos_sim';
+  // MatryoshkaLoss scales what it has cut to length 1, whatever the loss compares.
+  const isDot = own instanceof MultipleNegativesRankingLoss && own.similarity_fct === 'dot_score';
+  const normalize = loss instanceof MatryoshkaLoss || !isDot;
   const form = trainableForm(encoderGraph(config, { pool }), dropout);
   const { graph, names } = recordForm(form, { output: 'embedding', columns, normalize });
   const losses = names.map((output, i) => ({ ...lossSpec(own), output, texts, weight: weights[i]! }));

@@ -30,6 +30,7 @@ export {
   TrainerState,
 } from './callbacks.ts';
 export { DataCollatorForLanguageModeling, type LanguageModelingOptions, type MaskKey } from './collators.ts';
+export type { BatchSampler } from './embedder-data.ts';
 export {
   CoSENTLoss,
   type CoSENTLossInit,
@@ -53,6 +54,7 @@ export {
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';
+export type { Metrics, TrainOptions, TrainOutput } from './loop.ts';
 export { type LossChartOptions, loss_chart } from './loss-chart.ts';
 export {
   type Average,
@@ -112,13 +114,19 @@ export {
   stepsOf,
 } from './schedule.ts';
 export {
-  type EvaluateOptions,
-  type Metrics,
-  type PredictionOutput,
-  Trainer,
-  type TrainerOptions,
-  type TrainOptions,
-  type TrainOutput,
-} from './trainer.ts';
+  SentenceTransformerTrainer,
+  type SentenceTransformerTrainerOptions,
+  SentenceTransformerTrainingArguments,
+  type SentenceTransformerTrainingArgumentsInit,
+} from './sentence-trainer.ts';
+export {
+  type SamplingStrategyOfPairs,
+  type SetFitArguments,
+  SetFitModel,
+  type SetFitModelOptions,
+  SetFitTrainer,
+  type SetFitTrainerOptions,
+} from './setfit.ts';
+export { type EvaluateOptions, type PredictionOutput, Trainer, type TrainerOptions } from './trainer.ts';
 export type { Dataset } from './trainer-data.ts';
 export { TrainingError } from './training-error.ts';

@@ -2,8 +2,10 @@ import type { PreTrainedTokenizer } from '../api/index.ts';
 import { describe, InputError } from '../errors.ts';
 import type { LabelledSequence } from '../gradients/index.ts';
 import type { EncoderConfig, HeadKind } from '../model/index.ts';
-import type { DataCollatorForLanguageModeling, MaskKey } from './collators.ts';
+import type { DataCollatorForLanguageModeling } from './collators.ts';
+import type { CourseData } from './loop.ts';
 import { type DataRecord, readRecords, type TokenizedRecords } from './records.ts';
+import { batchesOf } from './sampler.ts';
 import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
 
 /** Records: a list, or anything that gives them one after the other. They are read once, before the first step. */
@@ -20,8 +22,9 @@ export interface DataSettings {
 }
 
 /** A data set in tokens, ready to be trained on. */
-export class TrainingData {
+export class TrainingData implements CourseData {
   readonly task: TrainingTask;
+  readonly isDivisible = true;
   /** The tokens of every record. */
   readonly lengths: readonly number[];
   readonly #read: TokenizedRecords;
@@ -61,20 +64,25 @@ export class TrainingData {
     return this.lengths.length;
   }
 
-  /** Whether words are masked, each time others. */
-  get isMasked(): boolean {
-    return this.#collator !== undefined;
+  batches(order: Uint32Array, batchSize: number, dropLast: boolean): Iterable<Uint32Array> {
+    return batchesOf(order, batchSize, dropLast);
   }
 
-  /** A record as the model reads it in an epoch. Throws InputError where a label is none. */
-  sequence({ index, epoch }: MaskKey): LabelledSequence {
-    const record = this.#read.records[index]!;
-    const example = this.#collator?.mask(record, { index, epoch }) ?? record.example;
-    return labelledSequence(this.task, example, `record ${index}`);
+  sequences(indices: ArrayLike<number>, epoch: number): LabelledSequence[] {
+    return Array.from(indices, index => {
+      const record = this.#read.records[index]!;
+      const example = this.#collator?.mask(record, { index, epoch }) ?? record.example;
+      return labelledSequence(this.task, example, `record ${index}`);
+    });
   }
 }
 
-async function listOf(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<readonly DataRecord[]> {
+/** All records of a data set. Rejects with InputError for what is none, or the signal's reason. */
+export async function listOf(
+  name: string,
+  dataset: Dataset,
+  signal: AbortSignal | undefined,
+): Promise<readonly DataRecord[]> {
   if (Array.isArray(dataset)) return dataset;
   const given: Partial<Iterable<DataRecord> & AsyncIterable<DataRecord>> = Object(dataset);
   const isText = typeof dataset === 'string';

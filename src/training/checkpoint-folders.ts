@@ -1,0 +1,145 @@
+import { DeviceError, describe, InputError, SourceError } from '../errors.ts';
+import { globalOf } from '../runtime/index.ts';
+
+/** The last file that is written of a checkpoint: a folder without it is one whose writing was cut off. */
+const LAST_FILE = 'trainer_state.json';
+const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
+const OPFS = 'opfs:';
+
+/** Where checkpoints are, as `output_dir` has it. */
+export type OutputDirectory = string | FileSystemDirectoryHandle;
+
+/** A folder with checkpoints, `checkpoint-500` and so on, in the origin's private file system or where the user has picked one. */
+export class CheckpointFolders {
+  readonly #root: FileSystemDirectoryHandle;
+
+  private constructor(root: FileSystemDirectoryHandle) {
+    this.#root = root;
+  }
+
+  /** Makes the folder where it is not there. Throws DeviceError where there is no file system, SourceError where it refuses. */
+  static async open(directory: OutputDirectory): Promise<CheckpointFolders> {
+    return new CheckpointFolders(await folderOf(directory, { create: true }));
+  }
+
+  /** The checkpoints that are whole, the latest last. */
+  async list(): Promise<{ name: string; step: number }[]> {
+    const found: { name: string; step: number }[] = [];
+    for await (const name of this.#root.keys()) {
+      const step = CHECKPOINT.exec(name)?.[1];
+      if (step !== undefined && (await this.#isWhole(name))) found.push({ name, step: Number(step) });
+    }
+    return found.sort((a, b) => a.step - b.step);
+  }
+
+  async #isWhole(name: string): Promise<boolean> {
+    try {
+      const folder = await this.#root.getDirectoryHandle(name);
+      await folder.getFileHandle(LAST_FILE);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Writes a checkpoint, instead of one of the same name. A reader finds it once all of it is there. Throws SourceError. */
+  async write(name: string, files: readonly File[]): Promise<void> {
+    await this.remove(name);
+    const folder = await accessed(name, () => this.#root.getDirectoryHandle(name, { create: true }));
+    await writeFiles(folder, files, LAST_FILE);
+  }
+
+  /** All files of a checkpoint, those of folders by their paths. Throws SourceError where it is not there. */
+  async read(name: string): Promise<File[]> {
+    const folder = await accessed(name, () => this.#root.getDirectoryHandle(name));
+    return readFiles(folder);
+  }
+
+  /** Removes a checkpoint, if it is there. */
+  async remove(name: string): Promise<void> {
+    try {
+      await this.#root.removeEntry(name, { recursive: true });
+    } catch (error) {
+      if (!isNotFound(error)) throw refused(name, error);
+    }
+  }
+}
+
+/** The files of one folder, which may be a checkpoint's. Throws SourceError where it is not there. */
+export const filesOfFolder = async (directory: OutputDirectory): Promise<File[]> =>
+  readFiles(await folderOf(directory, { create: false }));
+
+/** Writes files into a folder, and makes the folder. Throws DeviceError where there is no file system, SourceError where it refuses. */
+export async function writeIntoFolder(directory: OutputDirectory, files: readonly File[]): Promise<void> {
+  await writeFiles(await folderOf(directory, { create: true }), files);
+}
+
+async function folderOf(directory: OutputDirectory, options: { create: boolean }): Promise<FileSystemDirectoryHandle> {
+  if (typeof directory !== 'string') return directory;
+  if (!directory.startsWith(OPFS)) throw new InputError({ what: 'this is no folder', actual: describe(directory) });
+  const { storage } = globalOf('navigator') ?? {};
+  if (!storage?.getDirectory) {
+    throw new DeviceError({
+      what: 'there is no private file system for checkpoints',
+      actual: directory,
+      next: 'Pass a FileSystemDirectoryHandle as output_dir, or no output_dir and keep the files of save_pretrained().',
+    });
+  }
+  return accessed(directory, async () => {
+    let folder = await storage.getDirectory();
+    for (const part of directory.slice(OPFS.length).split('/')) folder = await folder.getDirectoryHandle(part, options);
+    return folder;
+  });
+}
+
+/** @param last the name of the file that is written when all others are there */
+async function writeFiles(folder: FileSystemDirectoryHandle, files: readonly File[], last?: string): Promise<void> {
+  const isLast = ({ name }: File) => name === last;
+  for (const file of [...files.filter(each => !isLast(each)), ...files.filter(isLast)]) {
+    await accessed(file.name, async () => {
+      const path = file.name.split('/');
+      let parent = folder;
+      for (const part of path.slice(0, -1)) parent = await parent.getDirectoryHandle(part, { create: true });
+      const handle = await parent.getFileHandle(path.at(-1)!, { create: true });
+      const writable = await handle.createWritable();
+      await file.stream().pipeTo(writable);
+    });
+  }
+}
+
+async function readFiles(folder: FileSystemDirectoryHandle, prefix = ''): Promise<File[]> {
+  const files: File[] = [];
+  for await (const handle of folder.values()) {
+    const path = `${prefix}${handle.name}`;
+    if (handle.kind === 'directory') {
+      files.push(...(await readFiles(handle as FileSystemDirectoryHandle, `${path}/`)));
+    } else {
+      const file = await accessed(path, () => (handle as FileSystemFileHandle).getFile());
+      files.push(prefix === '' ? file : new File([file], path));
+    }
+  }
+  return files;
+}
+
+async function accessed<T>(file: string, access: () => Promise<T>): Promise<T> {
+  try {
+    return await access();
+  } catch (error) {
+    throw refused(file, error);
+  }
+}
+
+const isNotFound = (error: unknown): boolean => error instanceof DOMException && error.name === 'NotFoundError';
+
+function refused(file: string, cause: unknown): SourceError {
+  const isFull = cause instanceof DOMException && cause.name === 'QuotaExceededError';
+  return new SourceError({
+    file,
+    what: isNotFound(cause) ? `"${file}" is not there` : `"${file}" could not be saved or read`,
+    actual: String(cause),
+    next: isFull
+      ? 'The browser gives this page no more room: pass save_total_limit or save_only_model, or ask with navigator.storage.persist().'
+      : undefined,
+    cause,
+  });
+}

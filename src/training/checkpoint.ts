@@ -1,0 +1,130 @@
+import { env } from '../api/index.ts';
+import { openCheckpoint } from '../checkpoint/file/index.ts';
+import { openSource } from '../checkpoint/source/index.ts';
+import { InputError } from '../errors.ts';
+import { safetensorsFile } from '../saving/index.ts';
+import type { TrainingArguments } from './arguments.ts';
+import { TrainerState } from './callbacks.ts';
+import { GivenFields } from './given-fields.ts';
+import type { TrainingSession } from './session.ts';
+
+/**
+ * What a checkpoint has beside the files of the model. Everything random is a function of seed, epoch, step and place, so these files are all
+ * that a training is made of:
+ *
+ *   optimizer.safetensors   the running means of AdamW, by the names of their states
+ *   training_progress.json  Progress
+ *   training_args.json      the arguments, for people
+ *   trainer_state.json      as transformers writes it
+ */
+const OPTIMIZER = 'optimizer.safetensors';
+const PROGRESS = 'training_progress.json';
+const ARGUMENTS = 'training_args.json';
+const STATE = 'trainer_state.json';
+
+/** Whether a file of a checkpoint is none of the model's. */
+export const isOfTraining = (file: string): boolean => [OPTIMIZER, PROGRESS, ARGUMENTS, STATE].includes(file);
+
+/** Where a run stands, beyond its TrainerState. */
+export interface Progress {
+  /** The next batch: its epoch, and its place in it. */
+  epoch: number;
+  batch: number;
+  /** The sum of the losses of the steps that have been logged, and of those since. */
+  loggedLoss: number;
+  pendingLoss: number;
+  /** The step that was logged last. */
+  lastLogged: number;
+}
+
+export interface CheckpointParts {
+  readonly state: TrainerState;
+  readonly args: TrainingArguments;
+  readonly progress: Progress;
+  /** Undefined: the running means are not saved, so that training cannot go on. */
+  readonly session: Pick<TrainingSession, 'moments' | 'readState'> | undefined;
+}
+
+/** The files of a checkpoint, those of the model left out. */
+export async function checkpointFiles({ state, args, progress, session }: CheckpointParts): Promise<File[]> {
+  const files: File[] = [];
+  if (session) {
+    const tensors = [];
+    for (const { name, bytes } of session.moments) {
+      const numbers = await session.readState(name);
+      tensors.push({ name, dtype: 'F32', shape: [bytes / 4], bytes: new Blob([numbers]) });
+    }
+    files.push(safetensorsFile(OPTIMIZER, tensors, { format: 'pt' }));
+    files.push(new File([`${JSON.stringify(progress, null, 2)}\n`], PROGRESS));
+  }
+  files.push(new File([`${JSON.stringify(args.to_dict(), null, 2)}\n`], ARGUMENTS));
+  files.push(new File([state.to_json_string()], STATE));
+  return files;
+}
+
+/** A checkpoint that training goes on from. */
+export interface SavedTraining {
+  readonly state: TrainerState;
+  readonly progress: Progress;
+  /** The running means, by the names of their states. */
+  readonly moments: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+}
+
+/** Reads what `checkpointFiles` has written. Throws InputError where a file is missing or is not what it should be. */
+export async function readCheckpoint(files: readonly File[], name: string): Promise<SavedTraining> {
+  const textOf = async (file: string): Promise<string> => {
+    const found = files.find(each => each.name === file);
+    if (found) return found.text();
+    throw new InputError({
+      what: `training cannot go on from ${name}`,
+      actual: `it has no ${file}`,
+      expected: 'a checkpoint that was saved with save_only_model: false',
+    });
+  };
+  const state = TrainerState.from_json(await textOf(STATE));
+  const given = new GivenFields(PROGRESS, parsed(await textOf(PROGRESS)));
+  const progress: Progress = {
+    epoch: given.count('epoch', 0, 0),
+    batch: given.count('batch', 0, 0),
+    loggedLoss: given.number('loggedLoss', 0),
+    pendingLoss: given.number('pendingLoss', 0),
+    lastLogged: given.count('lastLogged', 0, 0),
+  };
+  return { state, progress, moments: await tensorsOf(files) };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InputError({ what: `${PROGRESS} is not JSON`, actual: text.slice(0, 60), cause });
+  }
+}
+
+async function tensorsOf(files: readonly File[]): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+  const checkpoint = await openCheckpoint(openSource([...files], {}, env), { files: [OPTIMIZER] });
+  const tensors = new Map<string, Float32Array<ArrayBuffer>>();
+  for (const [name, { byteLength }] of checkpoint.tensors) tensors.set(name, new Float32Array(byteLength / 4));
+  for await (const { tensor, begin, bytes } of checkpoint.chunks()) {
+    new Uint8Array(tensors.get(tensor.name)!.buffer).set(bytes, begin);
+  }
+  return tensors;
+}
+
+/** Sets the running means of a session. Throws InputError where the checkpoint is one of another training. */
+export function restoreMoments(
+  session: Pick<TrainingSession, 'moments' | 'writeState'>,
+  { moments }: SavedTraining,
+  name: string,
+): void {
+  const wrong = session.moments.find(({ name, bytes }) => moments.get(name)?.byteLength !== bytes);
+  if (wrong || moments.size !== session.moments.length) {
+    throw new InputError({
+      what: `training cannot go on from ${name}, because other weights were trained there`,
+      actual: `${moments.size} running means`,
+      expected: `those of ${session.moments.length}`,
+      next: 'Pass the model and the `trainable` that it was saved with.',
+    });
+  }
+  for (const [state, numbers] of moments) session.writeState(state, numbers);
+}

@@ -1,0 +1,510 @@
+import type { Engine, OtherFiles } from '../engine/index.ts';
+import { InputError } from '../errors.ts';
+import {
+  countItems,
+  type LabelledSequence,
+  scalesOf,
+  type TrainingGraph,
+  type TrainingMemory,
+  type UpdateOptions,
+} from '../gradients/index.ts';
+import { until } from '../runtime/index.ts';
+import type { TrainingArguments } from './arguments.ts';
+import {
+  type CallbackContext,
+  type CallbackEventName,
+  CallbackHandler,
+  DefaultFlowCallback,
+  noteBestMetric,
+  type TrainerCallback,
+  TrainerControl,
+  TrainerState,
+} from './callbacks.ts';
+import {
+  checkpointFiles,
+  isOfTraining,
+  type Progress,
+  readCheckpoint,
+  restoreMoments,
+  type SavedTraining,
+} from './checkpoint.ts';
+import { CheckpointFolders, filesOfFolder } from './checkpoint-folders.ts';
+import { corrections, decays } from './optimizer.ts';
+import { epochOrder } from './sampler.ts';
+import { batchCount, type RunLength, runLength } from './schedule.ts';
+import { openSession, sessionMemory, type TrainingSession } from './session.ts';
+import { type LearningRates, learningRates, trainedTensors } from './trained-tensors.ts';
+import { TrainingError } from './training-error.ts';
+
+/** Numbers by their names. */
+export type Metrics = Record<string, number>;
+
+export interface TrainOptions {
+  /** Ends the training within a step: `train` rejects with its reason, and the weights are those after the last whole step. */
+  readonly signal?: AbortSignal | null;
+  /**
+   * Goes on from a checkpoint, to the same bits as if nothing had happened: the latest one of output_dir (true), one of it by its name
+   * ('checkpoint-500'), or one in a folder of its own ('opfs:name/checkpoint-500', or a folder that the user has picked). Default: false.
+   */
+  readonly resume_from_checkpoint?: boolean | string | FileSystemDirectoryHandle | null;
+}
+
+/** What `train` resolves to. */
+export interface TrainOutput {
+  /** Steps that are done. */
+  readonly global_step: number;
+  /** The mean loss of all steps. */
+  readonly training_loss: number;
+  /** train_runtime in seconds, train_samples_per_second, train_steps_per_second, train_loss, epoch. */
+  readonly metrics: Metrics;
+}
+
+/** The records that a training goes through. */
+export interface CourseData {
+  /** How many there are. */
+  readonly count: number;
+  /** The tokens of each. */
+  readonly lengths: readonly number[];
+  /** Whether the loss of a batch is a sum over its records, so that a batch may be cut into micro-batches. */
+  readonly isDivisible: boolean;
+  /** The records of an order in batches. */
+  batches(order: Uint32Array, batchSize: number, dropLast: boolean): Iterable<ArrayLike<number>>;
+  /** The sequences of some records, as an epoch has them. Throws InputError where a record is wrong. */
+  sequences(indices: ArrayLike<number>, epoch: number): readonly LabelledSequence[];
+}
+
+/** What is trained on what: all that is different between trainings. */
+export interface Course<Data extends CourseData = CourseData> {
+  readonly engine: Engine;
+  /** Reads the records, once. Rejects with InputError where there are none. */
+  data(signal: AbortSignal | undefined): Promise<Data>;
+  /** A step as a graph. */
+  graph(data: Data): TrainingGraph;
+  /** Is told that a training begins. */
+  begin?(data: Data): void;
+  /** Evaluates the model as it is, logs what it finds and calls `on_evaluate`. */
+  evaluate(signal: AbortSignal | undefined): Promise<Metrics>;
+  /** The files of the model as it is, with its tokenizer. */
+  files(signal: AbortSignal | undefined): Promise<File[]>;
+  /** The weights among such files. */
+  opened(files: readonly File[]): OtherFiles;
+}
+
+type Resumed = NonNullable<TrainOptions['resume_from_checkpoint']>;
+
+/** So many steps in a row may be skipped. */
+const MOST_SKIPS = 4;
+
+/** A run under way. */
+interface Run<Data> {
+  readonly session: TrainingSession;
+  readonly graph: TrainingGraph;
+  readonly data: Data;
+  readonly length: RunLength;
+  readonly rates: LearningRates;
+  readonly factor: (step: number) => number;
+  readonly signal: AbortSignal | undefined;
+  /** Where it stands. */
+  readonly progress: Progress;
+  /** Where checkpoints go. */
+  readonly folders: CheckpointFolders | undefined;
+  /** The steps of this call of `train`. */
+  firstStep: number;
+  /** The factor of the last step's learning rates. */
+  lastFactor: number;
+  /** Steps that were not finite. */
+  skips: number;
+}
+
+/** The loop of every training: steps, logs, evaluations, and the callbacks that steer it. */
+export class TrainingLoop<Data extends CourseData> {
+  readonly args: TrainingArguments;
+  state = new TrainerState();
+  control = new TrainerControl();
+  readonly callbacks: CallbackHandler;
+  readonly #course: Course<Data>;
+  #isReady = false;
+  #isTraining = false;
+
+  constructor(
+    args: TrainingArguments,
+    course: Course<Data>,
+    callbacks: readonly TrainerCallback[],
+    context: CallbackContext,
+  ) {
+    this.args = args;
+    this.#course = course;
+    this.callbacks = new CallbackHandler([new DefaultFlowCallback(), ...callbacks], context);
+  }
+
+  /** Trains: see Trainer. */
+  async train({ signal, resume_from_checkpoint }: TrainOptions = {}): Promise<TrainOutput> {
+    if (this.#isTraining) {
+      throw new InputError({ what: 'this trainer is training already', next: 'Wait for train() to end.' });
+    }
+    this.#isTraining = true;
+    try {
+      return await this.#train(signal ?? undefined, resume_from_checkpoint ?? false);
+    } finally {
+      this.#isTraining = false;
+    }
+  }
+
+  /** The bytes that a training will hold: see Trainer. */
+  async memory(): Promise<TrainingMemory | undefined> {
+    const { engine } = this.#course;
+    const data = await this.#course.data(undefined);
+    const graph = this.#course.graph(data);
+    const update = this.#update(learningRates(engine, this.args));
+    return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data));
+  }
+
+  async #train(signal: AbortSignal | undefined, resumed: Resumed): Promise<TrainOutput> {
+    signal?.throwIfAborted();
+    await this.ready();
+    const { args } = this;
+    const { engine } = this.#course;
+    const data = await this.#course.data(signal);
+    const batches = batchCount(data.count, args.per_device_train_batch_size, args.dataloader_drop_last);
+    if (batches === 0) {
+      throw new InputError({
+        what: 'train_dataset has no whole batch',
+        actual: `${data.count} records`,
+        expected: `at least ${args.per_device_train_batch_size}`,
+        next: 'Pass a smaller per_device_train_batch_size, or dataloader_drop_last: false.',
+      });
+    }
+    const length = runLength({ batches, ...args });
+    const graph = this.#course.graph(data);
+    const rates = learningRates(engine, args);
+    const factor = args.schedule(length.totalSteps);
+    // What is wrong with any record is found before the first step.
+    data.sequences([...data.lengths.keys()], 0);
+    const folders = await this.#folders(resumed === true);
+    const saved = resumed === false ? undefined : await savedTraining(resumed, folders);
+    this.state = saved?.training.state ?? new TrainerState();
+    this.state.compute_steps(args, length.totalSteps);
+    Object.assign(this.state, {
+      max_steps: length.totalSteps,
+      num_train_epochs: length.epochs,
+      train_batch_size: args.per_device_train_batch_size,
+    });
+    if (saved) this.callbacks.restore(this.state.stateful_callbacks);
+    this.control = new TrainerControl();
+    const backend = await until(signal, engine.backendForTraining());
+    this.#course.begin?.(data);
+    if (saved) await engine.loadWeights(this.#course.opened(saved.files), signal);
+    const session = await openSession(backend, graph, this.#update(rates));
+    const run: Run<Data> = {
+      session,
+      graph,
+      data,
+      length,
+      rates,
+      factor,
+      signal,
+      folders,
+      progress: saved?.training.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, pendingLoss: 0, lastLogged: 0 },
+      firstStep: this.state.global_step,
+      lastFactor: factor(0),
+      skips: 0,
+    };
+    try {
+      if (saved) restoreMoments(session, saved.training, saved.name);
+      await this.#reserve(run);
+      return await this.#steps(run);
+    } finally {
+      await session.finish().catch(() => undefined);
+      session.destroy();
+    }
+  }
+
+  /** Makes the buffers for the largest micro-batch that is to be expected, so that a device without room for it says so now. */
+  async #reserve({ session, data }: Run<Data>): Promise<void> {
+    const fits = session.microBatchRoom();
+    const largest = this.#largestBatch(data);
+    const tooMany = data.isDivisible ? largest.findIndex(sequence => !fits(sequence)) : -1;
+    await session.reserve(tooMany < 0 ? largest : largest.slice(0, tooMany));
+  }
+
+  /** The longest records, as many as a micro-batch has. */
+  #largestBatch(data: Data): readonly LabelledSequence[] {
+    const { per_device_train_batch_size: size, max_tokens_per_batch: most = Number.POSITIVE_INFINITY } = this.args;
+    const longest = [...data.lengths.keys()].sort((a, b) => data.lengths[b]! - data.lengths[a]!).slice(0, size);
+    let tokens = 0;
+    const fitting = longest.filter((index, i) => {
+      tokens += data.lengths[index]!;
+      return i === 0 || tokens <= most;
+    });
+    return data.sequences(data.isDivisible ? fitting : longest, 0);
+  }
+
+  async #steps(run: Run<Data>): Promise<TrainOutput> {
+    const { args, state } = this;
+    const { data, length, session } = run;
+    const started = performance.now();
+    await this.call('on_train_begin');
+    if (args.eval_on_start) await this.#evaluateDuring(run);
+    while (run.progress.epoch < length.epochs && state.global_step < length.totalSteps) {
+      await this.#epoch(run, run.progress.epoch);
+      if (this.control.should_training_stop) break;
+    }
+    await session.finish();
+    await this.#readLoss(run);
+    if (args.load_best_model_at_end) await this.#loadBest(run);
+    const seconds = (performance.now() - started) / 1000;
+    const training_loss = run.progress.loggedLoss / Math.max(1, state.global_step);
+    const steps = state.global_step - run.firstStep;
+    const samples = Math.min(steps * this.#stepSize, (steps / length.stepsPerEpoch) * data.count);
+    const metrics: Metrics = {
+      train_runtime: seconds,
+      train_samples_per_second: samples / seconds,
+      train_steps_per_second: steps / seconds,
+      train_loss: training_loss,
+      ...(run.skips > 0 && { skipped_steps: run.skips }),
+    };
+    await this.log(metrics);
+    await this.call('on_train_end');
+    return { global_step: state.global_step, training_loss, metrics: { ...metrics, epoch: state.epoch } };
+  }
+
+  /** The examples of a step. */
+  get #stepSize(): number {
+    return this.args.per_device_train_batch_size * this.args.gradient_accumulation_steps;
+  }
+
+  async #epoch(run: Run<Data>, epoch: number): Promise<void> {
+    const { args, state } = this;
+    const { data } = run;
+    this.control.new_epoch();
+    await this.call('on_epoch_begin');
+    const order = epochOrder({
+      strategy: args.train_sampling_strategy,
+      count: data.count,
+      seed: args.data_seed,
+      epoch,
+      batchSize: this.#stepSize,
+      lengths: data.lengths,
+    });
+    const batches = [...data.batches(order, args.per_device_train_batch_size, args.dataloader_drop_last)];
+    const { progress } = run;
+    while (progress.batch < batches.length) {
+      const own = batches.slice(progress.batch, progress.batch + args.gradient_accumulation_steps);
+      this.control.new_step();
+      await this.call('on_step_begin');
+      await this.#step(run, epoch, own);
+      state.global_step++;
+      progress.batch += own.length;
+      state.epoch = epoch + progress.batch / batches.length;
+      await this.call('on_step_end');
+      await this.#afterStep(run);
+      if (this.control.should_epoch_stop || this.control.should_training_stop) break;
+    }
+    Object.assign(progress, { epoch: epoch + 1, batch: 0 });
+    await this.call('on_epoch_end');
+    await this.#afterStep(run);
+  }
+
+  /** One step: the gradients of its batches, and the update. */
+  async #step(run: Run<Data>, epoch: number, batches: readonly ArrayLike<number>[]): Promise<void> {
+    const { args, state } = this;
+    const { session, graph, data, signal } = run;
+    const sequences = batches.map(batch => data.sequences(batch, epoch));
+    const scales = scalesOf(countItems(graph.ops, sequences.flat()));
+    const step = state.global_step;
+    let number = 0;
+    await session.begin();
+    for (const [i, batch] of sequences.entries()) {
+      for (const part of data.isDivisible ? this.#microBatches(session, batch) : [batch]) {
+        signal?.throwIfAborted();
+        // The step has random numbers of its own, so that the place within it tells the masks of dropout apart.
+        const numbers = part.map(() => number++);
+        await session.accumulate(part, { scales, step, seed: args.seed, numbers });
+      }
+      if (i + 1 < sequences.length) await this.call('on_substep_end');
+    }
+    signal?.throwIfAborted();
+    await this.call('on_pre_optimizer_step');
+    run.lastFactor = run.factor(step);
+    const rates = Object.fromEntries(run.rates.rates.map((rate, group) => [`rate ${group}`, rate * run.lastFactor]));
+    await session.update({ ...rates, ...corrections(step + 1, args.adam_beta1, args.adam_beta2) });
+    this.#course.engine.markTrained();
+    state.num_input_tokens_seen += sequences.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    await this.call('on_optimizer_step');
+  }
+
+  /** A batch in parts that the device has room for, and that have no more than `max_tokens_per_batch` tokens. */
+  *#microBatches(session: TrainingSession, batch: readonly LabelledSequence[]): Generator<LabelledSequence[]> {
+    const { max_tokens_per_batch: most = Number.POSITIVE_INFINITY } = this.args;
+    let part: LabelledSequence[] = [];
+    let tokens = 0;
+    let fits = session.microBatchRoom();
+    for (const sequence of batch) {
+      const { length } = sequence.ids;
+      if (part.length > 0 && (tokens + length > most || !fits(sequence))) {
+        yield part;
+        [part, tokens, fits] = [[], 0, session.microBatchRoom()];
+      }
+      if (part.length === 0) fits(sequence);
+      part.push(sequence);
+      tokens += length;
+    }
+    if (part.length > 0) yield part;
+  }
+
+  /** Does what the control asks for: logs, evaluates, saves. */
+  async #afterStep(run: Run<Data>): Promise<void> {
+    const { state, args } = this;
+    const { progress } = run;
+    if (this.control.should_log && state.global_step > progress.lastLogged) {
+      this.control.should_log = false;
+      const steps = state.global_step - progress.lastLogged;
+      const { loss, norm } = await this.#readLoss(run);
+      await this.log({
+        loss: loss / steps,
+        grad_norm: norm,
+        learning_rate: args.learning_rate * run.lastFactor,
+        ...(run.skips > 0 && { skipped_steps: run.skips }),
+      });
+    }
+    if (this.control.should_evaluate) {
+      this.control.should_evaluate = false;
+      const isBest = await this.#evaluateDuring(run);
+      if (args.save_strategy === 'best') this.control.should_save = isBest;
+    }
+    if (this.control.should_save) {
+      this.control.should_save = false;
+      await this.#save(run);
+    }
+  }
+
+  /** Opens the folder of checkpoints, where there are to be some. */
+  async #folders(isNeeded: boolean): Promise<CheckpointFolders | undefined> {
+    const { output_dir, save_strategy, load_best_model_at_end } = this.args;
+    if (output_dir === undefined) return undefined;
+    if (!isNeeded && save_strategy === 'no' && !load_best_model_at_end) return undefined;
+    return CheckpointFolders.open(output_dir);
+  }
+
+  /** Writes a checkpoint of the last whole step, and removes those that are too many. */
+  async #save(run: Run<Data>): Promise<void> {
+    const { args, state } = this;
+    const { folders, session, progress, signal } = run;
+    if (!folders) {
+      throw new InputError({
+        what: 'a callback asked for a checkpoint, and there is no folder for it',
+        next: "Pass output_dir: 'opfs:name' in the arguments.",
+      });
+    }
+    progress.pendingLoss += (await until(signal, session.scalars())).loss;
+    const name = `checkpoint-${state.global_step}`;
+    const before = await folders.list();
+    const best = state.best_global_step === null ? undefined : `checkpoint-${state.best_global_step}`;
+    if (best === name || before.some(each => each.name === best)) state.best_model_checkpoint = best!;
+    state.stateful_callbacks = this.callbacks.states();
+    const files = [
+      ...(await this.#course.files(signal)),
+      ...(await checkpointFiles({ state, args, progress, session: args.save_only_model ? undefined : session })),
+    ];
+    signal?.throwIfAborted();
+    await folders.write(name, files);
+    await this.call('on_save');
+    const { save_total_limit: limit } = args;
+    if (limit === undefined) return;
+    const old = (await folders.list()).filter(each => each.name !== name && each.name !== state.best_model_checkpoint);
+    // The one that was just written stays, and so does the best one.
+    const kept = limit - 1 - Number(state.best_model_checkpoint !== null && state.best_model_checkpoint !== name);
+    for (const each of old.slice(0, Math.max(0, old.length - Math.max(0, kept)))) await folders.remove(each.name);
+  }
+
+  async #loadBest({ folders, signal }: Run<Data>): Promise<void> {
+    const { best_model_checkpoint: best, best_global_step, global_step } = this.state;
+    if (best === null || !folders || best_global_step === global_step) return;
+    const { engine } = this.#course;
+    await engine.loadWeights(this.#course.opened(await folders.read(best)), signal);
+    engine.markTrained();
+  }
+
+  /** Reads what the steps since the last log have counted. Throws where too many steps in a row were skipped. */
+  async #readLoss(run: Run<Data>): Promise<{ loss: number; norm: number }> {
+    const { progress } = run;
+    const { loss: read, norm, consecutiveSkips, skips } = await until(run.signal, run.session.scalars());
+    const loss = read + progress.pendingLoss;
+    run.skips = skips;
+    Object.assign(progress, { lastLogged: this.state.global_step, pendingLoss: 0 });
+    if (Number.isFinite(loss)) progress.loggedLoss += loss;
+    if (consecutiveSkips > MOST_SKIPS) {
+      throw new TrainingError({
+        what: 'the gradients of several steps in a row are not finite, so nothing is learned',
+        actual: `${consecutiveSkips} steps, the last of them step ${this.state.global_step}`,
+        next: 'Use a smaller learning_rate or warmup_steps, and look for numbers in the data that are very large.',
+      });
+    }
+    return { loss, norm };
+  }
+
+  /** Evaluates, and says whether the model is better than ever. */
+  async #evaluateDuring({ signal }: Run<Data>): Promise<boolean> {
+    const metrics = await this.#course.evaluate(signal);
+    return noteBestMetric(this.state, this.args, metrics);
+  }
+
+  /** Puts numbers into the history, with the epoch and the step, and tells the callbacks. */
+  async log(numbers: Metrics): Promise<void> {
+    const { epoch, global_step } = this.state;
+    const logs = { ...numbers, epoch };
+    this.state.log_history.push({ ...logs, step: global_step });
+    await this.call('on_log', { logs });
+  }
+
+  /** Tells the callbacks of an event. */
+  async call(event: CallbackEventName, context: CallbackContext = {}): Promise<void> {
+    this.control = await this.callbacks.call(event, this.args, this.state, this.control, context);
+  }
+
+  /** Tells the callbacks, once, that all is there. */
+  async ready(): Promise<void> {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    await this.call('on_init_end');
+  }
+
+  #update(rates: LearningRates): UpdateOptions {
+    const { args } = this;
+    const trains = trainedTensors(this.#course.engine, args.trainable);
+    return {
+      kind: args.optim === 'adamw_bert' ? 'bert' : 'torch',
+      beta1: args.adam_beta1,
+      beta2: args.adam_beta2,
+      epsilon: args.adam_epsilon,
+      maxNorm: args.max_grad_norm,
+      tensor: tensor =>
+        trains(tensor) ? { group: rates.group(tensor), decay: decays(tensor) ? args.weight_decay : 0 } : undefined,
+    };
+  }
+}
+
+/** The checkpoint to go on from. Rejects with InputError where there is none. */
+async function savedTraining(
+  resumed: Exclude<Resumed, false>,
+  folders: CheckpointFolders | undefined,
+): Promise<{ name: string; files: readonly File[]; training: SavedTraining }> {
+  const read = async (name: string, files: readonly File[]) => ({
+    name,
+    files: files.filter(file => !isOfTraining(file.name)),
+    training: await readCheckpoint(files, name),
+  });
+  if (typeof resumed === 'object') return read(resumed.name, await filesOfFolder(resumed));
+  if (typeof resumed === 'string' && resumed.startsWith('opfs:')) return read(resumed, await filesOfFolder(resumed));
+  const found = (await folders?.list()) ?? [];
+  const name = resumed === true ? found.at(-1)?.name : resumed;
+  if (folders && name !== undefined && found.some(each => each.name === name)) {
+    return read(name, await folders.read(name));
+  }
+  throw new InputError({
+    what: 'there is no checkpoint to go on from',
+    actual: folders ? found.map(each => each.name).join(', ') || 'an empty output_dir' : 'no output_dir',
+    expected: resumed === true ? 'a checkpoint in output_dir' : resumed,
+    next: 'Leave resume_from_checkpoint out to begin anew.',
+  });
+}

@@ -1,0 +1,163 @@
+import { readFileSync } from 'node:fs';
+import { expect, test, vi } from 'vitest';
+import { InputError } from '../src/errors.ts';
+import { AutoModelForSequenceClassification } from '../src/index.ts';
+import { EarlyStoppingCallback, Trainer, type TrainingArgumentsInit } from '../src/train.ts';
+import { CheckpointFolders } from '../src/training/checkpoint-folders.ts';
+import { FakeDirectory } from './fake-directory.ts';
+import { thrown } from './source-environment.ts';
+import { readFixture } from './training-run.ts';
+
+/** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In the origin's private file system: e2e/suites/trainer.ts. */
+
+vi.mock('../src/engine/webgpu-backend.ts', async original => {
+  const { CPUBackend } = await import('./cpu-backend.ts');
+  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
+});
+
+const files = Object.fromEntries(
+  ['config.json', 'model.safetensors'].map(file => [
+    file,
+    new Uint8Array(readFileSync(new URL(`fixtures/random/bert-sequence/${file}`, import.meta.url))),
+  ]),
+);
+const records = readFixture('bert-sequence')
+  .data.slice(0, 10)
+  .map(example => ({ ...example }));
+
+async function setUp(args: TrainingArgumentsInit) {
+  const model = await AutoModelForSequenceClassification.from_pretrained(files);
+  const trainer = new Trainer({
+    model,
+    train_dataset: records,
+    eval_dataset: records.slice(0, 2),
+    args: { per_device_train_batch_size: 2, learning_rate: 1e-3, dropout: 0.1, logging_steps: 2, ...args },
+  });
+  const logits = async () => [...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)];
+  return { model, trainer, logits };
+}
+
+const lossesOf = ({ state }: Trainer) =>
+  state.log_history.flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss]]));
+const names = async (directory: FakeDirectory) =>
+  (await (await CheckpointFolders.open(directory.handle())).list()).map(({ name }) => name);
+
+test.each([
+  ['in the middle of an epoch, between two logs', { max_steps: 7, save_steps: 3 }, 'checkpoint-3'],
+  ['at the end of an epoch', { max_steps: 7, save_strategy: 'epoch' }, 'checkpoint-5'],
+  ['with accumulated batches', { max_steps: 5, save_steps: 2, gradient_accumulation_steps: 2 }, 'checkpoint-2'],
+] as const)('a training goes on %s to the same bits', async (_, args, name) => {
+  const output_dir = new FakeDirectory().handle();
+  const whole = await setUp({ ...args, output_dir });
+  const output = await whole.trainer.train();
+  const resumed = await setUp({ ...args, output_dir });
+  const again = await resumed.trainer.train({ resume_from_checkpoint: name });
+  expect(await resumed.logits()).toEqual(await whole.logits());
+  expect(lossesOf(resumed.trainer)).toEqual(lossesOf(whole.trainer));
+  expect(again.global_step).toBe(output.global_step);
+  expect(again.training_loss).toBe(output.training_loss);
+  expect(resumed.trainer.state.epoch).toBe(whole.trainer.state.epoch);
+});
+
+test('the latest checkpoint is the one to go on from, whole ones only', async () => {
+  const directory = new FakeDirectory();
+  const output_dir = directory.handle();
+  const first = await setUp({ max_steps: 4, save_steps: 2, output_dir });
+  await first.trainer.train();
+  expect(await names(directory)).toEqual(['checkpoint-2', 'checkpoint-4']);
+  // A folder whose writing was cut off has no trainer_state.json.
+  await (await directory.getDirectoryHandle('checkpoint-9', { create: true })).getFileHandle('config.json', {
+    create: true,
+  });
+  const second = await setUp({ max_steps: 5, save_steps: 2, output_dir });
+  await second.trainer.train({ resume_from_checkpoint: true });
+  expect(second.trainer.state.global_step).toBe(5);
+  expect(lossesOf(second.trainer).map(([step]) => step)).toEqual([2, 4]);
+});
+
+test('a checkpoint is a model that loads', async () => {
+  const output_dir = new FakeDirectory().handle();
+  const { trainer, logits } = await setUp({ max_steps: 2, save_steps: 2, output_dir });
+  await trainer.train();
+  const folders = await CheckpointFolders.open(output_dir);
+  const model = await AutoModelForSequenceClassification.from_pretrained(await folders.read('checkpoint-2'));
+  expect([...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)]).toEqual(await logits());
+  await trainer.save_model(output_dir);
+  expect((await folders.list()).map(({ name }) => name)).toEqual(['checkpoint-2']);
+});
+
+test('so many are kept, the best among them, and it is loaded at the end', async () => {
+  const directory = new FakeDirectory();
+  const { trainer, logits, model } = await setUp({
+    max_steps: 6,
+    save_steps: 1,
+    eval_steps: 1,
+    eval_strategy: 'steps',
+    load_best_model_at_end: true,
+    save_total_limit: 2,
+    output_dir: directory.handle(),
+    // From the second step on it gets worse and worse.
+    lr_scheduler_type: 'constant',
+    learning_rate: 0.2,
+    dropout: 0,
+  });
+  const seen = new Map<number, number[]>();
+  trainer.add_callback({
+    async on_step_end(_, { global_step }) {
+      seen.set(global_step, await logits());
+    },
+  });
+  await trainer.train();
+  const { best_global_step, best_metric, best_model_checkpoint, log_history } = trainer.state;
+  const evaluations = log_history.flatMap(({ eval_loss }) => eval_loss ?? []);
+  expect(best_metric).toBe(Math.min(...evaluations));
+  expect(best_model_checkpoint).toBe(`checkpoint-${best_global_step}`);
+  expect(await names(directory)).toEqual([...new Set([best_model_checkpoint, 'checkpoint-6'])]);
+  expect(await logits()).toEqual(seen.get(best_global_step!));
+  await model.dispose();
+});
+
+test('callbacks that are saved go on too', async () => {
+  const output_dir = new FakeDirectory().handle();
+  const args: TrainingArgumentsInit = {
+    max_steps: 5,
+    eval_steps: 1,
+    save_steps: 1,
+    eval_strategy: 'steps',
+    metric_for_best_model: 'loss',
+    learning_rate: 0,
+    output_dir,
+  };
+  const first = await setUp(args);
+  const patient = new EarlyStoppingCallback({ early_stopping_patience: 9 });
+  first.trainer.add_callback(patient);
+  await first.trainer.train();
+  const second = await setUp(args);
+  const other = new EarlyStoppingCallback({ early_stopping_patience: 9 });
+  second.trainer.add_callback(other);
+  await second.trainer.train({ resume_from_checkpoint: 'checkpoint-3' });
+  expect(other.early_stopping_patience_counter).toBe(patient.early_stopping_patience_counter);
+});
+
+test.each<[string, TrainingArgumentsInit, TrainingArgumentsInit, string | true, RegExp]>([
+  ['no checkpoint', {}, {}, 'checkpoint-77', /no checkpoint to go on from.*checkpoint-2/s],
+  ['one without moments', { save_only_model: true }, {}, true, /save_only_model/],
+  ['one of other weights', { trainable: 'head' }, {}, true, /other weights were trained/],
+])('there is an error for %s', async (_, saved, given, resume_from_checkpoint, message) => {
+  const output_dir = new FakeDirectory().handle();
+  const first = await setUp({ max_steps: 2, save_steps: 2, output_dir, ...saved });
+  await first.trainer.train();
+  const second = await setUp({ max_steps: 4, output_dir, ...given });
+  const error = await thrown(second.trainer.train({ resume_from_checkpoint }));
+  expect(error).toBeInstanceOf(InputError);
+  expect(error.message).toMatch(message);
+});
+
+test('without an output_dir nothing is saved, and nothing is there to go on from', async () => {
+  const { trainer } = await setUp({ max_steps: 2 });
+  expect((await thrown(trainer.train({ resume_from_checkpoint: true }))).message).toMatch(/no output_dir/);
+  expect((await thrown(trainer.save_model())).message).toMatch(/output_dir/);
+  const opfs = await setUp({ max_steps: 2, output_dir: 'opfs:mine' });
+  // Node has no private file system.
+  expect((await thrown(opfs.trainer.train())).message).toMatch(/no private file system/);
+});
