@@ -2,7 +2,7 @@ import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import { dropFolder, gateGpu, holdGpu, letGpuGo, serveHeld } from './lab-held.ts';
-import { lab, open, openLab, openWithoutGpu, until } from './lab-pages.ts';
+import { lab, open, openLab, openWithoutGpu, PHONE, pageWidth, until } from './lab-pages.ts';
 
 /** What every tab does alike: the progress of a load and of its work, the stop of both, a folder that is dropped, no GPU. */
 
@@ -188,10 +188,11 @@ describe.each(ways.map(way => [way.name, way] as const))('%s', (_, way) => {
         position => position > 0 && position < 1,
       );
     }
-    await working(page).getByRole('button', { name: 'Stop' }).click();
+    await working(page).getByRole('button', { name: 'Stop' }).press('Enter');
     await page.locator('.work', { hasText: 'Stopped' }).waitFor();
     await letGpuGo(page);
-    await page.locator('.work').getByRole('button', { name: 'Go on' }).click();
+    // By keyboard the focus goes from the one button to the other.
+    await page.locator('.work button:focus', { hasText: 'Go on' }).press('Enter');
     await page.locator('.work').waitFor({ state: 'detached' });
     await way.answered(page);
     expect(errors).toEqual([]);
@@ -222,6 +223,41 @@ describe.each(ways.map(way => [way.name, way] as const))('%s', (_, way) => {
     );
     expect(errors).toEqual([]);
   });
+});
+
+test('a drop that has no model says so, in the tabs that take nothing else; the next tab knows nothing of it', async () => {
+  const { page, errors } = await open('#pairs');
+  await page.locator('.model-name').waitFor();
+  const alert = page.getByRole('alert');
+  await dropFolder(page, at('tests', 'fixtures', 'random', 'README.md'));
+  await alert.getByText('There is no model in what was dropped').waitFor();
+  expect(await alert.textContent()).toContain('README.md');
+  await dropFolder(page, at('scripts', 'demo'));
+  await until(
+    () => alert.textContent(),
+    text => /demo/.test(text ?? ''),
+  );
+  await page.evaluate(() => location.assign('#entities'));
+  await alert.waitFor({ state: 'detached' });
+  expect(errors).toEqual([]);
+});
+
+test('on a phone the longest names of tabs and models are no wider than the page', async () => {
+  const { page, errors } = await open('#classification', { ...PHONE, viewport: { width: 320, height: 640 } });
+  await page.getByText(/^Download 268 MB/).waitFor();
+  expect(await pageWidth(page)).toBe(320);
+  await page.evaluate(() => location.assign('#entities'));
+  const boxes = async () =>
+    Promise.all(
+      ['.tab-menu-button', '.share-button'].map(name =>
+        page.locator(name).evaluate(each => each.getBoundingClientRect().toJSON()),
+      ),
+    );
+  await page.locator('.tab-menu-button', { hasText: 'Entities and answers' }).waitFor();
+  const [menu, share] = await boxes();
+  expect(menu.right).toBeLessThanOrEqual(share.left);
+  expect(await pageWidth(page)).toBe(320);
+  expect(errors).toEqual([]);
 });
 
 /** How many canvases are in view without a single pixel painted: also those of <bert-attention>. */

@@ -320,10 +320,10 @@ describe('the map', () => {
     await page.getByText(/^10,000 passages; two directions/).waitFor();
     await page.getByRole('button', { name: 'UMAP' }).click();
     await page.locator('.map-head progress').waitFor();
-    await page.locator('.map-head').getByRole('button', { name: 'Stop' }).click();
+    await page.locator('.map-head').getByRole('button', { name: 'Stop' }).press('Enter');
     await page.locator('.map-head').getByText('Stopped', { exact: true }).waitFor();
     await page.getByText(/^10,000 passages; two directions/).waitFor();
-    await page.locator('.map-head').getByRole('button', { name: 'Begin again' }).click();
+    await page.locator('.map-head button:focus', { hasText: 'Begin again' }).press('Enter');
     await page.locator('.map-head').getByText('Moving the points').waitFor();
     await page.locator('.map-head').getByRole('button', { name: 'Stop' }).click();
     await page.getByText(/^10,000 passages; moved \d+ of 500 times/).waitFor();

@@ -1,3 +1,6 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { chromium } from 'playwright';
 import { chromiumOptions } from '../e2e/browsers.mjs';
 import { modelsFolder } from '../weights/fetch.mjs';
@@ -6,6 +9,10 @@ import { at } from './root.mjs';
 import { serve } from './serve.mjs';
 import { setup } from './setup.mjs';
 import { command, say, steps } from './step.mjs';
+
+const help = `node scripts/lab-pictures.mjs [-- options]
+  --every-tab FOLDER   whole pages of every tab in both colours and two widths into a folder, to be looked at; docs/images stay
+  --random             with --every-tab: the tabs that need a large checkpoint answer with random weights of tests/fixtures`;
 
 const SENTENCES = [
   'A cat is asleep on the sofa.',
@@ -16,9 +23,18 @@ const SENTENCES = [
 ];
 
 /**
- * The pictures of the lab in docs/images, by MiniLM's real weights. An entry for each: the address, what is done there, and how large.
- * @type {{ file: string, hash: string, scheme: 'light' | 'dark', width: number, height: number, act?: (page: import('playwright').Page) => Promise<void>, ready: string }[]}
+ * @typedef {object} Picture
+ * @property {string} file
+ * @property {string} hash The tab and its settings in the address; ORIGIN stands for the server's.
+ * @property {'light' | 'dark'} scheme
+ * @property {number} width
+ * @property {number} height
+ * @property {boolean} [isWhole] The whole page, as long as it is.
+ * @property {string} ready What is there when the tab can be used.
+ * @property {(page: import('playwright').Page) => Promise<unknown>} [act] What is done before the picture is taken.
  */
+
+/** The pictures of the lab in docs/images, by MiniLM's real weights. @type {Picture[]} */
 const pictures = [
   {
     file: 'lab-attention.png',
@@ -98,28 +114,101 @@ const pictures = [
   },
 ];
 
+/** A tab as a stranger sees it first: MiniLM answers where it can, elsewhere a download is offered. @type {(Pick<Picture, 'hash' | 'ready' | 'act'> & { name: string })[]} */
+const firstViews = [
+  { name: 'attention', hash: '#attention', ready: 'bert-attention[data-live]' },
+  { name: 'fill-mask', hash: '#fill-mask', ready: '.model' },
+  { name: 'pairs', hash: '#pairs', ready: '.answers[aria-busy=false] .pair-number' },
+  { name: 'classification', hash: '#classification', ready: '.model' },
+  { name: 'entities', hash: '#entities', ready: '.model' },
+  {
+    name: 'search',
+    hash: '#search',
+    ready: '.search-body',
+    act: page => page.getByText(/^48 passages; two directions/).waitFor({ state: 'attached' }),
+  },
+  {
+    name: 'device',
+    hash: '#device',
+    ready: '.model-state.is-ready',
+    act: async page => {
+      await page.getByRole('button', { name: 'Measure this device' }).click();
+      await page.locator('.device-rates li').first().waitFor();
+      await page.locator('.work').waitFor({ state: 'detached' });
+    },
+  },
+];
+
+/** @param {string} name @param {string} tab @param {string} param @param {string} model @param {Record<string, string>} [settings] */
+const withRandom = (name, tab, param, model, settings) => ({
+  name,
+  hash: `#${tab}?${new URLSearchParams({ ...settings, [param]: `ORIGIN/fixtures/${model}/` })}`,
+  ready: '.answers[aria-busy=false]',
+});
+
+/** Every way to use a tab, answered: by weights of chance, so these are no pictures for anybody else. */
+const randomViews = [
+  withRandom('fill-mask', 'fill-mask', 'model', 'bert-masked-lm'),
+  withRandom('next-sentence', 'pairs', 'next-model', 'bert-pretraining', { mode: 'next' }),
+  withRandom('labels', 'classification', 'model', 'bert-sequence'),
+  withRandom('zero-shot', 'classification', 'zero-model', 'bert-sequence', { mode: 'zero-shot', entailment: 'POS' }),
+  withRandom('ranking', 'classification', 'rank-model', 'bert-rerank', { mode: 'rank' }),
+  withRandom('entities', 'entities', 'model', 'bert-token'),
+  withRandom('answers', 'entities', 'answer-model', 'bert-qa', { mode: 'answers' }),
+];
+
+/** @param {boolean} isRandom @returns {Picture[]} */
+const everyTab = isRandom =>
+  /** @type {const} */ (['light', 'dark']).flatMap(scheme =>
+    [
+      { name: 'desktop', width: 1280, height: 900 },
+      { name: 'phone', width: 360, height: 780 },
+    ].flatMap(({ name: look, ...size }) =>
+      (isRandom ? randomViews : firstViews).map(({ name, ...view }) => ({
+        ...view,
+        ...size,
+        scheme,
+        file: `${name}-${look}-${scheme}${isRandom ? '-random' : ''}.png`,
+        isWhole: true,
+      })),
+    ),
+  );
+
 await command(async () => {
+  const { values } = parseArgs({
+    options: {
+      'every-tab': { type: 'string' },
+      random: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(help);
+  const folder = values['every-tab'] ?? at('docs', 'images');
+  const taken = values['every-tab'] === undefined ? pictures : everyTab(values.random);
+  mkdirSync(folder, { recursive: true });
   const step = steps(3);
   await step(...setup.model);
   await step('lab', 'examples/lab, into .cache/lab', buildLab);
-  await step('pictures', 'docs/images', async () => {
-    const server = await serve(labMounts(modelsFolder));
+  await step('pictures', folder, async () => {
+    const server = await serve({ ...labMounts(modelsFolder), '/fixtures/': at('tests', 'fixtures', 'random') });
     const browser = await chromium.launch(await chromiumOptions('swiftshader'));
     try {
-      for (const { file, hash, scheme, width, height, ready, act } of pictures) {
+      for (const { file, hash, scheme, width, height, isWhole, ready, act } of taken) {
         const page = await browser.newPage({
           viewport: { width, height },
           colorScheme: scheme,
           deviceScaleFactor: width < 500 ? 2 : 1,
+          hasTouch: width < 500,
+          isMobile: width < 500,
         });
         // A software adapter takes its time.
         page.setDefaultTimeout(300_000);
-        await page.goto(`${server.origin}/${hash}`);
+        await page.goto(`${server.origin}/${hash.replace('ORIGIN', encodeURIComponent(server.origin))}`);
         await page.locator(ready).waitFor();
         await act?.(page);
         // The last frame of what was done.
         await page.waitForTimeout(500);
-        await page.screenshot({ path: at('docs', 'images', file) });
+        await page.screenshot({ path: join(folder, file), fullPage: isWhole });
         await page.close();
         say(file);
       }

@@ -65,7 +65,7 @@ export const PATTERNS = [
     id: 'other',
     title: 'Other sentence',
     about: 'Tokens of one text look at tokens of the other.',
-    formula: 'mean of Σ A[i, tokens of the other text]',
+    formula: 'mean of Σ A[i, other text]',
     threshold: 0.45,
   },
   {

@@ -66,7 +66,7 @@ button.quiet:hover { color: var(--ba-ink); border-color: var(--ba-border); }
 .finders, .chips { display: flex; flex-wrap: wrap; }
 .finders { gap: 0.5rem; }
 .chips { gap: 0.375rem; }
-.chips button { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 1.75rem; padding: 0 0.625rem; border-radius: 1rem; background: none; }
+.chips button { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 1.75rem; padding: 0 0.5rem; border-radius: 1rem; background: none; }
 .chips i { width: 0.625rem; height: 0.625rem; border-radius: 2px; background: var(--dot); }
 .chips b { color: var(--ba-quiet); font-weight: 400; }
 .chips button[aria-pressed="true"] b { color: inherit; }
@@ -100,6 +100,11 @@ button.quiet:hover { color: var(--ba-ink); border-color: var(--ba-border); }
 h2 { font-size: 1.125rem; font-weight: 620; letter-spacing: -0.01em; }
 .badge { display: inline-flex; align-items: center; gap: 0.4rem; color: var(--ba-quiet); font-size: 0.8125rem; }
 .badge::before { content: ""; width: 0.625rem; height: 0.625rem; border-radius: 2px; background: var(--dot); }
+/* Below the name, whose left edge the letters of the first button have. */
+@container (max-width: 36rem) {
+  .head-name { flex-basis: 100%; }
+  .head-name + .quiet { margin-left: -0.5rem; }
+}
 .head-options { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 1.25rem; font-size: 0.8125rem; }
 .segments { display: flex; }
 .segments button:first-child { border-radius: 5px 0 0 5px; }
@@ -168,5 +173,10 @@ h3 { margin: 0 0 0.25rem; font-size: 0.8125rem; font-weight: 620; }
 .notice { margin-bottom: 1.5rem; padding: 0.625rem 0.875rem; border-radius: 5px; background: var(--ba-soft); font-size: 0.875rem; }
 .notice i { display: inline-block; width: 0.75rem; height: 0.75rem; border-radius: 2px; background: var(--dot); vertical-align: -0.0625rem; }
 .footnote { grid-column: 1 / -1; color: var(--ba-quiet); font-size: 0.8125rem; max-width: 60rem; }
+@media (pointer: coarse) {
+  button { min-height: 2.5rem; }
+  .chips button { min-height: 2.25rem; }
+  .check, .range { min-height: 2.5rem; }
+}
 .failure { padding: 1rem; border: 1px solid var(--ba-less); border-radius: 8px; }
 `;

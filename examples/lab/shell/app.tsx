@@ -2,7 +2,7 @@ import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { type Tab, tabs } from '../tabs/index.ts';
-import { dropTarget, isDropping, watchDrops } from './drop.ts';
+import { dropProblem, dropTarget, isDropping, watchDrops } from './drop.ts';
 import { Failure } from './failure.tsx';
 import { Navigation } from './navigation.tsx';
 import { hrefOf, params, tabId } from './route.ts';
@@ -39,6 +39,7 @@ export function App() {
   useEffect(() => {
     document.title = `${tab.title} · webgpu-bert lab`;
     dropTarget.value = {};
+    dropProblem.value = undefined;
     void show(tab);
   }, [tab]);
   const current = shown.value?.tab === tab ? shown.value : undefined;
@@ -54,6 +55,7 @@ export function App() {
           <p class="tab-about">{tab.about}</p>
         </div>
         <SupportPanel />
+        <Failure error={dropProblem.value} />
         {current?.View ? (
           <current.View key={tab.id} />
         ) : (
@@ -61,7 +63,11 @@ export function App() {
         )}
       </main>
       <Footer />
-      {isDropping.value && <div class="drop-hint">Drop a model's folder, or files</div>}
+      {isDropping.value && (
+        <div class="drop-hint">
+          {dropTarget.value.onFiles ? 'Drop texts, or the folder of a model' : 'Drop the folder of a model'}
+        </div>
+      )}
     </>
   );
 }

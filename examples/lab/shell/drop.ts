@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import type { LocalFile } from 'webgpu-bert';
+import { InputError, type LocalFile } from 'webgpu-bert';
 
 /** What the tab in view does with what is dropped on the page. */
 export interface DropTarget {
@@ -11,6 +11,8 @@ export interface DropTarget {
 
 export const dropTarget = signal<DropTarget>({});
 export const isDropping = signal(false);
+/** Why nothing came of the last drop. */
+export const dropProblem = signal<unknown>(undefined);
 
 /** All files below an entry of a drop, by their paths. */
 async function filesBelow(entry: FileSystemEntry, path: string): Promise<LocalFile[]> {
@@ -37,8 +39,17 @@ async function take(data: DataTransfer): Promise<void> {
   const { onModel, onFiles } = dropTarget.value;
   const isModel = files.some(({ name }) => name.split('/').at(-1) === 'config.json');
   if (isModel && onModel) onModel(folder?.name ?? 'files', files);
-  else onFiles?.(folder ? files.map(file => ('blob' in file ? (file.blob as File) : file)) : plain);
+  else if (onFiles) onFiles(folder ? files.map(file => ('blob' in file ? (file.blob as File) : file)) : plain);
+  else throw noModel(entries.map(({ name }) => name));
 }
+
+const noModel = (names: readonly string[]): InputError =>
+  new InputError({
+    what: 'there is no model in what was dropped',
+    actual: names.join(', ') || 'no file',
+    expected: 'the folder of a checkpoint: config.json, model.safetensors and the files of its tokenizer',
+    next: 'Drop such a folder. Texts to be searched are dropped in the tab of search.',
+  });
 
 export function watchDrops(): () => void {
   const stop = new AbortController();
@@ -55,7 +66,10 @@ export function watchDrops(): () => void {
     if (!event.dataTransfer?.types.includes('Files')) return;
     event.preventDefault();
     isDropping.value = false;
-    void take(event.dataTransfer);
+    dropProblem.value = undefined;
+    take(event.dataTransfer).catch(error => {
+      dropProblem.value = error;
+    });
   };
   document.addEventListener('dragover', over, { signal });
   document.addEventListener('dragleave', leave, { signal });

@@ -10,7 +10,7 @@ export function ModeSwitch<Mode extends string>({ label, modes, value, onChange 
   return (
     <fieldset class="modes" aria-label={label}>
       {modes.map(([mode, title]) => (
-        <label key={mode}>
+        <label key={mode} data-title={title}>
           <input type="radio" name={label} checked={mode === value} onChange={() => onChange(mode)} />
           {title}
         </label>

@@ -138,7 +138,7 @@ function Question({ choice, bytes, why, onAccept, onOther }: QuestionProps) {
   return (
     <div class="panel">
       <p>
-        {why} <strong>{nameOf(choice)}</strong> is downloaded once, {size}, and kept by this browser.{' '}
+        {why} <strong class="panel-id">{nameOf(choice)}</strong> is downloaded once, {size}, and kept by this browser.{' '}
         {known ? `Licence: ${known.licence}.` : 'Its licence is on its model card.'}
       </p>
       {!navigator.onLine && (

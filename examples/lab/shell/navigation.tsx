@@ -13,14 +13,14 @@ export function Navigation() {
     <>
       <nav class="tab-strip" aria-label="Tabs">
         {tabs.map(({ id, title }) => (
-          <a key={id} href={hrefOf(id)} aria-current={isCurrent(id)}>
+          <a key={id} href={hrefOf(id)} aria-current={isCurrent(id)} data-title={title}>
             {title}
           </a>
         ))}
       </nav>
       <nav class="tab-menu" aria-label="Tabs">
         <button type="button" class="tab-menu-button" popovertarget="tab-sheet">
-          {current.title}
+          <span>{current.title}</span>
           <svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
             <path d="M2 4l4 4 4-4" fill="none" stroke="currentColor" stroke-width="1.75" />
           </svg>

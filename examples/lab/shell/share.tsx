@@ -33,8 +33,18 @@ export function ShareButton() {
       <span class="said" role="status">
         {said.value}
       </span>
-      <button type="button" class="button button-quiet" onClick={() => void share()}>
-        Share
+      <button type="button" class="button button-quiet share-button" onClick={() => void share()}>
+        <svg class="share-icon" viewBox="0 0 24 24" width="18" height="18" aria-hidden="true">
+          <path
+            d="M12 15V4m0 0L8 8m4-4l4 4M6 12v7h12v-7"
+            fill="none"
+            stroke="currentColor"
+            stroke-width="1.75"
+            stroke-linecap="round"
+            stroke-linejoin="round"
+          />
+        </svg>
+        <span class="share-word">Share</span>
       </button>
     </>
   );

@@ -5,7 +5,7 @@ import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
 import { supported } from '../../shell/support.ts';
-import { WorkStatus } from '../../shell/work-status.tsx';
+import { useFocusWhenStopped, WorkStatus } from '../../shell/work-status.tsx';
 import { readFiles } from './files.ts';
 import { MapPanel } from './map/map-panel.tsx';
 import { type Ranking, rank, ranking } from './ranking.ts';
@@ -187,13 +187,14 @@ function Embedding() {
   const model = slot.model;
   const progress = embedding.progress.value;
   const rows = embedded.value;
+  const goOn = useFocusWhenStopped(isStopped.value);
   if (index && model && isStopped.value && rows < countOf(index)) {
     return (
       <div class="work">
         <span>
           Stopped: {rows.toLocaleString('en')} of {count(countOf(index), 'passage')} can be searched
         </span>
-        <button type="button" class="button button-small" onClick={() => embed(model, index)}>
+        <button ref={goOn} type="button" class="button button-small" onClick={() => embed(model, index)}>
           Go on
         </button>
       </div>

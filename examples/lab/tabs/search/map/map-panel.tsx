@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo } from 'preact/hooks';
 import { Failure } from '../../../shell/failure.tsx';
 import { count } from '../../../shell/format.ts';
+import { useFocusWhenStopped } from '../../../shell/work-status.tsx';
 import type { Ranking } from '../ranking.ts';
 import { embedded, pointed, selected } from '../state.ts';
 import { countOf, spanOf, type TextIndex, textOf } from '../text-index.ts';
@@ -73,6 +74,7 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
     }),
     [place, shown, around],
   );
+  const beginAgain = useFocusWhenStopped(mapping.isStopped.value);
   const canUmap = map.rows >= FEWEST_FOR_UMAP;
   const isBusy = mapping.isBusy.value && mapStep.value !== 'Drawing the map';
   const progress = mapping.progress.value;
@@ -112,7 +114,7 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
             {mapping.isStopped.value && (
               <div class="work" role="status">
                 <span>Stopped</span>
-                <button type="button" class="button button-small" onClick={() => mapping.again()}>
+                <button ref={beginAgain} type="button" class="button button-small" onClick={() => mapping.again()}>
                   Begin again
                 </button>
               </div>
