@@ -7,12 +7,16 @@ import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
 export interface ActivateVariant {
   /** C, unpadded. */
   readonly columns: number;
-  readonly activation: Activation;
+  /** Undefined: act(u) is u, as of a gate alone. */
+  readonly activation: Activation | undefined;
   /** Whether the result is multiplied by a gate (GLU: Shazeer, arXiv 2002.05202). */
   readonly gate: boolean;
 }
 
-const label = ({ columns, activation: kind, gate }: ActivateVariant) => `${columns} ${kind}${gate ? ' gate' : ''}`;
+const IDENTITY = 'fn activate(x: vec4f) -> vec4f { return x; }';
+
+const label = ({ columns, activation: kind, gate }: ActivateVariant) =>
+  `${columns} ${kind ?? 'identity'}${gate ? ' gate' : ''}`;
 
 /**
  * y[R, C] = act(u[R, C]) gate[R, C]: the activation of a linear as an op of its own, where its input is kept for the way back.
@@ -33,7 +37,7 @@ export function activate(variant: ActivateVariant): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: wgsl`
 ${declarations(bindings, params)}
-${activation(kind)}
+${kind ? activation(kind) : IDENTITY}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -41,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (i >= params.count) { return; }
 #if ${gate}
   y[i] = activate(u[i]) * gate[i];
-#elif ${C % 4 !== 0 && !keepsZero(kind)}
+#elif ${C % 4 !== 0 && kind !== undefined && !keepsZero(kind)}
   y[i] = select(vec4f(), activate(u[i]), vec4u(4u * (i % ${C4}u)) + vec4u(0u, 1u, 2u, 3u) < vec4u(${C}u));
 #else
   y[i] = activate(u[i]);
@@ -74,7 +78,7 @@ export function activateBackward(variant: ActivateVariant): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: wgsl`
 ${declarations(bindings, params)}
-${activationWithSlope(kind)}
+${kind ? activationWithSlope(kind) : `${IDENTITY}\nfn slope(x: vec4f) -> vec4f { return vec4f(1.0); }`}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {

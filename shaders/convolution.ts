@@ -26,22 +26,23 @@ export interface DynamicConvolutionVariant {
  *   x [T, C]    weight [C, width]    y [T, C]      grid: tiles
  */
 export function depthwise({ columns, width }: DepthwiseVariant): Kernel {
-  const W4 = padded(width) / 4;
   return windowKernel({
     name: `depthwise ${columns}x${width}`,
     factors: 'weight',
     columns4: padded(columns) / 4,
     width,
-    // Of four columns, whose rows of factors stand one below the other.
-    text: `
-fn factor_of(column: u32, o: u32) -> f32 { return weight[column * ${W4}u + o / 4u][o % 4u]; }
-fn factors_of(c: u32, o: u32) -> vec4f {
-  return vec4f(${unrolled(4, j => `factor_of(4u * c + ${j}u, o),`)});
-}`,
+    text: columnFactors(width),
     before: '',
     factor: 'factors_of(c, o)',
   });
 }
+
+/** WGSL: `fn factors_of(c: u32, o: u32) -> vec4f`, the factors of four columns, whose rows stand one below the other. */
+export const columnFactors = (width: number): string => `
+fn factor_of(column: u32, o: u32) -> f32 { return weight[column * ${padded(width) / 4}u + o / 4u][o % 4u]; }
+fn factors_of(c: u32, o: u32) -> vec4f {
+  return vec4f(${unrolled(4, j => `factor_of(4u * c + ${j}u, o),`)});
+}`;
 
 /**
  * y[t, h D + d] = the sum over o of softmax(scores[t, h])[o] x[n, h D + d] with the tokens n of `depthwise`; a term without such a token is
@@ -68,7 +69,7 @@ fn score_of(t: u32, i: u32) -> f32 { return scores[t * ${S4}u + i / 4u][i % 4u];
   });
 }
 
-interface Window {
+export interface Window {
   readonly name: string;
   /** The binding of the factors. */
   readonly factors: string;
@@ -88,7 +89,7 @@ interface Window {
  * grow from token to token, and from the last one to the first where tokens stand before the others because none attends to them: so
  * every token of the window is among as many tokens, counted around the sequence. It is read whether or not it is attended to.
  */
-function windowKernel({ name, factors, columns4, width, text, before, factor }: Window): Kernel {
+export function windowKernel({ name, factors, columns4, width, text, before, factor }: Window): Kernel {
   const half = (width - 1) / 2;
   const bindings = [
     read('tiles', 'array<vec4u>'),

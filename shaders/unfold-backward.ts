@@ -1,3 +1,4 @@
+import { NEIGHBOUR } from './convolution-backward.ts';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { ITEM_TOKENS, LANES, SEQUENCE_START, unrolled } from './snippets.ts';
 import type { UnfoldVariant } from './unfold.ts';
@@ -30,17 +31,7 @@ export function unfoldBackward({ columns, width, order }: UnfoldVariant): Kernel
     code: `
 ${declarations(bindings, params)}
 ${SEQUENCE_START}
-/** The token that is \`offset\` places after token n of a sequence, or the end of the sequence: looked for as in unfold.ts. */
-fn neighbour(n: u32, offset: i32, start: u32, end: u32) -> u32 {
-  let place = i32(tokens[n].w) + offset;
-  let L = i32(end - start);
-  for (var step = 0; step <= min(abs(offset), L - 1); step++) {
-    let turned = i32(n - start) + step * sign(offset);
-    let t = start + u32(select(select(turned, turned - L, turned >= L), turned + L, turned < 0));
-    if (i32(tokens[t].w) == place) { return t; }
-  }
-  return end;
-}
+${NEIGHBOUR}
 
 /** Column c of dy of token t, from its part \`o\`. */
 fn part(t: u32, c: u32, o: u32) -> f32 {

@@ -8,6 +8,7 @@ import {
 import type {
   AttendOp,
   Dropout,
+  DynamicConvolutionBackwardOp,
   EmbedBackwardOp,
   GradientOp,
   LossOp,
@@ -15,8 +16,8 @@ import type {
   RecordLossOp,
 } from '../src/gradients/op.ts';
 import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
-import { slopes } from './gradient-reference-rows.ts';
-import { ACTIVATIONS, at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
+import { activationOf } from './gradient-reference-rows.ts';
+import { at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
 
 /**
  * The interpreter of training steps: the forward ops by the interpreter, the backward ops by one plain loop each, all in float64. It shares
@@ -95,14 +96,16 @@ export class TrainingRun {
         return;
       case 'activate': {
         const gate = op.gate && this.get(op.gate).data;
-        this.#map(op.y, this.get(op.u), (u, i) => ACTIVATIONS[op.activation](u) * (gate?.[i] ?? 1));
+        const { act } = activationOf(op.activation);
+        this.#map(op.y, this.get(op.u), (u, i) => act(u) * (gate?.[i] ?? 1));
         return;
       }
       case 'activateBackward': {
-        const { activation, u, dy, du, dgate } = op;
+        const { u, dy, du, dgate } = op;
+        const { act, slope } = activationOf(op.activation);
         const [gate, gradient] = [op.gate && this.get(op.gate).data, this.get(dy).data];
-        this.#map(du, this.get(u), (u, i) => gradient[i]! * (gate?.[i] ?? 1) * slopes[activation]!(u));
-        if (dgate) this.#map(dgate, this.get(u), (u, i) => gradient[i]! * ACTIVATIONS[activation](u));
+        this.#map(du, this.get(u), (u, i) => gradient[i]! * (gate?.[i] ?? 1) * slope(u));
+        if (dgate) this.#map(dgate, this.get(u), (u, i) => gradient[i]! * act(u));
         return;
       }
       case 'attend':
@@ -227,6 +230,25 @@ export class TrainingRun {
       }
       case 'unfoldBackward':
         this.#set(op.dx, this.#unfoldBackward(op));
+        return;
+      case 'depthwiseInput': {
+        const [dy, weight] = [this.get(op.dy), this.#forward.weight(op.weight)];
+        const dx = zeros(dy.rows, dy.columns);
+        for (const { t, n, o } of this.#neighbours(op.weight.columns)) {
+          for (const c of range(dx.columns)) dx.data[n * dx.columns + c]! += at(weight, c, o) * at(dy, t, c);
+        }
+        this.#set(op.dx, dx);
+        return;
+      }
+      case 'depthwiseWeight': {
+        const [dy, x, gradient] = [this.get(op.dy), this.get(op.x), this.#gradient(op.gradient)];
+        for (const { t, n, o } of this.#neighbours(op.gradient.columns)) {
+          for (const c of range(x.columns)) gradient.data[c * gradient.columns + o]! += at(dy, t, c) * at(x, n, c);
+        }
+        return;
+      }
+      case 'dynamicConvolutionBackward':
+        this.#dynamicConvolutionBackward(op);
         return;
       case 'crossEntropy':
       case 'binaryCrossEntropy':
@@ -531,20 +553,62 @@ export class TrainingRun {
   #unfoldBackward({ width, order, dy: value, dx: { columns } }: Extract<GradientOp, { op: 'unfoldBackward' }>): Matrix {
     const dy = this.get(value);
     const dx = zeros(dy.rows, columns);
+    for (const { t, n, o } of this.#neighbours(width)) {
+      for (const c of range(columns)) {
+        const column = order === 'columns' ? c * width + o : (width - 1 - o) * columns + c;
+        dx.data[n * columns + c]! += at(dy, t, column);
+      }
+    }
+    return dx;
+  }
+
+  /** Every token t with every token n of its sequence whose place is o - (width - 1) / 2 after its own. */
+  *#neighbours(width: number): Iterable<{ t: number; n: number; o: number }> {
     for (const { b, start, length } of this.#extents) {
       const { places = range(length) } = this.#options.batch[b]!;
       for (const i of range(length)) {
         for (const o of range(width)) {
           const neighbour = places.indexOf(places[i]! + o - (width - 1) / 2);
-          if (neighbour < 0) continue;
-          for (const c of range(columns)) {
-            const column = order === 'columns' ? c * width + o : (width - 1 - o) * columns + c;
-            dx.data[(start + neighbour) * columns + c]! += at(dy, start + i, column);
-          }
+          if (neighbour >= 0) yield { t: start + i, n: start + neighbour, o };
         }
       }
     }
-    return dx;
+  }
+
+  #dynamicConvolutionBackward(op: DynamicConvolutionBackwardOp): void {
+    const { heads, width } = op.forward;
+    const [x, scores, dy] = [this.get(op.forward.x), this.get(op.forward.scores), this.get(op.dy)];
+    const [dx, dscores] = [zeros(x.rows, x.columns), zeros(scores.rows, scores.columns)];
+    const D = x.columns / heads;
+    /** By token and head. */
+    const probabilities = range(x.rows).map(t =>
+      range(heads).map(h => {
+        const own = range(width).map(o => at(scores, t, h * width + o));
+        const exponentials = own.map(v => Math.exp(v - Math.max(...own)));
+        const sum = exponentials.reduce((a, b) => a + b);
+        return exponentials.map(v => v / sum);
+      }),
+    );
+    // First the gradients of the probabilities stand in the place of the scores'.
+    for (const { t, n, o } of this.#neighbours(width)) {
+      for (const c of range(x.columns)) {
+        const h = Math.floor(c / D);
+        dx.data[n * x.columns + c]! += probabilities[t]![h]![o]! * at(dy, t, c);
+        dscores.data[t * scores.columns + h * width + o]! += at(dy, t, c) * at(x, n, c);
+      }
+    }
+    for (const t of range(x.rows)) {
+      for (const h of range(heads)) {
+        const p = probabilities[t]![h]!;
+        const mean = p.reduce((sum, v, o) => sum + v * at(dscores, t, h * width + o), 0);
+        for (const o of range(width)) {
+          const place = t * scores.columns + h * width + o;
+          dscores.data[place] = p[o]! * (dscores.data[place]! - mean);
+        }
+      }
+    }
+    this.#set(op.dx, dx);
+    this.#set(op.dscores, dscores);
   }
 
   /** A loss as a function of products of rows, and the gradients of the rows from those of the products. */

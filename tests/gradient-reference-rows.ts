@@ -39,18 +39,22 @@ export const slopes: Record<string, (x: number) => number> = {
 };
 
 /** y = act(u) gate */
-export const activate = (u: Numbers, kind: string, gate?: Numbers): Float64Array =>
-  Float64Array.from(u, (v, i) => activations[kind]!(v) * (gate?.[i] ?? 1));
+export const activate = (u: Numbers, kind: string | undefined, gate?: Numbers): Float64Array =>
+  Float64Array.from(u, (v, i) => activationOf(kind).act(v) * (gate?.[i] ?? 1));
+
+/** An activation and its derivative; undefined: the identity. */
+export const activationOf = (kind: string | undefined): { act: (x: number) => number; slope: (x: number) => number } =>
+  kind === undefined ? { act: x => x, slope: () => 1 } : { act: activations[kind]!, slope: slopes[kind]! };
 
 /** The gradients of u and of the gate from that of y. */
 export const activateBackward = (
   u: Numbers,
   dy: Numbers,
-  kind: string,
+  kind: string | undefined,
   gate?: Numbers,
 ): { du: Float64Array; dgate: Float64Array } => ({
-  du: Float64Array.from(u, (v, i) => dy[i]! * (gate?.[i] ?? 1) * slopes[kind]!(v)),
-  dgate: Float64Array.from(u, (v, i) => dy[i]! * activations[kind]!(v)),
+  du: Float64Array.from(u, (v, i) => dy[i]! * (gate?.[i] ?? 1) * activationOf(kind).slope(v)),
+  dgate: Float64Array.from(u, (v, i) => dy[i]! * activationOf(kind).act(v)),
 });
 
 export interface NormBackwardOptions {

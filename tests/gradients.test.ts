@@ -24,7 +24,7 @@ import { tensorGradients, tensorsOf } from './training-tensors.ts';
  */
 
 /** The families whose gradients some op of theirs does not have yet. */
-const REFUSED = ['convbert', 'deberta', 'deberta-v2'];
+const REFUSED = ['deberta', 'deberta-v2'];
 
 /** Of |by differences - by the chain rule| / the largest of the tensor, but LEAST at least. */
 const TOLERANCE = 1e-6;

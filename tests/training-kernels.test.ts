@@ -12,6 +12,12 @@ import {
 import { attentionDelta } from '../shaders/attention-delta.ts';
 import { binaryCrossEntropy } from '../shaders/binary-cross-entropy.ts';
 import { clip } from '../shaders/clip.ts';
+import {
+  depthwiseInput,
+  depthwiseWeight,
+  dynamicConvolutionInput,
+  dynamicConvolutionScores,
+} from '../shaders/convolution-backward.ts';
 import { cosent } from '../shaders/cosent.ts';
 import { crossEntropy } from '../shaders/cross-entropy.ts';
 import { dropout } from '../shaders/dropout.ts';
@@ -48,7 +54,7 @@ const COLUMNS = [3, 36, 384, 1024];
 function kernels(caps: typeof GPU): Kernel[] {
   const { norm: shape } = profileOf(caps);
   return [
-    ...(Object.keys(activations) as Activation[]).flatMap(activation =>
+    ...[...(Object.keys(activations) as Activation[]), undefined].flatMap(activation =>
       [36, 37].flatMap(columns =>
         bools.flatMap(gate => {
           const variant = { columns, activation, gate };
@@ -70,6 +76,8 @@ function kernels(caps: typeof GPU): Kernel[] {
       ),
       ...bools.map(beta => rowNormWeights({ columns, beta })),
       rowNormWeights({ columns, gamma: false, beta: true }),
+      depthwiseInput({ columns, width: 9 }),
+      depthwiseWeight({ columns, width: 9 }),
       ...(['columns', 'rows'] as const).map(order => unfoldBackward({ columns, width: 3, order })),
       ...bools.map(residual => dropout({ columns, residual })),
       gatherBackward({ columns }, shape),
@@ -97,6 +105,8 @@ function kernels(caps: typeof GPU): Kernel[] {
       binaryCrossEntropy({ columns }, shape),
       squaredError({ columns }, shape),
     ]),
+    dynamicConvolutionScores({ heads: 6, columns: 64, width: 9 }),
+    dynamicConvolutionInput({ heads: 6, columns: 64, width: 9 }),
     spanCrossEntropy(shape),
     crossEntropy({ columns: 'param', smoothing: true, weights: true }, shape),
     ...COLUMNS.flatMap(columns => [

@@ -216,8 +216,28 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
         give(qkv, dx);
         return;
       }
-      case 'depthwise':
-      case 'dynamicConvolution':
+      case 'depthwise': {
+        const { x, weight, y } = op;
+        const dy = gradients.get(y);
+        if (!dy) return;
+        const gradient = trained(weight);
+        if (gradient) ops.push({ op: 'depthwiseWeight', dy, x, gradient });
+        if (!needed.has(x)) return;
+        const dx = gradientOf(x);
+        ops.push({ op: 'depthwiseInput', dy, weight, dx });
+        give(x, dx);
+        return;
+      }
+      case 'dynamicConvolution': {
+        const { x, scores, y } = op;
+        const dy = gradients.get(y);
+        if (!dy || !(needed.has(x) || needed.has(scores))) return;
+        const [dx, dscores] = [gradientOf(x), gradientOf(scores)];
+        ops.push({ op: 'dynamicConvolutionBackward', forward: op, dy, dx, dscores });
+        give(x, dx);
+        give(scores, dscores);
+        return;
+      }
       case 'weigh':
       case 'vocabularyPool':
       case 'topK':
@@ -240,6 +260,9 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'poolBackward':
       case 'gatherBackward':
       case 'unfoldBackward':
+      case 'depthwiseInput':
+      case 'depthwiseWeight':
+      case 'dynamicConvolutionBackward':
       case 'crossEntropy':
       case 'binaryCrossEntropy':
       case 'squaredError':
@@ -285,6 +308,8 @@ function weightsOf(op: TrainingOp): Weight[] {
       return of(op.weight, op.bias);
     case 'norm':
       return of(op.norm.gamma, op.norm.beta);
+    case 'depthwise':
+      return [op.weight];
     case 'queryKeyNorm':
       return of(op.queryNorm.gamma, op.queryNorm.beta, op.keyNorm.gamma, op.keyNorm.beta);
     case 'attend':
@@ -306,6 +331,7 @@ function gradientsOf(op: TrainingOp): Weight[] {
       return of(...Object.values(op.gradients ?? {}));
     case 'embedBackward':
     case 'biasBackward':
+    case 'depthwiseWeight':
       return [op.gradient];
     default:
       return [];

@@ -8,6 +8,12 @@ import {
 } from '../../shaders/attention-backward.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
 import { binaryCrossEntropy } from '../../shaders/binary-cross-entropy.ts';
+import {
+  depthwiseInput,
+  depthwiseWeight,
+  dynamicConvolutionInput,
+  dynamicConvolutionScores,
+} from '../../shaders/convolution-backward.ts';
 import { cosent } from '../../shaders/cosent.ts';
 import { crossEntropy } from '../../shaders/cross-entropy.ts';
 import { dropout } from '../../shaders/dropout.ts';
@@ -426,6 +432,29 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         const { width, order, dy, dx } = op;
         const kernel = unfoldBackward({ columns: dx.columns, width, order });
         return [made(op, kernel, dx, { ...SEQUENCES, tokens: 'tokens', dy, dx }, SEQUENCES)];
+      }
+      case 'depthwiseInput': {
+        const { dy, weight, dx } = op;
+        const kernel = depthwiseInput({ columns: dx.columns, width: weight.columns });
+        return [made(op, kernel, dx, { ...SEQUENCES, tokens: 'tokens', x: dy, weight, y: dx }, SEQUENCES)];
+      }
+      case 'depthwiseWeight': {
+        const { dy, x, gradient } = op;
+        const kernel = depthwiseWeight({ columns: x.columns, width: gradient.columns });
+        const operands = { ...SEQUENCES, tokens: 'tokens', dy, x, gradient: gradientState(gradient) } as const;
+        return [made(op, kernel, { name: `${dy.name} of weights` }, operands, SEQUENCES)];
+      }
+      case 'dynamicConvolutionBackward': {
+        const { forward, dy, dx, dscores } = op;
+        const { x, scores, heads, width } = forward;
+        const variant = { heads, columns: x.columns / heads, width };
+        const inputs = { ...SEQUENCES, tokens: 'tokens' } as const;
+        const probabilities = like(scores, `${scores.name}.probabilities`);
+        const results = { probabilities, dscores };
+        return [
+          made(op, dynamicConvolutionScores(variant), dscores, { ...inputs, x, scores, dy, ...results }, SEQUENCES),
+          made(op, dynamicConvolutionInput(variant), dx, { ...inputs, x: dy, probabilities, y: dx }, SEQUENCES),
+        ];
       }
       case 'queryKeyNormBackward': {
         const { forward, dy, dx, gradients } = op;

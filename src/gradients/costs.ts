@@ -55,6 +55,15 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
       return [per('tokens', moved(2 * op.dy.stride))];
     case 'queryKeyNormBackward':
       return [per(op.dx.rows, moved(8 * op.dx.stride))];
+    case 'depthwiseInput':
+      return [per('tokens', moved((1 + 2 * op.weight.columns) * op.dx.stride))];
+    case 'depthwiseWeight':
+      return [per('tokens', moved(2 * op.gradient.columns * op.x.stride))];
+    // The products with every neighbour, the softmax, and the window of the input.
+    case 'dynamicConvolutionBackward': {
+      const { width, scores, heads } = op.forward;
+      return [per('tokens', moved(4 * width * op.dx.stride + 3 * scores.stride) + costs.softmax * width * heads)];
+    }
     case 'rotaryBackward':
     case 'normalizeBackward':
     case 'poolBackward':

@@ -3,6 +3,7 @@ import type { Pooling } from '../../shaders/pool.ts';
 import type {
   AttentionOp,
   DeviceOp,
+  DynamicConvolutionOp,
   EmbedOp,
   HeadLayout,
   Norm,
@@ -34,20 +35,21 @@ export interface DropoutOp {
   readonly y: Value;
 }
 
-/** y[R, C] = activation(u[R, C]) gate[R, C]; without a gate it is 1. It stands apart from its linear, because the backward pass reads u. */
+/** y[R, C] = act(u[R, C]) gate[R, C]; without a gate it is 1. It stands apart from its linear, because the backward pass reads u. */
 export interface ActivateOp {
   readonly op: 'activate';
   readonly u: Value;
-  readonly activation: Activation;
+  /** Undefined: act(u) is u. */
+  readonly activation: Activation | undefined;
   readonly gate: Value | undefined;
   readonly y: Value;
 }
 
-/** du = dy gate activation'(u), dgate = dy activation(u) */
+/** du = dy gate act'(u), dgate = dy act(u) */
 export interface ActivateBackwardOp {
   readonly op: 'activateBackward';
   readonly u: Value;
-  readonly activation: Activation;
+  readonly activation: Activation | undefined;
   readonly gate: Value | undefined;
   readonly dy: Value;
   readonly du: Value;
@@ -229,6 +231,31 @@ export interface UnfoldBackwardOp {
   readonly dx: Value;
 }
 
+/** dx[T, C] = the sum over o of weight[c, o] dy[t, c], where t is the token whose neighbour number o is the row's: see DepthwiseOp. */
+export interface DepthwiseInputOp {
+  readonly op: 'depthwiseInput';
+  readonly dy: Value;
+  readonly weight: Weight;
+  readonly dx: Value;
+}
+
+/** The gradient of the factors [C, width] += the sum over t of dy[t, c] x[n, c], where n is neighbour number o of t. */
+export interface DepthwiseWeightOp {
+  readonly op: 'depthwiseWeight';
+  readonly dy: Value;
+  readonly x: Value;
+  readonly gradient: Weight;
+}
+
+/** The gradients of x [T, H D] and scores [T, H width] of a dynamic convolution. */
+export interface DynamicConvolutionBackwardOp {
+  readonly op: 'dynamicConvolutionBackward';
+  readonly forward: DynamicConvolutionOp;
+  readonly dy: Value;
+  readonly dx: Value;
+  readonly dscores: Value;
+}
+
 /** dx[T, C]: the rows of dy where the pass picked them, 0 elsewhere. */
 export interface GatherBackwardOp {
   readonly op: 'gatherBackward';
@@ -356,6 +383,9 @@ export type GradientOp =
   | PoolBackwardOp
   | GatherBackwardOp
   | UnfoldBackwardOp
+  | DepthwiseInputOp
+  | DepthwiseWeightOp
+  | DynamicConvolutionBackwardOp
   | LossOp;
 
 /** The ops of a training step: those of the forward pass that need no other form, and those that only training has. */

@@ -24,6 +24,7 @@ export const TRAINED_FAMILIES = [
   'roformer',
   'mobilebert',
   'squeezebert',
+  'convbert',
   'eurobert',
   'nomic_bert',
   'gte',

@@ -1,6 +1,5 @@
 import type { Graph, Op, Value } from '../plan/index.ts';
 import type { Dropout, TrainableGraph, TrainingOp } from './op.ts';
-import { noRule } from './refusal.ts';
 import { values } from './values.ts';
 
 /** The probabilities of dropout, by where it is applied. 0: none. */
@@ -76,7 +75,6 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): T
         if (isActivated) {
           const isLast = residual === undefined && !isDropped;
           const activated = isLast ? y : like(y, `${y.name}.activated`);
-          if (activation === undefined) throw noRule('a gate without an activation', y);
           ops.push({ op: 'activate', u, activation, gate, y: activated });
           if (isDropped) dropped(activated, behind, { residual, y });
           else if (residual) ops.push({ op: 'add', a: activated, b: residual, y });

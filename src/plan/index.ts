@@ -14,6 +14,7 @@ export { checkFinite, firstNotFinite } from './finite.ts';
 export type { DeviceOp, OutputSlice } from './lower.ts';
 export {
   type AttentionOp,
+  type DynamicConvolutionOp,
   type EmbedOp,
   type Graph,
   type HeadLayout,

@@ -2,6 +2,7 @@ import type { Backend } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import { type StepScalars, TrainingDevice } from '../gpu/index.ts';
 import {
+  batchStateBytes,
   capacityOf,
   type LabelledSequence,
   type PackOptions,
@@ -109,13 +110,14 @@ function sizesOf(sequences: readonly LabelledSequence[], queryTile: number): Siz
   return sizes;
 }
 
-/** A micro-batch is full when a value of it would be larger than a buffer that the device binds. */
+/** A micro-batch is full when a value or a state of it would be larger than a buffer that the device binds. */
 function microBatchRoom(plan: TrainingPlan, limit: number): (sequence: LabelledSequence) => boolean {
   const sequences: LabelledSequence[] = [];
   return sequence => {
     sequences.push(sequence);
     const capacity = capacityOf(sizesOf(sequences, plan.queryTile), undefined);
-    return sequences.length === 1 || plan.slots.every(slot => slotBytes(slot, capacity) <= limit);
+    const bytes = [...plan.slots.map(slot => slotBytes(slot, capacity)), ...batchStateBytes(plan, capacity).values()];
+    return sequences.length === 1 || bytes.every(count => count <= limit);
   };
 }
 

@@ -7,15 +7,16 @@ import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expect, expectClose } from '../../harness.ts';
 import { ofRow } from './tolerance.ts';
 
-for (const kind of Object.keys(activations) as Activation[]) {
-  check(`activate ${kind}, and back`, async log => {
+// Without an activation there is always a gate.
+for (const kind of [...(Object.keys(activations) as Activation[]), undefined]) {
+  check(`activate ${kind ?? 'nothing'}, and back`, async log => {
     let worst = 0;
     for (const [T, C] of [
       [1, 36],
       [9, 5],
       [65, 17],
     ] as const) {
-      for (const gated of [false, true]) {
+      for (const gated of kind ? [false, true] : [true]) {
         const variant = { columns: C, activation: kind, gate: gated };
         const make = random(C);
         // Up to 10, and some numbers beyond the range of exp. Corners, where a rounding decides, are not among them.
