@@ -33,6 +33,8 @@ export {
   mean,
   mean_pooling,
   type NestedList,
+  type NewHeadOptions,
+  type NewModelOptions,
   type OutputName,
   ones,
   ones_like,

@@ -1,6 +1,6 @@
 import type { LabelledSequence, PackOptions, TrainingGraph, UpdateOptions } from '../src/gradients/index.ts';
 import type { Weight } from '../src/plan/index.ts';
-import { pcg4d } from '../src/training/random.ts';
+import { pcg4d } from '../src/random.ts';
 import type { TrainingSession } from '../src/training/session.ts';
 import { type DropoutPlace, interpretTraining } from './gradient-interpreter.ts';
 import type { Matrix, TensorData } from './interpreter.ts';

@@ -18,12 +18,14 @@ interface Room {
 const ERRORS = 'src/errors.ts';
 const JSON_FIELDS = 'src/json.ts';
 const HALVES = 'src/halves.ts';
+const RANDOM = 'src/random.ts';
 
 const ROOMS: Readonly<Record<string, Room>> = {
   shaders: { imports: [], packages: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
   'src/errors.ts': { imports: [] },
   'src/json.ts': { imports: [ERRORS] },
   [HALVES]: { imports: [] },
+  [RANDOM]: { imports: [ERRORS] },
   'src/runtime': { imports: [] },
   'src/text/pattern': { imports: [] },
   'src/text': { imports: ['src/text/pattern', JSON_FIELDS, ERRORS] },
@@ -58,6 +60,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'src/plan',
       'src/gpu',
       'src/runtime',
+      RANDOM,
       JSON_FIELDS,
       ERRORS,
     ],
@@ -74,6 +77,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'src/checkpoint/source',
       'src/model',
       'src/runtime',
+      RANDOM,
       JSON_FIELDS,
       ERRORS,
     ],
@@ -139,6 +143,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'src/checkpoint/source',
       'src/checkpoint/file',
       'src/runtime',
+      RANDOM,
       HALVES,
       JSON_FIELDS,
       ERRORS,

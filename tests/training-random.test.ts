@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PCG4D } from '../shaders/random.ts';
+import { namedWords, naturalLogarithm, normalNumbers } from '../src/random.ts';
 import {
   checkSeed,
   dropoutKeeps,
@@ -14,6 +15,7 @@ import {
 } from '../src/training/index.ts';
 import python from './fixtures/training-host.json' with { type: 'json' };
 import { dropoutFactors } from './gradient-reference-rows.ts';
+import { digestOfNormals, NORMALS } from './normal-digest.ts';
 
 type Word4 = [number, number, number, number];
 
@@ -155,3 +157,77 @@ describe('PCG32', () => {
     }
   });
 });
+
+describe('normal numbers', () => {
+  const N = 200_000;
+  const numbers = (seed: number, name = 'classifier.weight') => {
+    const next = normalNumbers(namedWords(seed, name));
+    return Float64Array.from({ length: N }, next);
+  };
+
+  test('have the moments of the distribution, and none beyond what so many may have', () => {
+    const drawn = numbers(42);
+    const moment = (power: number) => drawn.reduce((sum, x) => sum + x ** power, 0) / N;
+    // Five standard deviations of each.
+    for (const [power, mean, variance] of [
+      [1, 0, 1],
+      [2, 1, 2],
+      [3, 0, 15],
+      [4, 3, 96],
+    ] as const) {
+      expect(Math.abs(moment(power) - mean)).toBeLessThan(5 * Math.sqrt(variance / N));
+    }
+    const largest = drawn.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    expect(largest).toBeGreaterThan(3.9);
+    expect(largest).toBeLessThan(6.5);
+  });
+
+  test('follow its distribution function (Kolmogorov and Smirnov)', () => {
+    for (const seed of [0, 42, 2 ** 32 - 1]) {
+      const sorted = numbers(seed).sort();
+      let farthest = 0;
+      for (const [i, x] of sorted.entries()) {
+        const p = normalDistribution(x);
+        farthest = Math.max(farthest, p - i / N, (i + 1) / N - p);
+      }
+      // Exceeded by one in a million samples: sqrt(ln(2e6) / 2).
+      expect(farthest * Math.sqrt(N)).toBeLessThan(2.7);
+    }
+  });
+
+  test('say nothing of the next ones, nor of those of another name or seed', () => {
+    const drawn = numbers(42);
+    const correlation = (a: Float64Array, b: Float64Array) => a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0) / N;
+    for (const lag of [1, 2, 3, 4, 8, 768]) {
+      expect(Math.abs(correlation(drawn, drawn.subarray(lag)))).toBeLessThan(5 / Math.sqrt(N));
+    }
+    for (const other of [numbers(43), numbers(42, 'classifier.bias'), numbers(42, 'classifier.weigh')]) {
+      expect(Math.abs(correlation(drawn, other))).toBeLessThan(5 / Math.sqrt(N));
+    }
+  });
+
+  test('are the same bits in every engine', () => {
+    // The same sums are computed in the browsers: e2e/suites/training.ts.
+    expect(digestOfNormals(42, 'classifier.weight')).toBe(NORMALS);
+  });
+
+  test('have a logarithm that is right to two units of the last place', () => {
+    for (let i = 0; i < 1000; i++) {
+      const x = 2 ** (-i / 16) * (1 - i / 4000);
+      if (x === 1) continue;
+      expect(Math.abs(naturalLogarithm(x) / Math.log(x) - 1)).toBeLessThan(2 * Number.EPSILON);
+    }
+    expect(naturalLogarithm(1)).toBe(0);
+  });
+});
+
+/** The distribution function, by the series of Abramowitz and Stegun, 26.2.10, whose terms cancel no more than 1e-9 here. */
+function normalDistribution(x: number): number {
+  let term = x;
+  let sum = x;
+  for (let n = 1; Math.abs(term) > 1e-17 && n < 500; n++) {
+    term *= (-x * x) / (2 * n);
+    sum += term / (2 * n + 1);
+  }
+  return Math.min(1, Math.max(0, 0.5 + sum / Math.sqrt(2 * Math.PI)));
+}

@@ -1,42 +1,88 @@
 import { type ModelLocation, openSource } from '../checkpoint/source/index.ts';
-import { Engine, type LoadOptions } from '../engine/index.ts';
+import { Engine, type LoadOptions, newTensors } from '../engine/index.ts';
+import { checkNames } from '../errors.ts';
+import type { Json } from '../json.ts';
 import type { HeadKind } from '../model/index.ts';
 import { until } from '../runtime/index.ts';
-import { env } from './env.ts';
+import { env, LogLevel } from './env.ts';
 import { loadTokenizer, readOptions, reopening, stopping } from './loading.ts';
 import { type CallableModel, PreTrainedModel, usualRequest } from './model.ts';
-import type { PretrainedOptions } from './options.ts';
+import { asksForHead, filesOfConfig, labelChange, seedOf, withConfig } from './new-head.ts';
+import { NEW_HEAD_OPTIONS, type NewHeadOptions, type PretrainedOptions } from './options.ts';
 import type { OutputName } from './outputs.ts';
 import type { PreTrainedTokenizer } from './tokenizer.ts';
 
 /** AutoModel and its sisters: an object that loads models with one kind of head, or without. */
-export interface AutoClass<Outputs extends OutputName> {
+export interface AutoClass<Outputs extends OutputName, Options extends PretrainedOptions = PretrainedOptions> {
   /**
    * Loads config.json and the weights of a model onto the GPU; ModelLocation says where from.
-   * Throws SourceError, CheckpointError, UnsupportedError, DeviceError, or the signal's reason.
+   * Throws SourceError, CheckpointError, UnsupportedError, DeviceError, InputError for a wrong option, or the signal's reason.
    */
-  from_pretrained(model: ModelLocation, options?: PretrainedOptions): Promise<CallableModel<Outputs>>;
+  from_pretrained(model: ModelLocation, options?: Options): Promise<CallableModel<Outputs>>;
+  /**
+   * Makes a model that is not trained: all weights are new, with random numbers as `_init_weights` of Python's class draws them.
+   * @param config the fields of a config.json, as of AutoConfig or a plain object
+   * Throws CheckpointError and UnsupportedError for a config that makes no sense or is not supported, InputError, DeviceError, or the
+   * signal's reason.
+   */
+  from_config(config: object, options?: NewModelOptions): Promise<CallableModel<Outputs>>;
 }
 
-function autoClass<Outputs extends OutputName>(head?: HeadKind): AutoClass<Outputs> {
+/** The options of `from_config`. */
+export interface NewModelOptions
+  extends Pick<PretrainedOptions, 'dtype' | 'device' | 'progress_callback' | 'signal'>,
+    Pick<NewHeadOptions, 'seed'> {}
+
+const NEW_MODEL_OPTIONS = ['dtype', 'device', 'progress_callback', 'signal', 'seed'];
+
+type Load = Pick<LoadOptions, 'newTensors'> & { readonly change?: ((config: Json) => Json) | undefined };
+
+function autoClass<Outputs extends OutputName>(head: HeadKind): AutoClass<Outputs, NewHeadOptions>;
+function autoClass<Outputs extends OutputName>(): AutoClass<Outputs>;
+function autoClass<Outputs extends OutputName>(head?: HeadKind): AutoClass<Outputs, NewHeadOptions> {
   // The model keeps this function. It is made here, because a closure made in a load would keep the options of the load.
   const request: LoadOptions['request'] = ({ hasPooler }) => usualRequest(head, hasPooler);
+  const load = (model: ModelLocation, options: NewHeadOptions, { newTensors, change }: Load) => {
+    const engineOptions = readOptions(options, head && NEW_HEAD_OPTIONS);
+    return stopping(options.signal, async signal => {
+      const source = openSource(model, { ...options, signal }, env);
+      const engine = await Engine.load(change ? withConfig(source, change) : source, {
+        ...engineOptions,
+        reopen: reopening(source, model, options),
+        newTensors,
+        signal,
+        head,
+        request,
+      });
+      return new PreTrainedModel(engine) as CallableModel<Outputs>;
+    });
+  };
   return {
     async from_pretrained(model, options = {}) {
-      const engineOptions = readOptions(options);
-      return stopping(options.signal, async signal => {
-        const source = openSource(model, { ...options, signal }, env);
-        const engine = await Engine.load(source, {
-          ...engineOptions,
-          reopen: reopening(source, model, options),
-          signal,
-          head,
-          request,
-        });
-        return new PreTrainedModel(engine) as CallableModel<Outputs>;
+      if (!head) return load(model, options, {});
+      const replacesHead = options.ignore_mismatched_sizes === true;
+      const makesHead = replacesHead || asksForHead(options);
+      const loaded = await load(model, options, {
+        newTensors: makesHead ? newTensors({ seed: seedOf(options), replacesHead }) : undefined,
+        change: labelChange(options),
       });
+      warnOfNew(loaded, `AutoModelFor${head}`);
+      return loaded;
+    },
+    async from_config(config, options) {
+      const { seed, ...given } = checkNames('from_config', options, NEW_MODEL_OPTIONS);
+      return load(filesOfConfig(config), given, { newTensors: newTensors({ seed: seedOf({ seed }), isWhole: true }) });
     },
   };
+}
+
+/** Says on the console, as transformers does, that a model has a head that nobody has trained. */
+function warnOfNew({ newly_initialized }: PreTrainedModel, name: string): void {
+  if (newly_initialized.length === 0 || env.logLevel > LogLevel.WARNING) return;
+  console.warn(
+    `webgpu-bert: Some weights of ${name} were not initialized from the model checkpoint and are newly initialized: ` +
+      `${newly_initialized.join(', ')}. You should probably TRAIN this model on a down-stream task to be able to use it for predictions.`,
+  );
 }
 
 // A bundler drops the classes that a page does not use: the calls are marked as free of side effects.

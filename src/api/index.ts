@@ -14,6 +14,7 @@ export {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
   AutoTokenizer,
+  type NewModelOptions,
   type TokenizerOptions,
 } from './auto-classes.ts';
 export { Callable } from './callable.ts';
@@ -23,7 +24,7 @@ export type { ModelInputs } from './inputs.ts';
 export { foundTokenizer, loadTokenizer, type Reopen, readOptions, reopening, withSharedJson } from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
 export { MODEL_EVENTS, type ModelEventMap, type ModelListener } from './model-events.ts';
-export { type DataType, type DeviceType, FORMATS, type PretrainedOptions } from './options.ts';
+export { type DataType, type DeviceType, FORMATS, type NewHeadOptions, type PretrainedOptions } from './options.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { type NestedList, Tensor, type TensorData, type TensorType } from './tensor.ts';
 export type { Slice } from './tensor-axes.ts';

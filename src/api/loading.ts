@@ -6,9 +6,9 @@ import { checkOptions, type PretrainedOptions } from './options.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.ts';
 
-/** The caller's options as the engine takes them. Throws UnsupportedError. */
-export const readOptions = (options: PretrainedOptions) => ({
-  ...checkOptions(options),
+/** The caller's options as the engine takes them; those of the names `more` are read elsewhere. Throws UnsupportedError. */
+export const readOptions = (options: PretrainedOptions, more?: readonly string[]) => ({
+  ...checkOptions(options, more),
   defaultTask: options.default_task ?? undefined,
   progress: options.progress_callback ?? undefined,
   signal: options.signal ?? undefined,

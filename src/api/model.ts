@@ -54,6 +54,14 @@ export class PreTrainedModel extends Callable {
     return this.#shown.config;
   }
 
+  /**
+   * The names of the tensors, as in the file, that the checkpoint lacks and that have random numbers: the head that options of
+   * `from_pretrained` asked for, or after `from_config` all of them. They are to be trained.
+   */
+  get newly_initialized(): readonly string[] {
+    return this.#engine.newTensors;
+  }
+
   /** The name of the graphics adapter that it runs on, for people to read. It may change when a lost device is replaced. */
   get adapter(): string {
     return this.#engine.adapterName;

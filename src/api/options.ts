@@ -1,6 +1,7 @@
 import type { Format } from '../../shaders/matrix.ts';
 import type { LocationOptions, SourceOptions } from '../checkpoint/source/index.ts';
 import { checkSignals, oneOf } from '../errors.ts';
+import type { ProblemType } from '../model/index.ts';
 
 /** The options of `pipeline` and `from_pretrained`: transformers.js's names, and in addition `signal` and `integrity`. */
 export interface PretrainedOptions extends LocationOptions, SourceOptions {
@@ -18,6 +19,36 @@ export interface PretrainedOptions extends LocationOptions, SourceOptions {
    */
   default_task?: string | null;
 }
+
+/**
+ * The options of `from_pretrained` of a class with a head. With `num_labels`, `id2label`, `label2id` or `seed` a head that the checkpoint
+ * lacks is made, with random numbers, to be trained: the model's `newly_initialized` lists its tensors. Without them it is an error, since
+ * the answers of such a head mean nothing.
+ */
+export interface NewHeadOptions extends PretrainedOptions {
+  /** How many classes there are. Default: as many as `id2label` has, or as config.json says. */
+  num_labels?: number | null;
+  /** The names of the classes by their ids, 0 to the number of classes - 1. Default: those of config.json, or LABEL_0, LABEL_1, ... */
+  id2label?: Readonly<Record<number, string>> | null;
+  /** The ids of the classes by their names. Default: as `id2label` says. */
+  label2id?: Readonly<Record<string, number>> | null;
+  /** What the labels of training are: as of Python's `config.problem_type`. Default: as config.json says. */
+  problem_type?: ProblemType | null;
+  /** A head of another size, which the checkpoint has for other classes, is made anew. Default: false, it is an error. */
+  ignore_mismatched_sizes?: boolean | null;
+  /** Of the random numbers: a whole number below 2^32. The same seed gives the same weights in every browser. Default: 42. */
+  seed?: number | null;
+}
+
+/** The names of the options that NewHeadOptions has beside those of any load. */
+export const NEW_HEAD_OPTIONS: readonly string[] = [
+  'num_labels',
+  'id2label',
+  'label2id',
+  'problem_type',
+  'ignore_mismatched_sizes',
+  'seed',
+];
 
 /** The format of the weights on the GPU, by `dtype`. */
 const FORMATS_BY_DTYPE = { fp32: 'f32', fp16: 'f16', q8: 'i8', auto: 'f32' } as const satisfies Record<string, Format>;
@@ -41,12 +72,19 @@ const OPTION_NAMES: readonly string[] = [
   'integrity',
 ];
 
-/** The caller's device, if there is one, and the format of the weights. Throws UnsupportedError, by name, for what is not built. */
-export function checkOptions(options: PretrainedOptions): { device: GPUDevice | undefined; format: Format } {
+/**
+ * The caller's device, if there is one, and the format of the weights. Throws UnsupportedError, by name, for what is not built.
+ * @param more names of options that are read elsewhere
+ */
+export function checkOptions(
+  options: PretrainedOptions,
+  more: readonly string[] = [],
+): { device: GPUDevice | undefined; format: Format } {
   const { dtype, device } = options;
   for (const [name, value] of Object.entries(options)) {
     // An option of transformers.js that is switched off asks for nothing: it is ignored.
-    if (value !== undefined && value !== null && value !== false) oneOf('this option', name, OPTION_NAMES);
+    if (value !== undefined && value !== null && value !== false)
+      oneOf('this option', name, [...OPTION_NAMES, ...more]);
   }
   checkSignals(options);
   const format = FORMATS[oneOf('this dtype', dtype || 'auto', DTYPES)]!;

@@ -16,6 +16,8 @@ export interface DeviceModelParts {
   readonly unused: readonly UnusedTensor[];
   /** Names without a tensor of their own, and whose tensor they share: see Checkpoint. */
   readonly leftOut: ReadonlyMap<string, string>;
+  /** The names of those that no file has: see NewTensors. */
+  readonly newTensors: readonly string[];
   /** Tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
 }

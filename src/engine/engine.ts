@@ -62,6 +62,8 @@ export class Engine {
   readonly leftOut: ReadonlyMap<string, string>;
   /** How matrices and the word table are kept. */
   readonly format: Format;
+  /** The names of those that were made, with random numbers, because the files lack them. */
+  readonly newTensors: readonly string[];
   readonly events = new EventTarget();
 
   /** Aborts when the engine is disposed of. */
@@ -86,7 +88,7 @@ export class Engine {
   #running = 0;
 
   private constructor(model: DeviceModel, options: EngineOptions) {
-    const { config, hasPooler, host, backend, fingerprint, tensors, unused, leftOut } = model.parts;
+    const { config, hasPooler, host, backend, fingerprint, tensors, unused, leftOut, newTensors } = model.parts;
     this.config = config;
     this.hasPooler = hasPooler;
     this.host = host;
@@ -94,6 +96,7 @@ export class Engine {
     this.unused = unused;
     this.leftOut = leftOut;
     this.format = options.format ?? 'f32';
+    this.newTensors = newTensors;
     this.#fingerprint = fingerprint;
     this.head = options.head;
     this.#adapterName = backend.adapterName;

@@ -9,6 +9,7 @@ export { otherRepository, refusalOf } from './config-file.ts';
 export { Engine, type ModelFiles } from './engine.ts';
 export type { LoadOptions, TokenModules } from './load.ts';
 export type { Module } from './module-readers.ts';
+export { newTensors } from './new-tensors.ts';
 export type { OtherFiles } from './other-weights.ts';
 export { NO_SENTENCE, openSentence, type ReadSentence, readSentence, type SentenceFiles } from './sentence-files.ts';
 export {

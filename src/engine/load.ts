@@ -18,6 +18,7 @@ import {
   everything,
   type HeadKind,
   hasPooler,
+  isOfHead,
   STATIC_MAPPING,
   withTask,
 } from '../model/index.ts';
@@ -26,6 +27,7 @@ import { follow, until } from '../runtime/index.ts';
 import type { Backend, OpenBackend } from './backend.ts';
 import { DeviceModel } from './device-model.ts';
 import { Fingerprint } from './fingerprint.ts';
+import type { NewTensors } from './new-tensors.ts';
 import { Preparing } from './prepare.ts';
 import type { ModuleFile, SentenceModules } from './sentence-modules.ts';
 import { encoderConfig, staticFinder } from './static-files.ts';
@@ -58,6 +60,8 @@ export interface LoadOptions {
   progress?: ProgressCallback | undefined;
   /** The task whose update is added to the weights, where the checkpoint has updates for tasks. Default: none. */
   defaultTask?: string | undefined;
+  /** Makes tensors that the files lack. Default: a tensor that is missing is an error. */
+  newTensors?: NewTensors | undefined;
   /** The configuration, where it has been read before. Default: config.json is read. */
   config?: EncoderConfig | undefined;
 }
@@ -166,15 +170,30 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     backend.compile(planOf(request)).catch(() => undefined);
   }
 
-  const checkpoint = await opened;
-  const find = config.static ? staticFinder(checkpoint) : tensorFinder(checkpoint, config);
+  const inFiles = await opened;
+  const findInFiles = config.static ? staticFinder(inFiles) : tensorFinder(inFiles, config);
+  const withPooler = hasPooler(config, findInFiles) || options.newTensors?.makesPooler(config, head) === true;
+  const request = firstRequest(withPooler);
+  // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
+  const preparing = new Preparing(config, backend);
   const sentence = await options.sentence;
-  const { tokens } = options;
+  const { tokens, newTensors } = options;
+  const kept = planOf(everything(withPooler, head, sentence, tokens?.steps)).weights;
+  const weights = preparing.weightsOfFiles(kept);
+  const wanted = weights.flatMap(weight => weight.parts);
+  const owns = (canonical: string) => !canonical.startsWith(MODULE);
+  const advice = otherHead(config, findInFiles);
+  const found = { checkpoint: inFiles, config, head, find: findInFiles, advice };
+  const completed = newTensors?.complete(
+    found,
+    wanted.filter(({ tensor }) => owns(tensor)),
+  );
+  const { checkpoint, find } = completed ?? found;
   const encoder = {
     checkpoint,
     find,
-    owns: (canonical: string) => !canonical.startsWith(MODULE),
-    advice: otherHead(config, find),
+    owns,
+    advice: (canonical: string) => advice(canonical) ?? (head && isOfHead(canonical) ? newHead(head) : undefined),
     folder: 'encoder' as const,
   };
   const parts = [tokens?.inEncoder === undefined ? encoder : withModule(encoder, tokens.inEncoder)];
@@ -183,14 +202,8 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     parts.push(modulePart(await openFile(root, [file]), { from, file, config }));
   }
   signal.throwIfAborted();
-  const withPooler = hasPooler(config, find);
-  const request = firstRequest(withPooler);
-  // The weights of every possible request, so that a later one finds them; but only the kernels of the first.
-  const preparing = new Preparing(config, backend);
-  const kept = planOf(everything(withPooler, head, sentence, tokens?.steps)).weights;
-  const weights = preparing.weightsOfFiles(kept);
   const matched = matchParts(parts, {
-    weights: weights.flatMap(weight => weight.parts),
+    weights: wanted,
     host: [...wholeOrNothing(options.host?.(config) ?? [], find), ...staticHost(config)],
   });
   await backend.weights.allocate(weights);
@@ -218,6 +231,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     tensors: fileTensors(matched),
     unused: unusedTensors(matched).filter(({ info }) => !isTied(info.name)),
     leftOut: checkpoint.leftOut,
+    newTensors: completed?.made ?? [],
   };
   const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);
@@ -246,6 +260,10 @@ const otherHead =
     other && /^(cls|lm_predictions)\./.test(canonical) && find(other.tensor)
       ? `The file has another masked-LM head, ${other.tensor.replace(/\.dense\.weight$/, '.*')}: set ${other.setting} in config.json.`
       : undefined;
+
+/** What to do where the files have no such head. */
+const newHead = (head: HeadKind): string =>
+  `The model was not trained for ${head}: take another one, or make a new head, which is to be trained, by num_labels or seed of AutoModelFor${head}.from_pretrained.`;
 
 /** Where the weights of a module are. */
 interface ModuleWeights {

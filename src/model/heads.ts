@@ -5,6 +5,9 @@ import type { EncoderConfig, Summary } from './encoder-config.ts';
 import { type HeadKind, headOf } from './head-kind.ts';
 import { labelCount } from './labels.ts';
 
+/** Whether a tensor is one of a head, or of the pooler that a head reads, by its canonical name. */
+export const isOfHead = (canonical: string): boolean => !/^(embeddings|encoder|rotary_embeddings)/.test(canonical);
+
 /** What a pass computes of a head. */
 export interface HeadRequest {
   readonly kind: HeadKind;

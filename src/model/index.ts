@@ -6,11 +6,22 @@
 export { MODEL_TYPES, readConfig, withTensors } from './config.ts';
 export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';
+export { MAX_COLUMNS } from './family.ts';
 export { type HeadKind, headOf } from './head-kind.ts';
+export { isOfHead } from './heads.ts';
+export { type InitialValues, initialValues } from './initial-values.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';
-export { labelCount, labelNames, withCountedLabels } from './labels.ts';
+export {
+  labelCount,
+  labelNames,
+  labelsOf,
+  PROBLEM_TYPES,
+  type ProblemType,
+  withCountedLabels,
+} from './labels.ts';
 export { withTask } from './lora.ts';
 export { modelTypeOf } from './model-type.ts';
+export { namesOfNew, poolsWhenNew } from './new-model.ts';
 export { paddingRows } from './padding.ts';
 export { type Preparation, preparationsOf, preparedNumbers } from './preparation.ts';
 export { glinerError } from './refused-types.ts';

@@ -3,6 +3,10 @@ import { CONFIG_FILE } from './config-file.ts';
 import type { EncoderConfig } from './encoder-config.ts';
 import { MAX_COLUMNS } from './family.ts';
 
+/** The values of `problem_type` of config.json: which loss a sequence classification has. */
+export const PROBLEM_TYPES = ['single_label_classification', 'multi_label_classification', 'regression'] as const;
+export type ProblemType = (typeof PROBLEM_TYPES)[number];
+
 /**
  * The classes as transformers' PretrainedConfig counts them: as many as `id2label` has entries, whatever their ids. Without it there are
  * `num_labels` classes (default: 2) with the names LABEL_0, LABEL_1, ... Nothing is refused here, because most models have no classes.

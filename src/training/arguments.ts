@@ -1,6 +1,6 @@
 import { InputError, wrong } from '../errors.ts';
+import { checkSeed } from '../random.ts';
 import { GivenFields, patternOf } from './given-fields.ts';
-import { checkSeed } from './random.ts';
 import {
   learningRateSchedule,
   SCHEDULER_OPTIONS,

@@ -1,8 +1,9 @@
 import type { PreTrainedTokenizer } from '../api/index.ts';
 import { InputError, wrong } from '../errors.ts';
+import { checkSeed } from '../random.ts';
 import { IGNORED_LABEL, type TrainingExample } from './example.ts';
 import { GivenFields } from './given-fields.ts';
-import { checkSeed, randomStream } from './random.ts';
+import { randomStream } from './random.ts';
 import type { TokenizedRecord } from './records.ts';
 
 export interface LanguageModelingOptions {

@@ -4,6 +4,7 @@
  */
 
 export type { TrainingMemory } from '../gradients/index.ts';
+export { checkSeed, pcg4d } from '../random.ts';
 export {
   type IntervalStrategy,
   type Optimizer,
@@ -73,14 +74,12 @@ export {
   spearman,
 } from './metrics.ts';
 export {
-  checkSeed,
   type DropoutMask,
   dropoutKeeps,
   dropoutThreshold,
   MAX_ROW_KEY_TOKENS,
   normalWeights,
   Pcg32,
-  pcg4d,
   permutation,
   type RandomPurpose,
   randomStream,

@@ -1,14 +1,8 @@
 import { describe, InputError } from '../errors.ts';
+import { PROBLEM_TYPES, type ProblemType } from '../model/index.ts';
 import { IGNORED_LABEL } from './example.ts';
 
-/** `problem_type` of config.json: which loss a sequence classification has. */
-export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
-
-const PROBLEM_TYPES: readonly ProblemType[] = [
-  'single_label_classification',
-  'multi_label_classification',
-  'regression',
-];
+export type { ProblemType };
 
 type Labels = readonly (string | undefined)[];
 

@@ -1,4 +1,5 @@
 import { InputError, wrong } from '../errors.ts';
+import { normalNumbers, pcg4d, TWO_32, type Word4 } from '../random.ts';
 
 /**
  * Random numbers that depend on nothing but what they are asked for: the same seed gives the same numbers on every engine, and training
@@ -7,34 +8,6 @@ import { InputError, wrong } from '../errors.ts';
  * Masks of dropout come from a hash, so that a kernel can make them again on the way back: nothing is stored. What is drawn on the host
  * (orders, masks of words, weights of a new head) comes from PCG32 streams.
  */
-
-type Word4 = readonly [x: number, y: number, z: number, w: number];
-
-const TWO_32 = 2 ** 32;
-
-/**
- * Four words hashed to four words (each 0 to 2^32 - 1), by Jarzynski and Olano, Hash Functions for GPU Rendering (JCGT 9(3), 2020): the
- * bits of `pcg4d` in shaders/random.ts. It is a bijection: other inputs give other outputs.
- */
-export function pcg4d([a, b, c, d]: Word4): Word4 {
-  let x = Math.imul(a, 1664525) + 1013904223;
-  let y = Math.imul(b, 1664525) + 1013904223;
-  let z = Math.imul(c, 1664525) + 1013904223;
-  let w = Math.imul(d, 1664525) + 1013904223;
-  x += Math.imul(y, w);
-  y += Math.imul(z, x);
-  z += Math.imul(x, y);
-  w += Math.imul(y, z);
-  x ^= x >>> 16;
-  y ^= y >>> 16;
-  z ^= z >>> 16;
-  w ^= w >>> 16;
-  x += Math.imul(y, w);
-  y += Math.imul(z, x);
-  z += Math.imul(x, y);
-  w += Math.imul(y, z);
-  return [x >>> 0, y >>> 0, z >>> 0, w >>> 0];
-}
 
 /** Tokens of a sequence that a key of a row has room for. */
 export const MAX_ROW_KEY_TOKENS = 8192;
@@ -93,12 +66,6 @@ export interface StreamKey {
   readonly index?: number;
 }
 
-/** The number itself if it is a seed. Throws InputError. */
-export function checkSeed(name: string, seed: unknown): number {
-  if (typeof seed === 'number' && Number.isInteger(seed) && seed >= 0 && seed < TWO_32) return seed;
-  throw wrong(name, seed, 'a whole number from 0 to 4294967295');
-}
-
 /** The stream of random numbers of a seed, a purpose, an epoch and an index. Streams of other keys are unrelated. */
 export function randomStream({ seed, purpose, epoch = 0, index = 0 }: StreamKey): Pcg32 {
   const [a, b, c, d] = pcg4d([seed, epoch, PURPOSES.indexOf(purpose), index]);
@@ -122,8 +89,7 @@ export class Pcg32 {
   #low = 0;
   readonly #incrementHigh: number;
   readonly #incrementLow: number;
-  /** The second number of a pair of normal ones. */
-  #spare: number | undefined;
+  readonly #normal = normalNumbers(() => this.next());
 
   /**
    * @param state `initstate` as [upper, lower] word
@@ -178,16 +144,9 @@ export class Pcg32 {
     return (high * 2 ** 26 + (this.next() >>> 6)) / 2 ** 53;
   }
 
-  /** A number of the normal distribution with mean 0 and standard deviation 1, by Box and Muller. */
+  /** A number of the normal distribution with mean 0 and standard deviation 1: see normalNumbers. */
   normal(): number {
-    const spare = this.#spare;
-    this.#spare = undefined;
-    if (spare !== undefined) return spare;
-    // 1 - u is never 0, so that the logarithm is finite.
-    const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
-    const angle = 2 * Math.PI * this.uniform();
-    this.#spare = radius * Math.sin(angle);
-    return radius * Math.cos(angle);
+    return this.#normal();
   }
 }
 

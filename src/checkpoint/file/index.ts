@@ -7,7 +7,7 @@ export { openCheckpoint } from './checkpoint.ts';
 export { toFloats } from './floats.ts';
 export { type StoredPiece, UpdateMerger } from './low-rank.ts';
 export { matchTensors, type TensorNaming, usualNaming, type WantedTensor } from './match.ts';
-export { tensorFinder } from './names.ts';
+export { type NewNames, newTensorNames, tensorFinder } from './names.ts';
 export { adapterAdvice, noWeights } from './other-formats.ts';
 export { parseShardIndex } from './shard-index.ts';
 export type { Checkpoint, HostDtype, TensorChunk, TensorDtype, TensorInfo } from './types.ts';

@@ -26,7 +26,7 @@ const spellings = (name: string, tiedDecoder = true): string[] => [
   name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.0.attention.self.rotary_embeddings.inv_freq'),
   name.replace(/^rotary_embeddings\.inv_freq$/, 'encoder.layer.*.attention.self.rotary_embeddings.inv_freq'),
 ];
-const ofDecoder = (name: string): string => name.replace(/(predictions|lm_head)\.bias$/, '$1.decoder.bias');
+const ofDecoder = (name: string): string => name.replace(/\b(predictions|lm_head)\.bias$/, '$1.decoder.bias');
 const ORIGINAL = '.parametrizations.weight.original';
 const NO_TASKS = 'Leave default_task out for the weights that all tasks share.';
 
@@ -108,6 +108,43 @@ export function tensorFinder(
     if (tensor || !tiedDecoder) return tensor;
     if (canonical === WORD_TABLE) return find(DECODER);
     return canonical === DECODER ? find(WORD_TABLE) : undefined;
+  };
+}
+
+/** Of a model that is in no file: which spelling of its family its tensors are to have, and the prefixes of the encoder's and of the heads'. */
+export interface NewNames {
+  readonly spelling: number;
+  readonly encoder: string;
+  readonly heads: string;
+}
+
+/** What a file calls a tensor of this canonical name, and how many such tensors are the blocks of it. */
+export interface NamedTensor {
+  readonly name: string;
+  /** The name without the prefix, which depends on what the file was saved from. */
+  readonly ownName: string;
+  readonly blocks: number;
+}
+
+/**
+ * Returns a function from a canonical name to the name that a tensor is to have in a file that lacks it: what Python calls it there.
+ * @param names Default: those of the tensors that the file has
+ */
+export function newTensorNames(
+  { tensors, leftOut }: Pick<Checkpoint, 'tensors' | 'leftOut'>,
+  { modelType, tiedDecoder, layersPerGroup = 1 }: NamedModel,
+  names?: NewNames,
+): (canonical: string) => NamedTensor {
+  const candidates = [SPELLINGS[modelType] ?? {}].flat();
+  const existing = [...tensors.keys(), ...leftOut.keys()];
+  const spelling = names ? candidates[names.spelling]! : spellingOf(existing, candidates);
+  const [encoder = '', heads = ''] = names ? [names.encoder, names.heads] : prefixesOf(existing, landmarksOf(spelling));
+  return canonical => {
+    const { name, block } = familyNameOf(canonical, spelling);
+    const ownName = inGroup(tiedDecoder ? name : ofDecoder(name), layersPerGroup);
+    // DPR's projection stands beside its encoder.
+    const isInEncoder = /^(embeddings|encoder|pooler|rotary)/.test(canonical) && !name.startsWith('encode_proj');
+    return { name: (isInEncoder ? encoder : heads) + ownName, ownName, blocks: block?.of ?? 1 };
   };
 }
 

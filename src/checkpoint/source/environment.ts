@@ -16,8 +16,8 @@ export interface Environment {
   /** The version of this library. */
   readonly version: string;
   /**
-   * From LogLevel. The library writes one thing to the console, a warning where the files of a model could not be kept in the cache: so
-   * up to WARNING, and not above. Default: WARNING.
+   * From LogLevel. The library writes two things to the console, warnings: where the files of a model could not be kept in the cache, and
+   * where a model has a head that nobody has trained. So up to WARNING, and not above. Default: WARNING.
    */
   logLevel: number;
   /** Whether a model id is looked for under `localModelPath` first. Default: true in Node and Deno, false on a page. */
