@@ -39,12 +39,12 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      // One file per browser, one after the other: two software adapters at once would only fight for the cores.
+      // One file per browser or runtime, two at a time: most of their time goes to compilers of shaders, each of which has one core.
       {
         test: {
           name: 'e2e',
           include: ['e2e/*.e2e.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 60_000,
           exclude: ['e2e/lab*.e2e.ts', 'e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts'],

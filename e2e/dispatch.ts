@@ -6,7 +6,7 @@ import { bindKernel, encodeDispatch, UniformBlocks } from '../src/gpu/dispatch.t
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { withPolling } from '../src/gpu/poll.ts';
 import { copyToArrayTexture, createArrayTexture } from '../src/gpu/textures.ts';
-import { refusalsOf, SMALL } from './gpu-limits.ts';
+import { refusalsOf, SMALL } from './device-limits.ts';
 
 let opened: Promise<{ gpu: Gpu; pipelines: PipelineCache }> | undefined;
 

@@ -1,5 +1,6 @@
 import { TEXEL_BYTES, type TexelFormat } from '../shaders/kernel.ts';
-import { type Limits, limitsOf, refusalsOf, restricted } from './gpu-limits.ts';
+import { type Limits, refusalsOf } from './device-limits.ts';
+import { limitsOf, restricted } from './gpu-limits.ts';
 
 /** Counts of the calls that cost something, since the last `take`. */
 export interface GpuCounts {

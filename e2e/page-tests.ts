@@ -116,7 +116,7 @@ export async function testSuites(
     suites: named,
   }: { limits?: DeviceLimits; small?: readonly string[]; suites?: readonly string[] } = {},
 ): Promise<void> {
-  const server = await serveTests();
+  const server = await serveTests(browserName);
   const runner = new SuiteRunner(open, server.origin);
   afterAll(async () => {
     await runner.close();

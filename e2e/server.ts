@@ -32,16 +32,17 @@ function listing(): { fixtures: { address: string; kind: FixtureKind }[]; models
 /**
  * The tests' server: sources as modules (vite, nothing bundled), the build under /dist/, the models under /models/, and
  * the fixtures under /fixtures/, the last three as they lie on the disk. /hub tells the address of a second server, which
- * gives the fixtures as the hub of Hugging Face would; /listing tells what lies under the mounts above.
+ * gives the fixtures as the hub of Hugging Face would; /listing tells what lies under the mounts above. `name` is that of the browser: servers
+ * of two at a time keep what they cache apart.
  */
-export async function serveTests(): Promise<{ origin: string; close(): Promise<void> }> {
+export async function serveTests(name: string): Promise<{ origin: string; close(): Promise<void> }> {
   const hub = await startHub({ root: at('tests', 'fixtures') });
   const server = await createServer({
     root,
     configFile: false,
     logLevel: 'warn',
     appType: 'mpa',
-    cacheDir: at('.cache', 'vite'),
+    cacheDir: at('.cache', `vite-${name}`),
     // Modules are served one by one as they are: nothing to discover, so no reload in the middle of a test.
     optimizeDeps: { noDiscovery: true, include: [] },
     server: { host: '127.0.0.1', port: 0, hmr: false, ws: false, watch: null, fs: { strict: true, allow: [root] } },

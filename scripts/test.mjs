@@ -165,6 +165,13 @@ async function main() {
     );
   }
   const places = [...browsers, ...runtimes];
+  if (runtimes.length > 1) {
+    // The files of both run at the same time, and would install them at once.
+    await stage('runtimes', 'Dawn for Node, and Deno', async () => {
+      const why = await (await import('../e2e/runtimes/runtimes.mjs')).packages();
+      return why && `not installed: ${why}`;
+    });
+  }
   if (places.length > 0) {
     await stage('on a GPU', `${places.join(', ')}: the suites of e2e/suites`, () =>
       vitest(

@@ -28,7 +28,7 @@ const modules = (/** @type {string[]} */ ...parts) => join(folder, 'node_modules
  * Dawn and Deno, into tests/runtimes/node_modules (220 MB): apart from the library's own packages, which nobody needs both for.
  * @returns {Promise<string | undefined>} Why they cannot be had.
  */
-async function packages() {
+export async function packages() {
   try {
     // The postinstall of webgpu asks a server for a newer build; the one in the package is what we test.
     await install(folder, { flags: ['--ignore-scripts'], next: '' });

@@ -3,8 +3,9 @@ import type { NormVariant } from '../../../shaders/norm.ts';
 import { fitted, type Tiling, tilingLabel } from '../../../shaders/tiling.ts';
 import { type Caps, USUAL_GPU } from '../../../src/plan/caps.ts';
 import { type Profile, profileOf } from '../../../src/plan/profiles.ts';
+import { DEFAULTS, SMALL } from '../../device-limits.ts';
 import { testGpu } from '../../dispatch.ts';
-import { DEFAULTS, isSmall, SMALL } from '../../gpu-limits.ts';
+import { isSmall } from '../../gpu-limits.ts';
 
 /** How many rows or tokens a kernel is tried with: less than a workgroup, about one, several. */
 export const ROWS = [1, 7, 63, 65, 257];
