@@ -56,8 +56,17 @@ export class AutoBertAttention extends BertAttention {
   #load(): void {
     const name = this.getAttribute('model');
     if (!name) return;
-    const loading = import('webgpu-bert').then(library =>
-      loadAttentionModel(library, name, { name, dtype: this.getAttribute('dtype') ?? 'fp32' }),
+    // By name: a bundler would keep all of the library for the whole namespace.
+    const loading = import('webgpu-bert').then(
+      ({ AutoModel, AutoModelForMaskedLM, AutoTokenizer, CheckpointError, UnsupportedError }) =>
+        loadAttentionModel(
+          { AutoModel, AutoModelForMaskedLM, AutoTokenizer, CheckpointError, UnsupportedError },
+          name,
+          {
+            name,
+            dtype: this.getAttribute('dtype') ?? 'fp32',
+          },
+        ),
     );
     this.#model = loading;
     loading.then(

@@ -61,7 +61,7 @@ button {
 }
 button:hover { border-color: var(--ba-quiet); }
 button[aria-pressed="true"] { border-color: var(--ba-accent); background: var(--ba-soft); color: var(--ba-accent); }
-button.quiet { border-color: transparent; background: none; color: var(--ba-quiet); padding: 0 0.5rem; }
+button.quiet { border-color: transparent; background: none; color: var(--ba-quiet); padding: 0 0.375rem; }
 button.quiet:hover { color: var(--ba-ink); border-color: var(--ba-border); }
 .finders, .chips { display: flex; flex-wrap: wrap; }
 .finders { gap: 0.5rem; }
@@ -103,7 +103,7 @@ h2 { font-size: 1.125rem; font-weight: 620; letter-spacing: -0.01em; }
 /* Below the name, whose left edge the letters of the first button have. */
 @container (max-width: 36rem) {
   .head-name { flex-basis: 100%; }
-  .head-name + .quiet { margin-left: -0.5rem; }
+  .head-name + .quiet { margin-left: -0.375rem; }
 }
 .head-options { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 1.25rem; font-size: 0.8125rem; }
 .segments { display: flex; }
