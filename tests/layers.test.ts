@@ -67,7 +67,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     types: ['shaders'],
   },
   'src/saving': {
-    imports: ['src/engine', 'src/checkpoint/source', 'src/checkpoint/file', HALVES, JSON_FIELDS, ERRORS],
+    imports: ['src/engine', 'src/model', 'src/checkpoint/source', 'src/checkpoint/file', HALVES, JSON_FIELDS, ERRORS],
   },
   'src/api': {
     imports: [

@@ -304,6 +304,21 @@ describe('config.json', () => {
   });
 });
 
+test.each([
+  ['bert-sequence', ['BertModel'], AutoModelForSequenceClassification, ['BertForSequenceClassification']],
+  ['bert-sequence', null, AutoModelForSequenceClassification, ['BertForSequenceClassification']],
+  ['bert-sequence', ['BertForSequenceClassification'], AutoModel, ['BertForSequenceClassification']],
+  ['bert-pretraining', ['BertForPreTraining'], AutoModelForMaskedLM, ['BertForPreTraining']],
+  ['bert-masked-lm', ['BertForTokenClassification'], AutoModelForMaskedLM, ['BertForMaskedLM']],
+  ['roberta-masked-lm', null, library.AutoModelForPreTraining, ['RobertaForMaskedLM']],
+] as const)('of %s with architectures %j, the class that is saved has the head', async (name, before, auto, after) => {
+  const files = edited(fixtureFiles(`random/${name}`), () => undefined, { architectures: before });
+  const model = await auto.from_pretrained(files);
+  const saved = await byName(await model.save_pretrained());
+  await model.dispose();
+  expect(JSON.parse(textOf(saved['config.json']!)).architectures).toEqual(after);
+});
+
 /** The files that a saved list lacks, and those that it has beyond them. */
 const namesOf = (files: readonly File[]) => files.map(({ name }) => name).sort();
 

@@ -315,6 +315,22 @@ check("settings of the page's env hold in the worker; addresses are relative to 
   });
 });
 
+check('saved files cross with their names, and load again', async () => {
+  const extractor = await worker.pipeline('feature-extraction', addressOf('/fixtures/sentence/st-dense/'));
+  const [files, own] = [await extractor.save_pretrained(), await extractor.tokenizer.save_pretrained()];
+  expect(
+    files.every(file => file instanceof File),
+    'Files on the page',
+  );
+  const names = files.map(({ name }) => name);
+  expect(names.includes('1_Pooling/config.json') && names.includes('2_Dense/model.safetensors'), names.join());
+  expectEqual(own.map(({ name }) => name).sort(), ['tokenizer.json', 'tokenizer_config.json'], "the tokenizer's");
+  const again = await worker.pipeline('feature-extraction', files);
+  const wanted = await extractor('a', { pooling: 'model' });
+  expectSameBits((await again('a', { pooling: 'model' })).data, wanted.data, 'embeddings');
+  for (const pipe of [extractor, again]) await pipe.dispose();
+});
+
 check('chosen files, Blobs, bytes and URLs of a model cross', async () => {
   const files = await fetchFiles(BERT);
   const names = Object.entries(files);

@@ -3,6 +3,7 @@
  * `registry` import it. It never knows a kernel, a device or a file.
  */
 
+export { familyPart, MODEL_TYPE_OF_CLASSES } from './class-name.ts';
 export { MODEL_TYPES, readConfig, withTensors } from './config.ts';
 export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';

@@ -2,6 +2,8 @@ import { fileRow, openCheckpoint, type TensorDtype, type TensorView, toFloats } 
 import { inside, type ModelSource } from '../checkpoint/source/index.ts';
 import type { Engine, FileTensor, TensorReader, UnusedTensor } from '../engine/index.ts';
 import { UnsupportedError } from '../errors.ts';
+import { isText } from '../json.ts';
+import { familyPart, headOf, MODEL_TYPE_OF_CLASSES } from '../model/index.ts';
 import { changedMembers, withMembers } from './config-text.ts';
 import { copiedFiles } from './found-files.ts';
 import { SAVED_DTYPES, type SavedDtype, type SaveOptions, savedDtype } from './options.ts';
@@ -177,16 +179,36 @@ async function bytesOfFiles(
   return copies;
 }
 
-/** config.json with the type of the weights, and with what of it has changed; none for a model that has no such file. */
+/**
+ * config.json with the type of the weights, the class, and what else of it has changed. A static model may have no such file, and one that
+ * was made of a configuration gets its first.
+ */
 async function configFile({ engine, dtype, signal }: Saving): Promise<Blob[]> {
-  const [file] = await copiedFiles(sourceOf(engine, 'encoder', signal), [CONFIG], true);
-  if (!file) return [];
-  const text = await file.text();
   const { raw, static: table } = engine.config;
+  const source = engine.files(signal) && sourceOf(engine, 'encoder', signal);
+  const [file] = source ? await copiedFiles(source, [CONFIG], true) : [];
+  if (!file && table) return [];
+  const text = file ? await file.text() : JSON.stringify(raw, null, 2);
   const type = 'dtype' in raw ? 'dtype' : 'torch_dtype';
-  return [
-    new Blob([withMembers(text, changedMembers(JSON.parse(text), { ...raw, ...(!table && { [type]: dtype }) }))]),
-  ];
+  const now = { ...raw, ...(!table && { ...classOf(engine), [type]: dtype }) };
+  return [new Blob([withMembers(text, changedMembers(JSON.parse(text), now))])];
+}
+
+/** Heads of which a class for pre-training has all. */
+const PRE_TRAINED: readonly string[] = ['MaskedLM', 'NextSentencePrediction', 'PreTraining'];
+
+/** `architectures` of config.json, where the classes that are there have not the head of the model: a new one, say. */
+function classOf({ config, head }: Engine): { architectures?: readonly string[] } {
+  const { raw, modelType } = config;
+  const classes = Array.isArray(raw.architectures) ? raw.architectures.filter(isText) : [];
+  const kind = head && headOf(config, head);
+  const hasHead = (name: string) =>
+    name.endsWith(`For${kind}`) ||
+    (PRE_TRAINED.includes(String(kind)) && /(ForPreTraining|ForMaskedLM|LMHeadModel)$/.test(name));
+  if (kind === undefined || classes.some(hasHead)) return {};
+  const [known] = Object.entries(MODEL_TYPE_OF_CLASSES).find(([, type]) => type === modelType) ?? [];
+  const family = classes[0] === undefined ? known : familyPart(classes[0]);
+  return family === undefined ? {} : { architectures: [`${family}For${kind}`] };
 }
 
 function sourceOf(engine: Engine, folder: FileTensor['folder'], signal: AbortSignal): ModelSource {

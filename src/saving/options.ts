@@ -3,7 +3,7 @@ import { checkNames, oneOf, UnsupportedError } from '../errors.ts';
 export interface SaveOptions {
   /**
    * The type of the numbers in the files: 'float32', or rounded to nearest even 'float16' and 'bfloat16'. Default: 'float32'; of a model
-   * that keeps its weights as fp16 'float16', which is all that it has.
+   * that keeps its weights as fp16 'float16': its matrices are halves already, its vectors are rounded.
    */
   dtype?: SavedDtype | null;
   /** Aborts the saving: it rejects at once with the signal's reason. */
@@ -31,7 +31,8 @@ export function savedDtype({ dtype }: SaveOptions, format: 'f32' | 'f16' | 'i8')
   const kept = format === 'f16' ? 'fp16' : 'q8';
   const wanted = dtype ?? (format === 'f16' ? 'float16' : 'float32');
   if (format === 'f16' && wanted === 'float16') return wanted;
-  const halves = format === 'f16' ? "Pass { dtype: 'float16' }, which writes them as they are, or load" : 'Load';
+  const halves =
+    format === 'f16' ? "Pass { dtype: 'float16' }, which writes its matrices as they are, or load" : 'Load';
   throw new UnsupportedError({
     what: `this model cannot be saved as ${wanted}, because its weights are rounded`,
     actual: `they are kept as ${kept}`,

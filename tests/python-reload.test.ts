@@ -1,0 +1,199 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test, vi } from 'vitest';
+import * as library from '../src/index.ts';
+import { fixtureFiles, fixtures } from './fixture-files.ts';
+import { checkpointFiles } from './vector-fixtures.ts';
+
+/**
+ * Python loads what is saved here: heads of every family that transformers has, without a missing or an unexpected tensor, and models of sentence-transformers with their modules; and computes what is computed here. WEBGPU_BERT_PYTHON names the Python; default: python3.
+ */
+
+vi.mock('../src/engine/webgpu-backend.ts', async original => {
+  const { CPUBackend } = await import('./cpu-backend.ts');
+  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
+});
+
+const python = process.env.WEBGPU_BERT_PYTHON ?? 'python3';
+const probe = spawnSync(python, ['-c', 'import torch, transformers, sentence_transformers'], { encoding: 'utf8' });
+const why = probe.error?.message ?? (probe.status === 0 ? undefined : probe.stderr.trim().split('\n').at(-1));
+if (why !== undefined) {
+  test.skip(`Python does not load what is saved, because ${python} lacks torch, transformers or sentence-transformers: ${why}`, () =>
+    undefined);
+}
+
+/** Python computes in float32, and this library here in float64: some 1e-7 a step, which a few layers add up. */
+const TOLERANCE = 1e-5;
+
+/** Families whose classes transformers has; the others' code is in repositories of the hub. */
+const FAMILIES = [
+  'albert',
+  'bert',
+  'camembert',
+  'convbert',
+  'data2vec-text',
+  'deberta',
+  'deberta-v2',
+  'distilbert',
+  'dpr',
+  'electra',
+  'ernie',
+  'esm',
+  'eurobert',
+  'gemma3_text',
+  'gte',
+  'jina_embeddings_v3',
+  'megatron-bert',
+  'mobilebert',
+  'modernbert',
+  'mpnet',
+  'nomic_bert',
+  'rembert',
+  'roberta',
+  'roberta-prelayernorm',
+  'roformer',
+  'squeezebert',
+  'xlm-roberta',
+];
+/** Of each family a head whose vocabulary may be tied, and one with the pooler or a dense layer of its own. Of BERT all. */
+const HEADS = ['MaskedLM', 'SequenceClassification', 'PreTraining', 'QuestionEncoder'];
+/** Families whose numbers, as halves, are cut out of tensors, tied, or copied from the file. */
+const ROUNDED = ['albert', 'bert', 'deberta', 'gemma3_text', 'modernbert'];
+
+interface Result {
+  readonly folder: string;
+  readonly missing: readonly string[];
+  readonly unexpected: readonly string[];
+  readonly dtype: string;
+  readonly worst: number;
+}
+
+const script = fileURLToPath(new URL('python/reload.py', import.meta.url));
+
+/** What Python says of saved models, in the order of the folders. */
+const reload = (folders: readonly string[]): Promise<Result[]> =>
+  new Promise((resolve, reject) => {
+    execFile(python, [script, ...folders], { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${stdout}\n${stderr}`));
+      else
+        resolve(
+          stdout
+            .trim()
+            .split('\n')
+            .map(line => JSON.parse(line) as Result),
+        );
+    });
+  });
+
+/** The files of a model in a folder, as a person who saves them on the disk has them. */
+async function writeFolder(folder: string, files: readonly File[], expected: object): Promise<void> {
+  for (const file of files) {
+    const path = join(folder, file.name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, new Uint8Array(await file.arrayBuffer()));
+  }
+  writeFileSync(join(folder, 'case.json'), JSON.stringify(expected));
+}
+
+const numbers = ({ dims, data }: library.Tensor) => ({ shape: dims, data: Array.from(data, Number) });
+
+type AnyModel = library.PreTrainedModel &
+  ((inputs: library.ModelInputs) => Promise<Record<string, library.Tensor | undefined>>);
+interface AnyClass {
+  from_pretrained(files: unknown): Promise<AnyModel>;
+}
+const classOf = (cls: string): AnyClass =>
+  (library as unknown as Record<string, AnyClass>)[`AutoModel${/For[A-Z]\w*$/.exec(cls)?.[0] ?? ''}`]!;
+
+interface Case {
+  readonly input_ids: readonly number[];
+  readonly token_type_ids: readonly number[] | null;
+}
+
+/** Saves a fixture of transformers, and what the saved files give here. */
+async function saveModel(folder: string, name: string, dtype: library.SavedDtype): Promise<void> {
+  const path = join(fixtures, 'interpreter', name, 'expected.json');
+  const { cls, cases } = JSON.parse(readFileSync(path, 'utf8')) as { cls: string; cases: Case[] };
+  const { input_ids, token_type_ids } = cases.find(({ input_ids }) => input_ids.length > 3) ?? cases[0]!;
+  const row = (ids: readonly number[]) => (cls.endsWith('ForMultipleChoice') ? [[ids]] : [ids]);
+  const inputs = { input_ids: row(input_ids), ...(token_type_ids && { token_type_ids: row(token_type_ids) }) };
+  const loaded = await classOf(cls).from_pretrained(fixtureFiles(`interpreter/${name}`));
+  const files = await loaded.save_pretrained({ dtype });
+  const again = await classOf(cls).from_pretrained(files);
+  const outputs = Object.entries(await again(inputs as unknown as library.ModelInputs));
+  await Promise.all([loaded.dispose(), again.dispose()]);
+  await writeFolder(folder, files, {
+    cls,
+    inputs,
+    outputs: Object.fromEntries(outputs.map(([name, tensor]) => [name, numbers(tensor!)])),
+  });
+}
+
+const TEXTS = ['the quick brown fox', 'It rains in Paris.'];
+
+async function saveEmbedder(folder: string, name: string): Promise<void> {
+  const files = Object.entries(checkpointFiles(name)).map(([path, bytes]) => [path.replace(/^model\//, ''), bytes]);
+  const pipe = await library.pipeline('feature-extraction', Object.fromEntries(files));
+  const saved = await pipe.save_pretrained();
+  const embeddings = await pipe(TEXTS, { pooling: 'model' });
+  await pipe.dispose();
+  await writeFolder(folder, saved, { encode: TEXTS, outputs: { embeddings: numbers(embeddings) } });
+}
+
+async function saveRanker(folder: string, name: string): Promise<void> {
+  const files = checkpointFiles(name);
+  // Without it transformers 5 reads the tokenizer without token types, and this library with them, as transformers 4 does.
+  const model_input_names = ['input_ids', 'token_type_ids', 'attention_mask'];
+  const config = JSON.parse(new TextDecoder().decode(files['tokenizer_config.json']));
+  files['tokenizer_config.json'] = new TextEncoder().encode(JSON.stringify({ ...config, model_input_names }));
+  const pipe = await library.pipeline('text-ranking', files);
+  const saved = await pipe.save_pretrained();
+  const ranked = await pipe('a fox', TEXTS);
+  await pipe.dispose();
+  const scores = TEXTS.map((_, i) => ranked.find(({ corpus_id }) => corpus_id === i)!.score);
+  const rank = TEXTS.map(text => ['a fox', text]);
+  await writeFolder(folder, saved, { rank, outputs: { scores: { shape: [scores.length], data: scores } } });
+}
+
+describe.skipIf(why !== undefined)('what is saved, in Python', () => {
+  const root = mkdtempSync(join(tmpdir(), 'webgpu-bert-saved-'));
+  afterAll(() => rmSync(root, { recursive: true }));
+
+  const namesOf = (families: readonly string[], heads: readonly string[]) =>
+    families.flatMap(family =>
+      heads.map(head => `${family}-${head}`).filter(name => existsSync(join(fixtures, 'interpreter', name))),
+    );
+  const ofBERT = readdirSync(join(fixtures, 'interpreter')).filter(name => name.startsWith('bert-'));
+
+  test.each([
+    ['float32', [...new Set([...ofBERT, ...namesOf(FAMILIES, HEADS)])]],
+    ['float16', namesOf(ROUNDED, ['SequenceClassification'])],
+    ['bfloat16', namesOf(ROUNDED, ['SequenceClassification'])],
+  ] as const)(
+    'classes of transformers, as %s',
+    async (dtype, names) => {
+      const folders = names.map(name => join(root, dtype, name));
+      for (const [i, name] of names.entries()) await saveModel(folders[i]!, name, dtype);
+      for (const { folder, worst, ...result } of await reload(folders)) {
+        const name = basename(folder);
+        expect([name, result]).toEqual([name, { missing: [], unexpected: [], dtype }]);
+        expect(worst, name).toBeLessThan(TOLERANCE);
+      }
+    },
+    600_000,
+  );
+
+  const sentence = readdirSync(join(fixtures, 'sentence'));
+  test('models of sentence-transformers', async () => {
+    const embedders = sentence.filter(name => name.startsWith('st-') || name === 'in-folder');
+    const rankers = sentence.filter(name => name.startsWith('cross-'));
+    for (const name of embedders) await saveEmbedder(join(root, name), name);
+    for (const name of rankers) await saveRanker(join(root, name), name);
+    for (const result of await reload([...embedders, ...rankers].map(name => join(root, name)))) {
+      expect(result.worst, result.folder).toBeLessThan(TOLERANCE);
+    }
+  }, 600_000);
+});
