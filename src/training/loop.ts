@@ -29,11 +29,12 @@ import {
   type SavedTraining,
 } from './checkpoint.ts';
 import { CheckpointFolders, filesOfFolder } from './checkpoint-folders.ts';
+import { adaptersOf, trainedParts } from './lora/adapted.ts';
 import { corrections, decays } from './optimizer.ts';
 import { epochOrder } from './sampler.ts';
 import { batchCount, type RunLength, runLength } from './schedule.ts';
 import { openSession, sessionMemory, type TrainingSession } from './session.ts';
-import { type LearningRates, learningRates, trainedTensors } from './trained-tensors.ts';
+import { type LearningRates, learningRates } from './trained-tensors.ts';
 import { TrainingError } from './training-error.ts';
 
 /** Numbers by their names. */
@@ -155,8 +156,9 @@ export class TrainingLoop<Data extends CourseData> {
     const { engine } = this.#course;
     const data = await this.#course.data(undefined);
     const graph = this.#course.graph(data);
-    const update = this.#update(learningRates(engine, this.args));
-    return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data));
+    const update = this.#update(this.#rates());
+    const merges = adaptersOf(engine)?.merges;
+    return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data), merges);
   }
 
   async #train(signal: AbortSignal | undefined, resumed: Resumed): Promise<TrainOutput> {
@@ -176,7 +178,7 @@ export class TrainingLoop<Data extends CourseData> {
     }
     const length = runLength({ batches, ...args });
     const graph = this.#course.graph(data);
-    const rates = learningRates(engine, args);
+    const rates = this.#rates();
     const factor = args.schedule(length.totalSteps);
     // What is wrong with any record is found before the first step.
     data.sequences([...data.lengths.keys()], 0);
@@ -194,7 +196,7 @@ export class TrainingLoop<Data extends CourseData> {
     const backend = await until(signal, engine.backendForTraining());
     this.#course.begin?.(data);
     if (saved) await engine.loadWeights(this.#course.opened(saved.files), signal);
-    const session = await openSession(backend, graph, this.#update(rates));
+    const session = await openSession(backend, graph, this.#update(rates), adaptersOf(engine)?.merges);
     const run: Run<Data> = {
       session,
       graph,
