@@ -281,7 +281,8 @@ function filledFrom(file: ReadonlyMap<string, FileNumbers>, { tensors, others }:
       tensor: key,
     });
   const keys = new Set(wanted.map(({ key }) => key));
-  const other = [...file.keys()].find(key => !keys.has(key));
+  // With bias 'all' PEFT saves the biases of modules_to_save a second and a third time.
+  const other = [...file.keys()].find(key => !keys.has(key) && !/\.(modules_to_save|original_module)\./.test(key));
   if (other !== undefined)
     throw fail(other, 'for a linear or a module that this model does not have', `keys such as ${wanted[0]?.key}`);
   return wanted.map(tensor => {
