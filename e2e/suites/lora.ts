@@ -1,4 +1,5 @@
 import { merge } from '../../shaders/merge.ts';
+import { floatsToHalves, halvesToFloats } from '../../src/halves.ts';
 import * as library from '../../src/index.ts';
 import { type DataRecord, get_peft_model, PeftModel, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
 import { far, fileOf, floatTensors, LORA_RECORDS, LORA_RUNS, type LoraRun } from '../../tests/lora-run.ts';
@@ -69,7 +70,9 @@ check('the kernel that merges, against float64', async log => {
       for (const adds of [false, true]) {
         const kernel = merge({ base: adds ? undefined : 'f32', adapter: true }, target);
         const params = { count: (rows * K) / 4, k4: K / 4, rank4: R / 4, factor: 0.75 };
-        const operands = adds ? { b, a, y: base.slice() } : { base, b, a, y: { floats: rows * K } };
+        const operands: Record<string, Float32Array<ArrayBuffer> | { floats: number }> = adds
+          ? { b, a, y: base.slice() }
+          : { base, b, a, y: { floats: rows * K } };
         const { y } = await dispatch(kernel, operands, params);
         const expected = Array.from(base, (number, i) => {
           const [n, k] = [Math.floor(i / K), i % K];
@@ -134,7 +137,7 @@ check('the frozen weights may be fp16, and what is trained is float32', async lo
   const after = far(await logitsOf(base, records[0]!), logits);
   const saved = floatTensors(await fileOf(await model.save_pretrained(), 'adapter_model.safetensors'));
   const classifier = saved.get('base_model.model.classifier.weight')!.data;
-  const isRounded = classifier.every(number => number === Math.f16round?.(number));
+  const isRounded = far(halvesToFloats(floatsToHalves(classifier)), classifier) === 0;
   log(`loss ${loss.toExponential(1)}, logits ${after.toExponential(1)}`);
   // Weights of 11 bits: 5e-4 of each, and logits of about 1.
   expect(loss < 5e-3 && after < 1e-2, `the loss is off by ${loss}, the logits are by ${after}`);

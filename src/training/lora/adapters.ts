@@ -1,10 +1,10 @@
 import { fileRow, type TensorView } from '../../checkpoint/file/index.ts';
-import type { Backend, Engine } from '../../engine/index.ts';
+import type { Backend, Engine, TensorReader } from '../../engine/index.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../../errors.ts';
 import { type Adaptation, adapterOf, renamed, type WeightMerge } from '../../gradients/index.ts';
 import { type Weight, weightKey } from '../../plan/index.ts';
 import { keepsHalves, mergedWeights, mergeWeights } from '../session.ts';
-import { type TensorReader, tensorReader, wholeTensor } from '../weights.ts';
+import { tensorReader, wholeTensor } from '../weights.ts';
 import type { LoraConfig } from './config.ts';
 import { type LinearModule, type ModuleNames, notLinear, type Parameter, savedParameters } from './modules.ts';
 
@@ -177,6 +177,19 @@ export class Adapters {
     }
     const own = new Set(this.tensors);
     weights.expect(namesOnDevice(filled.flatMap(({ tensor }) => (own.has(tensor) ? [] : tensor))));
+    await this.#write(backend, filled);
+  }
+
+  /** Sets the numbers of all tensors of an adapter file anew. Rejects as `make` does. */
+  async load(filled: readonly FilledTensor[]): Promise<void> {
+    const backend = await this.#engine.backendForTraining();
+    backend.weights.expect(namesOnDevice(filled.map(({ tensor }) => tensor)));
+    await this.#write(backend, filled);
+  }
+
+  /** Writes tensors that are expected, and merges. */
+  async #write(backend: Backend, filled: readonly FilledTensor[]): Promise<void> {
+    const { weights } = backend;
     for (const { tensor, data } of filled) {
       for (const [name, view] of tensor.views) {
         const bytes = bytesOf(rowsOf(data, tensor.shape, view));

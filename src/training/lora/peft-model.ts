@@ -1,19 +1,15 @@
 import { env, PreTrainedModel, usualRequest } from '../../api/index.ts';
-import { openCheckpoint, type TensorDtype, toFloats } from '../../checkpoint/file/index.ts';
-import { type ModelLocation, type ModelSource, openSource } from '../../checkpoint/source/index.ts';
+import { type ModelLocation, openSource } from '../../checkpoint/source/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { CheckpointError, checkNames, InputError, wrong } from '../../errors.ts';
-import { isRecord } from '../../json.ts';
+import { checkNames, InputError, wrong } from '../../errors.ts';
 import type { EncoderRequest } from '../../model/index.ts';
 import { linkedAbort } from '../../runtime/index.ts';
+import { checkSaveOptions, type SaveOptions } from '../../saving/index.ts';
 import { checkSeed, randomStream } from '../random.ts';
-import { Adapters, type AdapterTensor, type FilledTensor } from './adapters.ts';
+import { adapterFiles, filledFrom, readAdapter } from './adapter-files.ts';
+import { Adapters, type AdapterTensor } from './adapters.ts';
 import { LoraConfig, type LoraConfigInit } from './config.ts';
 import { moduleNames, savedParameters, targetsOf, usualTargets } from './modules.ts';
-import { safetensorsFile } from './safetensors.ts';
-
-const CONFIG = 'adapter_config.json';
-const WEIGHTS = 'adapter_model.safetensors';
 
 export interface PeftOptions {
   /** Of the random numbers that A begins with. Default: 42. */
@@ -64,8 +60,7 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
     const stop = linkedAbort(signal);
     try {
       const source = openSource(location, { ...where, signal: stop.signal }, env);
-      const [json, tensors] = await Promise.all([source.json(CONFIG, {}), readTensors(source)]);
-      const config = LoraConfig.fromFile(isRecord(json) ? json : {});
+      const { config, tensors } = await readAdapter(source);
       const names = moduleNames(engine, requestOf(engine));
       const modules = new Set(
         [...tensors.keys()].flatMap(key => /^base_model\.model\.(.+)\.lora_A\.weight$/.exec(key)?.[1] ?? []),
@@ -125,20 +120,12 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
   }
 
   /**
-   * adapter_config.json and adapter_model.safetensors, which PEFT's PeftModel.from_pretrained reads, and that of this library. Throws
-   * InputError after `merge_and_unload`, DeviceError, or the signal's reason.
+   * adapter_config.json and adapter_model.safetensors, which PEFT's PeftModel.from_pretrained reads, and that of this library. The numbers are
+   * float32, unless `dtype` says otherwise. Throws InputError after `merge_and_unload`, DeviceError, or the signal's reason.
    */
-  async save_pretrained({ signal }: { readonly signal?: AbortSignal } = {}): Promise<File[]> {
+  override async save_pretrained(options?: SaveOptions | null): Promise<File[]> {
     this.#check();
-    const { config } = this.#adapters;
-    const written = [];
-    for await (const { tensor, data } of this.#adapters.read(signal)) {
-      const { key: name, shape } = tensor;
-      written.push({ name, dtype: 'F32', shape, bytes: new Blob([data]) });
-    }
-    const base = config.base_model_name_or_path ?? nameOf(this.#engine);
-    const json = JSON.stringify({ ...config.toJSON(), base_model_name_or_path: base }, null, 2);
-    return [new File([json], CONFIG), safetensorsFile(WEIGHTS, written, { format: 'pt' })];
+    return adapterFiles(this.#engine, this.#adapters, checkSaveOptions(options));
   }
 
   #check(): void {
@@ -183,12 +170,6 @@ export async function get_peft_model<M extends PreTrainedModel>(
   });
   ADAPTED.set(engine, adapters);
   return new PeftModel(model, adapters) as PeftModel<M> & M;
-}
-
-/** Where a model was loaded from; null where that has no name. */
-function nameOf(engine: Engine): string | null {
-  const name = engine.files(new AbortController().signal)?.root.name;
-  return name === undefined || name === 'files' ? null : name;
 }
 
 /** What a model computes when it is called: all its linears are in it. */
@@ -238,58 +219,4 @@ function initialNumbers(
   const bound = 1 / Math.sqrt(columns);
   const isNormal = init_lora_weights === 'gaussian';
   return numbers.map(() => (isNormal ? stream.normal() / r : bound * (2 * stream.uniform() - 1)));
-}
-
-/** The tensors of adapter_model.safetensors, as float32. Throws SourceError, CheckpointError. */
-async function readTensors(source: ModelSource): Promise<Map<string, FileNumbers>> {
-  const checkpoint = await openCheckpoint(source, { files: [WEIGHTS] });
-  const read = new Map<string, FileNumbers>();
-  const pieces = new Map([...checkpoint.tensors].map(([name, { byteLength }]) => [name, new Uint8Array(byteLength)]));
-  for await (const { tensor, begin, bytes } of checkpoint.chunks()) pieces.get(tensor.name)!.set(bytes, begin);
-  for (const [name, { dtype, shape }] of checkpoint.tensors) {
-    if (!FLOATS.includes(dtype)) {
-      throw new CheckpointError({
-        what: `the tensor "${name}" has a type that is not there`,
-        actual: dtype,
-        expected: FLOATS.join(', '),
-        file: WEIGHTS,
-        tensor: name,
-      });
-    }
-    read.set(name, { shape, data: toFloats(pieces.get(name)!.buffer, dtype as TensorDtype) });
-  }
-  return read;
-}
-
-interface FileNumbers {
-  readonly shape: readonly number[];
-  readonly data: Float32Array<ArrayBuffer>;
-}
-
-const FLOATS: readonly string[] = ['F32', 'F16', 'BF16'] satisfies TensorDtype[];
-
-/** The numbers of a file for adapters. Throws CheckpointError where it lacks some, has others, or of other shapes. */
-function filledFrom(file: ReadonlyMap<string, FileNumbers>, { tensors, others }: Adapters): FilledTensor[] {
-  const wanted = [...tensors, ...others];
-  const fail = (key: string, actual: string | undefined, expected: string) =>
-    new CheckpointError({
-      what: 'the adapter does not belong to this model',
-      actual: actual === undefined ? undefined : `"${key}" is ${actual}`,
-      expected,
-      next: 'Load it onto the model that it was trained on: base_model_name_or_path of adapter_config.json names it.',
-      file: WEIGHTS,
-      tensor: key,
-    });
-  const keys = new Set(wanted.map(({ key }) => key));
-  // With bias 'all' PEFT saves the biases of modules_to_save a second and a third time.
-  const other = [...file.keys()].find(key => !keys.has(key) && !/\.(modules_to_save|original_module)\./.test(key));
-  if (other !== undefined)
-    throw fail(other, 'for a linear or a module that this model does not have', `keys such as ${wanted[0]?.key}`);
-  return wanted.map(tensor => {
-    const found = file.get(tensor.key);
-    const expected = `[${tensor.shape.join(', ')}]`;
-    if (!found) throw fail(tensor.key, 'not in the file', expected);
-    if (String(found.shape) !== String(tensor.shape)) throw fail(tensor.key, `[${found.shape.join(', ')}]`, expected);
-    return { tensor, data: found.data };
-  });
 }
