@@ -136,7 +136,6 @@ const ROOMS: Readonly<Record<string, Room>> = {
       'src/saving',
       'src/api',
       'src/engine',
-      'src/saving',
       'src/gpu',
       'src/gradients',
       'src/model',

@@ -6,6 +6,7 @@ import type { EncoderRequest } from '../../model/index.ts';
 import { linkedAbort } from '../../runtime/index.ts';
 import { checkSaveOptions, type SaveOptions } from '../../saving/index.ts';
 import { checkSeed, randomStream } from '../random.ts';
+import { ADAPTED } from './adapted.ts';
 import { adapterFiles, filledFrom, readAdapter } from './adapter-files.ts';
 import { Adapters, type AdapterTensor } from './adapters.ts';
 import { LoraConfig, type LoraConfigInit } from './config.ts';
