@@ -1,6 +1,6 @@
 import type { Engine, FileTensor } from '../../engine/index.ts';
 import { InputError, UnsupportedError } from '../../errors.ts';
-import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../../model/index.ts';
+import { type EncoderConfig, type EncoderRequest, encoderGraph, namesOfNew } from '../../model/index.ts';
 import type { Graph, Weight } from '../../plan/index.ts';
 import { type LoraConfig, wholePattern } from './config.ts';
 
@@ -38,22 +38,6 @@ const USUAL_TARGETS: Readonly<Record<string, readonly string[]>> = {
   'deberta-v2': ['query_proj', 'value_proj'],
   deberta: ['in_proj'],
   gemma3_text: ['q_proj', 'v_proj'],
-};
-
-/** What Python calls the encoder inside of a model with a head, where that is not the family. */
-const ENCODERS: Readonly<Record<string, string>> = {
-  'xlm-roberta': 'roberta',
-  camembert: 'roberta',
-  'deberta-v2': 'deberta',
-  'megatron-bert': 'bert',
-  modernbert: 'model',
-  eurobert: 'model',
-  gemma3_text: 'model',
-  neobert: 'model',
-  squeezebert: 'transformer',
-  jina_bert: 'bert',
-  jina_embeddings_v3: 'roberta',
-  'xlm-roberta-flash': 'roberta',
 };
 
 /** The ends of the names of linears, each once. */
@@ -110,20 +94,22 @@ const isOutput = ({ views }: FileTensor, head: Engine['head']): boolean =>
       /^cls\.predictions\.decoder\./.test(name) || (head === 'SequenceClassification' && name === 'classifier.weight'),
   );
 
+/** What Python calls a tensor: in a model with a head the names of the encoder have a prefix, which files of other models may lack. */
 function pythonNames(
-  { modelType }: EncoderConfig,
+  config: EncoderConfig,
   hasHead: boolean,
   tensors: readonly FileTensor[],
 ): (tensor: FileTensor) => string {
-  const prefix = `${ENCODERS[modelType] ?? modelType.replaceAll('-', '_')}.`;
+  const [prefix, other] = [hasHead, !hasHead].map(head => namesOfNew(config, head).encoder) as [string, string];
   const isEncoder = ({ views }: FileTensor) =>
     [...views.keys()].some(name => /^(embeddings|encoder|pooler|rotary)/.test(name));
   const inEncoder = tensors.filter(isEncoder);
-  const hasPrefix = inEncoder.length > 0 && inEncoder.every(({ info }) => info.name.startsWith(prefix));
+  const allHave = (start: string) => inEncoder.every(({ info }) => info.name.startsWith(start));
+  const isNamed = prefix !== '' ? allHave(prefix) : other === '' || !allHave(other);
+  const dropped = !isNamed && other !== '' && allHave(other) ? other.length : 0;
   return tensor => {
     const { name } = tensor.info;
-    if (!isEncoder(tensor) || hasPrefix === hasHead) return name;
-    return hasHead ? prefix + name : name.slice(prefix.length);
+    return isNamed || !isEncoder(tensor) ? name : prefix + name.slice(dropped);
   };
 }
 

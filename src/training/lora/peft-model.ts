@@ -3,9 +3,10 @@ import { type ModelLocation, openSource } from '../../checkpoint/source/index.ts
 import type { Engine } from '../../engine/index.ts';
 import { checkNames, InputError, wrong } from '../../errors.ts';
 import type { EncoderRequest } from '../../model/index.ts';
+import { checkSeed } from '../../random.ts';
 import { linkedAbort } from '../../runtime/index.ts';
 import { checkSaveOptions, type SaveOptions } from '../../saving/index.ts';
-import { checkSeed, randomStream } from '../random.ts';
+import { randomStream } from '../random.ts';
 import { ADAPTED } from './adapted.ts';
 import { adapterFiles, filledFrom, readAdapter } from './adapter-files.ts';
 import { Adapters, type AdapterTensor } from './adapters.ts';
