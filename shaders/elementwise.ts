@@ -1,4 +1,4 @@
-import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
+import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { FLAT_INDEX, flatGrid, LANES, unrolled } from './snippets.ts';
 
 /**
@@ -21,6 +21,30 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
   y[i] = a[i] + b[i];
+}`,
+  };
+}
+
+/**
+ * y = factor x
+ *
+ *   x, y of any shape      params: count, the vec4f of y; factor      grid: flat, one invocation for each
+ */
+export function scale(): Kernel {
+  const bindings = [read('x'), write('y')];
+  const params = [u32('count'), f32('factor')];
+  return {
+    name: 'scale',
+    bindings,
+    params,
+    workgroups: ({ count }) => flatGrid(count!),
+    code: `
+${declarations(bindings, params)}
+@compute @workgroup_size(${LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  if (i >= params.count) { return; }
+  y[i] = params.factor * x[i];
 }`,
   };
 }

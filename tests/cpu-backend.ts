@@ -8,11 +8,11 @@ import {
   type Outputs,
   type Piece,
 } from '../src/gpu/index.ts';
-import type { TrainingGraph, UpdateOptions } from '../src/gradients/index.ts';
+import type { TrainingGraph, UpdateOptions, WeightMerge } from '../src/gradients/index.ts';
 import { type Batch, type Graph, type Plan, plan, type Sequence, type Weight } from '../src/plan/index.ts';
 import type { TrainingSession } from '../src/training/session.ts';
 import { GPU } from './caps.ts';
-import { cpuTraining } from './cpu-training.ts';
+import { cpuTraining, mergeOnCpu } from './cpu-training.ts';
 import { Run } from './interpreter.ts';
 import { maxSim } from './reference.ts';
 
@@ -81,8 +81,16 @@ export class CPUBackend implements Backend {
   }
 
   /** As src/training/session.ts opens a training of a device. */
-  async openTraining(graph: TrainingGraph, update: UpdateOptions): Promise<TrainingSession> {
-    return cpuTraining(tensor => this.weights.tensor(tensor), graph, update);
+  async openTraining(
+    graph: TrainingGraph,
+    update: UpdateOptions,
+    merges: readonly WeightMerge[],
+  ): Promise<TrainingSession> {
+    return cpuTraining(tensor => this.weights.tensor(tensor), graph, update, merges);
+  }
+
+  async mergeWeights(merges: readonly WeightMerge[]): Promise<void> {
+    mergeOnCpu(tensor => this.weights.tensor(tensor), merges);
   }
 
   readTensors(signal?: AbortSignal) {
@@ -138,6 +146,10 @@ class CPUWeights implements WeightStore {
       if (!this.#tensors.has(tensor))
         this.#tensors.set(tensor, { shape, data: new Float32Array(size).fill(Number.NaN) });
     }
+  }
+
+  expect(tensors: readonly string[]): void {
+    for (const tensor of tensors) this.tensor(tensor);
   }
 
   async write({ tensor, stored, begin, bytes }: Piece): Promise<void> {

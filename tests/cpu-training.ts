@@ -1,4 +1,10 @@
-import type { LabelledSequence, PackOptions, TrainingGraph, UpdateOptions } from '../src/gradients/index.ts';
+import type {
+  LabelledSequence,
+  PackOptions,
+  TrainingGraph,
+  UpdateOptions,
+  WeightMerge,
+} from '../src/gradients/index.ts';
 import type { Weight } from '../src/plan/index.ts';
 import { pcg4d } from '../src/random.ts';
 import type { TrainingSession } from '../src/training/session.ts';
@@ -14,7 +20,12 @@ export type FloatTensors = (tensor: string) => { readonly shape: readonly number
  * A training by the interpreter: float64, with weights and moments kept in float32 as a device keeps them. A Trainer on it does in Node what
  * it does in a page.
  */
-export function cpuTraining(weights: FloatTensors, graph: TrainingGraph, update: UpdateOptions): TrainingSession {
+export function cpuTraining(
+  weights: FloatTensors,
+  graph: TrainingGraph,
+  update: UpdateOptions,
+  merges: readonly WeightMerge[],
+): TrainingSession {
   const lookup = (tensor: string): TensorData => weights(tensor);
   const names = [...tensorsOf(graph.gradients, lookup).keys()].filter(name => update.tensor(name));
   const moments = new Map<string, Float32Array<ArrayBuffer>>(
@@ -72,6 +83,7 @@ export function cpuTraining(weights: FloatTensors, graph: TrainingGraph, update:
         m.set(state.m);
         v.set(state.v);
       }
+      mergeOnCpu(weights, merges);
     },
     async scalars() {
       const { loss } = counted;
@@ -85,4 +97,28 @@ export function cpuTraining(weights: FloatTensors, graph: TrainingGraph, update:
     bytes: () => 0,
     destroy: () => undefined,
   };
+}
+
+/** target = base + factor (the sum of b a), tensor by tensor, computed in float64. */
+export function mergeOnCpu(weights: FloatTensors, merges: readonly WeightMerge[]): void {
+  for (const { target, base, adapters, factor } of merges) {
+    target.parts.forEach(({ tensor, rowOffset }, i) => {
+      const { shape, data } = weights(tensor);
+      const merged = Float64Array.from(weights(base.parts[i]!.tensor).data);
+      const columns = shape[1]!;
+      for (const { a, b } of adapters) {
+        const part = b.parts.find(other => other.rowOffset === rowOffset);
+        if (!part) continue;
+        const [left, right] = [weights(part.tensor), weights(a.parts[0]!.tensor)];
+        const rank = left.shape[1]!;
+        for (let at = 0; at < merged.length; at++) {
+          const [row, column] = [Math.floor(at / columns), at % columns];
+          for (let k = 0; k < rank; k++) {
+            merged[at]! += factor * left.data[row * rank + k]! * right.data[k * columns + column]!;
+          }
+        }
+      }
+      data.set(merged);
+    });
+  }
 }

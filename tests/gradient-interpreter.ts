@@ -134,6 +134,9 @@ export class TrainingRun {
         this.#map(op.y, this.get(op.a), (a, i) => a + b[i]!);
         return;
       }
+      case 'scale':
+        this.#map(op.y, this.get(op.x), x => op.factor * x);
+        return;
       case 'columns': {
         const x = this.get(op.x);
         const y = zeros(x.rows, op.y.columns);

@@ -22,7 +22,7 @@ export { AutoConfig, type ConfigOptions, PretrainedConfig } from './config.ts';
 export { env, LogLevel, USUAL_ENVIRONMENT } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
 export { foundTokenizer, loadTokenizer, type Reopen, readOptions, reopening, withSharedJson } from './loading.ts';
-export { type CallableModel, type ModelCallOptions, PreTrainedModel } from './model.ts';
+export { type CallableModel, type ModelCallOptions, PreTrainedModel, usualRequest } from './model.ts';
 export { MODEL_EVENTS, type ModelEventMap, type ModelListener } from './model-events.ts';
 export { type DataType, type DeviceType, FORMATS, type NewHeadOptions, type PretrainedOptions } from './options.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';

@@ -94,6 +94,8 @@ export interface CompileProgress {
 export interface WeightStore {
   /** Makes room for weights; those that are there already stay. Throws DeviceError where the device has no room for them. */
   allocate(weights: readonly Weight[]): Promise<void>;
+  /** Makes ready for pieces of tensors that are there already: the new ones take their place. */
+  expect(tensors: readonly string[]): void;
   /** Puts a piece of a tensor into every weight made of it. The bytes may be reused when it resolves. Throws DeviceError. */
   write(piece: Piece): Promise<void>;
   /** Waits until everything written is in place. Gives the first number of each weight that cannot be computed with. */

@@ -10,6 +10,7 @@ export { type Flaw, loadKernel } from './flaws.ts';
 export { explainError, LostDeviceError, onLoss } from './loss.ts';
 export { MaxSim, type MaxSimInput } from './max-sim.ts';
 export { MeasuredPace } from './measured-pace.ts';
+export { Merging } from './merging.ts';
 export type { Outputs } from './pass.ts';
 export { PipelineCache } from './pipelines.ts';
 export { type StepScalars, TrainingDevice } from './training.ts';

@@ -36,6 +36,7 @@ import { ALL_FILTERS, disposedError, inErrorScopes, unexpectedError } from './er
 import { MapMode } from './flags.ts';
 import { explainError } from './loss.ts';
 import type { Pacer } from './measured-pace.ts';
+import type { Merging } from './merging.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
 import { withPolling } from './poll.ts';
 import { copyFromArrayTexture, copyToArrayTexture, createArrayTexture } from './textures.ts';
@@ -54,6 +55,8 @@ export interface TrainingDeviceOptions {
   /** When it aborts, everything that waits rejects with its reason. `destroy` is still needed. */
   readonly signal: AbortSignal;
   readonly pacer: Pacer;
+  /** What computes weights of the model of those that AdamW has changed. */
+  readonly merging?: Merging | undefined;
 }
 
 /** What the GPU has counted: see shaders/scalars.ts. */
@@ -164,7 +167,8 @@ export class TrainingDevice {
     );
     const masters = this.#masters.reduce((sum, { weight }) => sum + weightBytes(rowsOf(weight)), 0);
     const params = this.#uniforms.byteLength + this.#updateUniforms.byteLength;
-    return states + masters + params + 4 * SCALARS_FLOATS + (this.#resources?.bytes ?? 0);
+    const merging = this.#options.merging?.bytes ?? 0;
+    return states + masters + params + merging + 4 * SCALARS_FLOATS + (this.#resources?.bytes ?? 0);
   }
 
   /** Makes the buffers for micro-batches of up to these sizes. Throws DeviceError where the device has no room for them. */
@@ -228,7 +232,7 @@ export class TrainingDevice {
   /** Ends a step: the gradients are clipped, and AdamW changes the weights. Resolves when that has been handed to the GPU. */
   async update(numbers: Readonly<Record<string, number>>): Promise<void> {
     this.#check();
-    const { device, update } = this.#options;
+    const { device, update, merging } = this.#options;
     const done = this.#guard(() => {
       const groups = update.steps.map((step, i) => {
         const params = paramValues(step, numbers);
@@ -245,6 +249,7 @@ export class TrainingDevice {
       for (const { weight, buffer, texture } of this.#masters) {
         copyToArrayTexture(encoder, buffer, texture, weightElements(weight));
       }
+      merging?.encode(encoder);
       device.queue.submit([encoder.finish()]);
       return device.queue.onSubmittedWorkDone();
     });
@@ -314,7 +319,7 @@ export class TrainingDevice {
     await this.#settled();
   }
 
-  /** Gives back everything but the model's weights. Idempotent. */
+  /** Gives back everything but the model's weights, `merging` included. Idempotent. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
@@ -324,6 +329,7 @@ export class TrainingDevice {
       this.#uniforms?.destroy();
       this.#updateUniforms?.destroy();
     });
+    this.#options.merging?.destroy();
   }
 
   #keep<T extends GPUBuffer | GPUTexture>(resource: T): T {

@@ -107,7 +107,7 @@ export class WeightReader {
         readback.result.unmap();
       }
     } finally {
-      readback.result.destroy();
+      this.#guarded(() => readback.result.destroy());
     }
   }
 

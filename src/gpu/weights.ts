@@ -1,5 +1,5 @@
 import { DeviceError } from '../errors.ts';
-import { type Weight, weightBytes, weightKey } from '../plan/index.ts';
+import { numbersOf, type Weight, weightBytes, weightKey } from '../plan/index.ts';
 import { ALL_FILTERS, disposedError, inErrorScopes, unexpectedError } from './errors.ts';
 import { type Flaw, flawsOf } from './flaws.ts';
 import type { PipelineCache } from './pipelines.ts';
@@ -73,6 +73,15 @@ export class WeightStore {
     const stored = this.#weights.get(weightKey(weight));
     if (!stored) throw new Error(`the weight "${weight.name}" was not allocated`);
     return stored.resource;
+  }
+
+  /** Makes ready for pieces of tensors that are there already: the new ones take their place. */
+  expect(tensors: readonly string[]): void {
+    for (const stored of this.stored()) {
+      for (const part of stored.weight.parts) {
+        if (tensors.includes(part.tensor)) stored.missing += numbersOf(stored.weight, part).count;
+      }
+    }
   }
 
   /**

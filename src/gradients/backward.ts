@@ -128,6 +128,15 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
         give(op.b, dy);
         return;
       }
+      case 'scale': {
+        const { x, factor, y } = op;
+        const dy = gradients.get(y);
+        if (!dy || !needed.has(x)) return;
+        const dx = gradientOf(x);
+        ops.push({ op: 'scale', x: dy, factor, y: dx });
+        give(x, dx);
+        return;
+      }
       case 'attend':
         attention(op);
         return;

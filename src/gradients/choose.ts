@@ -17,7 +17,7 @@ import {
 import { cosent } from '../../shaders/cosent.ts';
 import { crossEntropy } from '../../shaders/cross-entropy.ts';
 import { dropout } from '../../shaders/dropout.ts';
-import { add, columnsBackward, columnsOf } from '../../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf, scale } from '../../shaders/elementwise.ts';
 import { gatherBackward } from '../../shaders/gather-backward.ts';
 import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2NormBackward } from '../../shaders/l2-norm-backward.ts';
@@ -297,6 +297,10 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'add': {
         const { a, b, y } = op;
         return [made(op, add(), y, { a, b, y }, { count: count(y) })];
+      }
+      case 'scale': {
+        const { x, factor, y } = op;
+        return [made(op, scale(), y, { x, y }, { count: count(y), factor })];
       }
       case 'columns': {
         const { x, first, y } = op;

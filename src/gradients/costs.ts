@@ -41,6 +41,7 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
     case 'dropout':
     case 'add':
       return [per(op.y.rows, moved(3 * op.y.stride))];
+    case 'scale':
     case 'activate':
       return [per(op.y.rows, moved(2 * op.y.stride))];
     case 'activateBackward':

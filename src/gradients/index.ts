@@ -4,10 +4,19 @@
  */
 
 export { IGNORED } from '../../shaders/cross-entropy.ts';
+export { type Adapt, type Adaptation, type AdapterNames, adapterOf, renamed, type WeightMerge } from './adapters.ts';
 export { type BackwardOptions, backward } from './backward.ts';
 export { type PackOptions, packTraining, type TrainingBatch } from './batch.ts';
 export type { LossSpec, RecordLossSpec } from './losses.ts';
 export { batchStateBytes, capacityOf, dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
+export {
+  type MergedFormat,
+  type MergePlan,
+  mergeBytes,
+  mergeDispatches,
+  mergeScratchBytes,
+  planMerges,
+} from './merging.ts';
 export type {
   GradientOp,
   LabelName,

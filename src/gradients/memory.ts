@@ -1,6 +1,7 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { phaseRows, type Sizes, slotBytes, weightBytes } from '../plan/index.ts';
+import { type MergePlan, mergeBytes } from './merging.ts';
 import { type LossOp, targetColumns, textsOf } from './op.ts';
 import type { TrainingPlan } from './plan.ts';
 import { SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
@@ -32,7 +33,7 @@ const constantBytes = ({ steps }: TrainingPlan): number =>
 
 /** Bytes on the GPU. */
 export interface TrainingMemory {
-  /** The model's, and where it is kept in textures the float32 rows of what is trained. */
+  /** The model's, with those of adapters, and where they are kept in textures the float32 rows of what is trained. */
   readonly weights: number;
   readonly gradients: number;
   /** The two running means of AdamW. */
@@ -91,7 +92,11 @@ export function inputBytes({ stretched }: Pick<TrainingPlan, 'stretched'>, sizes
 }
 
 /** What a training holds on the GPU with micro-batches of at most these sizes. Known before anything is made. */
-export function trainingMemory(plan: TrainingPlan, update: UpdatePlan, passSizes: Sizes): TrainingMemory {
+export function trainingMemory(
+  plan: TrainingPlan,
+  { update, merges }: { readonly update: UpdatePlan; readonly merges: readonly MergePlan[] },
+  passSizes: Sizes,
+): TrainingMemory {
   const sizes = capacityOf(passSizes, undefined);
   const sum = (list: Iterable<number>) => [...list].reduce((a, b) => a + b, 0);
   const sumOf = (states: readonly State[]) => sum(states.map(({ bytes }) => bytes));
@@ -99,7 +104,8 @@ export function trainingMemory(plan: TrainingPlan, update: UpdatePlan, passSizes
   const masters = isTexels
     ? update.weights.filter(weight => plan.weights.some(({ name, storage }) => name === weight.name && storage.texels))
     : [];
-  const weights = sum([...plan.weights, ...masters].map(weightBytes));
+  const merged = merges.map(({ target }) => target);
+  const weights = sum([...plan.weights, ...masters, ...merged].map(weightBytes));
   const gradients = sumOf(update.gradients);
   const moments = sumOf(update.moments);
   const activations =
@@ -110,6 +116,7 @@ export function trainingMemory(plan: TrainingPlan, update: UpdatePlan, passSizes
     sum(batchStateBytes(plan, sizes).values()) +
     constantBytes(plan) +
     sumOf(update.others) +
+    mergeBytes(merges, UNIFORM_BYTES) +
     UNIFORM_BYTES * (plan.steps.length + update.steps.length) +
     4 * SCALARS_FLOATS;
   return { weights, gradients, moments, activations, total: weights + gradients + moments + activations };

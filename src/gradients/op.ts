@@ -106,6 +106,14 @@ export interface AddOp {
   readonly y: Value;
 }
 
+/** y[R, C] = factor x[R, C] */
+export interface ScaleOp {
+  readonly op: 'scale';
+  readonly x: Value;
+  readonly factor: number;
+  readonly y: Value;
+}
+
 /** y[R, N] = x[R, first .. first + N] */
 export interface ColumnsOp {
   readonly op: 'columns';
@@ -371,6 +379,7 @@ export type GradientOp =
   | AttentionBackwardOp
   | BiasBackwardOp
   | AddOp
+  | ScaleOp
   | ColumnsOp
   | ColumnsBackwardOp
   | LinearInputOp

@@ -1,4 +1,5 @@
 import { MOST_TEXELS } from '../../shaders/kernel.ts';
+import { elementBytes, rowElements } from '../../shaders/matrix.ts';
 import { DeviceError } from '../errors.ts';
 import {
   type Arena,
@@ -11,6 +12,7 @@ import {
   queryTile,
   type RowCost,
   rowSlices,
+  type Storage,
   type StretchedRotary,
   stretchedRotary,
   type Value,
@@ -19,6 +21,7 @@ import {
   weightKey,
 } from '../plan/index.ts';
 import { chooser } from './choose.ts';
+import type { MergedFormat } from './merging.ts';
 import type { DeviceTrainingOp, TrainingGraph, TrainingOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import type { DataName, TrainingStep } from './step.ts';
@@ -40,13 +43,15 @@ export interface TrainingPlan extends Arena {
 }
 
 /**
- * How a device with these capabilities computes a training graph. Everything is float32; matrices that the forward pass reads from textures
- * are read from textures. Throws DeviceError where a trained weight is larger than a binding, and UnsupportedError where an op has no kernel.
+ * How a device with these capabilities computes a training graph. Everything is float32, but for the frozen matrices of a model that keeps
+ * its matrices in another format; those that the forward pass reads from textures are read from textures. Throws DeviceError where a trained weight is larger than a binding, and UnsupportedError where an op has no kernel.
  */
-export function planTraining(graph: TrainingGraph, caps: Caps): TrainingPlan {
+export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFormat = 'f32'): TrainingPlan {
   const profile = profileOf(caps);
   const texels = profile.target.texture !== undefined;
-  const ops = graph.ops.flatMap(op => lowered(op, { texels, maxBindingBytes: caps.maxBindingBytes }));
+  const trained = new Set(graph.gradients);
+  const storage = (weight: Weight): Storage => ({ format: trained.has(weight) ? 'f32' : format, texels });
+  const ops = graph.ops.flatMap(op => lowered(op, { storage, maxBindingBytes: caps.maxBindingBytes }));
   for (const weight of graph.gradients) checkBinding(weight, caps.maxBindingBytes);
   const stepsOf = chooser(ops, profile);
   const steps = ops.flatMap(stepsOf);
@@ -71,18 +76,19 @@ export function planTraining(graph: TrainingGraph, caps: Caps): TrainingPlan {
 /** An op with its weights as the device keeps them: see Lowering in src/plan/lower.ts. */
 function lowered(
   op: TrainingOp,
-  { texels, maxBindingBytes }: { texels: boolean; maxBindingBytes: number },
+  { storage, maxBindingBytes }: { storage: (weight: Weight) => Storage; maxBindingBytes: number },
 ): DeviceTrainingOp[] {
-  const mostTexels = texels ? MOST_TEXELS : Number.POSITIVE_INFINITY;
-  const stored = (weight: Weight) => keptAs(weight, { format: 'f32', texels });
+  const stored = (weight: Weight) => keptAs(weight, storage(weight));
   switch (op.op) {
-    case 'embed':
+    case 'embed': {
       // A frozen table may be larger than a binding.
       if (!op.words) return [op];
-      return rowSlices(
-        stored(op.words),
-        Math.floor(Math.min(maxBindingBytes, 16 * mostTexels) / (4 * op.words.stride)),
-      ).map(words => ({ ...op, words }));
+      const words = stored(op.words);
+      const { format, texels } = words.storage;
+      const mostTexels = texels ? MOST_TEXELS : Number.POSITIVE_INFINITY;
+      const most = Math.min(maxBindingBytes / elementBytes(format), mostTexels);
+      return rowSlices(words, Math.floor(most / rowElements(format, words.stride))).map(words => ({ ...op, words }));
+    }
     case 'linear':
     case 'linearInput':
       return [{ ...op, weight: stored(op.weight) }];

@@ -1,4 +1,6 @@
-import type { Graph, Op, Value } from '../plan/index.ts';
+import { UnsupportedError } from '../errors.ts';
+import type { Graph, Op, Rows, Value } from '../plan/index.ts';
+import { type Adapt, adapterOps } from './adapters.ts';
 import type { Dropout, TrainableGraph, TrainingOp } from './op.ts';
 import { values } from './values.ts';
 
@@ -31,9 +33,9 @@ const CLASSIFIER = /^classifier\.(dense\.|out_proj\.)?weight$/;
 
 /**
  * The same forward pass, in the ops that `backward` knows: activations, gates and residuals stand apart from their linears, norms apart
- * from embeddings, the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there.
+ * from embeddings, the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there, and adapters.
  */
-export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): TrainableGraph {
+export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, adapt?: Adapt): TrainableGraph {
   const { like } = values(graph.ops);
   const ops: TrainingOp[] = [];
   let sites = 0;
@@ -71,7 +73,15 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): T
         // The residual stays in the linear where nothing comes between the two.
         const own = isActivated || isDropped ? undefined : residual;
         const u = isActivated || isDropped ? like(y, `${y.name}.linear`) : y;
-        ops.push({ ...op, x, activation: undefined, gate: undefined, residual: own, y: u });
+        const adaptation = adapt?.(weight);
+        const isAdapted = adaptation !== undefined && adaptation.adapters.length > 0;
+        const sum = isAdapted ? like(u, `${u.name}.base`) : u;
+        const base = adaptation?.base ?? weight;
+        ops.push({ ...op, x, weight: base, activation: undefined, gate: undefined, residual: own, y: sum });
+        if (isAdapted) {
+          if (adaptation.dropout > 0) checkDropped(x);
+          ops.push(...adapterOps(adaptation, { x, sum, y: u }, { like, site }));
+        }
         if (isActivated) {
           const isLast = residual === undefined && !isDropped;
           const activated = isLast ? y : like(y, `${y.name}.activated`);
@@ -104,4 +114,17 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT): T
 
   for (const op of graph.ops) add(op);
   return { ops, outputs: new Map(graph.outputs.map(({ name, value }) => [name, value])) };
+}
+
+/** Rows that have keys for dropout: see TrainingBatch. */
+const DROPPED: readonly Rows[] = ['tokens', 'sequences'];
+
+function checkDropped(x: Value): void {
+  if (DROPPED.includes(x.rows)) return;
+  throw new UnsupportedError({
+    what: 'lora_dropout is not there for a linear that is computed for the masked tokens alone',
+    actual: `its input is "${x.name}"`,
+    supported: ['linears of the encoder'],
+    next: 'Leave the linears of the masked-LM head out of target_modules, or set lora_dropout to 0.',
+  });
 }

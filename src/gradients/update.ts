@@ -141,7 +141,7 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
 
 const plainOf = (weight: Weight): Weight => ({ ...weight, storage: { format: 'f32', texels: false } });
 
-/** Neighbouring vec4f of a weight, and the tensors whose numbers they are. */
+/** Neighbouring vec4f of a weight, and the tensors whose numbers they are; none where they are padding. */
 interface Run {
   readonly tensors: readonly string[];
   readonly first: number;
@@ -149,7 +149,7 @@ interface Run {
 }
 
 /**
- * The tensors of a weight one below the other; or all as one, where they share rows or vec4f. Such tensors are trained as one, by what is
+ * The tensors of a weight one below the other, and the rows between them; or all as one, where they share rows or vec4f. Such tensors are trained as one, by what is
  * said of the first that is trained.
  */
 function runsOf(weight: Weight): Run[] {
@@ -158,8 +158,20 @@ function runsOf(weight: Weight): Run[] {
   const starts = parts.map(({ rowOffset }) => (rowOffset * stride) / 4);
   const isStacked = starts.every((start, i) => Number.isInteger(start) && (i === 0 || start > starts[i - 1]!));
   if (!isStacked) return [{ tensors: parts.map(({ tensor }) => tensor), first: 0, count: whole }];
-  return parts.map(({ tensor }, i) => {
-    const first = i === 0 ? 0 : starts[i]!;
-    return { tensors: [tensor], first, count: (starts[i + 1] ?? whole) - first };
+  const { size, padded } = weight.rowGroup;
+  const runs: Run[] = [];
+  let end = 0;
+  // Rows of no tensor are zeros, and stay zeros.
+  const skipTo = (next: number) => {
+    if (next > end) runs.push({ tensors: [], first: end, count: next - end });
+    end = Math.max(end, next);
+  };
+  parts.forEach(({ tensor, count }, i) => {
+    skipTo(starts[i]!);
+    const next = Math.min(starts[i + 1] ?? whole, Math.ceil(end + ((count / size) * padded * stride) / 4));
+    runs.push({ tensors: [tensor], first: end, count: next - end });
+    end = next;
   });
+  skipTo(whole);
+  return runs;
 }

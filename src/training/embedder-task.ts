@@ -1,7 +1,6 @@
 import { describe, InputError } from '../errors.ts';
 import {
   backward,
-  type DropoutRates,
   type LabelledSequence,
   type RecordLossSpec,
   recordForm,
@@ -25,6 +24,7 @@ import {
   MultipleNegativesRankingLoss,
   noEmbeddingLoss,
 } from './embedder-losses.ts';
+import type { GraphOptions } from './task.ts';
 
 /** An embedder and its loss: everything that says how a record is labelled, and what the loss is. */
 export interface EmbedderTask {
@@ -90,7 +90,7 @@ export function embedderTask(task: EmbedderTask): EmbedderTask {
 /** A whole training step of an embedder as a graph. */
 export function embedderGraph(
   { config, pool, loss, texts }: EmbedderTask,
-  { trainable, dropout }: { readonly trainable: (tensor: string) => boolean; readonly dropout: DropoutRates },
+  { trainable, dropout, adapt }: Pick<GraphOptions, 'trainable' | 'dropout' | 'adapt'>,
 ): TrainingGraph {
   const { matryoshka_dims: columns, matryoshka_weights: weights } =
     loss instanceof MatryoshkaLoss ? loss : { matryoshka_dims: [undefined], matryoshka_weights: [1] };
@@ -98,7 +98,7 @@ export function embedderGraph(
   // MatryoshkaLoss scales what it has cut to length 1, whatever the loss compares.
   const isDot = own instanceof MultipleNegativesRankingLoss && own.similarity_fct === 'dot_score';
   const normalize = loss instanceof MatryoshkaLoss || !isDot;
-  const form = trainableForm(encoderGraph(config, { pool }), dropout);
+  const form = trainableForm(encoderGraph(config, { pool }), dropout, adapt);
   const { graph, names } = recordForm(form, { output: 'embedding', columns, normalize });
   const losses = names.map((output, i) => ({ ...lossSpec(own), output, texts, weight: weights[i]! }));
   return backward(graph, { losses, trainable, padding: paddingRows(config) });

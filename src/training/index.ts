@@ -56,6 +56,8 @@ export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';
 export type { Metrics, TrainOptions, TrainOutput } from './loop.ts';
+export { type LoraBias, LoraConfig, type LoraConfigInit, type TaskType } from './lora/config.ts';
+export { get_peft_model, type PeftLoadOptions, PeftModel, type PeftOptions } from './lora/peft-model.ts';
 export { type LossChartOptions, loss_chart } from './loss-chart.ts';
 export {
   type Average,

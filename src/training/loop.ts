@@ -1,3 +1,5 @@
+import { env } from '../api/index.ts';
+import { openSource } from '../checkpoint/source/index.ts';
 import type { Engine, OtherFiles } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import {
@@ -29,11 +31,13 @@ import {
   type SavedTraining,
 } from './checkpoint.ts';
 import { CheckpointFolders, filesOfFolder } from './checkpoint-folders.ts';
+import { adaptersOf, trainedParts } from './lora/adapted.ts';
+import { adapterFiles, filledFrom, readAdapter } from './lora/adapter-files.ts';
 import { corrections, decays } from './optimizer.ts';
 import { epochOrder } from './sampler.ts';
 import { batchCount, type RunLength, runLength } from './schedule.ts';
 import { openSession, sessionMemory, type TrainingSession } from './session.ts';
-import { type LearningRates, learningRates, trainedTensors } from './trained-tensors.ts';
+import { type LearningRates, learningRates } from './trained-tensors.ts';
 import { TrainingError } from './training-error.ts';
 
 /** Numbers by their names. */
@@ -155,8 +159,9 @@ export class TrainingLoop<Data extends CourseData> {
     const { engine } = this.#course;
     const data = await this.#course.data(undefined);
     const graph = this.#course.graph(data);
-    const update = this.#update(learningRates(engine, this.args));
-    return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data));
+    const update = this.#update(this.#rates());
+    const merges = adaptersOf(engine)?.merges;
+    return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data), merges);
   }
 
   async #train(signal: AbortSignal | undefined, resumed: Resumed): Promise<TrainOutput> {
@@ -176,7 +181,7 @@ export class TrainingLoop<Data extends CourseData> {
     }
     const length = runLength({ batches, ...args });
     const graph = this.#course.graph(data);
-    const rates = learningRates(engine, args);
+    const rates = this.#rates();
     const factor = args.schedule(length.totalSteps);
     // What is wrong with any record is found before the first step.
     data.sequences([...data.lengths.keys()], 0);
@@ -193,8 +198,8 @@ export class TrainingLoop<Data extends CourseData> {
     this.control = new TrainerControl();
     const backend = await until(signal, engine.backendForTraining());
     this.#course.begin?.(data);
-    if (saved) await engine.loadWeights(this.#course.opened(saved.files), signal);
-    const session = await openSession(backend, graph, this.#update(rates));
+    if (saved) await this.#load(saved.files, signal);
+    const session = await openSession(backend, graph, this.#update(rates), adaptersOf(engine)?.merges);
     const run: Run<Data> = {
       session,
       graph,
@@ -403,7 +408,7 @@ export class TrainingLoop<Data extends CourseData> {
     if (best === name || before.some(each => each.name === best)) state.best_model_checkpoint = best!;
     state.stateful_callbacks = this.callbacks.states();
     const files = [
-      ...(await this.#course.files(signal)),
+      ...(await this.#files(signal)),
       ...(await checkpointFiles({ state, args, progress, session: args.save_only_model ? undefined : session })),
     ];
     signal?.throwIfAborted();
@@ -420,9 +425,33 @@ export class TrainingLoop<Data extends CourseData> {
   async #loadBest({ folders, signal }: Run<Data>): Promise<void> {
     const { best_model_checkpoint: best, best_global_step, global_step } = this.state;
     if (best === null || !folders || best_global_step === global_step) return;
+    await this.#load(await folders.read(best), signal);
+    this.#course.engine.markTrained();
+  }
+
+  /** The files of the model as it is; of one with adapters those of the adapters. */
+  #files(signal: AbortSignal | undefined): Promise<File[]> {
     const { engine } = this.#course;
-    await engine.loadWeights(this.#course.opened(await folders.read(best)), signal);
-    engine.markTrained();
+    const adapters = adaptersOf(engine);
+    if (!adapters) return this.#course.files(signal);
+    return adapterFiles(engine, adapters, signal ? { signal } : {});
+  }
+
+  /** Gives the model the weights among such files. */
+  async #load(files: readonly File[], signal: AbortSignal | undefined): Promise<void> {
+    const { engine } = this.#course;
+    const adapters = adaptersOf(engine);
+    if (!adapters) {
+      await engine.loadWeights(this.#course.opened(files), signal);
+      return;
+    }
+    const { tensors } = await readAdapter(openSource([...files], {}, env));
+    await adapters.load(filledFrom(tensors, adapters));
+  }
+
+  #rates(): LearningRates {
+    const { engine } = this.#course;
+    return learningRates(engine, this.args, adaptersOf(engine)?.fileNames);
   }
 
   /** Reads what the steps since the last log have counted. Throws where too many steps in a row were skipped. */
@@ -471,7 +500,7 @@ export class TrainingLoop<Data extends CourseData> {
 
   #update(rates: LearningRates): UpdateOptions {
     const { args } = this;
-    const trains = trainedTensors(this.#course.engine, args.trainable);
+    const { trainable: trains } = trainedParts(this.#course.engine, args.trainable);
     return {
       kind: args.optim === 'adamw_bert' ? 'bert' : 'torch',
       beta1: args.adam_beta1,

@@ -53,7 +53,7 @@ export const dropoutKeeps = (element: number, key: number, mask: DropoutMask): b
   rowDropout(element >>> 2, key, mask)[element & 3] !== 0;
 
 /** What a stream is for, so that what is drawn for one purpose says nothing about another. */
-const PURPOSES = ['order', 'mask', 'weights', 'pairs', 'other'] as const;
+const PURPOSES = ['order', 'mask', 'weights', 'pairs', 'other', 'adapters'] as const;
 export type RandomPurpose = (typeof PURPOSES)[number];
 
 export interface StreamKey {

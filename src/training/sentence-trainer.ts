@@ -13,7 +13,7 @@ import { type EmbedderLoss, isEmbedderLoss, noEmbeddingLoss } from './embedder-l
 import { embedderGraph } from './embedder-task.ts';
 import { GivenFields } from './given-fields.ts';
 import { type Course, type Metrics, TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
-import { trainedTensors } from './trained-tensors.ts';
+import { trainedParts } from './lora/adapted.ts';
 import type { EvaluateOptions } from './trainer.ts';
 import type { Dataset } from './trainer-data.ts';
 
@@ -115,7 +115,7 @@ export class SentenceTransformerTrainer {
       data: signal => this.#trainingData(signal),
       graph: ({ task }) =>
         embedderGraph(task, {
-          trainable: trainedTensors(engine, this.args.trainable),
+          ...trainedParts(engine, this.args.trainable),
           dropout: dropoutRates(engine.config, this.args.dropout),
         }),
       evaluate: signal => this.evaluate(null, { signal: signal ?? null }),

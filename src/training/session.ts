@@ -1,12 +1,14 @@
 import type { Backend } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
-import { type StepScalars, TrainingDevice } from '../gpu/index.ts';
+import { Merging, type StepScalars, TrainingDevice } from '../gpu/index.ts';
 import {
   batchStateBytes,
   capacityOf,
   type LabelledSequence,
+  type MergedFormat,
   type PackOptions,
   packTraining,
+  planMerges,
   planTraining,
   planUpdate,
   type State,
@@ -15,8 +17,9 @@ import {
   type TrainingPlan,
   trainingMemory,
   type UpdateOptions,
+  type WeightMerge,
 } from '../gradients/index.ts';
-import { type Sizes, slotBytes } from '../plan/index.ts';
+import { type Sizes, slotBytes, type Weight, weightKey } from '../plan/index.ts';
 
 /**
  * A training on a backend: `begin`, `accumulate` for each micro-batch and `update` make a step. `openSession` opens that of pages; a
@@ -50,23 +53,40 @@ export interface TrainingSession {
 
 /** A backend that has a training of its own. */
 export interface TrainingBackend extends Backend {
-  openTraining(graph: TrainingGraph, update: UpdateOptions): Promise<TrainingSession>;
+  openTraining(graph: TrainingGraph, update: UpdateOptions, merges: readonly WeightMerge[]): Promise<TrainingSession>;
+  mergeWeights(merges: readonly WeightMerge[]): Promise<void>;
 }
 
 const hasOwn = (backend: Backend): backend is TrainingBackend => 'openTraining' in backend;
 
-/** Opens a training. Throws InputError where the weights are not float32, DeviceError where there is no room. */
+/**
+ * Opens a training. Throws InputError where weights that are trained are not float32, DeviceError where there is no room.
+ * @param merges the weights of the model that are computed of others after each step, for all who call the model
+ */
 export async function openSession(
   backend: Backend,
   graph: TrainingGraph,
   update: UpdateOptions,
+  merges: readonly WeightMerge[] = [],
 ): Promise<TrainingSession> {
-  if (hasOwn(backend)) return backend.openTraining(graph, update);
+  if (hasOwn(backend)) return backend.openTraining(graph, update, merges);
   const { device, caps, weights, pipelines, pacer, signal } = accessOf(backend);
-  const plan = planTraining(graph, caps);
+  const format = formatOf(backend, graph.gradients);
+  const plan = planTraining(graph, caps, format);
   await weights.allocate(plan.weights);
   const updatePlan = planUpdate(plan.gradients, update);
-  const training = await TrainingDevice.create({ device, plan, update: updatePlan, weights, pipelines, signal, pacer });
+  const plans = planMerges(merges, caps, format);
+  const merging = plans.length > 0 ? await Merging.create({ device, plans, weights, pipelines }) : undefined;
+  const training = await TrainingDevice.create({
+    device,
+    plan,
+    update: updatePlan,
+    weights,
+    pipelines,
+    signal,
+    pacer,
+    merging,
+  });
   const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
   return {
     microBatchRoom: () => microBatchRoom(plan, limit),
@@ -93,10 +113,49 @@ export function sessionMemory(
   graph: TrainingGraph,
   update: UpdateOptions,
   sequences: readonly LabelledSequence[],
+  merges: readonly WeightMerge[] = [],
 ): TrainingMemory | undefined {
   if (hasOwn(backend)) return undefined;
-  const plan = planTraining(graph, accessOf(backend).caps);
-  return trainingMemory(plan, planUpdate(plan.gradients, update), sizesOf(sequences, plan.queryTile));
+  const { caps } = accessOf(backend);
+  const format = formatOf(backend, graph.gradients);
+  const plan = planTraining(graph, caps, format);
+  const parts = { update: planUpdate(plan.gradients, update), merges: planMerges(merges, caps, format) };
+  return trainingMemory(plan, parts, sizesOf(sequences, plan.queryTile));
+}
+
+/** Whether a model keeps its matrices as halves. Throws InputError where it keeps them as bytes. */
+export const keepsHalves = (backend: Backend): boolean => formatOf(backend) === 'f16';
+
+/** What weights of a model are computed of, as the device keeps it. */
+export function mergedWeights(backend: Backend, merges: readonly WeightMerge[]): Weight[] {
+  const all = hasOwn(backend)
+    ? merges.flatMap(({ base, adapters }) => [base, ...adapters.flatMap(({ a, b }) => [a, b])])
+    : planMerges(merges, accessOf(backend).caps, formatOf(backend)).flatMap(({ steps }) =>
+        steps.flatMap(({ args }) =>
+          Object.values(args).flatMap(argument => (argument.kind === 'weight' ? argument.weight : [])),
+        ),
+      );
+  return [...new Map(all.map(weight => [weightKey(weight), weight])).values()];
+}
+
+/** Computes weights of a model of others, once. Throws DeviceError. */
+export async function mergeWeights(backend: Backend, merges: readonly WeightMerge[]): Promise<void> {
+  if (hasOwn(backend)) {
+    await backend.mergeWeights(merges);
+    return;
+  }
+  const { device, caps, weights, pipelines } = accessOf(backend);
+  const merging = await Merging.create({
+    device,
+    plans: planMerges(merges, caps, formatOf(backend)),
+    weights,
+    pipelines,
+  });
+  try {
+    await merging.run();
+  } finally {
+    merging.destroy();
+  }
 }
 
 /** The sizes of a micro-batch. */
@@ -123,13 +182,23 @@ function microBatchRoom(plan: TrainingPlan, limit: number): (sequence: LabelledS
 
 function accessOf({ access }: Backend) {
   if (!access) throw new Error('a backend that cannot be trained on');
-  if (access.format !== 'f32') {
-    throw new InputError({
-      what: 'this model cannot be trained, because its weights are rounded',
-      actual: `they are kept as ${access.format === 'f16' ? 'fp16' : 'q8'}`,
-      expected: 'float32',
-      next: "Load it with { dtype: 'fp32' }.",
-    });
-  }
   return access;
+}
+
+/** How the model keeps its matrices. Throws InputError where they are bytes, or where some that are trained are halves. */
+export function formatOf(backend: Backend, trained: readonly Weight[] = []): MergedFormat {
+  if (hasOwn(backend)) return 'f32';
+  const { format, weights } = accessOf(backend);
+  if (format === 'f32') return format;
+  const plainKey = (weight: Weight) => weightKey({ ...weight, storage: { format: 'f32', texels: false } });
+  const rounded = new Set(
+    weights.stored().flatMap(({ weight }) => (weight.storage.format === 'f32' ? [] : plainKey(weight))),
+  );
+  if (format === 'f16' && !trained.some(weight => rounded.has(plainKey(weight)))) return format;
+  throw new InputError({
+    what: 'this model cannot be trained, because its weights are rounded',
+    actual: `they are kept as ${format === 'f16' ? 'fp16' : 'q8'}`,
+    expected: format === 'f16' ? 'float32, or fp16 with adapters of get_peft_model' : 'float32',
+    next: "Load it with { dtype: 'fp32' }.",
+  });
 }

@@ -1,5 +1,6 @@
 import { InputError, UnsupportedError } from '../errors.ts';
 import {
+  type Adapt,
   backward,
   type DropoutRates,
   IGNORED,
@@ -102,13 +103,15 @@ export interface GraphOptions {
   readonly dropout: DropoutRates;
   /** Default: 0. */
   readonly smoothing?: number;
+  /** The adapters of linears. Default: none. */
+  readonly adapt?: Adapt | undefined;
 }
 
 /** A whole training step of a task as a graph. */
 export function taskGraph({ config, head: kind, problem }: TrainingTask, options: GraphOptions): TrainingGraph {
-  const { trainable, dropout, smoothing = 0 } = options;
+  const { trainable, dropout, smoothing = 0, adapt } = options;
   const graph = encoderGraph(config, { head: { kind, ...(isPicked(problem) && { picked: true }) } });
-  return backward(trainableForm(graph, dropout), {
+  return backward(trainableForm(graph, dropout, adapt), {
     losses: lossesOf(problem, smoothing),
     trainable,
     padding: paddingRows(config),

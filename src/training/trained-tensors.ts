@@ -71,13 +71,14 @@ export interface LearningRates {
 
 /**
  * The groups of learning rates: `learning_rate`, then those of `learning_rate_mapping`, whose patterns are held against the names in the
- * files; the first that matches counts. Throws InputError for a pattern that matches nothing.
+ * files, of adapters with those of their files; the first that matches counts. Throws InputError for a pattern that matches nothing.
  */
 export function learningRates(
   model: Pick<TrainedModel, 'tensors'>,
   { learning_rate, learning_rate_mapping }: { learning_rate: number; learning_rate_mapping: Record<string, number> },
+  adapters: ReadonlyMap<string, string[]> = new Map(),
 ): LearningRates {
-  const names = fileNames(model);
+  const names = new Map([...fileNames(model), ...adapters]);
   const groups = Object.entries(learning_rate_mapping).map(([source, rate]) => ({ pattern: new RegExp(source), rate }));
   for (const { pattern } of groups) {
     if ([...names.values()].flat().some(name => pattern.test(name))) continue;

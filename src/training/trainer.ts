@@ -11,9 +11,9 @@ import { dropoutRates } from './dropout-rates.ts';
 import { type Evaluation, evaluateTask } from './evaluation.ts';
 import { GivenFields } from './given-fields.ts';
 import { type Course, type Metrics, TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
+import { trainedParts } from './lora/adapted.ts';
 import type { EvalPrediction } from './metrics.ts';
 import { taskGraph } from './task.ts';
-import { trainedTensors } from './trained-tensors.ts';
 import { type Dataset, TrainingData } from './trainer-data.ts';
 
 /** What `new Trainer` takes. */
@@ -292,7 +292,7 @@ export class Trainer {
   #graph({ task }: TrainingData): TrainingGraph {
     const { args } = this;
     return taskGraph(task, {
-      trainable: trainedTensors(this.#engine, args.trainable),
+      ...trainedParts(this.#engine, args.trainable),
       dropout: dropoutRates(task.config, args.dropout),
       smoothing: args.label_smoothing_factor,
     });
