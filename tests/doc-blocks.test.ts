@@ -172,7 +172,7 @@ beforeAll(async () => {
   const run = join(work, 'run');
   cpSync(join(fixtures, 'random', 'bert-base'), join(run, 'models', 'my-model'), { recursive: true });
   process.chdir(run);
-});
+}, 60_000);
 afterAll(() => process.chdir(folder));
 
 describe.skipIf(!existsSync(join(minilm, 'model.safetensors')))('run, with all-MiniLM-L6-v2 of npm run setup', () => {

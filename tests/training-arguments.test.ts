@@ -22,7 +22,7 @@ describe('TrainingArguments', () => {
       trainable: 'all',
       dropout: undefined,
       max_tokens_per_batch: undefined,
-      gradient_checkpointing: 'auto',
+      gradient_checkpointing: false,
       learning_rate_mapping: {},
       lr_scheduler_kwargs: {},
     });
@@ -160,6 +160,7 @@ describe('TrainingArguments', () => {
     { eval_strategy: 'best' },
     { train_sampling_strategy: 'batch_rebalance' },
     { gradient_checkpointing: 'yes' },
+    { gradient_checkpointing: true },
   ])('refuses %j with what there is', fields => {
     expect(() => untyped(fields)).toThrow(UnsupportedError);
   });

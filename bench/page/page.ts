@@ -1,6 +1,7 @@
 import { openGpu } from '../../src/gpu/device.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { benchKernels } from './kernels.ts';
+import { benchStep, learnFewMails, learnGlosses, learnSpam } from './learning.ts';
 import { benchLoad } from './load.ts';
 import { benchLong } from './long.ts';
 import { submitFloor } from './peak.ts';
@@ -9,17 +10,21 @@ import { benchSweep } from './sweep.ts';
 import { benchOwnShare, benchThread, benchThreadFloor } from './thread.ts';
 import { benchWarm } from './warm.ts';
 
-/** What scripts/bench.mjs calls, each in a page of its own. */
+/** What scripts/bench.mjs and scripts/bench-learning.mjs call, each in a page of its own. */
 const calls = {
   benchKernels: async (passes: Record<string, number[]>) =>
     benchKernels(readConfig(await (await fetch(`/models/${MODEL}/config.json`)).json()), passes),
   benchLoad,
   benchLong,
   benchOwnShare,
+  benchStep,
   benchSweep,
   benchThread,
   benchThreadFloor,
   benchWarm,
+  learnFewMails,
+  learnGlosses,
+  learnSpam,
   async facts(): Promise<{ adapter: string; floorMs: number }> {
     const { device, adapterName } = await openGpu();
     const floorMs = await submitFloor(device);

@@ -100,8 +100,8 @@ export class TrainingArguments {
   readonly dropout: number | undefined;
   /** Default: 'all'. */
   readonly trainable: Trainable;
-  /** Whether layers are computed again on the way back, so that less is kept. 'auto': where memory asks for it. Default: 'auto'. */
-  readonly gradient_checkpointing: boolean | 'auto';
+  /** Whether layers are computed again on the way back, so that less is kept: never. Default: false. */
+  readonly gradient_checkpointing: false;
 
   /** Default: 'random'. */
   readonly train_sampling_strategy: SamplingStrategy;
@@ -173,7 +173,12 @@ export class TrainingArguments {
     this.label_smoothing_factor = given.number('label_smoothing_factor', 0, { min: 0, below: 1 });
     this.dropout = optional(given, 'dropout', name => given.number(name, 0, { min: 0, below: 1 }));
     this.trainable = trainable(given.value('trainable') ?? 'all');
-    this.gradient_checkpointing = given.choice('gradient_checkpointing', 'auto', [true, false, 'auto']);
+    this.gradient_checkpointing = given.choice<false>(
+      'gradient_checkpointing',
+      false,
+      [false],
+      'Activations are kept. Pass a smaller max_tokens_per_batch: a batch is then split, and less is kept at once.',
+    );
 
     const orders: readonly SamplingStrategy[] = ['random', 'sequential', 'group_by_length'];
     this.train_sampling_strategy = given.choice('train_sampling_strategy', 'random', orders);
@@ -283,7 +288,7 @@ const IN_FLOAT32 = 'Leave it out: everything is trained in float32.';
 const ADVICE: Readonly<Record<string, string>> = {
   evaluation_strategy: 'Use eval_strategy.',
   group_by_length: "Use train_sampling_strategy: 'group_by_length'.",
-  activation_checkpointing: 'Use gradient_checkpointing.',
+  activation_checkpointing: 'Pass a smaller max_tokens_per_batch.',
   per_gpu_train_batch_size: 'Use per_device_train_batch_size.',
   per_gpu_eval_batch_size: 'Use per_device_eval_batch_size.',
   resume_from_checkpoint: 'Pass it to train().',

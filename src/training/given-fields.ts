@@ -71,8 +71,8 @@ export class GivenFields {
   }
 
   /** One of several values. Throws UnsupportedError with the list. */
-  choice<T>(name: string, fallback: T, choices: readonly T[]): T {
-    return oneOf(name, this.value(name) ?? fallback, choices);
+  choice<T>(name: string, fallback: T, choices: readonly T[], next?: string): T {
+    return oneOf(name, this.value(name) ?? fallback, choices, next);
   }
 
   /** A string that is not empty, or undefined. Throws InputError. */

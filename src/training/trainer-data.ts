@@ -9,7 +9,7 @@ import { batchesOf } from './sampler.ts';
 import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
 
 /** Records: a list, or anything that gives them one after the other. They are read once, before the first step. */
-export type Dataset = readonly DataRecord[] | Iterable<DataRecord> | AsyncIterable<DataRecord>;
+export type Dataset = readonly object[] | Iterable<object> | AsyncIterable<object>;
 
 /** What a data set is read for. */
 export interface DataSettings {
@@ -84,7 +84,7 @@ export async function listOf(
   signal: AbortSignal | undefined,
 ): Promise<readonly DataRecord[]> {
   if (Array.isArray(dataset)) return dataset;
-  const given: Partial<Iterable<DataRecord> & AsyncIterable<DataRecord>> = Object(dataset);
+  const given: Partial<Iterable<object> & AsyncIterable<object>> = Object(dataset);
   const isText = typeof dataset === 'string';
   if (isText || (!given[Symbol.asyncIterator] && !given[Symbol.iterator])) {
     throw new InputError({
@@ -96,7 +96,7 @@ export async function listOf(
   const records: DataRecord[] = [];
   for await (const record of dataset) {
     signal?.throwIfAborted();
-    records.push(record);
+    records.push(record as DataRecord);
   }
   return records;
 }

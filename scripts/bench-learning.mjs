@@ -1,0 +1,121 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { buildPages } from '../bench/build-pages.mjs';
+import { learningData, prepareLearning } from '../bench/learning-data.mjs';
+import { inBench } from '../bench/packages.mjs';
+import { serveBench } from '../bench/serve.mjs';
+import { setup } from './setup.mjs';
+import { command, Stop, say, steps } from './step.mjs';
+
+const PARTS = ['step', 'spam', 'setfit', 'wordnet'];
+
+const help = `npm run bench:learning [-- options]
+  --browser chromium|firefox   where to learn; firefox unless told
+  --part NAME[,NAME]           only these of ${PARTS.join(', ')}
+  --seeds N                    seeds of setfit; 5 unless told
+  --quick                      a few records and steps: to see that it works; writes nothing`;
+
+/** @typedef {import('../bench/page/learning.ts').LearningFigure} LearningFigure */
+/** @typedef {import('../bench/page/learning.ts').StepFigure} StepFigure */
+
+await command(async () => {
+  const { values } = parseArgs({
+    options: {
+      browser: { type: 'string', default: 'firefox' },
+      part: { type: 'string', default: PARTS.join() },
+      seeds: { type: 'string', default: '5' },
+      quick: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return console.log(help);
+  const { browser: name, quick } = values;
+  if (name !== 'chromium' && name !== 'firefox') throw new Stop(`no browser "${name}"`, help);
+  const parts = values.part.split(',');
+  const unknown = parts.find(part => !PARTS.includes(part));
+  if (unknown !== undefined) throw new Stop(`no part "${unknown}"`, help);
+
+  const step = steps(5 + parts.length);
+  await step(...setup.packages);
+  await (name === 'chromium' ? step(...setup.chromium) : step(...setup.firefox));
+  await step(...setup.model);
+  await step('data', 'mails and glosses, of npm, into .cache/bench-learning', prepareLearning);
+  await step('pages', 'what the browser runs', buildPages);
+  const server = await serveBench([['/learning/', learningData]]);
+  const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
+  const browser = await (name === 'chromium' ? openChromium() : openFirefox());
+  /** @param {string} call @param {unknown[]} args */
+  const inPage = async (call, ...args) => {
+    const page = await browser.newPage();
+    page.onMessage((line, kind) => kind === 'error' && say(`the page: ${line}`));
+    await page.goto(`${server.origin}/`);
+    const given = args.map(value => JSON.stringify(value)).join(', ');
+    const result = await page.evaluate(`(async () => {
+      for (let began = Date.now(); !globalThis.bench; await new Promise(resolve => setTimeout(resolve, 20)))
+        if (Date.now() - began > 60000) throw new Error('the page did not load');
+      return bench.${call}(${given});
+    })()`);
+    await page.close();
+    return /** @type {any} */ (result);
+  };
+  /** @type {StepFigure[]} */
+  const stepFigures = [];
+  /** @type {LearningFigure[]} */
+  const learned = [];
+  const told = (/** @type {LearningFigure} */ figure) => {
+    learned.push(figure);
+    const numbers = Object.entries(figure.figures).map(([key, value]) => `${key} ${value.toFixed(4)}`);
+    say(`${figure.name}: ${numbers.join(', ')}; ${figure.seconds.toFixed(0)} s to learn`);
+  };
+  const [train, held] = quick ? [32, 32] : [1000, 1000];
+  let adapter = '';
+  try {
+    adapter = (await inPage('facts')).adapter;
+    if (parts.includes('step')) {
+      await step('step', 'a step of all weights beside a forward pass, 8 texts of 32 tokens', async () => {
+        const figure = /** @type {StepFigure} */ (await inPage('benchStep', 8, 32, { rounds: quick ? 2 : 12 }));
+        stepFigures.push(figure);
+        say(
+          `forward ${figure.forwardMs.toFixed(1)} ms, step ${figure.stepMs.toFixed(1)} ms: ${figure.ratio.toFixed(2)}`,
+        );
+      });
+    }
+    if (parts.includes('spam')) {
+      await step('spam', `${train} mails to learn from, ${held} held out; the head alone`, async () => {
+        told(await inPage('learnSpam', { train, held }));
+      });
+    }
+    if (parts.includes('setfit')) {
+      await step('setfit', `8 mails of each kind, ${held} held out`, async () => {
+        for (let seed = 0; seed < Number(values.seeds); seed++) {
+          told(await inPage('learnFewMails', { shots: quick ? 2 : 8, held, seed }));
+          if (quick) break;
+        }
+      });
+    }
+    if (parts.includes('wordnet')) {
+      await step('wordnet', 'glosses and words', async () => {
+        told(await inPage('learnGlosses', quick ? { train: 64, held: 50 } : { train: 3000, held: 500 }));
+      });
+    }
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+  if (quick) return;
+  const result = {
+    date: new Date().toISOString().slice(0, 10),
+    browser: `${browser.name} ${browser.version}`,
+    adapter,
+    processor: `${cpus()[0]?.model} x ${cpus().length}`,
+    loadAverage: loadavg()[0] ?? 0,
+    model: 'all-MiniLM-L6-v2',
+    steps: stepFigures,
+    learned,
+  };
+  mkdirSync(inBench('results'), { recursive: true });
+  const file = inBench('results', `learning-${name}.json`);
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+  console.log(`\nwritten to ${file}`);
+});
