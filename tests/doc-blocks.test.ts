@@ -161,6 +161,7 @@ const answer = async (address: string, method = 'GET'): Promise<Response> => {
 const modules = async (name: string): Promise<unknown> => {
   if (name === 'webgpu-bert') return import('../src/index.ts');
   if (name === 'webgpu-bert/semantic-embedder') return import('../src/adapters/semantic-embedder.ts');
+  if (name === 'webgpu-bert/train') return import('../src/train.ts');
   throw new Error(`${name} is not there to be run`);
 };
 
