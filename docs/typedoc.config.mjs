@@ -62,6 +62,7 @@ export default {
     'PipelineClasses',
     'PipelineOf',
     'Rows',
+    'SAVED_DTYPES',
     'SCHEDULER_TYPES',
     'SPARSE_SIMILARITIES',
     'Scalar',
