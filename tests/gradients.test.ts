@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { UnsupportedError } from '../src/errors.ts';
 import {
+  type Adaptation,
+  adapterOf,
   backward,
   type LabelledSequence,
   NO_DROPOUT,
   recordForm,
+  renamed,
   type TrainingGraph,
   trainableForm,
 } from '../src/gradients/index.ts';
@@ -160,6 +163,34 @@ describe('backward against differences', () => {
       'dropout' in op && op.dropout && 'site' in op.dropout ? [op.dropout.site] : [],
     );
     expect(new Set(sites).size).toBe(1 + 3 * config.layers);
+    const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
+    expectGradients(graph, drawnBatch(config, columns));
+  });
+
+  it.each([0, 0.3])('with adapters on the keys and values of joined weights, and dropout %f before them', dropout => {
+    // Heads of a size that is padded: the rows of B are, too.
+    const config = readConfig(drawnConfig('bert', 2));
+    const made = new Map<string, Adaptation>();
+    const adapt = (weight: Weight): Adaptation | undefined => {
+      const earlier = made.get(weight.name);
+      if (earlier || !/encoder/.test(weight.name)) return earlier;
+      const adapters = ['key', 'value', 'output.dense'].flatMap(end => {
+        const own = weight.parts.find(({ tensor }) => tensor.endsWith(`${end}.weight`));
+        if (!own) return [];
+        const b = ({ tensor }: { tensor: string }) => (tensor === own.tensor ? `${tensor}.b` : undefined);
+        return [adapterOf(weight, { rank: 3, a: `${own.tensor}.a`, b })];
+      });
+      const adaptation = { base: renamed(weight, tensor => `${tensor}.base`), adapters, factor: 1.5, dropout };
+      made.set(weight.name, adaptation);
+      return adaptation;
+    };
+    const form = trainableForm(encoderGraph(config, REQUESTS[0]!), NO_DROPOUT, adapt);
+    const graph = backward(form, {
+      losses: [{ kind: 'squaredError', output: 'embedding' }],
+      trainable: tensor => /[.][ab]$/.test(tensor),
+    });
+    // A and B of keys and values, and of both outputs, in each layer.
+    expect(graph.gradients).toHaveLength(2 * 4 * config.layers);
     const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
     expectGradients(graph, drawnBatch(config, columns));
   });

@@ -21,10 +21,11 @@ import {
 import { cosent } from '../shaders/cosent.ts';
 import { crossEntropy } from '../shaders/cross-entropy.ts';
 import { dropout } from '../shaders/dropout.ts';
-import { add, columnsBackward, columnsOf } from '../shaders/elementwise.ts';
+import { add, columnsBackward, columnsOf, scale } from '../shaders/elementwise.ts';
 import { gatherBackward } from '../shaders/gather-backward.ts';
 import { declarations, type Kernel } from '../shaders/kernel.ts';
 import { l2NormBackward } from '../shaders/l2-norm-backward.ts';
+import { merge } from '../shaders/merge.ts';
 import type { NormVariant } from '../shaders/norm.ts';
 import { pairScores, pairScoresBackward } from '../shaders/pair-scores.ts';
 import { poolBackward } from '../shaders/pool-backward.ts';
@@ -52,7 +53,7 @@ const bools = [false, true];
 const COLUMNS = [3, 36, 384, 1024];
 
 function kernels(caps: typeof GPU): Kernel[] {
-  const { norm: shape } = profileOf(caps);
+  const { norm: shape, target } = profileOf(caps);
   return [
     ...[...(Object.keys(activations) as Activation[]), undefined].flatMap(activation =>
       [36, 37].flatMap(columns =>
@@ -118,7 +119,9 @@ function kernels(caps: typeof GPU): Kernel[] {
     ...attentionKernels(caps),
     attentionDelta({ heads: 3, headSize: 20 }),
     attentionBiasGradient({ heads: 3, rows: 32 }),
-    ...[cosent(), add(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
+    ...bools.flatMap(adapter => (['f32', 'f16'] as const).map(base => merge({ base, adapter }, target))),
+    merge({ base: undefined, adapter: true }, target),
+    ...[cosent(), add(), scale(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
   ];
 }
 
