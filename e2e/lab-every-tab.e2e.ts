@@ -129,6 +129,19 @@ const ways: readonly Way[] = [
     answered: page => page.getByText(/^\d+ passages (ranked in|to search)/).waitFor(),
   },
   {
+    name: 'training a classifier',
+    tab: 'training',
+    settings: { epochs: '30' },
+    model: 'bert-base',
+    passes: 20,
+    begin: page => page.getByRole('button', { name: 'Train', exact: true }).click(),
+    answered: page =>
+      page
+        .getByText(/on the GPU$|^Learned in/)
+        .last()
+        .waitFor(),
+  },
+  {
     name: 'this device',
     tab: 'device',
     model: 'bert-base',

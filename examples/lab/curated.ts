@@ -104,6 +104,7 @@ export const curated = {
       note: 'The same with twice as many layers',
     },
   ],
+  training: [miniLM, bgeSmall, distilBert, bertBase],
   'question-answering': [
     {
       id: 'distilbert/distilbert-base-uncased-distilled-squad',

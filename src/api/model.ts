@@ -59,7 +59,7 @@ export class PreTrainedModel extends Callable {
    * `from_pretrained` asked for, or after `from_config` all of them. They are to be trained.
    */
   get newly_initialized(): readonly string[] {
-    return [...this.#engine.newTensors.keys()].sort();
+    return this.#engine.newTensors;
   }
 
   /** The name of the graphics adapter that it runs on, for people to read. It may change when a lost device is replaced. */

@@ -1,7 +1,6 @@
 import { disposedError } from '../gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import type { Backend, Executable } from './backend.ts';
-import type { MadeTensors } from './new-tensors.ts';
 import type { FileTensor, UnusedTensor } from './upload.ts';
 
 /** What a load makes: everything is there, and the weights are filled in. */
@@ -17,8 +16,8 @@ export interface DeviceModelParts {
   readonly unused: readonly UnusedTensor[];
   /** Names without a tensor of their own, and whose tensor they share: see Checkpoint. */
   readonly leftOut: ReadonlyMap<string, string>;
-  /** Those that no file has: see NewTensors. */
-  readonly newTensors: MadeTensors;
+  /** The names of those that no file has: see NewTensors. */
+  readonly newTensors: readonly string[];
   /** Tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
 }

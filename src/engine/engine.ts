@@ -8,7 +8,6 @@ import { linkedAbort, until } from '../runtime/index.ts';
 import type { Backend, Executable, TensorReader } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
-import type { MadeTensors } from './new-tensors.ts';
 import { loadOtherWeights, type OtherFiles } from './other-weights.ts';
 import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
 import type { FileTensor, UnusedTensor } from './upload.ts';
@@ -63,8 +62,8 @@ export class Engine {
   readonly leftOut: ReadonlyMap<string, string>;
   /** How matrices and the word table are kept. */
   readonly format: Format;
-  /** Those that were made, with random numbers, because the files lack them: as they were at first. */
-  readonly newTensors: MadeTensors;
+  /** The names of those that were made, with random numbers, because the files lack them. */
+  readonly newTensors: readonly string[];
   readonly events = new EventTarget();
 
   /** Aborts when the engine is disposed of. */

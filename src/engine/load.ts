@@ -231,7 +231,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     tensors: fileTensors(matched),
     unused: unusedTensors(matched).filter(({ info }) => !isTied(info.name)),
     leftOut: checkpoint.leftOut,
-    newTensors: completed?.made ?? new Map(),
+    newTensors: completed?.made ?? [],
   };
   const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);

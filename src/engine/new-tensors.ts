@@ -38,12 +38,9 @@ interface FoundTensors {
   readonly advice: (canonical: string) => string | undefined;
 }
 
-/** The numbers of new tensors, in pieces, drawn again whenever they are asked for; by name. */
-export type MadeTensors = ReadonlyMap<string, () => Iterable<Float32Array<ArrayBuffer>>>;
-
 /** A checkpoint that has what it lacked, and the names of what was made. */
 interface Completed extends Pick<FoundTensors, 'checkpoint' | 'find'> {
-  readonly made: MadeTensors;
+  readonly made: readonly string[];
 }
 
 /** Makes tensors that a checkpoint lacks. A load is given it, so that whoever only runs models does not bring its code. */
@@ -81,9 +78,8 @@ export const newTensors = ({ seed, replacesHead = false, isWhole = false }: NewT
       const info = { name, dtype: 'F32', shape: whole, byteOffset: 0, byteLength, file };
       tensors.set(name, { info, ownName, values: initialValues(config, tensor, whole) });
     }
-    const made = new Map([...tensors].map(([name, tensor]) => [name, () => drawn(tensor, seed)]));
     const completed = new CompletedCheckpoint(checkpoint, tensors, seed);
-    return { checkpoint: completed, find: tensorFinder(completed, config), made };
+    return { checkpoint: completed, find: tensorFinder(completed, config), made: [...tensors.keys()].sort() };
   },
 });
 

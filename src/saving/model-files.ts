@@ -87,7 +87,7 @@ async function weightFile(saving: Saving, file: WeightFile, name: string): Promi
   const missing = file.unused.map(({ info }) => info).filter(({ dtype }) => FLOATS.includes(dtype) || dtype === 'F64');
   for (const tensor of file.tensors) {
     const { info } = tensor;
-    const bytes = (await presentBytes(saving, tensor)) ?? drawnBytes(saving, info.name);
+    const bytes = await presentBytes(saving, tensor);
     if (bytes) written.push({ name: info.name, dtype: SAVED_DTYPES[dtype], shape: info.shape, bytes });
     else missing.push(info);
   }
@@ -129,12 +129,6 @@ async function presentBytes(saving: Saving, { info, views, isOnHost }: FileTenso
   const rows = present.reduce((sum, [, { shape }]) => sum + shape[0]!, 0);
   if (rows !== info.shape[0]) return undefined;
   return new Blob([savedBytes(await joinedRows(reader, info.shape, present), dtype, info.name)]);
-}
-
-/** The bytes of a new tensor that no file has, and that the device has used up when the model was loaded: DeBERTa's distances. */
-function drawnBytes({ engine, dtype }: Saving, name: string): Blob | undefined {
-  const draw = engine.newTensors.get(name);
-  return draw && new Blob(Array.from(draw(), numbers => savedBytes(numbers, dtype, name)));
 }
 
 /** The numbers of a tensor that is in parts of some rows each. */

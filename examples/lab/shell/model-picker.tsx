@@ -82,20 +82,22 @@ export function ModelPicker<M extends Loaded>({ slot, onDone }: { slot: ModelSlo
             }}
           />
         </label>
-        <label class="picker-dtype">
-          Weights on the GPU
-          <select
-            class="field"
-            value={slot.dtype.value}
-            onChange={event => slot.choose(slot.choice.peek(), event.currentTarget.value)}
-          >
-            {dtypes.map(([value, words]) => (
-              <option key={value} value={value}>
-                {words}
-              </option>
-            ))}
-          </select>
-        </label>
+        {!slot.options.isFloat32 && (
+          <label class="picker-dtype">
+            Weights on the GPU
+            <select
+              class="field"
+              value={slot.dtype.value}
+              onChange={event => slot.choose(slot.choice.peek(), event.currentTarget.value)}
+            >
+              {dtypes.map(([value, words]) => (
+                <option key={value} value={value}>
+                  {words}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
         <p class="note">
           It needs model.safetensors, config.json and a tokenizer. A folder can also be dropped anywhere on the page.
         </p>

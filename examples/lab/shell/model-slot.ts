@@ -1,4 +1,5 @@
 import { type Signal, signal } from '@preact/signals';
+import type { ProgressCallback } from 'webgpu-bert';
 import type { CuratedModel, CuratedTask } from '../curated.ts';
 import { curated, curatedById } from '../curated.ts';
 import { type LoadProgress, NO_PROGRESS, progressAfter } from './load-progress.ts';
@@ -30,6 +31,8 @@ export interface SlotOptions {
   readonly task: CuratedTask;
   /** A tab that does without this model at first starts empty. */
   readonly startsEmpty?: boolean;
+  /** The model is to be trained: it is loaded in float32, and no other kind of weights is offered. */
+  readonly isFloat32?: boolean;
 }
 
 /** The place of one model in a tab: what is chosen, how far it is, and the model. Made once for a tab, outside its view. */
@@ -60,7 +63,8 @@ export class ModelSlot<M extends Loaded> {
     const wanted = address.get(this.#param);
     if (wanted && wanted !== (this.choice.value && nameOf(this.choice.value))) this.choice.value = { id: wanted };
     const dtype = address.get(`${this.#param}-dtype`);
-    if (dtype === 'fp32' || dtype === 'fp16' || dtype === 'q8') this.dtype.value = dtype;
+    const isDtype = dtype === 'fp32' || dtype === 'fp16' || dtype === 'q8';
+    if (isDtype && !this.options.isFloat32) this.dtype.value = dtype;
     const { phase } = this.state.value;
     if (this.choice.value && (phase === 'empty' || this.#lease === undefined)) void this.#begin(false);
   }
@@ -93,6 +97,22 @@ export class ModelSlot<M extends Loaded> {
   stop(): void {
     this.#end(new DOMException('Stopped.', 'AbortError'));
     this.state.value = { phase: 'stopped' };
+  }
+
+  /** The model that is chosen, for work that goes on when the tab is left: it stays loaded until the lease is released. */
+  hold(choice: ModelChoice): Promise<Lease<M>> {
+    return this.#acquire(choice, new AbortController().signal, () => {});
+  }
+
+  #acquire(choice: ModelChoice, signal: AbortSignal, onProgress: ProgressCallback): Promise<Lease<M>> {
+    return modelStore.acquire({
+      kind: this.kind,
+      name: nameOf(choice),
+      place: () => placeOfChoice(choice),
+      dtype: this.dtype.value,
+      signal,
+      onProgress,
+    });
   }
 
   get #param(): string {
@@ -144,19 +164,12 @@ export class ModelSlot<M extends Loaded> {
     const began = performance.now();
     let progress = NO_PROGRESS;
     this.state.value = { phase: 'loading', progress };
-    const lease = await modelStore.acquire({
-      kind: this.kind,
-      name: nameOf(choice),
-      place: () => placeOfChoice(choice),
-      dtype: this.dtype.value,
-      signal,
-      onProgress: info => {
-        if (signal.aborted || this.state.value.phase !== 'loading') return;
-        const next = progressAfter(progress, info);
-        if (next === progress) return;
-        progress = next;
-        this.state.value = { phase: 'loading', progress };
-      },
+    const lease = await this.#acquire(choice, signal, info => {
+      if (signal.aborted || this.state.value.phase !== 'loading') return;
+      const next = progressAfter(progress, info);
+      if (next === progress) return;
+      progress = next;
+      this.state.value = { phase: 'loading', progress };
     });
     this.#lease = lease;
     this.state.value = { phase: 'ready', model: lease.model, elapsedMs: performance.now() - began };

@@ -48,6 +48,12 @@ export const tabs: readonly Tab[] = [
     load: () => import('./search/index.tsx'),
   },
   {
+    id: 'training',
+    title: 'Training',
+    about: 'A classifier of your own, out of a few dozen lines.',
+    load: () => import('./training/index.tsx'),
+  },
+  {
     id: 'device',
     title: 'This device',
     about: 'How fast models run here, and what the browser allows.',
