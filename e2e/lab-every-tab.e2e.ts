@@ -137,7 +137,7 @@ const ways: readonly Way[] = [
     begin: page => page.getByRole('button', { name: 'Train', exact: true }).click(),
     answered: page =>
       page
-        .getByText(/on the GPU$|^Learned in/)
+        .getByText(/about .* on the GPU$|^Learned in/)
         .last()
         .waitFor(),
   },
@@ -252,6 +252,20 @@ test('a drop that has no model says so, in the tabs that take nothing else; the 
   );
   await page.evaluate(() => location.assign('#entities'));
   await alert.waitFor({ state: 'detached' });
+  expect(errors).toEqual([]);
+});
+
+test('the names of all tabs have room in the strip, or are a list', async () => {
+  const { page, errors } = await open('#training', { viewport: { width: 1280, height: 900 } });
+  const strip = page.locator('.tab-strip');
+  const room = () => strip.evaluate(each => each.scrollWidth - each.clientWidth);
+  await strip.waitFor();
+  expect(await room()).toBe(0);
+  for (let width = 1279; await strip.isVisible(); width -= 4) {
+    expect(await room()).toBe(0);
+    await page.setViewportSize({ width, height: 900 });
+  }
+  await page.locator('.tab-menu-button', { hasText: 'Training' }).waitFor();
   expect(errors).toEqual([]);
 });
 

@@ -15,7 +15,7 @@ const small = (settings: Readonly<Record<string, string>> = {}) =>
 const field = (page: Page) => page.getByRole('textbox', { name: 'Your lines' });
 const button = (page: Page, name = /^Train( anew)?$/) => page.getByRole('button', { name });
 const rows = (page: Page, list: string) => page.getByRole('list', { name: list }).locator('li');
-const ready = (page: Page) => page.getByText(/on the GPU$/).waitFor();
+const ready = (page: Page) => page.getByText(/about .* on the GPU$/).waitFor();
 const learned = (page: Page) => page.getByText(/^Learned in/).waitFor({ timeout: 45_000 });
 const points = (page: Page) => page.locator('.training-chart circle').count();
 const percentages = async (page: Page) =>
@@ -97,6 +97,7 @@ describe('a classifier', () => {
     expect(await page.getByText('18 lines to learn from, 6 held out · 12 steps').count()).toBe(1);
     await button(page).click();
     await learned(page);
+    await ready(page);
     // A point for each step, and one of the lines held out for each round.
     expect(await points(page)).toBe(12 + 4);
     expect(await page.getByRole('region', { name: 'Held out' }).textContent()).toMatch(/\d of 6 named right/);
@@ -118,10 +119,7 @@ describe('a classifier', () => {
     const { page, errors } = await open(small({ epochs: '300', part: 'head' }));
     await ready(page);
     await button(page).click();
-    await until(
-      () => points(page),
-      count => count > 3,
-    );
+    await page.locator('.work .number', { hasText: /^([4-9]|\d\d+) of 900$/ }).waitFor();
     await page.locator('.work').getByRole('button', { name: 'Stop' }).click();
     const outcome = page.getByText(/^Stopped after \d+ of 900 steps/);
     await outcome.waitFor();
@@ -137,10 +135,7 @@ describe('a classifier', () => {
     await field(page).fill(FEW);
     await page.getByLabel('A text', { exact: true }).fill('The blue sea');
     await button(page).click();
-    await until(
-      () => points(page),
-      count => count > 0 && count < 4,
-    );
+    await page.locator('.work .number', { hasText: 'of 300' }).waitFor();
     await rows(page, 'Your labels').nth(1).waitFor();
     await until(
       async () => (await rows(page, 'Your labels').locator('.score-label').allTextContents()).sort().join(),
@@ -218,7 +213,7 @@ describe('a classifier', () => {
     ['a desktop', { ...DESKTOP, colorScheme: 'dark' }],
     ['a desktop', { ...DESKTOP, colorScheme: 'light' }],
   ] as const)('on %s nothing is wider than the page, and axe-core finds nothing serious', async (_, options) => {
-    const { page, errors } = await open(small({ epochs: '2', text: 'The red sky' }), options);
+    const { page, errors } = await open(small({ epochs: '2', held: '30', text: 'The red sky' }), options);
     await ready(page);
     await field(page).fill(`${FEW}\nno label`);
     await page.getByText('It has no label').waitFor();
@@ -228,6 +223,10 @@ describe('a classifier', () => {
     await learned(page);
     await rows(page, 'Your labels').nth(1).waitFor();
     expect(await pageWidth(page)).toBe(options.viewport.width);
+    // The names of both curves end within the drawing.
+    const chart = await page.locator('.training-chart svg').boundingBox();
+    const name = await page.locator('.training-chart text', { hasText: 'evaluation loss' }).boundingBox();
+    expect(name!.x + name!.width).toBeLessThanOrEqual(chart!.x + chart!.width);
     expect(await seriousFaults(page)).toEqual([]);
     expect(errors).toEqual([]);
   });

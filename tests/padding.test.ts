@@ -17,6 +17,7 @@ const PYTHON: Readonly<Record<string, { default: [number, number?]; two: [number
   convbert: { default: [1], two: [2] },
   eurobert: { default: [128001], two: [2] },
   nomic_bert: { default: [0], two: [2] },
+  gte: { default: [1], two: [2] },
   gemma3_text: { default: [0], two: [2] },
   jina_embeddings_v3: { default: [1], two: [2] },
 };

@@ -25,6 +25,8 @@ const proved: Record<string, string> = {
   "new RegExp(`(${escaped.join('|')})`)": 'special tokens, literally: no repetition',
   'new RegExp(`^${pattern}(?<file>.+)$`)': 'parts of an address between its slashes',
   'new RegExp(source)': "the program's own, for names of its weights",
+  "new RegExp(trainable.source, trainable.flags.replace(/[gy]/g, ''))": "the program's own, for names of its weights",
+  'new RegExp(`^(?:${source})$`)': "the program's own, for names of its layers; that of a loaded adapter is never run",
 };
 
 interface Found {

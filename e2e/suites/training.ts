@@ -5,9 +5,10 @@ import * as library from '../../src/index.ts';
 import { labelledSequence, taskGraph, taskOf } from '../../src/training/task.ts';
 import { streamedFile } from '../../tests/checkpoint-bytes.ts';
 import { loadCheckpoint } from '../../tests/checkpoint-tensors.ts';
+import { digestOfNormals, NORMALS } from '../../tests/normal-digest.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { sharedDevice } from '../fixtures.ts';
-import { check, expect } from '../harness.ts';
+import { check, expect, expectEqual } from '../harness.ts';
 import { addressOf, fetchJson } from '../library.ts';
 import { checkSteps, far } from '../training-steps.ts';
 
@@ -101,3 +102,7 @@ for (const [name, folder] of Object.entries(RUNS)) {
     await model.dispose();
   });
 }
+
+check('new weights are the same bits in every engine', () => {
+  expectEqual(digestOfNormals(42, 'classifier.weight'), NORMALS, 'the digest of 100,000 normal numbers');
+});

@@ -36,7 +36,7 @@ export function planMerges(merges: readonly WeightMerge[], caps: Caps, format: M
 function mergeStep(
   profile: Profile,
   base: Weight,
-  adapter: Adapter | undefined,
+  pair: Adapter | undefined,
   factor: number,
   adds = false,
 ): TrainingStep {
@@ -46,16 +46,16 @@ function mergeStep(
   const { format } = base.storage;
   if (format === 'i8') throw new Error(`plan: "${base.name}" is kept as bytes`);
   const step = {
-    kernel: merge({ base: adds ? undefined : format, adapter: adapter !== undefined }, profile.target),
+    kernel: merge({ base: adds ? undefined : format, adapter: pair !== undefined }, profile.target),
     label: `merged ${base.name}`,
     args: {
       ...(adds ? {} : { base: argument(base) }),
-      ...(adapter && { b: plain(adapter.b), a: plain(adapter.a) }),
+      ...(pair && { b: plain(pair.b), a: plain(pair.a) }),
       y: { kind: 'state', name: MERGED_STATE } as const,
     },
     params: {
       count: rowBytes(base) / 16,
-      ...(adapter && { k4: base.stride / 4, rank4: adapter.b.stride / 4, factor }),
+      ...(pair && { k4: base.stride / 4, rank4: pair.b.stride / 4, factor }),
     },
     rowCosts: [],
   };

@@ -5,6 +5,7 @@ const DEFAULT_PADDING: Readonly<Record<string, number>> = {
   modernbert: 50283,
   eurobert: 128001,
   convbert: 1,
+  gte: 1,
   jina_embeddings_v3: 1,
   'xlm-roberta-flash': 1,
 };

@@ -42,15 +42,16 @@ export default function TrainingTab() {
   const reason = whyNot(labelled);
   const model = slot.model;
   const now = training.value;
+  const isBusy = work.isBusy.value;
   useEffect(() => {
     // What an other model has learned is in its weights: they go with it.
     if (model && training.peek() && training.peek()!.base !== model) letGo();
   }, [model]);
   const { part, batch, held } = settings;
   useEffect(() => {
-    if (model && !work.isBusy.peek()) estimateMemory(model, plan);
+    if (model && !isBusy) estimateMemory(model, plan);
     return () => estimating.clear();
-  }, [model, labelled, part, batch, held, now?.isPrepared]);
+  }, [model, labelled, part, batch, held, isBusy]);
   const start = useRef<HTMLDivElement>(null);
   const shownId = useRef(now?.id);
   useEffect(() => {
@@ -59,7 +60,6 @@ export default function TrainingTab() {
     shownId.current = now?.id;
   }, [now?.id]);
   const choice = slot.choice.value;
-  const isBusy = work.isBusy.value;
   return (
     <>
       <ModelBar slot={slot} why={WHY} />

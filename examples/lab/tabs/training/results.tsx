@@ -50,8 +50,9 @@ function LossChart({ history }: { history: readonly LogEntry[] }) {
   useEffect(() => {
     const { current } = place;
     if (!current) return;
-    const width = Math.max(260, Math.min(640, current.clientWidth));
-    current.innerHTML = loss_chart(history, { width, height: Math.round(width / 2.2) });
+    // Below this the names of both curves have no room beside each other: the drawing is made smaller as a whole.
+    const width = Math.max(380, Math.min(640, current.clientWidth));
+    current.innerHTML = loss_chart(history, { width, height: Math.round(Math.max(width / 2.2, 230)) });
   }, [history]);
   return <div class="training-chart" ref={place} />;
 }
