@@ -35,7 +35,7 @@ function isFresh() {
 }
 
 /** dist/webgpu-bert.js is expected to stay below this many bytes, gzipped. A larger file is a warning, so that a dependency added by accident is noticed. */
-const EXPECTED_BYTES = 150_000;
+const EXPECTED_BYTES = 155_000;
 
 /** The size as a browser downloads it, in words. */
 function size() {
