@@ -10,8 +10,16 @@ import {
   withSharedJson,
 } from './api/index.ts';
 import { inFolder, type ModelLocation, type ModelSource, openSource } from './checkpoint/source/index.ts';
-import { Engine, isStaticModel, NO_SENTENCE, openSentence, readSentence, refusalOf } from './engine/index.ts';
-import { InputError, WebGPUBertError } from './errors.ts';
+import {
+  Engine,
+  isStaticModel,
+  NO_SENTENCE,
+  openSentence,
+  readSentence,
+  refusalOf,
+  type SentenceFiles,
+} from './engine/index.ts';
+import { InputError, SourceError, UnsupportedError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/index.ts';
 import { linkedAbort, until } from './runtime/index.ts';
 import { noting } from './saving/index.ts';
@@ -73,9 +81,10 @@ export async function pipeline<T extends Task>(
     // The tokenizer's class counts for transformers, which knows no static model.
     const isStatic = sentenceModel === 'SentenceTransformer' && isStaticModel(encoderIn(source), sentence.isStatic);
     const loadingTokenizer = loadTokenizer(encoderIn(source), reopenIn(reopen, encoderIn), isStatic);
-    // A model that is not supported has often no tokenizer either, and the reason why it is not supported says more.
-    loadingTokenizer.catch(failWithRefusal(encoderIn(source), fail));
-    engine = await loadingEngine;
+    // A model that is not supported often lacks files too, and the reason why it is not supported says more.
+    const rethrow = withRefusal(encoderIn(source), sentence);
+    loadingTokenizer.catch(rethrow).catch(fail);
+    engine = await loadingEngine.catch(rethrow);
     const tokenizer = await until(signal, loadingTokenizer);
     const read = await until(signal, readSentence(sentence));
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
@@ -94,11 +103,21 @@ export async function pipeline<T extends Task>(
 }
 
 /**
- * Ends a load whose tokenizer failed: with the reason why the model is not supported, where there is one. It is made here, because the
- * model keeps closures of `pipeline`, and with them all that any closure made there reads.
+ * Throws, after a part of a model failed to load, the reason why the model is not supported: by the files of its encoder, or, where a file
+ * is missing or malformed, by modules.json. Without such a reason it throws what the part failed with. It is made here, because the model
+ * keeps closures of `pipeline`, and with them all that any closure made there reads.
  */
-const failWithRefusal = (source: ModelSource, fail: (error: unknown) => void) => async (error: unknown) =>
-  fail((await refusalOf(source).catch(() => undefined)) ?? error);
+const withRefusal =
+  (encoder: ModelSource, { modules }: SentenceFiles) =>
+  async (error: unknown): Promise<never> => {
+    const refused = await refusalOf(encoder).catch(() => undefined);
+    if (refused !== undefined) throw refused;
+    if (!(error instanceof SourceError)) throw error;
+    throw await modules.then(
+      () => error,
+      reason => (reason instanceof UnsupportedError ? reason : error),
+    );
+  };
 
 /** The tokenizer keeps this function: it opens the files in the folder of the encoder. */
 const reopenIn =

@@ -386,8 +386,9 @@ check('a cross-encoder: prompts before the query, and modules that are not built
   await plain.dispose();
   const modules = JSON.parse(new TextDecoder().decode(files['modules.json'])) as object[];
   const type = 'sentence_transformers.cross_encoder.modules.logit_score.LogitScore';
+  const module = { idx: 1, name: '1', path: '1', type };
   const refused = await expectThrows(
-    () => load('text-ranking', { ...files, 'modules.json': json([...modules, { ...modules[0], path: '1', type }]) }),
+    () => load('text-ranking', { ...files, 'modules.json': json([...modules, module]) }),
     'another module',
   );
   expect(refused instanceof library.UnsupportedError && refused.message.includes('LogitScore'), `${refused}`);
