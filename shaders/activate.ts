@@ -2,7 +2,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation, keepsZero } from './activation.ts';
 import { activationWithSlope } from './activation-slope.ts';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
 
 export interface ActivateVariant {
   /** C, unpadded. */
@@ -39,7 +39,7 @@ export function activate(variant: ActivateVariant): Kernel {
 ${declarations(bindings, params)}
 ${kind ? activation(kind) : IDENTITY}
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
@@ -80,7 +80,7 @@ export function activateBackward(variant: ActivateVariant): Kernel {
 ${declarations(bindings, params)}
 ${kind ? activationWithSlope(kind) : `${IDENTITY}\nfn slope(x: vec4f) -> vec4f { return vec4f(1.0); }`}
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }

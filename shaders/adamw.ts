@@ -1,6 +1,6 @@
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import { SCALARS } from './scalars.ts';
-import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
 
 /** 'torch': torch.optim.AdamW. 'bert': AdamWeightDecayOptimizer of google-research/bert, optimization.py. */
 export type AdamWKind = 'torch' | 'bert';
@@ -13,8 +13,9 @@ export type AdamWKind = 'torch' | 'bert';
  *   torch   weight = weight (1 - learning_rate decay) - learning_rate / correction1 m / (sqrt(v) / sqrt(correction2) + epsilon)
  *   bert    weight = weight - learning_rate (m / (sqrt(v) + epsilon) + decay weight)
  *
- * Where the gradient is not finite (scalars.ts), it writes nothing. Numbers whose gradient has always been 0, as padding's, change only by
- * the decay: zeros stay zeros.
+ * Where the gradient is not finite (scalars.ts), it writes nothing. Numbers whose gradient has always been 0, as padding's and those of words
+ * that no text has, change only by the decay: zeros stay zeros. Nothing else of them is written, since most of a word table is such, and
+ * without a decay not even that.
  *
  *   weight, gradient, m, v: arrays with equal offsets    scalars f32      grid: flat, one invocation for a vec4f
  *
@@ -39,14 +40,20 @@ export function adamw({ kind }: { readonly kind: AdamWKind }): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   if (index >= params.count || scalars[${SCALARS.finite}] == 0.0) { return; }
   let i = params.first + index;
   let g = gradient[i] * scalars[${SCALARS.factor}];
-  let next_m = params.beta1 * m[i] + (1.0 - params.beta1) * g;
-  let next_v = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
+  let last_m = m[i];
+  let last_v = v[i];
+  if (all(abs(g) + abs(last_m) + last_v == vec4f())) {
+    if (params.decay != 0.0) { weight[i] *= 1.0 - params.learning_rate * params.decay; }
+    return;
+  }
+  let next_m = params.beta1 * last_m + (1.0 - params.beta1) * g;
+  let next_v = params.beta2 * last_v + (1.0 - params.beta2) * g * g;
   m[i] = next_m;
   v[i] = next_v;
   ${update[kind]}

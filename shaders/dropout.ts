@@ -1,6 +1,6 @@
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { PCG4D } from './random.ts';
-import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
 
 export interface DropoutVariant {
   /** C, unpadded. */
@@ -32,7 +32,7 @@ export function dropout({ columns, residual }: DropoutVariant): Kernel {
 ${declarations(bindings, params)}
 ${PCG4D}
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   let row = i / ${C4}u;

@@ -1,5 +1,5 @@
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, flatGrid, LANES, unrolled } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, unrolled } from './snippets.ts';
 
 /**
  * y = a + b: the gradient of a value that two ops read.
@@ -16,7 +16,7 @@ export function add(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
@@ -40,7 +40,7 @@ export function scale(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
@@ -78,7 +78,7 @@ export function columnsOf({ columns, first, count }: ColumnsOfVariant): Kernel {
     workgroups: ({ rows }) => flatGrid(rows! * N4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   let row = i / ${N4}u;
@@ -121,7 +121,7 @@ export function columnsBackward({ columns, first, count, residual }: ColumnsBack
     workgroups: ({ rows }) => flatGrid(rows! * C4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   let row = i / ${C4}u;

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, flatGrid, LANES, unrolled } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, unrolled } from './snippets.ts';
 
 /** The kinds of numbers that no kernel can compute with, in the order of the words that `inspect` writes. */
 export const FLAWS = ['NaN', 'Infinity', '-Infinity', 'too large'] as const;
@@ -46,16 +46,16 @@ fn look(i: u32, bits: u32) {
   atomicMax(&found[params.slot * ${WORDS_OF_FLAWS}u + kind], ~(params.base + i));
 }
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
-  let first = index / ${LANES}u * ${LANES * VECTORS}u + index % ${LANES}u;
+  let first = index / ${FLAT_LANES}u * ${FLAT_LANES * VECTORS}u + index % ${FLAT_LANES}u;
   var largest = vec4u();
-  for (var i = first; i < min(first + ${LANES * VECTORS}u, params.count); i += ${LANES}u) {
+  for (var i = first; i < min(first + ${FLAT_LANES * VECTORS}u, params.count); i += ${FLAT_LANES}u) {
     largest = max(largest, x[i] & vec4u(0x7fffffffu));
   }
   if (all(largest < vec4u(params.limit))) { return; }
-  for (var i = first; i < min(first + ${LANES * VECTORS}u, params.count); i += ${LANES}u) {
+  for (var i = first; i < min(first + ${FLAT_LANES * VECTORS}u, params.count); i += ${FLAT_LANES}u) {
     let four = x[i];
 ${unrolled(4, c => `    look(4u * i + ${c}u, four[${c}]);`)}
   }

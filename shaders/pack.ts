@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { GROUP, rowElements } from './matrix.ts';
-import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
 
 /** The largest finite half. */
 const LARGEST_HALF = 65504;
@@ -21,7 +21,7 @@ export function halve(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   if (i >= params.count) { return; }
@@ -51,7 +51,7 @@ export function quantize({ columns }: { readonly columns: number }): Kernel {
     workgroups: ({ rows }) => flatGrid(rows! * groups),
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = ${FLAT_INDEX};
   let row = i / ${groups}u;

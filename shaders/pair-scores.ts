@@ -1,5 +1,5 @@
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, flatGrid, LANES, unrolled } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, unrolled } from './snippets.ts';
 
 export interface PairScoresVariant {
   /** C, unpadded. */
@@ -27,7 +27,7 @@ export function pairScores({ columns }: PairScoresVariant): Kernel {
     workgroups: ({ rows, others }) => flatGrid(Math.ceil(rows! / 4) * Math.ceil(others! / 4)),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   let P4 = (params.others + 3u) / 4u;
@@ -66,7 +66,7 @@ export function pairScoresBackward({ columns, to }: PairScoresVariant & { readon
     workgroups: values => flatGrid(Math.ceil(values[written!]! / 4) * C4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   let P4 = (params.others + 3u) / 4u;

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
 
 /** The element types of a checkpoint that weights are made of. */
 export type StoredType = 'F32' | 'F16' | 'BF16';
@@ -81,7 +81,7 @@ fn put(i: u32, value: f32) {
   destination[to_row * params.stride + to_column] = value;
 }
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let word_index = ${FLAT_INDEX};
   if (word_index * ${perWord}u >= params.count) { return; }

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Binding, declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, flatGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
 
 /**
  * Where the angles come from:
@@ -131,7 +131,7 @@ ${TURN_OF_PHASE}
 #endif
 ${TURN_OF[angles](pairs)}
 
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   let row = index / ${pairs}u;

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
 import type { RowShape } from './norm.ts';
-import { FLAT_INDEX, flatGrid, GROUP_INDEX, groupGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, LANES } from './snippets.ts';
 
 /** Where a workgroup has one segment: its vec4f of the columns side by side, and the teams that divide the tokens among them. */
 const ACROSS = 4;
@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   gradient[segment.x * ${C4}u + column] += params.factor * sum;
 }
 #else
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   if (index >= params.segments * ${C4}u) { return; }

@@ -1,3 +1,4 @@
+import { withPolling } from '../../src/gpu/poll.ts';
 import { AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, pipeline } from '../../src/index.ts';
 import {
   accuracy,
@@ -56,11 +57,11 @@ export async function benchStep(
             await model(inputs);
             if (global_step > 2) forward.push(performance.now() - start);
           }
-          await device.queue.onSubmittedWorkDone();
+          await withPolling(device.queue, device.queue.onSubmittedWorkDone());
           began = performance.now();
         },
         async on_step_end(_, { global_step }) {
-          await device.queue.onSubmittedWorkDone();
+          await withPolling(device.queue, device.queue.onSubmittedWorkDone());
           if (global_step > 3) steps.push(performance.now() - began);
         },
       },
