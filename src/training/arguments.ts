@@ -1,5 +1,6 @@
 import { InputError, wrong } from '../errors.ts';
 import { checkSeed } from '../random.ts';
+import { OPFS } from './checkpoint-folders.ts';
 import { GivenFields, patternOf } from './given-fields.ts';
 import {
   learningRateSchedule,
@@ -307,14 +308,12 @@ function positive(name: string, value: number): number {
   throw wrong(name, value, 'a number above 0');
 }
 
-const ORIGIN_PREFIX = 'opfs:';
-
 function outputDirectory(value: unknown): string | FileSystemDirectoryHandle | undefined {
   if (value === undefined) return undefined;
   // A handle by what it can do: the class is not in every runtime.
   if (typeof value === 'object' && typeof Object(value).getFileHandle === 'function')
     return value as FileSystemDirectoryHandle;
-  const path = typeof value === 'string' && value.startsWith(ORIGIN_PREFIX) ? value.slice(ORIGIN_PREFIX.length) : '';
+  const path = typeof value === 'string' && value.startsWith(OPFS) ? value.slice(OPFS.length) : '';
   const isFine = path.split('/').every(part => part !== '' && part !== '.' && part !== '..');
   if (isFine) return value as string;
   throw wrong(

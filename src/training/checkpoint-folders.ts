@@ -2,9 +2,10 @@ import { DeviceError, describe, InputError, SourceError } from '../errors.ts';
 import { globalOf } from '../runtime/index.ts';
 
 /** The last file that is written of a checkpoint: a folder without it is one whose writing was cut off. */
-const LAST_FILE = 'trainer_state.json';
+export const LAST_FILE = 'trainer_state.json';
 const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
-const OPFS = 'opfs:';
+/** What names of folders in the origin's private file system begin with. */
+export const OPFS = 'opfs:';
 
 /** Where checkpoints are, as `output_dir` has it. */
 export type OutputDirectory = string | FileSystemDirectoryHandle;

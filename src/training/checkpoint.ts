@@ -5,6 +5,7 @@ import { InputError } from '../errors.ts';
 import { safetensorsFile } from '../saving/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { TrainerState } from './callbacks.ts';
+import { type CheckpointFolders, filesOfFolder, LAST_FILE, OPFS, type OutputDirectory } from './checkpoint-folders.ts';
 import { GivenFields } from './given-fields.ts';
 import type { TrainingSession } from './session.ts';
 
@@ -15,15 +16,15 @@ import type { TrainingSession } from './session.ts';
  *   optimizer.safetensors   the running means of AdamW, by the names of their states
  *   training_progress.json  Progress
  *   training_args.json      the arguments, for people
- *   trainer_state.json      as transformers writes it
+ *   trainer_state.json      as transformers writes it; the last that is written
  */
 const OPTIMIZER = 'optimizer.safetensors';
 const PROGRESS = 'training_progress.json';
 const ARGUMENTS = 'training_args.json';
-const STATE = 'trainer_state.json';
+const STATE = LAST_FILE;
 
 /** Whether a file of a checkpoint is none of the model's. */
-export const isOfTraining = (file: string): boolean => [OPTIMIZER, PROGRESS, ARGUMENTS, STATE].includes(file);
+const isOfTraining = (file: string): boolean => [OPTIMIZER, PROGRESS, ARGUMENTS, STATE].includes(file);
 
 /** Where a run stands, beyond its TrainerState. */
 export interface Progress {
@@ -62,16 +63,46 @@ export async function checkpointFiles({ state, args, progress, session }: Checkp
   return files;
 }
 
+/** Where training goes on from: the latest checkpoint of output_dir (true), one of it by its name, or one in a folder of its own. */
+export type Resumed = true | OutputDirectory;
+
 /** A checkpoint that training goes on from. */
 export interface SavedTraining {
+  /** As errors call it. */
+  readonly name: string;
+  /** The files of the model. */
+  readonly files: readonly File[];
   readonly state: TrainerState;
   readonly progress: Progress;
   /** The running means, by the names of their states. */
   readonly moments: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 }
 
-/** Reads what `checkpointFiles` has written. Throws InputError where a file is missing or is not what it should be. */
-export async function readCheckpoint(files: readonly File[], name: string): Promise<SavedTraining> {
+/**
+ * Reads the checkpoint to go on from. Rejects with InputError where there is none, where a file is missing or is not what it should be;
+ * with SourceError where its folder cannot be read.
+ * @param folders those of output_dir
+ */
+export async function savedTraining(resumed: Resumed, folders: CheckpointFolders | undefined): Promise<SavedTraining> {
+  if (typeof resumed === 'object') return readCheckpoint(await filesOfFolder(resumed), resumed.name);
+  if (typeof resumed === 'string' && resumed.startsWith(OPFS)) {
+    return readCheckpoint(await filesOfFolder(resumed), resumed);
+  }
+  const found = (await folders?.list()) ?? [];
+  const name = resumed === true ? found.at(-1)?.name : resumed;
+  if (folders && name !== undefined && found.some(each => each.name === name)) {
+    return readCheckpoint(await folders.read(name), name);
+  }
+  throw new InputError({
+    what: 'there is no checkpoint to go on from',
+    actual: folders ? found.map(each => each.name).join(', ') || 'an empty output_dir' : 'no output_dir',
+    expected: resumed === true ? 'a checkpoint in output_dir' : resumed,
+    next: 'Leave resume_from_checkpoint out to begin anew.',
+  });
+}
+
+/** Reads the files of a checkpoint: what `checkpointFiles` has written, and those of the model. */
+async function readCheckpoint(files: readonly File[], name: string): Promise<SavedTraining> {
   const textOf = async (file: string): Promise<string> => {
     const found = files.find(each => each.name === file);
     if (found) return found.text();
@@ -90,7 +121,13 @@ export async function readCheckpoint(files: readonly File[], name: string): Prom
     pendingLoss: given.number('pendingLoss', 0),
     lastLogged: given.count('lastLogged', 0, 0),
   };
-  return { state, progress, moments: await tensorsOf(files) };
+  return {
+    name,
+    files: files.filter(file => !isOfTraining(file.name)),
+    state,
+    progress,
+    moments: await tensorsOf(files),
+  };
 }
 
 function parsed(text: string): unknown {
@@ -114,8 +151,7 @@ async function tensorsOf(files: readonly File[]): Promise<Map<string, Float32Arr
 /** Sets the running means of a session. Throws InputError where the checkpoint is one of another training. */
 export function restoreMoments(
   session: Pick<TrainingSession, 'moments' | 'writeState'>,
-  { moments }: SavedTraining,
-  name: string,
+  { name, moments }: SavedTraining,
 ): void {
   const wrong = session.moments.find(({ name, bytes }) => moments.get(name)?.byteLength !== bytes);
   if (wrong || moments.size !== session.moments.length) {

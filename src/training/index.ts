@@ -15,6 +15,7 @@ export {
   TrainingArguments,
   type TrainingArgumentsInit,
 } from './arguments.ts';
+export type { EvaluateOptions } from './base-trainer.ts';
 export {
   CALLBACK_EVENTS,
   type CallbackContext,
@@ -128,6 +129,6 @@ export {
   SetFitTrainer,
   type SetFitTrainerOptions,
 } from './setfit.ts';
-export { type EvaluateOptions, type PredictionOutput, Trainer, type TrainerOptions } from './trainer.ts';
+export { type PredictionOutput, Trainer, type TrainerOptions } from './trainer.ts';
 export type { Dataset } from './trainer-data.ts';
 export { TrainingError } from './training-error.ts';

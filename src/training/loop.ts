@@ -22,15 +22,8 @@ import {
   TrainerControl,
   TrainerState,
 } from './callbacks.ts';
-import {
-  checkpointFiles,
-  isOfTraining,
-  type Progress,
-  readCheckpoint,
-  restoreMoments,
-  type SavedTraining,
-} from './checkpoint.ts';
-import { CheckpointFolders, filesOfFolder } from './checkpoint-folders.ts';
+import { checkpointFiles, type Progress, type Resumed, restoreMoments, savedTraining } from './checkpoint.ts';
+import { CheckpointFolders } from './checkpoint-folders.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
 import { adapterFiles, filledFrom, readAdapter } from './lora/adapter-files.ts';
 import { corrections, decays } from './optimizer.ts';
@@ -93,8 +86,6 @@ export interface Course<Data extends CourseData = CourseData> {
   /** The weights among such files. */
   opened(files: readonly File[]): OtherFiles;
 }
-
-type Resumed = NonNullable<TrainOptions['resume_from_checkpoint']>;
 
 /** So many steps in a row may be skipped. */
 const MOST_SKIPS = 4;
@@ -164,7 +155,7 @@ export class TrainingLoop<Data extends CourseData> {
     return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data), merges);
   }
 
-  async #train(signal: AbortSignal | undefined, resumed: Resumed): Promise<TrainOutput> {
+  async #train(signal: AbortSignal | undefined, resumed: Resumed | false): Promise<TrainOutput> {
     signal?.throwIfAborted();
     await this.ready();
     const { args } = this;
@@ -187,7 +178,7 @@ export class TrainingLoop<Data extends CourseData> {
     data.sequences([...data.lengths.keys()], 0);
     const folders = await this.#folders(resumed === true);
     const saved = resumed === false ? undefined : await savedTraining(resumed, folders);
-    this.state = saved?.training.state ?? new TrainerState();
+    this.state = saved?.state ?? new TrainerState();
     this.state.compute_steps(args, length.totalSteps);
     Object.assign(this.state, {
       max_steps: length.totalSteps,
@@ -209,13 +200,13 @@ export class TrainingLoop<Data extends CourseData> {
       factor,
       signal,
       folders,
-      progress: saved?.training.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, pendingLoss: 0, lastLogged: 0 },
+      progress: saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, pendingLoss: 0, lastLogged: 0 },
       firstStep: this.state.global_step,
       lastFactor: factor(0),
       skips: 0,
     };
     try {
-      if (saved) restoreMoments(session, saved.training, saved.name);
+      if (saved) restoreMoments(session, saved);
       await this.#reserve(run);
       return await this.#steps(run);
     } finally {
@@ -511,29 +502,4 @@ export class TrainingLoop<Data extends CourseData> {
         trains(tensor) ? { group: rates.group(tensor), decay: decays(tensor) ? args.weight_decay : 0 } : undefined,
     };
   }
-}
-
-/** The checkpoint to go on from. Rejects with InputError where there is none. */
-async function savedTraining(
-  resumed: Exclude<Resumed, false>,
-  folders: CheckpointFolders | undefined,
-): Promise<{ name: string; files: readonly File[]; training: SavedTraining }> {
-  const read = async (name: string, files: readonly File[]) => ({
-    name,
-    files: files.filter(file => !isOfTraining(file.name)),
-    training: await readCheckpoint(files, name),
-  });
-  if (typeof resumed === 'object') return read(resumed.name, await filesOfFolder(resumed));
-  if (typeof resumed === 'string' && resumed.startsWith('opfs:')) return read(resumed, await filesOfFolder(resumed));
-  const found = (await folders?.list()) ?? [];
-  const name = resumed === true ? found.at(-1)?.name : resumed;
-  if (folders && name !== undefined && found.some(each => each.name === name)) {
-    return read(name, await folders.read(name));
-  }
-  throw new InputError({
-    what: 'there is no checkpoint to go on from',
-    actual: folders ? found.map(each => each.name).join(', ') || 'an empty output_dir' : 'no output_dir',
-    expected: resumed === true ? 'a checkpoint in output_dir' : resumed,
-    next: 'Leave resume_from_checkpoint out to begin anew.',
-  });
 }

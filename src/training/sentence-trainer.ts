@@ -1,20 +1,20 @@
 import { env } from '../api/index.ts';
 import { inFolder, openSource } from '../checkpoint/source/index.ts';
+import type { OtherFiles } from '../engine/index.ts';
 import { InputError, wrong } from '../errors.ts';
-import type { TrainingMemory } from '../gradients/index.ts';
+import type { TrainingGraph } from '../gradients/index.ts';
 import { Embedder, type FeatureExtractionPipeline, type TextReader } from '../tasks/index.ts';
 import { TRAINING_ARGUMENT_NAMES, TrainingArguments, type TrainingArgumentsInit } from './arguments.ts';
-import type { TrainerCallback, TrainerControl, TrainerState } from './callbacks.ts';
-import { writeIntoFolder } from './checkpoint-folders.ts';
-import { dropoutRates } from './dropout-rates.ts';
+import { BaseTrainer, type EvaluateOptions, prefixed } from './base-trainer.ts';
+import type { TrainerCallback } from './callbacks.ts';
 import { type BatchSampler, EmbedderData } from './embedder-data.ts';
 import { evaluateEmbedder } from './embedder-evaluation.ts';
 import { type EmbedderLoss, isEmbedderLoss, noEmbeddingLoss } from './embedder-losses.ts';
 import { embedderGraph } from './embedder-task.ts';
 import { GivenFields } from './given-fields.ts';
-import { type Course, type Metrics, TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
-import { trainedParts } from './lora/adapted.ts';
-import type { EvaluateOptions } from './trainer.ts';
+import { ONE_COPY } from './given-model.ts';
+import type { Metrics } from './loop.ts';
+import type { GraphOptions } from './task.ts';
 import type { Dataset } from './trainer-data.ts';
 
 /** What `new SentenceTransformerTrainingArguments` takes. */
@@ -85,87 +85,39 @@ const OPTION_NAMES = [
  *
  * A batch goes through the GPU as one, since its records are compared with one another.
  */
-export class SentenceTransformerTrainer {
-  readonly args: SentenceTransformerTrainingArguments;
+export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, SentenceTransformerTrainingArguments> {
   readonly model: FeatureExtractionPipeline;
   readonly #options: SentenceTransformerTrainerOptions;
   readonly #reader: TextReader;
-  readonly #loop: TrainingLoop<EmbedderData>;
-  readonly #data = new Map<Dataset, Promise<EmbedderData>>();
 
   /** Throws InputError for an option that is wrong, and for one that there is not; UnsupportedError for what is no loss of embeddings. */
   constructor(options: SentenceTransformerTrainerOptions) {
     const given = new GivenFields('SentenceTransformerTrainer', options);
     given.checkNames(OPTION_NAMES, { processing_class: 'The tokenizer is that of the model.' });
-    const { model, args, loss, evaluator, callbacks } = options ?? {};
+    const { model, args, train_dataset, loss, evaluator, callbacks } = options ?? {};
     const embedder: unknown = model;
-    if (!(embedder instanceof Embedder)) {
-      const next = "Import both from the package 'webgpu-bert': its file dist/webgpu-bert.js has classes of its own.";
-      throw wrong('model', model, "a pipeline('feature-extraction', …)", next);
-    }
+    if (!(embedder instanceof Embedder)) throw wrong('model', model, "a pipeline('feature-extraction', …)", ONE_COPY);
     if (!isEmbedderLoss(loss)) throw noEmbeddingLoss(loss);
     if (evaluator && typeof evaluator !== 'function') throw wrong('evaluator', evaluator, 'a function of the model');
-    this.args = sentenceArguments(args);
+    const reader = Embedder.readerOf(embedder);
+    super({
+      name: 'SentenceTransformerTrainer',
+      engine: reader.engine,
+      args: sentenceArguments(args),
+      train_dataset,
+      callbacks,
+      context: { model, processing_class: model.tokenizer },
+    });
     this.model = model;
     this.#options = options;
-    this.#reader = Embedder.readerOf(embedder);
-    const { engine, folder } = this.#reader;
-    const course: Course<EmbedderData> = {
-      engine,
-      data: signal => this.#trainingData(signal),
-      graph: ({ task }) =>
-        embedderGraph(task, {
-          ...trainedParts(engine, this.args.trainable),
-          dropout: dropoutRates(engine.config, this.args.dropout),
-        }),
-      evaluate: signal => this.evaluate(null, { signal: signal ?? null }),
-      files: signal => this.model.save_pretrained(signal ? { signal } : {}),
-      opened: files => {
-        const root = openSource([...files], {}, env);
-        return { root, encoder: inFolder(root, folder) };
-      },
-    };
-    this.#loop = new TrainingLoop(this.args, course, callbacks ?? [], {
-      model,
-      processing_class: this.model.tokenizer,
-    });
-  }
-
-  /** Where the training stands, with all that was logged in `log_history`. */
-  get state(): TrainerState {
-    return this.#loop.state;
-  }
-
-  /** What the loop is asked to do next. */
-  get control(): TrainerControl {
-    return this.#loop.control;
-  }
-
-  /** Adds a callback behind the others. Throws InputError for what is no callback. */
-  add_callback(callback: TrainerCallback): void {
-    this.#loop.callbacks.add_callback(callback);
-  }
-
-  /** Takes a callback out, given as it was added or by its class; undefined where there is none. */
-  pop_callback(callback: TrainerCallback | (new (...args: never[]) => TrainerCallback)): TrainerCallback | undefined {
-    return this.#loop.callbacks.pop_callback(callback);
-  }
-
-  /** Trains the embedder, from its weights as they are. Rejects as Trainer.train does. */
-  train(options: TrainOptions = {}): Promise<TrainOutput> {
-    return this.#loop.train(options);
-  }
-
-  /** The bytes that a training will hold on the GPU: see Trainer.memory. */
-  memory(): Promise<TrainingMemory | undefined> {
-    return this.#loop.memory();
+    this.#reader = reader;
   }
 
   /**
    * Computes the loss on a data set, by default `eval_dataset`, and what the evaluator computes, and logs both. Rejects with InputError
    * where there is neither, and as `train` does.
    */
-  async evaluate(
+  override async evaluate(
     eval_dataset: Dataset | null = null,
     { metric_key_prefix, signal }: EvaluateOptions = {},
   ): Promise<Metrics> {
@@ -175,59 +127,46 @@ export class SentenceTransformerTrainer {
       const next = 'Pass eval_dataset or evaluator to the SentenceTransformerTrainer.';
       throw new InputError({ what: 'there is nothing to evaluate on', next });
     }
-    await this.#loop.ready();
+    await this.loop.ready();
     const prefix = metric_key_prefix ?? 'eval';
     const started = performance.now();
     const metrics: Metrics = {};
     if (dataset) {
-      const data = await this.#read('eval_dataset', dataset, signal ?? undefined);
+      const data = await this.read('eval_dataset', dataset, signal ?? undefined);
       const batchSize = this.args.per_device_eval_batch_size;
       metrics[`${prefix}_loss`] = await evaluateEmbedder(this.#reader, data, {
         batchSize,
         signal: signal ?? undefined,
       });
     }
-    for (const [key, value] of Object.entries((await evaluator?.(this.model)) ?? {})) {
-      if (typeof value !== 'number') throw wrong(`"${key}" of the evaluator`, value, 'a number');
-      metrics[key.startsWith(`${prefix}_`) ? key : `${prefix}_${key}`] = value;
-    }
+    Object.assign(metrics, prefixed(await evaluator?.(this.model), prefix, 'the evaluator'));
     metrics[`${prefix}_runtime`] = (performance.now() - started) / 1000;
-    await this.#loop.log(metrics);
-    await this.#loop.call('on_evaluate', { metrics });
+    await this.loop.log(metrics);
+    await this.loop.call('on_evaluate', { metrics });
     return metrics;
   }
 
-  /** Saves the embedder into a folder, as sentence-transformers reads it: see Trainer.save_model. */
-  async save_model(
-    output_dir: string | FileSystemDirectoryHandle | null = null,
-    { signal }: { readonly signal?: AbortSignal | null } = {},
-  ): Promise<void> {
-    const directory = output_dir ?? this.args.output_dir;
-    if (directory === undefined) {
-      throw new InputError({ what: 'there is no folder to save to', next: 'Pass output_dir.' });
-    }
-    await writeIntoFolder(directory, await this.model.save_pretrained(signal ? { signal } : {}));
-  }
-
-  #trainingData(signal: AbortSignal | undefined): Promise<EmbedderData> {
-    const { train_dataset } = this.#options;
-    if (train_dataset) return this.#read('train_dataset', train_dataset, signal);
-    throw new InputError({
-      what: 'there is nothing to train on',
-      next: 'Pass train_dataset to the SentenceTransformerTrainer.',
-    });
-  }
-
-  /** A data set in tokens. It is read once; after a failure anew. */
-  #read(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<EmbedderData> {
-    const existing = this.#data.get(dataset);
-    if (existing) return existing;
+  /** @internal */
+  protected override readData(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<EmbedderData> {
     const { loss } = this.#options;
     const { prompts, batch_sampler: sampler } = this.args;
-    const reading = EmbedderData.read(name, dataset, { reader: this.#reader, loss, prompts, sampler, signal });
-    this.#data.set(dataset, reading);
-    reading.catch(() => this.#data.delete(dataset));
-    return reading;
+    return EmbedderData.read(name, dataset, { reader: this.#reader, loss, prompts, sampler, signal });
+  }
+
+  /** @internal */
+  protected override graph({ task }: EmbedderData, options: GraphOptions): TrainingGraph {
+    return embedderGraph(task, options);
+  }
+
+  /** @internal */
+  protected override files(signal: AbortSignal | undefined): Promise<File[]> {
+    return this.model.save_pretrained(signal ? { signal } : {});
+  }
+
+  /** @internal */
+  protected override opened(files: readonly File[]): OtherFiles {
+    const root = openSource([...files], {}, env);
+    return { root, encoder: inFolder(root, this.#reader.folder) };
   }
 }
 

@@ -1,19 +1,18 @@
 import { type CallableModel, env, PreTrainedModel, type PreTrainedTokenizer } from '../api/index.ts';
 import { openSource } from '../checkpoint/source/index.ts';
-import type { Engine } from '../engine/index.ts';
+import type { OtherFiles } from '../engine/index.ts';
 import { InputError, wrong } from '../errors.ts';
-import type { TrainingGraph, TrainingMemory } from '../gradients/index.ts';
+import type { TrainingGraph } from '../gradients/index.ts';
 import { TrainingArguments, type TrainingArgumentsInit } from './arguments.ts';
-import type { TrainerCallback, TrainerControl, TrainerState } from './callbacks.ts';
-import { writeIntoFolder } from './checkpoint-folders.ts';
+import { BaseTrainer, type EvaluateOptions, prefixed } from './base-trainer.ts';
+import type { TrainerCallback } from './callbacks.ts';
 import { DataCollatorForLanguageModeling } from './collators.ts';
-import { dropoutRates } from './dropout-rates.ts';
 import { type Evaluation, evaluateTask } from './evaluation.ts';
 import { GivenFields } from './given-fields.ts';
-import { type Course, type Metrics, TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
-import { trainedParts } from './lora/adapted.ts';
+import { givenModel } from './given-model.ts';
+import type { Metrics } from './loop.ts';
 import type { EvalPrediction } from './metrics.ts';
-import { taskGraph } from './task.ts';
+import { type GraphOptions, taskGraph } from './task.ts';
 import { type Dataset, TrainingData } from './trainer-data.ts';
 
 /** What `new Trainer` takes. */
@@ -54,12 +53,6 @@ const ADVICE = {
   optimizers: 'Use optim and lr_scheduler_type of the arguments.',
 };
 
-export interface EvaluateOptions {
-  /** Default: 'eval', for `predict` 'test'. */
-  readonly metric_key_prefix?: string | null;
-  readonly signal?: AbortSignal | null;
-}
-
 /** What `predict` resolves to. */
 export interface PredictionOutput extends EvalPrediction {
   readonly metrics: Metrics;
@@ -78,24 +71,17 @@ const EVALUATION_EPOCH = 2 ** 32 - 1;
  * The loss of a step is the mean over all items of its batches: sequences, labelled tokens, or labels of a sequence. A step whose gradient is
  * not finite changes nothing and is counted.
  */
-export class Trainer {
-  readonly args: TrainingArguments;
+export class Trainer extends BaseTrainer<TrainingData, TrainingArguments> {
   readonly model: PreTrainedModel;
   readonly processing_class: PreTrainedTokenizer | undefined;
-  readonly #engine: Engine;
   readonly #options: TrainerOptions;
-  readonly #loop: TrainingLoop<TrainingData>;
-  readonly #data = new Map<Dataset, Promise<TrainingData>>();
 
   /** Throws InputError for an option that is wrong, and for one that there is not. */
   constructor(options: TrainerOptions) {
     const given = new GivenFields('Trainer', options);
     given.checkNames(OPTION_NAMES, ADVICE);
-    const { model, args, processing_class, callbacks, compute_metrics, data_collator } = options ?? {};
-    if (!isModel(model)) {
-      const next = "Import both from the package 'webgpu-bert': its file dist/webgpu-bert.js has classes of its own.";
-      throw wrong('model', model, 'a model of AutoModelForX.from_pretrained', next);
-    }
+    const { args, processing_class, train_dataset, callbacks, compute_metrics, data_collator } = options ?? {};
+    const model = givenModel('model', options?.model);
     if (processing_class && processing_class.text === undefined) {
       throw wrong('processing_class', processing_class, 'the tokenizer of the model');
     }
@@ -105,63 +91,24 @@ export class Trainer {
     if (data_collator && !(data_collator instanceof DataCollatorForLanguageModeling)) {
       throw wrong('data_collator', data_collator, 'a DataCollatorForLanguageModeling');
     }
-    this.args = args instanceof TrainingArguments ? args : new TrainingArguments(args);
+    super({
+      name: 'Trainer',
+      engine: PreTrainedModel.engineOf(model),
+      args: args instanceof TrainingArguments ? args : new TrainingArguments(args),
+      train_dataset,
+      callbacks,
+      context: { model, processing_class: processing_class ?? undefined },
+    });
     this.model = model;
     this.processing_class = processing_class ?? undefined;
-    this.#engine = PreTrainedModel.engineOf(model);
     this.#options = options;
-    const course: Course<TrainingData> = {
-      engine: this.#engine,
-      data: signal => this.#trainingData(signal),
-      graph: data => this.#graph(data),
-      begin: ({ task }) => {
-        if (task.head === 'SequenceClassification') this.#engine.setProblemType(task.problem);
-      },
-      evaluate: signal => this.evaluate(null, { signal: signal ?? null }),
-      files: signal => this.#files(signal),
-      opened: files => {
-        const source = openSource([...files], {}, env);
-        return { root: source, encoder: source };
-      },
-    };
-    const context = { model, processing_class: this.processing_class };
-    this.#loop = new TrainingLoop(this.args, course, callbacks ?? [], context);
-  }
-
-  /** Where the training stands, with all that was logged in `log_history`. */
-  get state(): TrainerState {
-    return this.#loop.state;
-  }
-
-  /** What the loop is asked to do next. */
-  get control(): TrainerControl {
-    return this.#loop.control;
-  }
-
-  /** Adds a callback behind the others. Throws InputError for what is no callback. */
-  add_callback(callback: TrainerCallback): void {
-    this.#loop.callbacks.add_callback(callback);
-  }
-
-  /** Takes a callback out, given as it was added or by its class; undefined where there is none. */
-  pop_callback(callback: TrainerCallback | (new (...args: never[]) => TrainerCallback)): TrainerCallback | undefined {
-    return this.#loop.callbacks.pop_callback(callback);
-  }
-
-  /**
-   * Trains the model, from its weights as they are. Rejects with InputError where the data are wrong, before the first step; with
-   * UnsupportedError for a model that cannot be trained; with DeviceError; with TrainingError where five steps in a row were not finite; with
-   * what a callback throws; or with the signal's reason. In all these cases the weights are those after the last whole step, as far as the device is there.
-   */
-  train(options: TrainOptions = {}): Promise<TrainOutput> {
-    return this.#loop.train(options);
   }
 
   /**
    * Computes the loss and the metrics of a data set, by default `eval_dataset`, and logs them. Of several data sets by name each has its
    * name in its keys: eval_NAME_loss. Rejects as `train` does.
    */
-  async evaluate(
+  override async evaluate(
     eval_dataset: Dataset | Readonly<Record<string, Dataset>> | null = null,
     { metric_key_prefix, signal }: EvaluateOptions = {},
   ): Promise<Metrics> {
@@ -169,7 +116,7 @@ export class Trainer {
     if (!dataset) {
       throw new InputError({ what: 'there is nothing to evaluate on', next: 'Pass eval_dataset to the Trainer.' });
     }
-    await this.#loop.ready();
+    await this.loop.ready();
     const prefix = metric_key_prefix ?? 'eval';
     const metrics: Metrics = {};
     for (const [name, each] of Object.entries(namedDatasets(dataset))) {
@@ -180,46 +127,24 @@ export class Trainer {
         name: 'eval_dataset',
       });
       Object.assign(metrics, evaluated.metrics);
-      await this.#loop.log(evaluated.metrics);
+      await this.loop.log(evaluated.metrics);
     }
-    await this.#loop.call('on_evaluate', { metrics });
+    await this.loop.call('on_evaluate', { metrics });
     return metrics;
   }
 
   /** The logits of a data set, its labels, and its metrics, with 'test_' before their names. Rejects as `train` does. */
   async predict(test_dataset: Dataset, { metric_key_prefix, signal }: EvaluateOptions = {}): Promise<PredictionOutput> {
-    await this.#loop.ready();
+    await this.loop.ready();
     const { evaluation, metrics } = await this.#evaluated(test_dataset, {
       prefix: metric_key_prefix ?? 'test',
       signal: signal ?? undefined,
       name: 'test_dataset',
       keepsLogits: true,
     });
-    await this.#loop.call('on_predict', { metrics });
+    await this.loop.call('on_predict', { metrics });
     const { predictions, label_ids, id2label } = evaluation;
     return { predictions, label_ids, ...(id2label && { id2label }), metrics };
-  }
-
-  /**
-   * Saves the model and its tokenizer into a folder: 'opfs:name', or one that the user has picked. Default: output_dir. Files to download are
-   * those of `model.save_pretrained()`. Rejects with InputError without a folder, DeviceError, SourceError, or the signal's reason.
-   */
-  async save_model(
-    output_dir: string | FileSystemDirectoryHandle | null = null,
-    { signal }: { readonly signal?: AbortSignal | null } = {},
-  ): Promise<void> {
-    const directory = output_dir ?? this.args.output_dir;
-    if (directory === undefined)
-      throw new InputError({ what: 'there is no folder to save to', next: 'Pass output_dir.' });
-    await writeIntoFolder(directory, await this.#files(signal ?? undefined));
-  }
-
-  /**
-   * The bytes that a training will hold on the GPU, before anything is made: weights, gradients, moments, activations, and their total. Rejects
-   * as `train` does where the data or the model are wrong; undefined on a device that is no WebGPU device.
-   */
-  memory(): Promise<TrainingMemory | undefined> {
-    return this.#loop.memory();
   }
 
   async #evaluated(
@@ -229,29 +154,36 @@ export class Trainer {
     const { prefix, name, signal, keepsLogits = false } = settings;
     const { compute_metrics } = this.#options;
     const { args } = this;
-    const data = await this.#read(name, dataset, signal);
+    const data = await this.read(name, dataset, signal);
     const started = performance.now();
     const sequences = data.sequences([...data.lengths.keys()], EVALUATION_EPOCH);
-    const evaluation = await evaluateTask(this.#engine, data.task, sequences, {
+    const evaluation = await evaluateTask(this.engine, data.task, sequences, {
       smoothing: args.label_smoothing_factor,
       keepsLogits: keepsLogits || Boolean(compute_metrics),
       signal,
     });
     const seconds = (performance.now() - started) / 1000;
     const metrics: Metrics = { [`${prefix}_loss`]: evaluation.loss };
-    const computed = (await compute_metrics?.(evaluation)) ?? {};
-    for (const [key, value] of Object.entries(computed)) {
-      if (typeof value !== 'number') throw wrong(`"${key}" of compute_metrics`, value, 'a number');
-      metrics[key.startsWith(`${prefix}_`) ? key : `${prefix}_${key}`] = value;
-    }
+    Object.assign(metrics, prefixed(await compute_metrics?.(evaluation), prefix, 'compute_metrics'));
     metrics[`${prefix}_runtime`] = seconds;
     metrics[`${prefix}_samples_per_second`] = data.count / seconds;
     metrics[`${prefix}_steps_per_second`] = Math.ceil(data.count / args.per_device_eval_batch_size) / seconds;
-    await this.#loop.call('on_prediction_step');
+    await this.loop.call('on_prediction_step');
     return { evaluation, metrics };
   }
 
-  async #files(signal: AbortSignal | undefined): Promise<File[]> {
+  /** @internal */
+  protected override graph({ task }: TrainingData, options: GraphOptions): TrainingGraph {
+    return taskGraph(task, { ...options, smoothing: this.args.label_smoothing_factor });
+  }
+
+  /** @internal */
+  protected override begin({ task }: TrainingData): void {
+    if (task.head === 'SequenceClassification') this.engine.setProblemType(task.problem);
+  }
+
+  /** @internal */
+  protected override async files(signal: AbortSignal | undefined): Promise<File[]> {
     const options = signal ? { signal } : {};
     return [
       ...(await this.model.save_pretrained(options)),
@@ -259,28 +191,25 @@ export class Trainer {
     ];
   }
 
-  #trainingData(signal: AbortSignal | undefined): Promise<TrainingData> {
-    const { train_dataset } = this.#options;
-    if (train_dataset) return this.#read('train_dataset', train_dataset, signal);
-    throw new InputError({ what: 'there is nothing to train on', next: 'Pass train_dataset to the Trainer.' });
+  /** @internal */
+  protected override opened(files: readonly File[]): OtherFiles {
+    const source = openSource([...files], {}, env);
+    return { root: source, encoder: source };
   }
 
-  /** A data set in tokens. It is read once; after a failure anew. */
-  #read(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<TrainingData> {
-    const existing = this.#data.get(dataset);
-    if (existing) return existing;
-    const { config, head } = this.#engine;
+  /** @internal */
+  protected override async readData(
+    name: string,
+    dataset: Dataset,
+    signal: AbortSignal | undefined,
+  ): Promise<TrainingData> {
+    const { config, head } = this.engine;
     const tokenizer = this.processing_class;
-    const reading = Promise.resolve().then(() =>
-      TrainingData.read(name, dataset, { config, head, tokenizer, collator: this.#collator(), signal }),
-    );
-    this.#data.set(dataset, reading);
-    reading.catch(() => this.#data.delete(dataset));
-    return reading;
+    return TrainingData.read(name, dataset, { config, head, tokenizer, collator: this.#collator(), signal });
   }
 
   #collator(): DataCollatorForLanguageModeling | undefined {
-    const { head } = this.#engine;
+    const { head } = this.engine;
     const { data_collator } = this.#options;
     if (head !== 'MaskedLM' && head !== 'PreTraining') return undefined;
     if (data_collator) return data_collator;
@@ -288,18 +217,7 @@ export class Trainer {
     // Records that are masked already need neither.
     return tokenizer && new DataCollatorForLanguageModeling({ tokenizer, seed: this.args.seed });
   }
-
-  #graph({ task }: TrainingData): TrainingGraph {
-    const { args } = this;
-    return taskGraph(task, {
-      ...trainedParts(this.#engine, args.trainable),
-      dropout: dropoutRates(task.config, args.dropout),
-      smoothing: args.label_smoothing_factor,
-    });
-  }
 }
-
-const isModel = (model: unknown): model is PreTrainedModel => Object(model) instanceof PreTrainedModel;
 
 /** Several data sets by name; a single one has the name ''. */
 function namedDatasets(dataset: Dataset | Readonly<Record<string, Dataset>>): Readonly<Record<string, Dataset>> {

@@ -1,11 +1,12 @@
 import { env, PreTrainedModel, usualRequest } from '../../api/index.ts';
 import { type ModelLocation, openSource } from '../../checkpoint/source/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { checkNames, InputError, wrong } from '../../errors.ts';
+import { checkNames, InputError } from '../../errors.ts';
 import type { EncoderRequest } from '../../model/index.ts';
 import { checkSeed } from '../../random.ts';
 import { linkedAbort } from '../../runtime/index.ts';
 import { checkSaveOptions, type SaveOptions } from '../../saving/index.ts';
+import { givenModel } from '../given-model.ts';
 import { randomStream } from '../random.ts';
 import { ADAPTED } from './adapted.ts';
 import { adapterFiles, filledFrom, readAdapter } from './adapter-files.ts';
@@ -179,12 +180,7 @@ const requestOf = ({ head, hasPooler }: Engine): EncoderRequest => usualRequest(
 
 /** The engine of a model without adapters. Throws InputError. */
 function freeEngine(model: PreTrainedModel): Engine {
-  const given: unknown = model;
-  if (!(Object(given) instanceof PreTrainedModel)) {
-    const next = "Import both from the package 'webgpu-bert': its file dist/webgpu-bert.js has classes of its own.";
-    throw wrong('the model', given, 'a model of AutoModelForX.from_pretrained', next);
-  }
-  const engine = PreTrainedModel.engineOf(model);
+  const engine = PreTrainedModel.engineOf(givenModel('the model', model));
   if (!ADAPTED.has(engine)) return engine;
   throw new InputError({
     what: 'this model has adapters already',

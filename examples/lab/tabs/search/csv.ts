@@ -1,53 +1,10 @@
+import { tableRecords } from '../../shell/table.ts';
+
 /**
- * A table (RFC 4180) as lines of text: a record a line, its fields parted by " · ". Fields in quotes may have separators, quotes and line
- * breaks of their own; a line break becomes a space.
- * @param separator by default the one of comma, semicolon and tab that the first line has most of
+ * A table as lines of text: a record a line, its fields that are not empty parted by " · ".
+ * @param separator see `tableRecords`
  */
-export function csvLines(text: string, separator = separatorOf(text)): string {
-  const lines: string[] = [];
-  let fields: string[] = [];
-  const endRecord = () => {
-    const line = fields.filter(field => field !== '').join(' · ');
-    if (line !== '') lines.push(line);
-    fields = [];
-  };
-  let at = 0;
-  while (at <= text.length) {
-    let field = '';
-    if (text[at] === '"') {
-      const end = closingQuote(text, at + 1);
-      field = text.slice(at + 1, end).replaceAll('""', '"');
-      at = end + 1;
-    }
-    // What stands behind a closing quote belongs to the field as well.
-    const end = endOfField(text, at, separator);
-    field += text.slice(at, end);
-    fields.push(field.replaceAll('\r', ' ').replaceAll('\n', ' ').trim());
-    if (text[end] !== separator) endRecord();
-    at = end + 1;
-  }
-  return lines.join('\n');
-}
-
-function separatorOf(text: string): string {
-  const newline = text.indexOf('\n');
-  const head = newline < 0 ? text : text.slice(0, newline);
-  const count = (separator: string) => head.split(separator).length;
-  return [',', ';', '\t'].reduce((best, other) => (count(other) > count(best) ? other : best));
-}
-
-/** The place of the quote that ends a field; the end of the text where there is none. */
-function closingQuote(text: string, start: number): number {
-  for (let at = start; ; ) {
-    const quote = text.indexOf('"', at);
-    if (quote < 0) return text.length;
-    if (text[quote + 1] !== '"') return quote;
-    at = quote + 2;
-  }
-}
-
-function endOfField(text: string, start: number, separator: string): number {
-  let at = start;
-  while (at < text.length && text[at] !== separator && text[at] !== '\n') at += 1;
-  return at;
-}
+export const csvLines = (text: string, separator?: string): string =>
+  tableRecords(text, separator)
+    .map(fields => fields.filter(field => field !== '').join(' · '))
+    .join('\n');
