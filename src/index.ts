@@ -82,7 +82,7 @@ export {
   UnsupportedError,
   WebGPUBertError,
 } from './errors.ts';
-export { pipeline } from './pipeline.ts';
+export { type PipelineOptions, pipeline } from './pipeline.ts';
 export {
   type CacheCheckResult,
   type CacheClearResult,

@@ -2,7 +2,9 @@ import {
   type CallableModel,
   env,
   loadTokenizer,
+  originOf,
   PreTrainedModel,
+  type PreTrainedTokenizer,
   type PretrainedOptions,
   type Reopen,
   readOptions,
@@ -21,9 +23,16 @@ import {
 } from './engine/index.ts';
 import { InputError, SourceError, UnsupportedError, WebGPUBertError } from './errors.ts';
 import type { EncoderRequest } from './model/index.ts';
+import { givenTokenizer, pipelineOfModel } from './pipeline-of-model.ts';
 import { linkedAbort, until } from './runtime/index.ts';
 import { noting } from './saving/index.ts';
 import { type Pipeline, type Task, type TaskInfo, taskOf } from './tasks/index.ts';
+
+/** The options of `pipeline`: those of `from_pretrained`, and a tokenizer. */
+export interface PipelineOptions extends PretrainedOptions {
+  /** A tokenizer, of AutoTokenizer.from_pretrained. Default: that of the model's files. */
+  tokenizer?: PreTrainedTokenizer | null;
+}
 
 /**
  * Loads a model and its tokenizer for a task: transformers.js's `pipeline`. The object that it resolves to is called with texts.
@@ -31,13 +40,22 @@ import { type Pipeline, type Task, type TaskInfo, taskOf } from './tasks/index.t
  * loading throws: SourceError, CheckpointError, UnsupportedError, DeviceError, or the signal's reason.
  *
  *   const extractor = await pipeline('feature-extraction', 'sentence-transformers/all-MiniLM-L6-v2');
+ *
+ * @param model where its files are; or a model that is there already, of AutoModelForX, trained or not: the pipeline is then of the model
+ *   itself, without a copy, and its calls see the weights of their moment. Of the options only `tokenizer`, `signal` and
+ *   `progress_callback` are for such a model. Throws InputError where it has not the head of the task, and where it has no tokenizer and
+ *   none is given.
+ *
+ *   const classifier = await pipeline('text-classification', model, { tokenizer });
  */
 export async function pipeline<T extends Task>(
   task: T,
-  model?: ModelLocation | null,
-  options?: PretrainedOptions | null,
+  model?: ModelLocation | PreTrainedModel | null,
+  options?: PipelineOptions | null,
 ): Promise<Pipeline<T>> {
-  const loadOptions = options ?? {};
+  if (isModel(model)) return pipelineOfModel(task, model, options ?? {});
+  const { tokenizer: otherTokenizer, ...loadOptions } = options ?? {};
+  const givenOne = givenTokenizer(otherTokenizer);
   const { name, info } = taskOf(task);
   const location = model ?? info.defaultModel;
   if (location === undefined) {
@@ -80,7 +98,9 @@ export async function pipeline<T extends Task>(
     });
     // The tokenizer's class counts for transformers, which knows no static model.
     const isStatic = sentenceModel === 'SentenceTransformer' && isStaticModel(encoderIn(source), sentence.isStatic);
-    const loadingTokenizer = loadTokenizer(encoderIn(source), reopenIn(reopen, encoderIn), isStatic);
+    const loadingTokenizer = givenOne
+      ? Promise.resolve(givenOne)
+      : loadTokenizer(encoderIn(source), reopenIn(reopen, encoderIn), isStatic);
     // A model that is not supported often lacks files too, and the reason why it is not supported says more.
     const rethrow = withRefusal(encoderIn(source), sentence);
     loadingTokenizer.catch(rethrow).catch(fail);
@@ -89,8 +109,10 @@ export async function pipeline<T extends Task>(
     const read = await until(signal, readSentence(sentence));
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
     signal.throwIfAborted();
-    const callable = new PreTrainedModel(engine) as CallableModel;
-    const origin = { name: source.name, commit: opened.commit(), dtype: loadOptions.dtype || 'fp32' };
+    const own = originOf(opened, loadOptions);
+    const callable = new PreTrainedModel(engine, own) as CallableModel;
+    // With another tokenizer the vectors are not those of the commit.
+    const origin = givenOne ? { ...own, commit: undefined } : own;
     const parts = { task: name, model: callable, tokenizer, sentence, sentenceFiles, readSentence: read, origin };
     return new info.pipeline(parts) as Pipeline<T>;
   } catch (error) {
@@ -101,6 +123,8 @@ export async function pipeline<T extends Task>(
     stop.release();
   }
 }
+
+const isModel = (model: unknown): model is PreTrainedModel => Object(model) instanceof PreTrainedModel;
 
 /**
  * Throws, after a part of a model failed to load, the reason why the model is not supported: by the files of its encoder, or, where a file

@@ -144,11 +144,17 @@ const side = /* @__PURE__ */ new WorkerSide(
 /** What `pipeline()` resolves to: it is called as that of 'webgpu-bert', and computes in the worker. */
 export type Pipeline<T extends Task> = Remotely<PipelineHere<T>>;
 
+/** The options of `pipeline`: those of `from_pretrained`, and a tokenizer. */
+export interface PipelineOptions extends PretrainedOptions {
+  /** A tokenizer, of AutoTokenizer.from_pretrained of this entry. Default: that of the model's files. */
+  tokenizer?: RemoteTokenizer | null;
+}
+
 interface Functions {
   pipeline<T extends Task>(
     task: T,
-    model?: ModelLocation | null,
-    options?: PretrainedOptions | null,
+    model?: ModelLocation | RemoteModel | null,
+    options?: PipelineOptions | null,
   ): Promise<Pipeline<T>>;
   isSupported(): Promise<Support>;
 }

@@ -89,8 +89,21 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   'src/class-names.ts': { imports: ['src/api'] },
   'src/type-names.ts': { imports: [], types: ['src/api', 'src/tasks'] },
+  'src/pipeline-of-model.ts': {
+    imports: ['src/tasks', 'src/api', 'src/saving', 'src/engine', 'src/model', 'src/runtime', ERRORS],
+    types: ['src/checkpoint/source'],
+  },
   'src/pipeline.ts': {
-    imports: ['src/tasks', 'src/api', 'src/saving', 'src/engine', 'src/checkpoint/source', 'src/runtime', ERRORS],
+    imports: [
+      'src/pipeline-of-model.ts',
+      'src/tasks',
+      'src/api',
+      'src/saving',
+      'src/engine',
+      'src/checkpoint/source',
+      'src/runtime',
+      ERRORS,
+    ],
     types: ['src/model'],
   },
   'src/registry': {

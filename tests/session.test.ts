@@ -32,9 +32,9 @@ function parts(fields: object): SessionParts {
     },
   } as Partial<Engine> as Engine;
   const tokenizer = new PreTrainedTokenizer(read('tokenizer.json'), read('tokenizer_config.json'));
-  const model = new PreTrainedModel(engine) as CallableModel;
   const readSentence = { settings: () => settingsOf({}, 'SentenceTransformer'), modules: () => undefined };
   const origin = { name: 'a model', commit: undefined, dtype: 'fp32' };
+  const model = new PreTrainedModel(engine, origin) as CallableModel;
   const sentenceFiles = new Set<string>();
   return { task: 'a test', model, tokenizer, sentence: NO_SENTENCE, sentenceFiles, readSentence, origin };
 }

@@ -110,6 +110,26 @@ describe('the same answers, to the bit, with all that is said of the texts', () 
     expect([there.prompts, there.space, there.task]).toEqual([here.prompts, here.space, here.task]);
   });
 
+  test('a pipeline of a model and a tokenizer that the worker has', async () => {
+    const files = fixtureFiles('random/bert-sequence');
+    const model = await worker.AutoModelForSequenceClassification.from_pretrained(files);
+    const tokenizer = await worker.AutoTokenizer.from_pretrained(files);
+    const there = await worker.pipeline('text-classification', model, { tokenizer });
+    expect(backends).toHaveLength(1);
+    const here = await library.pipeline('text-classification', files);
+    expectSame(await there('one'), await here('one'));
+    await there.dispose();
+    expect(backends[0]!.isDestroyed).toBe(true);
+    const task = 'text-classification';
+    const pageModel = await library.AutoModelForSequenceClassification.from_pretrained(files);
+    expect(await thrown(worker.pipeline(task, pageModel as never))).toBeInstanceOf(InputError);
+    // Of another worker it is not.
+    env.worker = () => started();
+    const error = await thrown(worker.pipeline(task, model));
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as Error).message).toContain('an object of another worker');
+  });
+
   test('sparse vectors', async () => {
     const files = checkpointFiles('splade-max');
     const here = await library.SparseEncoder.from_pretrained(files);

@@ -9,6 +9,7 @@ import { loadTokenizer, readOptions, reopening, stopping } from './loading.ts';
 import { type CallableModel, PreTrainedModel, usualRequest } from './model.ts';
 import { asksForHead, filesOfConfig, labelChange, seedOf, withConfig } from './new-head.ts';
 import { NEW_HEAD_OPTIONS, type NewHeadOptions, type PretrainedOptions } from './options.ts';
+import { originOf } from './origin.ts';
 import type { OutputName } from './outputs.ts';
 import type { PreTrainedTokenizer } from './tokenizer.ts';
 
@@ -54,7 +55,7 @@ function autoClass<Outputs extends OutputName>(head?: HeadKind): AutoClass<Outpu
         head,
         request,
       });
-      return new PreTrainedModel(engine) as CallableModel<Outputs>;
+      return new PreTrainedModel(engine, originOf(source, options)) as CallableModel<Outputs>;
     });
   };
   return {

@@ -21,10 +21,25 @@ export { Callable } from './callable.ts';
 export { AutoConfig, type ConfigOptions, PretrainedConfig } from './config.ts';
 export { env, LogLevel, USUAL_ENVIRONMENT } from './env.ts';
 export type { ModelInputs } from './inputs.ts';
-export { foundTokenizer, loadTokenizer, type Reopen, readOptions, reopening, withSharedJson } from './loading.ts';
+export {
+  foundTokenizer,
+  loadTokenizer,
+  type Reopen,
+  readOptions,
+  reopening,
+  withSharedJson,
+} from './loading.ts';
 export { type CallableModel, type ModelCallOptions, PreTrainedModel, usualRequest } from './model.ts';
 export { MODEL_EVENTS, type ModelEventMap, type ModelListener } from './model-events.ts';
-export { type DataType, type DeviceType, FORMATS, type NewHeadOptions, type PretrainedOptions } from './options.ts';
+export {
+  checkOptionNames,
+  type DataType,
+  type DeviceType,
+  FORMATS,
+  type NewHeadOptions,
+  type PretrainedOptions,
+} from './options.ts';
+export { type Origin, originOf } from './origin.ts';
 export { type ModelOutput, type OutputName, outputOf, slicesOf } from './outputs.ts';
 export { type NestedList, Tensor, type TensorData, type TensorType } from './tensor.ts';
 export type { Slice } from './tensor-axes.ts';

@@ -7,6 +7,7 @@ import { Callable } from './callable.ts';
 import { PretrainedConfig } from './config.ts';
 import { type ModelInputs, unpadInputs } from './inputs.ts';
 import type { ModelEventMap, ModelListener } from './model-events.ts';
+import type { Origin } from './origin.ts';
 import { headOutputs, LOWEST_SCORE, type ModelOutput, type OutputName, padPairs, padTokens, stack } from './outputs.ts';
 
 export interface ModelCallOptions {
@@ -33,18 +34,25 @@ type ModelCall<Outputs extends OutputName> = (
 /** A model that can be called: `await model(inputs, options)`. Made by AutoModel.from_pretrained and its sisters. */
 export class PreTrainedModel extends Callable {
   readonly #engine: Engine;
+  readonly #origin: Origin;
   /** What `config` gave, and of what it was made. */
   #shown: { readonly raw: object; readonly config: PretrainedConfig } | undefined;
 
   /** @internal */
-  constructor(engine: Engine) {
+  constructor(engine: Engine, origin: Origin) {
     super();
     this.#engine = engine;
+    this.#origin = origin;
   }
 
   /** @internal The engine of a model, for the pipelines: they run on it, and the model is what they show. */
   static engineOf(model: PreTrainedModel): Engine {
     return model.#engine;
+  }
+
+  /** @internal */
+  static originOf(model: PreTrainedModel): Origin {
+    return model.#origin;
   }
 
   /** config.json, under its own names, as in transformers.js. */

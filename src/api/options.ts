@@ -73,6 +73,18 @@ const OPTION_NAMES: readonly string[] = [
 ];
 
 /**
+ * Throws UnsupportedError for an option by another name, InputError for a `signal` or a `progress_callback` that is none.
+ * @param next what to do about another name
+ */
+export function checkOptionNames(options: object, names: readonly string[], next?: string): void {
+  for (const [name, value] of Object.entries(options)) {
+    // An option of transformers.js that is switched off asks for nothing: it is ignored.
+    if (value !== undefined && value !== null && value !== false) oneOf('this option', name, names, next);
+  }
+  checkSignals(options);
+}
+
+/**
  * The caller's device, if there is one, and the format of the weights. Throws UnsupportedError, by name, for what is not built.
  * @param more names of options that are read elsewhere
  */
@@ -81,12 +93,7 @@ export function checkOptions(
   more: readonly string[] = [],
 ): { device: GPUDevice | undefined; format: Format } {
   const { dtype, device } = options;
-  for (const [name, value] of Object.entries(options)) {
-    // An option of transformers.js that is switched off asks for nothing: it is ignored.
-    if (value !== undefined && value !== null && value !== false)
-      oneOf('this option', name, [...OPTION_NAMES, ...more]);
-  }
-  checkSignals(options);
+  checkOptionNames(options, [...OPTION_NAMES, ...more]);
   const format = FORMATS[oneOf('this dtype', dtype || 'auto', DTYPES)]!;
   if ('createComputePipelineAsync' in Object(device)) return { device: device as GPUDevice, format };
   oneOf('this device', device || 'auto', DEVICES, 'This library computes on the GPU only.');

@@ -57,3 +57,21 @@ export function headOf(
     next: `Load this model with one of these classes or for one of their tasks, or take a model of another family for ${kind}.`,
   });
 }
+
+/**
+ * Whether a model that was loaded with a head has what another head computes with: its own, and with both heads of BERT's pre-training
+ * either of them. Every model has the encoder alone.
+ */
+export function hasHead(
+  { modelType, headKinds }: { readonly modelType: string; readonly headKinds: FamilyHeads },
+  loaded: HeadKind | undefined,
+  wanted: HeadKind | undefined,
+): boolean {
+  if (wanted === undefined || loaded === wanted) return true;
+  if (loaded !== 'PreTraining') return false;
+  const computed = headKinds.PreTraining;
+  // ELECTRA's is the discriminator, which has neither.
+  const both =
+    computed === 'PreTraining' && modelType !== 'electra' ? ['MaskedLM', 'NextSentencePrediction'] : [computed];
+  return both.includes(wanted);
+}

@@ -8,7 +8,7 @@ export { MODEL_TYPES, readConfig, withTensors } from './config.ts';
 export { encoderGraph, everything, hasPooler } from './encoder.ts';
 export type { EncoderConfig, StaticTable } from './encoder-config.ts';
 export { MAX_COLUMNS } from './family.ts';
-export { type HeadKind, headOf } from './head-kind.ts';
+export { type HeadKind, hasHead, headOf } from './head-kind.ts';
 export { isOfHead } from './heads.ts';
 export { type InitialValues, initialValues } from './initial-values.ts';
 export { checkSequence, positionsOf, type RawSequence } from './input.ts';

@@ -1,4 +1,4 @@
-import { Tensor, type TensorData } from '../api/index.ts';
+import { type Origin, Tensor, type TensorData } from '../api/index.ts';
 import type { SentenceModules, SentenceSettings } from '../engine/index.ts';
 import { wrong } from '../errors.ts';
 import { embeddingColumns } from '../model/index.ts';
@@ -18,13 +18,7 @@ import {
 } from './precision.ts';
 import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
 import { normalizeRows, truncateRows } from './rows.ts';
-import {
-  type Origin,
-  OVERFLOW_OPTION_NAMES,
-  type OverflowOptions,
-  type RunOptions,
-  type SessionParts,
-} from './session.ts';
+import { OVERFLOW_OPTION_NAMES, type OverflowOptions, type RunOptions, type SessionParts } from './session.ts';
 import { promptSpace, spaceOf, textBits } from './space.ts';
 
 /**

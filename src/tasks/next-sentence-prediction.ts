@@ -26,7 +26,13 @@ export class NextSentencePrediction extends Session<'logits'> {
     string('text', text);
     string('next', next);
     const { results, facts } = await this.forward(
-      { texts: [next], encode: pair => this.encode(text, { pair }), read: logitsOf },
+      {
+        texts: [next],
+        encode: pair => this.encode(text, { pair }),
+        read: logitsOf,
+        // Not that of the model, which may have the other head of BERT's pre-training, too.
+        request: { head: { kind: 'NextSentencePrediction' } },
+      },
       callOptions,
     );
     return withFacts(nextSentence(results[0]![0]!), factsOf(facts, 0));

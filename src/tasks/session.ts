@@ -1,6 +1,7 @@
 import {
   Callable,
   type CallableModel,
+  type Origin,
   type OutputName,
   outputOf,
   PreTrainedModel,
@@ -63,16 +64,8 @@ export interface SessionParts<Outputs extends OutputName = OutputName> {
   readonly sentenceFiles: ReadonlySet<string>;
   /** The same after all of it was read. */
   readonly readSentence: ReadSentence;
-  /** Where the model is from. */
+  /** Where the model and its tokenizer are from. */
   readonly origin: Origin;
-}
-
-/** Where a model is from, and how its weights are kept. */
-export interface Origin {
-  readonly name: string;
-  /** The commit of all its files, where the server tells one. */
-  readonly commit: string | undefined;
-  readonly dtype: string;
 }
 
 /** The work of one call: texts, how each is encoded, and what is read from the outputs. */
@@ -146,7 +139,10 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
     return others.length === 0 ? saved : [...saved, ...(await copiedFiles(engine.files(signal)!.root, others))];
   }
 
-  /** Frees everything that the model holds on the GPU. Calls under way reject with DeviceError. */
+  /**
+   * Disposes of the model, as in transformers.js: frees everything that it holds on the GPU. Calls under way reject with DeviceError. A
+   * pipeline holds nothing there itself. One of a model that others use, a Trainer say, needs no disposal: it is forgotten.
+   */
   async dispose(): Promise<void> {
     await this.model.dispose();
   }

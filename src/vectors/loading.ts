@@ -3,6 +3,7 @@ import {
   env,
   loadTokenizer,
   type OutputName,
+  originOf,
   PreTrainedModel,
   type PreTrainedTokenizer,
   type PretrainedOptions,
@@ -87,7 +88,7 @@ export async function loadVectors<Plan extends LoadPlan>(
     const more = (await until(signal, plan.more)) as Awaited<Plan['more']>;
     engineOptions.progress?.({ status: 'ready', task: name, model: source.name });
     signal.throwIfAborted();
-    const model = new PreTrainedModel(engine) as CallableModel<OutputName>;
+    const model = new PreTrainedModel(engine, originOf(opened, options)) as CallableModel<OutputName>;
     return { model, tokenizer, more, plan, folder: plan.folder, files };
   } catch (error) {
     fail(error);

@@ -23,6 +23,9 @@ interface Pending {
   reject(reason: unknown): void;
 }
 
+/** Where the originals of all objects of the page are. */
+const ORIGINALS = new WeakMap<object, { readonly connection: Connection; readonly of: Handle }>();
+
 /** A worker, as the page speaks to it: calls that are under way, and objects that the worker holds for the page. */
 export class Connection {
   readonly #worker: Worker;
@@ -78,6 +81,9 @@ export class Connection {
       const callbacks: Callback[] = [];
       const signals: AbortSignal[] = [];
       const packed = this.#packed(values, value => {
+        const original = ORIGINALS.get(value);
+        if (original?.connection === this) return { object: original.of };
+        if (original) throw ofOtherWorker();
         if (typeof value === 'function') return { callback: callbacks.push(value as Callback) - 1 };
         if (!(value instanceof AbortSignal)) return undefined;
         signals.push(value);
@@ -183,6 +189,7 @@ export class Connection {
       );
       this.#hasHeld = true;
       this.#objects.set(of, new WeakRef(object));
+      ORIGINALS.set(object, { connection: this, of });
       this.#listeners.set(object, hear);
       this.#dropped.register(object, of);
       return object;
@@ -238,6 +245,14 @@ export class Connection {
     if (this.#isOwned) this.#worker.terminate();
   }
 }
+
+const ofOtherWorker = () =>
+  new InputError({
+    what: 'an argument cannot be handed to the worker',
+    actual: 'an object of another worker',
+    expected: 'objects that were loaded in the same one',
+    next: 'Load it again, with `env.worker` as it is now; what a worker held that has ended is lost.',
+  });
 
 const bound = ({ value, message }: Unpackable) =>
   new InputError({

@@ -55,8 +55,8 @@ export type Reply =
       readonly properties: Packed<Description>;
     };
 
-/** What of the arguments of a call stays on the page: the number of a function, or of a signal. */
-export type Passed = { readonly callback: number } | { readonly signal: true };
+/** What of the arguments of a call stays on the page: the number of a function, or a signal; or stands for an object of the worker. */
+export type Passed = { readonly callback: number } | { readonly signal: true } | { readonly object: Handle };
 
 /** An object that stays in the worker, as the page needs to know it. */
 export interface Description {

@@ -89,8 +89,11 @@ class Conversation {
   async #call({ call, of, method, values, settings }: Request & { type: 'call' }): Promise<void> {
     const stop = new AbortController();
     this.#underWay.set(call, stop);
-    const resolve = (passed: Passed) =>
-      'signal' in passed ? stop.signal : (...given: unknown[]) => this.#callBack(call, passed.callback, given);
+    const resolve = (passed: Passed) => {
+      if ('signal' in passed) return stop.signal;
+      if ('object' in passed) return this.#objects.get(passed.object);
+      return (...given: unknown[]) => this.#callBack(call, passed.callback, given);
+    };
     try {
       Object.assign(this.#served.env, settings);
       const object = typeof of === 'string' ? this.#served.roots[of] : this.#objects.get(of);

@@ -42,7 +42,7 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
   /** @internal */
   constructor(base: M, adapters: Adapters) {
     const engine = PreTrainedModel.engineOf(base);
-    super(engine);
+    super(engine, PreTrainedModel.originOf(base));
     this.#engine = engine;
     this.#base = base;
     this.#adapters = adapters;
