@@ -4,8 +4,9 @@ import type { TrainingGraph, TrainingMemory } from '../gradients/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import type { CallbackContext, TrainerCallback, TrainerControl, TrainerState } from './callbacks.ts';
 import { writeIntoFolder } from './checkpoint-folders.ts';
+import type { Course, CourseData, Metrics } from './course.ts';
 import { dropoutRates } from './dropout-rates.ts';
-import { type CourseData, type Metrics, TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
+import { TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
 import { trainedParts } from './lora/adapted.ts';
 import type { GraphOptions } from './task.ts';
 import type { Dataset } from './trainer-data.ts';
@@ -41,21 +42,21 @@ export abstract class BaseTrainer<Data extends CourseData, Args extends Training
   constructor({ name, engine, args, train_dataset, callbacks, context }: TrainerParts<Args>) {
     this.args = args;
     this.engine = engine;
-    const course = {
+    const course: Course<Data> = {
       engine,
-      data: (signal: AbortSignal | undefined) => {
+      data: signal => {
         if (train_dataset) return this.read('train_dataset', train_dataset, signal);
         throw new InputError({ what: 'there is nothing to train on', next: `Pass train_dataset to the ${name}.` });
       },
-      graph: (data: Data) =>
+      graph: data =>
         this.graph(data, {
           ...trainedParts(engine, args.trainable),
           dropout: dropoutRates(engine.config, args.dropout),
         }),
-      begin: (data: Data) => this.begin(data),
-      evaluate: (signal: AbortSignal | undefined) => this.evaluate(null, { signal: signal ?? null }),
-      files: (signal: AbortSignal | undefined) => this.files(signal),
-      opened: (files: readonly File[]) => this.opened(files),
+      begin: data => this.begin(data),
+      evaluate: signal => this.evaluate(null, { signal: signal ?? null }),
+      files: signal => this.files(signal),
+      opened: files => this.opened(files),
     };
     this.loop = new TrainingLoop(args, course, callbacks ?? [], context);
   }

@@ -1,9 +1,9 @@
 import { describe, InputError } from '../errors.ts';
 import type { LabelledSequence } from '../gradients/index.ts';
 import type { TextReader } from '../tasks/index.ts';
+import type { CourseData } from './course.ts';
 import type { EmbedderLoss } from './embedder-losses.ts';
 import { type EmbedderExample, type EmbedderTask, embedderSequences, embedderTask } from './embedder-task.ts';
-import type { CourseData } from './loop.ts';
 import { type DataRecord, recordError } from './records.ts';
 import { batchesOf, noDuplicateBatches } from './sampler.ts';
 import { type Dataset, listOf } from './trainer-data.ts';

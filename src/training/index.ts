@@ -32,6 +32,7 @@ export {
   TrainerState,
 } from './callbacks.ts';
 export { DataCollatorForLanguageModeling, type LanguageModelingOptions, type MaskKey } from './collators.ts';
+export type { Metrics } from './course.ts';
 export type { BatchSampler } from './embedder-data.ts';
 export {
   CoSENTLoss,
@@ -56,7 +57,7 @@ export {
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';
-export type { Metrics, TrainOptions, TrainOutput } from './loop.ts';
+export type { TrainOptions, TrainOutput } from './loop.ts';
 export { type LoraBias, LoraConfig, type LoraConfigInit, type TaskType } from './lora/config.ts';
 export { get_peft_model, type PeftLoadOptions, PeftModel, type PeftOptions } from './lora/peft-model.ts';
 export { type LossChartOptions, loss_chart } from './loss-chart.ts';

@@ -1,10 +1,6 @@
-import { env } from '../api/index.ts';
-import { openSource } from '../checkpoint/source/index.ts';
-import type { Engine, OtherFiles } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import {
   countItems,
-  type LabelledSequence,
   scalesOf,
   type TrainingGraph,
   type TrainingMemory,
@@ -24,17 +20,16 @@ import {
 } from './callbacks.ts';
 import { checkpointFiles, type Progress, type Resumed, restoreMoments, savedTraining } from './checkpoint.ts';
 import { CheckpointFolders } from './checkpoint-folders.ts';
+import type { Course, CourseData, Metrics } from './course.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
-import { adapterFiles, filledFrom, readAdapter } from './lora/adapter-files.ts';
+import { largestBatch, microBatches, reserveLargest } from './micro-batches.ts';
 import { corrections, decays } from './optimizer.ts';
 import { epochOrder } from './sampler.ts';
 import { batchCount, type RunLength, runLength } from './schedule.ts';
 import { openSession, sessionMemory, type TrainingSession } from './session.ts';
+import { loadTrained, trainedFiles } from './trained-files.ts';
 import { type LearningRates, learningRates } from './trained-tensors.ts';
 import { TrainingError } from './training-error.ts';
-
-/** Numbers by their names. */
-export type Metrics = Record<string, number>;
 
 export interface TrainOptions {
   /** Ends the training within a step: `train` rejects with its reason, and the weights are those after the last whole step. */
@@ -54,37 +49,6 @@ export interface TrainOutput {
   readonly training_loss: number;
   /** train_runtime in seconds, train_samples_per_second, train_steps_per_second, train_loss, epoch. */
   readonly metrics: Metrics;
-}
-
-/** The records that a training goes through. */
-export interface CourseData {
-  /** How many there are. */
-  readonly count: number;
-  /** The tokens of each. */
-  readonly lengths: readonly number[];
-  /** Whether the loss of a batch is a sum over its records, so that a batch may be cut into micro-batches. */
-  readonly isDivisible: boolean;
-  /** The records of an order in batches. */
-  batches(order: Uint32Array, batchSize: number, dropLast: boolean): Iterable<ArrayLike<number>>;
-  /** The sequences of some records, as an epoch has them. Throws InputError where a record is wrong. */
-  sequences(indices: ArrayLike<number>, epoch: number): readonly LabelledSequence[];
-}
-
-/** What is trained on what: all that is different between trainings. */
-export interface Course<Data extends CourseData = CourseData> {
-  readonly engine: Engine;
-  /** Reads the records, once. Rejects with InputError where there are none. */
-  data(signal: AbortSignal | undefined): Promise<Data>;
-  /** A step as a graph. */
-  graph(data: Data): TrainingGraph;
-  /** Is told that a training begins. */
-  begin?(data: Data): void;
-  /** Evaluates the model as it is, logs what it finds and calls `on_evaluate`. */
-  evaluate(signal: AbortSignal | undefined): Promise<Metrics>;
-  /** The files of the model as it is, with its tokenizer. */
-  files(signal: AbortSignal | undefined): Promise<File[]>;
-  /** The weights among such files. */
-  opened(files: readonly File[]): OtherFiles;
 }
 
 /** So many steps in a row may be skipped. */
@@ -152,7 +116,7 @@ export class TrainingLoop<Data extends CourseData> {
     const graph = this.#course.graph(data);
     const update = this.#update(this.#rates());
     const merges = adaptersOf(engine)?.merges;
-    return sessionMemory(await engine.backend(), graph, update, this.#largestBatch(data), merges);
+    return sessionMemory(await engine.backend(), graph, update, largestBatch(data, this.args), merges);
   }
 
   async #train(signal: AbortSignal | undefined, resumed: Resumed | false): Promise<TrainOutput> {
@@ -188,8 +152,8 @@ export class TrainingLoop<Data extends CourseData> {
     if (saved) this.callbacks.restore(this.state.stateful_callbacks);
     this.control = new TrainerControl();
     const backend = await until(signal, engine.backendForTraining());
-    this.#course.begin?.(data);
-    if (saved) await this.#load(saved.files, signal);
+    this.#course.begin(data);
+    if (saved) await loadTrained(this.#course, saved.files, signal);
     const session = await openSession(backend, graph, this.#update(rates), adaptersOf(engine)?.merges);
     const run: Run<Data> = {
       session,
@@ -207,32 +171,12 @@ export class TrainingLoop<Data extends CourseData> {
     };
     try {
       if (saved) restoreMoments(session, saved);
-      await this.#reserve(run);
+      await reserveLargest(session, data, args);
       return await this.#steps(run);
     } finally {
       await session.finish().catch(() => undefined);
       session.destroy();
     }
-  }
-
-  /** Makes the buffers for the largest micro-batch that is to be expected, so that a device without room for it says so now. */
-  async #reserve({ session, data }: Run<Data>): Promise<void> {
-    const fits = session.microBatchRoom();
-    const largest = this.#largestBatch(data);
-    const tooMany = data.isDivisible ? largest.findIndex(sequence => !fits(sequence)) : -1;
-    await session.reserve(tooMany < 0 ? largest : largest.slice(0, tooMany));
-  }
-
-  /** The longest records, as many as a micro-batch has. */
-  #largestBatch(data: Data): readonly LabelledSequence[] {
-    const { per_device_train_batch_size: size, max_tokens_per_batch: most = Number.POSITIVE_INFINITY } = this.args;
-    const longest = [...data.lengths.keys()].sort((a, b) => data.lengths[b]! - data.lengths[a]!).slice(0, size);
-    let tokens = 0;
-    const fitting = longest.filter((index, i) => {
-      tokens += data.lengths[index]!;
-      return i === 0 || tokens <= most;
-    });
-    return data.sequences(data.isDivisible ? fitting : longest, 0);
   }
 
   async #steps(run: Run<Data>): Promise<TrainOutput> {
@@ -311,7 +255,7 @@ export class TrainingLoop<Data extends CourseData> {
     let number = 0;
     await session.begin();
     for (const [i, batch] of sequences.entries()) {
-      for (const part of data.isDivisible ? this.#microBatches(session, batch) : [batch]) {
+      for (const part of data.isDivisible ? microBatches(session, batch, args) : [batch]) {
         signal?.throwIfAborted();
         // The step has random numbers of its own, so that the place within it tells the masks of dropout apart.
         const numbers = part.map(() => number++);
@@ -327,25 +271,6 @@ export class TrainingLoop<Data extends CourseData> {
     this.#course.engine.markTrained();
     state.num_input_tokens_seen += sequences.flat().reduce((sum, { ids }) => sum + ids.length, 0);
     await this.call('on_optimizer_step');
-  }
-
-  /** A batch in parts that the device has room for, and that have no more than `max_tokens_per_batch` tokens. */
-  *#microBatches(session: TrainingSession, batch: readonly LabelledSequence[]): Generator<LabelledSequence[]> {
-    const { max_tokens_per_batch: most = Number.POSITIVE_INFINITY } = this.args;
-    let part: LabelledSequence[] = [];
-    let tokens = 0;
-    let fits = session.microBatchRoom();
-    for (const sequence of batch) {
-      const { length } = sequence.ids;
-      if (part.length > 0 && (tokens + length > most || !fits(sequence))) {
-        yield part;
-        [part, tokens, fits] = [[], 0, session.microBatchRoom()];
-      }
-      if (part.length === 0) fits(sequence);
-      part.push(sequence);
-      tokens += length;
-    }
-    if (part.length > 0) yield part;
   }
 
   /** Does what the control asks for: logs, evaluates, saves. */
@@ -399,7 +324,7 @@ export class TrainingLoop<Data extends CourseData> {
     if (best === name || before.some(each => each.name === best)) state.best_model_checkpoint = best!;
     state.stateful_callbacks = this.callbacks.states();
     const files = [
-      ...(await this.#files(signal)),
+      ...(await trainedFiles(this.#course, signal)),
       ...(await checkpointFiles({ state, args, progress, session: args.save_only_model ? undefined : session })),
     ];
     signal?.throwIfAborted();
@@ -416,28 +341,8 @@ export class TrainingLoop<Data extends CourseData> {
   async #loadBest({ folders, signal }: Run<Data>): Promise<void> {
     const { best_model_checkpoint: best, best_global_step, global_step } = this.state;
     if (best === null || !folders || best_global_step === global_step) return;
-    await this.#load(await folders.read(best), signal);
+    await loadTrained(this.#course, await folders.read(best), signal);
     this.#course.engine.markTrained();
-  }
-
-  /** The files of the model as it is; of one with adapters those of the adapters. */
-  #files(signal: AbortSignal | undefined): Promise<File[]> {
-    const { engine } = this.#course;
-    const adapters = adaptersOf(engine);
-    if (!adapters) return this.#course.files(signal);
-    return adapterFiles(engine, adapters, signal ? { signal } : {});
-  }
-
-  /** Gives the model the weights among such files. */
-  async #load(files: readonly File[], signal: AbortSignal | undefined): Promise<void> {
-    const { engine } = this.#course;
-    const adapters = adaptersOf(engine);
-    if (!adapters) {
-      await engine.loadWeights(this.#course.opened(files), signal);
-      return;
-    }
-    const { tensors } = await readAdapter(openSource([...files], {}, env));
-    await adapters.load(filledFrom(tensors, adapters));
   }
 
   #rates(): LearningRates {

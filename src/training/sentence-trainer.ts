@@ -7,13 +7,13 @@ import { Embedder, type FeatureExtractionPipeline, type TextReader } from '../ta
 import { TRAINING_ARGUMENT_NAMES, TrainingArguments, type TrainingArgumentsInit } from './arguments.ts';
 import { BaseTrainer, type EvaluateOptions, prefixed } from './base-trainer.ts';
 import type { TrainerCallback } from './callbacks.ts';
+import type { Metrics } from './course.ts';
 import { type BatchSampler, EmbedderData } from './embedder-data.ts';
 import { evaluateEmbedder } from './embedder-evaluation.ts';
 import { type EmbedderLoss, isEmbedderLoss, noEmbeddingLoss } from './embedder-losses.ts';
 import { embedderGraph } from './embedder-task.ts';
 import { GivenFields } from './given-fields.ts';
 import { ONE_COPY } from './given-model.ts';
-import type { Metrics } from './loop.ts';
 import type { GraphOptions } from './task.ts';
 import type { Dataset } from './trainer-data.ts';
 

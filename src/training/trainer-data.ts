@@ -3,7 +3,7 @@ import { describe, InputError } from '../errors.ts';
 import type { LabelledSequence } from '../gradients/index.ts';
 import type { EncoderConfig, HeadKind } from '../model/index.ts';
 import type { DataCollatorForLanguageModeling } from './collators.ts';
-import type { CourseData } from './loop.ts';
+import type { CourseData } from './course.ts';
 import { type DataRecord, readRecords, type TokenizedRecords } from './records.ts';
 import { batchesOf } from './sampler.ts';
 import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
