@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import * as library from '../src/index.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
-import { checkpointFiles } from './vector-fixtures.ts';
+import { checkpointFiles, colbertFiles } from './vector-fixtures.ts';
 
 /**
  * Python loads what is saved here: heads of every family that transformers has, without a missing or an unexpected tensor, and models of sentence-transformers with their modules; and computes what is computed here. WEBGPU_BERT_PYTHON names the Python; default: python3.
@@ -158,6 +158,38 @@ async function saveRanker(folder: string, name: string): Promise<void> {
   await writeFolder(folder, saved, { rank, outputs: { scores: { shape: [scores.length], data: scores } } });
 }
 
+async function saveSparse(folder: string, name: string): Promise<void> {
+  const encoder = await library.SparseEncoder.from_pretrained(checkpointFiles(name));
+  const saved = await encoder.save_pretrained();
+  const columns = encoder.get_embedding_dimension();
+  const dense = (vectors: readonly library.SparseVector[]) => {
+    const data = new Array<number>(vectors.length * columns).fill(0);
+    for (const [row, { indices, values }] of vectors.entries()) {
+      for (const [i, index] of indices.entries()) data[row * columns + index] = values[i]!;
+    }
+    return { shape: [vectors.length, columns], data };
+  };
+  const outputs = {
+    queries: dense(await encoder.encode_query(TEXTS)),
+    documents: dense(await encoder.encode_document(TEXTS)),
+  };
+  await encoder.dispose();
+  await writeFolder(folder, saved, { sparse: TEXTS, outputs });
+}
+
+async function saveTokens(folder: string, name: string): Promise<void> {
+  const encoder = await library.MultiVectorEncoder.from_pretrained(colbertFiles(name));
+  const saved = await encoder.save_pretrained();
+  const outputs = Object.fromEntries(
+    [
+      ['queries', await encoder.encode_query(TEXTS)] as const,
+      ['documents', await encoder.encode_document(TEXTS)] as const,
+    ].flatMap(([kind, rows]) => rows.map((matrix, i) => [`${kind} ${i}`, numbers(matrix)])),
+  );
+  await encoder.dispose();
+  await writeFolder(folder, saved, { tokens: TEXTS, outputs });
+}
+
 describe.skipIf(why !== undefined)('what is saved, in Python', () => {
   const root = mkdtempSync(join(tmpdir(), 'webgpu-bert-saved-'));
   afterAll(() => rmSync(root, { recursive: true }));
@@ -193,6 +225,16 @@ describe.skipIf(why !== undefined)('what is saved, in Python', () => {
     for (const name of embedders) await saveEmbedder(join(root, name), name);
     for (const name of rankers) await saveRanker(join(root, name), name);
     for (const result of await reload([...embedders, ...rankers].map(name => join(root, name)))) {
+      expect(result.worst, result.folder).toBeLessThan(TOLERANCE);
+    }
+  }, 600_000);
+
+  test('sparse and late-interaction models of sentence-transformers', async () => {
+    const sparse = sentence.filter(name => name.startsWith('splade-'));
+    const tokens = sentence.filter(name => name.startsWith('colbert'));
+    for (const name of sparse) await saveSparse(join(root, name), name);
+    for (const name of tokens) await saveTokens(join(root, name), name);
+    for (const result of await reload([...sparse, ...tokens].map(name => join(root, name)))) {
       expect(result.worst, result.folder).toBeLessThan(TOLERANCE);
     }
   }, 600_000);

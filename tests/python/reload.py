@@ -6,7 +6,9 @@ Every folder has the files of a model and a case.json:
 - {"cls": "BertForMaskedLM", "dtype": "float32", "inputs": {...}, "outputs": {"logits": {"shape": [...], "data": [...]}}},
   for a class of transformers;
 - {"encode": [texts], "outputs": {"embeddings": ...}}, for SentenceTransformer;
-- {"rank": [[query, document], ...], "outputs": {"scores": ...}}, for CrossEncoder.
+- {"rank": [[query, document], ...], "outputs": {"scores": ...}}, for CrossEncoder;
+- {"sparse": [texts], "outputs": {"queries": ..., "documents": ...}}, dense rows, for SparseEncoder;
+- {"tokens": [texts], "outputs": {"queries 0": ..., "documents 0": ..., ...}}, a matrix a text, for MultiVectorEncoder.
 
 Prints one line of JSON for each: {"folder", "missing", "unexpected", "dtype", "worst"}. `worst` is the largest |a - b| / (1 + |b|) of all
 outputs in float32 that both have.
@@ -71,7 +73,32 @@ def reload_sentence(folder, case):
     return {"missing": [], "unexpected": [], "dtype": str(actual.dtype).removeprefix("torch."), "worst": difference(actual, wanted)}
 
 
+def reload_vectors(folder, case):
+    from sentence_transformers import MultiVectorEncoder, SparseEncoder
+
+    isSparse = "sparse" in case
+    model = (SparseEncoder if isSparse else MultiVectorEncoder)(folder, device="cpu")
+    texts = case["sparse" if isSparse else "tokens"]
+    more = {"convert_to_sparse_tensor": False} if isSparse else {}
+    actual = {}
+    for name, encode in (("queries", model.encode_query), ("documents", model.encode_document)):
+        rows = encode(texts, **more)
+        if isSparse:
+            actual[name] = rows
+        else:
+            actual.update({f"{name} {i}": torch.as_tensor(row) for i, row in enumerate(rows)})
+    assert actual.keys() == case["outputs"].keys()
+    worst = max(difference(actual[name], wanted) for name, wanted in case["outputs"].items())
+    return {"missing": [], "unexpected": [], "dtype": "float32", "worst": worst}
+
+
+def reload(folder, case):
+    if "cls" in case:
+        return reload_transformers(folder, case)
+    return reload_vectors(folder, case) if "sparse" in case or "tokens" in case else reload_sentence(folder, case)
+
+
 for folder in sys.argv[1:]:
     case = json.loads(Path(folder, "case.json").read_text())
-    result = reload_transformers(folder, case) if "cls" in case else reload_sentence(folder, case)
+    result = reload(folder, case)
     print(json.dumps({"folder": folder, **result}), flush=True)

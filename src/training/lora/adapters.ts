@@ -6,7 +6,14 @@ import { type Weight, weightKey } from '../../plan/index.ts';
 import { keepsHalves, mergedWeights, mergeWeights } from '../session.ts';
 import { tensorReader, wholeTensor } from '../weights.ts';
 import type { LoraConfig } from './config.ts';
-import { type LinearModule, type ModuleNames, notLinear, type Parameter, savedParameters } from './modules.ts';
+import {
+  isPrepared,
+  type LinearModule,
+  type ModuleNames,
+  notLinear,
+  type Parameter,
+  savedParameters,
+} from './modules.ts';
 
 /** A tensor of an adapter file. */
 export interface AdapterTensor {
@@ -63,6 +70,11 @@ export class Adapters {
     const saved = savedParameters(config.savedModules, names.parameters);
     const whole = new Set(saved.flatMap(canonicalNames));
     for (const module of targets) checkTarget(module);
+    const targetNames = new Set(targets.map(({ name }) => name));
+    const biases = biasesOf(config, names.parameters, targetNames).filter(parameter => !saved.includes(parameter));
+    const isRead = (parameter: Parameter) => canonicalNames(parameter).some(tensor => names.prepared.has(tensor));
+    const read = [...targets, ...saved, ...biases].find(isRead);
+    if (read) throw isPrepared(read.name);
     this.merges = names.weights.flatMap((weight): WeightMerge[] => {
       const modules = targets.filter(({ weights }) => weights.includes(weight));
       const isWhole = weight.parts.some(({ tensor }) => whole.has(tensor));
@@ -92,17 +104,14 @@ export class Adapters {
     if (roundedTable) throw tableOfHalves(roundedTable.name);
     this.tensors = targets.flatMap(module => adapterTensors(module, config.r));
     this.saved = saved.map(parameter => parameterTensor(parameter, parameter.name, onDevice));
-    const targetNames = new Set(targets.map(({ name }) => name));
-    this.biases = biasesOf(config, names.parameters, targetNames)
-      .filter(parameter => !saved.includes(parameter))
-      .map(parameter => {
-        const module = parameter.name.replace(/\.bias$/, '');
-        return parameterTensor(
-          parameter,
-          targetNames.has(module) ? `${module}.base_layer.bias` : parameter.name,
-          onDevice,
-        );
-      });
+    this.biases = biases.map(parameter => {
+      const module = parameter.name.replace(/\.bias$/, '');
+      return parameterTensor(
+        parameter,
+        targetNames.has(module) ? `${module}.base_layer.bias` : parameter.name,
+        onDevice,
+      );
+    });
     this.#trained = new Set(namesOnDevice([...this.tensors, ...this.others]));
   }
 

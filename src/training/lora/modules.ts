@@ -1,6 +1,12 @@
 import type { Engine, FileTensor } from '../../engine/index.ts';
 import { InputError, UnsupportedError } from '../../errors.ts';
-import { type EncoderConfig, type EncoderRequest, encoderGraph, namesOfNew } from '../../model/index.ts';
+import {
+  type EncoderConfig,
+  type EncoderRequest,
+  encoderGraph,
+  namesOfNew,
+  preparationsOf,
+} from '../../model/index.ts';
 import type { Graph, Weight } from '../../plan/index.ts';
 import { type LoraConfig, wholePattern } from './config.ts';
 
@@ -27,6 +33,8 @@ export interface ModuleNames {
   readonly outputs: ReadonlySet<LinearModule>;
   /** The weights of all linears, each once. */
   readonly weights: readonly Weight[];
+  /** The tensors that something is computed of once, when the model is loaded: of a change of them its passes would see a part. */
+  readonly prepared: ReadonlySet<string>;
 }
 
 /** PEFT's choice of target_modules, by family. */
@@ -70,7 +78,26 @@ export function moduleNames(engine: Pick<Engine, 'config' | 'head' | 'tensors'>,
       ? [{ name: name.slice(0, -'.weight'.length), tensor, weights: own }]
       : [];
   });
-  return { linears, parameters, weights, outputs: new Set(linears.filter(({ tensor }) => isOutput(tensor, head))) };
+  return {
+    linears,
+    parameters,
+    weights,
+    outputs: new Set(linears.filter(({ tensor }) => isOutput(tensor, head))),
+    prepared: preparedTensors(config),
+  };
+}
+
+/** The tensors that the preparations of a model read. */
+function preparedTensors(config: EncoderConfig): Set<string> {
+  const weights = preparationsOf(config).flatMap(({ graph }) =>
+    graph.ops.flatMap(op => {
+      if (op.op === 'linear') return [op.weight, op.bias];
+      return op.op === 'embed' ? [op.words, op.norm?.gamma, op.norm?.beta] : [];
+    }),
+  );
+  const tensors = weights.flatMap(weight => weight?.parts ?? []).map(({ tensor }) => tensor);
+  // A joint projection has the rows of the values too, of which nothing is kept.
+  return new Set(tensors.filter(tensor => !/\.self\.value\.(weight|bias)$/.test(tensor)));
 }
 
 /** The weights of a graph's linears, each once, and the tensors that are tables of embeddings. */
@@ -142,7 +169,7 @@ function layerOf(name: string, patterns: readonly string[]): number | undefined 
 }
 
 /** The linears that get adapters, as PEFT's check_target_module_exists chooses them. Throws InputError where these are none. */
-export function targetsOf(config: LoraConfig, { linears, parameters, outputs }: ModuleNames): LinearModule[] {
+export function targetsOf(config: LoraConfig, { linears, parameters, outputs, prepared }: ModuleNames): LinearModule[] {
   const { exclude_modules, layers_to_transform, layers_pattern, savedModules } = config;
   const target_modules = config.target_modules ?? [];
   const names = linears.map(({ name }) => name);
@@ -150,13 +177,22 @@ export function targetsOf(config: LoraConfig, { linears, parameters, outputs }: 
   const layers = layers_to_transform === null ? undefined : [layers_to_transform].flat();
   const patterns = layers_pattern === null ? [] : [layers_pattern].flat();
   const isTarget = (name: string) => isAll || isNamed('target_modules', target_modules, name);
-  const targets = linears.filter(module => {
-    const { name } = module;
+  const isChosen = (name: string) => {
     if (exclude_modules !== null && isNamed('exclude_modules', exclude_modules, name)) return false;
-    if (isInSaved(savedModules, name) || (isAll && outputs.has(module)) || !isTarget(name)) return false;
+    if (isInSaved(savedModules, name) || !isTarget(name)) return false;
     const layer = layers && layerOf(name, patterns);
     return !layers || (layer !== undefined && layers.includes(layer));
-  });
+  };
+  const targets = linears.filter(module => isChosen(module.name) && !(isAll && outputs.has(module)));
+  // Linears that passes do not compute, since all of their inputs are known when the model is loaded.
+  const known = parameters.find(
+    ({ name, tensor }) =>
+      name.endsWith('.weight') &&
+      !isEmbedding(name) &&
+      isChosen(name.slice(0, -'.weight'.length)) &&
+      [...tensor.views.keys()].some(canonical => prepared.has(canonical)),
+  );
+  if (known) throw isPrepared(known.name);
   const other = isAll
     ? undefined
     : parameters.find(({ name }) => isEmbedding(name) && isTarget(name.replace(/\.weight$/, '')));
@@ -177,6 +213,14 @@ export const notLinear = (name: string): UnsupportedError =>
     actual: name,
     supported: ['matrices of linears'],
     next: 'Leave it out of target_modules; modules_to_save trains it whole.',
+  });
+
+export const isPrepared = (name: string): UnsupportedError =>
+  new UnsupportedError({
+    what: 'adapters and training are not there for what relative positions are computed of',
+    actual: name,
+    supported: ['linears that read the tokens alone: value_proj, dense'],
+    next: 'Name other target_modules, or add it to exclude_modules; adapters that have it can be merged in Python.',
   });
 
 /** The parameters of modules that are trained whole: PEFT takes modules whose names end with one of `modules_to_save`. */
