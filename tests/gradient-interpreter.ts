@@ -634,7 +634,7 @@ export class TrainingRun {
     if (op.op === 'ranking') {
       losses = range(n).map(i => {
         const scores = range(x.rows - n).map(j => op.factor * dot(i, n + j));
-        const { loss, gradient } = crossEntropy(scores, labels[i]!, 0);
+        const { loss, gradient } = crossEntropy(scores, labels[i]!);
         gradient.forEach((v, j) => {
           give(i, n + j, scale * op.factor * v);
         });
@@ -676,7 +676,7 @@ export class TrainingRun {
         for (const [column, label] of (batch[b]!.span ?? [IGNORED, IGNORED]).entries()) {
           if (label >= length) continue;
           const scores = range(length).map(i => at(logits, start + i, column));
-          const { loss: own, gradient } = crossEntropy(scores, label, 0);
+          const { loss: own, gradient } = crossEntropy(scores, label);
           loss += (own / 2) * scales.labels;
           gradient.forEach((v, i) => {
             dlogits.data[(start + i) * N + column] = (v / 2) * scales.labels;
@@ -694,7 +694,7 @@ export class TrainingRun {
         let loss = 0;
         let gradient = scores.map(() => 0);
         if (op.op === 'crossEntropy') {
-          if (labels[r] !== IGNORED) ({ loss, gradient } = crossEntropy(scores, labels[r]!, op.smoothing));
+          if (labels[r] !== IGNORED) ({ loss, gradient } = crossEntropy(scores, labels[r]!, op));
         } else {
           const targets = labels.slice(r * N, (r + 1) * N);
           const isBinary = op.op === 'binaryCrossEntropy';
@@ -715,14 +715,20 @@ export class TrainingRun {
   }
 }
 
-/** The cross-entropy of scores with a label, smoothed, and its gradient. */
-function crossEntropy(scores: readonly number[], label: number, smoothing: number) {
+/** The cross-entropy of scores with a label, smoothed, with the weights of the classes, and its gradient. */
+function crossEntropy(
+  scores: readonly number[],
+  label: number,
+  { smoothing = 0, classWeights }: { smoothing?: number; classWeights?: readonly number[] | undefined } = {},
+) {
   const maximum = Math.max(...scores);
   const logSum = maximum + Math.log(scores.reduce((sum, x) => sum + Math.exp(x - maximum), 0));
-  const target = (n: number) => (n === label ? 1 - smoothing : 0) + smoothing / scores.length;
+  const target = (n: number) =>
+    ((n === label ? 1 - smoothing : 0) + smoothing / scores.length) * (classWeights?.[n] ?? 1);
+  const whole = scores.reduce((sum, _, n) => sum + target(n), 0);
   return {
     loss: scores.reduce((sum, x, n) => sum + target(n) * (logSum - x), 0),
-    gradient: scores.map((x, n) => Math.exp(x - logSum) - target(n)),
+    gradient: scores.map((x, n) => whole * Math.exp(x - logSum) - target(n)),
   };
 }
 

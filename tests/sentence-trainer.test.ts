@@ -134,6 +134,8 @@ describe('SentenceTransformerTrainer', () => {
     expect(make({ model: {} })).toThrow(/feature-extraction/);
     expect(make({ args: { batch_sampler: 'none' } })).toThrow(UnsupportedError);
     expect(make({ args: { prompts: 3 } })).toThrow(/prompts/);
+    expect(make({ args: { label_smoothing_factor: 0.1 } })).toThrow(/label_smoothing_factor has no meaning/);
+    expect(make({ args: { class_weights: [1, 2] } })).toThrow(/class_weights has no meaning/);
     expect(make({ processing_class: 1 })).toThrow(/tokenizer is that of the model/);
     expect(make({})().args).toBeInstanceOf(SentenceTransformerTrainingArguments);
     expect(make({ args: new TrainingArguments({ seed: 5 }) })().args.seed).toBe(5);

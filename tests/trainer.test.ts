@@ -123,6 +123,39 @@ describe('a run is that of torch', () => {
 });
 
 describe('a step', () => {
+  test('with class weights is that of copies of the examples', async () => {
+    const { data } = readFixture('bert-sequence');
+    const records = data.slice(0, 4).map(example => ({ ...example }));
+    const copies = records.flatMap(record => Array.from({ length: 1 + Number(record.labels) }, () => record));
+    const { model } = await setUp();
+    const class_weights = Object.keys(model.config.id2label!).map((_, i) => 1 + i);
+    const args = { dropout: 0, max_steps: 3, train_sampling_strategy: 'sequential' } as const;
+    const runs = await Promise.all(
+      [
+        { train_dataset: copies, args: { ...args, per_device_train_batch_size: copies.length } },
+        { train_dataset: records, args: { ...args, class_weights } },
+        { train_dataset: records, args: { ...args, class_weights, max_tokens_per_batch: 12 } },
+      ].map(async options => {
+        const { trainer, model } = await setUp(options);
+        await trainer.train();
+        const norms = trainer.state.log_history.flatMap(({ grad_norm }) => grad_norm ?? []);
+        return { losses: lossesOf(trainer), norms, after: await logits(model) };
+      }),
+    );
+    expect(copies.length).toBeGreaterThan(records.length);
+    for (const { losses, norms, after } of runs.slice(1)) {
+      losses.forEach((loss, i) => {
+        expect(loss).toBeCloseTo(runs[0]!.losses[i]!, 5);
+      });
+      norms.forEach((norm, i) => {
+        expect(Math.abs(norm / runs[0]!.norms[i]! - 1)).toBeLessThan(1e-4);
+      });
+      after.forEach((logit, i) => {
+        expect(logit).toBeCloseTo(runs[0]!.after[i]!, 4);
+      });
+    }
+  });
+
   test('is the same whether its batch is whole, accumulated, or split by its tokens', async () => {
     const runs = await Promise.all(
       [
@@ -320,6 +353,37 @@ describe('the loop', () => {
     },
   );
 
+  test.each([
+    ['bert-sequence', 0],
+    ['bert-sequence', 0.1],
+    ['bert-token', 0.1],
+  ])('evaluates %s with class weights, and label smoothing of %d, as it trains', async (name, smoothing) => {
+    const { head, data } = readFixture(name);
+    const model = await modelOf(`random/${name}`, /For(\w+)$/.exec(head)![1] as Kind);
+    const records = data.map(example => ({ ...example }));
+    const class_weights = Object.keys(model.config.id2label!).map((_, i) => 0.5 + 2 * i);
+    const plain = {
+      learning_rate: 0,
+      dropout: 0,
+      max_steps: 1,
+      per_device_train_batch_size: records.length,
+      logging_steps: 1,
+      label_smoothing_factor: smoothing,
+    };
+    const lossOf = async (args: TrainingArgumentsInit) => {
+      const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records, args });
+      await trainer.train();
+      const { eval_loss } = await trainer.evaluate();
+      expect(Math.abs(eval_loss! / lossesOf(trainer)[0]! - 1)).toBeLessThan(1e-5);
+      return eval_loss!;
+    };
+    const weighted = await lossOf({ ...plain, class_weights });
+    expect(Math.abs(weighted - (await lossOf(plain)))).toBeGreaterThan(1e-3);
+    // The factor of all weights cancels.
+    expect(await lossOf({ ...plain, class_weights: class_weights.map(w => 4 * w) })).toBeCloseTo(weighted, 5);
+    await model.dispose();
+  });
+
   test('stops early', async () => {
     const { trainer } = await setUp({
       eval_dataset: [{ input_ids: [2, 5, 3], label: 1 }],
@@ -390,6 +454,14 @@ describe('data', () => {
     expect((await thrown(nothing.trainer.train())).message).toMatch(/nothing of this model would be trained/);
     const mapped = await setUp({ args: { learning_rate_mapping: { nothing: 1 } } });
     expect((await thrown(mapped.trainer.train())).message).toMatch(/matches no tensor/);
+    const weighted = await setUp({ args: { class_weights: new Array(77).fill(1) } });
+    expect((await thrown(weighted.trainer.train())).message).toMatch(/class_weights are not one for each label.*77/);
+    const masked = new Trainer({
+      model: await modelOf('random/bert-masked-lm', 'MaskedLM'),
+      train_dataset: [{ input_ids: [2, 3], labels: [-100, 3] }],
+      args: { class_weights: [1, 1] },
+    });
+    expect((await thrown(masked.train())).message).toMatch(/class_weights are for classifiers.*masked_lm/);
     const headless = await library.AutoModel.from_pretrained(filesOf('random/bert-base'));
     const error = await thrown(new Trainer({ model: headless, train_dataset: [{ input_ids: [2, 3] }] }).train());
     expect(error).toBeInstanceOf(UnsupportedError);

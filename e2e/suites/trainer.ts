@@ -70,6 +70,26 @@ check('a step is the same whole, accumulated, or split by its tokens', async log
   }
 });
 
+check('class weights count examples as often as copies of them', async log => {
+  const run = async (args: TrainingArgumentsInit, records: readonly DataRecord[]) => {
+    const sized = { per_device_train_batch_size: records.length, train_sampling_strategy: 'sequential' } as const;
+    const { trainer, logits, losses, end } = await setUp({ max_steps: 3, dropout: 0, ...sized, ...args }, records);
+    await trainer.train();
+    const norms = trainer.state.log_history.flatMap(({ grad_norm }) => grad_norm ?? []);
+    const numbers = [...losses(), ...norms, ...(await logits())];
+    await end();
+    return numbers;
+  };
+  const own = data.slice(0, 4).map(example => ({ ...example }));
+  const copies = own.flatMap(record => Array.from({ length: 1 + Number(record.labels) }, () => record));
+  const wanted = await run({}, copies);
+  const found = await run({ class_weights: [1, 2, 3] }, own);
+  const worst = Math.max(...found.map((value, i) => Math.abs(value / wanted[i]! - 1)));
+  log(`largest difference ${worst.toExponential(1)} of a loss, a norm or a logit`);
+  // As of a step that is split: the sums are those of other rows.
+  expect(worst < 1e-4, `off by ${worst}`);
+});
+
 check('holds what it says it will, and makes nothing once it runs', async log => {
   // Every length from the first epoch on, so that the largest batch comes early.
   const { trainer, model, device, end } = await setUp({ max_steps: 60, logging_steps: 20 });

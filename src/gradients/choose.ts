@@ -74,6 +74,13 @@ const state = (name: string) => ({ state: name });
 const data = (name: DataName) => ({ data: name });
 const gradientState = (weight: Weight | undefined) => weight && state(gradientName(weight));
 
+/** The bits of a padded row. */
+const rowOfFloats = (numbers: readonly number[]): Uint32Array<ArrayBuffer> => {
+  const row = new Float32Array(padded(numbers.length));
+  row.set(numbers);
+  return new Uint32Array(row.buffer);
+};
+
 function argumentOf(operand: NonNullable<TrainingOperand>): TrainingArgument {
   if (typeof operand === 'string') return { kind: 'input', input: operand };
   if ('state' in operand) return { kind: 'state', name: operand.state };
@@ -225,9 +232,10 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'crossEntropy': {
         const labels = data(op.labels === 'labels' ? 'labels' : 'next_sentence_labels');
         const hasSmoothing = op.smoothing > 0;
-        const kernel = crossEntropy({ columns, smoothing: hasSmoothing, weights: false }, profile.norm);
+        const class_weights = op.classWeights && rowOfFloats(op.classWeights);
+        const kernel = crossEntropy({ columns, smoothing: hasSmoothing, weights: !!class_weights }, profile.norm);
         const params = { ...rows, scale, ...(hasSmoothing && { smoothing: op.smoothing }) };
-        return [made(op, kernel, dlogits, { logits, labels, ...results }, params), sum];
+        return [made(op, kernel, dlogits, { logits, labels, class_weights, ...results }, params), sum];
       }
       case 'binaryCrossEntropy':
       case 'squaredError': {

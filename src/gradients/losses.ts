@@ -13,6 +13,8 @@ export interface RowLossSpec {
   readonly labels?: LabelName;
   /** Of cross-entropy. Default: 0. */
   readonly smoothing?: number;
+  /** Of cross-entropy: the weights of the classes. Default: 1. */
+  readonly classWeights?: readonly number[] | undefined;
 }
 
 /** A loss of the embeddings of texts in the columns of records: see LossOfRecords. */
@@ -40,7 +42,13 @@ export function lossOp(
   const common = { logits, loss, dlogits };
   switch (spec.kind) {
     case 'crossEntropy':
-      return { op: spec.kind, ...common, labels: spec.labels ?? 'labels', smoothing: spec.smoothing ?? 0 };
+      return {
+        op: spec.kind,
+        ...common,
+        labels: spec.labels ?? 'labels',
+        smoothing: spec.smoothing ?? 0,
+        classWeights: spec.classWeights,
+      };
     case 'binaryCrossEntropy':
     case 'squaredError':
       return { op: spec.kind, ...common, labels: spec.labels ?? 'labels' };

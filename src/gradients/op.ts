@@ -292,6 +292,8 @@ export type LabelName = 'labels' | 'next_sentence_label';
 export interface CrossEntropyOp extends LossOfRows {
   readonly op: 'crossEntropy';
   readonly smoothing: number;
+  /** What the loss of a row counts, by its label, and an item of the mean too. Undefined: 1. */
+  readonly classWeights: readonly number[] | undefined;
 }
 
 /** loss = the sum over the N cells of -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), as binary_cross_entropy_with_logits. */

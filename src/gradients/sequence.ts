@@ -19,7 +19,9 @@ export interface LabelledSequence extends Sequence {
 /** What the losses of a step are multiplied by: 1 / the number of their items, in all micro-batches of the step together. */
 export type LossScales = Readonly<Record<LabelName, number>>;
 
-/** The items of a loss: rows that have a label, cells that have a target, sequences that have a span. */
+/**
+ * The items of a loss: rows that have a label, each as many as its class weighs; cells that have a target; sequences that have a span.
+ */
 export function countItems(
   ops: TrainingGraph['ops'],
   sequences: Iterable<LabelledSequence>,
@@ -28,11 +30,14 @@ export function countItems(
   const losses = new Map(ops.filter((op): op is LossOp => 'dlogits' in op).map(op => [labelsOf(op), op]));
   const counts = { labels: 0, next_sentence_label: 0 };
   for (const { labels = [], next_sentence_label, span } of sequences) {
-    for (const [name, { op }] of losses) {
-      if (op === 'spanCrossEntropy') counts.labels += Number(span !== undefined);
+    for (const [name, loss] of losses) {
+      const weightOf = (label: number) =>
+        label === IGNORED ? 0 : ((loss.op === 'crossEntropy' ? loss.classWeights?.[label] : undefined) ?? 1);
+      if (loss.op === 'spanCrossEntropy') counts.labels += Number(span !== undefined);
       else if (name === 'next_sentence_label') counts.next_sentence_label += Number(next_sentence_label !== undefined);
-      else if (op === 'crossEntropy' || op === 'ranking') counts.labels += labels.filter(v => v !== IGNORED).length;
-      else counts.labels += labels.length;
+      else if (loss.op === 'crossEntropy' || loss.op === 'ranking') {
+        counts.labels += labels.reduce((sum, label) => sum + weightOf(label), 0);
+      } else counts.labels += labels.length;
     }
   }
   return counts;

@@ -97,6 +97,12 @@ export class TrainingArguments {
   readonly max_grad_norm: number;
   /** The share of the target that goes to all classes alike. Default: 0. */
   readonly label_smoothing_factor: number;
+  /**
+   * What an example counts in the loss, by its label: a number for each label of the model, in the order of id2label, as `weight` of torch's
+   * CrossEntropyLoss. For classifiers of sequences and of tokens. Transformers has no such field: there one overrides compute_loss.
+   * Default: all count the same.
+   */
+  readonly class_weights: readonly number[] | undefined;
   /** The probability of dropout at every place. Default: what the model's config says. */
   readonly dropout: number | undefined;
   /** Default: 'all'. */
@@ -172,6 +178,7 @@ export class TrainingArguments {
     this.adam_epsilon = positive('adam_epsilon', epsilon);
     this.max_grad_norm = given.number('max_grad_norm', 1, { min: 0 });
     this.label_smoothing_factor = given.number('label_smoothing_factor', 0, { min: 0, below: 1 });
+    this.class_weights = optional(given, 'class_weights', () => classWeights(given.value('class_weights')));
     this.dropout = optional(given, 'dropout', name => given.number(name, 0, { min: 0, below: 1 }));
     this.trainable = trainable(given.value('trainable') ?? 'all');
     this.gradient_checkpointing = given.choice<false>(
@@ -261,6 +268,7 @@ export const TRAINING_ARGUMENT_NAMES: readonly Exclude<keyof TrainingArguments, 
   'adam_epsilon',
   'max_grad_norm',
   'label_smoothing_factor',
+  'class_weights',
   'dropout',
   'trainable',
   'gradient_checkpointing',
@@ -354,6 +362,13 @@ function schedulerOptions(type: SchedulerType, value: unknown): Readonly<Schedul
     if (given.value(name) !== undefined) options[name] = given.number(name, 0, { min: 0 });
   }
   return options;
+}
+
+function classWeights(value: unknown): readonly number[] {
+  const isFine = (weight: unknown) => typeof weight === 'number' && Number.isFinite(weight) && weight >= 0;
+  const list: unknown = ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value;
+  if (Array.isArray(list) && list.every(isFine) && list.some(weight => weight > 0)) return list;
+  throw wrong('class_weights', value, 'a list of numbers of at least 0, not all of them 0');
 }
 
 function trainable(value: unknown): Trainable {

@@ -5,7 +5,7 @@ import type { EncoderRequest } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
 import { IGNORED_LABEL } from './example.ts';
 import type { EvalPrediction, LogitRow } from './metrics.ts';
-import { isPicked, type TrainingTask } from './task.ts';
+import { isPicked, type LossSettings, type TrainingTask } from './task.ts';
 
 /** The logits of examples, what they should have been, and the mean loss of all items. */
 export interface Evaluation extends EvalPrediction {
@@ -24,7 +24,7 @@ const requestOf = ({ head, problem }: TrainingTask): EncoderRequest => ({
 });
 
 export interface EvaluationOptions {
-  readonly smoothing: number;
+  readonly loss: LossSettings;
   /** Whether the logits are kept, which take memory. */
   readonly keepsLogits: boolean;
   readonly signal: AbortSignal | undefined;
@@ -40,7 +40,7 @@ export async function evaluateTask(
   engine: Engine,
   task: TrainingTask,
   sequences: readonly LabelledSequence[],
-  { smoothing, keepsLogits, signal, done }: EvaluationOptions,
+  { loss, keepsLogits, signal, done }: EvaluationOptions,
 ): Promise<Evaluation> {
   const first: LossSum = { sum: 0, items: 0 };
   const second: LossSum = { sum: 0, items: 0 };
@@ -51,10 +51,10 @@ export async function evaluateTask(
     done: results => {
       for (const { sequence, outputs } of results) {
         const rows = rowsOf(outputs, 'logits');
-        addLoss(task, { rows, sequence, smoothing, sum: first });
+        addLoss(task, { rows, sequence, settings: loss, sum: first });
         const { next_sentence_label: label } = sequence;
         if (task.problem === 'pre_training' && label !== undefined) {
-          addCrossEntropy(second, rowsOf(outputs, 'seq_relationship_logits'), [label], 0);
+          addCrossEntropy(second, rowsOf(outputs, 'seq_relationship_logits'), [label], {});
         }
         if (keepsLogits) predictions.push(predictionOf(task, rows));
       }
@@ -89,11 +89,11 @@ function rowsOf(outputs: SequenceOutputs, name: string): Float32Array[] {
 interface LossInput {
   readonly rows: readonly Float32Array[];
   readonly sequence: LabelledSequence;
-  readonly smoothing: number;
+  readonly settings: LossSettings;
   readonly sum: LossSum;
 }
 
-function addLoss({ problem }: TrainingTask, { rows, sequence, smoothing, sum }: LossInput): void {
+function addLoss({ problem }: TrainingTask, { rows, sequence, settings, sum }: LossInput): void {
   const { labels = [], span } = sequence;
   switch (problem) {
     case 'single_label_classification':
@@ -101,7 +101,7 @@ function addLoss({ problem }: TrainingTask, { rows, sequence, smoothing, sum }: 
     case 'masked_lm':
     case 'pre_training':
     case 'next_sentence':
-      addCrossEntropy(sum, rows, labels, smoothing);
+      addCrossEntropy(sum, rows, labels, settings);
       return;
     case 'multi_label_classification':
       labels.forEach((target, i) => {
@@ -123,7 +123,7 @@ function addLoss({ problem }: TrainingTask, { rows, sequence, smoothing, sum }: 
       span.forEach((place, column) => {
         if (place === IGNORED) return;
         const scores = Float32Array.from(rows, row => row[column]!);
-        sum.sum += crossEntropy(scores, place, 0) / 2;
+        sum.sum += crossEntropy(scores, place) / 2;
       });
       sum.items++;
       return;
@@ -137,22 +137,23 @@ function addCrossEntropy(
   sum: LossSum,
   rows: readonly Float32Array[],
   labels: readonly number[],
-  smoothing: number,
+  settings: LossSettings,
 ): void {
   labels.forEach((label, i) => {
     if (label === IGNORED) return;
-    sum.sum += crossEntropy(rows[i]!, label, smoothing);
-    sum.items++;
+    sum.sum += crossEntropy(rows[i]!, label, settings);
+    sum.items += settings.classWeights?.[label] ?? 1;
   });
 }
 
-/** -log softmax of the label, of which the share `smoothing` goes to all classes alike. */
-function crossEntropy(logits: Float32Array, label: number, smoothing: number): number {
+/** -log softmax of the label, times its weight; the share `smoothing` of it goes to all classes alike, each times its own weight. */
+function crossEntropy(logits: Float32Array, label: number, { smoothing = 0, classWeights }: LossSettings = {}): number {
   const most = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const logSum = most + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - most), 0));
-  const own = logSum - logits[label]!;
+  const of = (x: number, i: number) => (classWeights?.[i] ?? 1) * (logSum - x);
+  const own = of(logits[label]!, label);
   if (smoothing === 0) return own;
-  const mean = logSum - logits.reduce((sum, x) => sum + x, 0) / logits.length;
+  const mean = logits.reduce((sum, x, i) => sum + of(x, i), 0) / logits.length;
   return (1 - smoothing) * own + smoothing * mean;
 }
 

@@ -1,7 +1,7 @@
 import { env } from '../api/index.ts';
 import { inFolder, openSource } from '../checkpoint/source/index.ts';
 import type { OtherFiles } from '../engine/index.ts';
-import { InputError, wrong } from '../errors.ts';
+import { describe, InputError, wrong } from '../errors.ts';
 import type { TrainingGraph } from '../gradients/index.ts';
 import { Embedder, type FeatureExtractionPipeline, type TextReader } from '../tasks/index.ts';
 import { TRAINING_ARGUMENT_NAMES, TrainingArguments, type TrainingArgumentsInit } from './arguments.ts';
@@ -103,7 +103,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
     super({
       name: 'SentenceTransformerTrainer',
       engine: reader.engine,
-      args: sentenceArguments(args),
+      args: usedArguments(sentenceArguments(args)),
       train_dataset,
       callbacks,
       context: { model, processing_class: model.tokenizer },
@@ -168,6 +168,23 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
     const root = openSource([...files], {}, env);
     return { root, encoder: inFolder(root, this.#reader.folder) };
   }
+}
+
+/** These arguments. Throws InputError for what only losses of single rows know. */
+function usedArguments(args: SentenceTransformerTrainingArguments): SentenceTransformerTrainingArguments {
+  const { label_smoothing_factor, class_weights, max_tokens_per_batch } = args;
+  const given = Object.entries({
+    label_smoothing_factor: label_smoothing_factor || undefined,
+    class_weights,
+    max_tokens_per_batch,
+  });
+  const unused = given.find(([, value]) => value !== undefined);
+  if (!unused) return args;
+  throw new InputError({
+    what: `${unused[0]} has no meaning for a loss of embeddings, which compares the texts of a whole batch`,
+    actual: describe(unused[1]),
+    next: 'Leave it out.',
+  });
 }
 
 /** Arguments of any of the two classes, or the fields of new ones. */

@@ -73,11 +73,12 @@ const noLoss = (actual: string): UnsupportedError =>
 export const isPicked = (problem: Problem): boolean => problem === 'masked_lm' || problem === 'pre_training';
 
 /** The losses of a problem. */
-function lossesOf(problem: Problem, smoothing: number): LossSpec[] {
+function lossesOf(problem: Problem, { smoothing = 0, classWeights }: LossSettings): LossSpec[] {
   const output = 'logits';
   switch (problem) {
     case 'single_label_classification':
     case 'tokens':
+      return [{ kind: 'crossEntropy', output, smoothing, classWeights }];
     case 'masked_lm':
     case 'next_sentence':
       return [{ kind: 'crossEntropy', output, smoothing }];
@@ -97,22 +98,53 @@ function lossesOf(problem: Problem, smoothing: number): LossSpec[] {
   }
 }
 
-export interface GraphOptions {
+/** How losses count classes. */
+export interface LossSettings {
+  /** The share of the target that goes to all classes alike. Default: 0. */
+  readonly smoothing?: number;
+  /** See classWeightsOf. Default: 1. */
+  readonly classWeights?: readonly number[] | undefined;
+}
+
+/**
+ * The weights of the classes of a task, checked: one for each label of the model. Throws InputError for a task whose loss has no classes of
+ * its own, and for another number of weights.
+ */
+export function classWeightsOf(
+  { config, problem }: TrainingTask,
+  weights: readonly number[] | undefined,
+): readonly number[] | undefined {
+  if (weights === undefined) return undefined;
+  if (problem !== 'single_label_classification' && problem !== 'tokens') {
+    throw new InputError({
+      what: 'class_weights are for classifiers of sequences and of tokens, with one label each',
+      actual: `a model that is trained for ${problem}`,
+      next: 'Leave class_weights out.',
+    });
+  }
+  const count = labelCount(config);
+  if (weights.length === count) return weights;
+  throw new InputError({
+    what: 'class_weights are not one for each label of the model',
+    actual: `${weights.length} numbers`,
+    expected: `${count}, in the order of id2label`,
+  });
+}
+
+export interface GraphOptions extends LossSettings {
   /** Whether a tensor is trained, by its canonical name. */
   readonly trainable: (tensor: string) => boolean;
   readonly dropout: DropoutRates;
-  /** Default: 0. */
-  readonly smoothing?: number;
   /** The adapters of linears. Default: none. */
   readonly adapt?: Adapt | undefined;
 }
 
 /** A whole training step of a task as a graph. */
 export function taskGraph({ config, head: kind, problem }: TrainingTask, options: GraphOptions): TrainingGraph {
-  const { trainable, dropout, smoothing = 0, adapt } = options;
+  const { trainable, dropout, adapt } = options;
   const graph = encoderGraph(config, { head: { kind, ...(isPicked(problem) && { picked: true }) } });
   return backward(trainableForm(graph, dropout, adapt), {
-    losses: lossesOf(problem, smoothing),
+    losses: lossesOf(problem, options),
     trainable,
     padding: paddingRows(config),
   });

@@ -12,7 +12,7 @@ import { type Evaluation, evaluateTask } from './evaluation.ts';
 import { GivenFields } from './given-fields.ts';
 import { givenModel } from './given-model.ts';
 import type { EvalPrediction } from './metrics.ts';
-import { type GraphOptions, taskGraph } from './task.ts';
+import { classWeightsOf, type GraphOptions, type LossSettings, taskGraph } from './task.ts';
 import { type Dataset, TrainingData } from './trainer-data.ts';
 
 /** What `new Trainer` takes. */
@@ -158,7 +158,7 @@ export class Trainer extends BaseTrainer<TrainingData, TrainingArguments> {
     const started = performance.now();
     const sequences = data.sequences([...data.lengths.keys()], EVALUATION_EPOCH);
     const evaluation = await evaluateTask(this.engine, data.task, sequences, {
-      smoothing: args.label_smoothing_factor,
+      loss: this.#loss(data),
       keepsLogits: keepsLogits || Boolean(compute_metrics),
       signal,
     });
@@ -173,8 +173,13 @@ export class Trainer extends BaseTrainer<TrainingData, TrainingArguments> {
   }
 
   /** @internal */
-  protected override graph({ task }: TrainingData, options: GraphOptions): TrainingGraph {
-    return taskGraph(task, { ...options, smoothing: this.args.label_smoothing_factor });
+  protected override graph(data: TrainingData, options: GraphOptions): TrainingGraph {
+    return taskGraph(data.task, { ...options, ...this.#loss(data) });
+  }
+
+  #loss({ task }: TrainingData): LossSettings {
+    const { label_smoothing_factor: smoothing, class_weights } = this.args;
+    return { smoothing, classWeights: classWeightsOf(task, class_weights) };
   }
 
   /** @internal */
