@@ -76,8 +76,12 @@ export const vocabularies = (ops: readonly TrainingOp[]): Vocabulary[] =>
 export const rowsOf = (weight: Weight, { first, count }: Weight): Weight =>
   count === weight.count ? weight : rowSlice(weight, first, count);
 
-/** The linear whose outputs a loss reads, and the ops of its gradients; undefined where anything else reads logits or their gradient. */
+/**
+ * The linear whose outputs a loss reads, and the ops of its gradients; undefined where anything else reads logits or their gradient, or where
+ * the classes have weights, which no vocabulary has.
+ */
 function vocabularyOf(loss: CrossEntropyOp, ops: readonly TrainingOp[]): Vocabulary | undefined {
+  if (loss.classWeights) return undefined;
   const decoder = ops.find(op => op.op === 'linear' && op.y === loss.logits);
   if (decoder?.op !== 'linear' || decoder.residual || decoder.gate || decoder.activation) return undefined;
   const input = ops.find(op => op.op === 'linearInput' && op.dy === loss.dlogits) as LinearInputOp | undefined;
