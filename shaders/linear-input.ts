@@ -23,11 +23,14 @@ export interface LinearInputVariant {
   readonly residual: boolean;
   /** The format of the weight. Default: 'f32'. */
   readonly format?: Exclude<Format, 'i8'> | undefined;
+  /** dy has the columns of a range of the outputs, which begins at the param `from4`; the weight is whole. Default: false. */
+  readonly sliced?: boolean | undefined;
 }
 
 const PARAMS: readonly Param[] = [...['rows', 'n4', 'k4'].map(u32), ...FIRST_GROUP];
+const SLICE_PARAMS: readonly Param[] = [...PARAMS, u32('from4')];
 
-/** The values of all params but `rows`, for the whole grid. */
+/** The values of all params but `rows` and `from4`, for the whole grid. */
 export const linearInputParams = (inner: number, outputs: number) => ({
   n4: padded(inner) / 4,
   k4: padded(outputs) / 4,
@@ -43,12 +46,14 @@ interface Body {
   readonly loadDy: (index: string) => string;
   readonly loadWeight: (index: string) => string;
   readonly residual: boolean;
+  /** The row of the weight for column `n` of dy. */
+  readonly weightRow: (n: string) => string;
 }
 
 /**
  * The gradient of the input of a linear (linear.ts), from that of its output (the first operand of torch's linear_backward):
  *
- *   y[R, K] = dy[R, N] weight[N, K] + residual[R, K]
+ *   y[R, K] = dy[R, N] weight[N, K] + residual[R, K]       or of a range of rows: weight[4 from4 .. 4 from4 + N, K]
  *
  *   dy [R, N]   weight [N, K], with a row of zeros for every number of dy's padding   residual, y [R, K]
  *   grid: K / (columns * lanes), R / (rows, with `down` times as many of a workgroup tiling)
@@ -59,14 +64,15 @@ interface Body {
  * nor on the place of the row.
  */
 export function linearInput(variant: LinearInputVariant, tiling: Tiling, target: Target): Kernel {
-  const { inner, outputs, residual, format = 'f32' } = variant;
+  const { inner, outputs, residual, format = 'f32', sliced = false } = variant;
+  const params = sliced ? SLICE_PARAMS : PARAMS;
   const weight = matrix('weight', format, target);
   const dy = matrix('dy', 'f32', target);
   const bindings = [dy, weight, ...(residual ? [read('residual')] : []), write('y')];
   const body: Body = {
     code: {
       head: `${enables(bindings)}
-${declarations(bindings, PARAMS)}
+${declarations(bindings, params)}
 ${matrixFunctions(format, bindings)}`,
       sizes: `let N4 = ${inner === undefined ? 'params.n4' : `${padded(inner) / 4}u`};
   let K4 = ${outputs === undefined ? 'params.k4' : `${padded(outputs) / 4}u`};`,
@@ -74,12 +80,13 @@ ${matrixFunctions(format, bindings)}`,
     loadDy: index => load(dy, index),
     loadWeight: index => load(weight, index),
     residual,
+    weightRow: n => (sliced ? `(4u * params.from4 + ${n})` : n),
   };
   const isShared = tiling.kind === 'register' && sharesRows(tiling, target);
   return {
-    name: `linear input${inner && outputs ? ` ${inner}>${outputs}` : ''}${format === 'f32' ? '' : ` ${format}`}${residual ? ' residual' : ''} ${tilingLabel(tiling)}${isShared ? ' subgroup' : ''}`,
+    name: `linear input${inner && outputs ? ` ${inner}>${outputs}` : ''}${format === 'f32' ? '' : ` ${format}`}${residual ? ' residual' : ''}${sliced ? ' sliced' : ''} ${tilingLabel(tiling)}${isShared ? ' subgroup' : ''}`,
     bindings,
-    params: PARAMS,
+    params,
     workgroups: ({ rows, k4 }) => [
       Math.ceil((4 * k4!) / (tiling.columns * tiling.lanes)),
       Math.ceil(rows! / tileRows(tiling)),
@@ -97,7 +104,11 @@ const products = (dy: string, weight: (q: number) => string) =>
   COMPONENTS.map((c, q) => `${dy}.${c} * ${weight(q)}`).join(' + ');
 
 /** See linear-register.ts for why. */
-function registerCode({ code, loadDy, loadWeight, residual }: Body, tiling: RegisterTiling, isShared: boolean): string {
+function registerCode(
+  { code, loadDy, loadWeight, residual, weightRow }: Body,
+  tiling: RegisterTiling,
+  isShared: boolean,
+): string {
   const { rows: ROWS, columns, lanes: LANES } = tiling;
   const FOURS = columns / 4;
   /** Rows of dy that one invocation loads. */
@@ -125,7 +136,7 @@ ${
 ${unrolled(ROWS, i => `    let dy${i} = subgroupBroadcast(part${Math.floor(i / LANES)}, ${i % LANES}u);`)}`
     : unrolled(ROWS, i => `    let dy${i} = ${loadDy(`dy${i}_at + n4`)};`)
 }
-    let w_at = 4u * n4 * K4;
+    let w_at = ${weightRow('4u * n4')} * K4;
 ${unrolled(
   FOURS,
   j => `${unrolled(4, q => `    let w${j}_${q} = ${loadWeight(`w_at + ${q}u * K4 + column4_${j}`)};`)}
@@ -150,7 +161,7 @@ ${unrolled(FOURS, j => `    if (column4 + ${j}u < K4) { y[(row + ${i}u) * K4 + c
 }
 
 /** See linear-workgroup.ts for why. The tile of dy is [n4][row], that of the weight [n][column4]. */
-function workgroupCode({ code, loadDy, loadWeight, residual }: Body, tiling: WorkgroupTiling): string {
+function workgroupCode({ code, loadDy, loadWeight, residual, weightRow }: Body, tiling: WorkgroupTiling): string {
   const { rows, columns, lanes, down } = tiling;
   /** Fours of N in one step. */
   const STEP = 4;
@@ -180,7 +191,7 @@ ${perSum((i, j) => `  var sum${i}_${j} = vec4f();`)}
     for (var i = index; i < ${ACROSS * STEP * 4}u; i += ${invocations}u) {
       // Beyond the last row dy counts as 0.
       let n = min(4u * n4 + i / ${ACROSS}u, 4u * N4 - 1u);
-      w_tile[i] = ${loadWeight(`n * K4 + min(first_column4 + i % ${ACROSS}u, K4 - 1u)`)};
+      w_tile[i] = ${loadWeight(`${weightRow('n')} * K4 + min(first_column4 + i % ${ACROSS}u, K4 - 1u)`)};
     }
     workgroupBarrier();
     for (var s = 0u; s < ${STEP}u; s++) {

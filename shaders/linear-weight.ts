@@ -22,11 +22,14 @@ export interface LinearWeightVariant {
   readonly bias: boolean;
   /** Whether the gradient of the weight is computed. */
   readonly weight: boolean;
+  /** dy has the columns of a range of the outputs, which begins at the param `from4`; the gradients are whole. Default: false. */
+  readonly sliced?: boolean | undefined;
 }
 
 const PARAMS: readonly Param[] = [...['rows', 'k4', 'n4'].map(u32), ...FIRST_GROUP];
+const SLICE_PARAMS: readonly Param[] = [...PARAMS, u32('from4')];
 
-/** The values of all params but `rows`, for the whole grid. */
+/** The values of all params but `rows` and `from4`, for the whole grid. */
 export const linearWeightParams = (inner: number, outputs: number) => ({
   k4: padded(inner) / 4,
   n4: padded(outputs) / 4,
@@ -43,6 +46,8 @@ interface Body {
   readonly sizes: string;
   readonly loadDy: (index: string) => string;
   readonly loadX: (index: string) => string;
+  /** The four rows of the gradient, or the vec4f of the bias's, for column `n4` of dy. */
+  readonly to: (n4: string) => string;
 }
 
 /**
@@ -53,7 +58,7 @@ interface Body {
  *
  *   dy [R, N]   x [R, K], where there is weight   gradient [N, K], with a row for every number of dy's padding   bias_gradient [N]
  *   grid: K / (columns * lanes), where there is weight, and one more where there is bias; N / (rows, a multiple of four, with `down` times as
- *   many of a workgroup tiling)
+ *   many of a workgroup tiling); of a range of the outputs the gradients' rows from 4 from4 on, and their numbers
  *
  * Both operands are read along their rows, as they lie: of a row, a step takes `rows` numbers of dy and `columns` of x. That is as many loads
  * for as many multiply-adds as in the linear, and the tilings are the same. The sums over R are computed in its order, in a register of one
@@ -62,26 +67,28 @@ interface Body {
  * The bias has workgroups of its own, the last of each row of the grid: in the loop of the product its sums would cost every invocation.
  */
 export function linearWeight(variant: LinearWeightVariant, tiling: Tiling, target: Target): Kernel {
-  const { inner, outputs, bias, weight } = variant;
+  const { inner, outputs, bias, weight, sliced = false } = variant;
   if (!bias && !weight) throw new Error('a linear has a gradient of its weight, of its bias, or of both');
   const fitting = { ...tiling, rows: padded(tiling.rows) };
   const dy = matrix('dy', 'f32', target);
   const x = matrix('x', 'f32', target);
   const bindings = [dy, ...(weight ? [x, write('gradient')] : []), ...(bias ? [write('bias_gradient')] : [])];
+  const params = sliced ? SLICE_PARAMS : PARAMS;
   const body: Body = {
     variant,
-    head: declarations(bindings, PARAMS),
+    head: declarations(bindings, params),
     sizes: `let K4 = ${inner === undefined ? 'params.k4' : `${padded(inner) / 4}u`};
   let N4 = ${outputs === undefined ? 'params.n4' : `${padded(outputs) / 4}u`};`,
     loadDy: index => load(dy, index),
     loadX: index => load(x, index),
+    to: n4 => (sliced ? `(params.from4 + ${n4})` : n4),
   };
   const tiles = (k4: number) => (weight ? Math.ceil((4 * k4) / (tiling.columns * tiling.lanes)) : 0);
   const isShared = fitting.kind === 'register' && weight && target.subgroup === fitting.lanes && fitting.lanes === STEP;
   return {
-    name: `linear weight${inner && outputs ? ` ${inner}>${outputs}` : ''}${weight ? '' : ' none'}${bias ? ' bias' : ''} ${tilingLabel(fitting)}${isShared ? ' subgroup' : ''}`,
+    name: `linear weight${inner && outputs ? ` ${inner}>${outputs}` : ''}${weight ? '' : ' none'}${bias ? ' bias' : ''}${sliced ? ' sliced' : ''} ${tilingLabel(fitting)}${isShared ? ' subgroup' : ''}`,
     bindings,
-    params: PARAMS,
+    params,
     workgroups: ({ k4, n4 }) => [tiles(k4!) + Number(bias), Math.ceil((4 * n4!) / tileRows(fitting)), 1],
     code: fitting.kind === 'register' ? registerCode(body, fitting, isShared) : workgroupCode(body, fitting),
   };
@@ -92,7 +99,7 @@ const STEP = 4;
 
 /** See linear-register.ts for why. */
 function registerCode(
-  { variant, head, sizes, loadDy, loadX }: Body,
+  { variant, head, sizes, loadDy, loadX, to }: Body,
   tiling: RegisterTiling,
   isShared: boolean,
 ): string {
@@ -115,7 +122,7 @@ fn add_bias(n4: u32, lane: u32) {
   for (var i = n4 + lane; i < min(n4 + ${DOWN}u, N4); i += ${LANES}u) {
     var sum = vec4f();
     for (var r = 0u; r < params.rows; r++) { sum += ${loadDy('r * N4 + i')}; }
-    bias_gradient[i] += sum;
+    bias_gradient[${to('i')}] += sum;
   }
 }
 #endif
@@ -150,7 +157,7 @@ ${unrolled(
 ${unrolled(
   FOURS,
   j => `    if (k4 + ${j}u < K4) {
-      let to = (4u * n4 + ${4 * i}u) * K4 + k4 + ${j}u;
+      let to = (4u * ${to('n4')} + ${4 * i}u) * K4 + k4 + ${j}u;
 ${unrolled(4, c => `      gradient[to + ${c}u * K4] += sum${4 * i + c}_${j};`)}
     }`,
 )}
@@ -182,7 +189,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
  * See linear-workgroup.ts for why. The tiles are [row][n4] and [row][k4]. For the bias, each invocation along y sums a part of the rows, and
  * the first adds up the parts, in the order of the rows.
  */
-function workgroupCode({ variant, head, sizes, loadDy, loadX }: Body, tiling: WorkgroupTiling): string {
+function workgroupCode({ variant, head, sizes, loadDy, loadX, to }: Body, tiling: WorkgroupTiling): string {
   const { bias, weight } = variant;
   const { rows, columns, lanes, down } = tiling;
   /** Rows of dy and x in one step. */
@@ -215,7 +222,7 @@ fn add_bias(first_n4: u32, local: vec2u) {
     workgroupBarrier();
     if (local.y == 0u && i + local.x < ${HEIGHT}u && first_n4 + i + local.x < N4) {
       for (var p = 1u; p < ${down}u; p++) { sum += parts[p * ${lanes}u + local.x]; }
-      bias_gradient[n4] += sum;
+      bias_gradient[${to('n4')}] += sum;
     }
     workgroupBarrier();
   }
@@ -247,7 +254,7 @@ ${unrolled(
   FOURS,
   j => `    let k4_${i}_${j} = first_k4 + ${j * lanes}u + local.x;
     if (k4_${i}_${j} < K4) {
-${unrolled(4, c => `      gradient[(4u * n4_${i} + ${c}u) * K4 + k4_${i}_${j}] += sum${4 * i + c}_${j};`)}
+${unrolled(4, c => `      gradient[(4u * ${to(`n4_${i}`)} + ${c}u) * K4 + k4_${i}_${j}] += sum${4 * i + c}_${j};`)}
     }`,
 )}
   }`,

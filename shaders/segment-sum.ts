@@ -11,6 +11,8 @@ export interface SegmentSumVariant {
   readonly columns: number;
   /** Whether every row of dx is multiplied by the word factor of its token (see embed.ts). */
   readonly wordFactors: boolean;
+  /** The gradient has `count` rows of the table from row `first` on: segments of other rows add nothing. Default: false. */
+  readonly sliced?: boolean | undefined;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface SegmentSumVariant {
  * rows were picked by ids, without atomics, in one order.
  *
  *   segments [S] vec4u    order [T] u32    dx [T, C]    tokens [T], where there are word factors    gradient [.., C]
- *   params: segments = S, factor
+ *   params: segments = S, factor, of a slice first, count
  *
  * The host lists the tokens of a pass sorted by id, those of one id in their order (a counting sort), and a segment for each id that occurs.
  * An id has one segment at most: two would be written at once. An id whose row gets no gradient (torch's padding_idx) has none. A segment
@@ -28,7 +30,7 @@ export interface SegmentSumVariant {
  * other, and their sums are added in order. Of 16 tokens or fewer every team has one, and the order is that of the tokens. Grid:
  * S C / 16. Elsewhere an invocation adds up a vec4f of a segment alone, in the order of the tokens. Grid: flat, S C / 4.
  */
-export function segmentSum({ columns, wordFactors }: SegmentSumVariant, { lanes }: RowShape): Kernel {
+export function segmentSum({ columns, wordFactors, sliced = false }: SegmentSumVariant, { lanes }: RowShape): Kernel {
   const C4 = padded(columns) / 4;
   const tiles = Math.ceil(C4 / ACROSS);
   const shared = lanes > 1;
@@ -41,9 +43,12 @@ export function segmentSum({ columns, wordFactors }: SegmentSumVariant, { lanes 
   ];
   /** WGSL: the row of number i in the order. */
   const row = `${wordFactors ? 'bitcast<f32>(tokens[order[i]].z) * ' : ''}dx[order[i] * ${C4}u + column]`;
-  const params = [u32('segments'), f32('factor')];
+  const params = [u32('segments'), f32('factor'), ...(sliced ? [u32('first'), u32('count')] : [])];
+  /** WGSL: the row of the gradient. */
+  const to = sliced ? '(segment.x - params.first)' : 'segment.x';
+  const isOther = 'segment.x < params.first || segment.x - params.first >= params.count';
   return {
-    name: `segment sum ${columns}${wordFactors ? ' word factors' : ''}${shared ? ' in teams' : ''}`,
+    name: `segment sum ${columns}${wordFactors ? ' word factors' : ''}${sliced ? ' sliced' : ''}${shared ? ' in teams' : ''}`,
     bindings,
     params,
     workgroups: ({ segments }) => (shared ? groupGrid(segments! * tiles) : flatGrid(segments! * C4)),
@@ -57,6 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let number = ${GROUP_INDEX};
   if (number >= params.segments * ${tiles}u) { return; }
   let segment = segments[number / ${tiles}u];
+#if ${sliced}
+  if (${isOther}) { return; }
+#endif
   let column = number % ${tiles}u * ${ACROSS}u + local.x % ${ACROSS}u;
   let part = (segment.z - segment.y + ${TEAMS - 1}u) / ${TEAMS}u;
   let first = segment.y + local.x / ${ACROSS}u * part;
@@ -68,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   workgroupBarrier();
   if (local.x >= ${ACROSS}u || column >= ${C4}u) { return; }
   for (var t = 1u; t < ${TEAMS}u; t++) { sum += sums[t * ${ACROSS}u + local.x]; }
-  gradient[segment.x * ${C4}u + column] += params.factor * sum;
+  gradient[${to} * ${C4}u + column] += params.factor * sum;
 }
 #else
 @compute @workgroup_size(${FLAT_LANES})
@@ -76,10 +84,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   if (index >= params.segments * ${C4}u) { return; }
   let segment = segments[index / ${C4}u];
+#if ${sliced}
+  if (${isOther}) { return; }
+#endif
   let column = index % ${C4}u;
   var sum = vec4f();
   for (var i = segment.y; i < segment.z; i++) { sum += ${row}; }
-  gradient[segment.x * ${C4}u + column] += params.factor * sum;
+  gradient[${to} * ${C4}u + column] += params.factor * sum;
 }
 #endif`,
   };

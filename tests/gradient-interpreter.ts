@@ -89,6 +89,15 @@ export class TrainingRun {
     return this.#forward.get(value);
   }
 
+  /** For ops that are not of a graph: see lowered-vocabulary.ts. */
+  set(value: Value, matrix: Matrix): void {
+    this.#set(value, matrix);
+  }
+
+  weight(weight: Weight): Matrix {
+    return this.#forward.weight(weight);
+  }
+
   compute(op: TrainingOp): void {
     switch (op.op) {
       case 'dropout':

@@ -75,6 +75,23 @@ describe('the kernels of the gradients of a linear', () => {
     }
   });
 
+  it('take the place of a range of outputs from a param, in a text of its own', () => {
+    for (const caps of [GPU, SWIFTSHADER]) {
+      const { tiling, target } = profileOf(caps);
+      for (const sliced of [false, true]) {
+        const made = [
+          linearInput({ residual: true, sliced }, tiling, target),
+          linearWeight({ bias: true, weight: true, sliced }, tiling, target),
+        ];
+        for (const { name, code, params } of made) {
+          expect(name.includes('sliced'), name).toBe(sliced);
+          expect(code.includes('params.from4'), name).toBe(sliced);
+          expect(params.some(param => param.name === 'from4')).toBe(sliced);
+        }
+      }
+    }
+  });
+
   it('cover every element with their grids, and fit into the memory of a workgroup', () => {
     const tilings = [...TILINGS, ...[SWIFTSHADER, LLVMPIPE].map(caps => profileOf(caps).tiling)];
     for (const tiling of tilings) {

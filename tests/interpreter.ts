@@ -612,11 +612,12 @@ function normalisedRow(row: readonly number[], kind: NormKind, eps: number): rea
 }
 
 /** A weight as its op reads it. */
-export function denseWeight({ parts, rowGroup, columnGroup, stride, height }: Weight, tensors: TensorLookup): Matrix {
+export function denseWeight(weight: Weight, tensors: TensorLookup): Matrix {
+  const { parts, first, rowGroup, columnGroup, stride, height } = weight;
   /** Where row or column i goes when each group of `size` is padded. */
   const place = (i: number, { size, padded }: Group) => Math.floor(i / size) * padded + (i % size);
   const matrix = zeros(height, stride);
-  for (const { tensor, shape, rowOffset, layout } of parts) {
+  for (const { tensor, shape, count, rowOffset, layout } of parts) {
     const { data, shape: actual } = tensors(tensor);
     if (String(actual) !== String(shape)) throw new Error(`${tensor} is [${actual}], not [${shape}]`);
     const put = (row: number, column: number, value: number) => {
@@ -626,8 +627,10 @@ export function denseWeight({ parts, rowGroup, columnGroup, stride, height }: We
     for (let i = 0; i < shape[0]!; i++) {
       for (let c = 0; c < width; c++) {
         const value = data[i * width + c]!;
-        if (!layout) put(i, c, value);
-        else if (layout.kind === 'matrices') {
+        if (!layout) {
+          // A slice has some of the rows.
+          if (i >= first && i < first + count) put(i - first, c, value);
+        } else if (layout.kind === 'matrices') {
           const [, inputs, outputs] = shape as [number, number, number];
           put(i * outputs + (c % outputs), i * inputs + Math.floor(c / outputs), value);
         } else if (layout.kind === 'blocks') put(i, c + width * Math.floor((i * layout.blocks) / shape[0]!), value);

@@ -34,6 +34,7 @@ import { rotary } from '../shaders/rotary.ts';
 import { rowDot, rowDotBackward } from '../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../shaders/row-norm-backward.ts';
 import { segmentSum } from '../shaders/segment-sum.ts';
+import { softmaxGradient, softmaxStatistics } from '../shaders/softmax-tiles.ts';
 import { spanCrossEntropy } from '../shaders/span-cross-entropy.ts';
 import { squareSum } from '../shaders/square-sum.ts';
 import { squaredError } from '../shaders/squared-error.ts';
@@ -83,7 +84,7 @@ function kernels(caps: typeof GPU): Kernel[] {
       ...bools.map(residual => dropout({ columns, residual })),
       gatherBackward({ columns }, shape),
       l2NormBackward({ columns }, shape),
-      ...bools.map(wordFactors => segmentSum({ columns, wordFactors }, shape)),
+      ...bools.flatMap(wordFactors => bools.map(sliced => segmentSum({ columns, wordFactors, sliced }, shape))),
       columnsOf({ columns, first: 1, count: 2 }),
       ...bools.map(residual => columnsBackward({ columns, first: 0, count: 3, residual })),
       ...bools.map(max => poolBackward({ columns, poolings: 2, kept: 2 * columns, max })),
@@ -109,6 +110,11 @@ function kernels(caps: typeof GPU): Kernel[] {
     dynamicConvolutionScores({ heads: 6, columns: 64, width: 9 }),
     dynamicConvolutionInput({ heads: 6, columns: 64, width: 9 }),
     spanCrossEntropy(shape),
+    ...bools.flatMap(smoothing => [
+      softmaxStatistics({ smoothing }, shape),
+      softmaxStatistics({ smoothing }, { lanes: 64, rows: 1 }),
+      softmaxGradient({ smoothing }),
+    ]),
     crossEntropy({ columns: 'param', smoothing: true, weights: true }, shape),
     ...COLUMNS.flatMap(columns => [
       pairScores({ columns }),
@@ -200,6 +206,7 @@ describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter',
       const rows = /^(query key norm|rotary)/.test(name) ? 30_000 : 100_000;
       const grid = workgroups({
         rows,
+        columns: 16_384,
         count: 100e6 / 4,
         sequences: 10_000,
         segments: 60_000,

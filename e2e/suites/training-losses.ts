@@ -9,6 +9,7 @@ import { dispatch, padRows, random, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
 import { FULL_TIERS, profileFor } from './kernels/tiers.ts';
 import './training-losses/embeddings.ts';
+import './training-losses/vocabulary.ts';
 import { ofRow } from './training-rows/tolerance.ts';
 
 /**

@@ -15,7 +15,7 @@ import {
   dynamicConvolutionScores,
 } from '../../shaders/convolution-backward.ts';
 import { cosent } from '../../shaders/cosent.ts';
-import { crossEntropy } from '../../shaders/cross-entropy.ts';
+import { crossEntropy, lossShape } from '../../shaders/cross-entropy.ts';
 import { dropout } from '../../shaders/dropout.ts';
 import { add, columnsBackward, columnsOf, scale } from '../../shaders/elementwise.ts';
 import { gatherBackward } from '../../shaders/gather-backward.ts';
@@ -36,6 +36,7 @@ import { rowDot, rowDotBackward } from '../../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../../shaders/row-norm-backward.ts';
 import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { segmentSum } from '../../shaders/segment-sum.ts';
+import { softmaxGradient, softmaxStatistics } from '../../shaders/softmax-tiles.ts';
 import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
 import { squaredError } from '../../shaders/squared-error.ts';
 import { sumRows } from '../../shaders/sum-rows.ts';
@@ -55,7 +56,8 @@ import {
   WIDEST_WINDOW,
 } from '../plan/index.ts';
 import { trainingCosts } from './costs.ts';
-import { type AttendOp, type DeviceTrainingOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
+import type { DeviceTrainingOp, SoftmaxGradientOp, SoftmaxStatisticsOp } from './device-op.ts';
+import { type AttendOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
 import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
@@ -89,10 +91,16 @@ function argumentOf(operand: NonNullable<TrainingOperand>): TrainingArgument {
   return 'id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand };
 }
 
+type LinearOp = Extract<DeviceTrainingOp, { op: `linear${'Input' | 'Weight'}${'' | 'Slice'}` }>;
+
+/** The first row of a matrix that is read or written in part. */
+const sliceParams = (op: LinearOp): Record<string, number> => ('from' in op ? { from4: op.from / 4 } : {});
+
 /** What chooses the kernels of the steps of one graph. */
 export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
   const { like } = values(ops);
-  const lossIndices = new Map(ops.filter((op): op is LossOp => 'dlogits' in op).map((op, i) => [op, i]));
+  const losses = ops.flatMap(op => ('loss' in op ? [op.loss] : 'of' in op ? [op.of.loss] : []));
+  const lossIndices = new Map([...new Set(losses)].map((loss, i) => [loss, i]));
 
   const made = (
     op: DeviceTrainingOp,
@@ -176,7 +184,7 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
   /** The part of a loss of rows in the loss of the step. */
   function sumOf(op: LossOp, rows: TrainingParam): TrainingStep {
     // Where there are more losses than sums, several share one: what is read is the sum of all.
-    const index = SCALARS.sums + (lossIndices.get(op)! % (SCALARS_FLOATS - SCALARS.sums));
+    const index = SCALARS.sums + (lossIndices.get(op.loss)! % (SCALARS_FLOATS - SCALARS.sums));
     return made(op, sumRows(), op.loss, { loss: op.loss, scalars: state(SCALARS_STATE) }, { rows, index });
   }
 
@@ -220,17 +228,22 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
     ];
   }
 
+  /** The classes of a loss, and the name of what it is multiplied by. */
+  const labelOperands = (op: LossOp) =>
+    labelsOf(op) === 'labels'
+      ? ([data('labels'), 'labels_scale'] as const)
+      : ([data('next_sentence_labels'), 'next_sentence_scale'] as const);
+
   /** The loss of rows, and its part in the loss of the step. */
   function loss(op: Exclude<LossOp, RecordLossOp>): TrainingStep[] {
     const { logits, loss, dlogits } = op;
     const rows = { rows: logits.rows };
-    const scale = labelsOf(op) === 'labels' ? 'labels_scale' : 'next_sentence_scale';
+    const [labels, scale] = labelOperands(op);
     const results = { loss, dlogits };
     const sum = sumOf(op, loss.rows);
     const columns = logits.columns;
     switch (op.op) {
       case 'crossEntropy': {
-        const labels = data(op.labels === 'labels' ? 'labels' : 'next_sentence_labels');
         const hasSmoothing = op.smoothing > 0;
         const class_weights = op.classWeights && rowOfFloats(op.classWeights);
         const kernel = crossEntropy({ columns, smoothing: hasSmoothing, weights: !!class_weights }, profile.norm);
@@ -249,6 +262,24 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       default:
         return op satisfies never;
     }
+  }
+
+  /** A tile of the logits of a vocabulary; of the last one the losses are whole, and are added up. */
+  function softmaxTile(op: SoftmaxStatisticsOp | SoftmaxGradientOp): TrainingStep[] {
+    const { of, first, statistics } = op;
+    const { loss, logits, smoothing } = of;
+    const [labels, scale] = labelOperands(of);
+    const { rows, columns: classes } = logits;
+    const tile = op.op === 'softmaxStatistics' ? op.logits : op.dlogits;
+    const { columns } = tile;
+    const params = { rows, first, columns, scale, ...(smoothing > 0 && { classes, smoothing }) };
+    const variant = { smoothing: smoothing > 0 };
+    if (op.op === 'softmaxGradient') {
+      return [made(op, softmaxGradient(variant), tile, { labels, statistics, dlogits: tile }, params)];
+    }
+    const kernel = softmaxStatistics(variant, lossShape(columns, profile.norm));
+    const step = made(op, kernel, tile, { logits: tile, labels, statistics, loss }, params);
+    return first + columns === classes ? [step, sumOf(of, rows)] : [step];
   }
 
   /** The dispatches of an op. */
@@ -320,7 +351,8 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         const kernel = columnsBackward({ columns: dx.columns, first, count: dy.columns, residual: !!residual });
         return [made(op, kernel, dx, { dy, residual, dx }, { rows: dx.rows })];
       }
-      case 'linearInput': {
+      case 'linearInput':
+      case 'linearInputSlice': {
         const { dy, weight, residual, dx } = op;
         const [inner, outputs] = [dy.columns, dx.columns];
         const shape = profile.sharedLinears ? {} : { inner, outputs };
@@ -330,17 +362,20 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
           ...shape,
           residual: !!residual,
           format,
+          ...('from' in op && { sliced: true }),
         });
-        const params = { rows: dy.rows, ...linearInputParams(inner, outputs) };
+        const params = { rows: dy.rows, ...linearInputParams(inner, outputs), ...sliceParams(op) };
         return [made(op, kernel, dx, { dy, weight, residual, y: dx }, params)];
       }
-      case 'linearWeight': {
+      case 'linearWeight':
+      case 'linearWeightSlice': {
         const { dy, x, gradient, biasGradient } = op;
         const shape = profile.sharedLinears ? {} : { inner: x.columns, outputs: dy.columns };
         const kernel = once(profile, (variant, { tiling, target }) => linearWeight(variant, tiling, target), op.op, {
           ...shape,
           bias: !!biasGradient,
           weight: !!gradient,
+          ...('from' in op && { sliced: true }),
         });
         const operands = {
           dy,
@@ -348,7 +383,7 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
           gradient: gradientState(gradient),
           bias_gradient: gradientState(biasGradient),
         };
-        const params = { rows: dy.rows, ...linearWeightParams(x.columns, dy.columns) };
+        const params = { rows: dy.rows, ...linearWeightParams(x.columns, dy.columns), ...sliceParams(op) };
         return [made(op, kernel, { name: `${dy.name} of weights` }, operands, params)];
       }
       case 'normBackward': {
@@ -388,9 +423,12 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'embedBackward': {
         const { table, forward, dy, gradient } = op;
         const wordFactors = table === 'words' && forward.dropout !== undefined;
+        const { first, count } = gradient;
+        const slice = count < gradient.parts[0]!.shape[0]! ? { first, count } : undefined;
         const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, {
           columns: dy.columns,
           wordFactors,
+          ...(slice && { sliced: true }),
         });
         const operands = {
           segments: data(`${table}_segments`),
@@ -399,7 +437,7 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
           tokens: wordFactors ? ('tokens' as const) : undefined,
           gradient: gradientState(gradient),
         };
-        const params = { segments: `${table}_segments`, factor: forward.factor };
+        const params = { segments: `${table}_segments`, factor: forward.factor, ...slice };
         return [made(op, kernel, { name: `${gradient.name} of ${table}` }, operands, params)];
       }
       case 'rotaryBackward': {
@@ -505,6 +543,9 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'cosineError':
       case 'cosent':
         return recordLoss(op);
+      case 'softmaxStatistics':
+      case 'softmaxGradient':
+        return softmaxTile(op);
       default:
         return [{ ...stepOf(op, profile), rowCosts: rowCostsOf(op, profile) }];
     }

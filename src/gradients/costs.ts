@@ -1,6 +1,6 @@
 import { tileRows } from '../../shaders/tiling.ts';
 import { type Profile, type RowCost, type Rows, rowCostsOf } from '../plan/index.ts';
-import type { DeviceTrainingOp } from './op.ts';
+import type { DeviceTrainingOp } from './device-op.ts';
 
 /**
  * What an op of a training step costs a device, as src/plan/work.ts counts it: in multiply-adds of a linear. The backward pass of attention
@@ -12,11 +12,13 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
   const per = (rows: Rows, cost: number, tile = 1): RowCost => ({ rows, tile, cost });
   switch (op.op) {
     case 'linearInput':
+    case 'linearInputSlice':
       return [
         per(op.dy.rows, op.dy.stride * op.dx.stride, tileRows(tiling)),
         per(op.dy.rows, moved(op.dy.stride + op.dx.stride * (1 + Number(!!op.residual)))),
       ];
     case 'linearWeight':
+    case 'linearWeightSlice':
       return [
         per(op.dy.rows, op.gradient ? op.dy.stride * op.x.stride : op.dy.stride),
         per(op.dy.rows, moved(op.dy.stride + op.x.stride)),
@@ -76,6 +78,10 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
     case 'squaredError':
     case 'spanCrossEntropy':
       return [per(op.logits.rows, moved(3 * op.logits.stride))];
+    case 'softmaxStatistics':
+      return [per(op.logits.rows, moved(op.logits.stride))];
+    case 'softmaxGradient':
+      return [per(op.dlogits.rows, moved(2 * op.dlogits.stride))];
     // Three products of as many scores as a batch of some 500 records has: of more, it is still little beside what encodes them.
     case 'ranking':
       return [per(op.logits.rows, 3 * 256 * op.logits.stride)];

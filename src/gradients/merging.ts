@@ -2,6 +2,7 @@ import { merge } from '../../shaders/merge.ts';
 import { type Caps, checkStep, keptAs, type Profile, profileOf, type Weight, weightBytes } from '../plan/index.ts';
 import { type Adapter, rowBytes, type WeightMerge } from './adapters.ts';
 import type { TrainingArgument, TrainingStep } from './step.ts';
+import { checkBinding } from './table-slices.ts';
 
 /** How the model keeps the weights of linears. */
 export type MergedFormat = 'f32' | 'f16';
@@ -19,12 +20,14 @@ export interface MergePlan {
 
 /**
  * The dispatches that compute weights of the model of a frozen base and adapters, or of trained copies in float32. All rows that they read
- * are kept as planTraining keeps them.
+ * are kept as planTraining keeps them. Throws DeviceError where a weight is larger than a binding.
  */
 export function planMerges(merges: readonly WeightMerge[], caps: Caps, format: MergedFormat): MergePlan[] {
   const profile = profileOf(caps);
   const texels = profile.target.texture !== undefined;
   return merges.map(({ target, base, adapters, factor }) => {
+    // A merge reads and writes rows of float32 through one binding.
+    checkBinding(base, caps.maxBindingBytes);
     const stored = keptAs(base, { format: adapters.length > 0 ? format : 'f32', texels });
     const first = mergeStep(profile, stored, adapters[0], factor);
     const others = adapters.slice(1).map(adapter => mergeStep(profile, target, adapter, factor, true));

@@ -2,7 +2,6 @@ import type { Activation } from '../../shaders/activation.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type {
   AttentionOp,
-  DeviceOp,
   DynamicConvolutionOp,
   EmbedOp,
   HeadLayout,
@@ -401,9 +400,6 @@ export type GradientOp =
 
 /** The ops of a training step: those of the forward pass that need no other form, and those that only training has. */
 export type TrainingOp = Op | GradientOp;
-
-/** The ops of a training step as a device computes them. */
-export type DeviceTrainingOp = DeviceOp | GradientOp;
 
 /** The forward pass of a graph in the form that can be differentiated: see trainable-form.ts. */
 export interface TrainableGraph {

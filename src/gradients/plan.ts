@@ -1,6 +1,3 @@
-import { MOST_TEXELS } from '../../shaders/kernel.ts';
-import { elementBytes, rowElements } from '../../shaders/matrix.ts';
-import { DeviceError } from '../errors.ts';
 import {
   type Arena,
   arena,
@@ -11,20 +8,21 @@ import {
   profileOf,
   queryTile,
   type RowCost,
-  rowSlices,
   type Storage,
   type StretchedRotary,
   stretchedRotary,
   type Value,
   type Weight,
-  weightBytes,
   weightKey,
 } from '../plan/index.ts';
 import { chooser } from './choose.ts';
+import type { DeviceTrainingOp } from './device-op.ts';
 import type { MergedFormat } from './merging.ts';
-import type { DeviceTrainingOp, TrainingGraph, TrainingOp } from './op.ts';
+import type { TrainingGraph, TrainingOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import type { DataName, TrainingStep } from './step.ts';
+import { type TableSlices, tableSlices } from './table-slices.ts';
+import { rowsOf, vocabularyTiles } from './vocabulary.ts';
 
 /** A training step, but its update, made ready for any batch on a kind of device: pure data. */
 export interface TrainingPlan extends Arena {
@@ -32,7 +30,7 @@ export interface TrainingPlan extends Arena {
   readonly steps: readonly TrainingStep[];
   /** What the steps bind of the model, in its storage, each once. */
   readonly weights: readonly Weight[];
-  /** The weights that have a gradient, as plain float32. */
+  /** The weights that have a gradient, or slices of them, as plain float32. */
   readonly gradients: readonly Weight[];
   readonly losses: readonly Value[];
   readonly data: ReadonlySet<DataName>;
@@ -44,15 +42,19 @@ export interface TrainingPlan extends Arena {
 
 /**
  * How a device with these capabilities computes a training graph. Everything is float32, but for the frozen matrices of a model that keeps
- * its matrices in another format; those that the forward pass reads from textures are read from textures. Throws DeviceError where a trained weight is larger than a binding, and UnsupportedError where an op has no kernel.
+ * its matrices in another format; those that the forward pass reads from textures are read from textures. Tables and decoders that no binding
+ * holds are in slices, and a large vocabulary in tiles (vocabulary.ts). Throws DeviceError where another trained weight is larger than a
+ * binding, and UnsupportedError where an op has no kernel.
  */
 export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFormat = 'f32'): TrainingPlan {
   const profile = profileOf(caps);
   const texels = profile.target.texture !== undefined;
   const trained = new Set(graph.gradients);
   const storage = (weight: Weight): Storage => ({ format: trained.has(weight) ? 'f32' : format, texels });
-  const ops = graph.ops.flatMap(op => lowered(op, { storage, maxBindingBytes: caps.maxBindingBytes }));
-  for (const weight of graph.gradients) checkBinding(weight, caps.maxBindingBytes);
+  const { slicesOf, gradients } = tableSlices(graph, { storage, maxBindingBytes: caps.maxBindingBytes });
+  const tiles = vocabularyTiles(graph.ops, { slicesOf });
+  const stored = (weight: Weight) => keptAs(weight, storage(weight));
+  const ops = graph.ops.flatMap(op => tiles.get(op) ?? lowered(op, { stored, slicesOf }));
   const stepsOf = chooser(ops, profile);
   const steps = ops.flatMap(stepsOf);
   const args = steps.flatMap(({ args }) => Object.values(args));
@@ -62,7 +64,7 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
     weights: [
       ...new Map(args.flatMap(arg => (arg.kind === 'weight' ? [[weightKey(arg.weight), arg.weight]] : []))).values(),
     ],
-    gradients: graph.gradients,
+    gradients,
     losses: graph.losses,
     data: new Set(args.flatMap(arg => (arg.kind === 'data' ? [arg.name] : []))),
     rowCosts: mergedCosts(steps.flatMap(({ rowCosts }) => rowCosts)),
@@ -76,19 +78,14 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
 /** An op with its weights as the device keeps them: see Lowering in src/plan/lower.ts. */
 function lowered(
   op: TrainingOp,
-  { storage, maxBindingBytes }: { storage: (weight: Weight) => Storage; maxBindingBytes: number },
+  { stored, slicesOf }: Pick<TableSlices, 'slicesOf'> & { stored: (weight: Weight) => Weight },
 ): DeviceTrainingOp[] {
-  const stored = (weight: Weight) => keptAs(weight, storage(weight));
   switch (op.op) {
-    case 'embed': {
-      // A frozen table may be larger than a binding.
-      if (!op.words) return [op];
-      const words = stored(op.words);
-      const { format, texels } = words.storage;
-      const mostTexels = texels ? MOST_TEXELS : Number.POSITIVE_INFINITY;
-      const most = Math.min(maxBindingBytes / elementBytes(format), mostTexels);
-      return rowSlices(words, Math.floor(most / rowElements(format, words.stride))).map(words => ({ ...op, words }));
-    }
+    case 'embed':
+      return op.words ? slicesOf(op.words).map(words => ({ ...op, words })) : [op];
+    case 'embedBackward':
+      if (op.table !== 'words') return [op];
+      return slicesOf(op.gradient).map(slice => ({ ...op, gradient: rowsOf(op.gradient, slice) }));
     case 'linear':
     case 'linearInput':
       return [{ ...op, weight: stored(op.weight) }];
@@ -105,15 +102,4 @@ function tileOf(ops: readonly TrainingOp[], profile: Profile): number {
   if (attention?.op !== 'attend') return queryTile([], profile);
   const { lanes, queries } = profile.attention(attention.headSize);
   return lanes * queries;
-}
-
-function checkBinding(weight: Weight, limit: number): void {
-  const bytes = weightBytes(weight);
-  if (bytes <= limit) return;
-  throw new DeviceError({
-    what: `the weight "${weight.name}" is larger than this device binds, so it cannot be trained`,
-    actual: `${bytes} bytes`,
-    expected: `at most ${limit}`,
-    next: 'Freeze it (TrainingArguments.trainable), or use a device with a larger maxStorageBufferBindingSize.',
-  });
 }

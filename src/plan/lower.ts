@@ -1,8 +1,8 @@
-import { MOST_TEXELS, padded } from '../../shaders/kernel.ts';
-import { elementBytes, type Format, rowElements } from '../../shaders/matrix.ts';
+import { padded } from '../../shaders/kernel.ts';
+import { type Format, rowElements } from '../../shaders/matrix.ts';
 import type { AttentionOp, Graph, LinearOp, Op, Output, TopKOp, Value, VocabularyPoolOp } from './op.ts';
 import { isJoined } from './part-layout.ts';
-import { keptAs, rowSlice, rowSlices, type Storage, type Weight, weightKey } from './weight.ts';
+import { bindableRows, keptAs, rowSlice, rowSlices, type Storage, type Weight, weightKey } from './weight.ts';
 
 /** What lowering needs to know of a device and of a load. */
 export interface LoweringOptions {
@@ -21,7 +21,7 @@ export interface QuantizeOp {
   readonly y: Value;
 }
 
-/** y[T, S] = x[T, K] weight[from .. from + S, K]^T + bias[from .. from + S]: some outputs of a linear, whose weight is whole. */
+/** y[R, S] = x[R, K] weight[from .. from + S, K]^T + bias[from .. from + S]: some outputs of a linear, whose weight is whole. */
 export interface LinearSliceOp {
   readonly op: 'linearSlice';
   readonly x: Value;
@@ -77,8 +77,6 @@ class Lowering {
   readonly #graph: Graph;
   readonly #storage: Storage;
   readonly #maxBindingBytes: number;
-  /** Elements (see shaders/matrix.ts) that one binding or texture holds. */
-  readonly #maxElements: number;
   readonly #ops: DeviceOp[] = [];
   /** By key: the slices of a table that `embed` and a decoder share are the same objects. */
   readonly #weights = new Map<string, Weight>();
@@ -92,8 +90,6 @@ class Lowering {
     this.#graph = graph;
     this.#storage = { format, texels };
     this.#maxBindingBytes = maxBindingBytes;
-    const maxTexels = texels ? MOST_TEXELS : Number.POSITIVE_INFINITY;
-    this.#maxElements = Math.min(maxBindingBytes / elementBytes(format), maxTexels);
     this.#nextId = 1 + Math.max(-1, ...graph.ops.flatMap(valuesIn).map(({ id }) => id));
   }
 
@@ -222,15 +218,8 @@ class Lowering {
     return this.#slices.get(value) ?? [{ first: 0, value }];
   }
 
-  /** The rows of this stride that one binding or texture holds, and of a joined weight a binding of float32 rows, too (gpu/upload.ts). */
-  #maxRows(weight: Weight): number {
-    const { stride } = weight;
-    const rows = Math.floor(this.#maxElements / rowElements(this.#storage.format, stride));
-    return isJoined(weight) ? Math.min(rows, Math.floor(this.#maxBindingBytes / (4 * stride))) : rows;
-  }
-
   #fits(weight: Weight): boolean {
-    return weight.count <= this.#maxRows(weight);
+    return weight.count <= bindableRows(this.#stored(weight), this.#maxBindingBytes);
   }
 
   #stored(weight: Weight): Weight {
@@ -239,7 +228,8 @@ class Lowering {
 
   /** A weight in its storage, in as few slices of rows as the device can bind. */
   #storedSlices(weight: Weight): Weight[] {
-    return rowSlices(this.#stored(weight), this.#maxRows(weight)).map(slice => this.#shared(slice));
+    const stored = this.#stored(weight);
+    return rowSlices(stored, bindableRows(stored, this.#maxBindingBytes)).map(slice => this.#shared(slice));
   }
 
   #shared(weight: Weight): Weight {

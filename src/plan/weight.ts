@@ -1,6 +1,6 @@
-import { padded, textureBytes } from '../../shaders/kernel.ts';
+import { MOST_TEXELS, padded, textureBytes } from '../../shaders/kernel.ts';
 import { elementBytes, type Format, rowElements, TEXEL_FORMATS } from '../../shaders/matrix.ts';
-import { indexOf, type WeightPart } from './part-layout.ts';
+import { indexOf, isJoined, type WeightPart } from './part-layout.ts';
 
 /**
  * One buffer or texture of weights as the kernels read it: rows of `stride` numbers, made of one or more tensors one below the other. A
@@ -49,6 +49,15 @@ export function weightBytes(weight: Weight): number {
   const { format, texels } = weight.storage;
   const elements = weightElements(weight);
   return texels ? textureBytes(TEXEL_FORMATS[format], elements) : elements * elementBytes(format);
+}
+
+/** How many rows of such a weight one binding or texture holds, and of a joined one a binding of float32 rows, too (gpu/upload.ts). */
+export function bindableRows(weight: Weight, maxBindingBytes: number): number {
+  const { stride, storage } = weight;
+  const { format, texels } = storage;
+  const most = Math.min(maxBindingBytes / elementBytes(format), texels ? MOST_TEXELS : Number.POSITIVE_INFINITY);
+  const rows = Math.floor(most / rowElements(format, stride));
+  return isJoined(weight) ? Math.min(rows, Math.floor(maxBindingBytes / (4 * stride))) : rows;
 }
 
 /** Whether a float32 tensor is the same bytes in the file and in the buffer, so that it can be written without a kernel. */

@@ -67,7 +67,7 @@ export function rowCostsOf(op: DeviceOp, { costs, tiling, attention }: Profile):
     case 'linearSlice': {
       const { x, y, weight } = op;
       const products = (costs.fourBytesAtOnce ? x.columns : weight.stride) * y.columns;
-      return [per('tokens', products, tileRows(tiling)), per('tokens', moved(x.stride + y.stride))];
+      return [per(x.rows, products, tileRows(tiling)), per(x.rows, moved(x.stride + y.stride))];
     }
     case 'logitsPool':
       return [per('tokens', moved(op.x.stride)), per('sequences', moved(op.x.stride))];

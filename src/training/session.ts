@@ -190,11 +190,13 @@ export function formatOf(backend: Backend, trained: readonly Weight[] = []): Mer
   if (hasOwn(backend)) return 'f32';
   const { format, weights } = accessOf(backend);
   if (format === 'f32') return format;
-  const plainKey = (weight: Weight) => weightKey({ ...weight, storage: { format: 'f32', texels: false } });
+  // By tensors: what is one weight here may be several slices there. A float32 copy of a weight has tensors of other names.
   const rounded = new Set(
-    weights.stored().flatMap(({ weight }) => (weight.storage.format === 'f32' ? [] : plainKey(weight))),
+    weights
+      .stored()
+      .flatMap(({ weight }) => (weight.storage.format === 'f32' ? [] : weight.parts.map(({ tensor }) => tensor))),
   );
-  if (format === 'f16' && !trained.some(weight => rounded.has(plainKey(weight)))) return format;
+  if (format === 'f16' && !trained.some(({ parts }) => parts.some(({ tensor }) => rounded.has(tensor)))) return format;
   throw new InputError({
     what: 'this model cannot be trained, because its weights are rounded',
     actual: `they are kept as ${format === 'f16' ? 'fp16' : 'q8'}`,

@@ -89,15 +89,15 @@ for (const tier of FULL_TIERS) {
           new Float32Array(tokens.buffer)[4 * t + 2] = factor;
         });
         for (const wordFactors of [false, true]) {
+          const operands = {
+            segments: Uint32Array.from(segments),
+            order: Uint32Array.from(order),
+            dx: padRows(dx, C),
+            ...(wordFactors && { tokens }),
+          };
           const { gradient: found } = await dispatch(
             segmentSum({ columns: C, wordFactors }, shape),
-            {
-              segments: Uint32Array.from(segments),
-              order: Uint32Array.from(order),
-              dx: padRows(dx, C),
-              ...(wordFactors && { tokens }),
-              gradient: padRows(before, C),
-            },
+            { ...operands, gradient: padRows(before, C) },
             { segments: segments.length / 4, factor: 0.5 },
           );
           const scaled = wordFactors ? dx.map((v, i) => v * factors[Math.floor(i / C)]!) : dx;
@@ -105,6 +105,21 @@ for (const tier of FULL_TIERS) {
           const label = `${T} tokens, ${rows} ids${wordFactors ? ', word factors' : ''}`;
           const difference = expectClose(unpadRows(found!, C), sums, ofSum(label, T / rows + 1));
           worst = Math.max(worst, difference / Math.sqrt(T / rows + 1));
+          // A slice of the table has the same rows, and nothing of the others.
+          const first = Math.floor(rows / 3);
+          const count = Math.ceil((rows - first) / 2);
+          const rowsOf = <A extends { subarray(from: number, to: number): A }>(table: A) =>
+            table.subarray(first * C, (first + count) * C);
+          const { gradient: slice } = await dispatch(
+            segmentSum({ columns: C, wordFactors, sliced: true }, shape),
+            { ...operands, gradient: padRows(rowsOf(before), C) },
+            { segments: segments.length / 4, factor: 0.5, first, count },
+          );
+          expectEqual(
+            unpadRows(slice!, C),
+            rowsOf(unpadRows(found!, C)),
+            `${label}, rows ${first} to ${first + count}`,
+          );
         }
       }
       log(`largest difference ${worst.toExponential(1)} sqrt(n)`);

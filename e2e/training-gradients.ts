@@ -1,0 +1,123 @@
+import { TrainingDevice } from '../src/gpu/index.ts';
+import { MeasuredPace } from '../src/gpu/measured-pace.ts';
+import { WeightStore } from '../src/gpu/weights.ts';
+import {
+  gradientName,
+  type LabelledSequence,
+  type LossScales,
+  packTraining,
+  planTraining,
+  planUpdate,
+  type TrainingGraph,
+} from '../src/gradients/index.ts';
+import type { Caps } from '../src/plan/index.ts';
+import { interpretTraining } from '../tests/gradient-interpreter.ts';
+import type { TensorData } from '../tests/interpreter.ts';
+import { tensorGradients, tensorsOf } from '../tests/training-tensors.ts';
+import { random, testGpu } from './dispatch.ts';
+import { expect } from './harness.ts';
+
+/** A training step with random weights on this device against the float64 interpreter. */
+
+/**
+ * Of the largest number of a tensor, of a whole model in float32. What is far smaller than the largest of all is measured by a share of that,
+ * and what is 0 in theory, as of key biases, which shift all scores of a query, by that itself: it is as far off as sums of other gradients
+ * round.
+ */
+const TOLERANCE = 5e-5;
+const LEAST_SHARE = 1e-3;
+/** A gradient that float64 does not tell from 0, of the largest of all. */
+const ZERO = 1e-12;
+
+/** Random numbers that keep values of the order of 1: the rows of a matrix have about length 1, and scales are about 1. */
+function randomTensor(tensor: string, shape: readonly number[], seed: number): TensorData {
+  const count = shape.reduce((a, b) => a * b);
+  const data = random(seed)(count, shape.length > 1 ? 1 / Math.sqrt(shape[1]!) : 0.3);
+  return { shape, data: /norm.*weight$/i.test(tensor) ? data.map(v => v + 1) : data };
+}
+
+const largest = (numbers: Float64Array): number => numbers.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+
+export interface GradientRun {
+  readonly graph: TrainingGraph;
+  readonly batch: readonly LabelledSequence[];
+  readonly scales: LossScales;
+  /** Of the device, some that are other ones. Default: none. */
+  readonly caps?: Partial<Caps>;
+}
+
+export interface GradientsOnDevice {
+  readonly loss: number;
+  /** By tensor. */
+  readonly gradients: ReadonlyMap<string, Float64Array>;
+  /** The tensors that the run was made with. */
+  readonly tensors: ReadonlyMap<string, TensorData>;
+  /** The states that hold the gradients. */
+  readonly states: number;
+}
+
+/** The loss and the gradients of a step, as the device computes them. */
+export async function gradientsOnDevice({ graph, batch, scales, caps }: GradientRun): Promise<GradientsOnDevice> {
+  const { gpu, pipelines } = await testGpu();
+  const { device } = gpu;
+  const ownCaps = caps ? { ...gpu.caps, ...caps } : gpu.caps;
+  const plan = planTraining(graph, ownCaps);
+  const weights = new WeightStore(device, pipelines);
+  await weights.allocate(plan.weights);
+  const tensors = new Map<string, TensorData>();
+  for (const { tensor, shape } of plan.weights.flatMap(({ parts }) => parts)) {
+    if (tensors.has(tensor)) continue;
+    const made = randomTensor(tensor, shape, tensors.size + 1);
+    tensors.set(tensor, made);
+    const bytes = new Uint8Array(Float32Array.from(made.data).buffer);
+    await weights.write({ tensor, stored: 'F32', begin: 0, bytes });
+  }
+  await weights.finish();
+  const update = planUpdate(plan.gradients, {
+    kind: 'torch',
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    maxNorm: 1,
+    tensor: () => ({ group: 0, decay: 0 }),
+  });
+  const { signal } = new AbortController();
+  const pacer = new MeasuredPace(ownCaps);
+  const training = await TrainingDevice.create({ device, plan, update, weights, pipelines, signal, pacer });
+  await training.begin();
+  await training.accumulate(packTraining(plan, batch, { scales, step: 0, seed: 0 }));
+  const read = await Promise.all(
+    plan.gradients.map(async weight => {
+      const data = Float64Array.from(await training.readState(gradientName(weight)));
+      return [weight, { rows: weight.height, columns: weight.stride, data }] as const;
+    }),
+  );
+  const { loss } = await training.scalars();
+  training.destroy();
+  weights.destroy();
+  const before = tensorsOf(graph.gradients, tensor => tensors.get(tensor)!);
+  return { loss, gradients: tensorGradients(new Map(read), before), tensors, states: read.length };
+}
+
+/** The largest difference from the interpreter, of the largest number of a tensor. Throws where one is too far off. */
+export function checkAgainstInterpreter(
+  { graph, batch, scales }: GradientRun,
+  { loss, gradients, tensors }: GradientsOnDevice,
+): number {
+  const lookup = (tensor: string) => tensors.get(tensor)!;
+  const result = interpretTraining(graph, { tensors: lookup, batch, scales });
+  const expected = tensorGradients(result.gradients, tensorsOf(graph.gradients, lookup));
+  const difference = Math.abs(loss - result.loss);
+  expect(difference <= TOLERANCE * Math.max(1, result.loss), `the loss is ${loss}, not ${result.loss}`);
+  const ofAll = Math.max(...[...expected.values()].map(largest));
+  let worst = 0;
+  for (const [tensor, gradient] of expected) {
+    const own = largest(gradient);
+    const most = own < ZERO * ofAll ? ofAll : Math.max(own, LEAST_SHARE * ofAll);
+    const found = gradients.get(tensor)!;
+    const difference = gradient.reduce((far, v, i) => Math.max(far, Math.abs(v - found[i]!)), 0) / most;
+    expect(difference <= TOLERANCE, `the gradient of ${tensor} is off by ${difference} of ${most}`);
+    worst = Math.max(worst, difference);
+  }
+  return worst;
+}
