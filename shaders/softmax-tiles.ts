@@ -2,7 +2,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { mergedSoftmax, wrongLogit } from './cross-entropy.ts';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import type { RowShape } from './norm.ts';
-import { FLAT_INDEX, flatGrid, GROUP_INDEX, groupGrid, total } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, total } from './snippets.ts';
 
 /**
  * The cross-entropy of cross-entropy.ts where the logits [R, N] of a vocabulary are never there as a whole: they come in tiles of columns,
@@ -142,7 +142,7 @@ export function softmaxGradient(variant: SoftmaxTileVariant): Kernel {
     code: wgsl`
 ${declarations(bindings, params)}
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let columns4 = (params.columns + 3u) / 4u;
   let at = ${FLAT_INDEX};

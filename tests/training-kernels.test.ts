@@ -34,6 +34,7 @@ import { rotary } from '../shaders/rotary.ts';
 import { rowDot, rowDotBackward } from '../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../shaders/row-norm-backward.ts';
 import { segmentSum } from '../shaders/segment-sum.ts';
+import { FLAT_INDEX, FLAT_LANES } from '../shaders/snippets.ts';
 import { softmaxGradient, softmaxStatistics } from '../shaders/softmax-tiles.ts';
 import { spanCrossEntropy } from '../shaders/span-cross-entropy.ts';
 import { squareSum } from '../shaders/square-sum.ts';
@@ -198,6 +199,12 @@ describe.each([GPU, SWIFTSHADER, LLVMPIPE])('the kernels of training: $adapter',
       expect(bytes, name).toBeLessThanOrEqual(WORKGROUP_BYTES);
       expect(code, name).not.toMatch(/\[object|undefined/);
     }
+  });
+
+  it('have workgroups of as many invocations as a flat grid counts, where their index is that of one', () => {
+    const flat = all.filter(({ code }) => code.includes(FLAT_INDEX));
+    expect(flat.length).toBeGreaterThan(10);
+    for (const { name, code } of flat) expect(code, name).toContain(`@workgroup_size(${FLAT_LANES})`);
   });
 
   it('have grids of at most 65,535 workgroups a dimension, for a hundred thousand rows', () => {

@@ -91,10 +91,10 @@ function argumentOf(operand: NonNullable<TrainingOperand>): TrainingArgument {
   return 'id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand };
 }
 
-type LinearOp = Extract<DeviceTrainingOp, { op: `linear${'Input' | 'Weight'}${'' | 'Slice'}` }>;
+type LinearGradientOp = Extract<DeviceTrainingOp, { op: `linear${'Input' | 'Weight'}${'' | 'Slice'}` }>;
 
 /** The first row of a matrix that is read or written in part. */
-const sliceParams = (op: LinearOp): Record<string, number> => ('from' in op ? { from4: op.from / 4 } : {});
+const sliceParams = (op: LinearGradientOp): Record<string, number> => ('from' in op ? { from4: op.from / 4 } : {});
 
 /** What chooses the kernels of the steps of one graph. */
 export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {

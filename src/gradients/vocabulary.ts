@@ -61,7 +61,7 @@ export function vocabularyTiles(
     const { forward, backward } = tiled(found, tiles, like);
     replaced.set(decoder, []);
     replaced.set(loss, forward);
-    // Both are there only when what the later one reads is.
+    // At the later of the two, all that both read is there.
     const rules = ops.filter(op => op === input || op === weight);
     for (const rule of rules) replaced.set(rule, rule === rules.at(-1) ? backward : []);
   }

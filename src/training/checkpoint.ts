@@ -159,7 +159,7 @@ export function restoreMoments(
       what: `training cannot go on from ${name}, because other weights were trained there`,
       actual: `${moments.size} running means`,
       expected: `those of ${session.moments.length}`,
-      next: 'Pass the model and the `trainable` that it was saved with.',
+      next: 'Pass the model and the `trainable` that it was saved with; of a table in slices, on a device with the same limits.',
     });
   }
   for (const [state, numbers] of moments) session.writeState(state, numbers);
