@@ -34,6 +34,13 @@ const SENTENCES = [
  * @property {(page: import('playwright').Page) => Promise<unknown>} [act] What is done before the picture is taken.
  */
 
+/** Trains, and waits for what the model says then. @param {import('playwright').Page} page @param {string} list */
+async function train(page, list) {
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByText(/^Learned in/).waitFor();
+  await page.getByRole('list', { name: list }).locator('li').nth(1).waitFor();
+}
+
 /** The pictures of the lab in docs/images, by MiniLM's real weights. @type {Picture[]} */
 const pictures = [
   {
@@ -101,6 +108,20 @@ const pictures = [
     },
   },
   {
+    file: 'lab-training.png',
+    hash: '#training?mode=embedder',
+    scheme: 'light',
+    width: 1280,
+    height: 1200,
+    ready: '.model-state.is-ready',
+    act: async page => {
+      await train(page, 'Passages now');
+      await page
+        .locator('.training-outcome')
+        .evaluate(outcome => scrollTo(0, outcome.getBoundingClientRect().top + scrollY - 90));
+    },
+  },
+  {
     file: 'lab-device.png',
     hash: '#device',
     scheme: 'light',
@@ -126,6 +147,18 @@ const firstViews = [
     hash: '#search',
     ready: '.search-body',
     act: page => page.getByText(/^48 passages; two directions/).waitFor({ state: 'attached' }),
+  },
+  {
+    name: 'classifier',
+    hash: '#training?epochs=4',
+    ready: '.model-state.is-ready',
+    act: page => train(page, 'Your labels'),
+  },
+  {
+    name: 'embedder',
+    hash: '#training?mode=embedder&epochs=4&rate=0.0002',
+    ready: '.model-state.is-ready',
+    act: page => train(page, 'Passages now'),
   },
   {
     name: 'device',
