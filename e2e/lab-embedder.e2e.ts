@@ -81,7 +81,7 @@ describe('an embedder', () => {
     expect(await page.locator('.training-chart circle').count()).toBe(18);
     expect(await places(page).count()).toBe(12);
     expect(await page.getByRole('region', { name: 'Held out' }).textContent()).toMatch(
-      /Before\d+ of 12.*Now\d+ of 12.*first, of 12 passages/,
+      /Before\d+ of 12.*Now\d+ of 12.*first of 12 passages/,
     );
     await rows(page, 'Passages now').nth(4).waitFor();
     const before = await rows(page, 'Passages before').allTextContents();

@@ -12,6 +12,7 @@ import { command, say, steps } from './step.mjs';
 
 const help = `node scripts/lab-pictures.mjs [-- options]
   --every-tab FOLDER   whole pages of every tab in both colours and two widths into a folder, to be looked at; docs/images stay
+  --only NAME          the pictures whose file has NAME in it
   --random             with --every-tab: the tabs that need a large checkpoint answer with random weights of tests/fixtures`;
 
 const SENTENCES = [
@@ -211,13 +212,15 @@ await command(async () => {
   const { values } = parseArgs({
     options: {
       'every-tab': { type: 'string' },
+      only: { type: 'string', default: '' },
       random: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return console.log(help);
   const folder = values['every-tab'] ?? at('docs', 'images');
-  const taken = values['every-tab'] === undefined ? pictures : everyTab(values.random);
+  const all = values['every-tab'] === undefined ? pictures : everyTab(values.random);
+  const taken = all.filter(({ file }) => file.includes(values.only));
   mkdirSync(folder, { recursive: true });
   const step = steps(3);
   await step(...setup.model);

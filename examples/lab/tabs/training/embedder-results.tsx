@@ -13,20 +13,20 @@ import { endOf, Loss, Save } from './results.tsx';
 export function EmbedderResults({ training }: { training: PairTraining }) {
   const { done, findings } = training;
   return (
-    <section class="training-results" aria-label="What was learned">
-      <div class="training-column">
-        <Loss history={training.history}>
-          How far the queries of a step are from their own passages, compared with the passages of the others: the lower
-          the nearer.
-        </Loss>
-        {done > 0 && (
+    <section class="training-results training-embedder" aria-label="What was learned">
+      <Loss history={training.history} ratio={1.6}>
+        How far the queries of a step are from their own passages, compared with the passages of the others: the lower
+        the nearer.
+      </Loss>
+      {findings && <HeldOut training={training} findings={findings} />}
+      {done > 0 && (
+        <>
+          <TryIt training={training} />
           <Save course={course} training={training}>
             In a folder, sentence-transformers of Python reads them, and every tab of this page: drop it on “Search”.
           </Save>
-        )}
-      </div>
-      {findings && <HeldOut training={training} findings={findings} />}
-      {done > 0 && <TryIt training={training} />}
+        </>
+      )}
     </section>
   );
 }
@@ -68,7 +68,7 @@ function HeldOut({ training: { plan }, findings: { before, now } }: { training: 
         ))}
       </dl>
       <p class="note">
-        So many have the right passage first, of {count(passages.length, 'passage')}. MRR@10 is the mean of 1 / its
+        Queries whose right passage is the first of {count(passages.length, 'passage')}. MRR@10 is the mean of 1 / its
         place: 1.00 where all are first.
       </p>
       <table class="training-places">
@@ -109,7 +109,7 @@ function TryIt({ training: { base, choice, plan } }: { training: PairTraining })
   }, [base, query, version, isBusy]);
   const shown = hasText ? trial.answer.value : undefined;
   return (
-    <section class="card training-try" aria-label="Try it">
+    <section class="card" aria-label="Try it">
       <h2>Try it</h2>
       <LineField
         label="A query"

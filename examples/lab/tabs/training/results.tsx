@@ -20,19 +20,21 @@ export function endOf({ plan, done, elapsedMs }: Training<unknown, Plan<unknown>
 
 interface LossProps {
   readonly history: readonly LogEntry[];
+  /** The width of the drawing by its height. */
+  readonly ratio?: number;
   /** What the loss means. */
   readonly children: ComponentChildren;
 }
 
-export function Loss({ history, children }: LossProps) {
+export function Loss({ history, ratio = 2.2, children }: LossProps) {
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const { current } = place;
     if (!current) return;
     // Below this the names of both curves have no room beside each other: the drawing is made smaller as a whole.
     const width = Math.max(380, Math.min(640, current.clientWidth));
-    current.innerHTML = loss_chart(history, { width, height: Math.round(Math.max(width / 2.2, 230)) });
-  }, [history]);
+    current.innerHTML = loss_chart(history, { width, height: Math.round(Math.max(width / ratio, 230)) });
+  }, [history, ratio]);
   return (
     <section class="card" aria-label="Loss">
       <h2>Loss, step by step</h2>
