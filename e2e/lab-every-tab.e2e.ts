@@ -142,6 +142,20 @@ const ways: readonly Way[] = [
         .waitFor(),
   },
   {
+    name: 'training an embedder',
+    tab: 'training',
+    settings: { mode: 'embedder', epochs: '30' },
+    param: 'embedder-model',
+    model: 'bert-base',
+    passes: 20,
+    begin: page => page.getByRole('button', { name: 'Train', exact: true }).click(),
+    answered: page =>
+      page
+        .getByText(/about .* on the GPU$|^Learned in/)
+        .last()
+        .waitFor(),
+  },
+  {
     name: 'this device',
     tab: 'device',
     model: 'bert-base',

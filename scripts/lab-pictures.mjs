@@ -12,6 +12,7 @@ import { command, say, steps } from './step.mjs';
 
 const help = `node scripts/lab-pictures.mjs [-- options]
   --every-tab FOLDER   whole pages of every tab in both colours and two widths into a folder, to be looked at; docs/images stay
+  --only NAME          the pictures whose file has NAME in it
   --random             with --every-tab: the tabs that need a large checkpoint answer with random weights of tests/fixtures`;
 
 const SENTENCES = [
@@ -33,6 +34,13 @@ const SENTENCES = [
  * @property {string} ready What is there when the tab can be used.
  * @property {(page: import('playwright').Page) => Promise<unknown>} [act] What is done before the picture is taken.
  */
+
+/** Trains, and waits for what the model says then. @param {import('playwright').Page} page @param {string} list */
+async function train(page, list) {
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
+  await page.getByText(/^Learned in/).waitFor();
+  await page.getByRole('list', { name: list }).locator('li').nth(1).waitFor();
+}
 
 /** The pictures of the lab in docs/images, by MiniLM's real weights. @type {Picture[]} */
 const pictures = [
@@ -101,6 +109,20 @@ const pictures = [
     },
   },
   {
+    file: 'lab-training.png',
+    hash: '#training?mode=embedder',
+    scheme: 'light',
+    width: 1280,
+    height: 1200,
+    ready: '.model-state.is-ready',
+    act: async page => {
+      await train(page, 'Passages now');
+      await page
+        .locator('.training-outcome')
+        .evaluate(outcome => scrollTo(0, outcome.getBoundingClientRect().top + scrollY - 90));
+    },
+  },
+  {
     file: 'lab-device.png',
     hash: '#device',
     scheme: 'light',
@@ -126,6 +148,18 @@ const firstViews = [
     hash: '#search',
     ready: '.search-body',
     act: page => page.getByText(/^48 passages; two directions/).waitFor({ state: 'attached' }),
+  },
+  {
+    name: 'classifier',
+    hash: '#training?epochs=4',
+    ready: '.model-state.is-ready',
+    act: page => train(page, 'Your labels'),
+  },
+  {
+    name: 'embedder',
+    hash: '#training?mode=embedder&epochs=4&rate=0.0002',
+    ready: '.model-state.is-ready',
+    act: page => train(page, 'Passages now'),
   },
   {
     name: 'device',
@@ -178,13 +212,15 @@ await command(async () => {
   const { values } = parseArgs({
     options: {
       'every-tab': { type: 'string' },
+      only: { type: 'string', default: '' },
       random: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return console.log(help);
   const folder = values['every-tab'] ?? at('docs', 'images');
-  const taken = values['every-tab'] === undefined ? pictures : everyTab(values.random);
+  const all = values['every-tab'] === undefined ? pictures : everyTab(values.random);
+  const taken = all.filter(({ file }) => file.includes(values.only));
   mkdirSync(folder, { recursive: true });
   const step = steps(3);
   await step(...setup.model);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { tableRecords } from '../examples/lab/shell/table.ts';
 import { CLASS_EXAMPLES } from '../examples/lab/tabs/training/examples.ts';
-import { linesOfFile, MOST_LINES, readLabelledLines, split, whyNot } from '../examples/lab/tabs/training/lines.ts';
+import { linesOfFile, readLabelledLines, whyNot } from '../examples/lab/tabs/training/lines.ts';
+import { MOST_LINES, split } from '../examples/lab/tabs/training/written-lines.ts';
 
 const pairs = (written: string) => readLabelledLines(written).examples.map(({ label, text }) => [label, text]);
 const tags = (written: string) => readLabelledLines(written).faults.map(({ line, tag }) => [line, tag]);
@@ -121,17 +122,19 @@ describe('files', () => {
 });
 
 describe('what is held out', () => {
+  const labelOf = ({ label }: { label: string }) => label;
+
   test('is a share of each class, spread over its lines; the rest is learned from', () => {
     const { examples } = readLabelledLines(CLASS_EXAMPLES[0]!.lines);
-    const { train, held } = split(examples, 0.2);
+    const { train, held } = split(examples, 0.2, labelOf);
     expect(held.map(({ line }) => line)).toEqual([3, 8, 11, 16, 19, 24]);
     expect(train.length + held.length).toBe(24);
-    expect(split(examples, 0).held).toEqual([]);
+    expect(split(examples, 0, labelOf).held).toEqual([]);
   });
 
   test('leaves every class a line to learn from', () => {
     const { examples } = readLabelledLines('a, one\nb, two\nb, three\na, four\nc, five');
-    const { train } = split(examples, 0.5);
+    const { train } = split(examples, 0.5, labelOf);
     expect(new Set(train.map(({ label }) => label))).toEqual(new Set(['a', 'b', 'c']));
   });
 });

@@ -11,7 +11,8 @@ export function megabytes(bytes: number): string {
 export const milliseconds = (ms: number): string =>
   ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${whole.format(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 
-export const count = (n: number, noun: string): string => `${whole.format(n)} ${noun}${n === 1 ? '' : 's'}`;
+export const count = (n: number, noun: string, plural = `${noun}s`): string =>
+  `${whole.format(n)} ${n === 1 ? noun : plural}`;
 
 /** A probability; a small one keeps a digit that tells it from none. */
 export function percent(share: number): string {

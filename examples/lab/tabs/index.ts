@@ -50,7 +50,7 @@ export const tabs: readonly Tab[] = [
   {
     id: 'training',
     title: 'Training',
-    about: 'A classifier of your own, out of a few dozen lines.',
+    about: 'A classifier or an embedder of your own, out of a few dozen lines.',
     load: () => import('./training/index.tsx'),
   },
   {

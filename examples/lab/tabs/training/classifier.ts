@@ -6,7 +6,8 @@ import {
   type PreTrainedTokenizer,
   type PretrainedOptions,
 } from 'webgpu-bert';
-import type { Loaded, ModelKind } from '../../shell/model-kind.ts';
+import type { ModelKind } from '../../shell/model-kind.ts';
+import { Learner } from './learner.ts';
 
 type Model = Awaited<ReturnType<typeof AutoModelForSequenceClassification.from_pretrained>>;
 type LoadOptions = Pick<PretrainedOptions, 'signal' | 'progress_callback'>;
@@ -17,19 +18,15 @@ export interface LabelScore {
 }
 
 /** A checkpoint with a head for labels of the person's own. Its weights are float32, as training needs them. */
-export class Classifier implements Loaded {
+export class Classifier extends Learner<Model> {
   readonly tokenizer: PreTrainedTokenizer;
   readonly #place: ModelLocation;
-  #model: Model | undefined;
   #labels: readonly string[];
-  /** Whether the weights may not be those of the checkpoint any more. */
-  #isUsed = false;
-  #isDisposed = false;
 
   private constructor(place: ModelLocation, tokenizer: PreTrainedTokenizer, model: Model, labels: readonly string[]) {
+    super(model);
     this.#place = place;
     this.tokenizer = tokenizer;
-    this.#model = model;
     this.#labels = labels;
   }
 
@@ -41,49 +38,32 @@ export class Classifier implements Loaded {
     return new Classifier(place, tokenizer, model, labels);
   }
 
-  /** Undefined where loading it anew has failed. */
-  get model(): Model | undefined {
-    return this.#model;
-  }
-
   get labels(): readonly string[] {
     return this.#labels;
   }
 
-  /** The model as the checkpoint has it, with a new head for these labels. Whatever was learned before is gone. */
+  /** The model as the checkpoint has it, with a new head for these labels. */
   async renewed(labels: readonly string[], options: LoadOptions): Promise<Model> {
     const isFit = labels.length === this.#labels.length && labels.every((label, i) => label === this.#labels[i]);
-    if (!this.#model || this.#isUsed || !isFit) {
-      // Two models at once are more than many a GPU has room for.
-      await this.#model?.dispose();
-      this.#model = undefined;
+    return this.anew(isFit, async () => {
       const model = await loadModel(this.#place, labels, options);
-      if (this.#isDisposed) await model.dispose();
-      this.#model = model;
       this.#labels = labels;
-    }
-    this.#isUsed = true;
-    return this.#model;
+      return model;
+    });
   }
 
   /** The probability of every label, the likeliest first; undefined where there is no model. */
   async classify(text: string): Promise<LabelScore[] | undefined> {
-    if (!this.#model) return undefined;
+    if (!this.model) return undefined;
     const labels = this.#labels;
-    const { logits } = await this.#model(this.tokenizer(text, { truncation: true }));
+    const { logits } = await this.model(this.tokenizer(text, { truncation: true }));
     const scores = softmax(logits.data as Float32Array);
     return labels.map((label, i) => ({ label, score: scores[i]! })).sort((a, b) => b.score - a.score);
   }
 
-  /** The files of the model as it is now, and of its tokenizer: what `pipeline` and Python read. */
   async files(signal: AbortSignal): Promise<File[]> {
-    if (!this.#model) return [];
-    return [...(await this.#model.save_pretrained({ signal })), ...(await this.tokenizer.save_pretrained({ signal }))];
-  }
-
-  async dispose(): Promise<void> {
-    this.#isDisposed = true;
-    await this.#model?.dispose();
+    if (!this.model) return [];
+    return [...(await this.model.save_pretrained({ signal })), ...(await this.tokenizer.save_pretrained({ signal }))];
   }
 }
 

@@ -1,9 +1,17 @@
 import { InputError } from 'webgpu-bert';
+import { MOST_ZIP_BYTES, zipOf } from './zip.ts';
 
 export const ACCEPT = '.csv,.tsv,.jsonl,.ndjson,.txt,text/plain,text/csv,text/tab-separated-values';
 
-/** The texts of files, one below the other. Throws InputError for one that is no text. */
-export async function readTexts(files: readonly File[], linesOf: (name: string, text: string) => string) {
+/**
+ * The texts of files, one below the other. Throws InputError for one that is no text.
+ * @param what a line has: "a label and a text"
+ */
+export async function readTexts(
+  files: readonly File[],
+  what: string,
+  linesOf: (name: string, text: string) => string,
+): Promise<string> {
   const texts: string[] = [];
   for (const file of files) {
     const text = await file.text();
@@ -11,7 +19,7 @@ export async function readTexts(files: readonly File[], linesOf: (name: string, 
       throw new InputError({
         what: text.trim() === '' ? 'the file is empty' : 'the file is no text',
         actual: file.name,
-        expected: 'lines with a label and a text: .csv, .tsv, .jsonl or .txt, in UTF-8',
+        expected: `lines with ${what}: .csv, .tsv, .jsonl or .txt, in UTF-8`,
         next: 'Save it as one of these, and drop it once more. Your lines are as they were.',
       });
     }
@@ -20,9 +28,14 @@ export async function readTexts(files: readonly File[], linesOf: (name: string, 
   return texts.join('\n');
 }
 
-/** Hands files to the browser's downloads, one after the other. */
-export async function download(files: readonly File[]): Promise<void> {
-  for (const file of files) {
+/**
+ * Hands files to the browser's downloads, one after the other. Those of a model with folders come as one ZIP, since a download has no
+ * folder. Throws InputError for files that are too large for one.
+ * @param name of the folder in it
+ */
+export async function download(files: readonly File[], name: string): Promise<void> {
+  const hasFolders = files.some(file => file.name.includes('/'));
+  for (const file of hasFolders ? [await zipOf(name, checkedSize(files))] : files) {
     const link = document.createElement('a');
     link.href = URL.createObjectURL(file);
     link.download = file.name;
@@ -33,6 +46,17 @@ export async function download(files: readonly File[]): Promise<void> {
   }
 }
 
+function checkedSize(files: readonly File[]): readonly File[] {
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  if (bytes <= MOST_ZIP_BYTES) return files;
+  throw new InputError({
+    what: 'the files are too large for a ZIP file',
+    actual: `${bytes} bytes`,
+    expected: `at most ${MOST_ZIP_BYTES}`,
+    next: 'Save them into a folder, in a browser that writes folders.',
+  });
+}
+
 type FolderPicker = (options: { mode: 'readwrite' }) => Promise<FileSystemDirectoryHandle>;
 
 /** Undefined in browsers that write no folders. */
@@ -41,7 +65,10 @@ export const folderPicker = (): FolderPicker | undefined =>
 
 export async function writeTo(folder: FileSystemDirectoryHandle, files: readonly File[]): Promise<void> {
   for (const file of files) {
-    const handle = await folder.getFileHandle(file.name, { create: true });
+    const path = file.name.split('/');
+    let parent = folder;
+    for (const part of path.slice(0, -1)) parent = await parent.getDirectoryHandle(part, { create: true });
+    const handle = await parent.getFileHandle(path.at(-1)!, { create: true });
     const stream = await handle.createWritable();
     await stream.write(file);
     await stream.close();

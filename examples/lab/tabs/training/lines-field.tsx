@@ -1,9 +1,10 @@
 import { useEffect, useId, useState } from 'preact/hooks';
-import type { LineFault } from './lines.ts';
+import type { LineFault } from './written-lines.ts';
 
 interface LinesFieldProps {
   readonly label: string;
   readonly value: string;
+  readonly placeholder: string;
   readonly faults: readonly LineFault[];
   readonly field: { current: HTMLTextAreaElement | null };
   onInput(value: string): void;
@@ -13,7 +14,7 @@ interface LinesFieldProps {
  * A text with numbers before its lines, and a word in the margin of those that something is wrong with. Below the text lies the same text
  * once more, unseen, line by line: it makes the field as high as it has to be, and numbers and words stand beside its lines.
  */
-export function LinesField({ label, value, faults, field, onInput }: LinesFieldProps) {
+export function LinesField({ label, value, placeholder, faults, field, onInput }: LinesFieldProps) {
   const id = useId();
   const tags = new Map(faults.map(({ line, tag }) => [line, tag]));
   return (
@@ -37,7 +38,7 @@ export function LinesField({ label, value, faults, field, onInput }: LinesFieldP
             value={value}
             spellcheck={false}
             autocapitalize="off"
-            placeholder="label, text"
+            placeholder={placeholder}
             onInput={event => onInput(event.currentTarget.value)}
           />
         </div>
