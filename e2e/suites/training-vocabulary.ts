@@ -2,7 +2,7 @@ import { type LabelledSequence, NO_DROPOUT } from '../../src/gradients/index.ts'
 import * as library from '../../src/index.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { checkSequence } from '../../src/model/index.ts';
-import { Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
+import { type DataRecord, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
 import { taskGraph } from '../../src/training/task.ts';
 import { picker } from '../../tests/drawn-configs.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
@@ -19,23 +19,22 @@ library.env.useBrowserCache = false;
 /** Two tiles, the last of a number of columns that is no multiple of four. */
 const VOCABULARY = 20_001;
 
-const configOf = (vocab_size: number) =>
-  readConfig({
-    model_type: 'bert',
-    architectures: ['BertForMaskedLM'],
-    vocab_size,
-    hidden_size: 36,
-    num_hidden_layers: 1,
-    num_attention_heads: 3,
-    intermediate_size: 40,
-    hidden_act: 'gelu',
-    max_position_embeddings: 64,
-    type_vocab_size: 2,
-  });
+const fieldsOf = (vocab_size: number) => ({
+  model_type: 'bert',
+  architectures: ['BertForMaskedLM'],
+  vocab_size,
+  hidden_size: 36,
+  num_hidden_layers: 1,
+  num_attention_heads: 3,
+  intermediate_size: 40,
+  hidden_act: 'gelu',
+  max_position_embeddings: 64,
+  type_vocab_size: 2,
+});
 
 /** A step of a model with so many words. Every third token is masked, one of them without a label; the last word is among the labels. */
 function stepOf(words: number, smoothing: number) {
-  const config = configOf(words);
+  const config = readConfig(fieldsOf(words));
   const pick = picker('tokens');
   const batch = [9, 40, 4].map((length, b): LabelledSequence => {
     const ids = Array.from({ length }, () => pick(3, words - 1));
@@ -72,14 +71,18 @@ check('a vocabulary in slices: every gradient', async log => {
   log(`largest difference ${checkAgainstInterpreter(run, found).toExponential(1)}`);
 });
 
-/** Trains the fixture's model on a device. */
-async function trained(device: GPUDevice, args: TrainingArgumentsInit = {}, resume?: string) {
-  const { data } = await fetchJson<TrainingFixture>('/fixtures/training/bert-masked-lm.json');
-  const address = addressOf('/fixtures/random/bert-masked-lm/');
-  const model = await library.AutoModelForMaskedLM.from_pretrained(address, { device });
+type MaskedLM = Awaited<ReturnType<typeof library.AutoModelForMaskedLM.from_config>>;
+
+/** Trains a model on a device of its own, which is gone afterwards. */
+async function trained(
+  { model, device }: { model: MaskedLM; device: GPUDevice },
+  train_dataset: readonly DataRecord[],
+  args: TrainingArgumentsInit = {},
+  resume?: string,
+) {
   const trainer = new Trainer({
     model,
-    train_dataset: data.map(example => ({ ...example })),
+    train_dataset,
     args: {
       max_steps: 6,
       logging_steps: 1,
@@ -100,19 +103,52 @@ async function trained(device: GPUDevice, args: TrainingArgumentsInit = {}, resu
   const [losses, norms] = (['loss', 'grad_norm'] as const).map(name =>
     trainer.state.log_history.flatMap(entry => entry[name] ?? []),
   );
-  const logits = [...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)];
+  // A call of the model has buffers of its own.
+  held -= (await model.bytes()).activations;
+  const { logits } = await model({ input_ids: [[2, 7, 9, 3]] });
   await model.dispose();
   device.destroy();
-  return { numbers: [...losses!, ...norms!, ...logits], memory: memory!, held };
+  return { numbers: [...losses!, ...norms!, ...(logits!.data as Float32Array)], memory: memory!, held };
 }
+
+/** Trains the fixture's model. */
+async function fixtureRun(device: GPUDevice, args: TrainingArgumentsInit, resume?: string) {
+  const { data } = await fetchJson<TrainingFixture>('/fixtures/training/bert-masked-lm.json');
+  const address = addressOf('/fixtures/random/bert-masked-lm/');
+  const model = await library.AutoModelForMaskedLM.from_pretrained(address, { device });
+  return trained(
+    { model, device },
+    data.map(example => ({ ...example })),
+    { max_tokens_per_batch: 64, ...args },
+    resume,
+  );
+}
+
+check('a vocabulary in tiles: a training holds what it says, and learns', async log => {
+  const device = await ownDevice();
+  const model = await library.AutoModelForMaskedLM.from_config(fieldsOf(VOCABULARY), { device, seed: 1 });
+  const pick = picker('records');
+  // Every word is the one that is asked for.
+  const records = Array.from({ length: 4 }, () => {
+    const input_ids = Array.from({ length: 32 }, () => pick(3, VOCABULARY - 1));
+    return { input_ids, labels: [...input_ids] };
+  });
+  const { numbers, memory, held } = await trained({ model, device }, records, { learning_rate: 1e-2 });
+  const [first, last] = [numbers[0]!, numbers[5]!];
+  log(`${held} bytes held, ${memory.total} said; the loss went from ${first} to ${last}`);
+  expect(Math.abs(first - Math.log(VOCABULARY)) < 0.2, `the first loss is ${first}`);
+  expect(last < first - 1, `the loss went from ${first} to ${last}`);
+  expect(Math.abs(memory.total / held - 1) < 0.01, `${held} bytes are held, ${memory.total} were said`);
+  // All logits of the 128 tokens, and their gradient, would be 20 MB.
+  expect(memory.activations < 1.2e7, `${memory.activations} bytes of activations`);
+});
 
 const smallDevice = async (): Promise<GPUDevice> =>
   restrict(await ownDevice(), { maxStorageBufferBindingSize: SMALL, maxBufferSize: 4 * SMALL });
 
 check('a vocabulary in slices: a run is that of a device with room for the whole', async log => {
-  const args = { max_tokens_per_batch: 64 };
-  const whole = await trained(await ownDevice(), args);
-  const { numbers, memory, held } = await trained(await smallDevice(), args);
+  const whole = await fixtureRun(await ownDevice(), {});
+  const { numbers, memory, held } = await fixtureRun(await smallDevice(), {});
   const worst = Math.max(...numbers.map((value, i) => Math.abs(value - whole.numbers[i]!)));
   log(`losses, norms and logits differ by ${worst.toExponential(1)}; ${held} bytes held, ${memory.total} said`);
   expectEqual(numbers.length, whole.numbers.length, 'how many numbers');
@@ -122,9 +158,9 @@ check('a vocabulary in slices: a run is that of a device with room for the whole
 });
 
 check('a vocabulary in slices: training goes on from a checkpoint to the same bits', async () => {
-  const args = { max_tokens_per_batch: 64, output_dir: 'opfs:vocabulary/case', save_steps: 3 };
-  const whole = await trained(await smallDevice(), args);
-  const resumed = await trained(await smallDevice(), args, 'checkpoint-3');
+  const args: TrainingArgumentsInit = { output_dir: 'opfs:vocabulary/case', save_steps: 3 };
+  const whole = await fixtureRun(await smallDevice(), args);
+  const resumed = await fixtureRun(await smallDevice(), args, 'checkpoint-3');
   expectEqual(JSON.stringify(resumed.numbers), JSON.stringify(whole.numbers), 'six steps, three of them before');
   await (await navigator.storage.getDirectory()).removeEntry('vocabulary', { recursive: true });
 });
