@@ -24,6 +24,7 @@ const mounts = /** @type {[string, string][]} */ ([
   ['/models/heads/bert-nli/', `${random}/bert-sequence`],
   ['/transformers/', inBench('node_modules', '@huggingface', 'transformers', 'dist')],
   ['/onnxruntime/', inBench('node_modules', 'onnxruntime-web', 'dist')],
+  ['/jax/', inBench('node_modules', '@jax-js', 'jax', 'dist')],
   ['/', pagesFolder],
 ]);
 

@@ -3,12 +3,16 @@ import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildPages } from '../bench/build-pages.mjs';
 import { learningData, prepareLearning } from '../bench/learning-data.mjs';
-import { inBench } from '../bench/packages.mjs';
+import { benchPackages, inBench } from '../bench/packages.mjs';
 import { serveBench } from '../bench/serve.mjs';
 import { setup } from './setup.mjs';
-import { command, Stop, say, steps } from './step.mjs';
+import { command, explain, Stop, say, steps } from './step.mjs';
 
-const PARTS = ['step', 'spam', 'setfit', 'wordnet'];
+const PARTS = ['step', 'jax', 'spam', 'setfit', 'wordnet'];
+
+/** What jax is measured on: widths of the model, and ways to take the rows of words, of which no browser need run all. */
+const WIDTHS = [128, 256];
+const LOOKUPS = ['rows', 'product'];
 
 const help = `npm run bench:learning [-- options]
   --browser chromium|firefox   where to learn; firefox unless told
@@ -18,6 +22,15 @@ const help = `npm run bench:learning [-- options]
 
 /** @typedef {import('../bench/page/learning.ts').LearningFigure} LearningFigure */
 /** @typedef {import('../bench/page/learning.ts').StepFigure} StepFigure */
+/** @typedef {import('../bench/page/jax/side-by-side.ts').JaxFigure | import('../bench/page/jax/side-by-side.ts').JaxAbsence} JaxResult */
+
+/** @param {JaxResult} result */
+function toldJax(result) {
+  if ('failure' in result) return `jax-js failed: ${result.failure}`;
+  const { oursMs, jaxMs, ratio, lossDifference } = result;
+  const losses = `losses of a step differ by ${lossDifference.toExponential(1)} at most`;
+  return `${oursMs.toFixed(1)} ms against ${jaxMs.toFixed(1)} ms: ${ratio.toFixed(2)}; ${losses}`;
+}
 
 await command(async () => {
   const { values } = parseArgs({
@@ -36,11 +49,16 @@ await command(async () => {
   const unknown = parts.find(part => !PARTS.includes(part));
   if (unknown !== undefined) throw new Stop(`no part "${unknown}"`, help);
 
-  const step = steps(5 + parts.length);
+  const withPeer = parts.includes('jax');
+  const step = steps(5 + parts.length + Number(withPeer));
   await step(...setup.packages);
   await (name === 'chromium' ? step(...setup.chromium) : step(...setup.firefox));
   await step(...setup.model);
   await step('data', 'mails and glosses, of npm, into .cache/bench-learning', prepareLearning);
+  if (withPeer) {
+    // Without it the part says for each of its figures that there is no jax-js, and the other parts go on.
+    await step('peer', 'jax-js, into bench/node_modules', () => benchPackages().catch(explain));
+  }
   await step('pages', 'what the browser runs', buildPages);
   const server = await serveBench([['/learning/', learningData]]);
   const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
@@ -61,6 +79,8 @@ await command(async () => {
   };
   /** @type {StepFigure[]} */
   const stepFigures = [];
+  /** @type {JaxResult[]} */
+  const jaxResults = [];
   /** @type {LearningFigure[]} */
   const learned = [];
   const told = (/** @type {LearningFigure} */ figure) => {
@@ -80,6 +100,22 @@ await command(async () => {
           `forward ${figure.forwardMs.toFixed(1)} ms, step ${figure.stepMs.toFixed(1)} ms: ${figure.ratio.toFixed(2)}`,
         );
       });
+    }
+    if (withPeer) {
+      await step(
+        'jax',
+        'a step of a BERT of two layers beside the same in jax-js, 8 sequences of 32 tokens',
+        async () => {
+          for (const columns of quick ? WIDTHS.slice(0, 1) : WIDTHS) {
+            for (const lookup of LOOKUPS) {
+              const work = { columns, lookup, sequences: 8, tokens: 32 };
+              const result = /** @type {JaxResult} */ (await inPage('benchJax', work, { rounds: quick ? 2 : 12 }));
+              jaxResults.push(result);
+              say(`${columns} columns, words by ${lookup}: ${toldJax(result)}`);
+            }
+          }
+        },
+      );
     }
     if (parts.includes('spam')) {
       await step('spam', `${train} mails to learn from, ${held} held out; the head alone`, async () => {
@@ -112,6 +148,7 @@ await command(async () => {
     loadAverage: loadavg()[0] ?? 0,
     model: 'all-MiniLM-L6-v2',
     steps: stepFigures,
+    jax: jaxResults,
     learned,
   };
   mkdirSync(inBench('results'), { recursive: true });

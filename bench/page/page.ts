@@ -1,5 +1,6 @@
 import { openGpu } from '../../src/gpu/device.ts';
 import { readConfig } from '../../src/model/config.ts';
+import { benchJax } from './jax/side-by-side.ts';
 import { benchKernels } from './kernels.ts';
 import { benchStep, learnFewMails, learnGlosses, learnSpam } from './learning.ts';
 import { benchLoad } from './load.ts';
@@ -14,6 +15,7 @@ import { benchWarm } from './warm.ts';
 const calls = {
   benchKernels: async (passes: Record<string, number[]>) =>
     benchKernels(readConfig(await (await fetch(`/models/${MODEL}/config.json`)).json()), passes),
+  benchJax,
   benchLoad,
   benchLong,
   benchOwnShare,
