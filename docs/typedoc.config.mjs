@@ -66,6 +66,7 @@ export default {
     'Rows',
     'SAVED_DTYPES',
     'SCHEDULER_TYPES',
+    'SIMILARITIES',
     'SPARSE_SIMILARITIES',
     'Scalar',
     'TASK_TYPES',

@@ -71,7 +71,7 @@ export type {
   ProgressInfo,
 } from './checkpoint/source/index.ts';
 export * from './class-names.ts';
-export { isSupported, type Support } from './engine/index.ts';
+export { isSupported, type Similarity, type Support } from './engine/index.ts';
 export {
   CheckpointError,
   type Complaint,

@@ -67,7 +67,7 @@ export type {
   ProgressCallback,
   ProgressInfo,
 } from './checkpoint/source/index.ts';
-export type { Support } from './engine/index.ts';
+export type { Similarity, Support } from './engine/index.ts';
 export {
   CheckpointError,
   DeviceError,

@@ -25,6 +25,7 @@ export {
   type ModelKind,
   optionalFields,
   type SentenceSettings,
+  type Similarity,
   savedKind,
   settingsOf,
   transformerSettings,

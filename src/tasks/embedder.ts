@@ -1,5 +1,5 @@
 import { outputOf } from '../api/index.ts';
-import type { Engine, ReadSentence, SentenceModules, SentenceSettings } from '../engine/index.ts';
+import type { Engine, ReadSentence, SentenceModules, SentenceSettings, Similarity } from '../engine/index.ts';
 import { UnsupportedError } from '../errors.ts';
 import type { PoolRequest } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
@@ -69,6 +69,14 @@ export class Embedder extends Session<'last_hidden_state' | 'pooler_output'> {
   get max_seq_length(): number {
     const { maxLength } = this.readSentence.settings();
     return maxLength === undefined ? this.maxTokens : Math.min(maxLength, this.engine.config.maxPositions);
+  }
+
+  /**
+   * How sentence-transformers compares two of its embeddings: `similarity_fn_name` of config_sentence_transformers.json, else 'cosine'. Of
+   * 'euclidean' and 'manhattan' the distances are negated. Throws SourceError where the file is malformed.
+   */
+  get similarity_fn_name(): Similarity {
+    return this.readSentence.settings().similarity;
   }
 
   /** @internal The prompt of a call, '' for none. `isEncode`: whether the checkpoint's default prompt applies, as in encode(). */

@@ -14,6 +14,7 @@ export type { Ranges } from './precision.ts';
 export { lowerCased, PROMPT_OPTION_NAMES, type PromptOptions, promptOf } from './prompts.ts';
 export type { Answer, QuestionAnsweringOptions } from './question-answering.ts';
 export { ranked } from './scores.ts';
+export { SIMILARITY_FUNCTIONS } from './sentence-similarity.ts';
 export { type OverflowOptions, type RunOptions, Session, type SessionParts, type TextResults } from './session.ts';
 export {
   type FeatureExtractionPipeline,

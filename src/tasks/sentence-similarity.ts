@@ -1,3 +1,4 @@
+import type { Similarity } from '../engine/index.ts';
 import { wrong } from '../errors.ts';
 import { type WithTruncated, withFacts } from './answers.ts';
 import { listOf, string } from './arguments.ts';
@@ -6,10 +7,8 @@ import { PROMPT_OPTION_NAMES, type PromptOptions } from './prompts.ts';
 import { dot, norm, normalizeRows } from './rows.ts';
 import type { RunOptions } from './session.ts';
 
-type Similarity = (a: Float32Array, b: Float32Array) => number;
-
 /** How two embeddings are compared, as sentence-transformers' similarity(). A distance is negated, so that more is always nearer. */
-const SIMILARITIES: Readonly<Record<'cosine' | 'dot' | 'euclidean' | 'manhattan', Similarity>> = {
+export const SIMILARITY_FUNCTIONS: Readonly<Record<Similarity, (a: Float32Array, b: Float32Array) => number>> = {
   // 0 where one of the two is zero.
   cosine: (a, b) => dot(a, b) / (norm(a) * norm(b)),
   dot,
@@ -18,12 +17,8 @@ const SIMILARITIES: Readonly<Record<'cosine' | 'dot' | 'euclidean' | 'manhattan'
 };
 
 /** The similarity of one embedding [C] with each of others, in their order. */
-export function similarityScores(
-  source: Float32Array,
-  others: readonly Float32Array[],
-  name: keyof typeof SIMILARITIES,
-): number[] {
-  return others.map(other => SIMILARITIES[name](source, other));
+export function similarityScores(source: Float32Array, others: readonly Float32Array[], name: Similarity): number[] {
+  return others.map(other => SIMILARITY_FUNCTIONS[name](source, other));
 }
 
 /**

@@ -54,6 +54,26 @@ export {
   embedderSequences,
   embedderTask,
 } from './embedder-task.ts';
+export {
+  BinaryClassificationEvaluator,
+  type BinaryClassificationEvaluatorInit,
+} from './evaluators/binary-classification.ts';
+export {
+  BaseEvaluator,
+  type Evaluator,
+  type EvaluatorCall,
+  type EvaluatorCallOptions,
+  type EvaluatorInit,
+} from './evaluators/evaluator.ts';
+export {
+  type ById,
+  InformationRetrievalEvaluator,
+  type InformationRetrievalEvaluatorInit,
+  type ScoreFunction,
+} from './evaluators/information-retrieval.ts';
+export { SequentialEvaluator, type SequentialEvaluatorInit } from './evaluators/sequential.ts';
+export { EmbeddingSimilarityEvaluator, type EmbeddingSimilarityEvaluatorInit } from './evaluators/similarity.ts';
+export { TripletEvaluator, type TripletEvaluatorInit } from './evaluators/triplet.ts';
 export { IGNORED_LABEL, type TrainingExample } from './example.ts';
 export { GivenFields, patternOf } from './given-fields.ts';
 export { type ProblemType, problemTypeOf } from './labels.ts';

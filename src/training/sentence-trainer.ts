@@ -12,6 +12,8 @@ import { type BatchSampler, EmbedderData } from './embedder-data.ts';
 import { evaluateEmbedder } from './embedder-evaluation.ts';
 import { type EmbedderLoss, isEmbedderLoss, noEmbeddingLoss } from './embedder-losses.ts';
 import { embedderGraph } from './embedder-task.ts';
+import { type Evaluator, metricsOf } from './evaluators/evaluator.ts';
+import { evaluatorOf } from './evaluators/sequential.ts';
 import { GivenFields } from './given-fields.ts';
 import { ONE_COPY } from './given-model.ts';
 import type { GraphOptions } from './task.ts';
@@ -59,8 +61,8 @@ export interface SentenceTransformerTrainerOptions {
   readonly train_dataset?: Dataset | null;
   readonly eval_dataset?: Dataset | null;
   readonly loss: EmbedderLoss;
-  /** Computes metrics of the embedder as it is: { 'cosine_mrr@10': 0.7 }, say. */
-  readonly evaluator?: ((model: FeatureExtractionPipeline) => Metrics | Promise<Metrics>) | null;
+  /** Computes metrics of the embedder as it is: an evaluator, a list of them, or a function that gives { 'cosine_mrr@10': 0.7 }, say. */
+  readonly evaluator?: Evaluator | readonly Evaluator[] | null;
   readonly callbacks?: readonly TrainerCallback[] | null;
 }
 
@@ -88,6 +90,7 @@ const OPTION_NAMES = [
 export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, SentenceTransformerTrainingArguments> {
   readonly model: FeatureExtractionPipeline;
   readonly #options: SentenceTransformerTrainerOptions;
+  readonly #evaluator: Evaluator | undefined;
   readonly #reader: TextReader;
 
   /** Throws InputError for an option that is wrong, and for one that there is not; UnsupportedError for what is no loss of embeddings. */
@@ -98,7 +101,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
     const embedder: unknown = model;
     if (!(embedder instanceof Embedder)) throw wrong('model', model, "a pipeline('feature-extraction', …)", ONE_COPY);
     if (!isEmbedderLoss(loss)) throw noEmbeddingLoss(loss);
-    if (evaluator && typeof evaluator !== 'function') throw wrong('evaluator', evaluator, 'a function of the model');
+    const checkedEvaluator = evaluatorOf(evaluator);
     const reader = Embedder.readerOf(embedder);
     super({
       name: 'SentenceTransformerTrainer',
@@ -110,6 +113,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
     });
     this.model = model;
     this.#options = options;
+    this.#evaluator = checkedEvaluator;
     this.#reader = reader;
   }
 
@@ -121,7 +125,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
     eval_dataset: Dataset | null = null,
     { metric_key_prefix, signal }: EvaluateOptions = {},
   ): Promise<Metrics> {
-    const { evaluator } = this.#options;
+    const evaluator = this.#evaluator;
     const dataset = eval_dataset ?? this.#options.eval_dataset;
     if (!dataset && !evaluator) {
       const next = 'Pass eval_dataset or evaluator to the SentenceTransformerTrainer.';
@@ -139,7 +143,10 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
         signal: signal ?? undefined,
       });
     }
-    Object.assign(metrics, prefixed(await evaluator?.(this.model), prefix, 'the evaluator'));
+    if (evaluator) {
+      const computed = metricsOf(await evaluator(this.model, { signal }), 'evaluator');
+      Object.assign(metrics, prefixed(computed, prefix, 'the evaluator'));
+    }
     metrics[`${prefix}_runtime`] = (performance.now() - started) / 1000;
     await this.loop.log(metrics);
     await this.loop.call('on_evaluate', { metrics });
