@@ -174,14 +174,14 @@ describe('an embedder', () => {
   });
 
   test('of MiniLM learns words that it cannot know: queries held out find their passages', async () => {
-    const { page, errors } = await open('#training?mode=embedder&epochs=4&rate=0.0002');
+    const { page, errors } = await open('#training?mode=embedder&epochs=2&rate=0.0005');
     await ready(page);
     await button(page).click();
-    await page.getByText(/^Learned in 12 steps/).waitFor({ timeout: 110_000 });
+    await page.getByText(/^Learned in 6 steps/).waitFor({ timeout: 110_000 });
     const first = (await page.locator('.training-standings').textContent())!.match(/\d+(?= of 12)/g)!.map(Number);
     // In Python the same pairs make 1 of 12 become 12 of 12, with each of three seeds.
     expect(first[0]).toBeLessThanOrEqual(2);
-    expect(first[1]).toBeGreaterThanOrEqual(10);
+    expect(first[1]).toBeGreaterThanOrEqual(9);
     await rows(page, 'Passages now').first().filter({ hasText: 'The fog machine' }).waitFor();
     expect(await rows(page, 'Passages before').first().textContent()).not.toMatch('The fog machine');
     expect(errors).toEqual([]);
