@@ -6,6 +6,7 @@ import { bindKernel, encodeDispatch, UniformBlocks } from '../src/gpu/dispatch.t
 import { PipelineCache } from '../src/gpu/pipelines.ts';
 import { withPolling } from '../src/gpu/poll.ts';
 import { copyToArrayTexture, createArrayTexture } from '../src/gpu/textures.ts';
+import { random as uniform } from '../tests/checkpoint-bytes.ts';
 import { refusalsOf, SMALL } from './device-limits.ts';
 
 let opened: Promise<{ gpu: Gpu; pipelines: PipelineCache }> | undefined;
@@ -123,15 +124,9 @@ export function unpadRows(from: Float32Array, columns: number): Float32Array {
   return to;
 }
 
-/** Numbers that look random and are the same in every run: mulberry32, mapped to a normal-ish distribution. */
+/** Numbers that look random and are the same in every run, of about a normal distribution. */
 export function random(seed: number): (count: number, scale?: number) => Float32Array<ArrayBuffer> {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  const next = uniform(seed);
   return (count, scale = 1) => {
     const numbers = new Float32Array(count);
     for (let i = 0; i < count; i++) numbers[i] = (next() + next() + next() + next() - 2) * 1.7 * scale;

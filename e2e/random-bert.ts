@@ -14,6 +14,18 @@ export interface BertShape {
   type_vocab_size: number;
 }
 
+/** A small model of columns, heads and words that no tile divides. */
+export const UNEVEN_SHAPE: BertShape = {
+  vocab_size: 1003,
+  hidden_size: 40,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  intermediate_size: 72,
+  hidden_act: 'gelu',
+  max_position_embeddings: 32,
+  type_vocab_size: 2,
+};
+
 export type StoredAs = 'F32' | 'F16' | 'BF16';
 type Weights = ReadonlyMap<string, { shape: number[]; values: Float32Array }>;
 

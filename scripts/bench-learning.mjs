@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildPages } from '../bench/build-pages.mjs';
+import { inFreshPage } from '../bench/fresh-page.mjs';
 import { learningData, prepareLearning } from '../bench/learning-data.mjs';
 import { benchPackages, inBench } from '../bench/packages.mjs';
 import { serveBench } from '../bench/serve.mjs';
@@ -64,19 +65,7 @@ await command(async () => {
   const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
   const browser = await (name === 'chromium' ? openChromium() : openFirefox());
   /** @param {string} call @param {unknown[]} args */
-  const inPage = async (call, ...args) => {
-    const page = await browser.newPage();
-    page.onMessage((line, kind) => kind === 'error' && say(`the page: ${line}`));
-    await page.goto(`${server.origin}/`);
-    const given = args.map(value => JSON.stringify(value)).join(', ');
-    const result = await page.evaluate(`(async () => {
-      for (let began = Date.now(); !globalThis.bench; await new Promise(resolve => setTimeout(resolve, 20)))
-        if (Date.now() - began > 60000) throw new Error('the page did not load');
-      return bench.${call}(${given});
-    })()`);
-    await page.close();
-    return /** @type {any} */ (result);
-  };
+  const inPage = (call, ...args) => inFreshPage(browser, server.origin, call, ...args);
   /** @type {StepFigure[]} */
   const stepFigures = [];
   /** @type {JaxResult[]} */

@@ -3,6 +3,7 @@ import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPages } from '../bench/build-pages.mjs';
+import { inFreshPage } from '../bench/fresh-page.mjs';
 import { benchPackages, inBench } from '../bench/packages.mjs';
 import { peerModel } from '../bench/peer-model.mjs';
 import { markdown, peers } from '../bench/report.mjs';
@@ -108,24 +109,6 @@ async function openFresh(name) {
       if (userDataDir !== undefined) rmSync(userDataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
-}
-
-/**
- * Evaluates a call of globalThis.bench in a page that has loaded nothing else.
- * @param {import('../e2e/browsers.mjs').Browser} browser @param {string} origin @param {string} call @param {unknown[]} args
- */
-async function inFreshPage(browser, origin, call, ...args) {
-  const page = await browser.newPage();
-  page.onMessage((line, kind) => kind === 'error' && say(`the page: ${line}`));
-  await page.goto(`${origin}/`);
-  const given = args.map(value => JSON.stringify(value)).join(', ');
-  const result = await page.evaluate(`(async () => {
-    for (let began = Date.now(); !globalThis.bench; await new Promise(resolve => setTimeout(resolve, 20)))
-      if (Date.now() - began > 60000) throw new Error('the page did not load');
-    return bench.${call}(${given});
-  })()`);
-  await page.close();
-  return /** @type {any} */ (result);
 }
 
 /** @param {ReturnType<typeof options>} chosen */

@@ -10,10 +10,7 @@ import { checkpointFiles, colbertFiles, json, routed } from './vector-fixtures.t
  * it. What Python does was seen with the same folders.
  */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const TEXTS = ['Paris is the capital', 'the end of the day'];
 const GENERAL = 'config_sentence_transformers.json';

@@ -30,7 +30,7 @@ export function safetensors(tensors: Record<string, TensorBytes>, padding = 0): 
 }
 
 /** The tensors of a safetensors file, in the file's order. */
-export function readTensors(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
+export function readTensors(file: Uint8Array): Record<string, TensorBytes> {
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
   const entries = Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>);

@@ -5,6 +5,7 @@ import { DeviceError } from '../src/errors.ts';
 import { AutoModel, AutoTokenizer, pipeline, type Task } from '../src/index.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
+import { leftOpen } from './on-the-cpu.ts';
 
 /**
  * Text in, answer out, without a GPU: the library as people call it, whose only foreign part is the backend. Answers are held against
@@ -12,18 +13,12 @@ import { fixtureFiles, fixtures } from './fixture-files.ts';
  */
 
 const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 afterEach(() => {
   // Whatever a test has loaded was given back.
-  expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
+  expect(leftOpen(backends)).toEqual([]);
 });
 
 const jsonOf = (path: string) => JSON.parse(readFileSync(join(fixtures, path), 'utf8'));

@@ -7,19 +7,14 @@ import { readConfig } from '../src/model/config.ts';
 import { distanceRows } from '../src/model/disentangled.ts';
 import { preparationsOf, preparedNumbers } from '../src/model/preparation.ts';
 import type { CPUBackend } from './cpu-backend.ts';
+import { leftOpen } from './on-the-cpu.ts';
 
 const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 afterEach(() => {
-  expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
+  expect(leftOpen(backends)).toEqual([]);
 });
 
 const fixture = (path: string) => fileURLToPath(new URL(`fixtures/${path}`, import.meta.url));

@@ -12,10 +12,7 @@ import { fixtures } from './fixture-files.ts';
  * state are compared. Hub ids stand for small checkpoints of the fixtures, all-MiniLM-L6-v2 for itself.
  */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
 const minilm = at('.cache', 'models', MINILM);

@@ -7,10 +7,7 @@ import { worstDifference } from './vector-fixtures.ts';
 
 /** Checkpoints that sentence-transformers saved, of modules that were drawn (tests/fixtures/tools/fuzz_sentences.py), without a GPU. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 interface Numbers {
   shape: number[];

@@ -5,10 +5,7 @@ import * as library from '../src/index.ts';
 
 /** The lab's attention of real models: whatever a family gives for attentions, the rows that are drawn are probabilities. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const read = (file: string) => new Uint8Array(readFileSync(new URL(`fixtures/${file}`, import.meta.url)));
 

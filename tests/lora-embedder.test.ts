@@ -17,15 +17,13 @@ import {
 import { FakeDirectory } from './fake-directory.ts';
 import { type Files, fixtureFiles } from './fixture-files.ts';
 import { far, fileOf, floatTensors } from './lora-run.ts';
+import { logged } from './trained-model.ts';
 import { readFixture } from './training-run.ts';
 import { checkpointFiles } from './vector-fixtures.ts';
 
 /** Adapters (LoRA) on embedders, and trainings of adapters that go on from a checkpoint: in Node, on the interpreter. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const CONFIG: LoraConfigInit = {
   r: 4,
@@ -68,7 +66,7 @@ describe.each(['st-prompts', 'st-dense', 'st-several-poolings'])('adapters on %s
   test('are all that is trained, and merged they give the same vectors', async () => {
     const { extractor, adapted, before, after, trainer } = await trained(files);
     expect(far(after, before)).toBeGreaterThan(1e-3);
-    const losses = trainer.state.log_history.flatMap(({ train_loss }) => train_loss ?? []);
+    const losses = logged(trainer, 'train_loss');
     expect(losses.every(Number.isFinite)).toBe(true);
     const saved = await adapted.save_pretrained();
     const tensors = floatTensors(await fileOf(saved, 'adapter_model.safetensors'));

@@ -11,16 +11,14 @@ import { readTensors, safetensors } from './checkpoint-bytes.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
 import { far, fileOf, floatTensors } from './lora-run.ts';
 import { thrown } from './source-environment.ts';
+import { logged } from './trained-model.ts';
 
 /**
  * Adapters on linears that a file has fused: one A for all rows of Wqkv, whose query, key and value this library keeps as it likes; and on
  * linears of which something is computed once, when the model is loaded.
  */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 type Fused = readonly [
   family: string,
@@ -157,7 +155,7 @@ describe("a training is Python's in float64", () => {
       expect(far(before, expected.logits)).toBeLessThan(1e-5);
       const trainer = new Trainer({ model, train_dataset: records.map(record => ({ ...record })), args });
       await trainer.train();
-      const losses = trainer.state.log_history.flatMap(({ loss }) => loss ?? []);
+      const losses = logged(trainer, 'loss');
       expect(far(losses, expected.losses)).toBeLessThan(1e-5);
       const after = floatTensors(await fileOf(await model.save_pretrained(), 'adapter_model.safetensors'));
       expect([...after.keys()].sort()).toEqual(Object.keys(expected.after).sort());

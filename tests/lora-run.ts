@@ -1,4 +1,5 @@
 import type { TrainingArgumentsInit } from '../src/train.ts';
+import { readTensors } from './checkpoint-bytes.ts';
 
 /** Runs of PEFT in float64 (tests/fixtures/lora), and what they are held against. */
 
@@ -25,17 +26,9 @@ export interface FileTensors {
 
 /** The tensors of a safetensors file of float32. */
 export function floatTensors(bytes: Uint8Array): Map<string, FileTensors> {
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<
-    string,
-    { shape: number[]; data_offsets: [number, number] }
-  >;
+  const entries = Object.entries(readTensors(bytes));
   return new Map(
-    Object.entries(header).flatMap(([name, { shape, data_offsets }]) => {
-      if (name === '__metadata__') return [];
-      const [begin, end] = data_offsets;
-      return [[name, { shape, data: new Float32Array(bytes.slice(8 + length + begin, 8 + length + end).buffer) }]];
-    }),
+    entries.map(([name, { shape, bytes: own }]) => [name, { shape, data: new Float32Array(own.slice().buffer) }]),
   );
 }
 

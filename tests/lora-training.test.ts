@@ -10,14 +10,12 @@ import { type DataRecord, get_peft_model, LoraConfig, type LoraConfigInit, PeftM
 import { type ModuleNames, targetsOf } from '../src/training/lora/modules.ts';
 import { far, fileOf, floatTensors, LORA_RECORDS, LORA_RUNS, type LoraRun } from './lora-run.ts';
 import { thrown } from './source-environment.ts';
+import { classOf, logged, logitsOf, type SequenceModel } from './trained-model.ts';
 import { readFixture } from './training-run.ts';
 
 /** LoRA in Node, on the interpreter, against runs of PEFT in float64 (tests/fixtures/lora). Devices: e2e/suites/lora.ts. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const fixture = (path: string) => new URL(`fixtures/${path}`, import.meta.url);
 const bytesOf = (path: string) => new Uint8Array(readFileSync(fixture(path)));
@@ -26,27 +24,15 @@ const filesOf = (folder: string, names: readonly string[]) =>
 const runOf = (name: string): LoraRun => JSON.parse(readFileSync(fixture(`lora/${name}/run.json`), 'utf8'));
 const adapterOf = (name: string) => filesOf(`lora/${name}`, ['adapter_config.json', 'adapter_model.safetensors']);
 
-type SequenceModel = Awaited<ReturnType<typeof library.AutoModelForSequenceClassification.from_pretrained>>;
-
 async function modelOf(name: string, head = 'BertForSequenceClassification'): Promise<SequenceModel> {
-  const classes = library as unknown as Record<string, typeof library.AutoModelForSequenceClassification>;
   const files = filesOf(`random/${name}`, ['config.json', 'model.safetensors']);
-  return classes[`AutoModelFor${/For(\w+)$/.exec(head)![1]}`]!.from_pretrained(files);
+  return classOf(library, head).from_pretrained(files);
 }
 
 const recordsOf = (name: string): DataRecord[] =>
   readFixture(name)
     .data.slice(0, LORA_RECORDS)
     .map(example => ({ ...example }));
-
-async function logitsOf(model: SequenceModel, record: DataRecord): Promise<number[]> {
-  const { input_ids, token_type_ids } = record as { input_ids: number[]; token_type_ids?: number[] };
-  const { logits } = await model({
-    input_ids: [input_ids],
-    ...(token_type_ids && { token_type_ids: [token_type_ids] }),
-  });
-  return [...(logits.data as Float32Array)];
-}
 
 describe("a run is PEFT's", () => {
   test.each(LORA_RUNS)('%s: losses, norms, logits, and the adapter that it ends with', async name => {
@@ -59,10 +45,9 @@ describe("a run is PEFT's", () => {
     expect(far(await logitsOf(model, records[0]!), before)).toBeGreaterThan(1e-3);
     const trainer = new Trainer({ model, train_dataset: records, args: { ...args, logging_steps: 1 } });
     await trainer.train();
-    const logged = (key: 'loss' | 'grad_norm') => trainer.state.log_history.flatMap(entry => entry[key] ?? []);
     // The interpreter computes in float64; weights and moments are float32 between the steps.
-    expect(far(logged('loss'), losses)).toBeLessThan(1e-5);
-    expect(far(logged('grad_norm'), grad_norms) / Math.max(...grad_norms)).toBeLessThan(1e-5);
+    expect(far(logged(trainer, 'loss'), losses)).toBeLessThan(1e-5);
+    expect(far(logged(trainer, 'grad_norm'), grad_norms) / Math.max(...grad_norms)).toBeLessThan(1e-5);
     expect(far((await logitsOf(base, records[0]!)).slice(0, logits.length), logits)).toBeLessThan(1e-4);
     const after = floatTensors(bytesOf(`lora/${name}/after.safetensors`));
     const saved = floatTensors(await fileOf(await model.save_pretrained(), 'adapter_model.safetensors'));

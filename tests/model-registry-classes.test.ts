@@ -17,10 +17,7 @@ import { checkpointFiles, colbertFiles, json, routed } from './vector-fixtures.t
 
 /** What ModelRegistry says of models that a class loads, against what `from_pretrained` of the class asks a server for. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 /** Without the modules of sentence-transformers. */
 function bare(files: Files): Files {

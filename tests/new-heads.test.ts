@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PreTrainedModel } from '../src/api/model.ts';
-import { parseHeader } from '../src/checkpoint/file/safetensors.ts';
 import { CheckpointError, InputError, UnsupportedError } from '../src/errors.ts';
 import {
   type AutoClass,
@@ -18,22 +17,16 @@ import {
   pipeline,
   type Tensor,
 } from '../src/index.ts';
-import { safetensors, type TensorBytes } from './checkpoint-bytes.ts';
+import { readTensors, safetensors } from './checkpoint-bytes.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import { thrown } from './source-environment.ts';
 
 /** Heads that a checkpoint lacks: when they are made, of what, and when they stay an error. */
 
-const backends: CPUBackend[] = [];
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 
 const warn = vi.spyOn(console, 'warn');
 beforeEach(() => warn.mockReset().mockImplementation(() => undefined));
@@ -44,22 +37,10 @@ afterEach(() => {
 const folder = new URL('fixtures/interpreter/', import.meta.url);
 const read = (name: string, file: string) => new Uint8Array(readFileSync(new URL(`${name}/${file}`, folder)));
 
-/** The tensors of a file. */
-function tensorsOf(file: Uint8Array): Record<string, TensorBytes> {
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const { tensors } = parseHeader(file.subarray(8, 8 + length), 'model.safetensors');
-  return Object.fromEntries(
-    tensors.map(({ name, dtype, shape, byteOffset, byteLength }) => {
-      const begin = 8 + length + byteOffset;
-      return [name, { dtype, shape: [...shape], bytes: file.slice(begin, begin + byteLength) }];
-    }),
-  );
-}
-
 /** The files of a fixture, with fields of config.json changed, and without the tensors that `without` matches. */
 function files(name: string, { fields = {}, without }: { fields?: object; without?: RegExp } = {}) {
   const config = { ...JSON.parse(new TextDecoder().decode(read(name, 'config.json'))), ...fields };
-  const kept = Object.entries(tensorsOf(read(name, 'model.safetensors'))).filter(([key]) => !without?.test(key));
+  const kept = Object.entries(readTensors(read(name, 'model.safetensors'))).filter(([key]) => !without?.test(key));
   return {
     'config.json': new TextEncoder().encode(JSON.stringify(config)),
     'model.safetensors': safetensors(Object.fromEntries(kept)),
@@ -192,7 +173,7 @@ test.each(headed)("the head of $name has Python's names and shapes", async ({ na
   const { id2label } = JSON.parse(new TextDecoder().decode(read(name, 'config.json')));
   const base = files(folder);
   const model = await auto.from_pretrained(base, { seed: 3, ...(id2label && { id2label }) });
-  const python = tensorsOf(read(name, 'model.safetensors'));
+  const python = readTensors(read(name, 'model.safetensors'));
   // Of its own names the file that was saved without a head has those of the encoder without their prefix.
   const find = (own: string) => python[own] ?? Object.entries(python).find(([key]) => key.endsWith(`.${own}`))?.[1];
   expect(model.newly_initialized.length).toBeGreaterThan(0);

@@ -2,21 +2,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { PreTrainedModel } from '../src/api/model.ts';
 import { openCheckpoint } from '../src/checkpoint/file/index.ts';
-import { parseHeader } from '../src/checkpoint/file/safetensors.ts';
 import { newTensors } from '../src/engine/index.ts';
 import { Preparing } from '../src/engine/prepare.ts';
 import type { AutoClass, Tensor } from '../src/index.ts';
 import * as library from '../src/index.ts';
 import { encoderGraph, everything, type HeadKind, readConfig } from '../src/model/index.ts';
-import { fakeSource, safetensors, type TensorBytes } from './checkpoint-bytes.ts';
+import { fakeSource, readTensors, safetensors, type TensorBytes } from './checkpoint-bytes.ts';
 import { CPUBackend } from './cpu-backend.ts';
 
 /** Models of random numbers: from_config, and heads that a checkpoint lacks. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const folder = new URL('fixtures/interpreter/', import.meta.url);
 const read = (name: string, file: string) => new Uint8Array(readFileSync(new URL(`${name}/${file}`, folder)));
@@ -30,9 +26,7 @@ function classOf(name: string): { kind: HeadKind | undefined; auto: AutoClass<ne
 }
 
 function headerOf(file: Uint8Array): Map<string, string> {
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const { tensors } = parseHeader(file.subarray(8, 8 + length), 'model.safetensors');
-  return new Map(tensors.map(({ name, shape }) => [usualName(name), String(shape)]));
+  return new Map(Object.entries(readTensors(file)).map(([name, { shape }]) => [usualName(name), String(shape)]));
 }
 
 /** What Python's files call a tensor in several ways. */

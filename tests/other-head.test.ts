@@ -6,10 +6,7 @@ import { thrown } from './source-environment.ts';
 
 /** DeBERTa has two masked-LM heads, of which config.json names one. Where the file has the other, Python computes with random numbers. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 test.each([
   [

@@ -25,10 +25,7 @@ import { thrown } from './source-environment.ts';
 
 /** `pipeline(task, model)` of a model that is there already: it is that model, trained or not, and no copy of it. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 /** The class that loads a model for each task; of tasks without a head AutoModel. */
 const HEADS: Readonly<Partial<Record<Task, string>>> = {

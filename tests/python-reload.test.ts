@@ -12,10 +12,7 @@ import { checkpointFiles, colbertFiles } from './vector-fixtures.ts';
  * Python loads what is saved here: heads of every family that transformers has, without a missing or an unexpected tensor, and models of sentence-transformers with their modules; and computes what is computed here. WEBGPU_BERT_PYTHON names the Python; default: python3.
  */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const python = process.env.WEBGPU_BERT_PYTHON ?? 'python3';
 const probe = spawnSync(python, ['-c', 'import torch, transformers, sentence_transformers'], { encoding: 'utf8' });

@@ -6,20 +6,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { AutoModel, env, ModelRegistry, pipeline, SourceError, UnsupportedError } from '../src/index.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import { startHub } from './hub.mjs';
+import { leftOpen } from './on-the-cpu.ts';
 import { fakeCache, thrown } from './source-environment.ts';
 
 /** What is said of repositories whose files are not those of an encoder in safetensors: by every way of loading, from every source. */
 
 const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 
 const random = fileURLToPath(new URL('fixtures/random/bert-base', import.meta.url));
 const base: Record<string, unknown> = {};
@@ -44,7 +39,7 @@ beforeEach(() => {
   });
 });
 afterEach(() => {
-  expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
+  expect(leftOpen(backends)).toEqual([]);
 });
 afterAll(async () => {
   Object.assign(env, settings);

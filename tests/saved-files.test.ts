@@ -10,6 +10,7 @@ import { withMembers } from '../src/saving/config-text.ts';
 import { readTensors, safetensors, type TensorBytes, withHeader } from './checkpoint-bytes.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import { type Files, fixtureFiles, fixtures } from './fixture-files.ts';
+import { leftOpen } from './on-the-cpu.ts';
 import { checkpointFiles } from './vector-fixtures.ts';
 
 /**
@@ -18,17 +19,11 @@ import { checkpointFiles } from './vector-fixtures.ts';
  */
 
 const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 afterEach(() => {
-  expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
+  expect(leftOpen(backends)).toEqual([]);
 });
 
 const { AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline } = library;
@@ -367,54 +362,53 @@ const NOT_READ: Readonly<Record<string, readonly string[]>> = { 'in-folder': ['c
 
 const TEXTS = ['the quick brown fox', 'a dog'];
 
+interface Savable {
+  save_pretrained(): Promise<File[]>;
+  dispose(): Promise<void>;
+}
+
 /** What a model gives for texts, what it is saved as, and what that gives. */
-const RUNS: Record<string, (files: Files) => Promise<{ saved: File[]; before: unknown; after: unknown }>> = {
-  async SentenceTransformer(files) {
+const runOf =
+  <Model extends Savable>(
+    load: (files: Files | File[]) => Promise<Model>,
+    answer: (model: Model) => Promise<unknown>,
+  ) =>
+  async (files: Files) => {
     const results: unknown[] = [];
     let saved: File[] = [];
     for (const list of [() => files, () => saved]) {
-      const pipe = await pipeline('feature-extraction', list());
+      const model = await load(list());
+      results.push(await answer(model));
+      saved = await model.save_pretrained();
+      await model.dispose();
+    }
+    return { saved, before: results[0], after: results[1] };
+  };
+
+/** By the class that config_sentence_transformers.json names. */
+const RUNS: Record<string, ReturnType<typeof runOf>> = {
+  SentenceTransformer: runOf(
+    files => pipeline('feature-extraction', files),
+    async pipe => {
       const { dims, data } = await pipe(TEXTS, { pooling: 'model' });
-      results.push([dims, [...data]]);
-      saved = await pipe.save_pretrained();
-      await pipe.dispose();
-    }
-    return { saved, before: results[0], after: results[1] };
-  },
-  async CrossEncoder(files) {
-    const results: unknown[] = [];
-    let saved: File[] = [];
-    for (const list of [() => files, () => saved]) {
-      const pipe = await pipeline('text-ranking', list());
-      results.push(await pipe('fox', TEXTS));
-      saved = await pipe.save_pretrained();
-      await pipe.dispose();
-    }
-    return { saved, before: results[0], after: results[1] };
-  },
-  async SparseEncoder(files) {
-    const results: unknown[] = [];
-    let saved: File[] = [];
-    for (const list of [() => files, () => saved]) {
-      const encoder = await library.SparseEncoder.from_pretrained(list());
-      results.push([await encoder.encode_query(TEXTS), await encoder.encode_document(TEXTS)]);
-      saved = await encoder.save_pretrained();
-      await encoder.dispose();
-    }
-    return { saved, before: results[0], after: results[1] };
-  },
-  async MultiVectorEncoder(files) {
-    const results: unknown[] = [];
-    let saved: File[] = [];
-    for (const list of [() => files, () => saved]) {
-      const encoder = await library.MultiVectorEncoder.from_pretrained(list());
+      return [dims, [...data]];
+    },
+  ),
+  CrossEncoder: runOf(
+    files => pipeline('text-ranking', files),
+    pipe => pipe('fox', TEXTS),
+  ),
+  SparseEncoder: runOf(
+    files => library.SparseEncoder.from_pretrained(files),
+    async encoder => [await encoder.encode_query(TEXTS), await encoder.encode_document(TEXTS)],
+  ),
+  MultiVectorEncoder: runOf(
+    files => library.MultiVectorEncoder.from_pretrained(files),
+    async encoder => {
       const vectors = [await encoder.encode_query(TEXTS), await encoder.encode_document(TEXTS)].flat();
-      results.push(vectors.map(({ dims, data }) => [dims, [...data]]));
-      saved = await encoder.save_pretrained();
-      await encoder.dispose();
-    }
-    return { saved, before: results[0], after: results[1] };
-  },
+      return vectors.map(({ dims, data }) => [dims, [...data]]);
+    },
+  ),
 };
 RUNS.ColBERT = RUNS.MultiVectorEncoder!;
 

@@ -10,24 +10,19 @@ import { CheckpointError, NotFiniteError, SourceError } from '../src/errors.ts';
 import { env, pipeline } from '../src/index.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
+import { leftOpen } from './on-the-cpu.ts';
 
 /** The proposal's SemanticEmbedder over a checkpoint, on the float64 interpreter. */
 
 const { backends, support } = vi.hoisted(() => ({ backends: [] as CPUBackend[], support: { ok: true } }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 vi.mock('../src/engine/support.ts', () => ({ isSupported: async () => support }));
 
 afterEach(() => {
   support.ok = true;
-  expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
+  expect(leftOpen(backends)).toEqual([]);
 });
 
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;

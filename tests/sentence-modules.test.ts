@@ -8,10 +8,7 @@ import { type Files, fixtureFiles, fixtures } from './fixture-files.ts';
 
 /** Modules of sentence-transformers on the float64 interpreter, against its own encode(): fixtures/tools/sentence_modules.py. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 interface Expected {
   weights: string;

@@ -17,13 +17,11 @@ import {
 import { FakeDirectory } from './fake-directory.ts';
 import { fixtureFiles } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
+import { logged } from './trained-model.ts';
 
 /** The trainers of embedders and of few-shot classifiers in Node, on the interpreter. Devices: e2e/suites/embedder-training.ts, trainer.ts. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const load = (folder = 'sentence/st-prompts') =>
   pipeline('feature-extraction', { ...fixtureFiles('random/bert-base'), ...fixtureFiles(folder) });
@@ -48,8 +46,6 @@ async function setUp(options: Partial<SentenceTransformerTrainerOptions> = {}) {
   return { model, trainer };
 }
 
-const lossesOf = ({ state }: SentenceTransformerTrainer) => state.log_history.flatMap(({ loss }) => loss ?? []);
-
 describe('SentenceTransformerTrainer', () => {
   test.each<[string, EmbedderLoss, object[]]>([
     ['in-batch negatives', new MultipleNegativesRankingLoss(), PAIRS],
@@ -68,7 +64,7 @@ describe('SentenceTransformerTrainer', () => {
     const { trainer, model } = await setUp({ loss, train_dataset, eval_dataset: train_dataset, args });
     await trainer.train();
     const { eval_loss } = await trainer.evaluate();
-    expect(Math.abs(eval_loss! / lossesOf(trainer)[0]! - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(eval_loss! / logged(trainer, 'loss')[0]! - 1)).toBeLessThan(1e-5);
     await model.dispose();
   });
 
@@ -77,7 +73,7 @@ describe('SentenceTransformerTrainer', () => {
     const spaces = [model.space];
     trainer.add_callback({ on_step_end: () => void spaces.push(model.space) });
     await trainer.train();
-    expect(lossesOf(trainer).at(-1)!).toBeLessThan(lossesOf(trainer)[0]! / 2);
+    expect(logged(trainer, 'loss').at(-1)!).toBeLessThan(logged(trainer, 'loss')[0]! / 2);
     expect(new Set(spaces).size).toBe(9);
     const { data } = await model(['Paris', 'a city in France'], { pooling: 'model', normalize: true });
     expect(data.every(value => Number.isFinite(Number(value)))).toBe(true);
@@ -117,7 +113,7 @@ describe('SentenceTransformerTrainer', () => {
     const resumed = await setUp({ args });
     await resumed.trainer.train({ resume_from_checkpoint: 'checkpoint-2' });
     expect(await rowOf(resumed.model)).toEqual(await rowOf(whole.model));
-    expect(lossesOf(resumed.trainer)).toEqual(lossesOf(whole.trainer));
+    expect(logged(resumed.trainer, 'loss')).toEqual(logged(whole.trainer, 'loss'));
   }, 60_000);
 
   test('calls an evaluator, and refuses what is wrong', async () => {

@@ -4,24 +4,19 @@ import { SparseEncoder, type SparseVector } from '../src/index.ts';
 import { safetensors } from './checkpoint-bytes.ts';
 import type { CPUBackend } from './cpu-backend.ts';
 import type { Files } from './fixture-files.ts';
+import { leftOpen } from './on-the-cpu.ts';
 import { thrown } from './source-environment.ts';
 import { checkpointFiles, fixture, json, routed, worstDifference } from './vector-fixtures.ts';
 
 /** SparseEncoder without a GPU, against sentence-transformers 6.2 in float64. */
 
 const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 afterEach(() => {
   // Whatever a test has loaded was given back.
-  expect(backends.splice(0).filter(({ isDestroyed }) => !isDestroyed)).toEqual([]);
+  expect(leftOpen(backends)).toEqual([]);
 });
 
 interface Expected {

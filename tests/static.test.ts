@@ -7,10 +7,7 @@ import { thrown } from './source-environment.ts';
 
 /** Models without layers, on the float64 interpreter: model2vec and StaticEmbedding. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)) as Uint8Array<ArrayBuffer>;
 const parsed = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));

@@ -10,10 +10,7 @@ import { readFixture } from './training-run.ts';
 
 /** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In the origin's private file system: e2e/suites/trainer.ts. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 const files = Object.fromEntries(
   ['config.json', 'model.safetensors'].map(file => [

@@ -17,14 +17,12 @@ import { CALLBACK_EVENTS } from '../src/training/index.ts';
 import type { TrainingSession } from '../src/training/session.ts';
 import { tensorReader, wholeTensor } from '../src/training/weights.ts';
 import { thrown } from './source-environment.ts';
+import { logged } from './trained-model.ts';
 import { readFixture } from './training-run.ts';
 
 /** The Trainer in Node, on the interpreter: what it does with data, arguments and callbacks. Devices: e2e/suites/trainer.ts. */
 
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  return { ...(await original<object>()), openWebGPU: async () => new CPUBackend() };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
 type Kind = 'SequenceClassification' | 'TokenClassification' | 'QuestionAnswering' | 'MaskedLM' | 'PreTraining';
 
@@ -55,7 +53,6 @@ async function setUp(options: Partial<TrainerOptions> = {}, folder = 'random/ber
   return { model, trainer, train_dataset };
 }
 
-const lossesOf = ({ state }: Trainer): number[] => state.log_history.flatMap(({ loss }) => loss ?? []);
 const logits = async (model: Awaited<ReturnType<typeof modelOf>>): Promise<number[]> => [
   ...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array),
 ];
@@ -139,7 +136,7 @@ describe('a step', () => {
         const { trainer, model } = await setUp(options);
         await trainer.train();
         const norms = trainer.state.log_history.flatMap(({ grad_norm }) => grad_norm ?? []);
-        return { losses: lossesOf(trainer), norms, after: await logits(model) };
+        return { losses: logged(trainer, 'loss'), norms, after: await logits(model) };
       }),
     );
     expect(copies.length).toBeGreaterThan(records.length);
@@ -166,7 +163,7 @@ describe('a step', () => {
       ].map(async args => {
         const { trainer, model } = await setUp({ args: { ...args, max_steps: 3 } });
         await trainer.train();
-        return { losses: lossesOf(trainer), after: await logits(model) };
+        return { losses: logged(trainer, 'loss'), after: await logits(model) };
       }),
     );
     for (const { losses, after } of runs.slice(1)) {
@@ -179,7 +176,7 @@ describe('a step', () => {
     const run = async (seed: number) => {
       const { trainer } = await setUp({ args: { max_steps: 3, dropout: 0.2, seed } });
       await trainer.train();
-      return lossesOf(trainer);
+      return logged(trainer, 'loss');
     };
     const [first, second, other] = [await run(1), await run(1), await run(2)];
     expect(second).toEqual(first);
@@ -217,7 +214,7 @@ describe('a step', () => {
     expect([...(await wholeTensor(reader, 'classifier.weight'))]).not.toEqual(head);
     const second = await setUp({ args: { max_steps: 4, warmup_steps: 2, learning_rate: 1 } });
     await second.trainer.train();
-    const rates = second.trainer.state.log_history.flatMap(({ learning_rate }) => learning_rate ?? []);
+    const rates = logged(second.trainer, 'learning_rate');
     expect(rates).toEqual([0, 0.5, 1, 0.5]);
   });
 
@@ -324,7 +321,7 @@ describe('the loop', () => {
     });
     await trainer.train();
     const metrics = await trainer.evaluate();
-    expect(metrics.eval_a_loss).toBeCloseTo(lossesOf(trainer)[0]!, 5);
+    expect(metrics.eval_a_loss).toBeCloseTo(logged(trainer, 'loss')[0]!, 5);
     expect(metrics.eval_b_accuracy).toBeGreaterThanOrEqual(0);
     expect(Object.keys(metrics)).toContain('eval_a_samples_per_second');
     const { predictions, label_ids, metrics: tested } = await trainer.predict(records.slice(0, 3));
@@ -345,7 +342,7 @@ describe('the loop', () => {
       const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records, args });
       await trainer.train();
       const { eval_loss } = await trainer.evaluate();
-      expect(Math.abs(eval_loss! / lossesOf(trainer)[0]! - 1)).toBeLessThan(1e-5);
+      expect(Math.abs(eval_loss! / logged(trainer, 'loss')[0]! - 1)).toBeLessThan(1e-5);
       const { predictions, label_ids } = await trainer.predict(records);
       expect(predictions).toHaveLength(records.length);
       expect(label_ids).toHaveLength(records.length);
@@ -374,7 +371,7 @@ describe('the loop', () => {
       const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records, args });
       await trainer.train();
       const { eval_loss } = await trainer.evaluate();
-      expect(Math.abs(eval_loss! / lossesOf(trainer)[0]! - 1)).toBeLessThan(1e-5);
+      expect(Math.abs(eval_loss! / logged(trainer, 'loss')[0]! - 1)).toBeLessThan(1e-5);
       return eval_loss!;
     };
     const weighted = await lossOf({ ...plain, class_weights });
@@ -409,7 +406,7 @@ describe('the loop', () => {
     expect(new Set(seen.map(row => row.join())).size).toBe(seen.length);
     expect(seen[0]).not.toEqual(before);
     expect(seen.at(-1)).toEqual(await logits(model));
-    expect(lossesOf(trainer).at(-1)!).toBeLessThan(lossesOf(trainer)[0]! / 2);
+    expect(logged(trainer, 'loss').at(-1)!).toBeLessThan(logged(trainer, 'loss')[0]! / 2);
     const { predictions, label_ids } = await trainer.predict(train_dataset);
     expect(accuracy({ predictions, label_ids }).accuracy).toBeGreaterThan(0.8);
   }, 60_000);

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { safetensors, type TensorBytes } from './checkpoint-bytes.ts';
+import { readTensors, safetensors } from './checkpoint-bytes.ts';
 import { type Files, filesBelow, fixtures } from './fixture-files.ts';
 
 /** Checkpoints of sentence-transformers below tests/fixtures/sentence, for tests that run in Node. */
@@ -38,26 +38,9 @@ export function withTensors(
   more: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
   return safetensors({
-    ...Object.fromEntries(Object.entries(tensorsOf(file)).map(([name, tensor]) => [rename(name), tensor])),
-    ...tensorsOf(more),
+    ...Object.fromEntries(Object.entries(readTensors(file)).map(([name, tensor]) => [rename(name), tensor])),
+    ...readTensors(more),
   });
-}
-
-function tensorsOf(file: Uint8Array<ArrayBuffer>): Record<string, TensorBytes> {
-  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const { __metadata__: _, ...header } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
-  return Object.fromEntries(
-    Object.entries(header as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>).map(
-      ([
-        name,
-        {
-          dtype,
-          shape,
-          data_offsets: [begin, end],
-        },
-      ]) => [name, { dtype, shape, bytes: file.subarray(8 + length + begin, 8 + length + end) }],
-    ),
-  );
 }
 
 /** The files of a fixture; Stanford's has the projection among the tensors of the encoder. */

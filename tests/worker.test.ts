@@ -16,15 +16,9 @@ import { type WorkerDouble, workerDoubles } from './worker-double.ts';
 /** The entry `webgpu-bert/worker` beside `webgpu-bert`: whole checkpoints, in a worker that runs on this thread, without a GPU. */
 
 const { backends } = vi.hoisted(() => ({ backends: [] as CPUBackend[] }));
-vi.mock('../src/engine/webgpu-backend.ts', async original => {
-  const { CPUBackend } = await import('./cpu-backend.ts');
-  const openWebGPU = async () => {
-    const backend = new CPUBackend();
-    backends.push(backend);
-    return backend;
-  };
-  return { ...(await original<object>()), openWebGPU };
-});
+vi.mock('../src/engine/webgpu-backend.ts', async original =>
+  (await import('./on-the-cpu.ts')).onTheCPU(original, backends),
+);
 
 const start = await workerDoubles();
 let doubles: WorkerDouble[] = [];

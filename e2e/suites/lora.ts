@@ -3,6 +3,7 @@ import { floatsToHalves, halvesToFloats } from '../../src/halves.ts';
 import * as library from '../../src/index.ts';
 import { type DataRecord, get_peft_model, PeftModel, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
 import { far, fileOf, floatTensors, LORA_RECORDS, LORA_RUNS, type LoraRun } from '../../tests/lora-run.ts';
+import { classOf, logged, logitsOf, type SequenceModel } from '../../tests/trained-model.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { dispatch, random, testGpu } from '../dispatch.ts';
 import { liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
@@ -20,13 +21,10 @@ const ADAPTER = 1e-4;
 /** Of a logit after the run. */
 const LOGITS = 1e-3;
 
-type SequenceModel = Awaited<ReturnType<typeof library.AutoModelForSequenceClassification.from_pretrained>>;
-
 async function modelOf(name: string, head: string, options: library.PretrainedOptions = {}) {
   const device = await ownDevice();
-  const classes = library as unknown as Record<string, typeof library.AutoModelForSequenceClassification>;
   const address = addressOf(`/fixtures/random/${name}/`);
-  const base = await classes[`AutoModelFor${/For(\w+)$/.exec(head)![1]}`]!.from_pretrained(address, {
+  const base = await classOf(library, head).from_pretrained(address, {
     device,
     ...options,
   });
@@ -39,19 +37,9 @@ async function modelOf(name: string, head: string, options: library.PretrainedOp
   return { device, base, records, end };
 }
 
-async function logitsOf(model: SequenceModel, record: DataRecord): Promise<number[]> {
-  const { input_ids, token_type_ids } = record as { input_ids: number[]; token_type_ids?: number[] };
-  const { logits } = await model({
-    input_ids: [input_ids],
-    ...(token_type_ids && { token_type_ids: [token_type_ids] }),
-  });
-  return [...(logits.data as Float32Array)];
-}
-
 const runOf = (name: string) => fetchJson<LoraRun>(`/fixtures/lora/${name}/run.json`);
 const loaded = (base: SequenceModel, name: string) =>
   PeftModel.from_pretrained(base, addressOf(`/fixtures/lora/${name}/`), { is_trainable: true });
-const lossesOf = ({ state }: Trainer): number[] => state.log_history.flatMap(({ loss }) => loss ?? []);
 
 check('the kernel that merges, against float64', async log => {
   const { gpu } = await testGpu();
@@ -98,8 +86,8 @@ for (const name of LORA_RUNS) {
     await trainer.train();
     // The first step has a learning rate of 0.
     expectEqual(new Set(seen).size, seen.length - 1, 'how many different answers the steps gave');
-    const loss = far(lossesOf(trainer), losses);
-    const norms = trainer.state.log_history.flatMap(({ grad_norm }) => grad_norm ?? []);
+    const loss = far(logged(trainer, 'loss'), losses);
+    const norms = logged(trainer, 'grad_norm');
     const norm = far(norms, grad_norms) / Math.max(...grad_norms);
     const after = (await logitsOf(base, records[0]!)).slice(0, logits.length);
     const [file, expected] = await Promise.all([
@@ -133,7 +121,7 @@ check('the frozen weights may be fp16, and what is trained is float32', async lo
   const model = await loaded(base, name);
   const trainer = new Trainer({ model, train_dataset: records, args: { ...args, logging_steps: 1 } });
   await trainer.train();
-  const loss = far(lossesOf(trainer), losses);
+  const loss = far(logged(trainer, 'loss'), losses);
   const after = far(await logitsOf(base, records[0]!), logits);
   const saved = floatTensors(await fileOf(await model.save_pretrained(), 'adapter_model.safetensors'));
   const classifier = saved.get('base_model.model.classifier.weight')!.data;
@@ -205,7 +193,7 @@ check('the same seed gives the same bits, dropout included', async () => {
     const args = { ...STEPS, max_steps: 4, logging_steps: 1 };
     const trainer = new Trainer({ model, train_dataset: records, args });
     await trainer.train();
-    const bits = JSON.stringify([lossesOf(trainer), await logitsOf(base, records[0]!)]);
+    const bits = JSON.stringify([logged(trainer, 'loss'), await logitsOf(base, records[0]!)]);
     await end();
     return bits;
   };

@@ -6,7 +6,7 @@ import { load } from '../answers.ts';
 import { heads, sharedDevice } from '../fixtures.ts';
 import { check, expect, expectEqual, expectSameBits, expectThrows } from '../harness.ts';
 import { addressOf, fetchJson, library } from '../library.ts';
-import { type BertShape, randomBert } from '../random-bert.ts';
+import { randomBert, UNEVEN_SHAPE } from '../random-bert.ts';
 
 /**
  * What is saved of a model on this device loads again and gives the same bits: heads of every family, files of halves, an embedder with
@@ -69,21 +69,11 @@ for (const url of chosen) {
   });
 }
 
-const SHAPE: BertShape = {
-  vocab_size: 1003,
-  hidden_size: 40,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  intermediate_size: 72,
-  hidden_act: 'gelu',
-  max_position_embeddings: 32,
-  type_vocab_size: 2,
-};
 const INPUTS: ModelInputs = { input_ids: [[5, 1000, 7, 8, 9]] };
 
 for (const as of ['F32', 'F16', 'BF16'] as const) {
   check(`a file of ${as}, kept as fp32 and as fp16`, async () => {
-    const { files } = randomBert(SHAPE, { seed: 3, as });
+    const { files } = randomBert(UNEVEN_SHAPE, { seed: 3, as });
     const plain = await loadAs('BertModel', files);
     await compare('BertModel', plain, INPUTS);
     const halves = await loadAs('BertModel', files, { dtype: 'fp16' });
@@ -109,7 +99,7 @@ for (const as of ['F32', 'F16', 'BF16'] as const) {
 
 check('a table in several bindings', async () => {
   // 12.8 MB, more than the 4 MiB of one binding of a small device, and than one piece of what is read back.
-  const { files } = randomBert({ ...SHAPE, vocab_size: 80_003 }, { seed: 4, as: 'F16' });
+  const { files } = randomBert({ ...UNEVEN_SHAPE, vocab_size: 80_003 }, { seed: 4, as: 'F16' });
   const model = await loadAs('BertModel', files);
   await compare('BertModel', model, { input_ids: [[5, 79_000, 40_000, 2]] });
   await model.dispose();
@@ -156,7 +146,7 @@ check('a trained model gives the same bits when it is loaded again', async () =>
 });
 
 check('a saving ends at once where it is aborted, and with the model', async () => {
-  const { files } = randomBert(SHAPE, { seed: 5, as: 'F32' });
+  const { files } = randomBert(UNEVEN_SHAPE, { seed: 5, as: 'F32' });
   const model = await loadAs('BertModel', files);
   const stop = new AbortController();
   const saving = expectThrows(() => model.save_pretrained({ signal: stop.signal }), 'aborted');

@@ -1,5 +1,6 @@
 import * as library from '../../src/index.ts';
 import { type DataRecord, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
+import { logged } from '../../tests/trained-model.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
 import { check, expect, expectEqual } from '../harness.ts';
@@ -27,7 +28,7 @@ async function setUp(args: TrainingArgumentsInit, train_dataset: readonly DataRe
   const logits = async (): Promise<number[]> => [
     ...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array),
   ];
-  const losses = () => trainer.state.log_history.flatMap(({ loss }) => loss ?? []);
+  const losses = () => logged(trainer, 'loss');
   const end = async () => {
     await model.dispose();
     device.destroy();
@@ -53,7 +54,7 @@ check('a step is the same whole, accumulated, or split by its tokens', async log
     // Dropout too is the same, since its masks go by the place in the step.
     const { trainer, logits, losses, end } = await setUp({ max_steps: 3, dropout: 0.1, ...args });
     await trainer.train();
-    const norms = trainer.state.log_history.flatMap(({ grad_norm }) => grad_norm ?? []);
+    const norms = logged(trainer, 'grad_norm');
     const numbers = [...losses(), ...norms, ...(await logits())];
     await end();
     return numbers;

@@ -6,6 +6,7 @@ import { labelledSequence, taskGraph, taskOf } from '../../src/training/task.ts'
 import { streamedFile } from '../../tests/checkpoint-bytes.ts';
 import { loadCheckpoint } from '../../tests/checkpoint-tensors.ts';
 import { digestOfNormals, NORMALS } from '../../tests/normal-digest.ts';
+import { classOf } from '../../tests/trained-model.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { sharedDevice } from '../fixtures.ts';
 import { check, expect, expectEqual } from '../harness.ts';
@@ -64,9 +65,7 @@ for (const [name, folder] of Object.entries(RUNS)) {
     const fixture = await fetchJson<TrainingFixture>(`/fixtures/training/${name}.json`);
     const address = addressOf(`/fixtures/${folder}/`);
     const { args, data, probe, head } = fixture;
-    const kind = /For(\w+)$/.exec(head)![1]!;
-    const classes = library as unknown as Record<string, typeof library.AutoModelForSequenceClassification>;
-    const model = await classes[`AutoModelFor${kind}`]!.from_pretrained(address, { device: await sharedDevice() });
+    const model = await classOf(library, head).from_pretrained(address, { device: await sharedDevice() });
     const engine = PreTrainedModel.engineOf(model);
     const task = taskOf(engine.config, engine.head, probe);
     const graph = taskGraph(task, { trainable: () => true, dropout: NO_DROPOUT });

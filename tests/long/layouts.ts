@@ -1,5 +1,5 @@
 /** Other files that a model may stand in: vocabulary files in place of tokenizer.json, shards, the modules of sentence-transformers. */
-import { safetensors, type TensorBytes } from '../checkpoint-bytes.ts';
+import { readTensors, safetensors, type TensorBytes } from '../checkpoint-bytes.ts';
 import type { Files } from './load.ts';
 
 type Json = Record<string, unknown>;
@@ -59,22 +59,19 @@ function vocabularyFiles(files: Files): Files | undefined {
 /** The tensors in three files, one of them in a folder. */
 function shards(files: Files): Files {
   const { 'model.safetensors': whole, ...rest } = files;
-  const length = Number(new DataView(whole!.buffer, whole!.byteOffset).getBigUint64(0, true));
-  const body = whole!.subarray(8 + length);
-  const header = JSON.parse(new TextDecoder().decode(whole!.subarray(8, 8 + length)));
+  const tensors = Object.entries(readTensors(whole!));
   const names = ['model-1.safetensors', 'model-2.safetensors', 'more/model-3.safetensors'];
   const parts = new Map(names.map(name => [name, {} as Record<string, TensorBytes>]));
   const weightMap: Record<string, string> = {};
-  for (const [i, [tensor, info]] of Object.entries(header).entries()) {
-    if (tensor === '__metadata__') continue;
-    const { dtype, shape, data_offsets } = info as { dtype: string; shape: number[]; data_offsets: [number, number] };
-    weightMap[tensor] = names[i % names.length]!;
-    parts.get(weightMap[tensor]!)![tensor] = { dtype, shape, bytes: body.subarray(...data_offsets) };
+  for (const [i, [name, tensor]] of tensors.entries()) {
+    weightMap[name] = names[i % names.length]!;
+    parts.get(weightMap[name]!)![name] = tensor;
   }
+  const total_size = tensors.reduce((sum, [, { bytes }]) => sum + bytes.length, 0);
   return {
     ...rest,
-    ...Object.fromEntries([...parts].map(([name, tensors]) => [name, safetensors(tensors)])),
-    'model.safetensors.index.json': bytesOf({ metadata: { total_size: body.length }, weight_map: weightMap }),
+    ...Object.fromEntries([...parts].map(([name, own]) => [name, safetensors(own)])),
+    'model.safetensors.index.json': bytesOf({ metadata: { total_size }, weight_map: weightMap }),
   };
 }
 
