@@ -5,7 +5,7 @@ import { type Tab, tabs } from '../tabs/index.ts';
 import { dropProblem, dropTarget, isDropping, watchDrops } from './drop.ts';
 import { Failure } from './failure.tsx';
 import { Navigation } from './navigation.tsx';
-import { hrefOf, params, tabId } from './route.ts';
+import { hrefOf, tabId } from './route.ts';
 import { ShareButton } from './share.tsx';
 import { support } from './support.ts';
 import { SupportPanel } from './support-panel.tsx';
@@ -73,8 +73,6 @@ export function App() {
 }
 
 function Header() {
-  // Links keep the settings that each tab was left with; they are read anew whenever the address changes.
-  void params.value;
   return (
     <header class="bar">
       <a class="wordmark" href={hrefOf(tabs[0]!.id)} aria-label="webgpu-bert lab">
