@@ -174,6 +174,42 @@ describe('a change of mind', () => {
   });
 });
 
+test('two pages that write one index keep its texts', async () => {
+  const { page, context, errors } = await open('icon.svg');
+  await gateGpu(page);
+  await page.goto(`${lab.origin}/${withFixture('search', 'random/bert-base')}`);
+  await sampleRanked(page);
+  await holdGpu(page, 2);
+  await giveFile(page, listOf(600));
+  await page.locator('.work', { hasText: 'of 600' }).waitFor();
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await other.getByText(/^600 passages to search/).waitFor();
+  await other.getByRole('button', { name: 'Other texts' }).click();
+  await other.getByLabel(/^Add to/).check();
+  await other.locator('.search-new input[type=file]').setInputFiles(listOf(20));
+  await other.getByText(/^620 passages to search/).waitFor();
+  // The first page knows nothing of the added texts, and writes its vectors last.
+  await letGpuGo(page);
+  await page.getByText(/^600 passages to search/).waitFor();
+  await other.reload();
+  await other.getByText(/^620 passages to search/).waitFor();
+  expect(await other.getByRole('alert').count()).toBe(0);
+  expect(errors).toEqual([]);
+});
+
+test('a long text of many names leaves the page free', async () => {
+  const { page, errors } = await open(withFixture('entities', 'random/bert-token'));
+  await page.locator('.answers[aria-busy=false]').waitFor();
+  await page.getByLabel('Text', { exact: true }).fill('The cat sat on Mona Lisa in Paris. '.repeat(300));
+  const rows = page.locator('.entity-list tbody tr');
+  await page.locator('.answers[aria-busy=false]', { hasText: /\d{4} found/ }).waitFor();
+  expect(await rows.count()).toBe(100);
+  await page.getByRole('button', { name: 'Show more' }).click();
+  expect(await rows.count()).toBe(200);
+  expect(errors).toEqual([]);
+});
+
 test('a panel that closes gives the focus back to the button that opened it', async () => {
   const { page, errors } = await open(withFixture('search', 'random/bert-base'));
   await sampleRanked(page);

@@ -18,7 +18,7 @@ export function useFocusWhenStopped(isStopped: boolean): RefObject<HTMLButtonEle
   return button;
 }
 
-/** A press that comes sooner was meant for the Stop that stood here, or had the focus, a moment ago. */
+/** A key that is pressed sooner was meant for the Stop that had the focus a moment ago. */
 const SETTLED_MS = 400;
 
 interface GoOnProps {
@@ -40,7 +40,11 @@ export function GoOn({ button, words = 'Go on', onGoOn }: GoOnProps) {
       type="button"
       class="button button-small"
       onKeyDown={event => event.repeat && event.preventDefault()}
-      onClick={() => performance.now() - shownAt.current > SETTLED_MS && onGoOn()}
+      onClick={({ detail }) => {
+        // By key there are no clicks to be counted.
+        const isSecond = detail > 1 || (detail === 0 && performance.now() - shownAt.current < SETTLED_MS);
+        if (!isSecond) onGoOn();
+      }}
     >
       {words}
     </button>
