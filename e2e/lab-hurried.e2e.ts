@@ -2,7 +2,7 @@ import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import { gateGpu, holdGpu, letGpuGo } from './lab-held.ts';
-import { lab, open, openLab, PHONE, until, withFixture } from './lab-pages.ts';
+import { DESKTOP, keptOffline, lab, open, openLab, PHONE, until, withFixture } from './lab-pages.ts';
 
 /** What people do when they are in a hurry: they change their mind half way, leave, come back, press twice, paste a link. */
 
@@ -208,6 +208,41 @@ test('a long text of many names leaves the page free', async () => {
   await page.getByRole('button', { name: 'Show more' }).click();
   expect(await rows.count()).toBe(200);
   expect(errors).toEqual([]);
+});
+
+test('a tab whose script cannot be loaded says so, and comes with the next attempt', async () => {
+  // A page that is not kept by its service worker.
+  const { page } = await open('#attention', { ...DESKTOP, serviceWorkers: 'block' });
+  await page.locator('bert-attention').waitFor();
+  await page.route('**/assets/device-*.js', route => route.abort());
+  await follow(page, '#device');
+  await page.getByRole('alert').waitFor();
+  await page.unroute('**/assets/device-*.js');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('button', { name: 'Measure this device' }).waitFor();
+});
+
+test('offline every tab opens by a reload, also under the name of the file', async () => {
+  const { page, context, errors } = await open('#device');
+  await keptOffline(page);
+  await page.reload();
+  await context.setOffline(true);
+  for (const name of ['', 'index.html']) {
+    for (const tab of [
+      'attention',
+      'fill-mask',
+      'pairs',
+      'classification',
+      'entities',
+      'search',
+      'training',
+      'device',
+    ]) {
+      await page.goto(`${lab.origin}/${name}?visit=${tab}#${tab}`);
+      await page.locator('.model-name').first().waitFor();
+    }
+  }
+  expect(errors.filter(line => !line.includes('ERR_INTERNET_DISCONNECTED'))).toEqual([]);
 });
 
 test('a panel that closes gives the focus back to the button that opened it', async () => {

@@ -59,7 +59,8 @@ export function App() {
         {current?.View ? (
           <current.View key={tab.id} />
         ) : (
-          <Failure error={current?.error} onRetry={() => void show(tab)} />
+          // Browsers keep that a script could not be loaded; and the page may have been built anew since, with scripts of other names.
+          <Failure error={current?.error} onRetry={() => location.reload()} />
         )}
       </main>
       <Footer />
