@@ -2,7 +2,7 @@ import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import { dropFolder, gateGpu, holdGpu, letGpuGo, serveHeld } from './lab-held.ts';
-import { lab, open, openLab, openWithoutGpu, PHONE, pageWidth, until } from './lab-pages.ts';
+import { goOnByKey, lab, open, openLab, openWithoutGpu, PHONE, pageWidth, until } from './lab-pages.ts';
 
 /** What every tab does alike: the progress of a load and of its work, the stop of both, a folder that is dropped, no GPU. */
 
@@ -219,7 +219,7 @@ describe.each(ways.map(way => [way.name, way] as const))('%s', (_, way) => {
     await page.locator('.work', { hasText: 'Stopped' }).waitFor();
     await letGpuGo(page);
     // By keyboard the focus goes from the one button to the other.
-    await page.locator('.work button:focus', { hasText: 'Go on' }).press('Enter');
+    await goOnByKey(page);
     await page.locator('.work').waitFor({ state: 'detached' });
     await way.answered(page);
     expect(errors).toEqual([]);

@@ -97,6 +97,12 @@ export async function keptOffline(page: Page): Promise<void> {
   await until(() => page.evaluate(async () => (await caches.keys()).some(name => name.startsWith('lab-'))), Boolean);
 }
 
+/** Begins stopped work again by the button that got the focus of its Stop, as somebody does who has seen it: a press at once is one too many. */
+export async function goOnByKey(page: Page, words = 'Go on'): Promise<void> {
+  await page.waitForTimeout(500);
+  await page.locator('.work button:focus', { hasText: words }).press('Enter');
+}
+
 export async function seriousFaults(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   return violations

@@ -1,7 +1,18 @@
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { keepMadeUpIndex } from '../scripts/made-up-index.mjs';
-import { DESKTOP, keptOffline, lab, open, openLab, openWithoutGpu, PHONE, seriousFaults, until } from './lab-pages.ts';
+import {
+  DESKTOP,
+  goOnByKey,
+  keptOffline,
+  lab,
+  open,
+  openLab,
+  openWithoutGpu,
+  PHONE,
+  seriousFaults,
+  until,
+} from './lab-pages.ts';
 
 /** The tab of search, with MiniLM and, as another model, checkpoints of random weights. */
 
@@ -323,7 +334,7 @@ describe('the map', () => {
     await page.locator('.map-head').getByRole('button', { name: 'Stop' }).press('Enter');
     await page.locator('.map-head').getByText('Stopped', { exact: true }).waitFor();
     await page.getByText(/^10,000 passages; two directions/).waitFor();
-    await page.locator('.map-head button:focus', { hasText: 'Begin again' }).press('Enter');
+    await goOnByKey(page, 'Begin again');
     await page.locator('.map-head').getByText('Moving the points').waitFor();
     await page.locator('.map-head').getByRole('button', { name: 'Stop' }).click();
     await page.getByText(/^10,000 passages; moved \d+ of 500 times/).waitFor();

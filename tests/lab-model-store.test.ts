@@ -90,6 +90,24 @@ describe('the store of loaded models', () => {
     expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   });
 
+  it('a load that was given up is none for the next who asks, however soon', async () => {
+    const { kind, loads } = fakeKind();
+    const store = new ModelStore();
+    const stop = new AbortController();
+    const first = store.acquire(requestOf(kind, 'a', { signal: stop.signal }));
+    await turn();
+    stop.abort(new Error('Another model was chosen.'));
+    const second = store.acquire(requestOf(kind, 'a'));
+    await expect(first).rejects.toThrow('Another model was chosen.');
+    await turn();
+    expect(loads).toHaveLength(2);
+    loads[1]!.finish();
+    const { model } = await second;
+    // The end of the first load takes nothing of the second away.
+    expect((await store.acquire(requestOf(kind, 'a'))).model).toBe(model);
+    expect(loads).toHaveLength(2);
+  });
+
   it('a load that failed is tried anew by the next who asks', async () => {
     const { kind, loads } = fakeKind();
     const store = new ModelStore();

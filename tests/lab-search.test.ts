@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { FeatureExtractionPipeline } from 'webgpu-bert';
 import { csvLines } from '../examples/lab/tabs/search/csv.ts';
 import { embedPassages, embedQuery } from '../examples/lab/tabs/search/embed.ts';
+import { readFiles, readPasted } from '../examples/lab/tabs/search/files.ts';
 import { passagesOf, type Unit } from '../examples/lab/tabs/search/passages.ts';
 import { best, RowScores } from '../examples/lab/tabs/search/rank.ts';
 import { type Query, rank, ranking } from '../examples/lab/tabs/search/ranking.ts';
@@ -80,6 +81,58 @@ test('a table is a line for each record', () => {
   );
   expect(csvLines('a;b;c,d\n1;2')).toBe('a · b · c,d\n1 · 2');
   expect(csvLines('"never closed, "" 1')).toBe('never closed, " 1');
+});
+
+test('a context is cut between words, and between characters where there are no words', async () => {
+  const sources = [
+    { name: 'a', text: `${'𠮷'.repeat(20)}。${'一'.repeat(20)}。${'𠮷'.repeat(20)}。`, unit: 'sentences' },
+  ] as const;
+  const { passages } = await findPassages(sources, new AbortController().signal);
+  const index = { id: 'a', name: 'a', createdAt: 0, sources, passages, vectors: undefined };
+  expect(contextOf(index, 1, 5)).toEqual({ before: '… 𠮷𠮷。', after: '𠮷𠮷 …' });
+  expect(contextOf(index, 1, 4)).toEqual({ before: '… 𠮷。', after: '𠮷𠮷 …' });
+});
+
+// The page's import of the package is the library itself, as in the build.
+vi.mock('webgpu-bert', () => import('../src/errors.ts'));
+
+describe('what is brought', () => {
+  const read = (name: string, content: string | Uint8Array<ArrayBuffer>) =>
+    readFiles([new File([content], name)], 'sentences');
+  const utf16 = (text: string, isLittle: boolean) => {
+    const bytes = new DataView(new ArrayBuffer(2 * text.length));
+    for (let i = 0; i < text.length; i += 1) bytes.setUint16(2 * i, text.charCodeAt(i), isLittle);
+    return new Uint8Array(bytes.buffer);
+  };
+
+  test('is read in UTF-8, and in UTF-16 with its mark', async () => {
+    for (const content of [
+      '\uFEFFZwei Straßen',
+      utf16('\uFEFFZwei Straßen', true),
+      utf16('\uFEFFZwei Straßen', false),
+    ]) {
+      expect((await read('a.txt', content)).sources).toEqual([
+        { name: 'a.txt', text: 'Zwei Straßen', unit: 'sentences' },
+      ]);
+    }
+    expect((await read('A.TSV', 'a, b\tc, d, e\n1\t2')).sources[0]!.text).toBe('a, b · c, d, e\n1 · 2');
+  });
+
+  test.each([
+    ['nothing', 'a.txt', ''],
+    ['a table without a field', 'a.csv', ',,,\n,,\n'],
+    ['neither words nor numbers', 'a.txt', '... !!! ???\n\n* * *'],
+    ['another encoding', 'a.txt', Uint8Array.of(0x53, 0x74, 0x72, 0x61, 0xdf, 0x65)],
+    ['bytes that are no text', 'a.txt', Uint8Array.of(0x50, 0, 1, 2)],
+    ['no name of a text', 'a.png', 'words'],
+  ])('is refused where it has no passage: %s', async (_, name, content) => {
+    await expect(read(name, content)).rejects.toThrow(/the file has no text/);
+  });
+
+  test('is named by its first line, by whole characters', async () => {
+    expect((await readPasted(`${'👩'.repeat(60)} words`, 'lines')).sources[0]!.name).toBe(`${'👩'.repeat(39)}…`);
+    await expect(readPasted(' … \n ?', 'lines')).rejects.toThrow(/neither a word nor a number/);
+  });
 });
 
 const never = new AbortController().signal;

@@ -57,6 +57,8 @@ on('fetch', event => {
   const { request } = event;
   const url = new URL(request.url);
   url.hash = url.search = '';
+  // The page under its other name.
+  if (url.href === `${page}index.html`) url.href = page;
   if (request.method !== 'GET' || !(fresh.has(url.href) || addresses.has(url.href))) return;
   event.respondWith(answer(request, url.href));
 });

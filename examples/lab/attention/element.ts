@@ -104,7 +104,7 @@ export class BertAttention extends HTMLElement {
     this.#apply();
   }
 
-  /** The chosen head, counted from 0. */
+  /** The chosen head, counted from 0. One that the model does not have is not taken. */
   get selection(): HeadSelection {
     const heads = this.#state.view?.heads ?? 1;
     return { layer: Math.floor(this.#state.pinned / heads), head: this.#state.pinned % heads };
@@ -112,7 +112,8 @@ export class BertAttention extends HTMLElement {
 
   set selection({ layer, head }: HeadSelection) {
     const view = this.#state.view ?? this.#data;
-    if (view && layer < view.layers && head < view.heads) this.#set({ pinned: layer * view.heads + head });
+    const isIn = (place: number, count: number) => Number.isInteger(place) && place >= 0 && place < count;
+    if (view && isIn(layer, view.layers) && isIn(head, view.heads)) this.#set({ pinned: layer * view.heads + head });
   }
 
   /** Every head as JSON; undefined without `data`. */

@@ -5,7 +5,7 @@ import { type Tab, tabs } from '../tabs/index.ts';
 import { dropProblem, dropTarget, isDropping, watchDrops } from './drop.ts';
 import { Failure } from './failure.tsx';
 import { Navigation } from './navigation.tsx';
-import { hrefOf, params, tabId } from './route.ts';
+import { hrefOf, tabId } from './route.ts';
 import { ShareButton } from './share.tsx';
 import { support } from './support.ts';
 import { SupportPanel } from './support-panel.tsx';
@@ -59,7 +59,8 @@ export function App() {
         {current?.View ? (
           <current.View key={tab.id} />
         ) : (
-          <Failure error={current?.error} onRetry={() => void show(tab)} />
+          // Browsers keep that a script could not be loaded; and the page may have been built anew since, with scripts of other names.
+          <Failure error={current?.error} onRetry={() => location.reload()} />
         )}
       </main>
       <Footer />
@@ -73,8 +74,6 @@ export function App() {
 }
 
 function Header() {
-  // Links keep the settings that each tab was left with; they are read anew whenever the address changes.
-  void params.value;
   return (
     <header class="bar">
       <a class="wordmark" href={hrefOf(tabs[0]!.id)} aria-label="webgpu-bert lab">

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { curatedById } from '../curated.ts';
 import { dropTarget } from './drop.ts';
 import { Failure } from './failure.tsx';
@@ -24,10 +24,13 @@ interface ModelBarProps<M extends Loaded> {
 /** The model of a tab: its name, size and licence, how far its load is, and the way to another one. Opens the slot while it is shown. */
 export function ModelBar<M extends Loaded>({ slot, label = 'Model', why }: ModelBarProps<M>) {
   const isOpen = useSignal(false);
+  const toggle = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     slot.open(params.peek());
     return () => slot.close();
   }, [slot]);
+  const address = params.value;
+  useEffect(() => slot.follow(address), [slot, address]);
   useEffect(() => {
     if (slot.options.startsEmpty) return;
     dropTarget.value = {
@@ -50,6 +53,7 @@ export function ModelBar<M extends Loaded>({ slot, label = 'Model', why }: Model
             </button>
           )}
           <button
+            ref={toggle}
             type="button"
             class="button button-small"
             aria-expanded={isOpen.value}
@@ -84,6 +88,8 @@ export function ModelBar<M extends Loaded>({ slot, label = 'Model', why }: Model
           slot={slot}
           onDone={() => {
             isOpen.value = false;
+            // The focus would go with the picker.
+            toggle.current?.focus();
           }}
         />
       )}

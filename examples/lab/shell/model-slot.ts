@@ -7,7 +7,7 @@ import { localModelList } from './local-models.ts';
 import { type ModelChoice, nameOf, placeOfChoice } from './model-choice.ts';
 import type { Loaded, ModelKind } from './model-kind.ts';
 import { type Lease, modelStore } from './model-store.ts';
-import { setParams } from './route.ts';
+import { setParams, tabId } from './route.ts';
 import { support } from './support.ts';
 
 /** Downloads of more bytes than this are asked about first. */
@@ -44,12 +44,17 @@ export class ModelSlot<M extends Loaded> {
   readonly state: Signal<SlotState<M>> = signal<SlotState<M>>({ phase: 'empty' });
   #lease: Lease<M> | undefined;
   #stop = new AbortController();
+  /** The model where the address names none. */
+  readonly #usual: { readonly id: string } | undefined;
+  /** What the address named when it was last followed or written; undefined until it was. */
+  #named: string | undefined;
 
   constructor(kind: ModelKind<M>, options: SlotOptions) {
     this.kind = kind;
     this.options = options;
     const first: CuratedModel | undefined = curated[options.task][0];
-    this.choice = signal(options.startsEmpty || !first ? undefined : { id: first.id });
+    this.#usual = options.startsEmpty || !first ? undefined : { id: first.id };
+    this.choice = signal(this.#usual);
   }
 
   /** The model, where it is loaded. */
@@ -60,13 +65,41 @@ export class ModelSlot<M extends Loaded> {
 
   /** The tab is shown: what the address names is loaded, or asked about. */
   open(address: URLSearchParams): void {
-    const wanted = address.get(this.#param);
-    if (wanted && wanted !== (this.choice.value && nameOf(this.choice.value))) this.choice.value = { id: wanted };
-    const dtype = address.get(`${this.#param}-dtype`);
-    const isDtype = dtype === 'fp32' || dtype === 'fp16' || dtype === 'q8';
-    if (isDtype && !this.options.isFloat32) this.dtype.value = dtype;
+    this.#read(address);
     const { phase } = this.state.value;
     if (this.choice.value && (phase === 'empty' || this.#lease === undefined)) void this.#begin(false);
+  }
+
+  /** The address has changed while the tab is shown: the model is another one where a link, or the way back, names another. */
+  follow(address: URLSearchParams): void {
+    // The settings of the next tab are none of this one, which is about to go.
+    if (tabId.peek() !== this.options.tab || !this.#read(address)) return;
+    this.#end(new DOMException('Another model was chosen.', 'AbortError'));
+    this.state.value = { phase: 'empty' };
+    if (this.choice.value) void this.#begin(false);
+  }
+
+  /**
+   * Takes what the address names. What it has named before says nothing new: a folder that was chosen since has no name for an address.
+   * @returns whether that is another model
+   */
+  #read(address: URLSearchParams): boolean {
+    const named = this.#namedBy(address);
+    if (named === this.#named) return false;
+    const isFirst = this.#named === undefined;
+    this.#named = named;
+    const { choice, dtype } = this;
+    const before = `${choice.value && nameOf(choice.value)} ${dtype.value}`;
+    const wanted = address.get(this.#param);
+    if (wanted) choice.value = { id: wanted };
+    else if (!isFirst) choice.value = this.#usual;
+    const asked = address.get(`${this.#param}-dtype`);
+    if (!this.options.isFloat32) dtype.value = asked === 'fp16' || asked === 'q8' ? asked : 'fp32';
+    return `${choice.value && nameOf(choice.value)} ${dtype.value}` !== before;
+  }
+
+  #namedBy(address: URLSearchParams): string {
+    return JSON.stringify([address.get(this.#param), address.get(`${this.#param}-dtype`)]);
   }
 
   /** The tab is left: the model stays loaded until another one needs the room. */
@@ -78,12 +111,10 @@ export class ModelSlot<M extends Loaded> {
   choose(choice: ModelChoice | undefined, dtype = this.dtype.value): void {
     this.choice.value = choice;
     this.dtype.value = dtype;
-    const first: CuratedModel | undefined = curated[this.options.task][0];
-    const isDefault = choice && 'id' in choice && choice.id === first?.id && !this.options.startsEmpty;
-    setParams(this.options.tab, {
-      [this.#param]: choice && 'id' in choice && !isDefault ? choice.id : undefined,
-      [`${this.#param}-dtype`]: choice && dtype !== 'fp32' ? dtype : undefined,
-    });
+    const id = choice && 'id' in choice && choice.id !== this.#usual?.id ? choice.id : undefined;
+    const dtypeName = choice && dtype !== 'fp32' ? dtype : undefined;
+    this.#named = JSON.stringify([id ?? null, dtypeName ?? null]);
+    setParams(this.options.tab, { [this.#param]: id, [`${this.#param}-dtype`]: dtypeName });
     this.#end(new DOMException('Another model was chosen.', 'AbortError'));
     this.state.value = { phase: 'empty' };
     if (choice) void this.#begin(false);

@@ -33,10 +33,9 @@ export class ModelStore {
   /** Rejects with the error of the load, or with the reason of the signal. */
   async acquire<M extends Loaded>(request: LoadRequest<M>): Promise<Lease<M>> {
     const key = `${request.kind.name} ${request.dtype} ${request.name}`;
-    const present = this.#entries.get(key);
-    if (!present) await this.#disposeUnheld();
+    if (!this.#entryOf(key)) await this.#disposeUnheld();
     request.signal.throwIfAborted();
-    const entry = this.#entries.get(key) ?? this.#load(key, request);
+    const entry = this.#entryOf(key) ?? this.#load(key, request);
     entry.holders += 1;
     let isHeld = true;
     const release = () => {
@@ -62,6 +61,12 @@ export class ModelStore {
     }
   }
 
+  /** A load that was given up fails in a moment: it is none that anybody could wait for. */
+  #entryOf(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    return entry?.stop.signal.aborted ? undefined : entry;
+  }
+
   #load<M extends Loaded>(key: string, { kind, place, dtype, onProgress }: LoadRequest<M>): Entry {
     const stop = new AbortController();
     const loading = place().then(where =>
@@ -69,7 +74,10 @@ export class ModelStore {
     );
     const entry: Entry = { loading, stop, holders: 0 };
     this.#entries.set(key, entry);
-    loading.catch(() => this.#entries.delete(key));
+    loading.catch(() => {
+      // The next load of the same model may have its place by now.
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+    });
     return entry;
   }
 

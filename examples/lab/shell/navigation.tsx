@@ -1,11 +1,9 @@
 import { useRef } from 'preact/hooks';
 import { tabs } from '../tabs/index.ts';
-import { hrefOf, params, tabId } from './route.ts';
+import { hrefOf, tabId } from './route.ts';
 
 /** The way to every tab: a strip where the page is wide; else the name of the tab in view, which opens a list of all with a sentence each. */
 export function Navigation() {
-  // Links keep the settings that each tab was left with; they are read anew whenever the address changes.
-  void params.value;
   const sheet = useRef<HTMLUListElement>(null);
   const current = tabs.find(({ id }) => id === tabId.value)!;
   const isCurrent = (id: string) => (id === current.id ? 'page' : undefined);

@@ -1,5 +1,5 @@
 import type { RefObject } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Failure } from './failure.tsx';
 import type { Work } from './work.ts';
 
@@ -16,6 +16,39 @@ export function useFocusWhenStopped(isStopped: boolean): RefObject<HTMLButtonEle
     if (isStopped && document.activeElement === document.body) button.current?.focus();
   }, [isStopped]);
   return button;
+}
+
+/** A key that is pressed sooner was meant for the Stop that had the focus a moment ago. */
+const SETTLED_MS = 400;
+
+interface GoOnProps {
+  /** Has the focus after a stop: of useFocusWhenStopped. */
+  readonly button: RefObject<HTMLButtonElement | null>;
+  readonly words?: string;
+  onGoOn(): void;
+}
+
+/** Begins stopped work again. Who presses Stop twice, or holds the key, has stopped it all the same. */
+export function GoOn({ button, words = 'Go on', onGoOn }: GoOnProps) {
+  const shownAt = useRef(0);
+  useLayoutEffect(() => {
+    shownAt.current = performance.now();
+  }, []);
+  return (
+    <button
+      ref={button}
+      type="button"
+      class="button button-small"
+      onKeyDown={event => event.repeat && event.preventDefault()}
+      onClick={({ detail }) => {
+        // By key there are no clicks to be counted.
+        const isSecond = detail > 1 || (detail === 0 && performance.now() - shownAt.current < SETTLED_MS);
+        if (!isSecond) onGoOn();
+      }}
+    >
+      {words}
+    </button>
+  );
 }
 
 /** What a Work is doing: how far it is, with a button that stops it; and what it has failed with. */
@@ -51,9 +84,7 @@ export function WorkStatus({ work, label }: { work: Work; label: string }) {
       {work.isStopped.value && (
         <div class="work" role="status">
           <span>Stopped</span>
-          <button ref={again} type="button" class="button button-small" onClick={() => work.again()}>
-            Go on
-          </button>
+          <GoOn button={again} onGoOn={() => work.again()} />
         </div>
       )}
       <Failure error={work.error.value} onRetry={() => work.again()} />

@@ -7,8 +7,8 @@ import { otherView, reading, TAB, toggleMask } from './readings.ts';
 defineBertAttention();
 
 /** The head that the address names, "layer.head" from 1. */
-function selectionOf(address: URLSearchParams): HeadSelection | undefined {
-  const [layer, head] = (address.get('head') ?? '').split('.').map(Number);
+function selectionOf(named: string | null): HeadSelection | undefined {
+  const [layer, head] = (named ?? '').split('.').map(Number);
   return layer && head ? { layer: layer - 1, head: head - 1 } : undefined;
 }
 
@@ -30,15 +30,16 @@ export function ElementView({ isCompared }: { isCompared: boolean }) {
   const { view, elapsedMs } = reading.value ?? {};
   const isLive = elapsedMs !== undefined;
   const other = isCompared ? otherView.value : undefined;
+  const named = params.value.get('head');
   useEffect(() => {
     const shown = element.current!;
-    const isFirst = shown.data === undefined;
     shown.data = view;
     shown.compare = other;
     shown.toggleAttribute('data-live', isLive);
-    const selection = selectionOf(params.peek());
-    if (isFirst && view && selection) shown.selection = selection;
-  }, [view, other, isLive]);
+    // The model may have more heads than the view before it; and a link that is followed names another head.
+    const selection = selectionOf(named);
+    if (view && selection) shown.selection = selection;
+  }, [view, other, isLive, named]);
   const colours = theme.value;
   useEffect(() => element.current?.repaint(), [colours]);
   return <div ref={box} />;

@@ -33,17 +33,21 @@ export default function AttentionTab() {
   const otherModel = compared === 'model' ? otherSlot.model : model;
   const otherText = compared === 'text' ? (address.get('other') ?? '') : text;
   useEffect(() => void showFirstView(), []);
+  const hasText = text.trim() !== '';
+  const hasOther = otherText.trim() !== '';
   useEffect(() => {
-    if (model && text.trim() !== '') read(model, text, pair, maskedOf(params.peek()));
+    if (model && hasText) read(model, text, pair, maskedOf(params.peek()));
+    else work.clear();
   }, [model, text, pair, masks]);
   useEffect(() => {
     if (compared === 'nothing') otherView.value = undefined;
-    else if (otherModel && otherText.trim() !== '') readOther(otherModel, otherText, pair);
+    if (compared !== 'nothing' && otherModel && hasOther) readOther(otherModel, otherText, pair);
+    else otherWork.clear();
   }, [compared, otherModel, otherText, pair]);
   useEffect(
     () => () => {
-      work.stop();
-      otherWork.stop();
+      work.clear();
+      otherWork.clear();
     },
     [],
   );
@@ -55,7 +59,8 @@ export default function AttentionTab() {
       </div>
       <Inputs />
       <div class="attention-status">
-        <ReadingWords />
+        {hasText ? <ReadingWords /> : <p class="note">Nothing is written yet.</p>}
+        {hasText && !hasOther && <p class="note">Nothing is written yet to compare it with.</p>}
         <WorkStatus work={work} label="Reading the attention" />
         {compared !== 'nothing' && <WorkStatus work={otherWork} label="Reading what it is compared with" />}
       </div>

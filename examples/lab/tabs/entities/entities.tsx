@@ -1,3 +1,4 @@
+import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { AnswerPlace } from '../../shell/answer.tsx';
 import { Examples } from '../../shell/examples.tsx';
@@ -10,6 +11,9 @@ import { segmentsOf } from './segments.ts';
 import { ENTITY_EXAMPLES, type Found, find, found, STRATEGIES, slot, strategyOf, TAB, work } from './state.ts';
 
 const WHY = 'Names are found by a checkpoint that gives each token a label.';
+
+/** So many rows of the table at first, and more of them at a time: a long text has thousands of names. */
+const ROWS = 100;
 
 /** Angles of the colour circle that lie far apart, in the order in which labels get them. */
 const HUES = [195, 60, 300, 130, 25, 255, 95, 345];
@@ -70,6 +74,10 @@ function labelsOf(id2label: unknown, { entities }: Found): string[] {
 }
 
 function Marked({ shown: { text, entities, elapsedMs }, labels }: { shown: Found; labels: readonly string[] }) {
+  const rows = useSignal(ROWS);
+  useEffect(() => {
+    rows.value = ROWS;
+  }, [text]);
   const tint = (label: string) => ({ '--hue': HUES[labels.indexOf(label) % HUES.length] });
   const counts = labels.flatMap(label => {
     const times = entities.filter(entity => entity.label === label).length;
@@ -114,7 +122,7 @@ function Marked({ shown: { text, entities, elapsedMs }, labels }: { shown: Found
                 </tr>
               </thead>
               <tbody>
-                {entities.map(({ start, end, label, entity, score }) => (
+                {entities.slice(0, rows.value).map(({ start, end, label, entity, score }) => (
                   <tr key={`${start} ${end}`}>
                     <td>{text.slice(start, end)}</td>
                     <td>
@@ -130,6 +138,17 @@ function Marked({ shown: { text, entities, elapsedMs }, labels }: { shown: Found
               </tbody>
             </table>
           </div>
+          {entities.length > rows.value && (
+            <button
+              type="button"
+              class="button button-small"
+              onClick={() => {
+                rows.value += ROWS;
+              }}
+            >
+              Show more
+            </button>
+          )}
           <p class="note">
             {entities.length} found in {milliseconds(elapsedMs)}.
           </p>

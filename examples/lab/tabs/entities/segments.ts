@@ -13,10 +13,15 @@ export function segmentsOf(
   spans: readonly { readonly start: number; readonly end: number }[],
 ): Segment[] {
   const cuts = [...new Set([0, text.length, ...spans.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
+  const byStart = [...spans.keys()].sort((a, b) => spans[a]!.start - spans[b]!.start);
+  let begun = 0;
+  /** The spans over the piece: of a long text only these few are looked at. */
+  let over: number[] = [];
   return cuts.slice(0, -1).map((from, i) => {
     const to = cuts[i + 1]!;
-    const place = spans.findIndex(({ start, end }) => start <= from && to <= end);
-    const span = place < 0 ? undefined : place;
+    while (begun < byStart.length && spans[byStart[begun]!]!.start <= from) over.push(byStart[begun++]!);
+    over = over.filter(place => spans[place]!.end >= to);
+    const span = over.length > 0 ? Math.min(...over) : undefined;
     return { text: text.slice(from, to), span, isStart: span !== undefined && spans[span]!.start === from };
   });
 }

@@ -1,6 +1,6 @@
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
 import type { Source } from './passages.ts';
-import type { ModelNote, Passages, TextIndex, Vectors } from './text-index.ts';
+import { countOf, type ModelNote, type Passages, type TextIndex, type Vectors } from './text-index.ts';
 
 /**
  * The indexes that this browser keeps, in IndexedDB: what a list shows of each, its texts, and its vectors in blocks of rows, so that a
@@ -91,7 +91,7 @@ export async function readIndex(id: string): Promise<TextIndex | undefined> {
   };
   if (!note.vectors) return index;
   const { space, model, dims, rows } = note.vectors;
-  const vectors: Vectors = { space, model, dims, rows: 0, data: new Float32Array(note.passages * dims) };
+  const vectors: Vectors = { space, model, dims, rows: 0, data: new Float32Array(countOf(index) * dims) };
   // One block at a time: the page stays free between them.
   for (let block = 0; block * BLOCK < rows; block += 1) {
     const kept = await tx.objectStore('blocks').get([id, block]);
@@ -125,12 +125,14 @@ export async function writeRows(index: TextIndex, from: number): Promise<void> {
   const blocks = tx.objectStore('blocks');
   const note = await tx.objectStore('notes').get(id);
   if (!note || (from > 0 && note.vectors?.space !== space)) return;
+  // Another page may have added texts meanwhile, which are kept: only what is known of the vectors changes.
+  const { model } = vectors;
   const writes: Promise<unknown>[] = from === 0 ? [blocks.delete(blocksOf(id))] : [];
   for (let block = Math.floor(from / BLOCK); block * BLOCK < rows; block += 1) {
     const part = data.slice(block * BLOCK * dims, Math.min(rows, (block + 1) * BLOCK) * dims);
     writes.push(blocks.put({ space, data: part }, [id, block]));
   }
-  writes.push(tx.objectStore('notes').put({ ...noteOf(index), name: note.name }));
+  writes.push(tx.objectStore('notes').put({ ...note, vectors: { space, model, dims, rows } }));
   await Promise.all([...writes, tx.done]);
 }
 

@@ -5,7 +5,7 @@ import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
 import { supported } from '../../shell/support.ts';
-import { useFocusWhenStopped, WorkStatus } from '../../shell/work-status.tsx';
+import { GoOn, useFocusWhenStopped, WorkStatus } from '../../shell/work-status.tsx';
 import { readFiles } from './files.ts';
 import { MapPanel } from './map/map-panel.tsx';
 import { type Ranking, rank, ranking } from './ranking.ts';
@@ -50,8 +50,10 @@ export default function SearchTab() {
   useEffect(() => {
     dropTarget.value = { ...dropTarget.peek(), onFiles: files => create(() => readFiles(files, 'sentences')) };
     return () => {
-      searching.stop();
-      embedding.stop();
+      searching.clear();
+      embedding.clear();
+      // Texts that are being read are read to their end; what was wrong with others is no news when one comes back.
+      importing.error.value = undefined;
     };
   }, []);
   const space = model?.space;
@@ -63,7 +65,7 @@ export default function SearchTab() {
   }, [model, index]);
   useEffect(() => {
     if (model) search(model, asked);
-    else searching.stop();
+    else searching.clear();
   }, [model, asked]);
   const isAsked = asked.trim() !== '';
   const found = query.value;
@@ -85,7 +87,7 @@ export default function SearchTab() {
         <p class="note" role="status">
           <StatusWords ranking={shown} isOther={isOther} />
         </p>
-        <Embedding />
+        <Embedding isOther={isOther} />
         <Failure error={searching.error.value} />
         <WorkStatus work={importing} label="Reading the texts" />
         {notice.value && <p class="note">{notice.value}</p>}
@@ -181,22 +183,20 @@ function StatusWords({ ranking, isOther }: { ranking: Ranking | undefined; isOth
   return `${of} ranked in ${milliseconds(ms)}${rate ? `; embedded at ${rate} tokens per second` : ''}`;
 }
 
-/** How far the embedding is, and its stop; afterwards the way to go on. */
-function Embedding() {
+/** How far the embedding is, and its stop; afterwards the way to go on. Over vectors of another model there is none: that is to begin anew. */
+function Embedding({ isOther }: { isOther: boolean }) {
   const index = current.value;
   const model = slot.model;
   const progress = embedding.progress.value;
   const rows = embedded.value;
   const goOn = useFocusWhenStopped(isStopped.value);
-  if (index && model && isStopped.value && rows < countOf(index)) {
+  if (index && model && isStopped.value && !isOther && rows < countOf(index)) {
     return (
       <div class="work">
         <span>
           Stopped: {rows.toLocaleString('en')} of {count(countOf(index), 'passage')} can be searched
         </span>
-        <button ref={goOn} type="button" class="button button-small" onClick={() => embed(model, index)}>
-          Go on
-        </button>
+        <GoOn button={goOn} onGoOn={() => embed(model, index)} />
       </div>
     );
   }

@@ -107,7 +107,8 @@ function trimmed(text: string, { start, end }: Span): Span {
 function* cut(text: string, { start, end }: Span): Generator<Span> {
   let begin = start;
   while (end - begin > LONGEST) {
-    const space = text.lastIndexOf(' ', begin + LONGEST);
+    // Within the piece alone: a text without spaces would be searched to its beginning for each.
+    const space = begin + text.slice(begin, begin + LONGEST + 1).lastIndexOf(' ');
     let next = space > begin + LONGEST / 2 ? space : begin + LONGEST;
     // No pair of surrogates is parted.
     const unit = text.charCodeAt(next);

@@ -6,6 +6,7 @@ import { ModelSlot } from '../../shell/model-slot.ts';
 import { params, setParams } from '../../shell/route.ts';
 import { Work } from '../../shell/work.ts';
 import { embedPassages, embedQuery } from './embed.ts';
+import type { Read } from './files.ts';
 import {
   type IndexNote,
   listIndexes,
@@ -68,7 +69,7 @@ const problem = (error: unknown): void => {
   notKept.value = error;
 };
 
-const refreshNotes = (): Promise<void> =>
+export const refreshNotes = (): Promise<void> =>
   listIndexes().then(list => {
     notes.value = list;
   }, problem);
@@ -87,6 +88,7 @@ function show(index: TextIndex): void {
 /** Opens the texts that the address names; where they are not here, the sample. */
 export function open(id: string): void {
   if (current.peek()?.id === id) return;
+  importing.clear();
   importing.run(async signal => {
     const kept = await readIndex(id).catch(problem);
     signal.throwIfAborted();
@@ -108,7 +110,7 @@ async function made(sources: readonly Source[], id: string, name: string, signal
 }
 
 /** Texts of files, or pasted ones, as a new index. `read` gives them, and the names of what was left out. */
-export function create(read: () => Promise<{ sources: Source[]; leftOut: string[] }>): void {
+export function create(read: () => Promise<Read>): void {
   importing.run(async signal => {
     const { sources, leftOut } = await read();
     const [first, ...others] = sources;
@@ -121,7 +123,7 @@ export function create(read: () => Promise<{ sources: Source[]; leftOut: string[
 }
 
 /** More texts for the index that is open. The vectors that it has stay. */
-export function add(read: () => Promise<{ sources: Source[]; leftOut: string[] }>): void {
+export function add(read: () => Promise<Read>): void {
   const index = current.peek();
   if (!index) return;
   importing.run(async signal => {
@@ -193,8 +195,9 @@ export function stopEmbedding(): void {
 }
 
 export function search(extractor: FeatureExtractionPipeline, text: string): void {
+  // Also where there is nothing new to ask: a query that was changed and changed back must not get the answer of what was between.
+  searching.clear();
   if (text.trim() === '') {
-    searching.stop();
     query.value = undefined;
     return;
   }

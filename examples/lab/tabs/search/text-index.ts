@@ -65,13 +65,22 @@ export function contextOf(index: TextIndex, row: number, most: number): { before
   };
   const before = isNext(row - 1, row) ? textOf(index, row - 1) : '';
   const after = isNext(row, row + 1) ? textOf(index, row + 1) : '';
-  // Whole words: what is cut off begins or ends with an ellipsis.
-  const last = before.slice(-most);
-  const first = after.slice(0, most);
-  return {
-    before: last === before ? before : `… ${last.slice(last.indexOf(' ') + 1)}`,
-    after: first === after ? after : `${first.slice(0, Math.max(0, first.lastIndexOf(' ')))} …`,
-  };
+  return { before: endOf(before, most), after: beginningOf(after, most) };
+}
+
+/** At most so many UTF-16 units of the beginning of a text, and an ellipsis where it goes on: whole words, or whole characters where there are no words. */
+export function beginningOf(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const part = text.slice(0, most).replace(/[\uD800-\uDBFF]$/, '');
+  const space = part.lastIndexOf(' ');
+  return `${space > 0 ? part.slice(0, space) : part} …`;
+}
+
+/** The same of its end. */
+function endOf(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const part = text.slice(-most).replace(/^[\uDC00-\uDFFF]/, '');
+  return `… ${part.slice(part.indexOf(' ') + 1)}`;
 }
 
 /** The passages of texts, found in slices that leave the page free. `offset` is the number of the first source. */

@@ -1,13 +1,15 @@
 import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { count, megabytes } from '../../shell/format.ts';
-import { ACCEPT, readFiles } from './files.ts';
+import { ACCEPT, type Read, readFiles, readPasted } from './files.ts';
 import type { IndexNote } from './index-store.ts';
-import type { Source, Unit } from './passages.ts';
-import { add, choose, create, current, remove, rename, SAMPLE_ID, shownNotes } from './state.ts';
+import type { Unit } from './passages.ts';
+import { add, choose, create, current, refreshNotes, remove, rename, SAMPLE_ID, shownNotes } from './state.ts';
 
 /** Which texts are searched: those that are open, all that are kept, and the way to others. */
 export function TextsBar() {
   const isOpen = useSignal(false);
+  const toggle = useRef<HTMLButtonElement>(null);
   const index = current.value;
   const note = shownNotes().find(({ id }) => id === index?.id);
   return (
@@ -18,6 +20,7 @@ export function TextsBar() {
         {note && <span class="model-facts">{factsOf(note)}</span>}
         <span class="model-actions">
           <button
+            ref={toggle}
             type="button"
             class="button button-small"
             aria-expanded={isOpen.value}
@@ -33,6 +36,8 @@ export function TextsBar() {
         <TextsPicker
           onDone={() => {
             isOpen.value = false;
+            // The focus would go with the picker.
+            toggle.current?.focus();
           }}
         />
       )}
@@ -50,6 +55,8 @@ function factsOf({ passages, files, characters, vectors }: IndexNote): string {
 
 function TextsPicker({ onDone }: { onDone: () => void }) {
   const open = current.value;
+  // Another tab of the browser may have made or removed some.
+  useEffect(() => void refreshNotes(), []);
   return (
     <div class="picker">
       <ul class="picker-list">
@@ -160,14 +167,10 @@ function NewTexts({ onDone }: { onDone: () => void }) {
   const isMore = useSignal(false);
   const index = current.value;
   const canAdd = index !== undefined && index.id !== SAMPLE_ID;
-  const take = (read: () => Promise<{ sources: Source[]; leftOut: string[] }>) => {
+  const take = (read: () => Promise<Read>) => {
     if (canAdd && isMore.value) add(read);
     else create(read);
     onDone();
-  };
-  const nameOfPasted = (text: string) => {
-    const line = text.trim().split('\n')[0]!.trim();
-    return line.length > 40 ? `${line.slice(0, 39).trimEnd()}…` : line;
   };
   return (
     <form
@@ -176,7 +179,7 @@ function NewTexts({ onDone }: { onDone: () => void }) {
         event.preventDefault();
         const text = pasted.value;
         if (text.trim() === '') return;
-        take(() => Promise.resolve({ sources: [{ name: nameOfPasted(text), text, unit: unit.value }], leftOut: [] }));
+        take(() => readPasted(text, unit.value));
       }}
     >
       <label class="field-label">

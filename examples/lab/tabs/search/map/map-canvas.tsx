@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { count } from '../../../shell/format.ts';
 import { theme } from '../../../shell/theme.ts';
 import { pointed, selected } from '../state.ts';
-import { type TextIndex, textOf } from '../text-index.ts';
+import { beginningOf, type TextIndex, textOf } from '../text-index.ts';
 import type { SentenceMap } from './map-state.ts';
 import { groupsOf, type MapColours, type Marks, paintMarks, paintPoints, type Shades } from './paint.ts';
 import { moved, pointAt, pointTowards, type Size, type View, wholeView, zoomed } from './view.ts';
@@ -199,7 +199,7 @@ export function MapCanvas({ index, map, shades, marks }: MapCanvasProps) {
             '--side': hover.value!.x > size.value.width / 2 ? '-100%' : '0%',
           }}
         >
-          {tip.length > 160 ? `${tip.slice(0, 160)}…` : tip}
+          {beginningOf(tip, 160)}
         </p>
       )}
       <span class="map-zoom">

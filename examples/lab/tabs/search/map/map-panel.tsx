@@ -1,13 +1,14 @@
 import { useEffect, useLayoutEffect, useMemo } from 'preact/hooks';
 import { Failure } from '../../../shell/failure.tsx';
 import { count } from '../../../shell/format.ts';
-import { useFocusWhenStopped } from '../../../shell/work-status.tsx';
+import { GoOn, useFocusWhenStopped } from '../../../shell/work-status.tsx';
 import type { Ranking } from '../ranking.ts';
 import { embedded, pointed, selected } from '../state.ts';
 import { countOf, spanOf, type TextIndex, textOf } from '../text-index.ts';
 import { FILE_COLOURS, MapCanvas } from './map-canvas.tsx';
 import {
   drawMap,
+  FEWEST_FOR_MAP,
   FEWEST_FOR_UMAP,
   lookAround,
   mapping,
@@ -31,7 +32,7 @@ export function MapPanel({ index, ranking }: { index: TextIndex; ranking: Rankin
   const isCurrent = map !== undefined && map.id === index.id && map.space === index.vectors?.space;
   const drawnRows = isCurrent ? map.rows : 0;
   // While a long text is embedded the map grows with it, but not at every step.
-  const isDue = rows >= 3 && (rows === total ? drawnRows < total : rows > 1.5 * drawnRows + 16);
+  const isDue = rows >= FEWEST_FOR_MAP && (rows === total ? drawnRows < total : rows > 1.5 * drawnRows + 16);
   useEffect(() => {
     if (isDue && !mapping.isBusy.peek()) drawMap(index, 'pca');
   }, [index, isDue, mapping.isBusy.value]);
@@ -39,12 +40,17 @@ export function MapPanel({ index, ranking }: { index: TextIndex; ranking: Rankin
   if (!isCurrent) {
     return (
       <section class="map" aria-label="Map">
-        <p class="note">{rows < 3 ? 'The map is drawn as soon as passages are embedded.' : 'Drawing the map'}</p>
+        <p class="note">{waitingWords(rows, total)}</p>
         <Failure error={mapping.error.value} />
       </section>
     );
   }
   return <ShownMap index={index} map={map} ranking={ranking} />;
+}
+
+function waitingWords(rows: number, total: number): string {
+  if (total < FEWEST_FOR_MAP) return `A map takes ${FEWEST_FOR_MAP} passages or more.`;
+  return rows < FEWEST_FOR_MAP ? 'The map is drawn as soon as passages are embedded.' : 'Drawing the map';
 }
 
 function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap; ranking: Ranking | undefined }) {
@@ -114,9 +120,7 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
             {mapping.isStopped.value && (
               <div class="work" role="status">
                 <span>Stopped</span>
-                <button ref={beginAgain} type="button" class="button button-small" onClick={() => mapping.again()}>
-                  Begin again
-                </button>
+                <GoOn button={beginAgain} words="Begin again" onGoOn={() => mapping.again()} />
               </div>
             )}
             <p class="note">{wordsOf(map)}</p>

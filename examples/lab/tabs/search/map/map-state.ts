@@ -19,6 +19,8 @@ export interface SentenceMap {
   readonly moved?: WorkProgress;
 }
 
+/** Fewer passages have no plane. */
+export const FEWEST_FOR_MAP = 3;
 /** Fewer passages have no neighbourhoods that UMAP could keep. */
 export const FEWEST_FOR_UMAP = 10;
 /** Neighbours of a passage that are drawn and listed. */
@@ -68,7 +70,7 @@ function runJob(
 
 /** Draws the map of the passages that are embedded by now. */
 export function drawMap({ id, vectors }: TextIndex, kind: 'pca' | 'umap'): void {
-  if (!vectors || vectors.rows < 3) return;
+  if (!vectors || vectors.rows < FEWEST_FOR_MAP) return;
   const { space, dims, rows } = vectors;
   mapping.run(async signal => {
     mapStep.value = kind === 'umap' ? 'Looking for neighbours' : 'Drawing the map';
