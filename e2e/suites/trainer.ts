@@ -2,7 +2,7 @@ import * as library from '../../src/index.ts';
 import { type DataRecord, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
 import { logged } from '../../tests/trained-model.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
-import { liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
+import { liveBuffers, liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
 import { check, expect, expectEqual } from '../harness.ts';
 import { addressOf, fetchJson, ownDevice } from '../library.ts';
 
@@ -93,15 +93,19 @@ check('class weights count examples as often as copies of them', async log => {
 
 check('holds what it says it will, and makes nothing once it runs', async log => {
   // Every length from the first epoch on, so that the largest batch comes early.
-  const { trainer, model, device, end } = await setUp({ max_steps: 60, logging_steps: 20 });
+  const { trainer, model, device, end } = await setUp({
+    max_steps: 500,
+    logging_steps: 50,
+    per_device_train_batch_size: 2,
+  });
   const before = liveBytes(device);
   const memory = await trainer.memory();
   expectEqual(liveBytes(device), before, 'bytes held when it has only said what it will hold');
-  const bytes: number[] = [];
+  const held: { readonly bytes: number; readonly count: number }[] = [];
   trainer.add_callback({
     on_step_end(_, { global_step }) {
       if (global_step === 10) takeCounts();
-      if (global_step >= 10) bytes.push(liveBytes(device));
+      if (global_step >= 10) held.push(liveBuffers(device));
     },
   });
   takeScopes();
@@ -110,16 +114,18 @@ check('holds what it says it will, and makes nothing once it runs', async log =>
   expectEqual(
     { createBuffer, createTexture, createBindGroup, createComputePipelineAsync },
     { createBuffer: 0, createTexture: 0, createBindGroup: 0, createComputePipelineAsync: 0 },
-    'made in the last fifty steps',
+    'made in the last 490 steps',
   );
-  expectEqual(new Set(bytes).size, 1, 'how many different bytes were held');
+  expectEqual(held.length, 491, 'steps that were looked at');
+  expectEqual(new Set(held.map(({ bytes }) => bytes)).size, 1, 'how many different bytes were held');
+  expectEqual(new Set(held.map(({ count }) => count)).size, 1, 'how many different numbers of buffers were held');
   const { unscoped, acrossAwait } = takeScopes();
   expectEqual({ unscoped, acrossAwait }, { unscoped: [], acrossAwait: 0 }, 'calls outside of error scopes');
   // A call of the model has buffers of its own; its weights are counted in both.
   const { activations } = await model.bytes();
-  const held = bytes[0]! - activations;
-  log(`${held} bytes held, ${memory!.total} said`);
-  expect(Math.abs(memory!.total / held - 1) < 0.01, `${held} bytes are held, ${memory!.total} were said`);
+  const bytes = held[0]!.bytes - activations;
+  log(`${bytes} bytes in ${held[0]!.count} buffers held, ${memory!.total} said`);
+  expect(Math.abs(memory!.total / bytes - 1) < 0.01, `${bytes} bytes are held, ${memory!.total} were said`);
   const after = liveBytes(device);
   expect(after < before + 1e5, `${after} bytes are left of a training, ${before} were there before`);
   await end();
