@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildPages } from '../bench/build-pages.mjs';
@@ -31,6 +31,18 @@ function toldJax(result) {
   const { oursMs, jaxMs, ratio, lossDifference } = result;
   const losses = `losses of a step differ by ${lossDifference.toExponential(1)} at most`;
   return `${oursMs.toFixed(1)} ms against ${jaxMs.toFixed(1)} ms: ${ratio.toFixed(2)}; ${losses}`;
+}
+
+/** @typedef {{ date: string, loadAverage: number, figures: object[] }} PartResult What a part gave, and the load of the machine before it. */
+
+/**
+ * The parts that were measured before in this browser on this machine: a run of some parts leaves the others as they are.
+ * @param {string} file @param {Record<string, string>} machine @returns {Record<string, PartResult>}
+ */
+function partsBefore(file, machine) {
+  if (!existsSync(file)) return {};
+  const { parts, ...found } = JSON.parse(readFileSync(file, 'utf8'));
+  return JSON.stringify(found) === JSON.stringify(machine) ? parts : {};
 }
 
 await command(async () => {
@@ -66,82 +78,68 @@ await command(async () => {
   const browser = await (name === 'chromium' ? openChromium() : openFirefox());
   /** @param {string} call @param {unknown[]} args */
   const inPage = (call, ...args) => inFreshPage(browser, server.origin, call, ...args);
-  /** @type {StepFigure[]} */
-  const stepFigures = [];
-  /** @type {JaxResult[]} */
-  const jaxResults = [];
-  /** @type {LearningFigure[]} */
-  const learned = [];
+  /** @type {Record<string, PartResult>} */
+  const measured = {};
+  /** Measures a part. @param {string} part @param {string} purpose @param {(note: (figure: object) => void) => Promise<void>} measure */
+  const measurePart = async (part, purpose, measure) => {
+    if (!parts.includes(part)) return;
+    // What others do while this is measured; its own work comes into the average as it goes on.
+    const loadAverage = loadavg()[0] ?? 0;
+    /** @type {object[]} */
+    const figures = [];
+    await step(part, purpose, () => measure(figure => figures.push(figure)));
+    measured[part] = { date: new Date().toISOString().slice(0, 10), loadAverage, figures };
+  };
   const told = (/** @type {LearningFigure} */ figure) => {
-    learned.push(figure);
     const numbers = Object.entries(figure.figures).map(([key, value]) => `${key} ${value.toFixed(4)}`);
     say(`${figure.name}: ${numbers.join(', ')}; ${figure.seconds.toFixed(0)} s to learn`);
+    return figure;
   };
   const [train, held] = quick ? [32, 32] : [1000, 1000];
   let adapter = '';
   try {
     adapter = (await inPage('facts')).adapter;
-    if (parts.includes('step')) {
-      await step('step', 'a step of all weights beside a forward pass, 8 texts of 32 tokens', async () => {
-        const figure = /** @type {StepFigure} */ (await inPage('benchStep', 8, 32, { rounds: quick ? 2 : 12 }));
-        stepFigures.push(figure);
-        say(
-          `forward ${figure.forwardMs.toFixed(1)} ms, step ${figure.stepMs.toFixed(1)} ms: ${figure.ratio.toFixed(2)}`,
-        );
-      });
-    }
-    if (withPeer) {
-      await step(
-        'jax',
-        'a step of a BERT of two layers beside the same in jax-js, 8 sequences of 32 tokens',
-        async () => {
-          for (const columns of quick ? WIDTHS.slice(0, 1) : WIDTHS) {
-            for (const lookup of LOOKUPS) {
-              const work = { columns, lookup, sequences: 8, tokens: 32 };
-              const result = /** @type {JaxResult} */ (await inPage('benchJax', work, { rounds: quick ? 2 : 12 }));
-              jaxResults.push(result);
-              say(`${columns} columns, words by ${lookup}: ${toldJax(result)}`);
-            }
-          }
-        },
-      );
-    }
-    if (parts.includes('spam')) {
-      await step('spam', `${train} mails to learn from, ${held} held out; the head alone`, async () => {
-        told(await inPage('learnSpam', { train, held }));
-      });
-    }
-    if (parts.includes('setfit')) {
-      await step('setfit', `8 mails of each kind, ${held} held out`, async () => {
-        for (let seed = 0; seed < Number(values.seeds); seed++) {
-          told(await inPage('learnFewMails', { shots: quick ? 2 : 8, held, seed }));
-          if (quick) break;
+    await measurePart('step', 'a step of all weights beside a forward pass, 8 texts of 32 tokens', async note => {
+      const figure = /** @type {StepFigure} */ (await inPage('benchStep', 8, 32, { rounds: quick ? 2 : 12 }));
+      note(figure);
+      say(`forward ${figure.forwardMs.toFixed(1)} ms, step ${figure.stepMs.toFixed(1)} ms: ${figure.ratio.toFixed(2)}`);
+    });
+    const peers = 'a step of a BERT of two layers beside the same in jax-js, 8 sequences of 32 tokens';
+    await measurePart('jax', peers, async note => {
+      for (const columns of quick ? WIDTHS.slice(0, 1) : WIDTHS) {
+        for (const lookup of LOOKUPS) {
+          const work = { columns, lookup, sequences: 8, tokens: 32 };
+          const result = /** @type {JaxResult} */ (await inPage('benchJax', work, { rounds: quick ? 2 : 12 }));
+          note(result);
+          say(`${columns} columns, words by ${lookup}: ${toldJax(result)}`);
         }
-      });
-    }
-    if (parts.includes('wordnet')) {
-      await step('wordnet', 'glosses and words', async () => {
-        told(await inPage('learnGlosses', quick ? { train: 64, held: 50 } : { train: 3000, held: 500 }));
-      });
-    }
+      }
+    });
+    await measurePart('spam', `${train} mails to learn from, ${held} held out; the head alone`, async note => {
+      note(told(await inPage('learnSpam', { train, held })));
+    });
+    await measurePart('setfit', `8 mails of each kind, ${held} held out`, async note => {
+      for (let seed = 0; seed < (quick ? 1 : Number(values.seeds)); seed++) {
+        note(told(await inPage('learnFewMails', { shots: quick ? 2 : 8, held, seed })));
+      }
+    });
+    await measurePart('wordnet', 'glosses and words', async note => {
+      note(told(await inPage('learnGlosses', quick ? { train: 64, held: 50 } : { train: 3000, held: 500 })));
+    });
   } finally {
     await browser.close();
     await server.close();
   }
   if (quick) return;
-  const result = {
-    date: new Date().toISOString().slice(0, 10),
+  const machine = {
     browser: `${browser.name} ${browser.version}`,
     adapter,
     processor: `${cpus()[0]?.model} x ${cpus().length}`,
-    loadAverage: loadavg()[0] ?? 0,
     model: 'all-MiniLM-L6-v2',
-    steps: stepFigures,
-    jax: jaxResults,
-    learned,
   };
   mkdirSync(inBench('results'), { recursive: true });
   const file = inBench('results', `learning-${name}.json`);
+  const result = { ...machine, parts: { ...partsBefore(file, machine), ...measured } };
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
   console.log(`\nwritten to ${file}`);
 });
