@@ -208,6 +208,7 @@ export class Adapters {
     const [flaw] = await weights.finish();
     if (flaw) throw damaged(flaw);
     await mergeWeights(backend, this.merges);
+    this.#engine.markTrained();
   }
 }
 
