@@ -10,6 +10,8 @@ export interface DistanceTerms {
   readonly count: number;
   /** n: `distance_rows` has those of the distances from -n to n. */
   readonly farthest: number;
+  /** Where both tables stand in one binding, `distance_tables`: the vec4f at which that of keys begins. That of queries is the first. */
+  readonly keysAt?: number;
 }
 
 /** WGSL of these terms in the loop over keys. All of it is empty where there are none. */
@@ -35,12 +37,15 @@ export function distanceLoop(
   texture: TextureKind | undefined,
 ): DistanceLoop {
   if (!terms) return NONE;
-  const { keys, queries, count, farthest } = terms;
+  const { keys, queries, count, farthest, keysAt } = terms;
   const D4 = padded(headSize) / 4;
   const table = (name: string) => (texture ? texel(name, 'rgba32float', texture) : read(name));
-  const [keyTable, queryTable] = [table('distance_keys'), table('distance_queries')];
+  const joined = table('distance_tables');
+  const [keyTable, queryTable] =
+    keysAt === undefined ? [table('distance_keys'), table('distance_queries')] : [joined, joined];
+  const tables = keysAt === undefined ? [...(keys ? [keyTable] : []), ...(queries ? [queryTable] : [])] : [joined];
   return {
-    bindings: [read('distance_rows', 'array<u32>'), ...(keys ? [keyTable] : []), ...(queries ? [queryTable] : [])],
+    bindings: [read('distance_rows', 'array<u32>'), ...tables],
     declarations: `
 fn row_of(query: u32, key: u32, head: u32) -> u32 {
   let distance = clamp(i32(tokens[key].w) - i32(tokens[query].w), -${farthest}, ${farthest}) + ${farthest};
@@ -49,7 +54,7 @@ fn row_of(query: u32, key: u32, head: u32) -> u32 {
     row: (r, query, key) => ` let row${r} = row_of(${query}, ${key}, head);`,
     product: (r, d) =>
       [
-        keys ? ` + dot(q${r}_${d}, ${element(keyTable, `row${r} + ${d * count}u`)})` : '',
+        keys ? ` + dot(q${r}_${d}, ${element(keyTable, `row${r} + ${(keysAt ?? 0) + d * count}u`)})` : '',
         queries ? ` + dot(k, ${element(queryTable, `row${r} + ${d * count}u`)})` : '',
       ].join(''),
   };

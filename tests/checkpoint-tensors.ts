@@ -1,4 +1,5 @@
 import {
+  fileRow,
   matchTensors,
   openCheckpoint,
   type TensorDtype,
@@ -24,6 +25,8 @@ export interface LoadedCheckpoint {
 /** A tensor, and what its file calls it; one that is computed of others has its canonical name. */
 export interface TensorInFile extends TensorData {
   readonly name: string;
+  /** The row of the file's tensor that a row of it is: it may be a part. */
+  readonly fileRow: (row: number) => number;
 }
 
 /**
@@ -53,7 +56,7 @@ export async function loadCheckpoint(
 }
 
 /** The tensors that a model computes of its weights, in float64: what src/engine/prepare.ts computes on a device. */
-function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<string, TensorInFile> {
+export function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<string, TensorInFile> {
   const prepared = new Map<string, TensorInFile>();
   for (const { graph, ids, tensors } of preparationsOf(config)) {
     const { outputs } = interpret(graph, lookup, [{ ids, positions: ids, types: ids.map(() => 0) }]);
@@ -64,7 +67,7 @@ function preparedTensors(config: EncoderConfig, lookup: TensorLookup): Map<strin
         const [group, column] = [Math.floor(i / count), i % count];
         return rows[Math.floor(column / 4) * columns + first + 4 * group + (column % 4)]!;
       });
-      prepared.set(tensor, { name: tensor, shape, data });
+      prepared.set(tensor, { name: tensor, shape, data, fileRow: row => row });
     }
   }
   return prepared;
@@ -100,6 +103,11 @@ async function readTensors(
     }
     const piece = { stored: info.dtype as TensorDtype, begin: 0, bytes: view };
     const { stored, bytes: merged } = merger.merged(canonical, info, piece)!;
-    return { name: info.name, shape: info.shape, data: toFloats(merged.buffer, stored) };
+    return {
+      name: info.name,
+      shape: info.shape,
+      data: toFloats(merged.buffer, stored),
+      fileRow: row => fileRow(info, row),
+    };
   };
 }

@@ -120,8 +120,9 @@ describe('keys and queries of distances', () => {
     expect(backend!.passes).toEqual([1, 1]);
     const names = backend!.weights.names();
     expect(names.filter(tensor => tensor.includes('.distance_'))).toHaveLength(4);
-    // What only they are made of is given back.
-    expect(names.filter(tensor => /rel_embeddings|pos_(key|query)_proj|encoder\.LayerNorm/.test(tensor))).toEqual([]);
+    // What only they are made of stays: a training changes it.
+    const sources = names.filter(tensor => /rel_embeddings|pos_(key|query)_proj|encoder\.LayerNorm/.test(tensor));
+    expect(sources.length).toBeGreaterThan(0);
     const { weights } = await model.bytes();
     expect(weights).toBeGreaterThan(bytesOf(folder));
     const first = (await model(inputs)).last_hidden_state!.data;

@@ -130,6 +130,55 @@ const deberta: MoreFields = pick => ({
   type_vocab_size: pick(0, 2),
 });
 
+/** Every kind of DeBERTa's attention, over any drawn shape: both terms of distances and each alone, with projections of their own or shared. */
+export const DEBERTA_KINDS: Readonly<Record<string, Record<string, unknown>>> = {
+  'deberta with both terms': { pos_att_type: ['c2p', 'p2c'] },
+  'deberta with keys of distances': { pos_att_type: ['c2p'] },
+  'deberta with queries of distances': { pos_att_type: 'p2c', embedding_size: 12, position_biased_input: false },
+  'deberta-v2 with buckets and shared projections': {
+    pos_att_type: 'p2c|c2p',
+    position_buckets: 8,
+    share_att_key: true,
+    norm_rel_ebd: 'layer_norm',
+    conv_kernel_size: 3,
+  },
+  'deberta-v2 with projections of its own': {
+    pos_att_type: ['c2p', 'p2c'],
+    position_buckets: 6,
+    share_att_key: false,
+    norm_rel_ebd: 'layer_norm',
+    conv_kernel_size: 0,
+  },
+  'deberta-v2 without buckets': {
+    pos_att_type: ['c2p', 'p2c'],
+    position_buckets: -1,
+    share_att_key: true,
+    norm_rel_ebd: 'none',
+    conv_kernel_size: 5,
+    embedding_size: 9,
+  },
+  'deberta-v2 with keys of distances, shared': {
+    pos_att_type: ['c2p'],
+    position_buckets: 10,
+    share_att_key: true,
+    norm_rel_ebd: 'layer_norm',
+  },
+  'deberta-v2 with keys of distances of its own': { pos_att_type: ['c2p'], position_buckets: -1, share_att_key: false },
+  'deberta-v2 with queries of distances, shared': { pos_att_type: ['p2c'], position_buckets: 5, share_att_key: true },
+  'deberta-v2 with queries of distances of its own': {
+    pos_att_type: ['p2c'],
+    position_buckets: 7,
+    share_att_key: false,
+  },
+};
+
+/** A drawn shape of DeBERTa with attention of a kind. */
+export const debertaConfig = (kind: string, draw: number): Record<string, unknown> => ({
+  ...drawnConfig(kind.split(' ')[0]!, draw),
+  relative_attention: true,
+  ...DEBERTA_KINDS[kind],
+});
+
 const divisor = (pick: Pick, n: number): number => {
   const divisors = Array.from({ length: n }, (_, i) => i + 1).filter(i => n % i === 0);
   return divisors[pick(0, divisors.length - 1)]!;

@@ -75,10 +75,15 @@ describe('the resources of passes', () => {
     tiles: sequences,
     pairs,
     masked: 0,
+    distances: 0,
   });
 
   it('grows by doubling, and in no size shrinks, also where the device cannot have it doubled', () => {
-    expect(capacityFor(limit(1 << 27), sizes(100, 3), undefined)).toEqual({ ...sizes(128, 16, 16), masked: 16 });
+    expect(capacityFor(limit(1 << 27), sizes(100, 3), undefined)).toEqual({
+      ...sizes(128, 16, 16),
+      masked: 16,
+      distances: 16,
+    });
     expect(capacityFor(limit(1 << 27), sizes(20, 40), sizes(128, 16))).toMatchObject({ tokens: 128, sequences: 64 });
     // Rows of q, k and v have twelve floats: 1,100 tokens are 52,800 bytes, twice as many as 1,024 are too much.
     const tight = limit(60_000);

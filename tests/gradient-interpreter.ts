@@ -7,6 +7,8 @@ import {
 } from '../src/gradients/index.ts';
 import type {
   AttendOp,
+  DistancesBackwardOp,
+  DistanceTerms,
   Dropout,
   DynamicConvolutionBackwardOp,
   EmbedBackwardOp,
@@ -15,7 +17,7 @@ import type {
   QueryKeyNormBackwardOp,
   RecordLossOp,
 } from '../src/gradients/op.ts';
-import type { Norm, Op, Value, Weight } from '../src/plan/index.ts';
+import { matrix, type Norm, type Op, type ScoreBias, type Value, type Weight } from '../src/plan/index.ts';
 import { activationOf } from './gradient-reference-rows.ts';
 import { at, type Matrix, Run, type TensorLookup, zeros } from './interpreter.ts';
 
@@ -137,6 +139,27 @@ export class TrainingRun {
         return;
       case 'biasBackward':
         this.#biasBackward(op.forward, op.dcontext, op.gradient);
+        return;
+      case 'tableRows': {
+        // Without the padding of its rows.
+        const table = this.#forward.weight(op.table);
+        const y = zeros(op.table.count, op.y.columns);
+        this.#set(op.y, { ...y, data: y.data.map((_, i) => at(table, Math.floor(i / y.columns), i % y.columns)) });
+        return;
+      }
+      case 'tableRowsBackward': {
+        const [dy, gradient] = [this.get(op.dy), this.#gradient(op.gradient)];
+        for (const r of range(dy.rows)) {
+          for (const c of range(dy.columns)) gradient.data[r * gradient.columns + c]! += at(dy, r, c);
+        }
+        return;
+      }
+      // The order in which a device keeps it is none of a matrix.
+      case 'distanceTable':
+        this.#set(op.y, this.get(op.x));
+        return;
+      case 'distancesBackward':
+        this.#distancesBackward(op);
         return;
       case 'add': {
         const b = this.get(op.b).data;
@@ -305,7 +328,7 @@ export class TrainingRun {
   #dropout(value: Value, dropout: Dropout, residual: Value | undefined): Matrix {
     const x = this.get(value);
     const y = zeros(x.rows, x.columns);
-    for (const { sequence, row, first } of this.#rowsOf(value)) {
+    for (const { sequence, row, first } of this.#rowsOf(value, x.rows)) {
       for (const column of range(x.columns)) {
         y.data[first * x.columns + column] = at(x, first, column) * this.#factor(dropout, { sequence, row, column });
       }
@@ -315,8 +338,11 @@ export class TrainingRun {
   }
 
   /** Every row of a value: its sequence, its number in it, and its place among all rows. */
-  *#rowsOf({ rows }: Value): Iterable<{ sequence: number; row: number; first: number }> {
+  *#rowsOf({ rows }: Value, all: number): Iterable<{ sequence: number; row: number; first: number }> {
     let first = 0;
+    // They are of no sequence.
+    if (rows === 'distances') for (const row of range(all)) yield { sequence: -1, row, first: first++ };
+    if (rows === 'distances') return;
     for (const { b, length } of this.#extents) {
       const count =
         rows === 'tokens' ? length : rows === 'sequences' ? 1 : (this.#options.batch[b]!.masked?.length ?? 0);
@@ -326,9 +352,10 @@ export class TrainingRun {
 
   #attend(op: AttendOp): void {
     const { heads: H, keyHeads: G, headSize: D, context, dropout } = op;
-    const { statistics: _, dropout: __, ...rest } = op;
+    const { statistics: _, dropout: __, terms: ___, distances: ____, ...rest } = op;
     const pairs: Value = { ...context, id: -1, name: 'pairs', rows: 'pairs' };
-    const plain = { ...rest, op: 'attention', probabilities: pairs, asScores: false } as const satisfies Op;
+    const bias = this.#biasOf(op);
+    const plain = { ...rest, bias, op: 'attention', probabilities: pairs, asScores: false } as const satisfies Op;
     this.#forward.compute(plain);
     const all = this.get(pairs).data;
     let before = 0;
@@ -349,6 +376,60 @@ export class TrainingRun {
       for (const d of range(D)) y.data[(query * H + h) * width + d]! += p * at(qkv, key, values + d);
     });
     this.#set(context, y);
+  }
+
+  /** The bias as the graph of inference has it: tables of distances, which are values here, as weights in their order (DisentangledBias). */
+  #biasOf({ bias, terms, distances, heads }: AttendOp): ScoreBias | undefined {
+    if (!terms || !distances) return bias;
+    const { count, rows } = terms;
+    const tables = this.get(distances);
+    const width = tables.columns / (Number(terms.keys) + Number(terms.queries));
+    const table = (name: string, first: number) => {
+      const weight = matrix([name], width / 4, 4 * count);
+      const ordered = zeros(width / 4, 4 * count);
+      for (const r of range(count)) {
+        for (const c of range(width)) {
+          ordered.data[Math.floor(c / 4) * 4 * count + 4 * r + (c % 4)] = at(tables, r, first + c);
+        }
+      }
+      this.#forward.setWeight(weight, ordered);
+      return weight;
+    };
+    if (width % heads) throw new Error('tables of heads');
+    return {
+      kind: 'disentangled',
+      keys: terms.keys ? table('keys', terms.queries ? width : 0) : undefined,
+      queries: terms.queries ? table('queries', 0) : undefined,
+      count,
+      rows,
+    };
+  }
+
+  /** The row of a pair in the tables of distances. */
+  #distanceRow({ rows }: DistanceTerms, { b, i, j }: { b: number; i: number; j: number }): number {
+    const { places } = this.#options.batch[b]!;
+    const distance = places ? places[j]! - places[i]! : j - i;
+    const farthest = (rows.length - 1) / 2;
+    return rows[Math.max(-farthest, Math.min(farthest, distance)) + farthest]!;
+  }
+
+  #distancesBackward({ forward, dcontext, dtables }: DistancesBackwardOp): void {
+    const { heads: H, headSize: D, scale, terms } = forward;
+    const { keys, queries, count } = terms!;
+    const qkv = this.get(forward.qkv);
+    const width = qkv.columns / (3 * H);
+    const gradient = zeros(count, dtables.columns);
+    const dS = this.#scoreGradients(forward, this.get(dcontext));
+    this.#pairs(forward, pair => {
+      const { b, h, i, j, query, key } = pair;
+      const first = this.#distanceRow(terms!, pair) * gradient.columns + h * width;
+      const ds = scale * at(dS[b]![h]!, i, j);
+      for (const d of range(D)) {
+        if (queries) gradient.data[first + d]! += ds * at(qkv, key, (H + h) * width + d);
+        if (keys) gradient.data[first + (queries ? H * width : 0) + d]! += ds * at(qkv, query, h * width + d);
+      }
+    });
+    this.#set(dtables, gradient);
   }
 
   /** Every query and key of every head of every sequence. */
@@ -399,7 +480,9 @@ export class TrainingRun {
     const probabilities = this.#probabilities.get(op.context)!;
     const dS = this.#scoreGradients(op, dcontext);
     const dqkv = zeros(qkv.rows, qkv.columns);
-    this.#pairs(op, ({ b, h, i, j, query, key }) => {
+    const tables = op.distances && this.get(op.distances);
+    this.#pairs(op, pair => {
+      const { b, h, i, j, query, key } = pair;
       const group = Math.floor((h * G) / H);
       const [keys, values] = [(H + group) * width, (H + G + group) * width];
       const ds = at(dS[b]![h]!, i, j) * scale;
@@ -409,6 +492,13 @@ export class TrainingRun {
         dqkv.data[query * qkv.columns + h * width + d]! += ds * at(qkv, key, keys + d);
         dqkv.data[key * qkv.columns + keys + d]! += ds * at(qkv, query, h * width + d);
         dqkv.data[key * qkv.columns + values + d]! += p * at(dcontext, query, h * width + d);
+        if (!tables || !op.terms) continue;
+        const row = this.#distanceRow(op.terms, pair);
+        const own = h * width + d;
+        if (op.terms.queries) dqkv.data[key * qkv.columns + keys + d]! += ds * at(tables, row, own);
+        if (op.terms.keys) {
+          dqkv.data[query * qkv.columns + own]! += ds * at(tables, row, (op.terms.queries ? H * width : 0) + own);
+        }
       }
     });
     return dqkv;

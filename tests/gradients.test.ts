@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { UnsupportedError } from '../src/errors.ts';
 import {
   type Adaptation,
   adapterOf,
@@ -14,9 +13,15 @@ import {
 import type { Dropout } from '../src/gradients/op.ts';
 import { TRAINED_FAMILIES } from '../src/gradients/refusal.ts';
 import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
-import { checkSequence, type EncoderConfig, type EncoderRequest, encoderGraph } from '../src/model/index.ts';
+import {
+  checkSequence,
+  type EncoderConfig,
+  type EncoderRequest,
+  encoderGraph,
+  preparationsOf,
+} from '../src/model/index.ts';
 import type { Weight } from '../src/plan/index.ts';
-import { drawnConfig, picker } from './drawn-configs.ts';
+import { DEBERTA_KINDS, debertaConfig, drawnConfig, picker } from './drawn-configs.ts';
 import { type DropoutPlace, interpretTraining, TrainingRun } from './gradient-interpreter.ts';
 import type { TensorLookup } from './interpreter.ts';
 import { tensorGradients, tensorsOf } from './training-tensors.ts';
@@ -25,9 +30,6 @@ import { tensorGradients, tensorsOf } from './training-tensors.ts';
  * `backward` against differences: the loss is computed again with one number of a weight a little larger and a little smaller. It needs no
  * reference, so it goes for every family, also in shapes that nobody trains.
  */
-
-/** The families whose gradients some op of theirs does not have yet. */
-const REFUSED = ['deberta', 'deberta-v2'];
 
 /** Of |by differences - by the chain rule| / the largest of the tensor, but LEAST at least. */
 const TOLERANCE = 1e-6;
@@ -134,12 +136,12 @@ function expectGradients(graph: TrainingGraph, batch: readonly LabelledSequence[
 
 describe('backward against differences', () => {
   const stepOf = (config: EncoderConfig, request: EncoderRequest, rates = NO_DROPOUT) =>
-    backward(trainableForm(encoderGraph(config, request), rates), {
+    backward(trainableForm(encoderGraph(config, request), rates, undefined, preparationsOf(config)), {
       losses: [{ kind: 'squaredError', output: 'embedding' }],
       trainable: () => true,
     });
 
-  for (const modelType of MODEL_TYPES.filter(type => !REFUSED.includes(type))) {
+  for (const modelType of MODEL_TYPES) {
     it.each([0, 1])(`${modelType}, drawn shape %i`, i => {
       // An activation with a corner has no derivative there, and differences see it from both sides.
       const drawn = readConfig(drawnConfig(modelType, i + 1));
@@ -149,6 +151,19 @@ describe('backward against differences', () => {
       expectGradients(graph, drawnBatch(config, columns));
     });
   }
+
+  it.each(Object.keys(DEBERTA_KINDS))('%s', kind => {
+    const config: EncoderConfig = { ...readConfig(debertaConfig(kind, 3)), activation: 'gelu' };
+    const graph = stepOf(config, REQUESTS[0]!, {
+      ...NO_DROPOUT,
+      attention: 0.2,
+      distances: 0.3,
+      convolution: 0.3,
+      embeddings: 0.1,
+    });
+    const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
+    expectGradients(graph, drawnBatch(config, columns));
+  });
 
   it('with dropout at every site', () => {
     const config = readConfig(drawnConfig('bert', 1));
@@ -225,14 +240,8 @@ describe('backward against differences', () => {
     expectGradients(graph, labelled);
   });
 
-  it.each(REFUSED)('%s is refused by name', modelType => {
-    const positions = { relative_attention: true, pos_att_type: ['c2p', 'p2c'] };
-    const config = readConfig({ ...drawnConfig(modelType, 1), ...(modelType.startsWith('deberta') && positions) });
-    expect(() => stepOf(config, REQUESTS[0]!)).toThrow(UnsupportedError);
-  });
-
   it('a refusal lists the families that are trained', () => {
-    expect(TRAINED_FAMILIES).toEqual(MODEL_TYPES.filter(type => !REFUSED.includes(type)));
+    expect(TRAINED_FAMILIES).toEqual(MODEL_TYPES);
   });
 
   it('computes nothing for what is below the trained weights', () => {

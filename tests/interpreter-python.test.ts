@@ -96,9 +96,9 @@ function difference(actual: ArrayLike<number>, expected: ArrayLike<number>, digi
 
 /** The outputs of every sequence of a batch, by name. */
 function splitOutputs(graph: Graph, batch: readonly Sequence[], { outputs }: Interpretation): Map<string, Matrix>[] {
-  const done = { tokens: 0, sequences: 0, pairs: 0, masked: 0 };
+  const done = { tokens: 0, sequences: 0, pairs: 0, masked: 0, distances: 0 };
   return batch.map(({ ids: { length: L }, masked = [] }) => {
-    const here = { tokens: L, sequences: 1, pairs: L * L, masked: masked.length };
+    const here = { tokens: L, sequences: 1, pairs: L * L, masked: masked.length, distances: 0 };
     const split = [...outputs].map(([name, { columns, data }], i): [string, Matrix] => {
       const { rows } = graph.outputs[i]!.value;
       const begin = done[rows] * columns;

@@ -107,6 +107,11 @@ export class Run {
     return matrix;
   }
 
+  /** Gives a weight its numbers, in the place of those of its tensors. */
+  setWeight(weight: Weight, matrix: Matrix): void {
+    this.#weights.set(weight, matrix);
+  }
+
   set(value: Value, matrix: Matrix): void {
     this.#values.set(value, matrix);
   }

@@ -4,13 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
-import { UnsupportedError } from '../src/errors.ts';
 import { AutoModelForSequenceClassification } from '../src/index.ts';
-import { get_peft_model, type LoraConfigInit, Trainer } from '../src/train.ts';
+import { get_peft_model, Trainer } from '../src/train.ts';
 import { readTensors, safetensors } from './checkpoint-bytes.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
 import { far, fileOf, floatTensors } from './lora-run.ts';
-import { thrown } from './source-environment.ts';
 import { logged } from './trained-model.ts';
 
 /**
@@ -104,23 +102,6 @@ describe('the logits are those of a file of the merged matrices', () => {
     expect(far(logits, before)).toBeGreaterThan(1e-2);
     // Both round the merged matrices to float32, after sums in another order.
     expect(far(await logitsOf(other), logits)).toBeLessThan(1e-5);
-  });
-});
-
-describe('linears that relative positions are computed of, when the model is loaded, are refused', () => {
-  test.each([
-    ['deberta', { target_modules: ['in_proj', 'pos_proj'] }, 'pos_proj'],
-    ['deberta', { target_modules: 'all-linear' }, 'pos_proj'],
-    ['deberta-v2', {}, 'query_proj'],
-    ['deberta-v2', { target_modules: ['key_proj'] }, 'key_proj'],
-    ['deberta-v2', { target_modules: ['value_proj'], modules_to_save: ['query_proj'] }, 'query_proj'],
-    ['deberta-v2', { target_modules: ['value_proj'], bias: 'all' }, 'query_proj.bias'],
-  ] as const)('%s with %j', async (family, config, name) => {
-    const files = fixtureFiles(`interpreter/${family}-SequenceClassification`);
-    const base = await AutoModelForSequenceClassification.from_pretrained(files);
-    const error = await thrown(get_peft_model(base, config as LoraConfigInit));
-    expect(error).toBeInstanceOf(UnsupportedError);
-    expect(error.message).toContain(name);
   });
 });
 

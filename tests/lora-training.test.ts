@@ -121,7 +121,6 @@ const namedLinears = (names: readonly string[], outputs: readonly string[] = [])
     linears,
     weights: [],
     parameters: [{ name: 'bert.embeddings.word_embeddings.weight', tensor: {} as never }],
-    prepared: new Set(),
     outputs: new Set(linears.filter(({ name }) => outputs.includes(name))),
   };
 };

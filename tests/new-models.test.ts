@@ -76,6 +76,9 @@ describe('from_config gives the model that from_pretrained gives of a file of th
       expect([...tensor.data].every(number => Number.isFinite(number))).toBe(true);
       expect(b![output]!.data).toEqual(tensor.data);
     }
+    const saved = await made.save_pretrained();
+    const again = await auto.from_pretrained(saved);
+    expect(PreTrainedModel.engineOf(again).fingerprint).toBe(fingerprints[0]);
     const other = await auto.from_config(config, { seed: 8 });
     expect(PreTrainedModel.engineOf(other).fingerprint).not.toBe(fingerprints[0]);
   });

@@ -5,6 +5,7 @@ import type { Weight } from '../src/plan/index.ts';
 import type { TrainingExample } from '../src/training/example.ts';
 import { labelledSequence, taskGraph, taskOf } from '../src/training/task.ts';
 import { folderSource, type LoadedCheckpoint, loadCheckpoint } from './checkpoint-folder.ts';
+import { preparedTensors } from './checkpoint-tensors.ts';
 import { interpretTraining } from './gradient-interpreter.ts';
 import { interpret, type Matrix } from './interpreter.ts';
 import { AdamW, tensorGradients, tensorsOf } from './training-tensors.ts';
@@ -31,7 +32,7 @@ export const readFixture = (name: string): TrainingFixture =>
 
 /** The checkpoint that a run began with. */
 export async function fixtureModel(model: string) {
-  const folders = [new URL(`random/${model}/`, fixtures), new URL(`training/models/${model}/`, fixtures)];
+  const folders = [new URL(`training/models/${model}/`, fixtures), new URL(`random/${model}/`, fixtures)];
   return loadCheckpoint(folderSource(folders.find(existsSync)!));
 }
 
@@ -55,7 +56,7 @@ export interface FixtureRun {
   readonly losses: readonly number[];
   readonly norms: readonly number[];
   /** The gradients of the first step, by the names that the file has. */
-  readonly first: ReadonlyMap<string, Float64Array>;
+  readonly first: ReadonlyMap<string, readonly number[]>;
   /** The outputs for the probe after the last step. */
   readonly after: ReadonlyMap<string, Matrix>;
 }
@@ -74,8 +75,20 @@ export async function runFixture(fixture: TrainingFixture): Promise<FixtureRun> 
       Array.from({ length: micro }, (_, i) => sequences[((step * parts + part) * micro + i) % sequences.length]!),
     ),
   );
-  const { outputs } = interpret(encoderGraph(config, { head: { kind } }), find, [labelledSequence(task, probe)]);
-  const byFile = new Map([...first].map(([name, gradient]) => [lookup(name).name, gradient]));
+  // What a model computes once of its weights is computed again.
+  const prepared = preparedTensors(config, find);
+  const now = (name: string) => prepared.get(name) ?? find(name);
+  const { outputs } = interpret(encoderGraph(config, { head: { kind } }), now, [labelledSequence(task, probe)]);
+  const byFile = new Map<string, number[]>();
+  for (const [canonical, gradient] of first) {
+    const { name, shape, fileRow } = lookup(canonical);
+    const whole = byFile.get(name) ?? [];
+    byFile.set(name, whole);
+    const columns = gradient.length / shape[0]!;
+    gradient.forEach((v, i) => {
+      whole[fileRow(Math.floor(i / columns)) * columns + (i % columns)] = v;
+    });
+  }
   return { losses, norms, first: byFile, after: outputs };
 }
 

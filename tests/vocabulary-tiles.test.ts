@@ -161,7 +161,7 @@ describe('the plan of a masked-LM step', () => {
     const graph = taskGraph(task, { trainable: () => true, dropout: NO_DROPOUT });
     const plan = planTraining(graph, caps);
     // 8 texts of 128 tokens, of which 15 % are masked.
-    const sizes = { tokens: 1024, sequences: 8, tiles: 16, pairs: 0, masked: 154 };
+    const sizes = { tokens: 1024, sequences: 8, tiles: 16, pairs: 0, masked: 154, distances: 0 };
     return {
       graph,
       plan,

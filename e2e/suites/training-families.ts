@@ -1,7 +1,7 @@
 import { backward, type LabelledSequence, NO_DROPOUT, trainableForm } from '../../src/gradients/index.ts';
 import { MODEL_TYPES, readConfig } from '../../src/model/config.ts';
-import { checkSequence, encoderGraph } from '../../src/model/index.ts';
-import { drawnConfig, picker } from '../../tests/drawn-configs.ts';
+import { checkSequence, encoderGraph, preparationsOf } from '../../src/model/index.ts';
+import { DEBERTA_KINDS, debertaConfig, drawnConfig, picker } from '../../tests/drawn-configs.ts';
 import { check } from '../harness.ts';
 import { checkAgainstInterpreter, gradientsOnDevice } from '../training-gradients.ts';
 
@@ -10,29 +10,34 @@ import { checkAgainstInterpreter, gradientsOnDevice } from '../training-gradient
  * interpreter, whose gradients are differences of its losses (tests/gradients.test.ts).
  */
 
-/** Families that are not trained: some op of theirs has no gradient. */
-const REFUSED = ['deberta', 'deberta-v2'];
-
 const LENGTHS = [1, 40, 7, 65];
 
 /** Of the family whose kernels no other has, more shapes: windows of 1, 3 and 9 neighbours, one head and several. */
 const DRAWS: Readonly<Record<string, readonly number[]>> = { convbert: [1, 2, 3, 4] };
 
-const shapes = MODEL_TYPES.filter(type => !REFUSED.includes(type)).flatMap(modelType =>
-  (DRAWS[modelType] ?? [1]).map(draw => ({ modelType, draw })),
-);
+const shapes = [
+  ...MODEL_TYPES.flatMap(modelType =>
+    (DRAWS[modelType] ?? [1]).map(draw => ({
+      name: `${modelType}, drawn shape ${draw}`,
+      raw: drawnConfig(modelType, draw),
+    })),
+  ),
+  ...Object.keys(DEBERTA_KINDS).map(kind => ({ name: kind, raw: debertaConfig(kind, 3) })),
+];
 
-for (const { modelType, draw } of shapes) {
-  check(`${modelType}, drawn shape ${draw}: every gradient`, async log => {
-    const raw = drawnConfig(modelType, draw);
+for (const { name, raw } of shapes) {
+  check(`${name}: every gradient`, async log => {
     log(JSON.stringify(raw));
     const config = readConfig(raw);
     const pick = picker('tokens');
     const request = { pool: { pooling: 'mean', normalize: true } } as const;
-    const graph = backward(trainableForm(encoderGraph(config, request), NO_DROPOUT), {
-      losses: [{ kind: 'squaredError', output: 'embedding' }],
-      trainable: () => true,
-    });
+    const graph = backward(
+      trainableForm(encoderGraph(config, request), NO_DROPOUT, undefined, preparationsOf(config)),
+      {
+        losses: [{ kind: 'squaredError', output: 'embedding' }],
+        trainable: () => true,
+      },
+    );
     const { columns } = graph.ops.find(op => op.op === 'squaredError')!.logits;
     const batch = LENGTHS.map((length): LabelledSequence => {
       const ids = Array.from({ length }, () => pick(3, config.vocabSize - 1));

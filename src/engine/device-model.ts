@@ -1,6 +1,7 @@
 import { disposedError } from '../gpu/index.ts';
 import { type EncoderConfig, type EncoderRequest, encoderGraph } from '../model/index.ts';
 import type { Backend, Executable } from './backend.ts';
+import type { Preparing } from './prepare.ts';
 import type { FileTensor, UnusedTensor } from './upload.ts';
 
 /** What a load makes: everything is there, and the weights are filled in. */
@@ -18,6 +19,8 @@ export interface DeviceModelParts {
   readonly leftOut: ReadonlyMap<string, string>;
   /** The names of those that no file has: see NewTensors. */
   readonly newTensors: readonly string[];
+  /** What computes weights of weights. */
+  readonly preparing: Preparing;
   /** Tensors that are on the CPU too, by canonical name. */
   readonly host: ReadonlyMap<string, Float32Array>;
 }
@@ -51,15 +54,16 @@ export class DeviceModel {
   }
 
   async #make(request: EncoderRequest): Promise<Executable> {
-    const { backend, config } = this.parts;
+    const { backend, config, preparing } = this.parts;
     try {
       const executable = await backend.executable(backend.plan(encoderGraph(config, request)));
       if (this.#isDestroyed) {
         executable.destroy();
         throw disposedError();
       }
-      this.#live.add(executable);
-      return executable;
+      const upToDate = preparing.upToDate(executable);
+      this.#live.add(upToDate);
+      return upToDate;
     } catch (error) {
       throw await backend.explain(error);
     }

@@ -265,6 +265,7 @@ export class Engine {
   /** The weights have changed, so vectors of before and after must not be mixed: the fingerprint is one that no other model has. */
   markTrained(): void {
     this.#isTrained = true;
+    this.#model?.parts.preparing.outdate();
     const drawn = crypto.getRandomValues(new Uint32Array(2));
     this.#fingerprint = Array.from(drawn, bits => bits.toString(16).padStart(8, '0')).join('');
   }

@@ -78,7 +78,7 @@ export interface TokenModules {
 /** The canonical names of a module's tensors begin with this: see ChainStep. */
 const MODULE = 'sentence.';
 /** The size of passes that the first executable has room for from the start: a first call of this size creates no buffers. */
-const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16 };
+const FIRST_ROOM: Sizes = { tokens: 256, sequences: 16, tiles: 64, pairs: 16, masked: 16, distances: 0 };
 
 /** What a load has made so far. When the load's signal aborts, all of it is given back at once, the newest first. */
 class MadeSoFar {
@@ -232,6 +232,7 @@ async function build(root: ModelSource, options: LoadOptions, { opening, made, s
     unused: unusedTensors(matched).filter(({ info }) => !isTied(info.name)),
     leftOut: checkpoint.leftOut,
     newTensors: completed?.made ?? [],
+    preparing,
   };
   const model = made.add(new DeviceModel(modelParts), model => model.destroy(signal.reason));
   const executable = await model.executable(request);

@@ -41,7 +41,7 @@ export class WeightReader {
     this.#options = options;
   }
 
-  /** Whether a weight is made of the tensor. Those that only a preparation reads are given back after it. */
+  /** Whether a weight is made of the tensor. */
   has(tensor: string): boolean {
     return this.#holdersOf(tensor).length > 0;
   }

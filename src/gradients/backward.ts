@@ -140,6 +140,17 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'attend':
         attention(op);
         return;
+      case 'tableRows': {
+        const dy = gradients.get(op.y);
+        const gradient = trained(op.table);
+        if (dy && gradient) ops.push({ op: 'tableRowsBackward', dy, gradient });
+        return;
+      }
+      case 'distanceTable': {
+        const dy = gradients.get(op.y);
+        if (dy) give(op.x, dy);
+        return;
+      }
       case 'norm': {
         const { x, residual, norm, addend, y } = op;
         const dy = gradients.get(y);
@@ -258,6 +269,8 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
       case 'attentionDelta':
       case 'attentionBackward':
       case 'biasBackward':
+      case 'tableRowsBackward':
+      case 'distancesBackward':
       case 'columnsBackward':
       case 'linearInput':
       case 'linearWeight':
@@ -286,13 +299,19 @@ export function backward({ ops: forward, outputs }: TrainableGraph, options: Bac
   }
 
   function attention(forward: AttendOp): void {
-    const { context, qkv, heads, keyHeads, headSize, bias } = forward;
+    const { context, qkv, heads, keyHeads, headSize, bias, distances } = forward;
     const dcontext = gradients.get(context);
     const table = bias?.kind === 'buckets' ? trained(bias.bias) : undefined;
-    if (!dcontext || (!table && !needed.has(qkv))) return;
-    if (bias?.kind === 'disentangled') throw noRule('attention with terms of positions (DeBERTa)', context);
-    const delta = like({ rows: context.rows, columns: heads }, `${context.name}.delta`);
-    ops.push({ op: 'attentionDelta', heads, keyHeads, headSize, context, dcontext, delta });
+    const isLearned = distances !== undefined && needed.has(distances);
+    if (!dcontext || (!table && !isLearned && !needed.has(qkv))) return;
+    const statistics = distances && forward.statistics;
+    const delta = like({ rows: context.rows, columns: (statistics ? 4 : 1) * heads }, `${context.name}.delta`);
+    ops.push({ op: 'attentionDelta', heads, keyHeads, headSize, context, statistics, dcontext, delta });
+    if (isLearned) {
+      const dtables = gradientOf(distances);
+      ops.push({ op: 'distancesBackward', forward, dcontext, delta, dtables });
+      give(distances, dtables);
+    }
     if (table) ops.push({ op: 'biasBackward', forward, dcontext, delta, gradient: table });
     if (!needed.has(qkv)) return;
     const dqkv = gradientOf(qkv);
@@ -323,6 +342,8 @@ function weightsOf(op: TrainingOp): Weight[] {
       return of(op.queryNorm.gamma, op.queryNorm.beta, op.keyNorm.gamma, op.keyNorm.beta);
     case 'attend':
       return op.bias?.kind === 'buckets' ? [op.bias.bias] : [];
+    case 'tableRows':
+      return [op.table];
     default:
       return [];
   }
@@ -340,6 +361,7 @@ function gradientsOf(op: TrainingOp): Weight[] {
       return of(...Object.values(op.gradients ?? {}));
     case 'embedBackward':
     case 'biasBackward':
+    case 'tableRowsBackward':
     case 'depthwiseWeight':
       return [op.gradient];
     default:

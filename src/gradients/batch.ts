@@ -33,8 +33,9 @@ export function packTraining(
 ): TrainingBatch {
   const batch = packBatch(list, plan.queryTile, plan.stretched);
   const data = new Map<DataName, Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>>();
+  const sizes = { ...batch.sizes, distances: plan.distances };
   const numbers: Record<string, number> = {
-    ...batch.sizes,
+    ...sizes,
     labels_scale: scales.labels,
     next_sentence_scale: scales.next_sentence_label,
     step,
@@ -73,6 +74,8 @@ export function packTraining(
   if (has('token_keys')) {
     data.set('token_keys', Uint32Array.from(list.flatMap(({ ids }, b) => tokenKeys(keyOf(b), ids.length))));
   }
+  // The same factors in every micro-batch of a step, so that cutting a batch changes nothing.
+  if (has('distances_keys')) data.set('distances_keys', Uint32Array.from(tokenKeys(0, plan.distances)));
   // Training asks for no probabilities, so that the start of a sequence's pairs is read by nothing: its key stands there.
   let b = 0;
   for (let tile = 0; tile < batch.sizes.tiles; tile++) {
@@ -80,7 +83,7 @@ export function packTraining(
     batch.tiles[4 * tile + 3] = keyOf(b);
   }
   for (const op of ops) if (op.op === 'embedBackward') segments(op, list, data, numbers);
-  return { ...batch, data, numbers };
+  return { ...batch, sizes, data, numbers };
 }
 
 /** Four numbers a token: its key, and padding. */

@@ -7,6 +7,7 @@ import {
   attentionQueryGradient,
 } from '../../shaders/attention-backward.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
+import { attentionMoments } from '../../shaders/attention-moments.ts';
 import { binaryCrossEntropy } from '../../shaders/binary-cross-entropy.ts';
 import {
   depthwiseInput,
@@ -16,8 +17,10 @@ import {
 } from '../../shaders/convolution-backward.ts';
 import { cosent } from '../../shaders/cosent.ts';
 import { crossEntropy, lossShape } from '../../shaders/cross-entropy.ts';
+import { distanceTable } from '../../shaders/distance-table.ts';
 import { dropout } from '../../shaders/dropout.ts';
 import { add, columnsBackward, columnsOf, scale } from '../../shaders/elementwise.ts';
+import { embed } from '../../shaders/embed.ts';
 import { gatherBackward } from '../../shaders/gather-backward.ts';
 import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { l2NormBackward } from '../../shaders/l2-norm-backward.ts';
@@ -57,6 +60,7 @@ import {
 } from '../plan/index.ts';
 import { trainingCosts } from './costs.ts';
 import type { DeviceTrainingOp, SoftmaxGradientOp, SoftmaxStatisticsOp } from './device-op.ts';
+import { type DistanceSteps, distanceSteps, forwardTerms, rowOrder, rowSegments, rowTokens } from './distances.ts';
 import { type AttendOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
@@ -68,6 +72,9 @@ type TrainingOperand = Operand | { readonly state: string } | { readonly data: D
 
 /** The length by which a row is divided at least, as in torch.nn.functional.normalize. */
 const L2_FLOOR = 1e-12;
+
+/** The keys of rows for dropout, by what these are. */
+const KEYS = { tokens: 'token_keys', sequences: 'sequence_keys', distances: 'distances_keys' } as const;
 
 /** The inputs of a kernel that reads neighbours, and their sizes. */
 const SEQUENCES = { tiles: 'tiles', sequences: 'sequences' } as const;
@@ -131,13 +138,19 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
   function attend(op: AttendOp): TrainingStep {
     const { qkv, scale, context, statistics, window, dropout } = op;
     const plain = { ...op, op: 'attention', probabilities: undefined, asScores: false } as const;
-    const variant = { ...attentionVariant(plain), statistics: true, ...(dropout && { dropout: true }) };
+    const distances = forwardTerms(op);
+    const variant = {
+      ...attentionVariant(plain),
+      statistics: true,
+      ...(dropout && { dropout: true }),
+      ...(distances && { distances: distances.variant }),
+    };
     const kernel = attention(variant, profile.attention(op.headSize), profile.target.texture);
     return made(
       op,
       kernel,
       context,
-      { tiles: 'tiles', qkv, ...biasOperands(plain), context, statistics },
+      { tiles: 'tiles', qkv, ...biasOperands(plain), ...distances?.operands, context, statistics },
       {
         tiles: 'tiles',
         scale,
@@ -151,7 +164,6 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
   /** What the kernels of attention's backward pass have in common. */
   function attentionBackward(forward: AttendOp, dcontext: Value, delta: Value) {
     const { heads, keyHeads, headSize, qkv, statistics, bias, window, scale, dropout } = forward;
-    if (bias?.kind === 'disentangled') throw noRule('attention with terms of positions', forward.context);
     const variant = {
       heads,
       keyHeads,
@@ -180,6 +192,15 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       },
     };
   }
+
+  /** The backward pass of an attention with terms of distances. */
+  const distancesOf = (forward: AttendOp, dcontext: Value, delta: Value): DistanceSteps =>
+    distanceSteps(forward, {
+      dcontext,
+      delta,
+      profile,
+      dropout: forward.dropout && dropoutParams(forward.dropout, 'dropout', 'dropout_scale'),
+    });
 
   /** The part of a loss of rows in the loss of the step. */
   function sumOf(op: LossOp, rows: TrainingParam): TrainingStep {
@@ -288,8 +309,8 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'dropout': {
         const { x, residual, y } = op;
         const { rows } = x;
-        if (rows !== 'tokens' && rows !== 'sequences') throw new Error(`plan: dropout of ${rows}`);
-        const keys = data(rows === 'tokens' ? 'token_keys' : 'sequence_keys');
+        if (rows === 'pairs' || rows === 'masked') throw new Error(`plan: dropout of ${rows}`);
+        const keys = data(KEYS[rows]);
         const kernel = dropout({ columns: x.columns, residual: !!residual });
         const params = { rows, ...dropoutParams(op.dropout, 'threshold', 'scale') };
         return [made(op, kernel, y, { x, keys, residual, y }, params)];
@@ -307,12 +328,21 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
       case 'attend':
         return [attend(op)];
       case 'attentionDelta': {
-        const { heads, headSize, context, dcontext, delta } = op;
-        const kernel = attentionDelta({ heads, headSize });
-        return [made(op, kernel, delta, { dcontext, context, delta }, { rows: context.rows })];
+        const { heads, headSize, context, statistics, dcontext, delta } = op;
+        const rows = { rows: context.rows };
+        if (statistics) {
+          const operands = { dcontext, context, statistics, moments: delta };
+          return [made(op, attentionMoments({ heads, headSize }), delta, operands, rows)];
+        }
+        return [made(op, attentionDelta({ heads, headSize }), delta, { dcontext, context, delta }, rows)];
       }
       case 'attentionBackward': {
         const { part, forward, dcontext, delta, dqkv } = op;
+        if (forward.terms) {
+          const { queryGradient, keyGradient } = distancesOf(forward, dcontext, delta);
+          const { kernel, operands, params } = part === 'queries' ? queryGradient() : keyGradient();
+          return [made(op, kernel, dqkv, { ...operands, dqkv }, params)];
+        }
         const { variant, operands, params } = attentionBackward(forward, dcontext, delta);
         const make = part === 'queries' ? attentionQueryGradient : attentionKeyGradient;
         const kernel = make(variant, profile.attention(forward.headSize), profile.target.texture);
@@ -332,6 +362,49 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
           made(op, kernel, partials, { ...operands, partials }, params),
           made(op, total, partials, { partials, gradient: gradientState(gradient) }, { tiles: 'tiles' }),
         ];
+      }
+      case 'distancesBackward': {
+        const { forward, dcontext, delta, dtables } = op;
+        const { tableGradient } = distancesOf(forward, dcontext, delta);
+        const { kernel, sums, operands, params, columns } = tableGradient();
+        const partials = like({ rows: dtables.rows, columns }, `${dtables.name}.partials`);
+        return [
+          made(op, kernel, partials, { ...operands, partials }, params),
+          made(op, sums, dtables, { partials, dtables }, { rows: dtables.rows }),
+        ];
+      }
+      case 'distanceTable': {
+        const { x, y } = op;
+        return [made(op, distanceTable({ columns: x.columns }), y, { x, y }, { rows: x.rows })];
+      }
+      case 'tableRows': {
+        const { table: words, y } = op;
+        const variant = {
+          columns: y.columns,
+          positions: false,
+          types: false,
+          tasks: false,
+          norm: undefined,
+          format: words.storage.format,
+        };
+        const kernel = once(profile, variant => embed(variant, profile.norm, profile.target), 'embed', variant);
+        const { first, count } = words;
+        return [made(op, kernel, y, { tokens: rowTokens(words), words, y }, { rows: y.rows, first, count })];
+      }
+      case 'tableRowsBackward': {
+        const { dy, gradient } = op;
+        const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), 'embedBackward', {
+          columns: dy.columns,
+          wordFactors: false,
+        });
+        const { count } = gradient;
+        const operands = {
+          segments: rowSegments(count),
+          order: rowOrder(count),
+          dx: dy,
+          gradient: gradientState(gradient),
+        };
+        return [made(op, kernel, { name: `rows of ${gradient.name}` }, operands, { segments: count, factor: 1 })];
       }
       case 'add': {
         const { a, b, y } = op;

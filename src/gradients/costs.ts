@@ -1,6 +1,8 @@
+import { TABLE_PARTS } from '../../shaders/disentangled-tables.ts';
 import { tileRows } from '../../shaders/tiling.ts';
 import { type Profile, type RowCost, type Rows, rowCostsOf } from '../plan/index.ts';
 import type { DeviceTrainingOp } from './device-op.ts';
+import type { DistanceTerms } from './op.ts';
 
 /**
  * What an op of a training step costs a device, as src/plan/work.ts counts it: in multiply-adds of a linear. The backward pass of attention
@@ -24,20 +26,33 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
         per(op.dy.rows, moved(op.dy.stride + op.x.stride)),
       ];
     case 'attend': {
-      const { qkv, context, heads } = op;
+      const { qkv, context, heads, terms } = op;
       return [
-        per('pairs', 2 * context.columns + costs.softmax * heads),
+        per('pairs', (2 + tablesOf(terms)) * context.columns + costs.softmax * heads),
         per('tokens', moved(qkv.stride + context.stride)),
       ];
     }
     case 'attentionBackward':
     case 'biasBackward': {
-      const { qkv, context, heads } = op.forward;
+      const { qkv, context, heads, terms } = op.forward;
       return [
-        per('pairs', 3.5 * context.columns + costs.softmax * heads),
+        per('pairs', (3.5 + tablesOf(terms)) * context.columns + costs.softmax * heads),
         per('tokens', moved(2 * qkv.stride + context.stride)),
       ];
     }
+    // The scores once more, and the sums of both tables.
+    case 'distancesBackward': {
+      const { context, heads, terms } = op.forward;
+      return [
+        per('pairs', (2 + 2 * tablesOf(terms)) * context.columns + costs.softmax * heads),
+        per('distances', moved(2 * TABLE_PARTS * op.dtables.stride)),
+      ];
+    }
+    case 'tableRows':
+    case 'distanceTable':
+      return [per(op.y.rows, moved(2 * op.y.stride))];
+    case 'tableRowsBackward':
+      return [per(op.dy.rows, moved(3 * op.dy.stride))];
     case 'attentionDelta':
       return [per('tokens', moved(2 * op.context.stride))];
     case 'dropout':
@@ -92,3 +107,7 @@ export function trainingCosts(op: DeviceTrainingOp, profile: Profile): RowCost[]
       return rowCostsOf(op, profile);
   }
 }
+
+/** How many tables of distances an attention has. */
+const tablesOf = (terms: DistanceTerms | undefined): number =>
+  Number(terms?.keys ?? false) + Number(terms?.queries ?? false);

@@ -37,5 +37,6 @@ export {
   type TrainingStep,
   texturesOf,
 } from './step.ts';
+export type { ComputedTables } from './table-form.ts';
 export { type DropoutRates, NO_DROPOUT, trainableForm } from './trainable-form.ts';
 export { planUpdate, type State, type TensorUpdate, type UpdateOptions, type UpdatePlan } from './update.ts';

@@ -22,6 +22,7 @@ export function capacityOf(sizes: Sizes, before: Sizes | undefined): Sizes {
     // A training has no value of pairs.
     pairs: 0,
     masked: larger(sizes.masked, 'masked'),
+    distances: sizes.distances,
   };
 }
 
@@ -60,6 +61,8 @@ export function dataBytes({ data, graph }: TrainingPlan, sizes: Sizes): Map<Data
         return 16 * sizes.sequences;
       case 'token_keys':
         return 16 * sizes.tokens;
+      case 'distances_keys':
+        return 16 * sizes.distances;
       default:
         return (name.endsWith('order') ? 4 : 16) * sizes.tokens;
     }

@@ -36,6 +36,8 @@ export interface TrainingPlan extends Arena {
   readonly data: ReadonlySet<DataName>;
   readonly rowCosts: readonly RowCost[];
   readonly queryTile: number;
+  /** Rows of the table of relative distances; 0: there is none. */
+  readonly distances: number;
   readonly stretched: StretchedRotary | undefined;
   readonly profile: Profile;
 }
@@ -69,6 +71,7 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
     data: new Set(args.flatMap(arg => (arg.kind === 'data' ? [arg.name] : []))),
     rowCosts: mergedCosts(steps.flatMap(({ rowCosts }) => rowCosts)),
     queryTile: tileOf(graph.ops, profile),
+    distances: graph.ops.find(op => op.op === 'tableRows')?.table.count ?? 0,
     stretched: stretchedRotary(ops.filter(op => op.op === 'rotary')),
     profile,
     ...arena(steps, []),
@@ -83,6 +86,8 @@ function lowered(
   switch (op.op) {
     case 'embed':
       return op.words ? slicesOf(op.words).map(words => ({ ...op, words })) : [op];
+    case 'tableRows':
+      return slicesOf(op.table).map(table => ({ ...op, table }));
     case 'embedBackward':
       if (op.table !== 'words') return [op];
       return slicesOf(op.gradient).map(slice => ({ ...op, gradient: rowsOf(op.gradient, slice) }));

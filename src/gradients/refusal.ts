@@ -13,6 +13,8 @@ export const TRAINED_FAMILIES = [
   'albert',
   'mpnet',
   'ernie',
+  'deberta',
+  'deberta-v2',
   'modernbert',
   'megatron-bert',
   'roberta-prelayernorm',

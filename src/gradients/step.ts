@@ -15,7 +15,7 @@ export type TrainingArgument =
  *   labels, next_sentence_labels    u32, a class for each row of logits; IGNORED where a row has none
  *   targets                         f32, a row of padded columns for each sequence; of records for their first texts alone
  *   spans                           vec4u for each sequence: first and last token of the answer, counted from its first token
- *   keys                            vec4u for each token, then each sequence: x is the key of its row for dropout
+ *   keys                            vec4u for each token, sequence and distance: x is the key of its row for dropout
  *   *_segments, *_order             what the gradient of a table of embeddings adds up: see shaders/segment-sum.ts
  */
 export const DATA = [
@@ -25,6 +25,7 @@ export const DATA = [
   'spans',
   'token_keys',
   'sequence_keys',
+  'distances_keys',
   'words_segments',
   'words_order',
   'positions_segments',

@@ -1,7 +1,8 @@
 import { UnsupportedError } from '../errors.ts';
-import type { Graph, Op, Rows, Value } from '../plan/index.ts';
+import type { Graph, Norm, Op, Rows, Value } from '../plan/index.ts';
 import { type Adapt, adapterOps } from './adapters.ts';
 import type { Dropout, TrainableGraph, TrainingOp } from './op.ts';
+import { type ComputedTables, tableForm } from './table-form.ts';
 import { values } from './values.ts';
 
 /** The probabilities of dropout, by where it is applied. 0: none. */
@@ -16,6 +17,12 @@ export interface DropoutRates {
   readonly output: number;
   /** Before each linear of a classifier. */
   readonly classifier: number;
+  /** Before the dense layer of a classifier. Default: as before its other linears. */
+  readonly classifierDense?: number;
+  /** Between a convolution over the tokens and its activation (DeBERTa). Default: 0. */
+  readonly convolution?: number;
+  /** Of the rows of the table of relative distances, for each layer anew (DeBERTa). Default: 0. */
+  readonly distances?: number;
 }
 
 export const NO_DROPOUT: DropoutRates = {
@@ -30,12 +37,22 @@ export const NO_DROPOUT: DropoutRates = {
 const ATTENTION_OUTPUT = /^encoder\.layer\.\d+\.attention\.output\.dense\.weight$/;
 const LAYER_OUTPUT = /^encoder\.layer\.\d+\.output\.dense\.weight$/;
 const CLASSIFIER = /^classifier\.(dense\.|out_proj\.)?weight$/;
+const CLASSIFIER_DENSE = 'classifier.dense.weight';
+const CONVOLUTION = 'encoder.conv.conv.weight';
+/** The norm behind a projection of the embeddings, whose dropout is behind it. */
+const EMBEDDING_NORM = 'embeddings.LayerNorm.weight';
 
 /**
  * The same forward pass, in the ops that `backward` knows: activations, gates and residuals stand apart from their linears, norms apart
- * from embeddings, the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there, and adapters.
+ * from embeddings, the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there, and adapters; `tables`,
+ * which the graph reads as weights, are computed of what they are made of.
  */
-export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, adapt?: Adapt): TrainableGraph {
+export function trainableForm(
+  graph: Graph,
+  rates: DropoutRates = NO_DROPOUT,
+  adapt?: Adapt,
+  tables: readonly ComputedTables[] = [],
+): TrainableGraph {
   const { like } = values(graph.ops);
   const ops: TrainingOp[] = [];
   let sites = 0;
@@ -47,11 +64,21 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, ad
     return y;
   }
 
+  const hasEmbeddingNorm = graph.ops.some(op => op.op === 'norm' && isEmbeddingNorm(op.norm));
+
+  const distancesOf = tableForm(tables, {
+    graph,
+    like,
+    push: op => ops.push(op),
+    add: op => add(op),
+    dropped: rows => (rates.distances ? dropped(rows, rates.distances) : rows),
+  });
+
   function add(op: Op): void {
     switch (op.op) {
       case 'embed': {
         const { norm, y } = op;
-        const isDropped = rates.embeddings > 0;
+        const isDropped = rates.embeddings > 0 && !hasEmbeddingNorm;
         const normed = isDropped ? like(y, `${y.name}.undropped`) : y;
         const sum = norm ? like(y, `${y.name}.sum`) : normed;
         ops.push({ ...op, norm: undefined, y: sum });
@@ -62,7 +89,8 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, ad
       case 'linear': {
         const { activation, gate, residual, y, weight } = op;
         const [{ tensor }] = weight.parts as [(typeof weight.parts)[0]];
-        const x = rates.classifier > 0 && CLASSIFIER.test(tensor) ? dropped(op.x, rates.classifier) : op.x;
+        const before = CLASSIFIER.test(tensor) ? classifierRate(rates, tensor) : 0;
+        const x = before > 0 ? dropped(op.x, before) : op.x;
         const behind = ATTENTION_OUTPUT.test(tensor)
           ? rates.attentionOutput
           : LAYER_OUTPUT.test(tensor)
@@ -76,6 +104,7 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, ad
         const adaptation = adapt?.(weight);
         const isAdapted = adaptation !== undefined && adaptation.adapters.length > 0;
         const sum = isAdapted ? like(u, `${u.name}.base`) : u;
+        const inner = tensor === CONVOLUTION ? (rates.convolution ?? 0) : 0;
         const base = adaptation?.base ?? weight;
         ops.push({ ...op, x, weight: base, activation: undefined, gate: undefined, residual: own, y: sum });
         if (isAdapted) {
@@ -85,7 +114,7 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, ad
         if (isActivated) {
           const isLast = residual === undefined && !isDropped;
           const activated = isLast ? y : like(y, `${y.name}.activated`);
-          ops.push({ op: 'activate', u, activation, gate, y: activated });
+          ops.push({ op: 'activate', u: inner > 0 ? dropped(u, inner) : u, activation, gate, y: activated });
           if (isDropped) dropped(activated, behind, { residual, y });
           else if (residual) ops.push({ op: 'add', a: activated, b: residual, y });
         } else if (isDropped) {
@@ -94,10 +123,23 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, ad
         return;
       }
       case 'attention': {
-        const { probabilities: _, asScores: __, context, heads, ...attention } = op;
+        const { probabilities: _, asScores: __, context, heads, bias: given, ...attention } = op;
+        const isByDistance = given?.kind === 'disentangled';
+        const { terms, distances } = isByDistance ? distancesOf(given, op) : { terms: undefined, distances: undefined };
+        const bias = isByDistance ? undefined : given;
         const statistics = like({ ...context, columns: 2 * heads }, `${context.name}.statistics`);
         const dropout = rates.attention > 0 ? site(rates.attention) : undefined;
-        ops.push({ ...attention, heads, context, op: 'attend', dropout, statistics });
+        ops.push({ ...attention, heads, context, bias, terms, distances, op: 'attend', dropout, statistics });
+        return;
+      }
+      case 'norm': {
+        if (rates.embeddings === 0 || !isEmbeddingNorm(op.norm)) {
+          ops.push(op);
+          return;
+        }
+        const normed = like(op.y, `${op.y.name}.undropped`);
+        ops.push({ ...op, y: normed });
+        dropped(normed, rates.embeddings, { y: op.y });
         return;
       }
       case 'pool': {
@@ -116,8 +158,13 @@ export function trainableForm(graph: Graph, rates: DropoutRates = NO_DROPOUT, ad
   return { ops, outputs: new Map(graph.outputs.map(({ name, value }) => [name, value])) };
 }
 
+const isEmbeddingNorm = ({ gamma }: Norm): boolean => gamma.parts.some(({ tensor }) => tensor === EMBEDDING_NORM);
+
+const classifierRate = ({ classifier, classifierDense = classifier }: DropoutRates, tensor: string): number =>
+  tensor === CLASSIFIER_DENSE ? classifierDense : classifier;
+
 /** Rows that have keys for dropout: see TrainingBatch. */
-const DROPPED: readonly Rows[] = ['tokens', 'sequences'];
+const DROPPED: readonly Rows[] = ['tokens', 'sequences', 'distances'];
 
 function checkDropped(x: Value): void {
   if (DROPPED.includes(x.rows)) return;

@@ -27,7 +27,7 @@ export function sizesOf(lengths: readonly number[], queryTile: number, masked = 
     tiles += Math.ceil(length / queryTile);
     pairs += length * length;
   }
-  return { tokens, sequences: lengths.length, tiles, pairs, masked };
+  return { tokens, sequences: lengths.length, tiles, pairs, masked, distances: 0 };
 }
 
 /**

@@ -14,6 +14,7 @@ export { checkFinite, firstNotFinite } from './finite.ts';
 export type { DeviceOp, OutputSlice } from './lower.ts';
 export {
   type AttentionOp,
+  type DisentangledBias,
   type DynamicConvolutionOp,
   type EmbedOp,
   type Graph,
@@ -25,6 +26,7 @@ export {
   type QueryKeyNormOp,
   type RotaryOp,
   type Rows,
+  type ScoreBias,
   type TokenDropout,
   type Value,
 } from './op.ts';

@@ -3,8 +3,11 @@ import type { NormKind } from '../../shaders/norm.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type { Weight } from './weight.ts';
 
-/** What a row of an activation stands for: a token, a sequence, a pair of tokens of one sequence, or a token that the pass picks. */
-export type Rows = 'tokens' | 'sequences' | 'pairs' | 'masked';
+/**
+ * What a row of an activation stands for: a token, a sequence, a pair of tokens of one sequence, a token that the pass picks, or a row of the
+ * table of relative distances (DeBERTa), which only a training step computes with: as many in every micro-batch.
+ */
+export type Rows = 'tokens' | 'sequences' | 'pairs' | 'masked' | 'distances';
 
 /**
  * An activation: rows x stride floats, of which the first `columns` of a row hold data and the rest is zero. How many rows there are

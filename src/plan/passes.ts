@@ -27,9 +27,10 @@ const rowCountsOf = ({ ids: { length }, masked }: Sequence): Record<Rows, number
   sequences: 1,
   pairs: length * length,
   masked: masked?.length ?? 0,
+  distances: 0,
 });
 
-const noRows = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, masked: 0 });
+const noRows = (): Record<Rows, number> => ({ tokens: 0, sequences: 0, pairs: 0, masked: 0, distances: 0 });
 
 /**
  * Begins an empty pass. The function that is returned adds a sequence and says whether it still fits. The first one always does, however

@@ -10,4 +10,6 @@ export interface Sizes {
   readonly pairs: number;
   /** Tokens that are picked for a head. */
   readonly masked: number;
+  /** Rows of the table of relative distances: 0 in a pass of inference. */
+  readonly distances: number;
 }

@@ -11,6 +11,11 @@ interface Fields {
   readonly attentionOutput: readonly (string | number)[];
   readonly output: readonly (string | number)[];
   readonly classifier: readonly (string | number)[];
+  /** Default: as `classifier`. */
+  readonly classifierDense?: readonly (string | number)[];
+  /** Default: the family has none. */
+  readonly convolution?: readonly (string | number)[];
+  readonly distances?: readonly (string | number)[];
 }
 
 const HIDDEN = ['hidden_dropout_prob', 0.1] as const;
@@ -31,6 +36,15 @@ const ATTENTION_ALONE: Fields = {
   attentionOutput: [],
   output: [],
   classifier: ['classifier_dropout', 0],
+};
+
+/** Its dense layer of a classifier has a dropout of its own, and so have the rows of the table of relative distances in every layer. */
+const DEBERTA: Fields = {
+  ...USUAL,
+  classifier: ['cls_dropout', ...HIDDEN],
+  classifierDense: ['pooler_dropout', 0],
+  convolution: HIDDEN,
+  distances: HIDDEN,
 };
 
 /** As modeling_*.py of transformers 5 applies them; other families are as BERT. */
@@ -76,6 +90,8 @@ const FAMILIES: Readonly<Record<string, Fields>> = {
   neobert: ATTENTION_ALONE,
   eurobert: ATTENTION_ALONE,
   gemma3_text: ATTENTION_ALONE,
+  deberta: DEBERTA,
+  'deberta-v2': DEBERTA,
   rembert: { ...USUAL, classifier: ['classifier_dropout_prob', 0.1] },
 };
 
@@ -84,7 +100,9 @@ export function dropoutRates(
   { modelType, raw }: Pick<EncoderConfig, 'modelType' | 'raw'>,
   given: number | undefined,
 ): DropoutRates {
-  const { embeddings, attention, attentionOutput, output, classifier } = FAMILIES[modelType] ?? USUAL;
+  const family = FAMILIES[modelType] ?? USUAL;
+  const { embeddings, attention, attentionOutput, output, classifier, classifierDense, convolution, distances } =
+    family;
   const rate = (fields: readonly (string | number)[]): number => {
     for (const field of fields) {
       const value = typeof field === 'number' ? field : raw[field];
@@ -98,5 +116,8 @@ export function dropoutRates(
     attentionOutput: rate(attentionOutput),
     output: rate(output),
     classifier: rate(classifier),
+    ...(classifierDense && { classifierDense: rate(classifierDense) }),
+    ...(convolution && { convolution: rate(convolution) }),
+    ...(distances && { distances: rate(distances) }),
   };
 }

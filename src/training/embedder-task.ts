@@ -14,6 +14,7 @@ import {
   encoderGraph,
   type PoolRequest,
   paddingRows,
+  preparationsOf,
 } from '../model/index.ts';
 import {
   CoSENTLoss,
@@ -98,7 +99,7 @@ export function embedderGraph(
   // MatryoshkaLoss scales what it has cut to length 1, whatever the loss compares.
   const isDot = own instanceof MultipleNegativesRankingLoss && own.similarity_fct === 'dot_score';
   const normalize = loss instanceof MatryoshkaLoss || !isDot;
-  const form = trainableForm(encoderGraph(config, { pool }), dropout, adapt);
+  const form = trainableForm(encoderGraph(config, { pool }), dropout, adapt, preparationsOf(config));
   const { graph, names } = recordForm(form, { output: 'embedding', columns, normalize });
   const losses = names.map((output, i) => ({ ...lossSpec(own), output, texts, weight: weights[i]! }));
   return backward(graph, { losses, trainable, padding: paddingRows(config) });

@@ -90,7 +90,7 @@ export async function openSession(
   const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
   return {
     microBatchRoom: () => microBatchRoom(plan, limit),
-    reserve: sequences => training.reserve(sizesOf(sequences, plan.queryTile)),
+    reserve: sequences => training.reserve(sizesOf(sequences, plan)),
     begin: () => training.begin(),
     accumulate: (sequences, options) => training.accumulate(packTraining(plan, sequences, options)),
     update: numbers => training.update(numbers),
@@ -120,7 +120,7 @@ export function sessionMemory(
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
   const parts = { update: planUpdate(plan.gradients, update), merges: planMerges(merges, caps, format) };
-  return trainingMemory(plan, parts, sizesOf(sequences, plan.queryTile));
+  return trainingMemory(plan, parts, sizesOf(sequences, plan));
 }
 
 /** Whether a model keeps its matrices as halves. Throws InputError where it keeps them as bytes. */
@@ -159,8 +159,8 @@ export async function mergeWeights(backend: Backend, merges: readonly WeightMerg
 }
 
 /** The sizes of a micro-batch. */
-function sizesOf(sequences: readonly LabelledSequence[], queryTile: number): Sizes {
-  const sizes = { tokens: 0, sequences: sequences.length, tiles: 0, pairs: 0, masked: 0 };
+function sizesOf(sequences: readonly LabelledSequence[], { queryTile, distances }: TrainingPlan): Sizes {
+  const sizes = { tokens: 0, sequences: sequences.length, tiles: 0, pairs: 0, masked: 0, distances };
   for (const { ids, masked = [] } of sequences) {
     sizes.tokens += ids.length;
     sizes.tiles += Math.ceil(ids.length / queryTile);
@@ -174,7 +174,7 @@ function microBatchRoom(plan: TrainingPlan, limit: number): (sequence: LabelledS
   const sequences: LabelledSequence[] = [];
   return sequence => {
     sequences.push(sequence);
-    const capacity = capacityOf(sizesOf(sequences, plan.queryTile), undefined);
+    const capacity = capacityOf(sizesOf(sequences, plan), undefined);
     const bytes = [...plan.slots.map(slot => slotBytes(slot, capacity)), ...batchStateBytes(plan, capacity).values()];
     return sequences.length === 1 || bytes.every(count => count <= limit);
   };

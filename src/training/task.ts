@@ -17,6 +17,7 @@ import {
   headOf,
   labelCount,
   paddingRows,
+  preparationsOf,
 } from '../model/index.ts';
 import { IGNORED_LABEL, type TrainingExample } from './example.ts';
 import { type ProblemType, problemTypeOf } from './labels.ts';
@@ -143,7 +144,7 @@ export interface GraphOptions extends LossSettings {
 export function taskGraph({ config, head: kind, problem }: TrainingTask, options: GraphOptions): TrainingGraph {
   const { trainable, dropout, adapt } = options;
   const graph = encoderGraph(config, { head: { kind, ...(isPicked(problem) && { picked: true }) } });
-  return backward(trainableForm(graph, dropout, adapt), {
+  return backward(trainableForm(graph, dropout, adapt, preparationsOf(config)), {
     losses: lossesOf(problem, options),
     trainable,
     padding: paddingRows(config),

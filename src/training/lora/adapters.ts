@@ -6,14 +6,7 @@ import { type Weight, weightKey } from '../../plan/index.ts';
 import { keepsHalves, mergedWeights, mergeWeights } from '../session.ts';
 import { tensorReader, wholeTensor } from '../weights.ts';
 import type { LoraConfig } from './config.ts';
-import {
-  isPrepared,
-  type LinearModule,
-  type ModuleNames,
-  notLinear,
-  type Parameter,
-  savedParameters,
-} from './modules.ts';
+import { type LinearModule, type ModuleNames, notLinear, type Parameter, savedParameters } from './modules.ts';
 
 /** A tensor of an adapter file. */
 export interface AdapterTensor {
@@ -72,9 +65,6 @@ export class Adapters {
     for (const module of targets) checkTarget(module);
     const targetNames = new Set(targets.map(({ name }) => name));
     const biases = biasesOf(config, names.parameters, targetNames).filter(parameter => !saved.includes(parameter));
-    const isRead = (parameter: Parameter) => canonicalNames(parameter).some(tensor => names.prepared.has(tensor));
-    const read = [...targets, ...saved, ...biases].find(isRead);
-    if (read) throw isPrepared(read.name);
     this.merges = names.weights.flatMap((weight): WeightMerge[] => {
       const modules = targets.filter(({ weights }) => weights.includes(weight));
       const isWhole = weight.parts.some(({ tensor }) => whole.has(tensor));
@@ -208,6 +198,7 @@ export class Adapters {
     const [flaw] = await weights.finish();
     if (flaw) throw damaged(flaw);
     await mergeWeights(backend, this.merges);
+    this.#engine.markTrained();
   }
 }
 

@@ -7,7 +7,7 @@ import {
   namesOfNew,
   preparationsOf,
 } from '../../model/index.ts';
-import type { Graph, Weight } from '../../plan/index.ts';
+import { type Graph, type Weight, weightKey } from '../../plan/index.ts';
 import { type LoraConfig, wholePattern } from './config.ts';
 
 /** A linear of the model as Python names it: 'bert.encoder.layer.0.attention.self.query'. */
@@ -33,8 +33,6 @@ export interface ModuleNames {
   readonly outputs: ReadonlySet<LinearModule>;
   /** The weights of all linears, each once. */
   readonly weights: readonly Weight[];
-  /** The tensors that something is computed of once, when the model is loaded: of a change of them its passes would see a part. */
-  readonly prepared: ReadonlySet<string>;
 }
 
 /** PEFT's choice of target_modules, by family. */
@@ -68,7 +66,8 @@ export function moduleNames(engine: Pick<Engine, 'config' | 'head' | 'tensors'>,
   const { config, head } = engine;
   const nameOf = pythonNames(config, head !== undefined, engine.tensors);
   const parameters = engine.tensors.map(tensor => ({ name: nameOf(tensor), tensor }));
-  const { weights, tables } = linearWeights(encoderGraph(config, request));
+  const graphs = [encoderGraph(config, request), ...preparationsOf(config).map(({ graph }) => graph)];
+  const { weights, tables } = linearWeights(graphs);
   const linears = parameters.flatMap(({ name, tensor }): LinearModule[] => {
     const canonical = [...tensor.views.keys()];
     // A decoder that is tied to the table of words has no matrix of its own.
@@ -78,41 +77,27 @@ export function moduleNames(engine: Pick<Engine, 'config' | 'head' | 'tensors'>,
       ? [{ name: name.slice(0, -'.weight'.length), tensor, weights: own }]
       : [];
   });
-  return {
-    linears,
-    parameters,
-    weights,
-    outputs: new Set(linears.filter(({ tensor }) => isOutput(tensor, head))),
-    prepared: preparedTensors(config),
-  };
+  return { linears, parameters, weights, outputs: new Set(linears.filter(({ tensor }) => isOutput(tensor, head))) };
 }
 
-/** The tensors that the preparations of a model read. */
-function preparedTensors(config: EncoderConfig): Set<string> {
-  const weights = preparationsOf(config).flatMap(({ graph }) =>
-    graph.ops.flatMap(op => {
-      if (op.op === 'linear') return [op.weight, op.bias];
-      return op.op === 'embed' ? [op.words, op.norm?.gamma, op.norm?.beta] : [];
-    }),
-  );
-  const tensors = weights.flatMap(weight => weight?.parts ?? []).map(({ tensor }) => tensor);
-  // A joint projection has the rows of the values too, of which nothing is kept.
-  return new Set(tensors.filter(tensor => !/\.self\.value\.(weight|bias)$/.test(tensor)));
-}
-
-/** The weights of a graph's linears, each once, and the tensors that are tables of embeddings. */
-function linearWeights({ ops }: Graph): { readonly weights: readonly Weight[]; readonly tables: ReadonlySet<string> } {
-  const weights = new Set<Weight>();
+/** The weights of the linears of graphs, each once, and the tensors that are tables of embeddings. */
+function linearWeights(graphs: readonly Graph[]): {
+  readonly weights: readonly Weight[];
+  readonly tables: ReadonlySet<string>;
+} {
+  const weights = new Map<string, Weight>();
   const tables = new Set<string>();
-  for (const op of ops) {
-    // A builder makes one object of equal weights.
-    if (op.op === 'linear') weights.add(op.weight);
+  for (const op of graphs.flatMap(({ ops }) => ops)) {
+    if (op.op === 'linear') {
+      const key = weightKey(op.weight);
+      weights.set(key, weights.get(key) ?? op.weight);
+    }
     if (op.op !== 'embed') continue;
     for (const table of [op.words, op.positions, op.types, op.tasks]) {
       for (const { tensor } of table?.parts ?? []) tables.add(tensor);
     }
   }
-  return { weights: [...weights], tables };
+  return { weights: [...weights.values()], tables };
 }
 
 const isOutput = ({ views }: FileTensor, head: Engine['head']): boolean =>
@@ -169,7 +154,7 @@ function layerOf(name: string, patterns: readonly string[]): number | undefined 
 }
 
 /** The linears that get adapters, as PEFT's check_target_module_exists chooses them. Throws InputError where these are none. */
-export function targetsOf(config: LoraConfig, { linears, parameters, outputs, prepared }: ModuleNames): LinearModule[] {
+export function targetsOf(config: LoraConfig, { linears, parameters, outputs }: ModuleNames): LinearModule[] {
   const { exclude_modules, layers_to_transform, layers_pattern, savedModules } = config;
   const target_modules = config.target_modules ?? [];
   const names = linears.map(({ name }) => name);
@@ -184,15 +169,6 @@ export function targetsOf(config: LoraConfig, { linears, parameters, outputs, pr
     return !layers || (layer !== undefined && layers.includes(layer));
   };
   const targets = linears.filter(module => isChosen(module.name) && !(isAll && outputs.has(module)));
-  // Linears that passes do not compute, since all of their inputs are known when the model is loaded.
-  const known = parameters.find(
-    ({ name, tensor }) =>
-      name.endsWith('.weight') &&
-      !isEmbedding(name) &&
-      isChosen(name.slice(0, -'.weight'.length)) &&
-      [...tensor.views.keys()].some(canonical => prepared.has(canonical)),
-  );
-  if (known) throw isPrepared(known.name);
   const other = isAll
     ? undefined
     : parameters.find(({ name }) => isEmbedding(name) && isTarget(name.replace(/\.weight$/, '')));
@@ -213,14 +189,6 @@ export const notLinear = (name: string): UnsupportedError =>
     actual: name,
     supported: ['matrices of linears'],
     next: 'Leave it out of target_modules; modules_to_save trains it whole.',
-  });
-
-export const isPrepared = (name: string): UnsupportedError =>
-  new UnsupportedError({
-    what: 'adapters and training are not there for what relative positions are computed of',
-    actual: name,
-    supported: ['linears that read the tokens alone: value_proj, dense'],
-    next: 'Name other target_modules, or add it to exclude_modules; adapters that have it can be merged in Python.',
   });
 
 /** The parameters of modules that are trained whole: PEFT takes modules whose names end with one of `modules_to_save`. */
