@@ -282,7 +282,7 @@ function readTree(): Map<string, string> {
 }
 
 /** The files of the engine that know WebGPU: the backend that pages use, and the question whether it is there. */
-const WEBGPU_FILES = ['src/engine/webgpu-backend.ts', 'src/engine/support.ts'];
+const WEBGPU_FILES = ['src/engine/webgpu-backend.ts', 'src/engine/support.ts', 'src/engine/max-sim.ts'];
 /** What else the engine takes from the gpu's room: types, and errors that any backend may report. */
 const ERRORS_OF_DEVICES = ['LostDeviceError', 'disposedError'];
 

@@ -37,16 +37,16 @@ export interface Backend {
 
   /**
    * Scores [queries, documents] of texts with several vectors each: the sum over the vectors of a query of the greatest dot product with
-   * one of the document. Rejects as an executable's outputs do.
+   * one of the document. Rejects as an executable's outputs do. Undefined for a WebGPU device: there it is computed by way of `access`.
    */
-  maxSim(input: MaxSimInput): Promise<Float32Array>;
+  readonly maxSim?: ((input: MaxSimInput) => Promise<Float32Array>) | undefined;
 
   /** Reads the tensors of the weights back. @param signal aborts the reading, which rejects at once with its reason */
   readTensors(signal?: AbortSignal): TensorReader;
 
   /**
-   * The device itself, for what pages load only when they need it: src/training computes with it. Undefined for a backend that is no
-   * WebGPU device.
+   * The device itself, for what pages load only when they need it: src/training and src/vectors compute with it. Undefined for a backend
+   * that is no WebGPU device.
    */
   readonly access?: DeviceAccess | undefined;
 

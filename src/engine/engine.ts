@@ -8,6 +8,7 @@ import { linkedAbort, until } from '../runtime/index.ts';
 import type { Backend, Executable, TensorReader } from './backend.ts';
 import type { DeviceModel } from './device-model.ts';
 import { type LoadOptions, loadModel } from './load.ts';
+import type { OpenMaxSim } from './max-sim.ts';
 import { loadOtherWeights, type OtherFiles } from './other-weights.ts';
 import { type CallOptions, MAX_LOSSES, Scheduler } from './scheduler.ts';
 import type { FileTensor, UnusedTensor } from './upload.ts';
@@ -84,6 +85,8 @@ export class Engine {
   #end: DeviceError | undefined;
   /** By the JSON text of the request; the one used last comes last. */
   readonly #requests = new Map<string, Shared>();
+  /** What computes MaxSim scores, by the backend on whose device it is. */
+  readonly #scorers = new WeakMap<Backend, ReturnType<OpenMaxSim>>();
   /** Calls that have not ended. */
   #running = 0;
 
@@ -176,14 +179,15 @@ export class Engine {
   /**
    * Scores of texts with several vectors each: see Backend. A lost device that is replaced repeats the work there. Rejects with the
    * signal's reason, at once, or with DeviceError.
+   * @param open `openMaxSim`
    */
-  async maxSim(input: MaxSimInput, signal: AbortSignal | undefined): Promise<Float32Array> {
+  async maxSim(input: MaxSimInput, open: OpenMaxSim, signal: AbortSignal | undefined): Promise<Float32Array> {
     signal?.throwIfAborted();
     for (let losses = 0; ; losses++) {
       this.#check();
       const model = this.#model ?? (await until(signal, this.#restore()));
       try {
-        const scores = await until(signal, model.backend.maxSim(input));
+        const scores = await until(signal, this.#scorerOf(model.backend, open)(input));
         this.#check();
         return scores;
       } catch (error) {
@@ -192,6 +196,17 @@ export class Engine {
         if (!(reason instanceof LostDeviceError) || !this.#reload || losses === MAX_LOSSES) throw reason;
       }
     }
+  }
+
+  #scorerOf(backend: Backend, open: OpenMaxSim): (input: MaxSimInput) => Promise<Float32Array> {
+    const { access, maxSim } = backend;
+    if (!access) return input => maxSim!.call(backend, input);
+    const existing = this.#scorers.get(backend);
+    if (existing) return input => existing.score(input);
+    const scorer = open(access);
+    this.#scorers.set(backend, scorer);
+    access.signal.addEventListener('abort', () => scorer.destroy(), { once: true });
+    return input => scorer.score(input);
   }
 
   /**

@@ -6,8 +6,6 @@ import {
   type Gpu,
   type LostDeviceError,
   loadKernel,
-  MaxSim,
-  type MaxSimInput,
   MeasuredPace,
   onLoss,
   openGpu,
@@ -41,7 +39,6 @@ export class WebGPUBackend implements Backend {
   readonly #pipelines: PipelineCache;
   /** Aborts when the backend is destroyed, with its reason. */
   readonly #life = new AbortController();
-  readonly #maxSim: MaxSim;
   readonly #endLossWatch: () => void;
   #loss: LostDeviceError | undefined;
   #listener: BackendListener | undefined;
@@ -54,12 +51,6 @@ export class WebGPUBackend implements Backend {
     this.#format = format;
     this.#pipelines = PipelineCache.of(device);
     this.weights = new WeightStore(device, this.#pipelines);
-    this.#maxSim = new MaxSim({
-      device,
-      pipelines: this.#pipelines,
-      pacer: MeasuredPace.of(device, gpu.caps),
-      signal: this.#life.signal,
-    });
     this.#endLossWatch = onLoss(device, error => {
       this.#loss = error;
       this.#listener?.lost(error);
@@ -131,10 +122,6 @@ export class WebGPUBackend implements Backend {
     };
   }
 
-  maxSim(input: MaxSimInput): Promise<Float32Array> {
-    return this.#maxSim.score(input);
-  }
-
   readTensors(signal?: AbortSignal): TensorReader {
     return new WeightReader({ device: this.#gpu.device, weights: this.weights, life: this.#life.signal, signal });
   }
@@ -160,7 +147,6 @@ export class WebGPUBackend implements Backend {
     this.#listener = undefined;
     device.removeEventListener('uncapturederror', this.#onUncapturedError);
     this.#life.abort(reason);
-    this.#maxSim.destroy();
     this.weights.destroy();
     if (owned) device.destroy();
   }

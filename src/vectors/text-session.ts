@@ -1,5 +1,5 @@
 import type { PreTrainedTokenizer } from '../api/index.ts';
-import { type MaxSimInput, NO_SENTENCE } from '../engine/index.ts';
+import { type MaxSimInput, NO_SENTENCE, openMaxSim } from '../engine/index.ts';
 import { describe, InputError } from '../errors.ts';
 import type { EncoderConfig, EncoderRequest } from '../model/index.ts';
 import type { SequenceOutputs } from '../plan/index.ts';
@@ -67,7 +67,7 @@ export class TextSession extends Session {
 
   /** MaxSim scores [queries, documents]. Throws DeviceError, or the signal's reason. */
   maxSim(input: MaxSimInput, signal: AbortSignal | undefined): Promise<Float32Array> {
-    return this.engine.maxSim(input, signal);
+    return this.engine.maxSim(input, openMaxSim, signal);
   }
 
   /** Runs the model. Throws InputError, DeviceError, NotFiniteError, or the signal's reason. */
