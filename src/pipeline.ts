@@ -102,7 +102,7 @@ export async function pipeline<T extends Task>(
       ? Promise.resolve(givenOne)
       : loadTokenizer(encoderIn(source), reopenIn(reopen, encoderIn), isStatic);
     // A model that is not supported often lacks files too, and the reason why it is not supported says more.
-    const rethrow = withRefusal(encoderIn(source), sentence);
+    const rethrow = withRefusal(encoderIn(source), sentence, signal);
     loadingTokenizer.catch(rethrow).catch(fail);
     engine = await loadingEngine.catch(rethrow);
     const tokenizer = await until(signal, loadingTokenizer);
@@ -128,19 +128,25 @@ const isModel = (model: unknown): model is PreTrainedModel => Object(model) inst
 
 /**
  * Throws, after a part of a model failed to load, the reason why the model is not supported: by the files of its encoder, or, where a file
- * is missing or malformed, by modules.json. Without such a reason it throws what the part failed with. It is made here, because the model
- * keeps closures of `pipeline`, and with them all that any closure made there reads.
+ * is missing or malformed, by modules.json. Without such a reason it throws what the part failed with; once the signal has aborted, the
+ * signal's reason, at once. It is made here, because the model keeps closures of `pipeline`, and with them all that any closure made there
+ * reads.
  */
 const withRefusal =
-  (encoder: ModelSource, { modules }: SentenceFiles) =>
+  (encoder: ModelSource, { modules }: SentenceFiles, signal: AbortSignal) =>
   async (error: unknown): Promise<never> => {
-    const refused = await refusalOf(encoder).catch(() => undefined);
+    signal.throwIfAborted();
+    const refused = await until(
+      signal,
+      refusalOf(encoder).catch(() => undefined),
+    );
     if (refused !== undefined) throw refused;
     if (!(error instanceof SourceError)) throw error;
-    throw await modules.then(
+    const reason = modules.then(
       () => error,
       reason => (reason instanceof UnsupportedError ? reason : error),
     );
+    throw await until(signal, reason);
   };
 
 /** The tokenizer keeps this function: it opens the files in the folder of the encoder. */
