@@ -67,6 +67,48 @@ check('a gradient that is not finite is told by its bits, counted, and changes n
   }
 });
 
+check('rows without a mark are passed over, and all others are as they are without marks', async () => {
+  const [rows, row4] = [300, 3];
+  const floats = rows * row4 * 4;
+  const count = rows * row4;
+  const seen = new Uint32Array(rows).map((_, row) => Number(row % 3 === 0));
+  const isSeen = (_: number, i: number) => seen[Math.floor(i / (4 * row4))] === 1;
+  const gradient = random(5)(floats, 0.1);
+  const masked = gradient.map((g, i) => (isSeen(g, i) ? g : 0));
+  const sizes = { count, first: 0 };
+  const partials = { floats: squareSums(count) };
+  const { partials: found } = await dispatch(
+    squareSum({ marked: true }),
+    { gradient, seen, partials },
+    { ...sizes, row4 },
+  );
+  const { partials: wanted } = await dispatch(squareSum(), { gradient: masked, partials }, sizes);
+  expectEqual(found, wanted, 'the sums of squares');
+  const scalars = new Float32Array(SCALARS_FLOATS);
+  [scalars[factor], scalars[finite]] = [0.5, 1];
+  const ofSeen = (values: Float32Array<ArrayBuffer>) => values.map((v, i) => (isSeen(v, i) ? v : 0));
+  const operands = {
+    weight: random(6)(floats),
+    m: ofSeen(random(7)(floats)),
+    v: ofSeen(random(8)(floats).map(Math.abs)),
+  };
+  for (const kind of ['torch', 'bert'] as const) {
+    for (const decay of [0, 0.1]) {
+      const numbers = { ...params(kind, 3), ...sizes, decay };
+      // A gradient that a row without a mark cannot have, to show that it is not read.
+      const marked = await dispatch(
+        adamw({ kind, marked: true }),
+        { ...operands, gradient, scalars, seen },
+        { ...numbers, row4 },
+      );
+      const plain = await dispatch(adamw({ kind }), { ...operands, gradient: masked, scalars }, numbers);
+      for (const name of ['weight', 'm', 'v'] as const) {
+        expectEqual(marked[name], plain[name], `${kind}, decay ${decay}: ${name}`);
+      }
+    }
+  }
+});
+
 const OPTIONS = { learningRate: 0.01, beta1: Math.fround(0.9), beta2: Math.fround(0.999), decay: 0.1 };
 const EPSILON = { torch: 1e-8, bert: 1e-6 };
 

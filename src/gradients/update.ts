@@ -3,7 +3,7 @@ import { clip } from '../../shaders/clip.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import { checkStep, type Weight, weightBytes } from '../plan/index.ts';
-import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, weightName } from './states.ts';
+import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, seenName, weightName } from './states.ts';
 import type { TrainingParam, TrainingStep } from './step.ts';
 
 /** How a tensor is trained. */
@@ -49,6 +49,8 @@ export interface UpdatePlan {
   readonly others: readonly State[];
   /** The weights that AdamW changes. */
   readonly weights: readonly Weight[];
+  /** The marks of the rows of tables, by the names of the moments that only marked rows have. */
+  readonly marks: ReadonlyMap<string, State>;
   /** Cleared before the length is computed. */
   readonly frozen: readonly FrozenRange[];
 }
@@ -56,8 +58,13 @@ export interface UpdatePlan {
 /**
  * The dispatches that end a step: the sums of squares of all gradients, the factor that clips them, AdamW for each tensor. A numbers of a
  * step are `rate ${group}`, `correction1` and `correction2`.
+ * @param lookups the names of the gradients whose rows are marked: see TrainingPlan. Default: none
  */
-export function planUpdate(weights: readonly Weight[], options: UpdateOptions): UpdatePlan {
+export function planUpdate(
+  weights: readonly Weight[],
+  options: UpdateOptions,
+  lookups: ReadonlySet<string> = new Set(),
+): UpdatePlan {
   const { kind, beta1, beta2, epsilon, maxNorm } = options;
   const step = (made: Omit<TrainingStep, 'rowCosts'>): TrainingStep => {
     checkStep(made);
@@ -68,6 +75,7 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
   const squares: TrainingStep[] = [];
   const updates: TrainingStep[] = [];
   const trained: Weight[] = [];
+  const marks = new Map<string, State>();
   let partials = 0;
   for (const weight of weights) {
     const runs = runsOf(weight);
@@ -75,12 +83,17 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
     if (isTrained) trained.push(weight);
     const gradient = state(gradientName(weight));
     const count = weightBytes(plainOf(weight)) / 16;
+    const row4 = weight.stride / 4;
+    const marked = lookups.has(gradient.name);
+    const seen = { name: seenName(weight), bytes: (4 * count) / row4 };
+    if (marked) for (const of of ['m', 'v'] as const) marks.set(momentName(weight, of), seen);
+    const marking = marked ? { args: { seen: state(seen.name) }, params: { row4 } } : undefined;
     squares.push(
       step({
-        kernel: squareSum(),
+        kernel: squareSum({ marked }),
         label: `squares of ${weight.name}`,
-        args: { gradient, partials: state(SQUARES_STATE) },
-        params: { count, first: partials },
+        args: { gradient, partials: state(SQUARES_STATE), ...marking?.args },
+        params: { count, first: partials, ...marking?.params },
       }),
     );
     partials += squareSums(count);
@@ -100,10 +113,11 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
         decay: update.decay,
         correction1: 'correction1',
         correction2: 'correction2',
+        ...marking?.params,
       };
       updates.push(
         step({
-          kernel: adamw({ kind }),
+          kernel: adamw({ kind, marked }),
           label: `adamw of ${tensors.join('+')}`,
           args: {
             weight: state(weightName(weight)),
@@ -111,6 +125,7 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
             m: state(momentName(weight, 'm')),
             v: state(momentName(weight, 'v')),
             scalars: state(SCALARS_STATE),
+            ...marking?.args,
           },
           params,
         }),
@@ -133,8 +148,10 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
     others: [
       { name: SCALARS_STATE, bytes: 4 * SCALARS_FLOATS },
       { name: SQUARES_STATE, bytes: 4 * Math.max(1, partials) },
+      ...new Set(marks.values()),
     ],
     weights: trained,
+    marks,
     frozen,
   };
 }

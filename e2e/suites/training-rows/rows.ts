@@ -110,9 +110,10 @@ for (const tier of FULL_TIERS) {
           const count = Math.ceil((rows - first) / 2);
           const rowsOf = <A extends { subarray(from: number, to: number): A }>(table: A) =>
             table.subarray(first * C, (first + count) * C);
-          const { gradient: slice } = await dispatch(
-            segmentSum({ columns: C, wordFactors, sliced: true }, shape),
-            { ...operands, gradient: padRows(rowsOf(before), C) },
+          // Its rows are marked, too: those that have a segment, and no other.
+          const { gradient: slice, seen } = await dispatch(
+            segmentSum({ columns: C, wordFactors, sliced: true, marked: true }, shape),
+            { ...operands, gradient: padRows(rowsOf(before), C), seen: new Float32Array(count) },
             { segments: segments.length / 4, factor: 0.5, first, count },
           );
           expectEqual(
@@ -120,6 +121,8 @@ for (const tier of FULL_TIERS) {
             rowsOf(unpadRows(found!, C)),
             `${label}, rows ${first} to ${first + count}`,
           );
+          const marks = Array.from({ length: count }, (_, row) => Number(ids.includes(first + row)));
+          expectEqual([...new Uint32Array(seen!.slice().buffer)], marks, `${label}, the marks`);
         }
       }
       log(`largest difference ${worst.toExponential(1)} sqrt(n)`);
