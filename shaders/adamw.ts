@@ -1,6 +1,6 @@
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import { SCALARS } from './scalars.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, MARKED_VECTORS } from './snippets.ts';
 
 /** 'torch': torch.optim.AdamW. 'bert': AdamWeightDecayOptimizer of google-research/bert, optimization.py. */
 export type AdamWKind = 'torch' | 'bert';
@@ -15,10 +15,10 @@ export type AdamWKind = 'torch' | 'bert';
  *
  * Where the gradient is not finite (scalars.ts), it writes nothing. Numbers whose gradient has always been 0, as padding's and those of words
  * that no text has, change only by the decay: zeros stay zeros. Nothing else of them is written, since most of a word table is such, and
- * without a decay not even that. Where rows are marked (segment-sum.ts), nothing of a row without a mark is read either.
+ * without a decay not even that. Where there are marks (segment-sum.ts), nothing without one is read either.
  *
- *   weight, gradient, m, v: arrays with equal offsets    scalars f32    seen [rows] u32, where rows are marked
- *   grid: flat, one invocation for a vec4f; where rows are marked row4 is the vec4f of a row
+ *   weight, gradient, m, v: arrays with equal offsets    scalars f32    seen u32 of every 128 vec4f, where there are marks
+ *   grid: flat, one invocation for a vec4f
  *
  * `correction1` is 1 - beta1^t for the t-th step, `correction2` 1 - beta2^t. They are to be computed from Math.fround(beta): 1 - beta2 of the
  * float32 beta2 = 0.999 is 1.3e-5 less than 0.001, which then cancels. 'bert' corrects nothing and ignores them.
@@ -33,7 +33,7 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     ...(marked ? [read('seen', 'array<u32>')] : []),
   ];
   const params = [
-    ...['count', 'first', ...(marked ? ['row4'] : [])].map(u32),
+    ...['count', 'first'].map(u32),
     ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay', 'correction1', 'correction2'].map(f32),
   ];
   const update: Readonly<Record<AdamWKind, string>> = {
@@ -45,7 +45,7 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     return;`;
   const unseen = marked
     ? `
-  if (seen[i / params.row4] == 0u) {
+  if (seen[i / ${MARKED_VECTORS}u] == 0u) {
     ${decay}
   }`
     : '';

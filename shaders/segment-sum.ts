@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
 import type { RowShape } from './norm.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, LANES, MARKED_VECTORS } from './snippets.ts';
 
 /** Where a workgroup has one segment: its vec4f of the columns side by side, and the teams that divide the tokens among them. */
 const ACROSS = 4;
@@ -13,7 +13,10 @@ export interface SegmentSumVariant {
   readonly wordFactors: boolean;
   /** The gradient has `count` rows of the table from row `first` on: segments of other rows add nothing. Default: false. */
   readonly sliced?: boolean | undefined;
-  /** Whether the rows that get a gradient are marked, for square-sum.ts and adamw.ts, which pass over all others. Default: false. */
+  /**
+   * Whether what gets a gradient is marked, for square-sum.ts and adamw.ts, which pass over the rest: the mark of every 128 vec4f, whichever
+   * rows they are of. Default: false.
+   */
   readonly marked?: boolean | undefined;
 }
 
@@ -21,7 +24,7 @@ export interface SegmentSumVariant {
  * gradient[id] += factor (sum of dx[order[i]] for first <= i < end), for segments[S] = (id, first, end, 0): the gradient of a table whose
  * rows were picked by ids, without atomics, in one order.
  *
- *   segments [S] vec4u    order [T] u32    dx [T, C]    tokens [T], where there are word factors    gradient [.., C]    seen [..] u32
+ *   segments [S] vec4u    order [T] u32    dx [T, C]    tokens [T], where there are word factors    gradient [.., C]    seen [.. C / 512] u32
  *   params: segments = S, factor, of a slice first, count
  *
  * The host lists the tokens of a pass sorted by id, those of one id in their order (a counting sort), and a segment for each id that occurs.
@@ -45,14 +48,14 @@ export function segmentSum(
     read('dx'),
     ...(wordFactors ? [read('tokens', 'array<vec4u>')] : []),
     write('gradient'),
-    ...(marked ? [write('seen', 'array<u32>')] : []),
+    ...(marked ? [write('seen', 'array<atomic<u32>>')] : []),
   ];
   /** WGSL: the row of number i in the order. */
   const row = `${wordFactors ? 'bitcast<f32>(tokens[order[i]].z) * ' : ''}dx[order[i] * ${C4}u + column]`;
   const params = [u32('segments'), f32('factor'), ...(sliced ? [u32('first'), u32('count')] : [])];
   /** WGSL: the row of the gradient. */
   const to = sliced ? '(segment.x - params.first)' : 'segment.x';
-  const mark = marked ? `\n  if (column == 0u) { seen[${to}] = 1u; }` : '';
+  const mark = marked ? `\n  atomicStore(&seen[(${to} * ${C4}u + column) / ${MARKED_VECTORS}u], 1u);` : '';
   const isOther = 'segment.x < params.first || segment.x - params.first >= params.count';
   return {
     name: `segment sum ${columns}${wordFactors ? ' word factors' : ''}${sliced ? ' sliced' : ''}${marked ? ' marked' : ''}${shared ? ' in teams' : ''}`,

@@ -1,5 +1,5 @@
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { GROUP_INDEX, groupGrid, LANES, total } from './snippets.ts';
+import { GROUP_INDEX, groupGrid, LANES, MARKED_VECTORS, total } from './snippets.ts';
 
 /** Vec4f whose squares one partial sum has. */
 const VECTORS_OF_PARTIAL = 64 * LANES;
@@ -11,15 +11,14 @@ export const squareSums = (count: number): number => Math.ceil(count / VECTORS_O
  * partials[first + p] = the sum of the squares of gradient[count] vec4f from 4096 p to 4096 p + 4095: what the length of a gradient is the
  * root of the sum of, see clip.ts. Several gradients have their partial sums one behind the other.
  *
- *   gradient [count]    seen [rows] u32, where rows are marked    partials f32
- *   params: count, first, where rows are marked row4, the vec4f of a row      grid: squareSums(count)
+ *   gradient [count]    seen [count / 128] u32, where there are marks    partials f32      params: count, first      grid: squareSums(count)
  *
- * @param marked whether rows that have no mark are passed over: see segment-sum.ts. Their gradient is 0
+ * @param marked whether vec4f that have no mark are passed over: see segment-sum.ts. Their gradient is 0
  */
 export function squareSum({ marked = false }: { readonly marked?: boolean } = {}): Kernel {
   const bindings = [read('gradient'), ...(marked ? [read('seen', 'array<u32>')] : []), write('partials', 'array<f32>')];
-  const params = [u32('count'), u32('first'), ...(marked ? [u32('row4')] : [])];
-  const isUnseen = marked ? 'if (seen[i / params.row4] == 0u) { continue; }\n    ' : '';
+  const params = [u32('count'), u32('first')];
+  const isUnseen = marked ? `if (seen[i / ${MARKED_VECTORS}u] == 0u) { continue; }\n    ` : '';
   return {
     name: `square sum${marked ? ' marked' : ''}`,
     bindings,

@@ -287,7 +287,7 @@ export class TrainingDevice {
     }
   }
 
-  /** Sets the numbers of a state. Of a moment whose table has marks, any row may have had a gradient before: all are marked. */
+  /** Sets the numbers of a state. Of a moment whose table has marks, any part may have had a gradient before: all are marked. */
   writeState(name: string, numbers: Float32Array<ArrayBuffer>): void {
     const { device, update } = this.#options;
     const seen = update.marks.get(name);

@@ -33,7 +33,7 @@ export interface TrainingPlan extends Arena {
   readonly weights: readonly Weight[];
   /** The weights that have a gradient, or slices of them, as plain float32. */
   readonly gradients: readonly Weight[];
-  /** The names of the gradients of tables that only tokens give one, a row each: of most rows they stay 0. */
+  /** The names of the gradients of tables that only tokens give one, a row each: of most rows they stay 0, and what is not is marked. */
   readonly lookups: ReadonlySet<string>;
   readonly losses: readonly Value[];
   readonly data: ReadonlySet<DataName>;

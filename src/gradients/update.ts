@@ -1,6 +1,7 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import { checkStep, type Weight, weightBytes } from '../plan/index.ts';
 import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, seenName, weightName } from './states.ts';
@@ -49,7 +50,7 @@ export interface UpdatePlan {
   readonly others: readonly State[];
   /** The weights that AdamW changes. */
   readonly weights: readonly Weight[];
-  /** The marks of the rows of tables, by the names of the moments that only marked rows have. */
+  /** The marks of tables, by the names of the moments that only what is marked has. */
   readonly marks: ReadonlyMap<string, State>;
   /** Cleared before the length is computed. */
   readonly frozen: readonly FrozenRange[];
@@ -83,17 +84,16 @@ export function planUpdate(
     if (isTrained) trained.push(weight);
     const gradient = state(gradientName(weight));
     const count = weightBytes(plainOf(weight)) / 16;
-    const row4 = weight.stride / 4;
     const marked = lookups.has(gradient.name);
-    const seen = { name: seenName(weight), bytes: (4 * count) / row4 };
+    const seen = { name: seenName(weight), bytes: 4 * Math.ceil(count / MARKED_VECTORS) };
     if (marked) for (const of of ['m', 'v'] as const) marks.set(momentName(weight, of), seen);
-    const marking = marked ? { args: { seen: state(seen.name) }, params: { row4 } } : undefined;
+    const marking = marked && { seen: state(seen.name) };
     squares.push(
       step({
         kernel: squareSum({ marked }),
         label: `squares of ${weight.name}`,
-        args: { gradient, partials: state(SQUARES_STATE), ...marking?.args },
-        params: { count, first: partials, ...marking?.params },
+        args: { gradient, partials: state(SQUARES_STATE), ...marking },
+        params: { count, first: partials },
       }),
     );
     partials += squareSums(count);
@@ -113,7 +113,6 @@ export function planUpdate(
         decay: update.decay,
         correction1: 'correction1',
         correction2: 'correction2',
-        ...marking?.params,
       };
       updates.push(
         step({
@@ -125,7 +124,7 @@ export function planUpdate(
             m: state(momentName(weight, 'm')),
             v: state(momentName(weight, 'v')),
             scalars: state(SCALARS_STATE),
-            ...marking?.args,
+            ...marking,
           },
           params,
         }),
