@@ -1,6 +1,6 @@
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import { SCALARS } from './scalars.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, MARKED_VECTORS } from './snippets.ts';
 
 /** 'torch': torch.optim.AdamW. 'bert': AdamWeightDecayOptimizer of google-research/bert, optimization.py. */
 export type AdamWKind = 'torch' | 'bert';
@@ -15,15 +15,23 @@ export type AdamWKind = 'torch' | 'bert';
  *
  * Where the gradient is not finite (scalars.ts), it writes nothing. Numbers whose gradient has always been 0, as padding's and those of words
  * that no text has, change only by the decay: zeros stay zeros. Nothing else of them is written, since most of a word table is such, and
- * without a decay not even that.
+ * without a decay not even that. Where there are marks (segment-sum.ts), nothing without one is read either.
  *
- *   weight, gradient, m, v: arrays with equal offsets    scalars f32      grid: flat, one invocation for a vec4f
+ *   weight, gradient, m, v: arrays with equal offsets    scalars f32    seen u32 of every 128 vec4f, where there are marks
+ *   grid: flat, one invocation for a vec4f
  *
  * `correction1` is 1 - beta1^t for the t-th step, `correction2` 1 - beta2^t. They are to be computed from Math.fround(beta): 1 - beta2 of the
  * float32 beta2 = 0.999 is 1.3e-5 less than 0.001, which then cancels. 'bert' corrects nothing and ignores them.
  */
-export function adamw({ kind }: { readonly kind: AdamWKind }): Kernel {
-  const bindings = [write('weight'), read('gradient'), write('m'), write('v'), read('scalars', 'array<f32>')];
+export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; readonly marked?: boolean }): Kernel {
+  const bindings = [
+    write('weight'),
+    read('gradient'),
+    write('m'),
+    write('v'),
+    read('scalars', 'array<f32>'),
+    ...(marked ? [read('seen', 'array<u32>')] : []),
+  ];
   const params = [
     ...['count', 'first'].map(u32),
     ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay', 'correction1', 'correction2'].map(f32),
@@ -33,8 +41,16 @@ export function adamw({ kind }: { readonly kind: AdamWKind }): Kernel {
     - params.learning_rate / params.correction1 * next_m / (sqrt(next_v) / sqrt(params.correction2) + params.epsilon);`,
     bert: `weight[i] -= params.learning_rate * (next_m / (sqrt(next_v) + params.epsilon) + params.decay * weight[i]);`,
   };
+  const decay = `if (params.decay != 0.0) { weight[i] *= 1.0 - params.learning_rate * params.decay; }
+    return;`;
+  const unseen = marked
+    ? `
+  if (seen[i / ${MARKED_VECTORS}u] == 0u) {
+    ${decay}
+  }`
+    : '';
   return {
-    name: `adamw ${kind}`,
+    name: `adamw ${kind}${marked ? ' marked' : ''}`,
     bindings,
     params,
     workgroups: ({ count }) => flatGrid(count!),
@@ -44,13 +60,12 @@ ${declarations(bindings, params)}
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let index = ${FLAT_INDEX};
   if (index >= params.count || scalars[${SCALARS.finite}] == 0.0) { return; }
-  let i = params.first + index;
+  let i = params.first + index;${unseen}
   let g = gradient[i] * scalars[${SCALARS.factor}];
   let last_m = m[i];
   let last_v = v[i];
   if (all(abs(g) + abs(last_m) + last_v == vec4f())) {
-    if (params.decay != 0.0) { weight[i] *= 1.0 - params.learning_rate * params.decay; }
-    return;
+    ${decay}
   }
   let next_m = params.beta1 * last_m + (1.0 - params.beta1) * g;
   let next_v = params.beta2 * last_v + (1.0 - params.beta2) * g * g;

@@ -108,22 +108,21 @@ fn input_row(row: u32, lane: u32) {
   for (var i = lane; i < ${C4}u; i += ${lanes}u) { let at = first + i; sums += ${value}; }
   let mean = totals(vec2f(dot(sums, vec4f(1.0)), 0.0), lane).x / f32(${C});
 #endif
+  // In one walk, because a load is what takes long. What lies beyond C adds nothing: gamma is 0 there, and so is dy.
   var squares = vec4f();
-  for (var i = lane; i < ${C4}u; i += ${lanes}u) {
-    let at = first + i;
-    let deviation = ${inRow(deviation)};
-    squares += deviation * deviation;
-  }
-  let scale = 1.0 / sqrt(finite_or_nan(totals(vec2f(dot(squares, vec4f(1.0)), 0.0), lane).x) / f32(${C}) + params.eps);
   var of_g = vec4f();
   var of_product = vec4f();
   for (var i = lane; i < ${C4}u; i += ${lanes}u) {
     let at = first + i;
+    let deviation = ${inRow(deviation)};
     let g = dy[at] * ${unitOffset ? '(1.0 + gamma[i])' : 'gamma[i]'};
+    squares += deviation * deviation;
     of_g += g;
-    of_product += g * (${deviation} * scale);
+    of_product += g * deviation;
   }
-  let means = totals(vec2f(dot(of_g, vec4f(1.0)), dot(of_product, vec4f(1.0))), lane) / f32(${C});
+  let scale = 1.0 / sqrt(finite_or_nan(totals(vec2f(dot(squares, vec4f(1.0)), 0.0), lane).x) / f32(${C}) + params.eps);
+  let sums_of_g = totals(vec2f(dot(of_g, vec4f(1.0)), dot(of_product, vec4f(1.0))), lane);
+  let means = vec2f(sums_of_g.x, sums_of_g.y * scale) / f32(${C});
   for (var i = lane; i < ${C4}u; i += ${lanes}u) {
     let at = first + i;
     let g = dy[at] * ${unitOffset ? '(1.0 + gamma[i])' : 'gamma[i]'};

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
 import type { RowShape } from './norm.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, LANES } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, LANES, MARKED_VECTORS } from './snippets.ts';
 
 /** Where a workgroup has one segment: its vec4f of the columns side by side, and the teams that divide the tokens among them. */
 const ACROSS = 4;
@@ -13,13 +13,18 @@ export interface SegmentSumVariant {
   readonly wordFactors: boolean;
   /** The gradient has `count` rows of the table from row `first` on: segments of other rows add nothing. Default: false. */
   readonly sliced?: boolean | undefined;
+  /**
+   * Whether what gets a gradient is marked, for square-sum.ts and adamw.ts, which pass over the rest: the mark of every 128 vec4f, whichever
+   * rows they are of. Default: false.
+   */
+  readonly marked?: boolean | undefined;
 }
 
 /**
  * gradient[id] += factor (sum of dx[order[i]] for first <= i < end), for segments[S] = (id, first, end, 0): the gradient of a table whose
  * rows were picked by ids, without atomics, in one order.
  *
- *   segments [S] vec4u    order [T] u32    dx [T, C]    tokens [T], where there are word factors    gradient [.., C]
+ *   segments [S] vec4u    order [T] u32    dx [T, C]    tokens [T], where there are word factors    gradient [.., C]    seen [.. C / 512] u32
  *   params: segments = S, factor, of a slice first, count
  *
  * The host lists the tokens of a pass sorted by id, those of one id in their order (a counting sort), and a segment for each id that occurs.
@@ -30,7 +35,10 @@ export interface SegmentSumVariant {
  * other, and their sums are added in order. Of 16 tokens or fewer every team has one, and the order is that of the tokens. Grid:
  * S C / 16. Elsewhere an invocation adds up a vec4f of a segment alone, in the order of the tokens. Grid: flat, S C / 4.
  */
-export function segmentSum({ columns, wordFactors, sliced = false }: SegmentSumVariant, { lanes }: RowShape): Kernel {
+export function segmentSum(
+  { columns, wordFactors, sliced = false, marked = false }: SegmentSumVariant,
+  { lanes }: RowShape,
+): Kernel {
   const C4 = padded(columns) / 4;
   const tiles = Math.ceil(C4 / ACROSS);
   const shared = lanes > 1;
@@ -40,15 +48,17 @@ export function segmentSum({ columns, wordFactors, sliced = false }: SegmentSumV
     read('dx'),
     ...(wordFactors ? [read('tokens', 'array<vec4u>')] : []),
     write('gradient'),
+    ...(marked ? [write('seen', 'array<atomic<u32>>')] : []),
   ];
   /** WGSL: the row of number i in the order. */
   const row = `${wordFactors ? 'bitcast<f32>(tokens[order[i]].z) * ' : ''}dx[order[i] * ${C4}u + column]`;
   const params = [u32('segments'), f32('factor'), ...(sliced ? [u32('first'), u32('count')] : [])];
   /** WGSL: the row of the gradient. */
   const to = sliced ? '(segment.x - params.first)' : 'segment.x';
+  const mark = marked ? `\n  atomicStore(&seen[(${to} * ${C4}u + column) / ${MARKED_VECTORS}u], 1u);` : '';
   const isOther = 'segment.x < params.first || segment.x - params.first >= params.count';
   return {
-    name: `segment sum ${columns}${wordFactors ? ' word factors' : ''}${sliced ? ' sliced' : ''}${shared ? ' in teams' : ''}`,
+    name: `segment sum ${columns}${wordFactors ? ' word factors' : ''}${sliced ? ' sliced' : ''}${marked ? ' marked' : ''}${shared ? ' in teams' : ''}`,
     bindings,
     params,
     workgroups: ({ segments }) => (shared ? groupGrid(segments! * tiles) : flatGrid(segments! * C4)),
@@ -76,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   workgroupBarrier();
   if (local.x >= ${ACROSS}u || column >= ${C4}u) { return; }
   for (var t = 1u; t < ${TEAMS}u; t++) { sum += sums[t * ${ACROSS}u + local.x]; }
-  gradient[${to} * ${C4}u + column] += params.factor * sum;
+  gradient[${to} * ${C4}u + column] += params.factor * sum;${mark}
 }
 #else
 @compute @workgroup_size(${FLAT_LANES})
@@ -90,7 +100,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let column = index % ${C4}u;
   var sum = vec4f();
   for (var i = segment.y; i < segment.z; i++) { sum += ${row}; }
-  gradient[${to} * ${C4}u + column] += params.factor * sum;
+  gradient[${to} * ${C4}u + column] += params.factor * sum;${mark}
 }
 #endif`,
   };

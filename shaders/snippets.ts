@@ -15,6 +15,9 @@ export const unrolled = (n: number, text: (i: number) => string): string =>
  */
 export const FLAT_LANES = 128;
 
+/** Vec4f of a table that share a mark in `seen`: see segment-sum.ts. A power of two, so that finding a mark is no division. */
+export const MARKED_VECTORS = 128;
+
 /** Workgroups of a flat grid side by side; WebGPU allows 65,535 in each dimension. */
 const FLAT_WIDTH = 32768;
 

@@ -1,5 +1,5 @@
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { GROUP_INDEX, groupGrid, LANES, total } from './snippets.ts';
+import { GROUP_INDEX, groupGrid, LANES, MARKED_VECTORS, total } from './snippets.ts';
 
 /** Vec4f whose squares one partial sum has. */
 const VECTORS_OF_PARTIAL = 64 * LANES;
@@ -11,13 +11,16 @@ export const squareSums = (count: number): number => Math.ceil(count / VECTORS_O
  * partials[first + p] = the sum of the squares of gradient[count] vec4f from 4096 p to 4096 p + 4095: what the length of a gradient is the
  * root of the sum of, see clip.ts. Several gradients have their partial sums one behind the other.
  *
- *   gradient [count]    partials f32      params: count, first      grid: squareSums(count)
+ *   gradient [count]    seen [count / 128] u32, where there are marks    partials f32      params: count, first      grid: squareSums(count)
+ *
+ * @param marked whether vec4f that have no mark are passed over: see segment-sum.ts. Their gradient is 0
  */
-export function squareSum(): Kernel {
-  const bindings = [read('gradient'), write('partials', 'array<f32>')];
+export function squareSum({ marked = false }: { readonly marked?: boolean } = {}): Kernel {
+  const bindings = [read('gradient'), ...(marked ? [read('seen', 'array<u32>')] : []), write('partials', 'array<f32>')];
   const params = [u32('count'), u32('first')];
+  const isUnseen = marked ? `if (seen[i / ${MARKED_VECTORS}u] == 0u) { continue; }\n    ` : '';
   return {
-    name: 'square sum',
+    name: `square sum${marked ? ' marked' : ''}`,
     bindings,
     params,
     workgroups: ({ count }) => groupGrid(squareSums(count!)),
@@ -32,7 +35,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   if (start >= params.count) { return; }
   let end = min(params.count, start + ${VECTORS_OF_PARTIAL}u);
   var sums = vec4f();
-  for (var i = start + local.x; i < end; i += ${LANES}u) { sums += gradient[i] * gradient[i]; }
+  for (var i = start + local.x; i < end; i += ${LANES}u) {
+    ${isUnseen}sums += gradient[i] * gradient[i];
+  }
   let sum = total(dot(sums, vec4f(1.0)), local.x);
   if (local.x == 0u) { partials[params.first + number] = sum; }
 }`,

@@ -85,7 +85,9 @@ function kernels(caps: typeof GPU): Kernel[] {
       ...bools.map(residual => dropout({ columns, residual })),
       gatherBackward({ columns }, shape),
       l2NormBackward({ columns }, shape),
-      ...bools.flatMap(wordFactors => bools.map(sliced => segmentSum({ columns, wordFactors, sliced }, shape))),
+      ...bools.flatMap(wordFactors =>
+        bools.flatMap(sliced => bools.map(marked => segmentSum({ columns, wordFactors, sliced, marked }, shape))),
+      ),
       columnsOf({ columns, first: 1, count: 2 }),
       ...bools.map(residual => columnsBackward({ columns, first: 0, count: 3, residual })),
       ...bools.map(max => poolBackward({ columns, poolings: 2, kept: 2 * columns, max })),
@@ -128,7 +130,11 @@ function kernels(caps: typeof GPU): Kernel[] {
     attentionBiasGradient({ heads: 3, rows: 32 }),
     ...bools.flatMap(adapter => (['f32', 'f16'] as const).map(base => merge({ base, adapter }, target))),
     merge({ base: undefined, adapter: true }, target),
-    ...[cosent(), add(), scale(), sumRows(), squareSum(), clip(), adamw({ kind: 'torch' }), adamw({ kind: 'bert' })],
+    ...[cosent(), add(), scale(), sumRows(), clip()],
+    ...bools.flatMap(marked => [
+      squareSum({ marked }),
+      ...(['torch', 'bert'] as const).map(kind => adamw({ kind, marked })),
+    ]),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
 import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import * as reference from '../../tests/update-reference.ts';
 import { dispatch, random } from '../dispatch.ts';
@@ -62,6 +63,39 @@ check('a gradient that is not finite is told by its bits, counted, and changes n
           { ...params(kind, 1), count: 100, first: 0 },
         );
         for (const name of ['weight', 'm', 'v'] as const) expectEqual(after[name], operands[name], `${kind} ${name}`);
+      }
+    }
+  }
+});
+
+check('what has no mark is passed over, and all else is as it is without marks', async () => {
+  const count = 7 * MARKED_VECTORS + 5;
+  const floats = 4 * count;
+  const seen = new Uint32Array(8).map((_, block) => Number(block % 3 !== 1));
+  const isSeen = (_: number, i: number) => seen[Math.floor(i / (4 * MARKED_VECTORS))] === 1;
+  const gradient = random(5)(floats, 0.1);
+  const masked = gradient.map((g, i) => (isSeen(g, i) ? g : 0));
+  const sizes = { count, first: 0 };
+  const partials = { floats: squareSums(count) };
+  const { partials: found } = await dispatch(squareSum({ marked: true }), { gradient, seen, partials }, sizes);
+  const { partials: wanted } = await dispatch(squareSum(), { gradient: masked, partials }, sizes);
+  expectEqual(found, wanted, 'the sums of squares');
+  const scalars = new Float32Array(SCALARS_FLOATS);
+  [scalars[factor], scalars[finite]] = [0.5, 1];
+  const ofSeen = (values: Float32Array<ArrayBuffer>) => values.map((v, i) => (isSeen(v, i) ? v : 0));
+  const operands = {
+    weight: random(6)(floats),
+    m: ofSeen(random(7)(floats)),
+    v: ofSeen(random(8)(floats).map(Math.abs)),
+  };
+  for (const kind of ['torch', 'bert'] as const) {
+    for (const decay of [0, 0.1]) {
+      const numbers = { ...params(kind, 3), ...sizes, decay };
+      // A gradient that what has no mark cannot have, to show that it is not read.
+      const marked = await dispatch(adamw({ kind, marked: true }), { ...operands, gradient, scalars, seen }, numbers);
+      const plain = await dispatch(adamw({ kind }), { ...operands, gradient: masked, scalars }, numbers);
+      for (const name of ['weight', 'm', 'v'] as const) {
+        expectEqual(marked[name], plain[name], `${kind}, decay ${decay}: ${name}`);
       }
     }
   }

@@ -185,6 +185,7 @@ export class TrainingDevice {
         if (array.length) device.queue.writeBuffer(resources.data.get(name)!, 0, array);
       }
     });
+    let before: Promise<void> | undefined;
     for (const part of submitsOf(plan, batch.sizes, grids, pacer.budget)) {
       const done = this.#guard(() => {
         const cut = part.dispatches.find(({ first }) => first);
@@ -200,9 +201,10 @@ export class TrainingDevice {
         if (cut) this.#writeParams(cut.step, params[cut.step]!);
         return device.queue.onSubmittedWorkDone().then(ended);
       });
-      // The time of each part tells how much the next may have.
-      if (!part.isLast) await this.#waited(done);
-      else done.catch(() => undefined);
+      done.catch(() => undefined);
+      // The time of each part tells how much a later one may have. One is handed over while another runs, so that the GPU never waits.
+      if (before) await this.#waited(before);
+      before = done;
       this.#check();
     }
   }
@@ -285,10 +287,14 @@ export class TrainingDevice {
     }
   }
 
-  /** Sets the numbers of a state. */
+  /** Sets the numbers of a state. Of a moment whose table has marks, any part may have had a gradient before: all are marked. */
   writeState(name: string, numbers: Float32Array<ArrayBuffer>): void {
-    const { device } = this.#options;
-    this.#guard(() => device.queue.writeBuffer(this.#states.get(name)!, 0, numbers));
+    const { device, update } = this.#options;
+    const seen = update.marks.get(name);
+    this.#guard(() => {
+      device.queue.writeBuffer(this.#states.get(name)!, 0, numbers);
+      if (seen) device.queue.writeBuffer(this.#states.get(seen.name)!, 0, new Uint32Array(seen.bytes / 4).fill(1));
+    });
   }
 
   /** Waits until the GPU has done all steps. Throws DeviceError where it has refused any of it. */

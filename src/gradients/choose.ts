@@ -63,7 +63,7 @@ import type { DeviceTrainingOp, SoftmaxGradientOp, SoftmaxStatisticsOp } from '.
 import { type DistanceSteps, distanceSteps, forwardTerms, rowOrder, rowSegments, rowTokens } from './distances.ts';
 import { type AttendOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
 import { noRule } from './refusal.ts';
-import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
+import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE, seenName } from './states.ts';
 import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
 import { values } from './values.ts';
 
@@ -104,7 +104,10 @@ type LinearGradientOp = Extract<DeviceTrainingOp, { op: `linear${'Input' | 'Weig
 const sliceParams = (op: LinearGradientOp): Record<string, number> => ('from' in op ? { from4: op.from / 4 } : {});
 
 /** What chooses the kernels of the steps of one graph. */
-export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
+export function chooser(
+  ops: readonly DeviceTrainingOp[],
+  { profile, lookups }: { readonly profile: Profile; readonly lookups: ReadonlySet<string> },
+) {
   const { like } = values(ops);
   const losses = ops.flatMap(op => ('loss' in op ? [op.loss] : 'of' in op ? [op.of.loss] : []));
   const lossIndices = new Map([...new Set(losses)].map((loss, i) => [loss, i]));
@@ -498,10 +501,12 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
         const wordFactors = table === 'words' && forward.dropout !== undefined;
         const { first, count } = gradient;
         const slice = count < gradient.parts[0]!.shape[0]! ? { first, count } : undefined;
+        const marked = lookups.has(gradientName(gradient));
         const kernel = once(profile, (variant, { norm }) => segmentSum(variant, norm), op.op, {
           columns: dy.columns,
           wordFactors,
           ...(slice && { sliced: true }),
+          ...(marked && { marked }),
         });
         const operands = {
           segments: data(`${table}_segments`),
@@ -509,6 +514,7 @@ export function chooser(ops: readonly DeviceTrainingOp[], profile: Profile) {
           dx: dy,
           tokens: wordFactors ? ('tokens' as const) : undefined,
           gradient: gradientState(gradient),
+          seen: marked ? state(seenName(gradient)) : undefined,
         };
         const params = { segments: `${table}_segments`, factor: forward.factor, ...slice };
         return [made(op, kernel, { name: `${gradient.name} of ${table}` }, operands, params)];

@@ -20,6 +20,7 @@ import type { DeviceTrainingOp } from './device-op.ts';
 import type { MergedFormat } from './merging.ts';
 import type { TrainingGraph, TrainingOp } from './op.ts';
 import { noRule } from './refusal.ts';
+import { gradientName } from './states.ts';
 import type { DataName, TrainingStep } from './step.ts';
 import { type TableSlices, tableSlices } from './table-slices.ts';
 import { rowsOf, vocabularyTiles } from './vocabulary.ts';
@@ -32,6 +33,8 @@ export interface TrainingPlan extends Arena {
   readonly weights: readonly Weight[];
   /** The weights that have a gradient, or slices of them, as plain float32. */
   readonly gradients: readonly Weight[];
+  /** The names of the gradients of tables that only tokens give one, a row each: of most rows they stay 0, and what is not is marked. */
+  readonly lookups: ReadonlySet<string>;
   readonly losses: readonly Value[];
   readonly data: ReadonlySet<DataName>;
   readonly rowCosts: readonly RowCost[];
@@ -57,7 +60,8 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
   const tiles = vocabularyTiles(graph.ops, { slicesOf });
   const stored = (weight: Weight) => keptAs(weight, storage(weight));
   const ops = graph.ops.flatMap(op => tiles.get(op) ?? lowered(op, { stored, slicesOf }));
-  const stepsOf = chooser(ops, profile);
+  const lookups = lookupsOf(ops);
+  const stepsOf = chooser(ops, { profile, lookups });
   const steps = ops.flatMap(stepsOf);
   const args = steps.flatMap(({ args }) => Object.values(args));
   return {
@@ -67,6 +71,7 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
       ...new Map(args.flatMap(arg => (arg.kind === 'weight' ? [[weightKey(arg.weight), arg.weight]] : []))).values(),
     ],
     gradients,
+    lookups,
     losses: graph.losses,
     data: new Set(args.flatMap(arg => (arg.kind === 'data' ? [arg.name] : []))),
     rowCosts: mergedCosts(steps.flatMap(({ rowCosts }) => rowCosts)),
@@ -99,6 +104,14 @@ function lowered(
     default:
       return [op];
   }
+}
+
+/** The gradients of word tables that no other op adds to, as a decoder with the same table does. */
+function lookupsOf(ops: readonly DeviceTrainingOp[]): Set<string> {
+  const adding = ops.flatMap(op => ('gradient' in op && op.gradient ? [{ op, name: gradientName(op.gradient) }] : []));
+  const isLookup = ({ op }: (typeof adding)[number]) => op.op === 'embedBackward' && op.table === 'words';
+  const others = new Set(adding.filter(added => !isLookup(added)).map(({ name }) => name));
+  return new Set(adding.filter(isLookup).flatMap(({ name }) => (others.has(name) ? [] : [name])));
 }
 
 /** Queries of one work item of attention: the same for all of a plan. */

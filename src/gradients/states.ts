@@ -14,6 +14,8 @@ export const SCORE_GRADIENTS_STATE = 'score gradients';
 export const gradientName = (weight: Weight): string => `gradient ${weightKey(plain(weight))}`;
 /** The running means of the gradient and of its square. */
 export const momentName = (weight: Weight, of: 'm' | 'v'): string => `${of} ${weightKey(plain(weight))}`;
+/** Which parts of a table have had a gradient since the training was opened: the marks of segment-sum.ts. */
+export const seenName = (weight: Weight): string => `seen ${weightKey(plain(weight))}`;
 /** The float32 rows that AdamW changes: those of the model itself, where it keeps them so. */
 export const weightName = (weight: Weight): string => `weight ${weightKey(plain(weight))}`;
 

@@ -1,9 +1,10 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import { checkStep, type Weight, weightBytes } from '../plan/index.ts';
-import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, weightName } from './states.ts';
+import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, seenName, weightName } from './states.ts';
 import type { TrainingParam, TrainingStep } from './step.ts';
 
 /** How a tensor is trained. */
@@ -49,6 +50,8 @@ export interface UpdatePlan {
   readonly others: readonly State[];
   /** The weights that AdamW changes. */
   readonly weights: readonly Weight[];
+  /** The marks of tables, by the names of the moments that only what is marked has. */
+  readonly marks: ReadonlyMap<string, State>;
   /** Cleared before the length is computed. */
   readonly frozen: readonly FrozenRange[];
 }
@@ -56,8 +59,13 @@ export interface UpdatePlan {
 /**
  * The dispatches that end a step: the sums of squares of all gradients, the factor that clips them, AdamW for each tensor. A numbers of a
  * step are `rate ${group}`, `correction1` and `correction2`.
+ * @param lookups the names of the gradients whose rows are marked: see TrainingPlan. Default: none
  */
-export function planUpdate(weights: readonly Weight[], options: UpdateOptions): UpdatePlan {
+export function planUpdate(
+  weights: readonly Weight[],
+  options: UpdateOptions,
+  lookups: ReadonlySet<string> = new Set(),
+): UpdatePlan {
   const { kind, beta1, beta2, epsilon, maxNorm } = options;
   const step = (made: Omit<TrainingStep, 'rowCosts'>): TrainingStep => {
     checkStep(made);
@@ -68,6 +76,7 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
   const squares: TrainingStep[] = [];
   const updates: TrainingStep[] = [];
   const trained: Weight[] = [];
+  const marks = new Map<string, State>();
   let partials = 0;
   for (const weight of weights) {
     const runs = runsOf(weight);
@@ -75,11 +84,15 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
     if (isTrained) trained.push(weight);
     const gradient = state(gradientName(weight));
     const count = weightBytes(plainOf(weight)) / 16;
+    const marked = lookups.has(gradient.name);
+    const seen = { name: seenName(weight), bytes: 4 * Math.ceil(count / MARKED_VECTORS) };
+    if (marked) for (const of of ['m', 'v'] as const) marks.set(momentName(weight, of), seen);
+    const marking = marked && { seen: state(seen.name) };
     squares.push(
       step({
-        kernel: squareSum(),
+        kernel: squareSum({ marked }),
         label: `squares of ${weight.name}`,
-        args: { gradient, partials: state(SQUARES_STATE) },
+        args: { gradient, partials: state(SQUARES_STATE), ...marking },
         params: { count, first: partials },
       }),
     );
@@ -103,7 +116,7 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
       };
       updates.push(
         step({
-          kernel: adamw({ kind }),
+          kernel: adamw({ kind, marked }),
           label: `adamw of ${tensors.join('+')}`,
           args: {
             weight: state(weightName(weight)),
@@ -111,6 +124,7 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
             m: state(momentName(weight, 'm')),
             v: state(momentName(weight, 'v')),
             scalars: state(SCALARS_STATE),
+            ...marking,
           },
           params,
         }),
@@ -133,8 +147,10 @@ export function planUpdate(weights: readonly Weight[], options: UpdateOptions): 
     others: [
       { name: SCALARS_STATE, bytes: 4 * SCALARS_FLOATS },
       { name: SQUARES_STATE, bytes: 4 * Math.max(1, partials) },
+      ...new Set(marks.values()),
     ],
     weights: trained,
+    marks,
     frozen,
   };
 }

@@ -3,6 +3,7 @@ import { gatherBackward } from '../../../shaders/gather-backward.ts';
 import { padded } from '../../../shaders/kernel.ts';
 import { l2NormBackward } from '../../../shaders/l2-norm-backward.ts';
 import { segmentSum } from '../../../shaders/segment-sum.ts';
+import { MARKED_VECTORS } from '../../../shaders/snippets.ts';
 import { unfoldBackward } from '../../../shaders/unfold-backward.ts';
 import { packBatch } from '../../../src/plan/batch.ts';
 import * as gradient from '../../../tests/gradient-reference-rows.ts';
@@ -110,9 +111,12 @@ for (const tier of FULL_TIERS) {
           const count = Math.ceil((rows - first) / 2);
           const rowsOf = <A extends { subarray(from: number, to: number): A }>(table: A) =>
             table.subarray(first * C, (first + count) * C);
-          const { gradient: slice } = await dispatch(
-            segmentSum({ columns: C, wordFactors, sliced: true }, shape),
-            { ...operands, gradient: padRows(rowsOf(before), C) },
+          // What has a segment is marked, too, and nothing else.
+          const row4 = padded(C) / 4;
+          const blocks = Math.ceil((count * row4) / MARKED_VECTORS);
+          const { gradient: slice, seen } = await dispatch(
+            segmentSum({ columns: C, wordFactors, sliced: true, marked: true }, shape),
+            { ...operands, gradient: padRows(rowsOf(before), C), seen: new Float32Array(blocks) },
             { segments: segments.length / 4, factor: 0.5, first, count },
           );
           expectEqual(
@@ -120,6 +124,11 @@ for (const tier of FULL_TIERS) {
             rowsOf(unpadRows(found!, C)),
             `${label}, rows ${first} to ${first + count}`,
           );
+          const marks = new Array(blocks).fill(0);
+          for (let i = 0; i < count * row4; i++) {
+            if (ids.includes(first + Math.floor(i / row4))) marks[Math.floor(i / MARKED_VECTORS)] = 1;
+          }
+          expectEqual([...new Uint32Array(seen!.slice().buffer)], marks, `${label}, the marks`);
         }
       }
       log(`largest difference ${worst.toExponential(1)} sqrt(n)`);
