@@ -1,32 +1,18 @@
 import { activate, activateBackward } from '../../shaders/activate.ts';
-import { attention } from '../../shaders/attention.ts';
-import {
-  attentionBiasGradient,
-  attentionBiasPartials,
-  attentionKeyGradient,
-  attentionQueryGradient,
-} from '../../shaders/attention-backward.ts';
-import { attentionDelta } from '../../shaders/attention-delta.ts';
-import { attentionMoments } from '../../shaders/attention-moments.ts';
-import { binaryCrossEntropy } from '../../shaders/binary-cross-entropy.ts';
 import {
   depthwiseInput,
   depthwiseWeight,
   dynamicConvolutionInput,
   dynamicConvolutionScores,
 } from '../../shaders/convolution-backward.ts';
-import { cosent } from '../../shaders/cosent.ts';
-import { crossEntropy, lossShape } from '../../shaders/cross-entropy.ts';
-import { distanceTable } from '../../shaders/distance-table.ts';
 import { dropout } from '../../shaders/dropout.ts';
 import { add, columnsBackward, columnsOf, scale } from '../../shaders/elementwise.ts';
 import { embed } from '../../shaders/embed.ts';
 import { gatherBackward } from '../../shaders/gather-backward.ts';
-import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
+import { padded } from '../../shaders/kernel.ts';
 import { l2NormBackward } from '../../shaders/l2-norm-backward.ts';
 import { linearInput, linearInputParams } from '../../shaders/linear-input.ts';
 import { linearWeight, linearWeightParams } from '../../shaders/linear-weight.ts';
-import { pairScores, pairScoresBackward } from '../../shaders/pair-scores.ts';
 import { packPoolings } from '../../shaders/pool.ts';
 import { poolBackward } from '../../shaders/pool-backward.ts';
 import {
@@ -35,40 +21,18 @@ import {
   queryKeyNormWeights,
 } from '../../shaders/query-key-norm-backward.ts';
 import { rotary } from '../../shaders/rotary.ts';
-import { rowDot, rowDotBackward } from '../../shaders/row-dot.ts';
 import { rowNormBackward, rowNormWeights } from '../../shaders/row-norm-backward.ts';
-import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { segmentSum } from '../../shaders/segment-sum.ts';
-import { softmaxGradient, softmaxStatistics } from '../../shaders/softmax-tiles.ts';
-import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
-import { squaredError } from '../../shaders/squared-error.ts';
-import { sumRows } from '../../shaders/sum-rows.ts';
 import { unfoldBackward } from '../../shaders/unfold-backward.ts';
-import {
-  attentionVariant,
-  biasOperands,
-  checkStep,
-  type Operand,
-  once,
-  type Profile,
-  rotaryAngles,
-  rowCostsOf,
-  stepOf,
-  type Value,
-  type Weight,
-  WIDEST_WINDOW,
-} from '../plan/index.ts';
-import { trainingCosts } from './costs.ts';
-import type { DeviceTrainingOp, SoftmaxGradientOp, SoftmaxStatisticsOp } from './device-op.ts';
-import { type DistanceSteps, distanceSteps, forwardTerms, rowOrder, rowSegments, rowTokens } from './distances.ts';
-import { type AttendOp, type Dropout, type LossOp, labelsOf, type RecordLossOp } from './op.ts';
+import { once, rotaryAngles, rowCostsOf, stepOf, type Value } from '../plan/index.ts';
+import { attentionSteps } from './choose-attention.ts';
+import { lossSteps } from './choose-loss.ts';
+import { type Choosing, choosing, data, dropoutParams, gradientState, state } from './choosing.ts';
+import type { DeviceTrainingOp } from './device-op.ts';
+import { rowOrder, rowSegments, rowTokens } from './distances.ts';
 import { noRule } from './refusal.ts';
-import { gradientName, SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE, seenName } from './states.ts';
-import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
-import { values } from './values.ts';
-
-/** What is bound: an operand of a forward pass, or the name of a state or of data with its kind. */
-type TrainingOperand = Operand | { readonly state: string } | { readonly data: DataName } | undefined;
+import { gradientName, seenName } from './states.ts';
+import type { TrainingParam, TrainingStep } from './step.ts';
 
 /** The length by which a row is divided at least, as in torch.nn.functional.normalize. */
 const L2_FLOOR = 1e-12;
@@ -79,232 +43,20 @@ const KEYS = { tokens: 'token_keys', sequences: 'sequence_keys', distances: 'dis
 /** The inputs of a kernel that reads neighbours, and their sizes. */
 const SEQUENCES = { tiles: 'tiles', sequences: 'sequences' } as const;
 
-const state = (name: string) => ({ state: name });
-const data = (name: DataName) => ({ data: name });
-const gradientState = (weight: Weight | undefined) => weight && state(gradientName(weight));
-
-/** The bits of a padded row. */
-const rowOfFloats = (numbers: readonly number[]): Uint32Array<ArrayBuffer> => {
-  const row = new Float32Array(padded(numbers.length));
-  row.set(numbers);
-  return new Uint32Array(row.buffer);
-};
-
-function argumentOf(operand: NonNullable<TrainingOperand>): TrainingArgument {
-  if (typeof operand === 'string') return { kind: 'input', input: operand };
-  if ('state' in operand) return { kind: 'state', name: operand.state };
-  if ('data' in operand) return { kind: 'data', name: operand.data };
-  if ('parts' in operand) return { kind: 'weight', weight: operand };
-  return 'id' in operand ? { kind: 'value', value: operand } : { kind: 'constant', constant: operand };
-}
-
 type LinearGradientOp = Extract<DeviceTrainingOp, { op: `linear${'Input' | 'Weight'}${'' | 'Slice'}` }>;
 
 /** The first row of a matrix that is read or written in part. */
 const sliceParams = (op: LinearGradientOp): Record<string, number> => ('from' in op ? { from4: op.from / 4 } : {});
 
 /** What chooses the kernels of the steps of one graph. */
-export function chooser(
-  ops: readonly DeviceTrainingOp[],
-  { profile, lookups }: { readonly profile: Profile; readonly lookups: ReadonlySet<string> },
-) {
-  const { like } = values(ops);
-  const losses = ops.flatMap(op => ('loss' in op ? [op.loss] : 'of' in op ? [op.of.loss] : []));
-  const lossIndices = new Map([...new Set(losses)].map((loss, i) => [loss, i]));
-
-  const made = (
-    op: DeviceTrainingOp,
-    kernel: Kernel,
-    { name }: { readonly name: string },
-    operands: Readonly<Record<string, TrainingOperand>>,
-    params: Readonly<Record<string, TrainingParam>>,
-  ): TrainingStep => {
-    const args = Object.fromEntries(
-      Object.entries(operands).flatMap(([name, operand]) => (operand ? [[name, argumentOf(operand)]] : [])),
-    );
-    const step = { kernel, label: name, args, params, rowCosts: trainingCosts(op, profile) };
-    checkStep(step);
-    return step;
-  };
+export function chooser(ops: readonly DeviceTrainingOp[], options: Pick<Choosing, 'profile' | 'lookups'>) {
+  const chosen = choosing(ops, options);
+  const { profile, lookups, like, made } = chosen;
+  const ofAttention = attentionSteps(chosen);
+  const ofLoss = lossSteps(ops, chosen);
 
   /** All numbers of a value, as vec4f. */
   const count = ({ rows, stride }: Value): TrainingParam => ({ number: rows, times: stride / 4 });
-
-  const dropoutParams = ({ site, probability }: Dropout, threshold: string, scale: string) => ({
-    [threshold]: Math.min(2 ** 32 - 1, Math.round(probability * 2 ** 32)),
-    [scale]: 1 / (1 - probability),
-    site,
-    seed: 'seed',
-    step: 'step',
-  });
-
-  function attend(op: AttendOp): TrainingStep {
-    const { qkv, scale, context, statistics, window, dropout } = op;
-    const plain = { ...op, op: 'attention', probabilities: undefined, asScores: false } as const;
-    const distances = forwardTerms(op);
-    const variant = {
-      ...attentionVariant(plain),
-      statistics: true,
-      ...(dropout && { dropout: true }),
-      ...(distances && { distances: distances.variant }),
-    };
-    const kernel = attention(variant, profile.attention(op.headSize), profile.target.texture);
-    return made(
-      op,
-      kernel,
-      context,
-      { tiles: 'tiles', qkv, ...biasOperands(plain), ...distances?.operands, context, statistics },
-      {
-        tiles: 'tiles',
-        scale,
-        ...(window !== undefined && { window: Math.min(window, WIDEST_WINDOW) }),
-        ...(dropout && dropoutParams(dropout, 'dropout', 'dropout_scale')),
-        ...WHOLE_GRID,
-      },
-    );
-  }
-
-  /** What the kernels of attention's backward pass have in common. */
-  function attentionBackward(forward: AttendOp, dcontext: Value, delta: Value) {
-    const { heads, keyHeads, headSize, qkv, statistics, bias, window, scale, dropout } = forward;
-    const variant = {
-      heads,
-      keyHeads,
-      headSize,
-      window: window !== undefined,
-      slopes: bias?.kind === 'slopes',
-      ...(bias?.kind === 'buckets' && { buckets: bias.buckets }),
-      ...(dropout && { dropout: true }),
-    };
-    // The buckets stand in the text of these kernels.
-    const { buckets: _, ...operands } = biasOperands({
-      ...forward,
-      op: 'attention',
-      probabilities: undefined,
-      asScores: false,
-    });
-    return {
-      variant,
-      operands: { tiles: 'tiles' as const, qkv, dcontext, statistics, delta, ...operands },
-      params: {
-        tiles: 'tiles',
-        scale,
-        ...(window !== undefined && { window: Math.min(window, WIDEST_WINDOW) }),
-        ...(dropout && dropoutParams(dropout, 'dropout', 'dropout_scale')),
-        ...WHOLE_GRID,
-      },
-    };
-  }
-
-  /** The backward pass of an attention with terms of distances. */
-  const distancesOf = (forward: AttendOp, dcontext: Value, delta: Value): DistanceSteps =>
-    distanceSteps(forward, {
-      dcontext,
-      delta,
-      profile,
-      dropout: forward.dropout && dropoutParams(forward.dropout, 'dropout', 'dropout_scale'),
-    });
-
-  /** The part of a loss of rows in the loss of the step. */
-  function sumOf(op: LossOp, rows: TrainingParam): TrainingStep {
-    // Where there are more losses than sums, several share one: what is read is the sum of all.
-    const index = SCALARS.sums + (lossIndices.get(op.loss)! % (SCALARS_FLOATS - SCALARS.sums));
-    return made(op, sumRows(), op.loss, { loss: op.loss, scalars: state(SCALARS_STATE) }, { rows, index });
-  }
-
-  /** The loss of records, by way of the scores or the cosines of their texts. Records are the first of the sequences. */
-  function recordLoss(op: RecordLossOp): TrainingStep[] {
-    const { logits: x, loss, dlogits: dx, weight } = op;
-    const { columns } = x;
-    const rows = 'records';
-    const scale: TrainingParam = { number: 'labels_scale', times: weight };
-    if (op.op === 'ranking') {
-      const [scores, dscores] = [state(SCORES_STATE), state(SCORE_GRADIENTS_STATE)];
-      const ranks = crossEntropy({ columns: 'param', smoothing: false, weights: false }, profile.norm);
-      const operands = { logits: scores, labels: data('labels'), loss, dlogits: dscores };
-      const pairs = { rows, others: 'others', factor: op.factor };
-      const back = (['a', 'b'] as const).map(to =>
-        made(op, pairScoresBackward({ columns, to }), dx, { dscores, x, dx }, pairs),
-      );
-      return [
-        made(op, pairScores({ columns }), { name: `${x.name}.scores` }, { x, scores }, pairs),
-        made(op, ranks, loss, operands, { rows, columns: 'others', scale }),
-        ...back,
-        sumOf(op, rows),
-      ];
-    }
-    const cosines = like({ rows: x.rows, columns: 1 }, `${x.name}.cosines`);
-    const dcosines = like(cosines, `${x.name}.cosines.gradient`);
-    const operands = { logits: cosines, targets: data('targets'), loss, dlogits: dcosines };
-    const error =
-      op.op === 'cosent'
-        ? made(op, cosent(), loss, operands, {
-            rows,
-            scale: { number: 'batch_scale', times: weight },
-            factor: op.factor,
-          })
-        : made(op, squaredError({ columns: 1 }, profile.norm), loss, operands, { rows, scale });
-    return [
-      made(op, rowDot({ columns }, profile.norm), cosines, { x, y: cosines }, { rows }),
-      error,
-      made(op, rowDotBackward({ columns }, profile.norm), dx, { x, dy: dcosines, dx }, { rows }),
-      sumOf(op, op.op === 'cosent' ? 1 : rows),
-    ];
-  }
-
-  /** The classes of a loss, and the name of what it is multiplied by. */
-  const labelOperands = (op: LossOp) =>
-    labelsOf(op) === 'labels'
-      ? ([data('labels'), 'labels_scale'] as const)
-      : ([data('next_sentence_labels'), 'next_sentence_scale'] as const);
-
-  /** The loss of rows, and its part in the loss of the step. */
-  function loss(op: Exclude<LossOp, RecordLossOp>): TrainingStep[] {
-    const { logits, loss, dlogits } = op;
-    const rows = { rows: logits.rows };
-    const [labels, scale] = labelOperands(op);
-    const results = { loss, dlogits };
-    const sum = sumOf(op, loss.rows);
-    const columns = logits.columns;
-    switch (op.op) {
-      case 'crossEntropy': {
-        const hasSmoothing = op.smoothing > 0;
-        const class_weights = op.classWeights && rowOfFloats(op.classWeights);
-        const kernel = crossEntropy({ columns, smoothing: hasSmoothing, weights: !!class_weights }, profile.norm);
-        const params = { ...rows, scale, ...(hasSmoothing && { smoothing: op.smoothing }) };
-        return [made(op, kernel, dlogits, { logits, labels, class_weights, ...results }, params), sum];
-      }
-      case 'binaryCrossEntropy':
-      case 'squaredError': {
-        const kernel = (op.op === 'squaredError' ? squaredError : binaryCrossEntropy)({ columns }, profile.norm);
-        return [made(op, kernel, dlogits, { logits, targets: data('targets'), ...results }, { ...rows, scale }), sum];
-      }
-      case 'spanCrossEntropy': {
-        const operands = { sequences: 'sequences', logits, spans: data('spans'), ...results } as const;
-        return [made(op, spanCrossEntropy(profile.norm), dlogits, operands, { sequences: 'sequences', scale }), sum];
-      }
-      default:
-        return op satisfies never;
-    }
-  }
-
-  /** A tile of the logits of a vocabulary; of the last one the losses are whole, and are added up. */
-  function softmaxTile(op: SoftmaxStatisticsOp | SoftmaxGradientOp): TrainingStep[] {
-    const { of, first, statistics } = op;
-    const { loss, logits, smoothing } = of;
-    const [labels, scale] = labelOperands(of);
-    const { rows, columns: classes } = logits;
-    const tile = op.op === 'softmaxStatistics' ? op.logits : op.dlogits;
-    const { columns } = tile;
-    const params = { rows, first, columns, scale, ...(smoothing > 0 && { classes, smoothing }) };
-    const variant = { smoothing: smoothing > 0 };
-    if (op.op === 'softmaxGradient') {
-      return [made(op, softmaxGradient(variant), tile, { labels, statistics, dlogits: tile }, params)];
-    }
-    const kernel = softmaxStatistics(variant, lossShape(columns, profile.norm));
-    const step = made(op, kernel, tile, { logits: tile, labels, statistics, loss }, params);
-    return first + columns === classes ? [step, sumOf(of, rows)] : [step];
-  }
 
   /** The dispatches of an op. */
   return (op: DeviceTrainingOp): TrainingStep[] => {
@@ -329,57 +81,12 @@ export function chooser(
         return [made(op, kernel, du, { u, gate, dy, du, dgate }, { count: count(u) })];
       }
       case 'attend':
-        return [attend(op)];
-      case 'attentionDelta': {
-        const { heads, headSize, context, statistics, dcontext, delta } = op;
-        const rows = { rows: context.rows };
-        if (statistics) {
-          const operands = { dcontext, context, statistics, moments: delta };
-          return [made(op, attentionMoments({ heads, headSize }), delta, operands, rows)];
-        }
-        return [made(op, attentionDelta({ heads, headSize }), delta, { dcontext, context, delta }, rows)];
-      }
-      case 'attentionBackward': {
-        const { part, forward, dcontext, delta, dqkv } = op;
-        if (forward.terms) {
-          const { queryGradient, keyGradient } = distancesOf(forward, dcontext, delta);
-          const { kernel, operands, params } = part === 'queries' ? queryGradient() : keyGradient();
-          return [made(op, kernel, dqkv, { ...operands, dqkv }, params)];
-        }
-        const { variant, operands, params } = attentionBackward(forward, dcontext, delta);
-        const make = part === 'queries' ? attentionQueryGradient : attentionKeyGradient;
-        const kernel = make(variant, profile.attention(forward.headSize), profile.target.texture);
-        return [made(op, kernel, dqkv, { ...operands, dqkv }, params)];
-      }
-      case 'biasBackward': {
-        const { forward, dcontext, delta, gradient } = op;
-        const { variant, operands, params } = attentionBackward(forward, dcontext, delta);
-        const { heads, headSize, bias } = forward;
-        if (bias?.kind !== 'buckets') throw new Error('plan: only buckets have a table');
-        const rows = bias.bias.count;
-        const sums = { ...variant, buckets: bias.buckets, rows };
-        const kernel = attentionBiasPartials(sums, profile.attention(headSize), profile.target.texture);
-        const partials = like({ rows: 'tokens', columns: heads * rows }, `${gradient.name}.partials`);
-        const total = attentionBiasGradient({ heads, rows });
-        return [
-          made(op, kernel, partials, { ...operands, partials }, params),
-          made(op, total, partials, { partials, gradient: gradientState(gradient) }, { tiles: 'tiles' }),
-        ];
-      }
-      case 'distancesBackward': {
-        const { forward, dcontext, delta, dtables } = op;
-        const { tableGradient } = distancesOf(forward, dcontext, delta);
-        const { kernel, sums, operands, params, columns } = tableGradient();
-        const partials = like({ rows: dtables.rows, columns }, `${dtables.name}.partials`);
-        return [
-          made(op, kernel, partials, { ...operands, partials }, params),
-          made(op, sums, dtables, { partials, dtables }, { rows: dtables.rows }),
-        ];
-      }
-      case 'distanceTable': {
-        const { x, y } = op;
-        return [made(op, distanceTable({ columns: x.columns }), y, { x, y }, { rows: x.rows })];
-      }
+      case 'attentionDelta':
+      case 'attentionBackward':
+      case 'biasBackward':
+      case 'distancesBackward':
+      case 'distanceTable':
+        return ofAttention(op);
       case 'tableRows': {
         const { table: words, y } = op;
         const variant = {
@@ -617,14 +324,12 @@ export function chooser(
       case 'binaryCrossEntropy':
       case 'squaredError':
       case 'spanCrossEntropy':
-        return loss(op);
       case 'ranking':
       case 'cosineError':
       case 'cosent':
-        return recordLoss(op);
       case 'softmaxStatistics':
       case 'softmaxGradient':
-        return softmaxTile(op);
+        return ofLoss(op);
       default:
         return [{ ...stepOf(op, profile), rowCosts: rowCostsOf(op, profile) }];
     }

@@ -29,20 +29,23 @@ export interface TrainerParts<Args extends TrainingArguments> {
   readonly context: CallbackContext;
 }
 
-/** What all trainers have: the loop and what steers it. A class of its own says what its data are, and what a step computes of them. */
-export abstract class BaseTrainer<Data extends CourseData, Args extends TrainingArguments> {
+/**
+ * What all trainers have: the loop and what steers it. A class of its own says what its data are, and what a step computes of them. The
+ * class of the data is no parameter: it would stand in the types of the package, with all that it knows of the engine.
+ */
+export abstract class BaseTrainer<Args extends TrainingArguments> {
   readonly args: Args;
   /** @internal */
   protected readonly engine: Engine;
   /** @internal */
-  protected readonly loop: TrainingLoop<Data>;
-  readonly #data = new Map<Dataset, Promise<Data>>();
+  protected readonly loop: TrainingLoop<CourseData>;
+  readonly #data = new Map<Dataset, Promise<CourseData>>();
 
   /** @internal */
   constructor({ name, engine, args, train_dataset, callbacks, context }: TrainerParts<Args>) {
     this.args = args;
     this.engine = engine;
-    const course: Course<Data> = {
+    const course: Course = {
       engine,
       data: signal => {
         if (train_dataset) return this.read('train_dataset', train_dataset, signal);
@@ -117,8 +120,8 @@ export abstract class BaseTrainer<Data extends CourseData, Args extends Training
     return this.loop.memory();
   }
 
-  /** @internal A data set in tokens. It is read once; after a failure anew. */
-  protected read(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<Data> {
+  /** @internal A data set in tokens, of the class that `readData` gives. It is read once; after a failure anew. */
+  protected read(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<CourseData> {
     const existing = this.#data.get(dataset);
     if (existing) return existing;
     const reading = this.readData(name, dataset, signal);
@@ -128,13 +131,13 @@ export abstract class BaseTrainer<Data extends CourseData, Args extends Training
   }
 
   /** @internal Reads a data set, `name` in errors. */
-  protected abstract readData(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<Data>;
+  protected abstract readData(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<CourseData>;
 
   /** @internal A step as a graph. */
-  protected abstract graph(data: Data, options: GraphOptions): TrainingGraph;
+  protected abstract graph(data: CourseData, options: GraphOptions): TrainingGraph;
 
   /** @internal Is told that a training begins. */
-  protected begin(_data: Data): void {}
+  protected begin(_data: CourseData): void {}
 
   /** @internal The files of the model as it is, with its tokenizer. */
   protected abstract files(signal: AbortSignal | undefined): Promise<File[]>;

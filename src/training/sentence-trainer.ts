@@ -87,7 +87,7 @@ const OPTION_NAMES = [
  *
  * A batch goes through the GPU as one, since its records are compared with one another.
  */
-export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, SentenceTransformerTrainingArguments> {
+export class SentenceTransformerTrainer extends BaseTrainer<SentenceTransformerTrainingArguments> {
   readonly model: FeatureExtractionPipeline;
   readonly #options: SentenceTransformerTrainerOptions;
   readonly #evaluator: Evaluator | undefined;
@@ -136,7 +136,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<EmbedderData, Senten
     const started = performance.now();
     const metrics: Metrics = {};
     if (dataset) {
-      const data = await this.read('eval_dataset', dataset, signal ?? undefined);
+      const data = (await this.read('eval_dataset', dataset, signal ?? undefined)) as EmbedderData;
       const batchSize = this.args.per_device_eval_batch_size;
       metrics[`${prefix}_loss`] = await evaluateEmbedder(this.#reader, data, {
         batchSize,

@@ -71,7 +71,7 @@ const EVALUATION_EPOCH = 2 ** 32 - 1;
  * The loss of a step is the mean over all items of its batches: sequences, labelled tokens, or labels of a sequence. A step whose gradient is
  * not finite changes nothing and is counted.
  */
-export class Trainer extends BaseTrainer<TrainingData, TrainingArguments> {
+export class Trainer extends BaseTrainer<TrainingArguments> {
   readonly model: PreTrainedModel;
   readonly processing_class: PreTrainedTokenizer | undefined;
   readonly #options: TrainerOptions;
@@ -154,7 +154,7 @@ export class Trainer extends BaseTrainer<TrainingData, TrainingArguments> {
     const { prefix, name, signal, keepsLogits = false } = settings;
     const { compute_metrics } = this.#options;
     const { args } = this;
-    const data = await this.read(name, dataset, signal);
+    const data = (await this.read(name, dataset, signal)) as TrainingData;
     const started = performance.now();
     const sequences = data.sequences([...data.lengths.keys()], EVALUATION_EPOCH);
     const evaluation = await evaluateTask(this.engine, data.task, sequences, {
