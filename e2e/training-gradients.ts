@@ -73,7 +73,7 @@ export async function gradientsOnDevice({ graph, batch, scales, caps }: Gradient
     await weights.write({ tensor, stored: 'F32', begin: 0, bytes });
   }
   await weights.finish();
-  const update = planUpdate(plan.gradients, {
+  const update = planUpdate(plan, {
     kind: 'torch',
     beta1: 0.9,
     beta2: 0.999,

@@ -4,6 +4,7 @@ import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import { checkStep, type Weight, weightBytes } from '../plan/index.ts';
+import type { TrainingPlan } from './plan.ts';
 import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, seenName, weightName } from './states.ts';
 import type { TrainingParam, TrainingStep } from './step.ts';
 
@@ -59,12 +60,10 @@ export interface UpdatePlan {
 /**
  * The dispatches that end a step: the sums of squares of all gradients, the factor that clips them, AdamW for each tensor. A numbers of a
  * step are `rate ${group}`, `correction1` and `correction2`.
- * @param lookups the names of the gradients whose rows are marked: see TrainingPlan. Default: none
  */
 export function planUpdate(
-  weights: readonly Weight[],
+  { gradients: weights, lookups }: Pick<TrainingPlan, 'gradients' | 'lookups'>,
   options: UpdateOptions,
-  lookups: ReadonlySet<string> = new Set(),
 ): UpdatePlan {
   const { kind, beta1, beta2, epsilon, maxNorm } = options;
   const step = (made: Omit<TrainingStep, 'rowCosts'>): TrainingStep => {

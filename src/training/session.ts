@@ -74,7 +74,7 @@ export async function openSession(
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
   await weights.allocate(plan.weights);
-  const updatePlan = planUpdate(plan.gradients, update, plan.lookups);
+  const updatePlan = planUpdate(plan, update);
   const plans = planMerges(merges, caps, format);
   const merging = plans.length > 0 ? await Merging.create({ device, plans, weights, pipelines }) : undefined;
   const training = await TrainingDevice.create({
@@ -119,7 +119,7 @@ export function sessionMemory(
   const { caps } = accessOf(backend);
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
-  const parts = { update: planUpdate(plan.gradients, update, plan.lookups), merges: planMerges(merges, caps, format) };
+  const parts = { update: planUpdate(plan, update), merges: planMerges(merges, caps, format) };
   return trainingMemory(plan, parts, sizesOf(sequences, plan));
 }
 
