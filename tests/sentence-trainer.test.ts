@@ -80,6 +80,29 @@ describe('SentenceTransformerTrainer', () => {
     await model.dispose();
   }, 60_000);
 
+  test('says where no batch is whole, because all records have one text', async () => {
+    const { trainer, model } = await setUp({
+      train_dataset: PAIRS.map(({ positive }) => ({ anchor: 'the same', positive })),
+      args: { batch_sampler: 'no_duplicates', dataloader_drop_last: true, per_device_train_batch_size: 2 },
+    });
+    const error = await thrown(trainer.train());
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/no whole batch.*4 records.*2 that may stand in one batch/s);
+    await model.dispose();
+  });
+
+  test('evaluates with the keys of transformers', async () => {
+    const { trainer, model } = await setUp({ eval_dataset: PAIRS });
+    expect(Object.keys(await trainer.evaluate())).toEqual([
+      'eval_loss',
+      'eval_runtime',
+      'eval_samples_per_second',
+      'eval_steps_per_second',
+      'epoch',
+    ]);
+    await model.dispose();
+  });
+
   test('puts prompts before the texts of columns, and makes batches without a text twice', async () => {
     const repeated = [...PAIRS, { anchor: 'Paris', positive: 'the capital' }];
     const seen: number[] = [];

@@ -8,7 +8,9 @@ import { type DataRecord, readRecords, type TokenizedRecords } from './records.t
 import { batchesOf } from './sampler.ts';
 import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
 
-/** Records: a list, or anything that gives them one after the other. They are read once, before the first step. */
+/**
+ * Records: a list, or anything that gives them one after the other. They are read once, before the first step; a list again where records
+ * were added, taken out or replaced since. */
 export type Dataset = readonly object[] | Iterable<object> | AsyncIterable<object>;
 
 /** What a data set is read for. */
@@ -50,7 +52,7 @@ export class TrainingData implements CourseData {
     // The head is looked at first: it says what the records must have.
     const unread = head && { head, config, tokenizer };
     const records = await listOf(name, dataset, signal);
-    const read = unread && readRecords(records, unread, name);
+    const read = unread && (await readRecords(records, unread, { name, signal }));
     const task = taskOf(config, head, read?.records[0]?.example ?? { input_ids: [] });
     const { truncated, answersCutOff, records: all } = read!;
     const cut = answersCutOff > 0 ? `, and with them ${answersCutOff} answers, which now count as none` : '';
