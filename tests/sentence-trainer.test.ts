@@ -207,6 +207,37 @@ describe('SetFit', () => {
     await again.dispose();
   }, 60_000);
 
+  test('has the defaults of setfit', async () => {
+    const model = new SetFitModel(await load());
+    const of = async (args: ConstructorParameters<typeof SetFitTrainer>[0]['args']) => {
+      const seen: TrainingArguments[] = [];
+      const enough = new Error('enough');
+      const callbacks = [
+        {
+          on_train_begin: (given: TrainingArguments) => {
+            seen.push(given);
+            throw enough;
+          },
+        },
+      ];
+      expect(await thrown(new SetFitTrainer({ model, train_dataset: records, callbacks, args }).train())).toBe(enough);
+      return seen[0];
+    };
+    expect(await of({})).toMatchObject({
+      per_device_train_batch_size: 16,
+      num_train_epochs: 1,
+      learning_rate: 2e-5,
+      warmup_steps: 0.1,
+      weight_decay: 0.01,
+      seed: 42,
+      logging_first_step: true,
+      logging_steps: 50,
+    });
+    const own = { l2_weight: 0, logging_first_step: false, logging_steps: 7 };
+    expect(await of(own)).toMatchObject({ weight_decay: 0, logging_first_step: false, logging_steps: 7 });
+    await model.dispose();
+  });
+
   test('refuses labels that are none', async () => {
     const model = new SetFitModel(await load());
     const train = (train_dataset: object[]) =>
