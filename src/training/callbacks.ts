@@ -328,9 +328,10 @@ export class EarlyStoppingCallback {
     if (value === undefined) return control;
     const { best_metric: best } = state;
     const isBetter =
-      best === null ||
-      ((args.greater_is_better ? value > best : value < best) &&
-        Math.abs(value - best) > this.early_stopping_threshold);
+      best === null
+        ? !Number.isNaN(value)
+        : (args.greater_is_better ? value > best : value < best) &&
+          Math.abs(value - best) > this.early_stopping_threshold;
     this.early_stopping_patience_counter = isBetter ? 0 : this.early_stopping_patience_counter + 1;
     if (this.early_stopping_patience_counter >= this.early_stopping_patience) control.should_training_stop = true;
     return control;
