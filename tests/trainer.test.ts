@@ -504,6 +504,17 @@ describe('data', () => {
     expect(await logits(model)).toEqual(before);
   });
 
+  test.each([
+    ['bert-token', 'TokenClassification'],
+    ['bert-masked-lm', 'MaskedLM'],
+  ] as const)('of %s without any label are refused', async (folder, kind) => {
+    const model = await modelOf(`random/${folder}`, kind);
+    const records = [{ input_ids: [2, 7, 3], labels: [-100, -100, -100] }];
+    const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records });
+    expect((await thrown(trainer.train())).message).toMatch(/train_dataset has no token with a label/);
+    expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
+  });
+
   test('of a wrong option are refused', async () => {
     const { model, trainer } = await setUp();
     const make = (options: object) => () => new Trainer({ model, ...options } as TrainerOptions);

@@ -4,7 +4,8 @@ import type { LabelledSequence } from '../gradients/index.ts';
 import type { EncoderConfig, HeadKind } from '../model/index.ts';
 import type { DataCollatorForLanguageModeling } from './collators.ts';
 import type { CourseData } from './course.ts';
-import { type DataRecord, readRecords, type TokenizedRecords } from './records.ts';
+import { IGNORED_LABEL } from './example.ts';
+import { type DataRecord, readRecords, type TokenizedRecord, type TokenizedRecords } from './records.ts';
 import { batchesOf } from './sampler.ts';
 import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
 
@@ -58,6 +59,15 @@ export class TrainingData implements CourseData {
     const cut = answersCutOff > 0 ? `, and with them ${answersCutOff} answers, which now count as none` : '';
     if (truncated > 0) {
       console.warn(`${name}: ${truncated} of ${all.length} texts were longer than the model reads and were cut${cut}.`);
+    }
+    const isUnlabelled = ({ example: { labels } }: TokenizedRecord) =>
+      Array.isArray(labels) && labels.every(label => label === IGNORED_LABEL);
+    if ((task.problem === 'tokens' || task.problem === 'masked_lm') && all.every(isUnlabelled)) {
+      throw new InputError({
+        what: `${name} has no token with a label`,
+        actual: `${IGNORED_LABEL} for each, in ${all.length} records`,
+        expected: 'a class for some tokens',
+      });
     }
     return new TrainingData(task, read!, collator);
   }
