@@ -1,7 +1,7 @@
 import { env } from '../api/index.ts';
 import { openCheckpoint } from '../checkpoint/file/index.ts';
 import { openSource } from '../checkpoint/source/index.ts';
-import { describe, InputError } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import { safetensorsFile } from '../saving/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { TrainerState } from './callbacks.ts';
@@ -155,8 +155,8 @@ const OF_NO_WEIGHT =
 export function warnOfChanges({ name, args, progress }: SavedTraining, now: TrainingArguments, records: number): void {
   const changed = Object.entries({ ...now.to_dict(), records }).flatMap(([field, value]) => {
     const before = field === 'records' ? progress.records : args[field];
-    const isSame = JSON.stringify(before ?? null) === JSON.stringify(value);
-    return isSame || OF_NO_WEIGHT.test(field) ? [] : `${field} ${describe(value)} (${describe(before)} before)`;
+    const [old, own] = [JSON.stringify(before ?? null), JSON.stringify(value)];
+    return old === own || OF_NO_WEIGHT.test(field) ? [] : `${field} ${own} (${old} before)`;
   });
   if (changed.length > 0)
     console.warn(`training goes on from ${name}, not as if nothing had happened: ${changed.join(', ')}`);
