@@ -80,6 +80,29 @@ describe('SentenceTransformerTrainer', () => {
     await model.dispose();
   }, 60_000);
 
+  test('says where no batch is whole, because all records have one text', async () => {
+    const { trainer, model } = await setUp({
+      train_dataset: PAIRS.map(({ positive }) => ({ anchor: 'the same', positive })),
+      args: { batch_sampler: 'no_duplicates', dataloader_drop_last: true, per_device_train_batch_size: 2 },
+    });
+    const error = await thrown(trainer.train());
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/no whole batch.*4 records.*2 that may stand in one batch/s);
+    await model.dispose();
+  });
+
+  test('evaluates with the keys of transformers', async () => {
+    const { trainer, model } = await setUp({ eval_dataset: PAIRS });
+    expect(Object.keys(await trainer.evaluate())).toEqual([
+      'eval_loss',
+      'eval_runtime',
+      'eval_samples_per_second',
+      'eval_steps_per_second',
+      'epoch',
+    ]);
+    await model.dispose();
+  });
+
   test('puts prompts before the texts of columns, and makes batches without a text twice', async () => {
     const repeated = [...PAIRS, { anchor: 'Paris', positive: 'the capital' }];
     const seen: number[] = [];
@@ -183,6 +206,37 @@ describe('SetFit', () => {
     await model.dispose();
     await again.dispose();
   }, 60_000);
+
+  test('has the defaults of setfit', async () => {
+    const model = new SetFitModel(await load());
+    const of = async (args: ConstructorParameters<typeof SetFitTrainer>[0]['args']) => {
+      const seen: TrainingArguments[] = [];
+      const enough = new Error('enough');
+      const callbacks = [
+        {
+          on_train_begin: (given: TrainingArguments) => {
+            seen.push(given);
+            throw enough;
+          },
+        },
+      ];
+      expect(await thrown(new SetFitTrainer({ model, train_dataset: records, callbacks, args }).train())).toBe(enough);
+      return seen[0];
+    };
+    expect(await of({})).toMatchObject({
+      per_device_train_batch_size: 16,
+      num_train_epochs: 1,
+      learning_rate: 2e-5,
+      warmup_steps: 0.1,
+      weight_decay: 0.01,
+      seed: 42,
+      logging_first_step: true,
+      logging_steps: 50,
+    });
+    const own = { l2_weight: 0, logging_first_step: false, logging_steps: 7 };
+    expect(await of(own)).toMatchObject({ weight_decay: 0, logging_first_step: false, logging_steps: 7 });
+    await model.dispose();
+  });
 
   test('refuses labels that are none', async () => {
     const model = new SetFitModel(await load());

@@ -114,6 +114,81 @@ test('so many are kept, the best among them, and it is loaded at the end', async
   await model.dispose();
 });
 
+test('what another training has left in the folder is never the best, and is removed first', async () => {
+  const directory = new FakeDirectory();
+  const output_dir = directory.handle();
+  const before = await setUp({ max_steps: 9, save_steps: 3, output_dir, learning_rate: 0.2 });
+  await before.trainer.train();
+  expect(await names(directory)).toEqual(['checkpoint-3', 'checkpoint-6', 'checkpoint-9']);
+  // The best evaluation is that of step 3, of which this training has no checkpoint.
+  const { trainer, logits } = await setUp({
+    max_steps: 8,
+    save_steps: 2,
+    save_total_limit: 3,
+    output_dir,
+    dropout: 0,
+    eval_strategy: 'steps',
+    eval_steps: 1,
+    metric_for_best_model: 'mine',
+    greater_is_better: true,
+    load_best_model_at_end: true,
+  });
+  trainer.add_callback({
+    on_evaluate: (_, { global_step }, __, { metrics }) => {
+      Object.assign(metrics!, { eval_mine: global_step === 3 ? 1 : 0 });
+    },
+  });
+  await trainer.train();
+  expect(trainer.state).toMatchObject({ best_global_step: 3, best_model_checkpoint: null });
+  const last = await logits();
+  expect(await names(directory)).toEqual(['checkpoint-4', 'checkpoint-6', 'checkpoint-8']);
+  const folders = await CheckpointFolders.open(output_dir);
+  const saved = await AutoModelForSequenceClassification.from_pretrained(await folders.read('checkpoint-8'));
+  expect([...((await saved({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)]).toEqual(last);
+});
+
+test('a best checkpoint that is not in output_dir any more is none', async () => {
+  const first = new FakeDirectory();
+  const args: TrainingArgumentsInit = {
+    max_steps: 4,
+    save_steps: 1,
+    eval_steps: 1,
+    eval_strategy: 'steps',
+    load_best_model_at_end: true,
+    learning_rate: 0,
+    output_dir: first.handle(),
+  };
+  const { trainer } = await setUp(args);
+  await trainer.train();
+  expect(trainer.state.best_model_checkpoint).toBe('checkpoint-1');
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const resumed = await setUp({ ...args, output_dir: new FakeDirectory().handle() });
+  await resumed.trainer.train({
+    resume_from_checkpoint: (await first.getDirectoryHandle('checkpoint-3')).handle(),
+  });
+  expect(resumed.trainer.state.global_step).toBe(4);
+  expect(resumed.trainer.state.best_model_checkpoint).toBeNull();
+  expect(warn.mock.calls.join()).toMatch(/checkpoint-1 is the best, which is not in output_dir/);
+  warn.mockRestore();
+});
+
+test('what has changed since the checkpoint was made is said', async () => {
+  const output_dir = new FakeDirectory().handle();
+  const args: TrainingArgumentsInit = { max_steps: 4, save_steps: 2, output_dir };
+  await (await setUp(args)).trainer.train();
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const resume = async (changes: TrainingArgumentsInit) => {
+    warn.mockClear();
+    const { trainer } = await setUp({ ...args, ...changes });
+    await trainer.train({ resume_from_checkpoint: 'checkpoint-2' });
+    return warn.mock.calls.join();
+  };
+  expect(await resume({ logging_steps: 1, save_steps: 4 })).toBe('');
+  const said = await resume({ per_device_train_batch_size: 4, max_steps: 3 });
+  expect(said).toMatch(/checkpoint-2.*per_device_train_batch_size 4 \(2 before\), max_steps 3 \(4 before\)$/);
+  warn.mockRestore();
+});
+
 test('callbacks that are saved go on too', async () => {
   const output_dir = new FakeDirectory().handle();
   const args: TrainingArgumentsInit = {

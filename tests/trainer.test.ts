@@ -393,6 +393,57 @@ describe('the loop', () => {
     expect(trainer.state.best_metric).toBe(trainer.state.log_history.find(({ eval_loss }) => eval_loss)?.eval_loss);
   });
 
+  test('evaluates before the first step without a candidate for the best', async () => {
+    // Of the greater loss the better: training makes it worse, and the start would stay the best for ever.
+    const { trainer } = await setUp({
+      eval_dataset: readFixture('bert-sequence').data.slice(0, 4),
+      train_dataset: readFixture('bert-sequence')
+        .data.slice(0, 4)
+        .map(example => ({ ...example })),
+      args: {
+        num_train_epochs: 3,
+        dropout: 0,
+        eval_on_start: true,
+        eval_strategy: 'epoch',
+        metric_for_best_model: 'loss',
+        greater_is_better: true,
+      },
+    });
+    await trainer.train();
+    const [start, ...evaluations] = logged(trainer, 'eval_loss');
+    expect(start!).toBeGreaterThan(Math.max(...evaluations));
+    expect(trainer.state.best_metric).toBe(Math.max(...evaluations));
+  });
+
+  test('gives the epoch with the metrics of an evaluation; an EarlyStoppingCallback lets other data be evaluated', async () => {
+    const eval_dataset = [{ input_ids: [2, 5, 3], label: 1 }];
+    const seen: unknown[] = [];
+    const stopping = new EarlyStoppingCallback();
+    const { trainer } = await setUp({
+      eval_dataset,
+      args: { max_steps: 2, eval_strategy: 'epoch', metric_for_best_model: 'loss' },
+      callbacks: [stopping, { on_evaluate: (_, __, ___, { metrics }) => void seen.push(metrics) }],
+    });
+    await trainer.train();
+    const metrics = await trainer.evaluate(eval_dataset, { metric_key_prefix: 'other' });
+    expect(metrics).toMatchObject({ other_loss: expect.any(Number), epoch: trainer.state.epoch });
+    expect(seen.at(-1)).toEqual(metrics);
+    expect(stopping.early_stopping_patience_counter).toBe(0);
+  });
+
+  test('trains a model once at a time', async () => {
+    const { trainer, model, train_dataset } = await setUp({ args: { max_steps: 2 } });
+    const other = new Trainer({ model, train_dataset, args: { max_steps: 1 } });
+    const first = trainer.train();
+    for (const each of [trainer, other]) {
+      const error = await thrown(each.train());
+      expect(error).toBeInstanceOf(InputError);
+      expect(error.message).toMatch(/being trained already/);
+    }
+    expect((await first).global_step).toBe(2);
+    expect((await other.train()).global_step).toBe(1);
+  });
+
   test('learns, and a pipeline of the model sees every step', async () => {
     const train_dataset = readFixture('bert-sequence')
       .data.slice(0, 6)
@@ -422,6 +473,21 @@ describe('data', () => {
     expect((await trainer.train()).global_step).toBe(1);
   });
 
+  test('that a list has got since are seen', async () => {
+    const train_dataset: DataRecord[] = [{ input_ids: [2, 5, 3], label: 0 }];
+    const { trainer } = await setUp({
+      train_dataset,
+      args: { num_train_epochs: 1, per_device_train_batch_size: 1 },
+    });
+    expect((await trainer.train()).global_step).toBe(1);
+    train_dataset.push({ input_ids: [2, 6, 3], label: 1 }, { input_ids: [2, 7, 3], label: 1 });
+    expect((await trainer.train()).global_step).toBe(3);
+    train_dataset[2] = { input_ids: [2, 7, 3], label: 77 };
+    expect((await thrown(trainer.train())).message).toMatch(/record 2.*77/);
+    train_dataset.length = 0;
+    expect((await thrown(trainer.train())).message).toMatch(/empty list/);
+  });
+
   test.each<[string, DataRecord[], RegExp]>([
     ['an empty set', [], /train_dataset is wrong.*empty list/],
     ['no label', [{ input_ids: [2, 3] }], /record 0/],
@@ -438,6 +504,17 @@ describe('data', () => {
     expect(await logits(model)).toEqual(before);
   });
 
+  test.each([
+    ['bert-token', 'TokenClassification'],
+    ['bert-masked-lm', 'MaskedLM'],
+  ] as const)('of %s without any label are refused', async (folder, kind) => {
+    const model = await modelOf(`random/${folder}`, kind);
+    const records = [{ input_ids: [2, 7, 3], labels: [-100, -100, -100] }];
+    const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records });
+    expect((await thrown(trainer.train())).message).toMatch(/train_dataset has no token with a label/);
+    expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
+  });
+
   test('of a wrong option are refused', async () => {
     const { model, trainer } = await setUp();
     const make = (options: object) => () => new Trainer({ model, ...options } as TrainerOptions);
@@ -447,12 +524,26 @@ describe('data', () => {
     expect(make({ callbacks: [{ on_lug() {} }] })).toThrow(InputError);
     expect((await thrown(trainer.evaluate())).message).toMatch(/eval_dataset/);
     expect((await thrown(trainer.evaluate('text' as never))).message).toMatch(/eval_dataset/);
+    expect(make({ args: { eval_strategy: 'epoch' } })).toThrow(/eval_strategy 'epoch'.*Pass eval_dataset/);
+    expect(make({ args: { eval_on_start: true } })).toThrow(/eval_on_start.*Pass eval_dataset/);
     const nothing = await setUp({ args: { trainable: /no such tensor/ } });
     expect((await thrown(nothing.trainer.train())).message).toMatch(/nothing of this model would be trained/);
     const mapped = await setUp({ args: { learning_rate_mapping: { nothing: 1 } } });
     expect((await thrown(mapped.trainer.train())).message).toMatch(/matches no tensor/);
     const weighted = await setUp({ args: { class_weights: new Array(77).fill(1) } });
     expect((await thrown(weighted.trainer.train())).message).toMatch(/class_weights are not one for each label.*77/);
+    for (const [folder, kind, record] of [
+      ['bert-rerank', 'SequenceClassification', { label: 0.5 }],
+      ['bert-multilabel', 'SequenceClassification', { label: [] }],
+      ['bert-qa', 'QuestionAnswering', { start_positions: 0, end_positions: 1 }],
+    ] as const) {
+      const smoothed = new Trainer({
+        model: await modelOf(`random/${folder}`, kind),
+        train_dataset: [{ input_ids: [2, 3], ...record }],
+        args: { label_smoothing_factor: 0.1 },
+      });
+      expect((await thrown(smoothed.train())).message).toMatch(/label_smoothing_factor is for models that choose one/);
+    }
     const masked = new Trainer({
       model: await modelOf('random/bert-masked-lm', 'MaskedLM'),
       train_dataset: [{ input_ids: [2, 3], labels: [-100, 3] }],

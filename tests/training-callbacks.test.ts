@@ -143,12 +143,25 @@ describe('EarlyStoppingCallback', () => {
     const callback = new EarlyStoppingCallback();
     expect(() => callback.on_train_begin(args)).toThrow(/nothing to go by.*metric_for_best_model: 'loss'/);
     const f1 = new TrainingArguments({ metric_for_best_model: 'f1', eval_strategy: 'epoch' });
-    const metrics = { eval_loss: 1 };
-    expect(() => callback.on_evaluate(f1, new TrainerState(), new TrainerControl(), { metrics })).toThrow(
-      /gives no "eval_f1": got eval_loss/,
-    );
+    const [state, control, metrics] = [new TrainerState(), new TrainerControl(), { eval_loss: 1 }];
+    // In a training the loop says so; an evaluation of other data need not have it.
+    expect(() => noteBestMetric(state, f1, metrics)).toThrow(/gives no "eval_f1": got eval_loss/);
+    expect(callback.on_evaluate(f1, state, control, { metrics })).toBe(control);
+    expect([callback.early_stopping_patience_counter, control.should_training_stop]).toEqual([0, false]);
     expect(() => new EarlyStoppingCallback({ early_stopping_patience: 0 })).toThrow(InputError);
     expect(() => new EarlyStoppingCallback({ patience: 2 } as object)).toThrow(/no field "patience"/);
+  });
+
+  test('ends what gives NaN from the beginning', () => {
+    const loss = new TrainingArguments({ metric_for_best_model: 'loss', eval_strategy: 'epoch' });
+    const [state, control] = [new TrainerState(), new TrainerControl()];
+    const callback = new EarlyStoppingCallback({ early_stopping_patience: 2 });
+    const stops = [1, 2].map(() => {
+      callback.on_evaluate(loss, state, control, { metrics: { eval_loss: Number.NaN } });
+      noteBestMetric(state, loss, { eval_loss: Number.NaN });
+      return control.should_training_stop;
+    });
+    expect(stops).toEqual([false, true]);
   });
 
   test('is saved, and goes on where it stood', () => {

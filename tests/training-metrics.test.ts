@@ -62,6 +62,24 @@ describe('metrics of classes', () => {
   test('are refused for what cannot be compared', () => {
     expect(() => accuracy({ predictions: [], references: [] })).toThrow(InputError);
     expect(() => accuracy({ predictions: [1], references: [1, 2] })).toThrow(/two lists of the same length/);
+    for (const [prediction, reference] of [
+      ['yes', 'yes'],
+      [0.7, 1],
+      [Number.NaN, 0],
+      [1, [1, 0]],
+      [
+        [0.9, 0.2],
+        [1, 0],
+      ],
+      [
+        [1, 0],
+        [1, 0, 1],
+      ],
+    ]) {
+      const given = { predictions: [prediction as number], references: [reference as number] };
+      for (const metric of [accuracy, f1])
+        expect(() => metric(given)).toThrow(/prediction and reference 0 are no classes/);
+    }
     expect(() => f1({ predictions: [1], references: [2] }, { average: 'binary' })).toThrow(/'binary' is for/);
     expect(() => f1({ predictions: [1], references: [1] }, { average: 'mean' as Average })).toThrow(/average is wrong/);
   });

@@ -6,10 +6,12 @@ import {
   DataCollatorForLanguageModeling,
   type DataRecord,
   IGNORED_LABEL,
+  RecordReader,
   type RecordSettings,
   readRecords,
 } from '../src/training/index.ts';
 import python from './fixtures/training-host.json' with { type: 'json' };
+import { thrown } from './source-environment.ts';
 
 const tokenizerOf = (name: string) => {
   const file = JSON.parse(readFileSync(new URL(`./fixtures/text/${name}.json`, import.meta.url), 'utf8'));
@@ -30,7 +32,7 @@ const settings = (
   rest: Partial<RecordSettings> = {},
 ): RecordSettings => ({ head, config: { ...config, ...of }, tokenizer: bert, ...rest });
 /** The only example of one record. */
-const read = (record: DataRecord, of: RecordSettings) => readRecords([record], of).records[0]!.example;
+const read = (record: DataRecord, of: RecordSettings) => new RecordReader(of).read(record, 0).example;
 
 describe('records of texts', () => {
   test.each(python.records)('are those of the recipes of transformers ($tokenizer)', ({ tokenizer: name, cases }) => {
@@ -61,37 +63,40 @@ describe('records of texts', () => {
     expect(read({ text: 'the', label: 0 }, of)).not.toHaveProperty('token_type_ids');
   });
 
-  test('may have several labels, or a number', () => {
+  test('may have several labels, or a number', async () => {
     const of = settings('SequenceClassification');
     const data = [
       { text: 'the', label: ['O', 'B-LOC'] },
       { text: 'a', labels: [] },
       { text: 'of', labels: [0, 1, 0.5, 0, 1] },
     ];
-    const many = readRecords(data, of);
+    const many = await readRecords(data, of);
     expect(many.problemType).toBe('multi_label_classification');
     expect(many.records.map(({ example }) => example.labels)).toEqual([
       [1, 0, 0, 1, 0],
       [0, 0, 0, 0, 0],
       [0, 1, 0.5, 0, 1],
     ]);
-    const one = readRecords([{ text: 'the', label: -2.5 }], settings('SequenceClassification', { labels: ['score'] }));
+    const one = await readRecords(
+      [{ text: 'the', label: -2.5 }],
+      settings('SequenceClassification', { labels: ['score'] }),
+    );
     expect([one.problemType, one.records[0]!.example.labels]).toEqual(['regression', -2.5]);
     const two = settings('SequenceClassification', { labels: ['x', 'y'], problemType: 'regression' });
     expect(read({ text: 'the', label: [1.5, 2] }, two).labels).toEqual([1.5, 2]);
   });
 
-  test('are cut, and counted', () => {
+  test('are cut, and counted', async () => {
     const long = 'the license of '.repeat(40);
     const data = [
       { text: long, label: 0 },
       { text: 'the', label: 0 },
     ];
-    const { records, truncated } = readRecords(data, settings('SequenceClassification'));
+    const { records, truncated } = await readRecords(data, settings('SequenceClassification'));
     expect(truncated).toBe(1);
     expect(records.map(({ example }) => example.input_ids.length)).toEqual([64, 3]);
     const answers = { text: ['permission'], answer_start: [long.length] };
-    const cut = readRecords(
+    const cut = await readRecords(
       [{ question: 'what', context: `${long}permission`, answers }],
       settings('QuestionAnswering'),
     );
@@ -288,7 +293,7 @@ describe('bad data', () => {
       /problem_type of the model is wrong/,
     ],
   ];
-  test.each(cases)('%s', (_, record, of, complaint) => {
+  test.each(cases)('%s', async (_, record, of, complaint) => {
     const fine: Partial<Record<RecordSettings['head'], DataRecord>> = {
       SequenceClassification: {
         input_ids: [1],
@@ -299,22 +304,34 @@ describe('bad data', () => {
       NextSentencePrediction: { input_ids: [1], next_sentence_label: 0 },
     };
     const data = [fine[of.head]!, record as DataRecord];
-    expect(() => readRecords(data, of)).toThrow(complaint);
-    expect(() => readRecords(data, of)).toThrow(InputError);
+    const error = await thrown(readRecords(data, of));
+    expect(error.message).toMatch(complaint);
+    expect(error).toBeInstanceOf(InputError);
   });
 
-  test('no data, and a head that is not trained', () => {
+  test('no data, and a head that is not trained', async () => {
     for (const data of [[], null, 'the']) {
-      expect(() => readRecords(data as DataRecord[], sequence)).toThrow(/train_dataset is wrong.*at least one record/);
+      const error = await thrown(readRecords(data as DataRecord[], sequence));
+      expect(error.message).toMatch(/train_dataset is wrong.*at least one record/);
     }
-    expect(() => readRecords([{ text: 'a' }], settings('MultipleChoice'))).toThrow(UnsupportedError);
+    expect(await thrown(readRecords([{ text: 'a' }], settings('MultipleChoice')))).toBeInstanceOf(UnsupportedError);
   });
+});
+
+test('reading holds nobody up, and ends within a turn when the signal aborts', async () => {
+  const text = 'the license of the work is granted to the copyright holder '.repeat(20);
+  const data = Array.from({ length: 20_000 }, () => ({ text, label: 0 }));
+  const stop = new AbortController();
+  // Nothing but a turn of the event loop calls it.
+  setTimeout(() => stop.abort(new Error('enough')));
+  const error = await thrown(readRecords(data, settings('SequenceClassification'), { signal: stop.signal }));
+  expect(error.message).toBe('enough');
 });
 
 describe('DataCollatorForLanguageModeling', () => {
   const text = 'the license of the work is granted to the copyright holder';
-  const { records } = readRecords([{ text }], settings('MaskedLM'));
-  const [record] = records as [(typeof records)[0]];
+  const tokenized = (given: DataRecord) => new RecordReader(settings('MaskedLM')).read(given, 0);
+  const record = tokenized({ text });
   const collator = new DataCollatorForLanguageModeling({ tokenizer: bert });
 
   test('draws by seed, epoch and place alone, and leaves special tokens', () => {
@@ -338,7 +355,7 @@ describe('DataCollatorForLanguageModeling', () => {
 
   test('chooses 15 %, of which 80 % are masked, 10 % drawn and 10 % left', () => {
     const input_ids = [2, ...Array.from({ length: 60 }, (_, i) => 200 + i), 3];
-    const long = readRecords([{ input_ids }], settings('MaskedLM')).records[0]!;
+    const long = tokenized({ input_ids });
     const counts = { tokens: 0, chosen: 0, masked: 0, left: 0, drawn: 0 };
     for (let index = 0; index < 1700; index++) {
       const { input_ids: ids, labels } = collator.mask(long, { epoch: 0, index });
@@ -359,7 +376,7 @@ describe('DataCollatorForLanguageModeling', () => {
 
   test('masks words whole', () => {
     const whole = new DataCollatorForLanguageModeling({ tokenizer: bert, whole_word_mask: true, mlm_probability: 0.5 });
-    const prepared = readRecords([{ input_ids: record.example.input_ids }], settings('MaskedLM')).records[0]!;
+    const prepared = tokenized({ input_ids: record.example.input_ids });
     expect(record.wordStarts).toEqual(prepared.wordStarts);
     expect(record.wordStarts!.filter(Boolean)).toHaveLength(text.split(' ').length);
     for (let index = 0; index < 40; index++) {
@@ -375,8 +392,7 @@ describe('DataCollatorForLanguageModeling', () => {
   });
 
   test('leaves what has labels', () => {
-    const { example } = readRecords([{ input_ids: [2, 9, 3], labels: [-100, 8, -100] }], settings('MaskedLM'))
-      .records[0]!;
+    const { example } = tokenized({ input_ids: [2, 9, 3], labels: [-100, 8, -100] });
     expect(collator.mask({ ...record, example }, { epoch: 0, index: 0 })).toBe(example);
   });
 

@@ -24,6 +24,8 @@ export interface TrainerParts<Args extends TrainingArguments> {
   readonly engine: Engine;
   readonly args: Args;
   readonly train_dataset: Dataset | null | undefined;
+  /** Whether `evaluate` has something to evaluate on, where it is given nothing. */
+  readonly isEvaluated: boolean;
   readonly callbacks: readonly TrainerCallback[] | null | undefined;
   /** What callbacks are told of the model. */
   readonly context: CallbackContext;
@@ -39,10 +41,17 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
   protected readonly engine: Engine;
   /** @internal */
   protected readonly loop: TrainingLoop<CourseData>;
-  readonly #data = new Map<Dataset, Promise<CourseData>>();
+  readonly #data = new Map<Dataset, { readonly list: readonly object[]; readonly reading: Promise<CourseData> }>();
 
   /** @internal */
-  constructor({ name, engine, args, train_dataset, callbacks, context }: TrainerParts<Args>) {
+  constructor({ name, engine, args, train_dataset, isEvaluated, callbacks, context }: TrainerParts<Args>) {
+    if (!isEvaluated && (args.eval_strategy !== 'no' || args.eval_on_start)) {
+      throw new InputError({
+        what: 'the arguments ask for evaluations, and there is nothing to evaluate on',
+        actual: args.eval_on_start ? 'eval_on_start' : `eval_strategy '${args.eval_strategy}'`,
+        next: `Pass eval_dataset to the ${name}, or leave it out of the arguments.`,
+      });
+    }
     this.args = args;
     this.engine = engine;
     const course: Course = {
@@ -120,13 +129,20 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
     return this.loop.memory();
   }
 
-  /** @internal A data set in tokens, of the class that `readData` gives. It is read once; after a failure anew. */
+  /**
+   * @internal A data set in tokens, of the class that `readData` gives. It is read once; anew after a failure, and where a list has other
+   * records than before.
+   */
   protected read(name: string, dataset: Dataset, signal: AbortSignal | undefined): Promise<CourseData> {
+    const list: readonly object[] = Array.isArray(dataset) ? dataset.slice() : [];
     const existing = this.#data.get(dataset);
-    if (existing) return existing;
+    const isSame = existing?.list.length === list.length && list.every((record, i) => record === existing.list[i]);
+    if (existing && isSame) return existing.reading;
     const reading = this.readData(name, dataset, signal);
-    this.#data.set(dataset, reading);
-    reading.catch(() => this.#data.delete(dataset));
+    this.#data.set(dataset, { list, reading });
+    reading.catch(() => {
+      if (this.#data.get(dataset)?.reading === reading) this.#data.delete(dataset);
+    });
     return reading;
   }
 

@@ -252,13 +252,15 @@ export class DefaultFlowCallback {
   }
 }
 
-/** The value of a metric, named with or without 'eval_'. Throws InputError where the evaluation has none of this name. */
+/** The key of a metric, which is named with or without 'eval_'. */
+const metricKey = (name: string): string => (name.startsWith('eval_') ? name : `eval_${name}`);
+
+/** The value of a metric. Throws InputError where the evaluation has none of this name. */
 function metricValue(name: string, metrics: Readonly<Record<string, number>>): number {
-  const full = name.startsWith('eval_') ? name : `eval_${name}`;
-  const value = metrics[full];
+  const value = metrics[metricKey(name)];
   if (value !== undefined) return value;
   throw new InputError({
-    what: `the evaluation gives no "${full}"`,
+    what: `the evaluation gives no "${metricKey(name)}"`,
     actual: Object.keys(metrics).join(', ') || 'no metrics',
     expected: 'the metric_for_best_model',
     next: 'Pass compute_metrics that return it, or another metric_for_best_model.',
@@ -320,12 +322,16 @@ export class EarlyStoppingCallback {
     control: TrainerControl,
     { metrics = {} }: CallbackContext,
   ): TrainerControl {
-    const value = metricValue(args.metric_for_best_model!, metrics);
+    const { metric_for_best_model: metric } = args;
+    // An evaluation on other data, with a prefix of its own, has none. In a training that is an error of the loop's.
+    const value = metric === undefined ? undefined : metrics[metricKey(metric)];
+    if (value === undefined) return control;
     const { best_metric: best } = state;
     const isBetter =
-      best === null ||
-      ((args.greater_is_better ? value > best : value < best) &&
-        Math.abs(value - best) > this.early_stopping_threshold);
+      best === null
+        ? !Number.isNaN(value)
+        : (args.greater_is_better ? value > best : value < best) &&
+          Math.abs(value - best) > this.early_stopping_threshold;
     this.early_stopping_patience_counter = isBetter ? 0 : this.early_stopping_patience_counter + 1;
     if (this.early_stopping_patience_counter >= this.early_stopping_patience) control.should_training_stop = true;
     return control;

@@ -15,7 +15,7 @@ import type { TrainingSession } from './session.ts';
  *
  *   optimizer.safetensors   the running means of AdamW, by the names of their states
  *   training_progress.json  Progress
- *   training_args.json      the arguments, for people
+ *   training_args.json      the arguments, for people, and to say what has changed since
  *   trainer_state.json      as transformers writes it; the last that is written
  */
 const OPTIMIZER = 'optimizer.safetensors';
@@ -36,6 +36,8 @@ export interface Progress {
   pendingLoss: number;
   /** The step that was logged last. */
   lastLogged: number;
+  /** How many records the data set has. */
+  records: number;
 }
 
 export interface CheckpointParts {
@@ -74,6 +76,8 @@ export interface SavedTraining {
   readonly files: readonly File[];
   readonly state: TrainerState;
   readonly progress: Progress;
+  /** The arguments that it was trained with, as `to_dict` gives them. */
+  readonly args: Readonly<Record<string, unknown>>;
   /** The running means, by the names of their states. */
   readonly moments: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 }
@@ -113,29 +117,49 @@ async function readCheckpoint(files: readonly File[], name: string): Promise<Sav
     });
   };
   const state = TrainerState.from_json(await textOf(STATE));
-  const given = new GivenFields(PROGRESS, parsed(await textOf(PROGRESS)));
+  const given = new GivenFields(PROGRESS, parsed(PROGRESS, await textOf(PROGRESS)));
   const progress: Progress = {
     epoch: given.count('epoch', 0, 0),
     batch: given.count('batch', 0, 0),
     loggedLoss: given.number('loggedLoss', 0),
     pendingLoss: given.number('pendingLoss', 0),
     lastLogged: given.count('lastLogged', 0, 0),
+    records: given.count('records', 0, 0),
   };
   return {
     name,
     files: files.filter(file => !isOfTraining(file.name)),
     state,
     progress,
+    args: Object(parsed(ARGUMENTS, await textOf(ARGUMENTS))),
     moments: await tensorsOf(files),
   };
 }
 
-function parsed(text: string): unknown {
+function parsed(file: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new InputError({ what: `${PROGRESS} is not JSON`, actual: text.slice(0, 60), cause });
+    throw new InputError({ what: `${file} is not JSON`, actual: text.slice(0, 60), cause });
   }
+}
+
+/** Arguments that say when something is done or kept, and change no number of the training. */
+const OF_NO_WEIGHT =
+  /^(output_dir|max_tokens_per_batch|(logging|eval|save|per_device_eval|load_best)_\w+|\w+_best_model|greater_is_better)$/;
+
+/**
+ * Says on the console where a training goes on with other arguments or another number of records than the checkpoint was made with. That is
+ * allowed, and gives other weights than if nothing had happened.
+ */
+export function warnOfChanges({ name, args, progress }: SavedTraining, now: TrainingArguments, records: number): void {
+  const changed = Object.entries({ ...now.to_dict(), records }).flatMap(([field, value]) => {
+    const before = field === 'records' ? progress.records : args[field];
+    const [old, own] = [JSON.stringify(before ?? null), JSON.stringify(value)];
+    return old === own || OF_NO_WEIGHT.test(field) ? [] : `${field} ${own} (${old} before)`;
+  });
+  if (changed.length > 0)
+    console.warn(`training goes on from ${name}, not as if nothing had happened: ${changed.join(', ')}`);
 }
 
 async function tensorsOf(files: readonly File[]): Promise<Map<string, Float32Array<ArrayBuffer>>> {

@@ -1,5 +1,6 @@
 import { describe, InputError } from '../errors.ts';
 import type { LabelledSequence } from '../gradients/index.ts';
+import { inTurns } from '../runtime/index.ts';
 import type { TextReader } from '../tasks/index.ts';
 import type { CourseData } from './course.ts';
 import type { EmbedderLoss } from './embedder-losses.ts';
@@ -58,7 +59,7 @@ export class EmbedderData implements CourseData {
     const task = embedderTask({ config: reader.engine.config, pool: reader.pool, loss, texts: columns.length });
     let truncated = 0;
     const texts = records.map((record, index) => textsOf(record, columns, index));
-    const examples = records.map((record, index): EmbedderExample => {
+    const exampleOf = (record: DataRecord, index: number): EmbedderExample => {
       const label = labelOf(record);
       return {
         texts: texts[index]!.map((text, column) => {
@@ -70,7 +71,8 @@ export class EmbedderData implements CourseData {
         }),
         ...(label !== undefined && { label }),
       };
-    });
+    };
+    const examples = await inTurns(records, exampleOf, signal);
     if (truncated > 0) {
       const all = records.length * columns.length;
       console.warn(`${name}: ${truncated} of ${all} texts were longer than the model reads and were cut.`);

@@ -1,3 +1,4 @@
+import type { Engine } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import {
   countItems,
@@ -18,7 +19,14 @@ import {
   TrainerControl,
   TrainerState,
 } from './callbacks.ts';
-import { checkpointFiles, type Progress, type Resumed, restoreMoments, savedTraining } from './checkpoint.ts';
+import {
+  checkpointFiles,
+  type Progress,
+  type Resumed,
+  restoreMoments,
+  savedTraining,
+  warnOfChanges,
+} from './checkpoint.ts';
 import { CheckpointFolders } from './checkpoint-folders.ts';
 import type { Course, CourseData, Metrics } from './course.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
@@ -54,6 +62,14 @@ export interface TrainOutput {
 /** So many steps in a row may be skipped. */
 const MOST_SKIPS = 4;
 
+const noWholeBatch = (records: number, batchSize: number): InputError =>
+  new InputError({
+    what: 'train_dataset has no whole batch, and smaller ones are left out',
+    actual: `${records} records`,
+    expected: `at least ${batchSize} that may stand in one batch`,
+    next: 'Pass a smaller per_device_train_batch_size, or dataloader_drop_last: false.',
+  });
+
 /** A run under way. */
 interface Run<Data> {
   readonly session: TrainingSession;
@@ -67,6 +83,8 @@ interface Run<Data> {
   readonly progress: Progress;
   /** Where checkpoints go. */
   readonly folders: CheckpointFolders | undefined;
+  /** The names of those that this run has written, or goes on from. Others in the folder are of other trainings. */
+  readonly own: Set<string>;
   /** The steps of this call of `train`. */
   firstStep: number;
   /** The factor of the last step's learning rates. */
@@ -74,6 +92,9 @@ interface Run<Data> {
   /** Steps that were not finite. */
   skips: number;
 }
+
+/** The models that are trained now: two trainings of one would undo each other's steps. */
+const TRAINED_NOW = new WeakSet<Engine>();
 
 /** The loop of every training: steps, logs, evaluations, and the callbacks that steer it. */
 export class TrainingLoop<Data extends CourseData> {
@@ -83,7 +104,6 @@ export class TrainingLoop<Data extends CourseData> {
   readonly callbacks: CallbackHandler;
   readonly #course: Course<Data>;
   #isReady = false;
-  #isTraining = false;
 
   constructor(
     args: TrainingArguments,
@@ -98,14 +118,16 @@ export class TrainingLoop<Data extends CourseData> {
 
   /** Trains: see Trainer. */
   async train({ signal, resume_from_checkpoint }: TrainOptions = {}): Promise<TrainOutput> {
-    if (this.#isTraining) {
-      throw new InputError({ what: 'this trainer is training already', next: 'Wait for train() to end.' });
+    const { engine } = this.#course;
+    if (TRAINED_NOW.has(engine)) {
+      const next = 'Wait for the train() that was called before to end.';
+      throw new InputError({ what: 'this model is being trained already, by this trainer or another', next });
     }
-    this.#isTraining = true;
+    TRAINED_NOW.add(engine);
     try {
       return await this.#train(signal ?? undefined, resume_from_checkpoint ?? false);
     } finally {
-      this.#isTraining = false;
+      TRAINED_NOW.delete(engine);
     }
   }
 
@@ -126,14 +148,7 @@ export class TrainingLoop<Data extends CourseData> {
     const { engine } = this.#course;
     const data = await this.#course.data(signal);
     const batches = batchCount(data.count, args.per_device_train_batch_size, args.dataloader_drop_last);
-    if (batches === 0) {
-      throw new InputError({
-        what: 'train_dataset has no whole batch',
-        actual: `${data.count} records`,
-        expected: `at least ${args.per_device_train_batch_size}`,
-        next: 'Pass a smaller per_device_train_batch_size, or dataloader_drop_last: false.',
-      });
-    }
+    if (batches === 0) throw noWholeBatch(data.count, args.per_device_train_batch_size);
     const length = runLength({ batches, ...args });
     const graph = this.#course.graph(data);
     const rates = this.#rates();
@@ -143,13 +158,21 @@ export class TrainingLoop<Data extends CourseData> {
     const folders = await this.#folders(resumed === true);
     const saved = resumed === false ? undefined : await savedTraining(resumed, folders);
     this.state = saved?.state ?? new TrainerState();
+    const { best_model_checkpoint: best } = this.state;
+    if (best !== null && !(await folders?.list())?.some(({ name }) => name === best)) {
+      console.warn(`${saved?.name} says that ${best} is the best, which is not in output_dir: it is none of this run.`);
+      this.state.best_model_checkpoint = null;
+    }
     this.state.compute_steps(args, length.totalSteps);
     Object.assign(this.state, {
       max_steps: length.totalSteps,
       num_train_epochs: length.epochs,
       train_batch_size: args.per_device_train_batch_size,
     });
-    if (saved) this.callbacks.restore(this.state.stateful_callbacks);
+    if (saved) {
+      warnOfChanges(saved, args, data.count);
+      this.callbacks.restore(this.state.stateful_callbacks);
+    }
     this.control = new TrainerControl();
     const backend = await until(signal, engine.backendForTraining());
     this.#course.begin(data);
@@ -164,7 +187,11 @@ export class TrainingLoop<Data extends CourseData> {
       factor,
       signal,
       folders,
-      progress: saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, pendingLoss: 0, lastLogged: 0 },
+      own: new Set([this.state.best_model_checkpoint ?? []].flat()),
+      progress: {
+        ...(saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, pendingLoss: 0, lastLogged: 0 }),
+        records: data.count,
+      },
       firstStep: this.state.global_step,
       lastFactor: factor(0),
       skips: 0,
@@ -184,7 +211,8 @@ export class TrainingLoop<Data extends CourseData> {
     const { data, length, session } = run;
     const started = performance.now();
     await this.call('on_train_begin');
-    if (args.eval_on_start) await this.#evaluateDuring(run);
+    // As in transformers it is no candidate for the best: there is no checkpoint of it.
+    if (args.eval_on_start) await this.#course.evaluate(run.signal);
     while (run.progress.epoch < length.epochs && state.global_step < length.totalSteps) {
       await this.#epoch(run, run.progress.epoch);
       if (this.control.should_training_stop) break;
@@ -203,9 +231,9 @@ export class TrainingLoop<Data extends CourseData> {
       train_loss: training_loss,
       ...(run.skips > 0 && { skipped_steps: run.skips }),
     };
-    await this.log(metrics);
+    const logged = await this.log(metrics);
     await this.call('on_train_end');
-    return { global_step: state.global_step, training_loss, metrics: { ...metrics, epoch: state.epoch } };
+    return { global_step: state.global_step, training_loss, metrics: logged };
   }
 
   /** The examples of a step. */
@@ -227,6 +255,7 @@ export class TrainingLoop<Data extends CourseData> {
       lengths: data.lengths,
     });
     const batches = [...data.batches(order, args.per_device_train_batch_size, args.dataloader_drop_last)];
+    if (batches.length === 0) throw noWholeBatch(data.count, args.per_device_train_batch_size);
     const { progress } = run;
     while (progress.batch < batches.length) {
       const own = batches.slice(progress.batch, progress.batch + args.gradient_accumulation_steps);
@@ -310,7 +339,7 @@ export class TrainingLoop<Data extends CourseData> {
   /** Writes a checkpoint of the last whole step, and removes those that are too many. */
   async #save(run: Run<Data>): Promise<void> {
     const { args, state } = this;
-    const { folders, session, progress, signal } = run;
+    const { folders, own, session, progress, signal } = run;
     if (!folders) {
       throw new InputError({
         what: 'a callback asked for a checkpoint, and there is no folder for it',
@@ -319,9 +348,9 @@ export class TrainingLoop<Data extends CourseData> {
     }
     progress.pendingLoss += (await until(signal, session.scalars())).loss;
     const name = `checkpoint-${state.global_step}`;
-    const before = await folders.list();
-    const best = state.best_global_step === null ? undefined : `checkpoint-${state.best_global_step}`;
-    if (best === name || before.some(each => each.name === best)) state.best_model_checkpoint = best!;
+    own.add(name);
+    const best = `checkpoint-${state.best_global_step}`;
+    if (own.has(best)) state.best_model_checkpoint = best;
     state.stateful_callbacks = this.callbacks.states();
     const files = [
       ...(await trainedFiles(this.#course, signal)),
@@ -332,7 +361,11 @@ export class TrainingLoop<Data extends CourseData> {
     await this.call('on_save');
     const { save_total_limit: limit } = args;
     if (limit === undefined) return;
-    const old = (await folders.list()).filter(each => each.name !== name && each.name !== state.best_model_checkpoint);
+    const others = (await folders.list()).filter(
+      each => each.name !== name && each.name !== state.best_model_checkpoint,
+    );
+    // What another training has left goes first, however many steps it had.
+    const old = [...others.filter(each => !own.has(each.name)), ...others.filter(each => own.has(each.name))];
     // The one that was just written stays, and so does the best one.
     const kept = limit - 1 - Number(state.best_model_checkpoint !== null && state.best_model_checkpoint !== name);
     for (const each of old.slice(0, Math.max(0, old.length - Math.max(0, kept)))) await folders.remove(each.name);
@@ -374,12 +407,13 @@ export class TrainingLoop<Data extends CourseData> {
     return noteBestMetric(this.state, this.args, metrics);
   }
 
-  /** Puts numbers into the history, with the epoch and the step, and tells the callbacks. */
-  async log(numbers: Metrics): Promise<void> {
+  /** Puts numbers into the history, with the epoch and the step, and tells the callbacks -> the numbers with the epoch. */
+  async log(numbers: Metrics): Promise<Metrics> {
     const { epoch, global_step } = this.state;
     const logs = { ...numbers, epoch };
     this.state.log_history.push({ ...logs, step: global_step });
     await this.call('on_log', { logs });
+    return logs;
   }
 
   /** Tells the callbacks of an event. */

@@ -46,8 +46,30 @@ function checkPairs(predictions: unknown, references: unknown): void {
   });
 }
 
+const isChoice = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.every(each => each === 0 || each === 1);
+
+/** Throws InputError, as sklearn does, for what is no class: a name, a probability; and for a class beside a list of several. */
+function checkedClasses(classes: Classes): Classes {
+  for (const [i, reference] of classes.references.entries()) {
+    const prediction: unknown = classes.predictions[i];
+    const isFine = isChoice(reference)
+      ? isChoice(prediction) && prediction.length === reference.length
+      : Number.isInteger(reference) && Number.isInteger(prediction);
+    if (isFine) continue;
+    throw new InputError({
+      what: `prediction and reference ${i} are no classes`,
+      actual: `${describe(prediction)} and ${describe(reference)}`,
+      expected: 'two whole numbers, or two lists of as many 0 and 1',
+    });
+  }
+  return classes;
+}
+
 /** Logits as classes: the greatest; of several labels those above 0; of tokens those with a label, one after the other. */
-function classesOf(given: Classes | EvalPrediction): Classes {
+const classesOf = (given: Classes | EvalPrediction): Classes => checkedClasses(givenClasses(given));
+
+function givenClasses(given: Classes | EvalPrediction): Classes {
   if ('references' in given) {
     checkPairs(given.predictions, given.references);
     return given;
@@ -76,7 +98,10 @@ function classesOf(given: Classes | EvalPrediction): Classes {
 const isSame = (a: number | readonly number[], b: number | readonly number[]): boolean =>
   typeof a === 'number' || typeof b === 'number' ? a === b : a.length === b.length && a.every((v, i) => v === b[i]);
 
-/** The share of predictions that are right; of several labels, all of them. sklearn's accuracy_score. NaN where no token has a label. */
+/**
+ * The share of predictions that are right; of several labels, all of them. sklearn's accuracy_score. NaN where no token has a label. Throws
+ * InputError for what is no class.
+ */
 export function accuracy(given: Classes | EvalPrediction): { accuracy: number } {
   const { predictions, references } = classesOf(given);
   const right = predictions.filter((prediction, i) => isSame(prediction, references[i]!)).length;

@@ -1,6 +1,7 @@
 import type { PreTrainedTokenizer } from '../api/index.ts';
 import { describe, InputError, UnsupportedError } from '../errors.ts';
 import type { EncoderConfig, HeadKind } from '../model/index.ts';
+import { inTurns } from '../runtime/index.ts';
 import type { EncodeOptions, Encoding, TextInput } from '../text/index.ts';
 import { answerSpan } from './answer-span.ts';
 import { IGNORED_LABEL, type TrainingExample } from './example.ts';
@@ -277,18 +278,21 @@ export interface TokenizedRecords {
   readonly answersCutOff: number;
 }
 
-/** Reads a data set whole. Throws InputError where it is empty, or a record is not what the head needs. */
-export function readRecords(
+/**
+ * Reads a data set whole, without holding up the page. Rejects with InputError where it is empty, or a record is not what the head needs;
+ * with UnsupportedError for a head that is not trained on records; with the signal's reason.
+ */
+export async function readRecords(
   data: readonly DataRecord[],
   settings: RecordSettings,
-  name = 'train_dataset',
-): TokenizedRecords {
+  { name = 'train_dataset', signal }: { readonly name?: string; readonly signal?: AbortSignal | undefined } = {},
+): Promise<TokenizedRecords> {
   if (!Array.isArray(data) || data.length === 0) {
     const actual = describe(data);
     throw new InputError({ what: `${name} is wrong`, actual, expected: 'a list of at least one record' });
   }
   const reader = new RecordReader(settings);
-  const records = data.map((record, index) => reader.read(record, index));
+  const records = await inTurns(data, (record, index) => reader.read(record, index), signal);
   return {
     records,
     problemType: reader.problemType,

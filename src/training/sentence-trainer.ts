@@ -97,7 +97,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<SentenceTransformerT
   constructor(options: SentenceTransformerTrainerOptions) {
     const given = new GivenFields('SentenceTransformerTrainer', options);
     given.checkNames(OPTION_NAMES, { processing_class: 'The tokenizer is that of the model.' });
-    const { model, args, train_dataset, loss, evaluator, callbacks } = options ?? {};
+    const { model, args, train_dataset, eval_dataset, loss, evaluator, callbacks } = options ?? {};
     const embedder: unknown = model;
     if (!(embedder instanceof Embedder)) throw wrong('model', model, "a pipeline('feature-extraction', …)", ONE_COPY);
     if (!isEmbedderLoss(loss)) throw noEmbeddingLoss(loss);
@@ -108,6 +108,7 @@ export class SentenceTransformerTrainer extends BaseTrainer<SentenceTransformerT
       engine: reader.engine,
       args: usedArguments(sentenceArguments(args)),
       train_dataset,
+      isEvaluated: Boolean(eval_dataset || checkedEvaluator),
       callbacks,
       context: { model, processing_class: model.tokenizer },
     });
@@ -135,9 +136,11 @@ export class SentenceTransformerTrainer extends BaseTrainer<SentenceTransformerT
     const prefix = metric_key_prefix ?? 'eval';
     const started = performance.now();
     const metrics: Metrics = {};
+    let count = 0;
     if (dataset) {
       const data = (await this.read('eval_dataset', dataset, signal ?? undefined)) as EmbedderData;
       const batchSize = this.args.per_device_eval_batch_size;
+      count = data.count;
       metrics[`${prefix}_loss`] = await evaluateEmbedder(this.#reader, data, {
         batchSize,
         signal: signal ?? undefined,
@@ -147,10 +150,15 @@ export class SentenceTransformerTrainer extends BaseTrainer<SentenceTransformerT
       const computed = metricsOf(await evaluator(this.model, { signal }), 'evaluator');
       Object.assign(metrics, prefixed(computed, prefix, 'the evaluator'));
     }
-    metrics[`${prefix}_runtime`] = (performance.now() - started) / 1000;
-    await this.loop.log(metrics);
-    await this.loop.call('on_evaluate', { metrics });
-    return metrics;
+    const seconds = (performance.now() - started) / 1000;
+    metrics[`${prefix}_runtime`] = seconds;
+    if (count > 0) {
+      metrics[`${prefix}_samples_per_second`] = count / seconds;
+      metrics[`${prefix}_steps_per_second`] = Math.ceil(count / this.args.per_device_eval_batch_size) / seconds;
+    }
+    const logged = await this.loop.log(metrics);
+    await this.loop.call('on_evaluate', { metrics: logged });
+    return logged;
   }
 
   /** @internal */

@@ -207,9 +207,13 @@ export interface SetFitArguments {
   readonly warmup_proportion?: number | null;
   /** Default: CosineSimilarityLoss. */
   readonly loss?: EmbedderLoss | null;
+  /** What the weights of the embedder decay by: weight_decay of TrainingArguments. Default: 0.01. */
+  readonly l2_weight?: number | null;
   /** Default: 42. */
   readonly seed?: number | null;
-  /** Default: 500. */
+  /** Default: true. */
+  readonly logging_first_step?: boolean | null;
+  /** Default: 50. */
   readonly logging_steps?: number | null;
   /** Which weights of the embedder are trained: see TrainingArguments. Default: 'all'. */
   readonly trainable?: TrainingArgumentsInit['trainable'];
@@ -226,7 +230,9 @@ const ARGUMENT_NAMES = [
   'body_learning_rate',
   'warmup_proportion',
   'loss',
+  'l2_weight',
   'seed',
+  'logging_first_step',
   'logging_steps',
   'trainable',
   'dropout',
@@ -319,7 +325,9 @@ export class SetFitTrainer {
       learning_rate: this.#args.number('body_learning_rate', 2e-5, { min: 0 }),
       warmup_steps: this.#args.number('warmup_proportion', 0.1, { min: 0, below: 1 }),
       seed: this.#args.count('seed', 42, 0),
-      logging_steps: this.#args.count('logging_steps', 500),
+      weight_decay: this.#args.number('l2_weight', 0.01, { min: 0 }),
+      logging_first_step: this.#args.flag('logging_first_step', true),
+      logging_steps: this.#args.count('logging_steps', 50),
       ...(trainable && { trainable }),
       ...(dropout !== undefined && dropout !== null && { dropout }),
     };

@@ -132,6 +132,20 @@ export function classWeightsOf(
   });
 }
 
+/**
+ * `label_smoothing_factor`, for a loss that has one. Throws InputError for a task whose targets are no classes of one choice, where it would
+ * change nothing.
+ */
+export function smoothingOf({ problem }: TrainingTask, factor: number): number {
+  const hasNone = problem === 'multi_label_classification' || problem === 'regression' || problem === 'answers';
+  if (factor === 0 || !hasNone) return factor;
+  throw new InputError({
+    what: 'label_smoothing_factor is for models that choose one of several labels',
+    actual: `a model that is trained for ${problem}`,
+    next: 'Leave label_smoothing_factor out.',
+  });
+}
+
 export interface GraphOptions extends LossSettings {
   /** Whether a tensor is trained, by its canonical name. */
   readonly trainable: (tensor: string) => boolean;

@@ -4,11 +4,14 @@ import type { LabelledSequence } from '../gradients/index.ts';
 import type { EncoderConfig, HeadKind } from '../model/index.ts';
 import type { DataCollatorForLanguageModeling } from './collators.ts';
 import type { CourseData } from './course.ts';
-import { type DataRecord, readRecords, type TokenizedRecords } from './records.ts';
+import { IGNORED_LABEL } from './example.ts';
+import { type DataRecord, readRecords, type TokenizedRecord, type TokenizedRecords } from './records.ts';
 import { batchesOf } from './sampler.ts';
 import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
 
-/** Records: a list, or anything that gives them one after the other. They are read once, before the first step. */
+/**
+ * Records: a list, or anything that gives them one after the other. They are read once, before the first step; a list again where records
+ * were added, taken out or replaced since. */
 export type Dataset = readonly object[] | Iterable<object> | AsyncIterable<object>;
 
 /** What a data set is read for. */
@@ -50,12 +53,21 @@ export class TrainingData implements CourseData {
     // The head is looked at first: it says what the records must have.
     const unread = head && { head, config, tokenizer };
     const records = await listOf(name, dataset, signal);
-    const read = unread && readRecords(records, unread, name);
+    const read = unread && (await readRecords(records, unread, { name, signal }));
     const task = taskOf(config, head, read?.records[0]?.example ?? { input_ids: [] });
     const { truncated, answersCutOff, records: all } = read!;
     const cut = answersCutOff > 0 ? `, and with them ${answersCutOff} answers, which now count as none` : '';
     if (truncated > 0) {
       console.warn(`${name}: ${truncated} of ${all.length} texts were longer than the model reads and were cut${cut}.`);
+    }
+    const isUnlabelled = ({ example: { labels } }: TokenizedRecord) =>
+      Array.isArray(labels) && labels.every(label => label === IGNORED_LABEL);
+    if ((task.problem === 'tokens' || task.problem === 'masked_lm') && all.every(isUnlabelled)) {
+      throw new InputError({
+        what: `${name} has no token with a label`,
+        actual: `${IGNORED_LABEL} for each, in ${all.length} records`,
+        expected: 'a class for some tokens',
+      });
     }
     return new TrainingData(task, read!, collator);
   }

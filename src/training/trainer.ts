@@ -12,7 +12,7 @@ import { type Evaluation, evaluateTask } from './evaluation.ts';
 import { GivenFields } from './given-fields.ts';
 import { givenModel } from './given-model.ts';
 import type { EvalPrediction } from './metrics.ts';
-import { classWeightsOf, type GraphOptions, type LossSettings, taskGraph } from './task.ts';
+import { classWeightsOf, type GraphOptions, type LossSettings, smoothingOf, taskGraph } from './task.ts';
 import { type Dataset, TrainingData } from './trainer-data.ts';
 
 /** What `new Trainer` takes. */
@@ -80,7 +80,8 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
   constructor(options: TrainerOptions) {
     const given = new GivenFields('Trainer', options);
     given.checkNames(OPTION_NAMES, ADVICE);
-    const { args, processing_class, train_dataset, callbacks, compute_metrics, data_collator } = options ?? {};
+    const { args, processing_class, train_dataset, eval_dataset, callbacks, compute_metrics, data_collator } =
+      options ?? {};
     const model = givenModel('model', options?.model);
     if (processing_class && processing_class.text === undefined) {
       throw wrong('processing_class', processing_class, 'the tokenizer of the model');
@@ -96,6 +97,7 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
       engine: PreTrainedModel.engineOf(model),
       args: args instanceof TrainingArguments ? args : new TrainingArguments(args),
       train_dataset,
+      isEvaluated: Boolean(eval_dataset),
       callbacks,
       context: { model, processing_class: processing_class ?? undefined },
     });
@@ -126,8 +128,7 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
         signal: signal ?? undefined,
         name: 'eval_dataset',
       });
-      Object.assign(metrics, evaluated.metrics);
-      await this.loop.log(evaluated.metrics);
+      Object.assign(metrics, await this.loop.log(evaluated.metrics));
     }
     await this.loop.call('on_evaluate', { metrics });
     return metrics;
@@ -178,8 +179,8 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
   }
 
   #loss({ task }: TrainingData): LossSettings {
-    const { label_smoothing_factor: smoothing, class_weights } = this.args;
-    return { smoothing, classWeights: classWeightsOf(task, class_weights) };
+    const { label_smoothing_factor, class_weights } = this.args;
+    return { smoothing: smoothingOf(task, label_smoothing_factor), classWeights: classWeightsOf(task, class_weights) };
   }
 
   /** @internal */
