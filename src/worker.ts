@@ -14,12 +14,13 @@ import type {
   SparseEncoder as SparseEncoderHere,
 } from './vectors/index.ts';
 import {
+  type NewHeadOptions,
   type PretrainedOptions,
   type Remotely,
   type RemoteModel,
   type RemoteTokenizer,
-  type WorkerClass,
   type WorkerEnvironment,
+  type WorkerModelClass,
   WorkerSide,
 } from './worker/index.ts';
 
@@ -123,6 +124,8 @@ export type {
   TokenVectors,
 } from './vectors/index.ts';
 export {
+  type NewHeadOptions,
+  type NewModelOptions,
   type PretrainedOptions,
   type Remotely,
   type RemoteModel,
@@ -130,6 +133,7 @@ export {
   type WorkerClass,
   type WorkerEnvironment as Environment,
   WorkerError,
+  type WorkerModelClass,
 } from './worker/index.ts';
 
 /** The `env` of 'webgpu-bert', and `worker`. The worker is told of its settings before each load. */
@@ -175,16 +179,17 @@ type Api = typeof api;
 type Loaded<Name extends keyof Api> = Api[Name] extends { from_pretrained(...values: never[]): Promise<infer Model> }
   ? Model
   : never;
-const loader = <Name extends keyof Api & string>(name: Name): WorkerClass<Loaded<Name>> => side.loader(name);
+const withHead = <Name extends keyof Api & string>(name: Name): WorkerModelClass<Loaded<Name>, NewHeadOptions> =>
+  side.modelClass(name);
 
-export const AutoModel = /* @__PURE__ */ loader('AutoModel');
-export const AutoModelForMaskedLM = /* @__PURE__ */ loader('AutoModelForMaskedLM');
-export const AutoModelForMultipleChoice = /* @__PURE__ */ loader('AutoModelForMultipleChoice');
-export const AutoModelForNextSentencePrediction = /* @__PURE__ */ loader('AutoModelForNextSentencePrediction');
-export const AutoModelForPreTraining = /* @__PURE__ */ loader('AutoModelForPreTraining');
-export const AutoModelForQuestionAnswering = /* @__PURE__ */ loader('AutoModelForQuestionAnswering');
-export const AutoModelForSequenceClassification = /* @__PURE__ */ loader('AutoModelForSequenceClassification');
-export const AutoModelForTokenClassification = /* @__PURE__ */ loader('AutoModelForTokenClassification');
+export const AutoModel = /* @__PURE__ */ side.modelClass<Loaded<'AutoModel'>>('AutoModel');
+export const AutoModelForMaskedLM = /* @__PURE__ */ withHead('AutoModelForMaskedLM');
+export const AutoModelForMultipleChoice = /* @__PURE__ */ withHead('AutoModelForMultipleChoice');
+export const AutoModelForNextSentencePrediction = /* @__PURE__ */ withHead('AutoModelForNextSentencePrediction');
+export const AutoModelForPreTraining = /* @__PURE__ */ withHead('AutoModelForPreTraining');
+export const AutoModelForQuestionAnswering = /* @__PURE__ */ withHead('AutoModelForQuestionAnswering');
+export const AutoModelForSequenceClassification = /* @__PURE__ */ withHead('AutoModelForSequenceClassification');
+export const AutoModelForTokenClassification = /* @__PURE__ */ withHead('AutoModelForTokenClassification');
 export const AutoTokenizer = /* @__PURE__ */ side.loader<TokenizerHere, TokenizerOptions>('AutoTokenizer');
 export const MultiVectorEncoder = /* @__PURE__ */ side.loader<MultiVectorEncoderHere>('MultiVectorEncoder');
 export const SparseEncoder = /* @__PURE__ */ side.loader<SparseEncoderHere>('SparseEncoder');

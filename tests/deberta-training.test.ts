@@ -50,7 +50,6 @@ describe('DeBERTa in the Trainer', () => {
     const adapted = await get_peft_model(model, {
       r: 2,
       target_modules: 'all-linear',
-      exclude_modules: ['conv'],
       lora_dropout: 0.1,
     });
     const train_dataset = readFixture(name).data.map(example => ({ ...example }));

@@ -15,7 +15,16 @@ export interface LoraRun {
 }
 
 /** The runs, by the names of their models. */
-export const LORA_RUNS = ['bert-sequence', 'roberta-token', 'bert-masked-lm'];
+export const LORA_RUNS = [
+  'bert-sequence',
+  'roberta-token',
+  'bert-masked-lm',
+  'deberta-sequence',
+  'deberta-v2-sequence',
+];
+/** The folder of the model of a run, among the fixtures. */
+export const loraModel = (name: string): string =>
+  `${name.startsWith('deberta') ? 'training/models' : 'random'}/${name}`;
 /** The records of a run: the first of those of the training with the same name. */
 export const LORA_RECORDS = 20;
 

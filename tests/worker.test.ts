@@ -6,6 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as library from '../src/index.ts';
 import { type ProgressInfo, SourceError, type Task, Tensor } from '../src/index.ts';
+import { Trainer } from '../src/train.ts';
 import * as worker from '../src/worker.ts';
 import { CheckpointError, DeviceError, InputError, UnsupportedError, WorkerError } from '../src/worker.ts';
 import type { CPUBackend } from './cpu-backend.ts';
@@ -122,6 +123,45 @@ describe('the same answers, to the bit, with all that is said of the texts', () 
     const error = await thrown(worker.pipeline(task, model));
     expect(error).toBeInstanceOf(InputError);
     expect((error as Error).message).toContain('an object of another worker');
+  });
+
+  test('new models: of a config, and with a head that the checkpoint lacks', async () => {
+    const config = await worker.AutoConfig.from_pretrained(fixtureFiles('random/bert-masked-lm'));
+    const inputs = { input_ids: new Tensor('int64', [2n, 5n, 3n], [1, 3]) };
+    const there = await worker.AutoModelForMaskedLM.from_config(config, { seed: 7 });
+    const here = await library.AutoModelForMaskedLM.from_config(config, { seed: 7 });
+    expectSame(await there(inputs), await here(inputs));
+    expect(there.newly_initialized).toEqual(here.newly_initialized);
+    expect(there.config).toEqual(here.config);
+    const tokenizer = await worker.AutoTokenizer.from_pretrained(fixtureFiles('random/bert-masked-lm'));
+    const unmasker = await worker.pipeline('fill-mask', there, { tokenizer });
+    expect(await unmasker('Paris is [MASK].')).toHaveLength(5);
+    vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    const labels = { id2label: ['complaint', 'praise'], seed: 3 };
+    const headed = await worker.AutoModelForSequenceClassification.from_pretrained(BERT, labels);
+    expectSame(
+      await headed(inputs),
+      await (await library.AutoModelForSequenceClassification.from_pretrained(BERT, labels))(inputs),
+    );
+    expect(await thrown(worker.AutoModel.from_config({ ...config, model_type: 'gpt2' }))).toBeInstanceOf(
+      UnsupportedError,
+    );
+    expect(String(await thrown(worker.AutoModel.from_config(config, { num_labels: 3 } as object)))).toMatch(
+      /from_config has no option "num_labels"/,
+    );
+    const device = new (class GPUDevice {
+      createComputePipelineAsync(): void {}
+    })();
+    const error = (await thrown(worker.AutoModel.from_config(config, { device } as object))) as InputError;
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toContain('Leave `device` out');
+  });
+
+  test('a Trainer refuses a model of the worker, and says where it can be trained', async () => {
+    const model = await worker.AutoModelForSequenceClassification.from_pretrained(fixtureFiles('random/bert-sequence'));
+    const make = () => new Trainer({ model: model as never });
+    expect(make).toThrow(InputError);
+    expect(make).toThrow("train it in a worker script of yours, which imports 'webgpu-bert/train'");
   });
 
   test('sparse vectors', async () => {

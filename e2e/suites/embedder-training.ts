@@ -1,15 +1,24 @@
 import { PreTrainedModel } from '../../src/api/model.ts';
 import type { ModelSource } from '../../src/checkpoint/source/index.ts';
 import * as library from '../../src/index.ts';
+import {
+  EmbeddingSimilarityEvaluator,
+  InformationRetrievalEvaluator,
+  MultipleNegativesRankingLoss,
+  SentenceTransformerTrainer,
+} from '../../src/train.ts';
 import { streamedFile } from '../../tests/checkpoint-bytes.ts';
 import { loadCheckpoint } from '../../tests/checkpoint-tensors.ts';
 import { type EmbedderFixture, fixtureEmbedder, kept, modulesOf } from '../../tests/embedder-fixture.ts';
 import { sharedDevice } from '../fixtures.ts';
-import { check, expect } from '../harness.ts';
+import { check, expect, expectEqual } from '../harness.ts';
 import { addressOf, fetchJson } from '../library.ts';
 import { checkSteps, far } from '../training-steps.ts';
 
-/** Training runs of embedders on this device against those of sentence-transformers in float64 (tests/fixtures/embedder-training). */
+/**
+ * Training runs of embedders on this device against those of sentence-transformers in float64 (tests/fixtures/embedder-training), and what
+ * evaluators say of its embeddings.
+ */
 
 /** Of a number of an embedding, of up to 5, after the run. */
 const EMBEDDING = 1e-3;
@@ -92,3 +101,98 @@ for (const [name, dense] of Object.entries(RUNS)) {
     await pipe.dispose();
   });
 }
+
+const FACTS: readonly (readonly [query: string, passage: string])[] = [
+  ['the river', 'It runs past small stone houses.'],
+  ['Paris', 'a city in France'],
+  ['the fox', 'a brown animal'],
+  ['rain', 'water that falls'],
+  ['a train', 'It goes on rails.'],
+  ['the sea', 'Boats wait there.'],
+];
+const byId = (name: string, column: 0 | 1): Record<string, string> =>
+  Object.fromEntries(FACTS.map((fact, i) => [`${name}${i}`, fact[column]]));
+
+check('evaluators say what embeddings of this device are worth, before, during and after a training', async log => {
+  const device = await sharedDevice();
+  const model = await library.pipeline('feature-extraction', addressOf('/fixtures/random/bert-base/'), { device });
+  const search = new InformationRetrievalEvaluator({
+    queries: byId('q', 0),
+    corpus: byId('d', 1),
+    relevant_docs: Object.fromEntries(FACTS.map((_, i) => [`q${i}`, [`d${i}`]])),
+    accuracy_at_k: [1],
+    name: 'facts',
+  });
+  const scores = FACTS.map((_, i) => i / FACTS.length);
+  const similar = new EmbeddingSimilarityEvaluator({
+    sentences1: FACTS.map(([query]) => query),
+    sentences2: FACTS.map(([, passage]) => passage),
+    scores,
+  });
+  /** The same by their definitions, of the embeddings of this moment. */
+  const expected = async () => {
+    const rowsOf = async (column: 0 | 1) =>
+      (
+        await model(
+          FACTS.map(fact => fact[column]),
+          { pooling: 'mean' },
+        )
+      ).tolist() as number[][];
+    const [queries, passages] = [await rowsOf(0), await rowsOf(1)];
+    const cosines = queries.map(query => passages.map(passage => library.cos_sim(query, passage)));
+    const ranks = cosines.map((row, i) => 1 + row.filter(cosine => cosine > row[i]!).length);
+    const mean = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+    const own = cosines.map((row, i) => row[i]!);
+    const spread = (x: readonly number[], y: readonly number[]) =>
+      mean(x.map((value, i) => (value - mean(x)) * (y[i]! - mean(y))));
+    return {
+      'facts_cosine_accuracy@1': mean(ranks.map(rank => Number(rank === 1))),
+      'facts_cosine_mrr@10': mean(ranks.map(rank => 1 / rank)),
+      'facts_cosine_ndcg@10': mean(ranks.map(rank => 1 / Math.log2(rank + 1))),
+      pearson_cosine: spread(own, scores) / Math.sqrt(spread(own, own) * spread(scores, scores)),
+    };
+  };
+  const checkMetrics = async (metrics: Readonly<Record<string, number>>, prefix: string, when: string) => {
+    for (const [name, value] of Object.entries(await expected())) {
+      const found = metrics[prefix + name]!;
+      expect(Math.abs(found - value) < 1e-5, `${when}: ${prefix}${name} is ${found}, expected ${value}`);
+    }
+  };
+  const before = { ...(await search(model)), ...(await similar(model)) };
+  await checkMetrics(before, '', 'before');
+  const trainer = new SentenceTransformerTrainer({
+    model,
+    loss: new MultipleNegativesRankingLoss(),
+    train_dataset: FACTS.map(([anchor, positive]) => ({ anchor, positive })),
+    evaluator: [search, similar],
+    args: {
+      max_steps: 30,
+      per_device_train_batch_size: FACTS.length,
+      learning_rate: 2e-3,
+      dropout: 0,
+      eval_strategy: 'steps',
+      eval_steps: 10,
+      logging_steps: 10,
+    },
+  });
+  let evaluations = 0;
+  trainer.add_callback({
+    async on_evaluate(_, { global_step }, __, { metrics }) {
+      evaluations++;
+      await checkMetrics(metrics!, 'eval_', `step ${global_step}`);
+    },
+  });
+  await trainer.train();
+  expectEqual(evaluations, 3, 'evaluations');
+  const after = await search(model);
+  log(
+    ['accuracy@1', 'mrr@10', 'ndcg@10']
+      .map(
+        name => `${name} ${before[`facts_cosine_${name}`]!.toFixed(3)} -> ${after[`facts_cosine_${name}`]!.toFixed(3)}`,
+      )
+      .join(', '),
+  );
+  expectEqual(after['facts_cosine_accuracy@1'], 1, 'the accuracy on what was learnt');
+  expect(before['facts_cosine_accuracy@1']! < 1, 'there was nothing to learn');
+  await model.dispose();
+});

@@ -2,7 +2,7 @@ import { merge } from '../../shaders/merge.ts';
 import { floatsToHalves, halvesToFloats } from '../../src/halves.ts';
 import * as library from '../../src/index.ts';
 import { type DataRecord, get_peft_model, PeftModel, Trainer, type TrainingArgumentsInit } from '../../src/train.ts';
-import { far, fileOf, floatTensors, LORA_RECORDS, LORA_RUNS, type LoraRun } from '../../tests/lora-run.ts';
+import { far, fileOf, floatTensors, LORA_RECORDS, LORA_RUNS, type LoraRun, loraModel } from '../../tests/lora-run.ts';
 import { classOf, logged, logitsOf, type SequenceModel } from '../../tests/trained-model.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { dispatch, random, testGpu } from '../dispatch.ts';
@@ -23,7 +23,7 @@ const LOGITS = 1e-3;
 
 async function modelOf(name: string, head: string, options: library.PretrainedOptions = {}) {
   const device = await ownDevice();
-  const address = addressOf(`/fixtures/random/${name}/`);
+  const address = addressOf(`/fixtures/${loraModel(name)}/`);
   const base = await classOf(library, head).from_pretrained(address, {
     device,
     ...options,

@@ -7,4 +7,12 @@
 export type { Remotely, RemoteModel, RemoteTokenizer } from './remote-types.ts';
 export { listen, type Served } from './serve.ts';
 export { WorkerError } from './worker-error.ts';
-export { type PretrainedOptions, type WorkerClass, type WorkerEnvironment, WorkerSide } from './worker-side.ts';
+export {
+  type NewHeadOptions,
+  type NewModelOptions,
+  type PretrainedOptions,
+  type WorkerClass,
+  type WorkerEnvironment,
+  type WorkerModelClass,
+  WorkerSide,
+} from './worker-side.ts';

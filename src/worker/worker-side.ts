@@ -1,4 +1,8 @@
-import type { PretrainedOptions as EveryOption } from '../api/index.ts';
+import type {
+  PretrainedOptions as EveryOption,
+  NewHeadOptions as NewHead,
+  NewModelOptions as NewModel,
+} from '../api/index.ts';
 import type { ModelLocation } from '../checkpoint/source/index.ts';
 import { Connection } from './connection.ts';
 import type { Remotely } from './remote-types.ts';
@@ -7,16 +11,29 @@ import { notStarted, noWorkers } from './worker-error.ts';
 
 export type { WorkerEnvironment } from './settings.ts';
 
-/** The options of `pipeline` and `from_pretrained`. A GPUDevice cannot leave the page. */
-export interface PretrainedOptions extends Omit<EveryOption, 'device'> {
+/** A GPUDevice cannot leave the page. */
+interface DeviceByName {
   /** 'webgpu', which is the default. */
   device?: string | null;
 }
+
+/** The options of `pipeline` and `from_pretrained`. */
+export interface PretrainedOptions extends Omit<EveryOption, 'device'>, DeviceByName {}
+/** The options of `from_pretrained` of a class with a head: also what a head that the checkpoint lacks is to be like. */
+export interface NewHeadOptions extends Omit<NewHead, 'device'>, DeviceByName {}
+/** The options of `from_config`. */
+export interface NewModelOptions extends Omit<NewModel, 'device'>, DeviceByName {}
 
 /** A class whose instances are loaded, and live in the worker. */
 export interface WorkerClass<Instance, Options = PretrainedOptions> {
   /** As of the class of the same name in 'webgpu-bert'; and throws WorkerError where the worker cannot be started, or ends. */
   from_pretrained(model: ModelLocation, options?: Options | null): Promise<Remotely<Instance>>;
+}
+
+/** A class of models, which makes new ones, too. */
+export interface WorkerModelClass<Instance, Options = PretrainedOptions> extends WorkerClass<Instance, Options> {
+  /** As of the class of the same name in 'webgpu-bert'; and throws WorkerError. */
+  from_config(config: object, options?: NewModelOptions | null): Promise<Remotely<Instance>>;
 }
 
 /** What the page has of a worker: it is started by the first call, and again where it has ended. */
@@ -40,6 +57,11 @@ export class WorkerSide {
   /** A class of the library's. */
   loader<Instance, Options = PretrainedOptions>(name: string): WorkerClass<Instance, Options> {
     return this.root<WorkerClass<Instance, Options>>(name, ['from_pretrained']);
+  }
+
+  /** A class of the library's models. */
+  modelClass<Instance, Options = PretrainedOptions>(name: string): WorkerModelClass<Instance, Options> {
+    return this.root<WorkerModelClass<Instance, Options>>(name, ['from_pretrained', 'from_config']);
   }
 
   async #call(root: string, method: string, values: readonly unknown[]): Promise<unknown> {

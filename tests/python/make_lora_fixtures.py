@@ -1,7 +1,7 @@
 """Training runs of adapters (LoRA) by PEFT in float64: tests/fixtures/lora.
 
-usage: make_lora_fixtures.py FIXTURES
-FIXTURES is tests/fixtures: the models are folders of its `random`, the data those of its `training`.
+usage: make_lora_fixtures.py FIXTURES [NAME ...]
+FIXTURES is tests/fixtures: the models are folders of its `training/models`, or else of its `random`; the data are those of its `training`.
 
 Each folder has the adapter that a run begins with, as PEFT saves it, and after.safetensors, the one that it ends with; run.json has the loss
 and the norm of the gradient of each step, the logits of the first text afterwards, and what print_trainable_parameters counts. B begins with
@@ -19,7 +19,10 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
+from torch.nn import functional
 from torch.nn.functional import cross_entropy
+from transformers.models.deberta import modeling_deberta
+from transformers.models.deberta_v2 import modeling_deberta_v2
 
 STEPS, WARMUP, BATCH = 5, 1, 4
 RATE, DECAY = 5e-3, 0.01
@@ -45,7 +48,25 @@ RUNS = {
         "BertForMaskedLM",
         dict(r=3, target_modules=r".*\.(key|intermediate\.dense)", modules_to_save=["transform"], bias="lora_only"),
     ),
+    # One linear for q, k and v, and the projections of distances.
+    "deberta-sequence": (
+        "DebertaForSequenceClassification",
+        dict(task_type="SEQ_CLS", r=4, lora_alpha=6, target_modules=["in_proj", "pos_proj", "pos_q_proj"]),
+    ),
+    # The projections of queries and keys are those of distances, too. The convolution is no linear.
+    "deberta-v2-sequence": (
+        "DebertaV2ForSequenceClassification",
+        dict(task_type="SEQ_CLS", r=3, lora_alpha=6, target_modules="all-linear"),
+    ),
 }
+
+
+def keep_float64():
+    """DeBERTa's norm, and the root that scores are divided by, compute in float32 whatever the type of the model."""
+    norm = lambda self, x: functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.variance_epsilon)
+    modeling_deberta.DebertaLayerNorm.forward = norm
+    root = lambda layer, factor: torch.sqrt(torch.tensor(layer.size(-1) * factor, dtype=torch.float64))
+    modeling_deberta.scaled_size_sqrt = modeling_deberta_v2.scaled_size_sqrt = root
 
 
 def padded(records, key, fill):
@@ -61,7 +82,8 @@ def inputs(records, pad):
 
 def run(name, head, settings):
     torch.manual_seed(len(name))
-    folder = os.path.join(fixtures, "random", name)
+    folders = [os.path.join(fixtures, folder, name) for folder in ("training/models", "random")]
+    folder = next(folder for folder in folders if os.path.exists(folder))
     base = getattr(transformers, head).from_pretrained(folder, attn_implementation="eager").double()
     model = get_peft_model(base, LoraConfig(**settings)).double()
     for module in model.modules():
@@ -130,5 +152,6 @@ def run(name, head, settings):
     print(name, [round(loss, 4) for loss in losses], written["parameters"])
 
 
-for name, (head, settings) in RUNS.items():
-    run(name, head, settings)
+keep_float64()
+for name in sys.argv[2:] or RUNS:
+    run(name, *RUNS[name])

@@ -6,7 +6,7 @@ import { type Weight, weightKey } from '../../plan/index.ts';
 import { keepsHalves, mergedWeights, mergeWeights } from '../session.ts';
 import { tensorReader, wholeTensor } from '../weights.ts';
 import type { LoraConfig } from './config.ts';
-import { type LinearModule, type ModuleNames, notLinear, type Parameter, savedParameters } from './modules.ts';
+import { isPlain, type LinearModule, type ModuleNames, notLinear, type Parameter, savedParameters } from './modules.ts';
 
 /** A tensor of an adapter file. */
 export interface AdapterTensor {
@@ -282,9 +282,9 @@ async function joinedRows(reader: TensorReader, { shape, views }: AdapterTensor)
 }
 
 /** Throws where a linear is none that an adapter can be added to. */
-function checkTarget({ name, tensor, weights }: LinearModule): void {
-  const isPlain = weights.every(({ parts }) => parts.every(({ layout, shape }) => !layout && shape.length === 2));
-  if (!isPlain) throw notLinear(name);
+function checkTarget(module: LinearModule): void {
+  const { name, tensor } = module;
+  if (!isPlain(module)) throw notLinear(name);
   if (![...tensor.views.values()].some(({ update }) => update)) return;
   throw new UnsupportedError({
     what: 'adapters on the merged weights of a task',

@@ -168,7 +168,9 @@ export function targetsOf(config: LoraConfig, { linears, parameters, outputs }: 
     const layer = layers && layerOf(name, patterns);
     return !layers || (layer !== undefined && layers.includes(layer));
   };
-  const targets = linears.filter(module => isChosen(module.name) && !(isAll && outputs.has(module)));
+  // To Python 'all-linear' are its Linears: a convolution, which the graph computes as one, is none of them.
+  const isLeftOut = (module: LinearModule) => isAll && (outputs.has(module) || !isPlain(module));
+  const targets = linears.filter(module => isChosen(module.name) && !isLeftOut(module));
   const other = isAll
     ? undefined
     : parameters.find(({ name }) => isEmbedding(name) && isTarget(name.replace(/\.weight$/, '')));
@@ -180,6 +182,10 @@ export function targetsOf(config: LoraConfig, { linears, parameters, outputs }: 
     expected: `names, or ends of names, such as ${names.slice(0, 3).join(', ')}; the ends are ${endsOf(linears)}`,
   });
 }
+
+/** Whether a linear is a matrix in the file, and no convolution or what else has another layout. */
+export const isPlain = ({ weights }: LinearModule): boolean =>
+  weights.every(({ parts }) => parts.every(({ layout, shape }) => !layout && shape.length === 2));
 
 const isEmbedding = (name: string): boolean => /embeddings?\.weight$|embed_tokens\.weight$/.test(name);
 
