@@ -303,6 +303,10 @@ describeIn('Node', await findNode(), runtime => {
       await expect(bulk(output, '--pooling', 'cls')).rejects.toThrow('was made otherwise');
       await expect(bulk(output, '--shard', '3/2')).rejects.toThrow('expected I/N');
       await expect(bulk(join(folder, 'no.jsonl'), '--pooling', 'median')).rejects.toThrow(/median/);
+      await expect(bulk(join(folder, 'no.jsonl'), '--shrad', '0/2')).rejects.toThrow(
+        /^Unknown option '--shrad'.*\nnode bulk/,
+      );
+      await expect(bulk(input)).rejects.toThrow('is the input: name another file');
       expect(read(output)).toHaveLength(lines.length);
     });
   });

@@ -87,7 +87,9 @@ let tenths = 0;
 
 /** Tells how far the files of the model have come. @param {import('webgpu-bert').ProgressInfo} info */
 function progress_callback(info) {
-  if (info.status !== 'progress_total' || Math.floor(info.progress / 10) === tenths) return;
+  // Small files come first; the weights are nearly all of a model.
+  if (info.status !== 'progress_total' || !Object.keys(info.files).some(file => file.endsWith('.safetensors'))) return;
+  if (Math.floor(info.progress / 10) === tenths) return;
   tenths = Math.floor(info.progress / 10);
   console.error(`model: ${tenths * 10} % of ${(info.total / 1e6).toFixed(1)} MB`);
 }
