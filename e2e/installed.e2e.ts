@@ -303,6 +303,10 @@ describeIn('Node', await findNode(), runtime => {
       await expect(bulk(output, '--pooling', 'cls')).rejects.toThrow('was made otherwise');
       await expect(bulk(output, '--shard', '3/2')).rejects.toThrow('expected I/N');
       await expect(bulk(join(folder, 'no.jsonl'), '--pooling', 'median')).rejects.toThrow(/median/);
+      await expect(bulk(join(folder, 'no.jsonl'), '--shrad', '0/2')).rejects.toThrow(
+        /^Unknown option '--shrad'.*\nnode bulk/,
+      );
+      await expect(bulk(input)).rejects.toThrow('is the input: name another file');
       expect(read(output)).toHaveLength(lines.length);
     });
   });
@@ -361,60 +365,102 @@ describe('examples/react', () => {
   });
 });
 
-test('examples/minimal ranks sentences as one types', { timeout: 120_000 }, async () => {
-  const server = await serve({
-    '/model/': model,
-    '/webgpu-bert.js': join(installed, 'dist', 'webgpu-bert.js'),
-    '/': example('minimal', 'index.html'),
-  });
-  const page = await browser.newPage();
-  try {
-    await page.goto(`${server.origin}/?model=/model/`);
-    await page.getByRole('listitem').first().filter({ hasText: 'kitten' }).waitFor({ timeout: 60_000 });
-    await page.getByRole('searchbox').fill('money and banks');
-    await page.getByRole('listitem').first().filter({ hasText: 'Interest rates' }).waitFor();
-    expect(await page.locator('#status').textContent()).toBe('');
-    const scores = (await page.locator('li span').allTextContents()).map(Number);
-    expect(scores).toEqual([...scores].sort((a, b) => b - a));
-  } finally {
-    await page.close();
-    await server.close();
-  }
-});
+describe('examples/extension', () => {
+  const texts = ['The stock market fell today.', 'A kitten is asleep on the sofa.', 'Water boils at 100 degrees.'];
 
-test('examples/extension ranks the texts of a page in its offscreen document', { timeout: 120_000 }, async () => {
-  const extension = example('extension');
-  mkdirSync(join(extension, 'lib'), { recursive: true });
-  cpSync(join(installed, 'dist', 'webgpu-bert.js'), join(extension, 'lib', 'webgpu-bert.js'));
-  // An extension may bring its model, and asks nobody then.
-  cpSync(model, join(extension, 'model'), { recursive: true });
-  const options = await chromiumOptions('swiftshader');
-  const args = [...options.args, `--disable-extensions-except=${extension}`, `--load-extension=${extension}`];
-  const context = await chromium.launchPersistentContext('', { ...options, args, channel: 'chromium' });
-  try {
-    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
-    const popup = await context.newPage();
-    await popup.goto(`chrome-extension://${new URL(worker.url()).host}/popup.html`);
-    const texts = ['The stock market fell today.', 'A kitten is asleep on the sofa.', 'Water boils at 100 degrees.'];
-    const answer = await popup.evaluate(
-      async ([address, all]) => {
-        const { chrome } = globalThis as unknown as {
-          chrome: {
-            storage: { local: { set(values: object): Promise<void> } };
-            runtime: {
-              sendMessage(message: object): Promise<{ ranking?: { index: number; score: number }[]; error?: string }>;
+  /** What the extension answers to a query, on a machine with an adapter or without one. */
+  async function asked(adapter: 'swiftshader' | 'none') {
+    const extension = example('extension');
+    mkdirSync(join(extension, 'lib'), { recursive: true });
+    cpSync(join(installed, 'dist', 'webgpu-bert.js'), join(extension, 'lib', 'webgpu-bert.js'));
+    // An extension may bring its model, and asks nobody then.
+    cpSync(model, join(extension, 'model'), { recursive: true });
+    const options = await chromiumOptions(adapter);
+    const args = [...options.args, `--disable-extensions-except=${extension}`, `--load-extension=${extension}`];
+    const context = await chromium.launchPersistentContext('', { ...options, args, channel: 'chromium' });
+    try {
+      const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
+      const popup = await context.newPage();
+      await popup.goto(`chrome-extension://${new URL(worker.url()).host}/popup.html`);
+      return await popup.evaluate(
+        async ([address, all]) => {
+          const { chrome } = globalThis as unknown as {
+            chrome: {
+              storage: { local: { set(values: object): Promise<void> } };
+              runtime: {
+                sendMessage(message: object): Promise<{ ranking?: { index: number; score: number }[]; error?: string }>;
+              };
             };
           };
-        };
-        await chrome.storage.local.set({ model: address });
-        return chrome.runtime.sendMessage({ to: 'worker', query: 'a sleeping cat', texts: all });
-      },
-      ['./model/', texts] as const,
-    );
+          await chrome.storage.local.set({ model: address });
+          return chrome.runtime.sendMessage({ to: 'worker', query: 'a sleeping cat', texts: all });
+        },
+        ['./model/', texts] as const,
+      );
+    } finally {
+      await context.close();
+    }
+  }
+
+  test('ranks the texts of a page in its offscreen document', { timeout: 120_000 }, async () => {
+    const answer = await asked('swiftshader');
     expect(answer.error).toBeUndefined();
     expect(answer.ranking!.map(({ index }) => index)[0]).toBe(1);
     expect(answer.ranking![0]!.score).toBeGreaterThan(0.5);
-  } finally {
-    await context.close();
-  }
+  });
+
+  test('says why nothing is found where there is no GPU', { timeout: 120_000 }, async () => {
+    expect((await asked('none')).error).toMatch(
+      /^WebGPU found no usable graphics adapter\. Switch on hardware acceleration/,
+    );
+  });
+});
+
+describe('examples/minimal', () => {
+  const minimal = example('minimal', 'index.html');
+
+  test('ranks sentences as one types', { timeout: 120_000 }, async () => {
+    const server = await serve({
+      '/model/': model,
+      '/webgpu-bert.js': join(installed, 'dist', 'webgpu-bert.js'),
+      '/': minimal,
+    });
+    const tab = await browser.newPage();
+    try {
+      await tab.goto(`${server.origin}/?model=/model/`);
+      await tab.getByRole('listitem').first().filter({ hasText: 'kitten' }).waitFor({ timeout: 60_000 });
+      await tab.getByRole('searchbox').fill('money and banks');
+      await tab.getByRole('listitem').first().filter({ hasText: 'Interest rates' }).waitFor();
+      expect(await tab.locator('#status').textContent()).toBe('');
+      const scores = (await tab.locator('li span').allTextContents()).map(Number);
+      expect(scores).toEqual([...scores].sort((a, b) => b - a));
+    } finally {
+      await tab.close();
+      await server.close();
+    }
+  });
+
+  /** Opens the page and waits for what its status says. */
+  const status = (text: RegExp) => async (address: string) => {
+    const tab = await browser.newPage();
+    try {
+      await tab.goto(address);
+      await tab.locator('#status').filter({ hasText: text }).waitFor({ timeout: 30_000 });
+    } finally {
+      await tab.close();
+    }
+  };
+
+  test('says how it is to be opened where it is opened as a file', { timeout: 60_000 }, async () => {
+    await status(/static server/)(pathToFileURL(minimal).href);
+  });
+
+  test('says which file is missing beside it', { timeout: 60_000 }, async () => {
+    const server = await serve({ '/': minimal });
+    try {
+      await status(/webgpu-bert\.js/)(`${server.origin}/`);
+    } finally {
+      await server.close();
+    }
+  });
 });

@@ -48,7 +48,7 @@ const blocks = pages.flatMap(blocksOf).filter(({ language }) => !OTHER_LANGUAGES
 const scripts = (page: string, languages: readonly string[]): Block[] =>
   blocks.filter(block => block.page === page && languages.includes(block.language));
 /** A package that neither this project nor a page of its own has. */
-const FOREIGN = / from '(?!webgpu-bert|react'|@huggingface\/transformers')[^']+';/;
+const FOREIGN = / from '(?!webgpu-bert|webgpu'|react'|@huggingface\/transformers')[^']+';/;
 const work = at('.cache', 'doc-blocks');
 
 /** Blocks of JavaScript that are compiled and not run, and why. Those of TypeScript are compiled only. */
@@ -57,6 +57,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
     'needs transformers.js: e2e/transformers-js.e2e.ts runs examples/fallback, which is the same',
   "docs/recipes.md: Off the page's thread":
     'needs a browser with module workers: the suites of the worker make the same calls',
+  'docs/start.md: Node and Deno':
+    'needs the package webgpu: tests/installed/runtime/embed.mjs makes the same calls in Node',
   'docs/sources.md: Where a model comes from, 2': 'needs a person who chooses files',
   'docs/training.md: Keeping the result': 'needs a private file system: the suite of the Trainer makes the same calls',
 };
@@ -100,9 +102,14 @@ function compiled(folder: string, languages: readonly string[], strict: boolean)
     ),
     react: [at('node_modules', 'preact', 'hooks')],
     '@huggingface/transformers': [join(target, 'peer.d.ts')],
+    webgpu: [join(target, 'dawn.d.ts')],
   };
   // What the pages call of transformers.js.
   writeFileSync(join(target, 'peer.d.ts'), "export { pipeline } from 'webgpu-bert';\n");
+  writeFileSync(
+    join(target, 'dawn.d.ts'),
+    'export declare const globals: object;\nexport declare function create(flags: string[]): GPU;\n',
+  );
   // What Vite makes of a name that ends in ?worker, as its own types (vite/client) say it.
   writeFileSync(join(target, 'vite.d.ts'), '/// <reference types="vite/client" />\n');
   const unused = { noUnusedLocals: false, noUnusedParameters: false };

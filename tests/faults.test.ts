@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { randomBert } from '../e2e/random-bert.ts';
 import { env } from '../src/api/env.ts';
 import { DeviceError } from '../src/errors.ts';
@@ -534,6 +534,7 @@ describe('isSupported', () => {
   });
 
   it('names what is missing, and never throws', async () => {
+    vi.stubGlobal('location', new URL('https://example.org/'));
     vi.stubGlobal('navigator', undefined);
     expect(await supported()).toMatchObject(no(/navigator\.gpu/, /browser/));
     vi.stubGlobal('navigator', {});
@@ -555,7 +556,10 @@ describe('isSupported', () => {
     expect(await supported()).toMatchObject({ ok: true });
     const adapter = world.adapter();
     world.adapter = () => ({ ...adapter, requestDevice: () => Promise.reject(new Error('out of devices')) });
-    expect(await supported()).toMatchObject({ ...no(/out of devices/, /./), adapter: 'fake' });
+    expect(await supported()).toMatchObject({
+      ...no(/^The graphics adapter gave no device \(Error: out of devices\)\.$/, /./),
+      adapter: 'fake',
+    });
     vi.stubGlobal('navigator', { gpu: { requestAdapter: () => Promise.reject(new Error('no')) } });
     expect(await supported()).toMatchObject({ ok: false });
     vi.stubGlobal('navigator', {
@@ -568,5 +572,39 @@ describe('isSupported', () => {
     vi.stubGlobal('structuredClone', undefined);
     expect(await supported()).toMatchObject(no(/structuredClone/, /browser/));
     vi.unstubAllGlobals();
+  });
+
+  describe.each([
+    ['a page', { location: new URL('https://example.org/') }, /browser/, /hardware acceleration/],
+    ['a page that is not secure', { location: new URL('http://10.0.0.1/'), isSecureContext: false }, /https/, /./],
+    ['Node', {}, /package webgpu/, /Vulkan/],
+    ['Deno', { Deno: {} }, /Deno/, /Vulkan/],
+  ])('in %s', (_, globals, withoutWebGPU, withoutAdapter) => {
+    const isIn = (gpu: object) => {
+      for (const [name, value] of Object.entries({ ...globals, navigator: gpu })) vi.stubGlobal(name, value);
+    };
+    afterEach(() => vi.unstubAllGlobals());
+    /** What a load says, which is what isSupported says. */
+    const agreed = async () => {
+      const { reason, next } = await isSupported();
+      const { files } = randomBert({ ...TINY, hidden_act: 'gelu', type_vocab_size: 2 }, { seed: 3, as: 'F32' });
+      const error = await AutoModel.from_pretrained(files as Record<string, Uint8Array<ArrayBuffer>>).catch(
+        error => error,
+      );
+      expect(error).toBeInstanceOf(DeviceError);
+      expect(reason!.toLowerCase()).toBe(`${error.what}.`.toLowerCase());
+      expect(next).toBe(error.next);
+      return next;
+    };
+
+    it('says what helps there, where there is no WebGPU', async () => {
+      isIn({});
+      expect(await agreed()).toMatch(withoutWebGPU);
+    });
+
+    it('says what helps there, where there is no adapter', async () => {
+      isIn({ gpu: { requestAdapter: async () => null } });
+      expect(await agreed()).toMatch(withoutAdapter);
+    });
   });
 });

@@ -126,6 +126,7 @@ describe('embed', () => {
       const error = await failure(promise);
       expect(error).toBeInstanceOf(DOMException);
       expect(error.name).toBe('AbortError');
+      expect(error.message).toMatch(/destroyed\. Create another/);
     }
   });
 
@@ -181,7 +182,9 @@ describe('create', () => {
     };
     expect(await failure(create({ monitor }))).toBe(reason);
     for (const options of [{ monitor: {} }, { signal: 1 }, 'a', { model: 5 }, { model: 'no id' }]) {
-      expect(await failure(SemanticEmbedder.create(options as never))).toBeInstanceOf(TypeError);
+      const error = await failure(SemanticEmbedder.create(options as never));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toMatch(/: got .+, expected .+\.$/);
     }
     expect(() => new (SemanticEmbedder as never as new () => unknown)()).toThrow(TypeError);
   });

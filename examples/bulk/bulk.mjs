@@ -6,7 +6,15 @@
  * run that was broken off has to go on.
  */
 import { once } from 'node:events';
-import { createReadStream, createWriteStream, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { pipeline, WebGPUBertError } from 'webgpu-bert';
@@ -23,21 +31,29 @@ const help = `node bulk.mjs --model MODEL --input texts.jsonl --output vectors.j
 /** What a person can mend. */
 class Complaint extends Error {}
 
+const text = /** @type {const} */ ({ type: 'string' });
+const names = {
+  model: text,
+  input: text,
+  output: text,
+  field: text,
+  shard: text,
+  pooling: text,
+  prompt: text,
+  dtype: text,
+  batch: text,
+};
+
+function given() {
+  try {
+    return parseArgs({ options: names }).values;
+  } catch (error) {
+    throw new Complaint(`${/** @type {Error} */ (error).message}\n${help}`);
+  }
+}
+
 function options() {
-  const text = /** @type {const} */ ({ type: 'string' });
-  const { values } = parseArgs({
-    options: {
-      model: text,
-      input: text,
-      output: text,
-      field: text,
-      shard: text,
-      pooling: text,
-      prompt: text,
-      dtype: text,
-      batch: text,
-    },
-  });
+  const values = given();
   const { model, input, output, field = 'text', shard = '0/1', prompt, batch = '512' } = values;
   // The library says what it takes where these are something else.
   const pooling = /** @type {import('webgpu-bert').PoolingName} */ (values.pooling ?? 'model');
@@ -49,15 +65,33 @@ function options() {
   const size = Number(batch);
   if (!Number.isInteger(size) || size < 1) throw new Complaint(`--batch ${batch}: expected a whole number from 1`);
   if (!existsSync(input)) throw new Complaint(`--input ${input}: there is no such file`);
+  if (existsSync(output) && realpathSync(input) === realpathSync(output)) {
+    throw new Complaint(`--output ${output} is the input: name another file`);
+  }
   return { model, input, output, field, shard: { index, count }, pooling, prompt, dtype, size };
 }
 
 /** Node has no WebGPU of its own; the package webgpu brings Dawn. */
 async function installWebGPU() {
   if (globalThis.navigator?.gpu) return;
-  const { create, globals } = await import(process.env.WEBGPU_PACKAGE ?? 'webgpu');
+  const { create, globals } = await import(process.env.WEBGPU_PACKAGE ?? 'webgpu').catch(error => {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new Complaint('Node has no WebGPU of its own: npm install webgpu');
+  });
   Object.assign(globalThis, globals);
   Object.defineProperty(globalThis, 'navigator', { value: { gpu: create([]) }, configurable: true });
+}
+
+/** Tenths of the model's files that are there. */
+let tenths = 0;
+
+/** Tells how far the files of the model have come. @param {import('webgpu-bert').ProgressInfo} info */
+function progress_callback(info) {
+  // Small files come first; the weights are nearly all of a model.
+  if (info.status !== 'progress_total' || !Object.keys(info.files).some(file => file.endsWith('.safetensors'))) return;
+  if (Math.floor(info.progress / 10) === tenths) return;
+  tenths = Math.floor(info.progress / 10);
+  console.error(`model: ${tenths * 10} % of ${(info.total / 1e6).toFixed(1)} MB`);
 }
 
 /**
@@ -112,7 +146,7 @@ async function main() {
   await installWebGPU();
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort(new Complaint('stopped; the same command goes on from here')));
-  const extractor = await pipeline('feature-extraction', model, { dtype, signal: stop.signal });
+  const extractor = await pipeline('feature-extraction', model, { dtype, signal: stop.signal, progress_callback });
   const callOptions = { pooling, ...(prompt !== undefined && { prompt_name: prompt }), signal: stop.signal };
   const { space } = await extractor(['.'], callOptions);
   claim(output, { model, space, input, field, shard: `${shard.index}/${shard.count}` });
@@ -167,6 +201,9 @@ try {
   await main();
   process.exit(0);
 } catch (error) {
-  console.error(error instanceof Complaint || error instanceof WebGPUBertError ? error.message : error);
+  // What the system says of a file names the file; of other errors the place in the code matters, too.
+  const isForPeople =
+    error instanceof Complaint || error instanceof WebGPUBertError || Object(error).syscall !== undefined;
+  console.error(isForPeople ? /** @type {Error} */ (error).message : error);
   process.exit(1);
 }

@@ -18,7 +18,8 @@ async function extractorOf(model = usual) {
 }
 
 async function rank({ query, texts, model }) {
-  if (!(await isSupported())) throw new Error('This browser gives no WebGPU adapter to extensions: see chrome://gpu.');
+  const { ok, reason, next } = await isSupported();
+  if (!ok) throw new Error(`${reason} ${next}`);
   const extractor = await extractorOf(model);
   const [question] = (await extractor.encode_query([query])).tolist();
   const rows = (await extractor.encode_document(texts)).tolist();

@@ -137,13 +137,12 @@ export interface WebGPUBertProvider<V extends SpecificationVersion> {
 
 /**
  * A provider of one's own. `specificationVersion` is for programs that need another than V3, which `ai` 6 and 7 take: 'v2' for `ai` 5.
- * Throws UnsupportedError for a version that is not known.
+ * Throws UnsupportedError for a version that is not known, and for another setting.
  */
-export function createWebGPUBert<V extends SpecificationVersion = 'v3'>({
-  specificationVersion = 'v3' as V,
-}: {
-  specificationVersion?: V;
-} = {}): WebGPUBertProvider<V> {
+export function createWebGPUBert<V extends SpecificationVersion = 'v3'>(
+  settings: { specificationVersion?: V } = {},
+): WebGPUBertProvider<V> {
+  const { specificationVersion = 'v3' as V } = checkNames('createWebGPUBert', settings, ['specificationVersion']);
   oneOf('this specificationVersion', specificationVersion, ['v2', 'v3', 'v4']);
   const embeddingModel: WebGPUBertProvider<V>['embeddingModel'] = (model, settings) =>
     embeddingModelOf(specificationVersion, model, settings);
@@ -276,11 +275,12 @@ function withDefaults<Options extends EmbeddingProviderOptions>(defaults: Option
 }
 
 /** A warning that names the texts which were cut. */
-function cutWarnings(truncated: readonly boolean[], name: string): ModelWarning[] {
+function cutWarnings(truncated: readonly boolean[], name: 'values' | 'documents'): ModelWarning[] {
   const cut = truncated.flatMap((isCut, i) => (isCut ? [i] : []));
   if (cut.length === 0) return [];
   const listed = cut.slice(0, 10).join(', ') + (cut.length > 10 ? ', ...' : '');
-  const message = `${cut.length} of ${truncated.length} ${name} were longer than the model takes, and were cut: ${listed}.`;
+  const advice = name === 'values' ? "Split them, or embed them in windows: overflow 'window'." : 'Split them.';
+  const message = `${cut.length} of ${truncated.length} ${name} were cut, because the model takes no more tokens: those at ${listed} (from 0). ${advice}`;
   return [{ type: 'other', message }];
 }
 

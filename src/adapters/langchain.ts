@@ -1,5 +1,5 @@
 import type { PretrainedOptions } from '../api/index.ts';
-import { InputError } from '../errors.ts';
+import { checkNames, InputError } from '../errors.ts';
 import type { FeatureExtractionOptions, PromptOptions, TextRankingOptions } from '../tasks/index.ts';
 import { type AdapterModel, type AdapterPipeline, LazyPipeline } from './lazy-pipeline.ts';
 import type { AdapterTask } from './shared-pipelines.ts';
@@ -30,19 +30,25 @@ export interface WebGPUBertEmbeddingsFields {
   queryOptions?: EmbeddingPipelineOptions;
 }
 
+const EMBEDDINGS_FIELD_NAMES = ['model', 'pretrainedOptions', 'pipelineOptions', 'queryOptions'];
+
 /** LangChain's Embeddings: for every vector store. */
 export class WebGPUBertEmbeddings {
   readonly #pipeline: LazyPipeline<'feature-extraction'>;
   readonly #documentOptions: EmbeddingPipelineOptions;
   readonly #queryOptions: EmbeddingPipelineOptions;
 
-  /** Loads nothing: the first call does, or `load`. */
-  constructor({
-    model = 'sentence-transformers/all-MiniLM-L6-v2',
-    pretrainedOptions = {},
-    pipelineOptions = {},
-    queryOptions = {},
-  }: WebGPUBertEmbeddingsFields = {}) {
+  /**
+   * Loads nothing: the first call does, or `load`. Throws UnsupportedError for a field of another name, such as another package's
+   * `modelName`: with it ignored, the texts would be embedded by a model that nobody has named.
+   */
+  constructor(fields: WebGPUBertEmbeddingsFields = {}) {
+    const {
+      model = 'sentence-transformers/all-MiniLM-L6-v2',
+      pretrainedOptions = {},
+      pipelineOptions = {},
+      queryOptions = {},
+    } = checkNames('WebGPUBertEmbeddings', fields, EMBEDDINGS_FIELD_NAMES);
     this.#pipeline = new LazyPipeline('feature-extraction', model, pretrainedOptions);
     this.#documentOptions = pipelineOptions;
     this.#queryOptions = { ...pipelineOptions, ...queryOptions };
@@ -115,19 +121,22 @@ export interface WebGPUBertRerankFields {
   pipelineOptions?: PromptOptions & Pick<TextRankingOptions, 'activation'> & { signal?: AbortSignal };
 }
 
+const RERANK_FIELD_NAMES = ['model', 'topN', 'pretrainedOptions', 'pipelineOptions'];
+
 /** LangChain's document compressor: for ContextualCompressionRetriever, and by itself. */
 export class WebGPUBertRerank {
   readonly topN: number | undefined;
   readonly #pipeline: LazyPipeline<'text-ranking'>;
   readonly #options: NonNullable<WebGPUBertRerankFields['pipelineOptions']>;
 
-  /** Loads nothing: the first call does, or `load`. */
-  constructor({
-    model = 'cross-encoder/ms-marco-MiniLM-L6-v2',
-    topN,
-    pretrainedOptions = {},
-    pipelineOptions = {},
-  }: WebGPUBertRerankFields = {}) {
+  /** Loads nothing: the first call does, or `load`. Throws UnsupportedError for a field of another name. */
+  constructor(fields: WebGPUBertRerankFields = {}) {
+    const {
+      model = 'cross-encoder/ms-marco-MiniLM-L6-v2',
+      topN,
+      pretrainedOptions = {},
+      pipelineOptions = {},
+    } = checkNames('WebGPUBertRerank', fields, RERANK_FIELD_NAMES);
     this.topN = topN;
     this.#pipeline = new LazyPipeline('text-ranking', model, pretrainedOptions);
     this.#options = pipelineOptions;

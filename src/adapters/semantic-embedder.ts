@@ -1,6 +1,14 @@
 import type { ProgressInfo } from '../checkpoint/source/index.ts';
 import { isSupported } from '../engine/index.ts';
-import { CheckpointError, DeviceError, InputError, SourceError, UnsupportedError, WebGPUBertError } from '../errors.ts';
+import {
+  CheckpointError,
+  DeviceError,
+  InputError,
+  SourceError,
+  UnsupportedError,
+  WebGPUBertError,
+  wrong,
+} from '../errors.ts';
 import { ModelRegistry } from '../registry/index.ts';
 import { follow, linkedAbort } from '../runtime/index.ts';
 import type { AdapterModel, AdapterPipeline } from './lazy-pipeline.ts';
@@ -165,7 +173,7 @@ export class SemanticEmbedder {
     input: string | Iterable<string>,
     options?: SemanticEmbedderEmbedOptions | null,
   ): Promise<SemanticEmbedderResult> {
-    if (input === undefined) throw new TypeError('embed() needs a text, or a list of texts');
+    if (input === undefined) throw notA('the input of embed()', input, 'a text, or a list of texts');
     const texts = textsOf(input);
     const { taskType, signal } = embedOptions(options);
     const { pipe } = this.#embedder;
@@ -197,7 +205,7 @@ export class SemanticEmbedder {
    * Rejects the calls under way, and all later ones, with an AbortError, and frees the model where no other embedder uses it. Idempotent.
    */
   destroy(): void {
-    this.#life.abort(new DOMException('The embedder was destroyed.', 'AbortError'));
+    this.#life.abort(new DOMException('The embedder was destroyed. Create another one.', 'AbortError'));
   }
 }
 
@@ -253,16 +261,20 @@ function asDOMError(error: unknown, otherName = 'UnknownError'): unknown {
   return Object.defineProperty(new DOMException(error.message, name), 'cause', { value: error, configurable: true });
 }
 
+/** What the specification throws for an argument of another type, in the words of this library's own errors. */
+const notA = (name: string, value: unknown, expected: string): TypeError =>
+  new TypeError(wrong(name, value, expected).message);
+
 /** The values of options as WebIDL converts a dictionary. Throws TypeError. */
 function dictionary<Options extends object>(options: Options | null | undefined): Options {
   if (options === undefined || options === null) return {} as Options;
   if (typeof options === 'object' || typeof options === 'function') return options;
-  throw new TypeError(`the options are ${typeof options}, not an object`);
+  throw notA('the argument for options', options, 'an object');
 }
 
 function coreOptions(options: SemanticEmbedderCreateOptions | null | undefined) {
   const { model = DEFAULT_MODEL, signal, monitor, ...load } = dictionary(options);
-  if (monitor !== undefined && typeof monitor !== 'function') throw new TypeError('monitor is not a function');
+  if (monitor !== undefined && typeof monitor !== 'function') throw notA('monitor', monitor, 'a function');
   // `availability` is called with the options of `create`, or fewer.
   return { model, load: load as SharedOptions, signal: signalOf(signal), monitor };
 }
@@ -270,14 +282,14 @@ function coreOptions(options: SemanticEmbedderCreateOptions | null | undefined) 
 function embedOptions(options: SemanticEmbedderEmbedOptions | null | undefined) {
   const { taskType, signal } = dictionary(options);
   if (taskType !== undefined && !TASK_TYPES.includes(taskType)) {
-    throw new TypeError(`taskType is ${JSON.stringify(taskType)}, not one of ${TASK_TYPES.join(', ')}`);
+    throw notA('taskType', taskType, `one of ${TASK_TYPES.join(', ')}`);
   }
   return { taskType, signal: signalOf(signal) };
 }
 
 function signalOf(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal === undefined || signal instanceof AbortSignal) return signal;
-  throw new TypeError('signal is not an AbortSignal');
+  throw notA('signal', signal, 'an AbortSignal');
 }
 
 /** A text, or a sequence of texts, as WebIDL converts them: whatever is no sequence, and each of its items, becomes a string. */

@@ -1,4 +1,5 @@
-import { type Environment, hasFileSystem, LogLevel } from '../checkpoint/source/index.ts';
+import { type Environment, LogLevel } from '../checkpoint/source/index.ts';
+import { hasFileSystem } from '../runtime/index.ts';
 
 export { LogLevel };
 

@@ -1,4 +1,14 @@
-import { adapterNameOf, isSoftware, kindOf, openGpu } from '../gpu/index.ts';
+import { DeviceError } from '../errors.ts';
+import {
+  type Absence,
+  absenceOfAdapter,
+  absenceOfWebGPU,
+  adapterNameOf,
+  isSoftware,
+  kindOf,
+  NO_DEVICE,
+  openGpu,
+} from '../gpu/index.ts';
 import { globalOf } from '../runtime/index.ts';
 
 /** Whether models run here, and if not, why. */
@@ -41,24 +51,14 @@ export async function isSupported(): Promise<Support> {
   let adapter: string | undefined;
   let software = false;
   const unsupported = (reason: string, next: string): Support => ({ ok: false, adapter, software, reason, next });
+  const absent = ({ what, next }: Absence) => unsupported(`${what.charAt(0).toUpperCase()}${what.slice(1)}.`, next);
   try {
     const missing = Object.keys(FUNCTIONS).filter(name => !FUNCTIONS[name]!());
     if (missing.length > 0) return unsupported(`This environment has no ${missing.join(', ')}.`, BROWSERS);
     const gpu = globalOf('navigator')?.gpu;
-    if (!gpu && globalThis.isSecureContext === false) {
-      return unsupported(
-        'WebGPU is there for secure pages only, and this page is not one.',
-        'Serve it over https://, or from localhost while developing.',
-      );
-    }
-    if (!gpu) return unsupported('This environment has no WebGPU (navigator.gpu is missing).', BROWSERS);
+    if (!gpu) return absent(absenceOfWebGPU());
     const gpuAdapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (!gpuAdapter) {
-      return unsupported(
-        'WebGPU found no usable graphics adapter.',
-        'Switch on hardware acceleration in the settings of the browser, or update the graphics driver; https://webgpureport.org shows what the browser sees.',
-      );
-    }
+    if (!gpuAdapter) return absent(absenceOfAdapter());
     adapter = adapterNameOf(gpuAdapter.info);
     software = isSoftware(kindOf(adapter, gpuAdapter.info?.isFallbackAdapter));
     for (const [name, minimum] of Object.entries(MINIMUM_LIMITS)) {
@@ -74,10 +74,10 @@ export async function isSupported(): Promise<Support> {
     (await openGpu()).device.destroy();
     return { ok: true, adapter, software, reason: undefined, next: undefined };
   } catch (error) {
+    if (error instanceof DeviceError) {
+      return absent({ what: `${error.what} (${error.actual})`, next: error.next ?? NO_DEVICE });
+    }
     const message = error instanceof Error ? error.message : String(error);
-    return unsupported(
-      `The graphics adapter gave no device (${message.replace(/\.$/, '')}).`,
-      'Close other pages that use the GPU, or start the browser anew.',
-    );
+    return unsupported(`WebGPU cannot be asked for an adapter (${message.replace(/\.$/, '')}).`, NO_DEVICE);
   }
 }

@@ -1,6 +1,7 @@
 import { DeviceError } from '../errors.ts';
 import type { AdapterKind, Caps } from '../plan/index.ts';
 import { globalOf } from '../runtime/index.ts';
+import { absenceOfAdapter, absenceOfWebGPU, NO_DEVICE } from './absence.ts';
 
 /** A device, and what is known of it. */
 export interface Gpu {
@@ -11,13 +12,6 @@ export interface Gpu {
   /** Whether the library made the device, and so destroys it. */
   readonly owned: boolean;
 }
-
-/**
- * The versions with which WebGPU came, for people. The code tests for features, never for versions, and uses no younger API
- * (tests/globals.test.ts).
- */
-const NEXT =
-  'Use Chrome or Edge 113+, Firefox 141+ or Safari 26+ over https:// or localhost, and see https://webgpureport.org for this browser.';
 
 /** Limits that are requested as high as the adapter has them: in some models a table of embeddings is larger than the default 128 MiB. */
 const RAISED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const;
@@ -32,17 +26,22 @@ const FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups'];
 export async function openGpu(callersDevice?: GPUDevice): Promise<Gpu> {
   if (callersDevice) return describe(callersDevice, false, callersDevice.adapterInfo);
   const gpu = globalOf('navigator')?.gpu;
-  if (!gpu) throw new DeviceError({ what: 'this environment has no WebGPU (navigator.gpu is missing)', next: NEXT });
+  if (!gpu) throw new DeviceError(absenceOfWebGPU());
   // It rejects if the browser has stopped using the GPU after crashes.
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
-  if (!adapter) throw new DeviceError({ what: 'WebGPU found no usable graphics adapter', next: NEXT });
+  if (!adapter) throw new DeviceError(absenceOfAdapter());
   const requiredLimits = Object.fromEntries(RAISED_LIMITS.map(limit => [limit, adapter.limits[limit]]));
   try {
     const requiredFeatures = FEATURES.filter(feature => adapter.features.has(feature));
     const device = await adapter.requestDevice({ label: 'webgpu-bert', requiredLimits, requiredFeatures });
     return describe(device, true, adapter.info);
   } catch (cause) {
-    throw new DeviceError({ what: 'the graphics adapter gave no device', actual: String(cause), next: NEXT, cause });
+    throw new DeviceError({
+      what: 'the graphics adapter gave no device',
+      actual: String(cause),
+      next: NO_DEVICE,
+      cause,
+    });
   }
 }
 

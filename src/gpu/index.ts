@@ -3,6 +3,7 @@
  * imports it. It never knows a model, a tensor's name in a file, or a task.
  */
 
+export { type Absence, absenceOfAdapter, absenceOfWebGPU, NO_DEVICE } from './absence.ts';
 export { adapterNameOf, type Gpu, isSoftware, kindOf, openGpu } from './device.ts';
 export { disposedError, unexpectedError } from './errors.ts';
 export { Executable } from './executable.ts';

@@ -4,7 +4,7 @@ import { Document } from '@langchain/core/documents';
 import { Embeddings, type EmbeddingsInterface } from '@langchain/core/embeddings';
 import { BaseDocumentCompressor } from '@langchain/core/retrievers/document_compressors';
 import { afterAll, expect, test } from 'vitest';
-import { InputError, pipeline } from 'webgpu-bert';
+import { InputError, pipeline, UnsupportedError } from 'webgpu-bert';
 import { WebGPUBertEmbeddings, WebGPUBertRerank } from 'webgpu-bert/langchain';
 import { DOCUMENTS, embedderFiles, embeddingsOf, QUERY, rankerFiles, rankingOf } from './models.ts';
 
@@ -26,6 +26,16 @@ test('queries and documents get their prompts', async () => {
   expect(await embeddings.embedDocuments(DOCUMENTS)).toEqual(await embeddingsOf(DOCUMENTS, 'passage: '));
   expect(await embeddings.embedQuery(QUERY)).toEqual((await embeddingsOf([QUERY], 'query: '))[0]);
   expect(await embeddings.embedDocuments([])).toEqual([]);
+});
+
+test('a field of another name is refused, so that no other model is taken in silence', () => {
+  for (const make of [
+    () => new WebGPUBertEmbeddings({ modelName: 'intfloat/e5-small-v2' } as object),
+    () => new WebGPUBertRerank({ topK: 2 } as object),
+  ]) {
+    expect(make).toThrow(UnsupportedError);
+    expect(make).toThrow(/has no option "(modelName|topK)": expected one of model,/);
+  }
 });
 
 test('options of calls, and a pipeline of the caller', async () => {

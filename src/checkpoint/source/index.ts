@@ -5,7 +5,7 @@
 
 export { joined } from './bytes.ts';
 export { cachedFiles } from './cached-files.ts';
-export { type Environment, hasFileSystem, LogLevel, type ModelCache } from './environment.ts';
+export { type Environment, LogLevel, type ModelCache } from './environment.ts';
 export { inFolder, inside, isSafePath } from './folder.ts';
 export { isHubId, type LocalFile, type LocationOptions, type ModelLocation } from './location.ts';
 export { openSource, type SourceOptions } from './source.ts';

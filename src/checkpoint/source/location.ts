@@ -1,8 +1,8 @@
 import { InputError, wrong } from '../../errors.ts';
 import { isText } from '../../json.ts';
-import { globalOf } from '../../runtime/index.ts';
+import { globalOf, hasFileSystem } from '../../runtime/index.ts';
 import { isCommit } from './commit.ts';
-import { type Environment, hasFileSystem } from './environment.ts';
+import type { Environment } from './environment.ts';
 import { DirectoryStore, MemoryStore } from './local-stores.ts';
 import type { FileStore } from './store.ts';
 import type { WebPlace, WebSettings } from './web-requests.ts';
