@@ -120,7 +120,7 @@ export async function learnSpam({ train, held }: { train: number; held: number }
     args: {
       trainable: 'head',
       num_train_epochs: 2,
-      learning_rate: 1e-3,
+      learning_rate: 3e-3,
       per_device_train_batch_size: 16,
       // The encoder stays as it is: what it gives of a mail is the same in every epoch.
       dropout: 0,
