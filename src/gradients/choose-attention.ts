@@ -1,10 +1,10 @@
 import { attention } from '../../shaders/attention.ts';
 import {
-  attentionBiasGradient,
   attentionBiasPartials,
   attentionKeyGradient,
   attentionQueryGradient,
 } from '../../shaders/attention-backward.ts';
+import { attentionBiasGradient } from '../../shaders/attention-bias-gradient.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
 import { attentionMoments } from '../../shaders/attention-moments.ts';
 import { distanceTable } from '../../shaders/distance-table.ts';
