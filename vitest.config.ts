@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { ENTRIES } from './scripts/entries.mjs';
 import { at } from './scripts/root.mjs';
@@ -10,6 +11,8 @@ export default defineConfig({
           name: 'unit',
           include: ['tests/**/*.test.ts'],
           exclude: ['**/node_modules/**', 'tests/adapters/**'],
+          // Of all cores: Vitest would keep one for itself, which is half of a machine of two.
+          maxWorkers: availableParallelism(),
           testTimeout: 60_000,
         },
       },

@@ -1,7 +1,8 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { AttentionShape } from './attention.ts';
-import { bucketOf } from './attention-buckets.ts';
-import { DROPOUT_FACTORS, DROPOUT_PARAMS } from './attention-dropout.ts';
+import { divisionOf } from './attention-division.ts';
+import { DROPOUT_PARAMS } from './attention-dropout.ts';
+import { pairFunction } from './attention-pair.ts';
 import {
   declarations,
   element,
@@ -15,7 +16,7 @@ import {
   u32,
   write,
 } from './kernel.ts';
-import { LANES, unrolled } from './snippets.ts';
+import { unrolled } from './snippets.ts';
 
 /** As that of the forward pass: see attention.ts. */
 export interface AttentionBackwardVariant {
@@ -30,15 +31,6 @@ export interface AttentionBackwardVariant {
   /** The bucket of each distance from -128 to 128, where scores have a relative bias. */
   readonly buckets?: ArrayLike<number> | undefined;
 }
-
-/** Workgroup memory that every device has, in bytes. */
-const WORKGROUP_BYTES = 16384;
-
-/** Vec4f of each row that an invocation holds at most, where invocations share rows. */
-const MOST_HELD = 4;
-
-/** Rows of one invocation at most, where it has them for itself. */
-const MOST_OWN = 2;
 
 type Part = 'query' | 'key' | 'bias';
 
@@ -87,7 +79,7 @@ export const attentionKeyGradient = (
 
 /**
  * The sums of dS (see attentionQueryGradient, whose bindings it has but for dqkv) over the pairs of each bucket, of one tile and head:
- * partials[tiles, H, rows], dense, where `rows` are those of the table of the bias. attentionBiasGradient adds them up. Each invocation
+ * partials[tiles, H, rows], dense, where `rows` are those of the table of the bias. attention-bias-gradient.ts adds them up. Each invocation
  * adds up its pairs in numbers of its own in workgroup memory; these are added in the order of the invocations.
  *
  *   grid: tiles, H
@@ -97,68 +89,6 @@ export const attentionBiasPartials = (
   shape: AttentionShape,
   texture: TextureKind | undefined,
 ): Kernel => gradientKernel('bias', variant, shape, texture, variant.rows);
-
-/**
- * gradient[rows, H] += the sum of partials[tiles, H, rows] over the tiles, in order. The padding of gradient is left as it is.
- *
- *   grid: one invocation for each number
- */
-export function attentionBiasGradient({ heads, rows }: { readonly heads: number; readonly rows: number }): Kernel {
-  const bindings = [read('partials', 'array<f32>'), write('gradient', 'array<f32>')];
-  const params = [u32('tiles')];
-  const count = heads * rows;
-  return {
-    name: `attention bias gradient ${heads} of ${rows}`,
-    bindings,
-    params,
-    workgroups: () => [Math.ceil(count / LANES), 1, 1],
-    code: `
-${declarations(bindings, params)}
-
-@compute @workgroup_size(${LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= ${count}u) { return; }
-  var sum = 0.0;
-  for (var tile = 0u; tile < params.tiles; tile++) { sum += partials[tile * ${count}u + id.x]; }
-  gradient[id.x % ${rows}u * ${padded(heads)}u + id.x / ${rows}u] += sum;
-}`,
-  };
-}
-
-/** How the rows of a tile are divided among invocations. */
-interface Division {
-  /** Invocations of a workgroup. */
-  readonly lanes: number;
-  /** Invocations that share a row. 1, where each has its own. */
-  readonly sharers: number;
-  /** Rows of each invocation. More than one only without sharers. */
-  readonly own: number;
-  /** Workgroups for the rows of a tile, or rounds of one workgroup. */
-  readonly slices: number;
-  /** Other rows in workgroup memory at once; 0: none. */
-  readonly block: number;
-}
-
-function divisionOf(shape: AttentionShape, D4: number, rows: number): Division {
-  const tile = shape.lanes * shape.queries;
-  /** Bytes of what one invocation adds up for the buckets. All invocations have at most half of the workgroup memory for it. */
-  const sumBytes = 4 * rows;
-  const halved = (lanes: number): number =>
-    lanes > 1 && 2 * lanes * sumBytes > WORKGROUP_BYTES ? halved(lanes / 2) : lanes;
-  const lanes = halved(shape.lanes);
-  if (!shape.shared) {
-    const own = Math.min(MOST_OWN, shape.queries);
-    return { lanes, sharers: 1, own, slices: tile / (lanes * own), block: 0 };
-  }
-  let sharers = 1;
-  while (sharers < lanes && sharers * MOST_HELD < D4) sharers *= 2;
-  const width = Math.ceil(D4 / sharers) * sharers;
-  // Of the other rows as many as fit beside the sums: x and y, a pair for each invocation, and one vec4f.
-  const room = WORKGROUP_BYTES - lanes * sumBytes;
-  let block = 8;
-  while (block > 1 && block * (2 * width * 16 + lanes * 8 + 16) > room) block /= 2;
-  return { lanes, sharers, own: 1, slices: (tile * sharers) / lanes, block };
-}
 
 function gradientKernel(
   part: Part,
@@ -275,29 +205,7 @@ var<workgroup> others: array<vec4f, ${block}>;
 #if ${ofBias}
 var<workgroup> sums: array<f32, ${rows * lanes}>;
 #endif
-${buckets ? bucketOf(buckets) : ''}
-#if ${dropout}
-${DROPOUT_FACTORS}
-fn factor_of(factors: vec4f, key: u32) -> f32 {
-  return dot(factors, select(vec4f(), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) == vec4u(key & 3u)));
-}
-#endif
-
-fn pair(product: f32, change: f32, row: vec3f${buckets || slopes ? ', head: u32, distance: i32' : ''}${dropout ? ', factor: f32' : ''}) -> vec2f {
-  var score = product * params.scale;
-#if ${!!buckets}
-  score += bias[bucket_of(distance) * ${padded(heads)}u + head];
-#endif
-#if ${slopes}
-  score -= slopes[head] * f32(abs(distance));
-#endif
-  let p = exp(score - row.x) * row.y;
-#if ${dropout}
-  return vec2f(p * (factor * change - row.z), p * factor);
-#else
-  return vec2f(p * (change - row.z), p);
-#endif
-}`;
+${pairFunction({ heads, slopes, dropout, buckets })}`;
 
   /** Where the walk over the other rows begins and ends: `first_other` is the first that there is. */
   const walk = window

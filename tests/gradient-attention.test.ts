@@ -1,11 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { attention } from '../shaders/attention.ts';
-import {
-  attentionBiasGradient,
-  attentionBiasPartials,
-  attentionKeyGradient,
-  attentionQueryGradient,
-} from '../shaders/attention-backward.ts';
+import { attentionBiasPartials, attentionKeyGradient, attentionQueryGradient } from '../shaders/attention-backward.ts';
+import { attentionBiasGradient } from '../shaders/attention-bias-gradient.ts';
 import { bucketOf } from '../shaders/attention-buckets.ts';
 import { attentionDelta } from '../shaders/attention-delta.ts';
 import type { Kernel } from '../shaders/kernel.ts';

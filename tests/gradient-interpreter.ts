@@ -1,3 +1,5 @@
+import type { AttendOp, DistancesBackwardOp, DistanceTerms } from '../src/gradients/attention-op.ts';
+import type { Dropout } from '../src/gradients/dropout.ts';
 import {
   IGNORED,
   type LabelledSequence,
@@ -5,17 +7,12 @@ import {
   type TrainingGraph,
   type TrainingOp,
 } from '../src/gradients/index.ts';
+import type { LossOp, RecordLossOp } from '../src/gradients/loss-op.ts';
 import type {
-  AttendOp,
-  DistancesBackwardOp,
-  DistanceTerms,
-  Dropout,
   DynamicConvolutionBackwardOp,
   EmbedBackwardOp,
   GradientOp,
-  LossOp,
   QueryKeyNormBackwardOp,
-  RecordLossOp,
 } from '../src/gradients/op.ts';
 import { matrix, type Norm, type Op, type ScoreBias, type Value, type Weight } from '../src/plan/index.ts';
 import { activationOf } from './gradient-reference-rows.ts';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Dropout } from '../src/gradients/dropout.ts';
 import {
   type Adaptation,
   adapterOf,
@@ -10,7 +11,6 @@ import {
   type TrainingGraph,
   trainableForm,
 } from '../src/gradients/index.ts';
-import type { Dropout } from '../src/gradients/op.ts';
 import { TRAINED_FAMILIES } from '../src/gradients/refusal.ts';
 import { MODEL_TYPES, readConfig } from '../src/model/config.ts';
 import {

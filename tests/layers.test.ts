@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { once } from './once.ts';
 
 /**
  * The arrows between the rooms of src/ (docs/architecture.md): text -> tokens -> plan -> GPU buffers -> answer, one way. A room is a
@@ -184,10 +185,12 @@ const ROOMS: Readonly<Record<string, Room>> = {
 };
 
 /** The room of a file: the longest prefix of its path that stands in the table. */
-const roomOf = (file: string): string | undefined =>
-  Object.keys(ROOMS)
-    .filter(room => file === room || file.startsWith(`${room}/`))
-    .sort((a, b) => b.length - a.length)[0];
+const roomOf = once(
+  (file: string): string | undefined =>
+    Object.keys(ROOMS)
+      .filter(room => file === room || file.startsWith(`${room}/`))
+      .sort((a, b) => b.length - a.length)[0],
+);
 
 /** Kernels are picked one by one, and no room imports an adapter; any other folder is entered by its door. */
 const doorOf = (room: string): string | undefined =>
@@ -198,7 +201,7 @@ interface Import {
   isType: boolean;
 }
 
-function importsOf(source: string): Import[] {
+const importsOf = once((source: string): Import[] => {
   const code = source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
   const found: Import[] = [];
   for (const [, type, names = '', specifier] of code.matchAll(
@@ -216,7 +219,7 @@ function importsOf(source: string): Import[] {
     found.push({ specifier: specifier!, isType: false });
   }
   return found;
-}
+});
 
 /** Whether a list of rooms and files allows a file of another room. */
 const allows = (list: readonly string[], file: string) => list.includes(file) || list.includes(roomOf(file) ?? '');
@@ -295,15 +298,16 @@ function webGPUValues(file: string, source: string): string[] {
     .filter(name => name !== '' && !name.startsWith('type ') && !ERRORS_OF_DEVICES.includes(name));
 }
 
-describe('the library', () => {
-  const files = readTree();
+/** Every file of the library by its path, with its text. */
+const files: ReadonlyMap<string, string> = readTree();
 
+describe('the library', () => {
   it('is there', () => {
     expect(files.size).toBeGreaterThan(40);
     const unused = Object.keys(ROOMS).filter(room => ![...files.keys()].some(file => roomOf(file) === room));
     expect(unused).toEqual([]);
     for (const file of ['src/index.ts', 'src/plan/plan.ts', 'shaders/attention.ts']) expect(files.has(file)).toBe(true);
-    const imports = [...files.values()].flatMap(importsOf);
+    const imports = [...files.values()].flatMap(source => importsOf(source));
     expect(imports.length).toBeGreaterThan(100);
     // Every line that looks like an import was read as one.
     for (const [file, source] of files) {
@@ -338,7 +342,7 @@ describe('the library', () => {
 });
 
 describe('the rules can fail', () => {
-  const tree = (changed: Record<string, string>) => new Map([...readTree(), ...Object.entries(changed)]);
+  const tree = (changed: Record<string, string>) => new Map([...files, ...Object.entries(changed)]);
   const broken: [name: string, file: string, source: string, complaint: RegExp][] = [
     [
       'plan imports gpu',

@@ -3,12 +3,8 @@ import { activate, activateBackward } from '../shaders/activate.ts';
 import type { Activation } from '../shaders/activation.ts';
 import { adamw } from '../shaders/adamw.ts';
 import { attention } from '../shaders/attention.ts';
-import {
-  attentionBiasGradient,
-  attentionBiasPartials,
-  attentionKeyGradient,
-  attentionQueryGradient,
-} from '../shaders/attention-backward.ts';
+import { attentionBiasPartials, attentionKeyGradient, attentionQueryGradient } from '../shaders/attention-backward.ts';
+import { attentionBiasGradient } from '../shaders/attention-bias-gradient.ts';
 import { attentionDelta } from '../shaders/attention-delta.ts';
 import { binaryCrossEntropy } from '../shaders/binary-cross-entropy.ts';
 import { clip } from '../shaders/clip.ts';

@@ -6,11 +6,11 @@
  */
 import { type AttentionVariant, attention } from '../../shaders/attention.ts';
 import {
-  attentionBiasGradient,
   attentionBiasPartials,
   attentionKeyGradient,
   attentionQueryGradient,
 } from '../../shaders/attention-backward.ts';
+import { attentionBiasGradient } from '../../shaders/attention-bias-gradient.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
 import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { packBatch } from '../../src/plan/batch.ts';

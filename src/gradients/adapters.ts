@@ -1,6 +1,7 @@
 import { padded } from '../../shaders/kernel.ts';
 import { matrix, type Value, type Weight, type WeightPart } from '../plan/index.ts';
-import type { Dropout, TrainingOp } from './op.ts';
+import type { Dropout } from './dropout.ts';
+import type { TrainingOp } from './op.ts';
 
 /** The two matrices of an adapter (LoRA: Hu et al., arXiv 2106.09685): the linear adds factor b a x to what it computes. */
 export interface Adapter {

@@ -1,6 +1,7 @@
 import type { Value, Weight } from '../plan/index.ts';
+import type { AttendOp } from './attention-op.ts';
 import { type LossSpec, lossOp } from './losses.ts';
-import type { ActivateOp, AttendOp, TrainableGraph, TrainingGraph, TrainingOp } from './op.ts';
+import type { ActivateOp, TrainableGraph, TrainingGraph, TrainingOp } from './op.ts';
 import { noRule } from './refusal.ts';
 import { values } from './values.ts';
 

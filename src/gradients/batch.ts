@@ -1,7 +1,8 @@
 import { IGNORED } from '../../shaders/cross-entropy.ts';
 import { padded } from '../../shaders/kernel.ts';
 import { type Batch, packBatch } from '../plan/index.ts';
-import { type EmbedBackwardOp, type LossOp, targetColumns, textsOf } from './op.ts';
+import { type LossOp, targetColumns } from './loss-op.ts';
+import { type EmbedBackwardOp, textsOf } from './op.ts';
 import type { TrainingPlan } from './plan.ts';
 import type { LabelledSequence, LossScales } from './sequence.ts';
 import type { DataName } from './step.ts';

@@ -1,19 +1,19 @@
 import { attention } from '../../shaders/attention.ts';
 import {
-  attentionBiasGradient,
   attentionBiasPartials,
   attentionKeyGradient,
   attentionQueryGradient,
 } from '../../shaders/attention-backward.ts';
+import { attentionBiasGradient } from '../../shaders/attention-bias-gradient.ts';
 import { attentionDelta } from '../../shaders/attention-delta.ts';
 import { attentionMoments } from '../../shaders/attention-moments.ts';
 import { distanceTable } from '../../shaders/distance-table.ts';
 import { WHOLE_GRID } from '../../shaders/kernel.ts';
 import { attentionVariant, biasOperands, type Value, WIDEST_WINDOW } from '../plan/index.ts';
+import type { AttendOp } from './attention-op.ts';
 import { type Choosing, dropoutParams, gradientState } from './choosing.ts';
 import type { DeviceTrainingOp } from './device-op.ts';
 import { type DistanceSteps, distanceSteps, forwardTerms } from './distances.ts';
-import type { AttendOp } from './op.ts';
 import type { TrainingStep } from './step.ts';
 
 /** The ops of attention and of the gradients of all that it reads. */

@@ -11,7 +11,7 @@ import { squaredError } from '../../shaders/squared-error.ts';
 import { sumRows } from '../../shaders/sum-rows.ts';
 import { type Choosing, data, state } from './choosing.ts';
 import type { DeviceTrainingOp, SoftmaxGradientOp, SoftmaxStatisticsOp } from './device-op.ts';
-import { type LossOp, labelsOf, type RecordLossOp } from './op.ts';
+import { type LossOp, labelsOf, type RecordLossOp } from './loss-op.ts';
 import { SCALARS_STATE, SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
 import type { TrainingParam, TrainingStep } from './step.ts';
 

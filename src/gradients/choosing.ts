@@ -2,7 +2,7 @@ import type { Kernel } from '../../shaders/kernel.ts';
 import { checkStep, type Operand, type Profile, type Value, type Weight } from '../plan/index.ts';
 import { trainingCosts } from './costs.ts';
 import type { DeviceTrainingOp } from './device-op.ts';
-import type { Dropout } from './op.ts';
+import type { Dropout } from './dropout.ts';
 import { gradientName } from './states.ts';
 import type { DataName, TrainingArgument, TrainingParam, TrainingStep } from './step.ts';
 import { values } from './values.ts';

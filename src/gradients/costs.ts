@@ -1,8 +1,8 @@
 import { TABLE_PARTS } from '../../shaders/disentangled-tables.ts';
 import { tileRows } from '../../shaders/tiling.ts';
 import { type Profile, type RowCost, type Rows, rowCostsOf } from '../plan/index.ts';
+import type { DistanceTerms } from './attention-op.ts';
 import type { DeviceTrainingOp } from './device-op.ts';
-import type { DistanceTerms } from './op.ts';
 
 /**
  * What an op of a training step costs a device, as src/plan/work.ts counts it: in multiply-adds of a linear. The backward pass of attention

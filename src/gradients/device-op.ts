@@ -1,5 +1,6 @@
 import type { DeviceOp, Value } from '../plan/index.ts';
-import type { CrossEntropyOp, GradientOp, LinearInputOp, LinearWeightOp } from './op.ts';
+import type { CrossEntropyOp } from './loss-op.ts';
+import type { GradientOp, LinearInputOp, LinearWeightOp } from './op.ts';
 
 /** Columns of the logits of a vocabulary: see vocabulary.ts. */
 export interface LogitTile {

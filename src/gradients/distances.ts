@@ -3,7 +3,7 @@ import { disentangledKeyGradient, disentangledQueryGradient } from '../../shader
 import { distancePartials, distanceSums, TABLE_PARTS } from '../../shaders/disentangled-tables.ts';
 import { type Kernel, padded, WHOLE_GRID } from '../../shaders/kernel.ts';
 import type { Operand, Profile, Value, Weight } from '../plan/index.ts';
-import type { AttendOp, DistanceTerms } from './op.ts';
+import type { AttendOp, DistanceTerms } from './attention-op.ts';
 import type { TrainingParam } from './step.ts';
 
 /** The kernels of attention with terms of distances (DeBERTa), and what they bind. */

@@ -7,6 +7,7 @@ export { IGNORED } from '../../shaders/cross-entropy.ts';
 export { type Adapt, type Adaptation, type AdapterNames, adapterOf, renamed, type WeightMerge } from './adapters.ts';
 export { type BackwardOptions, backward } from './backward.ts';
 export { type PackOptions, packTraining, type TrainingBatch } from './batch.ts';
+export type { LabelName } from './loss-op.ts';
 export type { LossSpec, RecordLossSpec } from './losses.ts';
 export { batchStateBytes, capacityOf, dataBytes, inputBytes, type TrainingMemory, trainingMemory } from './memory.ts';
 export {
@@ -17,13 +18,7 @@ export {
   mergeScratchBytes,
   planMerges,
 } from './merging.ts';
-export type {
-  GradientOp,
-  LabelName,
-  TrainableGraph,
-  TrainingGraph,
-  TrainingOp,
-} from './op.ts';
+export type { GradientOp, TrainableGraph, TrainingGraph, TrainingOp } from './op.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';
 export { type RecordFormOptions, recordForm } from './record-form.ts';
 export { countItems, type LabelledSequence, type LossScales, scalesOf } from './sequence.ts';

@@ -1,5 +1,5 @@
 import type { Value } from '../plan/index.ts';
-import type { LabelName, LossOp } from './op.ts';
+import type { LabelName, LossOp } from './loss-op.ts';
 
 /** A loss on one of the outputs of a graph. */
 export type LossSpec = RowLossSpec | RecordLossSpec;

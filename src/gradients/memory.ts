@@ -1,8 +1,9 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { phaseRows, type Sizes, slotBytes, weightBytes } from '../plan/index.ts';
+import { type LossOp, targetColumns } from './loss-op.ts';
 import { type MergePlan, mergeBytes } from './merging.ts';
-import { type LossOp, targetColumns, textsOf } from './op.ts';
+import { textsOf } from './op.ts';
 import type { TrainingPlan } from './plan.ts';
 import { SCORE_GRADIENTS_STATE, SCORES_STATE } from './states.ts';
 import { type DataName, texturesOf } from './step.ts';

@@ -1,31 +1,27 @@
 import type { Activation } from '../../shaders/activation.ts';
 import type { Pooling } from '../../shaders/pool.ts';
 import type {
-  AttentionOp,
-  DisentangledBias,
   DynamicConvolutionOp,
   EmbedOp,
-  HeadLayout,
   Norm,
   Op,
   QueryKeyNormOp,
   RotaryOp,
-  Rows,
-  ScoreBias,
   Value,
   Weight,
 } from '../plan/index.ts';
-
-/**
- * What stands at a place where dropout is applied: elements are 0 with `probability`, the others are scaled by 1 / (1 - probability)
- * (Srivastava et al., JMLR 15, 2014). Which ones is a function of the element, the site, the step and the seed (shaders/random.ts), so
- * that the backward pass finds the same ones again and nothing is stored.
- */
-export interface Dropout {
-  /** Tells the places of a graph apart. */
-  readonly site: number;
-  readonly probability: number;
-}
+import type {
+  AttendOp,
+  AttentionBackwardOp,
+  AttentionDeltaOp,
+  BiasBackwardOp,
+  DistancesBackwardOp,
+  DistanceTableOp,
+  TableRowsBackwardOp,
+  TableRowsOp,
+} from './attention-op.ts';
+import type { Dropout } from './dropout.ts';
+import type { LossOp, RecordLossOp } from './loss-op.ts';
 
 /** y[R, C] = dropout(x)[R, C] + residual[R, C]. The gradient of x is the dropout of y's gradient at the same site. */
 export interface DropoutOp {
@@ -55,108 +51,6 @@ export interface ActivateBackwardOp {
   readonly dy: Value;
   readonly du: Value;
   readonly dgate: Value | undefined;
-}
-
-/** y[R, C] = table[R, C]: a whole table of embeddings as a value. */
-export interface TableRowsOp {
-  readonly op: 'tableRows';
-  readonly table: Weight;
-  /** Its rows are distances. */
-  readonly y: Value;
-}
-
-/** The gradient of a table [R, C] += dy[R, C]. */
-export interface TableRowsBackwardOp {
-  readonly op: 'tableRowsBackward';
-  readonly dy: Value;
-  readonly gradient: Weight;
-}
-
-/**
- * y = x [R, n H D] in the order in which attention reads tables of distances: vec4f number c of row r is number c R + r of y. A gradient of y
- * is kept in the order of x.
- */
-export interface DistanceTableOp {
-  readonly op: 'distanceTable';
-  readonly x: Value;
-  readonly y: Value;
-}
-
-/** The terms of disentangled attention (see DisentangledBias), whose tables are values of a training step. */
-export interface DistanceTerms {
-  /** Queries meet the keys of distances. */
-  readonly keys: boolean;
-  /** Keys meet the queries of distances. */
-  readonly queries: boolean;
-  /** R */
-  readonly count: number;
-  /** The row of each distance from -n to n; farther ones have the row of the first or last. */
-  readonly rows: Uint32Array<ArrayBuffer>;
-}
-
-/** An attention of the forward pass that notes what its backward pass needs. */
-export interface AttendOp extends Omit<AttentionOp, 'op' | 'probabilities' | 'asScores' | 'bias'> {
-  readonly op: 'attend';
-  readonly bias: Exclude<ScoreBias, DisentangledBias> | undefined;
-  /** Undefined: there are no terms of distances. */
-  readonly terms: DistanceTerms | undefined;
-  /** The queries of distances, then the keys, or those that there are: [R, n H D] as DistanceTableOp orders them. */
-  readonly distances: Value | undefined;
-  /** Of the probabilities. */
-  readonly dropout: Dropout | undefined;
-  /** [T, 2 H]: of every query and head the greatest score, and 1 / the sum of exp(score - that). */
-  readonly statistics: Value;
-}
-
-/**
- * delta[T, H] = the sum over the columns of a head of dcontext context: for every row of probabilities the sum of dP P. With `statistics`
- * [T, 4 H]: of every head these, delta and a zero.
- */
-export interface AttentionDeltaOp extends HeadLayout {
-  readonly op: 'attentionDelta';
-  /** Those of the attention, where they are to stand beside delta. */
-  readonly statistics: Value | undefined;
-  readonly context: Value;
-  readonly dcontext: Value;
-  readonly delta: Value;
-}
-
-/**
- * The gradient of q, k and v [T, (H + 2 G) D]: `part` is what this op writes of it, since the two parts walk the pairs of tokens in
- * different orders. With P the probabilities, f the factors of dropout and dS = P (f (dcontext v^T) - delta):
- *   queries    dq = scale dS k
- *   keys       dk = scale dS^T q, dv = (P f)^T dcontext
- * With terms of distances (row r of keys K and queries Q) k[j] + K[r] stands for k[j] in dq[i], q[i] + Q[r] for q[i] in dk[j].
- * Source: Dao et al., arXiv 2205.14135, appendix B.
- */
-export interface AttentionBackwardOp {
-  readonly op: 'attentionBackward';
-  readonly part: 'queries' | 'keys';
-  readonly forward: AttendOp;
-  readonly dcontext: Value;
-  readonly delta: Value;
-  readonly dqkv: Value;
-}
-
-/** The gradient of a table of relative positions [buckets, H] += the sum of dS over the pairs of every bucket. */
-export interface BiasBackwardOp {
-  readonly op: 'biasBackward';
-  readonly forward: AttendOp;
-  readonly dcontext: Value;
-  readonly delta: Value;
-  readonly gradient: Weight;
-}
-
-/**
- * The gradient of the tables of distances [R, n H D], of queries before keys: for each row the sum over the pairs i, j of its distances of
- * scale dS[i, j] k[j], of keys scale dS[i, j] q[i].
- */
-export interface DistancesBackwardOp {
-  readonly op: 'distancesBackward';
-  readonly forward: AttendOp;
-  readonly dcontext: Value;
-  readonly delta: Value;
-  readonly dtables: Value;
 }
 
 /** y[R, C] = a[R, C] + b[R, C]: gradients of a value that has several readers. */
@@ -332,106 +226,6 @@ export interface GatherBackwardOp {
   readonly dx: Value;
 }
 
-/** What the labels of a loss are: see TrainingBatch. */
-export interface LossOfRows {
-  /** [R, N] */
-  readonly logits: Value;
-  /** [R, 1]: the loss of each row times `scale`. */
-  readonly loss: Value;
-  /** [R, N], times `scale`. */
-  readonly dlogits: Value;
-  /** The name of the labels in the batch, and of what the losses are multiplied by: 1 / the number of items of the whole step. */
-  readonly labels: LabelName;
-}
-
-export type LabelName = 'labels' | 'next_sentence_label';
-
-/**
- * loss = -log softmax(logits)[label], or with smoothing s the mean of (1 - s) of that and s of the mean over all classes, as
- * torch.nn.functional.cross_entropy. A row whose label is IGNORED has loss 0 and gradient 0.
- */
-export interface CrossEntropyOp extends LossOfRows {
-  readonly op: 'crossEntropy';
-  readonly smoothing: number;
-  /** What the loss of a row counts, by its label, and an item of the mean too. Undefined: 1. */
-  readonly classWeights: readonly number[] | undefined;
-}
-
-/** loss = the sum over the N cells of -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), as binary_cross_entropy_with_logits. */
-export interface BinaryCrossEntropyOp extends LossOfRows {
-  readonly op: 'binaryCrossEntropy';
-}
-
-/** loss = the sum over the N cells of (x - t)^2 */
-export interface SquaredErrorOp extends LossOfRows {
-  readonly op: 'squaredError';
-}
-
-/**
- * Question answering: loss[B, 1] = the mean of two cross-entropies over the tokens of a sequence, of the start in column 0 and of the
- * end in column 1 of logits[T, 2]. A position outside of the sequence is ignored: its cross-entropy is 0.
- */
-export interface SpanCrossEntropyOp {
-  readonly op: 'spanCrossEntropy';
-  readonly logits: Value;
-  readonly loss: Value;
-  readonly dlogits: Value;
-}
-
-/**
- * A loss of texts that stand in the columns of records, as sentence-transformers names them: of n records with k texts the rows 0 to n - 1
- * are those of the first column, then come those of the second, and so on. The labels are the first column's.
- */
-export interface LossOfRecords {
-  /** [n k, C]: rows of length 1, or of any length for dot products. */
-  readonly logits: Value;
-  /** [n, 1] */
-  readonly loss: Value;
-  /** [n k, C] */
-  readonly dlogits: Value;
-  /** k */
-  readonly texts: number;
-  /** What the loss is multiplied by, beside the scale of its labels. */
-  readonly weight: number;
-}
-
-/**
- * Multiple negatives ranking (Henderson et al., arXiv 1705.00652): loss[i] = the cross-entropy of the scores factor (x[i] . x[n + j]) for j
- * from 0 to n k - n with the label j of its own text, which is i where none is left out.
- */
-export interface RankingOp extends LossOfRecords {
-  readonly op: 'ranking';
-  readonly factor: number;
-}
-
-/** loss[i] = (x[i] . x[n + i] - label)^2, with two texts a record. */
-export interface CosineErrorOp extends LossOfRecords {
-  readonly op: 'cosineError';
-}
-
-/**
- * CoSENT (Huang et al., IEEE/ACM TASLP 32, 2024), with two texts a record and the cosine c[i] = x[i] . x[n + i]: of all records together
- * loss = log(1 + the sum of exp(factor (c[i] - c[j])) over all i, j with label[i] < label[j]), which counts as n items: a step of several
- * micro-batches has the mean of their losses.
- */
-export interface CosentOp extends LossOfRecords {
-  readonly op: 'cosent';
-  readonly factor: number;
-}
-
-export type RecordLossOp = RankingOp | CosineErrorOp | CosentOp;
-export type LossOp = CrossEntropyOp | BinaryCrossEntropyOp | SquaredErrorOp | SpanCrossEntropyOp | RecordLossOp;
-
-/** The name of the labels that a loss reads. */
-export const labelsOf = (op: LossOp): LabelName => ('labels' in op ? op.labels : 'labels');
-
-/** The numbers of a row of targets, where a loss reads targets. */
-export const targetColumns = (op: LossOp): number => ('texts' in op ? 1 : op.logits.columns);
-
-/** The texts of a record, where a loss is one of records. */
-export const textsOf = (ops: readonly TrainingOp[]): number | undefined =>
-  ops.find((op): op is RecordLossOp => 'texts' in op)?.texts;
-
 /** What only a training step has. */
 export type GradientOp =
   | DropoutOp
@@ -483,4 +277,6 @@ export interface TrainingGraph {
   readonly gradients: readonly Weight[];
 }
 
-export type { Rows };
+/** The texts of a record, where a loss is one of records. */
+export const textsOf = (ops: readonly TrainingOp[]): number | undefined =>
+  ops.find((op): op is RecordLossOp => 'texts' in op)?.texts;

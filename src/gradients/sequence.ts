@@ -1,6 +1,7 @@
 import { IGNORED } from '../../shaders/cross-entropy.ts';
 import type { Sequence } from '../plan/index.ts';
-import { type LabelName, type LossOp, labelsOf, type TrainingGraph } from './op.ts';
+import { type LabelName, type LossOp, labelsOf } from './loss-op.ts';
+import type { TrainingGraph } from './op.ts';
 
 /** One sequence with what it should give. */
 export interface LabelledSequence extends Sequence {

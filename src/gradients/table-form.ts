@@ -1,6 +1,7 @@
 import { padded } from '../../shaders/kernel.ts';
 import { type DisentangledBias, type Graph, type Op, type Value, type Weight, weightKey } from '../plan/index.ts';
-import type { AttendOp, TrainingOp } from './op.ts';
+import type { AttendOp } from './attention-op.ts';
+import type { TrainingOp } from './op.ts';
 
 /**
  * Tensors that a graph reads and that are computed of weights alone: a graph over one sequence whose tokens are the rows of a table, all of

@@ -1,7 +1,8 @@
 import { UnsupportedError } from '../errors.ts';
 import type { Graph, Norm, Op, Rows, Value } from '../plan/index.ts';
 import { type Adapt, adapterOps } from './adapters.ts';
-import type { Dropout, TrainableGraph, TrainingOp } from './op.ts';
+import type { Dropout } from './dropout.ts';
+import type { TrainableGraph, TrainingOp } from './op.ts';
 import { type ComputedTables, tableForm } from './table-form.ts';
 import { values } from './values.ts';
 

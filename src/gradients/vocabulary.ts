@@ -1,7 +1,8 @@
 import { padded } from '../../shaders/kernel.ts';
 import { rowSlice, type Value, type Weight } from '../plan/index.ts';
 import type { DeviceTrainingOp } from './device-op.ts';
-import type { CrossEntropyOp, LinearInputOp, LinearWeightOp, TrainingOp } from './op.ts';
+import type { CrossEntropyOp } from './loss-op.ts';
+import type { LinearInputOp, LinearWeightOp, TrainingOp } from './op.ts';
 import { values, valuesIn } from './values.ts';
 
 /**

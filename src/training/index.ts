@@ -5,16 +5,8 @@
 
 export type { TrainingMemory } from '../gradients/index.ts';
 export { checkSeed, pcg4d } from '../random.ts';
-export {
-  type IntervalStrategy,
-  type Optimizer,
-  type SamplingStrategy,
-  type SaveStrategy,
-  TRAINING_ARGUMENT_NAMES,
-  type Trainable,
-  TrainingArguments,
-  type TrainingArgumentsInit,
-} from './arguments.ts';
+export type { IntervalStrategy, Optimizer, SamplingStrategy, SaveStrategy, Trainable } from './argument-values.ts';
+export { TRAINING_ARGUMENT_NAMES, TrainingArguments, type TrainingArgumentsInit } from './arguments.ts';
 export type { EvaluateOptions } from './base-trainer.ts';
 export {
   CALLBACK_EVENTS,

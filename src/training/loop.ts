@@ -31,7 +31,7 @@ import { CheckpointFolders } from './checkpoint-folders.ts';
 import type { Course, CourseData, Metrics } from './course.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
 import { largestBatch, microBatches, reserveLargest } from './micro-batches.ts';
-import { corrections, decays } from './optimizer.ts';
+import { corrections, updateOptions } from './optimizer.ts';
 import { epochOrder } from './sampler.ts';
 import { batchCount, type RunLength, runLength } from './schedule.ts';
 import { openSession, sessionMemory, type TrainingSession } from './session.ts';
@@ -429,16 +429,7 @@ export class TrainingLoop<Data extends CourseData> {
   }
 
   #update(rates: LearningRates): UpdateOptions {
-    const { args } = this;
-    const { trainable: trains } = trainedParts(this.#course.engine, args.trainable);
-    return {
-      kind: args.optim === 'adamw_bert' ? 'bert' : 'torch',
-      beta1: args.adam_beta1,
-      beta2: args.adam_beta2,
-      epsilon: args.adam_epsilon,
-      maxNorm: args.max_grad_norm,
-      tensor: tensor =>
-        trains(tensor) ? { group: rates.group(tensor), decay: decays(tensor) ? args.weight_decay : 0 } : undefined,
-    };
+    const { trainable: trains } = trainedParts(this.#course.engine, this.args.trainable);
+    return updateOptions(this.args, rates, trains);
   }
 }

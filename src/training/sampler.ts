@@ -1,4 +1,4 @@
-import type { SamplingStrategy } from './arguments.ts';
+import type { SamplingStrategy } from './argument-values.ts';
 import { permutation, randomStream } from './random.ts';
 
 export interface OrderSettings {

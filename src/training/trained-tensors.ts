@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
 import type { EncoderConfig } from '../model/index.ts';
-import type { Trainable } from './arguments.ts';
+import type { Trainable } from './argument-values.ts';
 
 /** What is known of a model before it is trained: its config, and the tensors of its files. */
 export type TrainedModel = Pick<Engine, 'config' | 'tensors'>;

@@ -1,7 +1,7 @@
 import type { Engine } from '../../engine/index.ts';
 import { InputError, wrong } from '../../errors.ts';
 import type { Adapt } from '../../gradients/index.ts';
-import type { Trainable } from '../arguments.ts';
+import type { Trainable } from '../argument-values.ts';
 import { trainedTensors } from '../trained-tensors.ts';
 import type { Adapters } from './adapters.ts';
 
