@@ -1,8 +1,8 @@
 import { type TrainingArgument, type TrainingPlan, type UpdatePlan, weightName } from '../gradients/index.ts';
 import { type Weight, weightBytes, weightElements } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
-import type { GuardedCalls } from './guarded-calls.ts';
 import { MapMode } from './flags.ts';
+import type { GuardedCalls } from './guarded-calls.ts';
 import { copyFromArrayTexture, copyToArrayTexture } from './textures.ts';
 import type { WeightStore } from './weights.ts';
 
