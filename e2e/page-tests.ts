@@ -1,7 +1,7 @@
 import { appendFileSync, readdirSync } from 'node:fs';
 import { afterAll, test } from 'vitest';
+import type { Browser, Page } from '../scripts/browsers.mjs';
 import { at } from '../scripts/root.mjs';
-import type { Browser, Page } from './browsers.mjs';
 import type { CaseInfo, Outcome } from './harness.ts';
 import { WITHOUT_PAGE } from './runtimes/suites.ts';
 import { serveTests } from './server.ts';

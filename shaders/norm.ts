@@ -1,14 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { f32, type Param, padded } from './kernel.ts';
-import { FINITE_OR_NAN, total } from './snippets.ts';
-
-/** How a kernel that normalises rows divides them: a workgroup has one row with several invocations, or several rows with one each. */
-export interface RowShape {
-  /** Invocations that share a row. With one, the kernel needs no workgroup memory and no barrier. */
-  readonly lanes: number;
-  /** Rows of a workgroup. */
-  readonly rows: number;
-}
+import { columnsAt, FINITE_OR_NAN, type RowShape, total } from './snippets.ts';
 
 /**
  * How a row x[C] is normalised, with the mean and the variance of the row:
@@ -61,8 +53,7 @@ export function normaliseRow(row: NormRow, lanes: number): string {
   const D4 = padded(head) / 4;
   const C4 = (C / head) * D4;
   const place = D4 === C4 ? 'i' : `(i % ${D4}u)`;
-  const masked = (value: string) =>
-    `select(vec4f(), ${value}, vec4u(4u * ${place}) + vec4u(0u, 1u, 2u, 3u) < vec4u(${head}u))`;
+  const masked = (value: string) => `select(vec4f(), ${value}, ${columnsAt(place)} < vec4u(${head}u))`;
   const gamma = row.unitOffset ? `(1.0 + ${names.gamma}[i])` : `${names.gamma}[i]`;
   const beta = `${row.beta ? ` + ${names.beta}[i]` : ''}${addend ? ` + ${addend}` : ''}`;
   const each = (text: string) => `  for (var i = lane; i < ${C4}u; i += ${lanes}u) { ${text} }`;

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { GROUP, rowElements } from './matrix.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatMain, flatRowsMain } from './snippets.ts';
 
 /** The largest finite half. */
 const LARGEST_HALF = 65504;
@@ -21,10 +21,7 @@ export function halve(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }
+${flatMain('params.count')}
   let four = clamp(x[i], vec4f(-${LARGEST_HALF}.0), vec4f(${LARGEST_HALF}.0));
   y[i] = vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
 }`,
@@ -51,12 +48,7 @@ export function quantize({ columns }: { readonly columns: number }): Kernel {
     workgroups: ({ rows }) => flatGrid(rows! * groups),
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  let row = i / ${groups}u;
-  let group = i % ${groups}u;
-  if (row >= params.rows) { return; }
+${flatRowsMain(groups, 'group')}
   let begin = row * ${C4}u + group * ${GROUP}u;
   let count = min(${GROUP}u, ${C4}u - group * ${GROUP}u);
   // The maximum of |x| by its bits, which have the same order. A maximum of floats may ignore NaN.

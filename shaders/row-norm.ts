@@ -1,6 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { epsParams, type NormVariant, normalise, normLabel, type RowShape, rowIndex } from './norm.ts';
+import { epsParams, type NormVariant, normalise, normLabel, rowIndex } from './norm.ts';
+import type { RowShape } from './snippets.ts';
 
 export interface RowNormVariant {
   /** C, unpadded. */
