@@ -18,6 +18,12 @@ export const FLAT_LANES = 128;
 /** Vec4f of a table that share a mark in `seen`: see segment-sum.ts. A power of two, so that finding a mark is no division. */
 export const MARKED_VECTORS = 128;
 
+/**
+ * Invocations side by side that walk over what shares a mark. Eight is what a software adapter computes at once: without a mark all eight have
+ * nothing to walk over, and it passes over them in one go. On a GPU eight vec4f are the 128 bytes that memory is read by.
+ */
+export const MARK_LANES = 8;
+
 /** Workgroups of a flat grid side by side; WebGPU allows 65,535 in each dimension. */
 const FLAT_WIDTH = 32768;
 
