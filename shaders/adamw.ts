@@ -56,7 +56,7 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     workgroups: ({ count }) => flatGrid(marked ? MARK_LANES * (Math.ceil(count! / MARKED_VECTORS) + 1) : count!),
     code: wgsl`
 ${declarations(bindings, params)}
-fn move(i: u32, factor: f32) {
+fn update(i: u32, factor: f32) {
   let g = gradient[i] * factor;
   let next_m = params.beta1 * m[i] + (1.0 - params.beta1) * g;
   let next_v = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
@@ -83,7 +83,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let i = block * ${MARKED_VECTORS}u + at;
     if (i < params.first || i >= end) { continue; }
     if (is_seen) {
-      move(i, factor);
+      update(i, factor);
     } else {
       let last = weight[i];
       weight[i] = ${decayed};
@@ -91,7 +91,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
 #else
   if (index >= params.count || finite == 0.0) { return; }
-  move(params.first + index, factor);
+  update(params.first + index, factor);
 #endif
 }`,
   };
