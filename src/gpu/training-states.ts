@@ -62,7 +62,7 @@ export class TrainingStates {
 
   /** Records that all gradients become 0. */
   clearGradients(encoder: GPUCommandEncoder): void {
-    for (const { name } of this.#options.update.gradients) encoder.clearBuffer(this.#buffers.get(name)!);
+    for (const { name } of this.#options.update.cleared) encoder.clearBuffer(this.#buffers.get(name)!);
   }
 
   /** Records that those parts of gradients become 0 whose weights are frozen. */

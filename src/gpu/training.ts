@@ -1,5 +1,6 @@
 import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import {
+  ADDS,
   capacityOf,
   paramValues,
   SCALARS_STATE,
@@ -58,6 +59,8 @@ export class TrainingDevice {
   readonly #kernels: readonly CompiledKernel[];
   readonly #scalarsReadback: GPUBuffer;
   #resources: BatchResources | undefined;
+  /** Whether the step has had no micro-batch yet. */
+  #isFirst = true;
   /** Settle when the GPU has done the steps before. */
   readonly #steps: Promise<void>[] = [];
   #isDestroyed = false;
@@ -125,7 +128,7 @@ export class TrainingDevice {
     await this.#resourcesFor(sizes);
   }
 
-  /** Begins a step: all gradients are 0. Waits where too many steps are under way. */
+  /** Begins a step: its first micro-batch makes the gradients, and others add to them. Waits where too many steps are under way. */
   async begin(): Promise<void> {
     while (this.#steps.length >= STEPS_IN_FLIGHT) await this.#calls.waited(this.#steps.shift()!);
     this.#calls.check();
@@ -135,13 +138,16 @@ export class TrainingDevice {
       this.#states.clearGradients(encoder);
       device.queue.submit([encoder.finish()]);
     });
+    this.#isFirst = true;
   }
 
-  /** Adds the gradients of a micro-batch. Resolves when it has been handed to the GPU. */
+  /** Adds the gradients of a micro-batch to those of the step. Resolves when it has been handed to the GPU. */
   async accumulate(batch: TrainingBatch): Promise<void> {
     const { device, plan, pacer } = this.#options;
     const resources = await this.#resourcesFor(batch.sizes);
-    const params = plan.steps.map(step => paramValues(step, batch.numbers));
+    const numbers = { ...batch.numbers, [ADDS]: Number(!this.#isFirst) };
+    this.#isFirst = false;
+    const params = plan.steps.map(step => paramValues(step, numbers));
     const grids = plan.steps.map(({ kernel }, i) => kernel.workgroups(params[i]!));
     this.#calls.run(() => {
       plan.steps.forEach(({ kernel }, i) => {
