@@ -8,7 +8,7 @@ import { FakeDirectory } from './fake-directory.ts';
 import { thrown } from './source-environment.ts';
 import { readFixture } from './training-run.ts';
 
-/** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In the origin's private file system: e2e/suites/trainer.ts. */
+/** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In other pages: e2e/suites/resumed-training.ts. */
 
 vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
