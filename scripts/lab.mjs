@@ -67,6 +67,8 @@ async function buildElement() {
       outDir: elementFolder,
       emptyOutDir: true,
       target: 'es2022',
+      // With light-dark(), which follows the colours of whatever page the element is in: what Vite would write for older browsers does not.
+      cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
       reportCompressedSize: false,
       lib: {
         entry: join(source, 'attention', 'bert-attention.ts'),
