@@ -4,10 +4,8 @@ const CONTROLS = 'a[href], button, input, select, textarea, summary, [tabindex]'
 /** What can take the focus for all that stood in it. */
 const REGIONS = 'section, main';
 
-const canHaveFocus = (element: HTMLElement): boolean =>
-  element.isConnected &&
-  !element.matches(':disabled, [tabindex="-1"]') &&
-  element.checkVisibility({ visibilityProperty: true });
+const isThere = (element: HTMLElement): boolean =>
+  element.isConnected && !element.matches(':disabled') && element.checkVisibility({ visibilityProperty: true });
 
 /** What had the focus last, all that it stood in, and the controls of the page as they were then, in their order. */
 interface Place {
@@ -29,7 +27,7 @@ function nearest({ element, around, controls }: Place): HTMLElement | undefined 
   const others = [...controls.slice(at + 1), ...controls.slice(0, at).reverse()];
   for (const above of around) {
     if (!above.isConnected) continue;
-    const isIn = (other: HTMLElement) => above.contains(other) && canHaveFocus(other);
+    const isIn = (other: HTMLElement) => above.contains(other) && other.tabIndex >= 0 && isThere(other);
     const found = others.find(isIn) ?? [...above.querySelectorAll<HTMLElement>(CONTROLS)].find(isIn);
     if (found) return found;
     if (!above.matches(REGIONS)) continue;
@@ -42,8 +40,7 @@ function nearest({ element, around, controls }: Place): HTMLElement | undefined 
 /** From now on, for everything below an element. */
 export function keepFocus(root: HTMLElement): void {
   let last: Place | undefined;
-  const isLost = () =>
-    last !== undefined && !canHaveFocus(last.element) && !last.element.matches('[tabindex="-1"]:enabled');
+  const isLost = () => last !== undefined && !isThere(last.element);
   root.addEventListener('focusin', ({ target }) => {
     last = placeOf(target as HTMLElement, root);
   });

@@ -60,6 +60,7 @@ export class ModelStore {
     };
     const onAbort = () => {
       release();
+      entry.listeners.delete(onProgress);
       // A load that nobody waits for any more is ended; one that another tab waits for goes on.
       if (entry.holders === 0) entry.stop.abort(request.signal.reason);
     };
