@@ -60,7 +60,7 @@ export class TrainingStates {
     return buffer;
   }
 
-  /** Records that all gradients become 0. */
+  /** Records that the gradients become 0 that the first micro-batch of a step does not write over. */
   clearGradients(encoder: GPUCommandEncoder): void {
     for (const { name } of this.#options.update.cleared) encoder.clearBuffer(this.#buffers.get(name)!);
   }
