@@ -56,6 +56,17 @@ test.each([
   expect(resumed.trainer.state.epoch).toBe(whole.trainer.state.epoch);
 });
 
+test('a training that goes on between two logs logs what one without checkpoints does', async () => {
+  const output_dir = new FakeDirectory().handle();
+  const plain = await setUp({ max_steps: 8, logging_steps: 4 });
+  await plain.trainer.train();
+  const first = await setUp({ max_steps: 8, logging_steps: 4, save_steps: 2, output_dir });
+  await first.trainer.train();
+  const resumed = await setUp({ max_steps: 8, logging_steps: 4, save_steps: 2, output_dir });
+  await resumed.trainer.train({ resume_from_checkpoint: 'checkpoint-2' });
+  for (const { trainer } of [first, resumed]) expect(lossesOf(trainer)).toEqual(lossesOf(plain.trainer));
+});
+
 test('the latest checkpoint is the one to go on from, whole ones only', async () => {
   const directory = new FakeDirectory();
   const output_dir = directory.handle();

@@ -237,9 +237,9 @@ export class TrainingDevice {
     };
   }
 
-  /** The names of the states that a checkpoint keeps, with their bytes. */
-  get moments(): UpdatePlan['moments'] {
-    return this.#options.update.moments;
+  /** The states that a checkpoint keeps: the running means, and what was counted, whose sums are rounded as if nothing had happened. */
+  get kept(): UpdatePlan['moments'] {
+    return [...this.#options.update.moments, { name: SCALARS_STATE, bytes: 4 * SCALARS_FLOATS }];
   }
 
   /** The numbers of a state: a gradient, or a running mean. */
