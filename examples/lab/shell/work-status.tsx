@@ -5,7 +5,7 @@ import type { Work, WorkProgress } from './work.ts';
 /** Work that takes less than this shows nothing: a line that flashes up is noise. */
 const QUIET_MS = 400;
 
-/** A key that is pressed sooner was meant for what the button did a moment ago. */
+/** A key that is pressed sooner was meant for the Stop that the button was a moment ago. */
 const SETTLED_MS = 400;
 
 interface WorkLineProps {
@@ -19,8 +19,8 @@ interface WorkLineProps {
 }
 
 /**
- * What is being done and how far it is, with one button that stops it and begins it again: so the focus stays where it is. Who presses it
- * twice, or holds the key, has pressed it once.
+ * What is being done and how far it is, with one button that stops it and begins it again: so the focus stays where it is. Who presses Stop
+ * twice, or holds the key, has stopped it all the same.
  */
 export function WorkLine({ words, progress, isStopped, goOn = 'Go on', onStop, onGoOn }: WorkLineProps) {
   const last = useRef({ isStopped, changedAt: Number.NEGATIVE_INFINITY });
@@ -43,8 +43,9 @@ export function WorkLine({ words, progress, isStopped, goOn = 'Go on', onStop, o
         class="button button-small"
         onKeyDown={event => event.repeat && event.preventDefault()}
         onClick={({ detail }) => {
-          // By key there are no clicks to be counted.
-          if (detail > 1 || (detail === 0 && performance.now() - last.current.changedAt < SETTLED_MS)) return;
+          // By key there are no clicks to be counted. A Stop is never too soon.
+          const isSecond = isStopped && detail === 0 && performance.now() - last.current.changedAt < SETTLED_MS;
+          if (detail > 1 || isSecond) return;
           if (isStopped) onGoOn();
           else onStop();
         }}
