@@ -54,6 +54,8 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     params,
     // What shares a mark may begin before the first vec4f, and end behind the last.
     workgroups: ({ count }) => flatGrid(marked ? MARK_LANES * (Math.ceil(count! / MARKED_VECTORS) + 1) : count!),
+    // The scalars are read before any branch, where a software adapter reads once what all invocations read; and what has no mark is an empty
+    // loop, which such an adapter passes over where it computes both sides of a branch.
     code: wgsl`
 ${declarations(bindings, params)}
 fn update(i: u32, factor: f32) {
@@ -68,7 +70,6 @@ fn update(i: u32, factor: f32) {
 
 @compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  // Before any branch, where a software adapter reads once what all invocations read.
   let factor = scalars[${SCALARS.factor}];
   let finite = scalars[${SCALARS.finite}];
   let index = ${FLAT_INDEX};
@@ -77,7 +78,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let end = params.first + params.count;
   if (block * ${MARKED_VECTORS}u >= end || finite == 0.0) { return; }
   let is_seen = seen[block] != 0u;
-  // A loop is what an adapter without branches can pass over.
   let vectors = select(0u, ${MARKED_VECTORS}u, is_seen || params.decay != 0.0);
   for (var at = index % ${MARK_LANES}u; at < vectors; at += ${MARK_LANES}u) {
     let i = block * ${MARKED_VECTORS}u + at;

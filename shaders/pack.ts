@@ -46,6 +46,8 @@ export function quantize({ columns }: { readonly columns: number }): Kernel {
     bindings,
     params,
     workgroups: ({ rows }) => flatGrid(rows! * groups),
+    // All bytes are 0 in a group of zeros, and in one whose numbers are so small that 127 / top would overflow. In a group with a number that
+    // is not finite the scale is NaN, and so is everything computed from it.
     code: wgsl`
 ${declarations(bindings, params)}
 ${flatRowsMain(groups, 'group')}
@@ -56,14 +58,12 @@ ${flatRowsMain(groups, 'group')}
   for (var k = 0u; k < count; k++) { sizes = max(sizes, bitcast<vec4u>(x[begin + k]) & vec4u(0x7fffffffu)); }
   let size = max(max(sizes.x, sizes.y), max(sizes.z, sizes.w));
   let top = bitcast<f32>(size);
-  // All bytes are 0 in a group of zeros, and in one whose numbers are so small that 127 / top would overflow.
   let inverse = select(0.0, 127.0 / top, top > 1e-30);
   let to = row * ${stride}u + group * ${GROUP + 1}u;
   for (var k = 0u; k < count; k++) {
     let whole = bitcast<vec4u>(vec4i(clamp(round(x[begin + k] * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(255u);
     y[to + k] = whole.x | (whole.y << 8u) | (whole.z << 16u) | (whole.w << 24u);
   }
-  // In a group with a number that is not finite the scale is NaN, and so is everything computed from it.
   y[to + count] = select(bitcast<u32>(top / 127.0), 0x7fc00000u, size >= 0x7f800000u);
 }`,
   };
