@@ -30,7 +30,7 @@ const SETS = [
   },
 ];
 
-/** Characters of a mail that are kept: more than the 128 tokens that are read of it. */
+/** Characters of a mail that are kept: more than the 96 tokens that are read of it. */
 const MAIL_LENGTH = 1500;
 
 /** A generator of numbers in [0, 1) (mulberry32), so that every run draws the same. @param {number} seed */

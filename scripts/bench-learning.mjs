@@ -95,7 +95,7 @@ await command(async () => {
     say(`${figure.name}: ${numbers.join(', ')}; ${figure.seconds.toFixed(0)} s to learn`);
     return figure;
   };
-  const [train, held] = quick ? [32, 32] : [4000, 1000];
+  const [train, held] = quick ? [32, 32] : [3000, 1000];
   let adapter = '';
   try {
     adapter = (await inPage('facts')).adapter;

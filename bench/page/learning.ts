@@ -89,7 +89,7 @@ export interface LearningFigure {
 const LABELS = ['ham', 'spam'];
 
 /** Tokens of a mail that are read. */
-const MAIL_TOKENS = 128;
+const MAIL_TOKENS = 96;
 
 /** The first mails, which are held out, and the others, each cut to MAIL_TOKENS. */
 async function readMails(held: number): Promise<{ heldOut: Mail[]; others: Mail[] }> {
