@@ -30,7 +30,7 @@ const SETS = [
   },
 ];
 
-/** Characters of a mail that are kept: more than the 128 tokens that are read of it. */
+/** Characters of a mail that are kept: more than the 96 tokens that are read of it. */
 const MAIL_LENGTH = 1500;
 
 /** A generator of numbers in [0, 1) (mulberry32), so that every run draws the same. @param {number} seed */
@@ -89,12 +89,12 @@ async function mails() {
     const label = folder.startsWith('spam') ? 'spam' : 'ham';
     for (const file of readdirSync(join(data, folder)).sort()) {
       if (!file.endsWith('.json')) continue;
-      const { subject, body } = await read(JSON.parse(readFileSync(join(data, folder, file), 'utf8')).text);
+      const { sender, subject, body } = await read(JSON.parse(readFileSync(join(data, folder, file), 'utf8')).text);
       const letters = `${body} ${subject}`
         .toLowerCase()
         .replaceAll(/[^a-z]/g, '')
         .slice(0, 300);
-      const text = `${subject} ${body}`.slice(0, MAIL_LENGTH);
+      const text = `${sender} ${subject} ${body}`.slice(0, MAIL_LENGTH);
       if (letters.length >= 20 && !found.has(letters)) found.set(letters, { text, label });
     }
   }

@@ -3,7 +3,7 @@
  * what is used of them is said here.
  */
 
-/** @typedef {{ subject?: string, text?: string, html?: string }} ParsedMail */
+/** @typedef {{ from?: { name?: string, address?: string }, subject?: string, text?: string, html?: string }} ParsedMail */
 /** @typedef {{ default: { parse(source: string): Promise<ParsedMail> } }} PostalMime */
 /** @typedef {{ compile(options: object): (html: string) => string }} HtmlToText */
 
@@ -23,7 +23,7 @@ const inOneLine = text => text.replaceAll(/\s+/g, ' ').trim();
 /**
  * Makes what reads a mail of its source: MIME parts are taken apart and decoded, and of the alternatives the plain text is read, or the HTML
  * where there is no other. White space is one space.
- * @returns {Promise<(source: string) => Promise<{ subject: string, body: string }>>}
+ * @returns {Promise<(source: string) => Promise<{ sender: string, subject: string, body: string }>>} The sender is a name and an address.
  */
 export async function mailReader() {
   // A name in a variable is not looked up by the compiler, which may run where these packages are not.
@@ -34,6 +34,10 @@ export async function mailReader() {
     // The first line may be the one that parts the mails of a mailbox: it is no header.
     const mail = await mime.parse(source.startsWith('From ') ? source.slice(source.indexOf('\n') + 1) : source);
     const text = inOneLine(mail.text ?? '');
-    return { subject: inOneLine(mail.subject ?? ''), body: text || inOneLine(plainText(mail.html ?? '')) };
+    return {
+      sender: inOneLine(`${mail.from?.name ?? ''} ${mail.from?.address ?? ''}`),
+      subject: inOneLine(mail.subject ?? ''),
+      body: text || inOneLine(plainText(mail.html ?? '')),
+    };
   };
 }
