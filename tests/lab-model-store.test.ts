@@ -79,9 +79,9 @@ describe('the store of loaded models', () => {
     };
     const leave = new AbortController();
     const first = store.acquire(requestOf(kind, 'a', { signal: leave.signal, onProgress: listener('first') }));
+    await turn();
     expect(store.has(requestOf(kind, 'a'))).toBe(true);
     expect(store.has(requestOf(kind, 'b'))).toBe(false);
-    await turn();
     loads[0]!.tell({ status: 'upload', loaded: 1, total: 4 } as ProgressInfo);
     const second = store.acquire(requestOf(kind, 'a', { onProgress: listener('second') }));
     await turn();
