@@ -2,7 +2,7 @@ import { say } from '../scripts/step.mjs';
 
 /**
  * Evaluates a call of globalThis.bench in a page that has loaded nothing else.
- * @param {import('../e2e/browsers.mjs').Browser} browser @param {string} origin @param {string} call @param {unknown[]} args
+ * @param {import('../scripts/browsers.mjs').Browser} browser @param {string} origin @param {string} call @param {unknown[]} args
  */
 export async function inFreshPage(browser, origin, call, ...args) {
   const page = await browser.newPage();

@@ -1,4 +1,4 @@
-import { openChromium } from './browsers.mjs';
+import { openChromium } from '../scripts/browsers.mjs';
 import { testSuites } from './page-tests.ts';
 
 // All suites on devices with exactly the default limits, as a page has that asks for none; Firefox's have what the adapter gives.

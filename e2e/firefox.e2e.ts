@@ -1,6 +1,6 @@
 import { test } from 'vitest';
+import { openFirefox } from '../scripts/browsers.mjs';
 import { findFirefox } from '../scripts/firefox.mjs';
-import { openFirefox } from './browsers.mjs';
 import { testSuites } from './page-tests.ts';
 
 const found = await findFirefox();

@@ -20,25 +20,41 @@ export interface Outcome {
 export interface CaseInfo {
   name: string;
   limitMs: number;
+  /** In how many pages it runs, one after the other. */
+  pages: number;
 }
 
-const registered = new Map<string, { body: Body; limitMs: number }>();
+const registered = new Map<string, { bodies: readonly Body[]; limitMs: number }>();
 
 /** Registers one case. `limitMs`: after that time the page counts as lost. */
-export function check(name: string, body: Body, { limitMs = 120_000 }: { limitMs?: number } = {}): void {
-  if (registered.has(name)) throw new Error(`Two cases are named "${name}"; a name must be the case's own.`);
-  registered.set(name, { body, limitMs });
+export function check(name: string, body: Body, options: { limitMs?: number } = {}): void {
+  checkInPages(name, [body], options);
 }
 
-export const cases = (): CaseInfo[] => [...registered].map(([name, { limitMs }]) => ({ name, limitMs }));
+/**
+ * Registers one case of several parts. Each runs in a page of its own, which is opened when that of the part before has been closed,
+ * whatever was under way there. They have nothing in common but what the browser keeps for the origin. `limitMs`: for each part.
+ */
+export function checkInPages(
+  name: string,
+  bodies: readonly Body[],
+  { limitMs = 120_000 }: { limitMs?: number } = {},
+): void {
+  if (registered.has(name)) throw new Error(`Two cases are named "${name}"; a name must be the case's own.`);
+  registered.set(name, { bodies, limitMs });
+}
 
-export async function run(name: string): Promise<Outcome> {
-  const found = registered.get(name);
+export const cases = (): CaseInfo[] =>
+  [...registered].map(([name, { bodies, limitMs }]) => ({ name, limitMs, pages: bodies.length }));
+
+/** Runs a case, of one in several pages the part for page number `page`. */
+export async function run(name: string, page = 0): Promise<Outcome> {
+  const body = registered.get(name)?.bodies[page];
   const notes: string[] = [];
   const began = performance.now();
   try {
-    if (!found) throw new Error(`There is no case "${name}".`);
-    await found.body(note => notes.push(note));
+    if (!body) throw new Error(`There is no case "${name}" for page ${page}.`);
+    await body(note => notes.push(note));
     return { ok: true, elapsedMs: performance.now() - began, notes };
   } catch (error) {
     return { ok: false, error: words(error), elapsedMs: performance.now() - began, notes };

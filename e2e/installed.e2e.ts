@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium } from 'playwright';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chromiumOptions } from '../scripts/browsers.mjs';
 import { build } from '../scripts/build.mjs';
 import { packTo } from '../scripts/package.mjs';
 import { install } from '../scripts/packages.mjs';
@@ -20,7 +21,6 @@ import { at } from '../scripts/root.mjs';
 import { run } from '../scripts/run.mjs';
 import { serve } from '../scripts/serve.mjs';
 import { modelsFolder } from '../weights/fetch.mjs';
-import { chromiumOptions } from './browsers.mjs';
 import { type Found, findDeno, findNode, type Runtime } from './runtimes/runtimes.mjs';
 
 /**

@@ -1,12 +1,12 @@
 import AxeBuilder from '@axe-core/playwright';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { chromiumOptions } from '../scripts/browsers.mjs';
 import { build } from '../scripts/build.mjs';
 import { buildLab, elementFolder, labMounts } from '../scripts/lab.mjs';
 import { at } from '../scripts/root.mjs';
 import { serve } from '../scripts/serve.mjs';
 import { modelsFolder } from '../weights/fetch.mjs';
-import { chromiumOptions } from './browsers.mjs';
 
 /** The production build of the lab, with MiniLM beside it, in Chromium: what the tests of all tabs open and ask. */
 

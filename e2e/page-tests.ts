@@ -1,7 +1,7 @@
 import { appendFileSync, readdirSync } from 'node:fs';
 import { afterAll, test } from 'vitest';
+import type { Browser, Page } from '../scripts/browsers.mjs';
 import { at } from '../scripts/root.mjs';
-import type { Browser, Page } from './browsers.mjs';
 import type { CaseInfo, Outcome } from './harness.ts';
 import { WITHOUT_PAGE } from './runtimes/suites.ts';
 import { serveTests } from './server.ts';
@@ -41,17 +41,27 @@ class SuiteRunner {
     return this.page!.evaluate(() => globalThis.suite!.cases());
   }
 
-  /** Runs one case; what went wrong in it or around it is an error with the page's messages. */
-  async run(page: SuitePage, { name, limitMs }: CaseInfo): Promise<Outcome> {
+  /** Runs one case, and gives its notes; what went wrong in it or around it is an error with the page's messages. */
+  async run(page: SuitePage, { name, limitMs, pages }: CaseInfo): Promise<string[]> {
     this.messages = [];
+    const notes: string[] = [];
     try {
-      await this.load(page);
-      const outcome = await within(
-        limitMs,
-        this.page!.evaluate((wanted: string) => globalThis.suite!.run(wanted), name),
-      );
-      if (outcome.ok) return outcome;
-      throw new CaseFailure(outcome.error ?? 'failed without a word');
+      for (let number = 0; number < pages; number++) {
+        // One of several parts has a page of its own.
+        if (pages > 1) await this.drop();
+        await this.load(page);
+        const {
+          ok,
+          error,
+          notes: own,
+        } = await within<Outcome>(
+          limitMs,
+          this.page!.evaluate((wanted: string, part: number) => globalThis.suite!.run(wanted, part), name, number),
+        );
+        if (!ok) throw new CaseFailure(error ?? 'failed without a word');
+        notes.push(...own);
+      }
+      return notes;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       if (!(error instanceof CaseFailure)) await this.drop();
@@ -151,8 +161,9 @@ export async function testSuites(
       continue;
     }
     for (const info of infos) {
-      test(`${title} › ${info.name}`, { timeout: info.limitMs + loadLimitMs + 60_000 }, async ({ annotate }) => {
-        const { notes } = await runner.run(page, info);
+      const timeout = info.pages * (info.limitMs + loadLimitMs + 60_000);
+      test(`${title} › ${info.name}`, { timeout }, async ({ annotate }) => {
+        const notes = await runner.run(page, info);
         for (const note of notes) await annotate(note);
         if (notesFile) appendFileSync(notesFile, `${JSON.stringify({ browser: browserName, ...page, notes })}\n`);
       });

@@ -4,9 +4,9 @@ import { buildPages } from '../bench/build-pages.mjs';
 import { benchPackages } from '../bench/packages.mjs';
 import type { ComparedCall } from '../bench/page/compare/page.ts';
 import { serveBench } from '../bench/serve.mjs';
+import { chromiumOptions } from '../scripts/browsers.mjs';
 import { build } from '../scripts/build.mjs';
 import { at } from '../scripts/root.mjs';
-import { chromiumOptions } from './browsers.mjs';
 
 /**
  * Beside transformers.js on WASM, in Chromium: what its model cards show, through both libraries; and the recipe for machines without a

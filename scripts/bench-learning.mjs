@@ -74,7 +74,7 @@ await command(async () => {
   }
   await step('pages', 'what the browser runs', buildPages);
   const server = await serveBench([['/learning/', learningData]]);
-  const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
+  const { openChromium, openFirefox } = await import('./browsers.mjs');
   const browser = await (name === 'chromium' ? openChromium() : openFirefox());
   /** @param {string} call @param {unknown[]} args */
   const inPage = (call, ...args) => inFreshPage(browser, server.origin, call, ...args);

@@ -98,7 +98,7 @@ function options() {
 
 /** A browser with a profile of its own, which `close` removes. @param {'chromium' | 'firefox'} name */
 async function openFresh(name) {
-  const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
+  const { openChromium, openFirefox } = await import('./browsers.mjs');
   // Without a folder Chromium keeps its HTTP cache in memory, where 90 MB do not fit. Firefox's driver makes a profile itself.
   const userDataDir = name === 'chromium' ? mkdtempSync(join(tmpdir(), 'webgpu-bert-bench-')) : undefined;
   const browser = await (userDataDir === undefined ? openFirefox() : openChromium({ userDataDir }));

@@ -46,7 +46,7 @@ export async function compare(browserName, wasm = false) {
   /** @type {import('../bench/page/compare/page.ts').ComparedCall[]} */
   let results = [];
   await step('calls', 'through both', async () => {
-    const { openChromium, openFirefox } = await import('../e2e/browsers.mjs');
+    const { openChromium, openFirefox } = await import('./browsers.mjs');
     const browser = await (browserName === 'chromium' ? openChromium() : openFirefox());
     const server = await serveBench();
     try {

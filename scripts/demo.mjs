@@ -64,7 +64,7 @@ function table({ question, lines, isOwn }, { scores }) {
 /** @param {Job} job @returns {Promise<Findings & { browser: string }>} */
 async function search({ question, lines }) {
   // These come with the packages, which the first step has only just installed.
-  const [{ openChromium }, { serve }] = await Promise.all([import('../e2e/browsers.mjs'), import('./serve.mjs')]);
+  const [{ openChromium }, { serve }] = await Promise.all([import('./browsers.mjs'), import('./serve.mjs')]);
   const server = await serve({
     '/': at('scripts', 'demo', 'index.html'),
     '/page.js': at('scripts', 'demo', 'page.js'),

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { openChromium } from '../e2e/browsers.mjs';
 import { modelsFolder } from '../weights/fetch.mjs';
+import { openChromium } from './browsers.mjs';
 import { buildLab, labMounts } from './lab.mjs';
 import { at } from './root.mjs';
 import { serve } from './serve.mjs';

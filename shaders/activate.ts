@@ -2,7 +2,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation, keepsZero } from './activation.ts';
 import { activationWithSlope } from './activation-slope.ts';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { columnsAt, flatGrid, flatMain } from './snippets.ts';
 
 export interface ActivateVariant {
   /** C, unpadded. */
@@ -39,14 +39,11 @@ export function activate(variant: ActivateVariant): Kernel {
 ${declarations(bindings, params)}
 ${kind ? activation(kind) : IDENTITY}
 
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }
+${flatMain('params.count')}
 #if ${gate}
   y[i] = activate(u[i]) * gate[i];
 #elif ${C % 4 !== 0 && kind !== undefined && !keepsZero(kind)}
-  y[i] = select(vec4f(), activate(u[i]), vec4u(4u * (i % ${C4}u)) + vec4u(0u, 1u, 2u, 3u) < vec4u(${C}u));
+  y[i] = select(vec4f(), activate(u[i]), ${columnsAt(`(i % ${C4}u)`)} < vec4u(${C}u));
 #else
   y[i] = activate(u[i]);
 #endif
@@ -80,10 +77,7 @@ export function activateBackward(variant: ActivateVariant): Kernel {
 ${declarations(bindings, params)}
 ${kind ? activationWithSlope(kind) : `${IDENTITY}\nfn slope(x: vec4f) -> vec4f { return vec4f(1.0); }`}
 
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }
+${flatMain('params.count')}
   let x = u[i];
 #if ${gate}
   du[i] = dy[i] * gate[i] * slope(x);

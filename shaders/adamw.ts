@@ -1,6 +1,7 @@
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
 import { SCALARS } from './scalars.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, MARKED_VECTORS } from './snippets.ts';
+import { FLAT_INDEX, FLAT_LANES, flatGrid, MARK_LANES, MARKED_VECTORS } from './snippets.ts';
 
 /** 'torch': torch.optim.AdamW. 'bert': AdamWeightDecayOptimizer of google-research/bert, optimization.py. */
 export type AdamWKind = 'torch' | 'bert';
@@ -14,11 +15,11 @@ export type AdamWKind = 'torch' | 'bert';
  *   bert    weight = weight - learning_rate (m / (sqrt(v) + epsilon) + decay weight)
  *
  * Where the gradient is not finite (scalars.ts), it writes nothing. Numbers whose gradient has always been 0, as padding's and those of words
- * that no text has, change only by the decay: zeros stay zeros. Nothing else of them is written, since most of a word table is such, and
- * without a decay not even that. Where there are marks (segment-sum.ts), nothing without one is read either.
+ * that no text has, change only by the decay: zeros stay zeros. Where there are marks (segment-sum.ts), nothing without
+ * one is read but, with a decay, its weight.
  *
  *   weight, gradient, m, v: arrays with equal offsets    scalars f32    seen u32 of every 128 vec4f, where there are marks
- *   grid: flat, one invocation for a vec4f
+ *   grid: flat, one invocation for a vec4f; where there are marks, eight for what shares one
  *
  * `correction1` is 1 - beta1^t for the t-th step, `correction2` 1 - beta2^t. They are to be computed from Math.fround(beta): 1 - beta2 of the
  * float32 beta2 = 0.999 is 1.3e-5 less than 0.001, which then cancels. 'bert' corrects nothing and ignores them.
@@ -36,42 +37,62 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     ...['count', 'first'].map(u32),
     ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay', 'correction1', 'correction2'].map(f32),
   ];
-  const update: Readonly<Record<AdamWKind, string>> = {
-    torch: `weight[i] = weight[i] * (1.0 - params.learning_rate * params.decay)
-    - params.learning_rate / params.correction1 * next_m / (sqrt(next_v) / sqrt(params.correction2) + params.epsilon);`,
-    bert: `weight[i] -= params.learning_rate * (next_m / (sqrt(next_v) + params.epsilon) + params.decay * weight[i]);`,
-  };
-  const decay = `if (params.decay != 0.0) { weight[i] *= 1.0 - params.learning_rate * params.decay; }
-    return;`;
-  const unseen = marked
-    ? `
-  if (seen[i / ${MARKED_VECTORS}u] == 0u) {
-    ${decay}
-  }`
-    : '';
+  /** WGSL: the weight after the step, of `last` before it. */
+  const next = {
+    torch: `last * (1.0 - params.learning_rate * params.decay)
+    - params.learning_rate / params.correction1 * next_m / (sqrt(next_v) / sqrt(params.correction2) + params.epsilon)`,
+    bert: 'last - params.learning_rate * (next_m / (sqrt(next_v) + params.epsilon) + params.decay * last)',
+  }[kind];
+  /** WGSL: the same where the momentum is 0. */
+  const decayed = {
+    torch: 'last * (1.0 - params.learning_rate * params.decay)',
+    bert: 'last - params.learning_rate * (params.decay * last)',
+  }[kind];
   return {
     name: `adamw ${kind}${marked ? ' marked' : ''}`,
     bindings,
     params,
-    workgroups: ({ count }) => flatGrid(count!),
-    code: `
+    // What shares a mark may begin before the first vec4f, and end behind the last.
+    workgroups: ({ count }) => flatGrid(marked ? MARK_LANES * (Math.ceil(count! / MARKED_VECTORS) + 1) : count!),
+    // The scalars are read before any branch, where a software adapter reads once what all invocations read; and what has no mark is an empty
+    // loop, which such an adapter passes over where it computes both sides of a branch.
+    code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let index = ${FLAT_INDEX};
-  if (index >= params.count || scalars[${SCALARS.finite}] == 0.0) { return; }
-  let i = params.first + index;${unseen}
-  let g = gradient[i] * scalars[${SCALARS.factor}];
-  let last_m = m[i];
-  let last_v = v[i];
-  if (all(abs(g) + abs(last_m) + last_v == vec4f())) {
-    ${decay}
-  }
-  let next_m = params.beta1 * last_m + (1.0 - params.beta1) * g;
-  let next_v = params.beta2 * last_v + (1.0 - params.beta2) * g * g;
+fn update(i: u32, factor: f32) {
+  let g = gradient[i] * factor;
+  let next_m = params.beta1 * m[i] + (1.0 - params.beta1) * g;
+  let next_v = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
+  let last = weight[i];
   m[i] = next_m;
   v[i] = next_v;
-  ${update[kind]}
+  weight[i] = ${next};
+}
+
+@compute @workgroup_size(${FLAT_LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let factor = scalars[${SCALARS.factor}];
+  let finite = scalars[${SCALARS.finite}];
+  let index = ${FLAT_INDEX};
+#if ${marked}
+  let block = params.first / ${MARKED_VECTORS}u + index / ${MARK_LANES}u;
+  let end = params.first + params.count;
+  if (block * ${MARKED_VECTORS}u >= end || finite == 0.0) { return; }
+  let is_seen = seen[block] != 0u;
+  let vectors = select(0u, ${MARKED_VECTORS}u, is_seen || params.decay != 0.0);
+  for (var at = index % ${MARK_LANES}u; at < vectors; at += ${MARK_LANES}u) {
+    let i = block * ${MARKED_VECTORS}u + at;
+    if (i < params.first || i >= end) { continue; }
+    if (is_seen) {
+      update(i, factor);
+    } else {
+      let last = weight[i];
+      weight[i] = ${decayed};
+    }
+  }
+#else
+  if (index >= params.count || finite == 0.0) { return; }
+  update(params.first + index, factor);
+#endif
 }`,
   };
 }

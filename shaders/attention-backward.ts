@@ -207,10 +207,12 @@ var<workgroup> sums: array<f32, ${rows * lanes}>;
 #endif
 ${pairFunction({ heads, slopes, dropout, buckets })}`;
 
-  /** Where the walk over the other rows begins and ends: `first_other` is the first that there is. */
+  /**
+   * Where the walk over the other rows begins and ends: `first_other` is the first that there is. The steps begin where they would begin in a
+   * walk over all rows. Fillers stand elsewhere in their row than here: with them all are walked.
+   */
   const walk = window
     ? `
-  // The steps begin where they would begin in a walk over all rows. Fillers stand elsewhere in their row than here: with them all are walked.
   let walks_all = ${ofKeys ? 'first_other != start' : 'slice_first < start'};
   let before = slice_first - first_other;
   let skipped = select((before - params.window) / ${step}u * ${step}u, 0u, walks_all || before <= params.window);

@@ -1,5 +1,5 @@
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatMain } from './snippets.ts';
 
 export interface AttentionDeltaVariant {
   /** H and D, unpadded. */
@@ -26,10 +26,7 @@ export function attentionDelta({ heads, headSize }: AttentionDeltaVariant): Kern
     code: `
 ${declarations(bindings, params)}
 
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.rows * ${stride}u) { return; }
+${flatMain(`params.rows * ${stride}u`)}
   let head = i % ${stride}u;
   var sums = vec4f();
   if (head < ${heads}u) {

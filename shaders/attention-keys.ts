@@ -89,10 +89,10 @@ fn bias_of(query: u32, key: u32, head: u32) -> f32 {
 #endif${distances.declarations}`,
     places: places ? `\n${perQuery(r => `  let place${r} = i32(tokens[min(first + ${r}u, end - 1u)].w);`)}` : '',
     seen: (r, weights) => (window ? `select(vec4f(), ${weights}, seen${r})` : weights),
+    // The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile. Queries before the
+    // first key stand elsewhere in their row than here: they walk all keys.
     walk: window
-      ? `// The steps begin where they would begin in a walk over all keys, so that a row's bits do not depend on the tile. Queries before
-  // the first key stand elsewhere in their row than here: they walk all keys.
-  let is_before = tile.z < start;
+      ? `let is_before = tile.z < start;
   let before = tile.z - start;
   let skipped = select((before - params.window) / ${tileKeys}u * ${tileKeys}u, 0u, is_before || before <= params.window);
   let walk_start = start + skipped;

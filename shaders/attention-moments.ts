@@ -1,6 +1,6 @@
 import type { AttentionDeltaVariant } from './attention-delta.ts';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatMain } from './snippets.ts';
 
 /**
  * moments[T, H] = (maximum, 1 / sum, delta, 0): the statistics that attention has noted, and delta as attentionDelta computes it, in one array
@@ -20,10 +20,7 @@ export function attentionMoments({ heads, headSize }: AttentionDeltaVariant): Ke
     code: `
 ${declarations(bindings, params)}
 
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.rows * ${heads}u) { return; }
+${flatMain(`params.rows * ${heads}u`)}
   var sums = vec4f();
   for (var d = 0u; d < ${D4}u; d++) { sums += dcontext[i * ${D4}u + d] * context[i * ${D4}u + d]; }
   let at = i / ${heads}u * ${padded(2 * heads) / 2}u + i % ${heads}u;

@@ -129,6 +129,7 @@ export function attention(variant: AttentionVariant, shape: AttentionShape, text
     bindings,
     params,
     workgroups: ({ tiles }) => [tiles!, heads, 1],
+    // For each query r: q{r} [D]; top{r}, its largest score so far; sum{r} of exp(score - top{r}); a{r} [D], the sum of exp(score - top{r}) v.
     code: wgsl`
 ${declarations(bindings, params)}
 const LOWEST = -3.0e38;
@@ -141,7 +142,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let end = tile.y;
   let head = group.y + params.first_y;
   let first = tile.z + local.x * ${queries}u;${keys.places}
-  // For each query r: q{r} [D]; top{r}, its largest score so far; sum{r} of exp(score - top{r}); a{r} [D], the sum of exp(score - top{r}) v.
 ${perQuery(
   r => `  let q${r}_at = min(first + ${r}u, end - 1u) * ${stride}u + head * ${D4}u;
   var top${r} = LOWEST;

@@ -1,7 +1,7 @@
 import type { AttentionShape } from './attention.ts';
 import { type DisentangledVariant, disentangledText } from './disentangled.ts';
 import { declarations, type Kernel, padded, read, type TextureKind, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, unrolled } from './snippets.ts';
+import { flatGrid, flatMain, unrolled } from './snippets.ts';
 
 /**
  * The tiles of a pass are added up in so many parts, one after the other of each, so that a GPU has enough to do at once. It is the same
@@ -158,10 +158,7 @@ export function distanceSums({ columns }: { readonly columns: number }): Kernel 
     workgroups: ({ rows }) => flatGrid(rows! * C4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.rows * ${C4}u) { return; }
+${flatMain(`params.rows * ${C4}u`)}
   let at = i / ${C4}u * ${TABLE_PARTS * C4}u + i % ${C4}u;
   var sum = vec4f();
   for (var share = 0u; share < ${TABLE_PARTS}u; share++) { sum += partials[at + share * ${C4}u]; }

@@ -1,5 +1,5 @@
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatMain } from './snippets.ts';
 
 /**
  * y[C / 4, R] = x[R, C / 4], of vec4f: the order in which attention reads keys and queries of distances (see attention-distances.ts), where
@@ -19,10 +19,7 @@ export function distanceTable({ columns }: { readonly columns: number }): Kernel
     workgroups: ({ rows }) => flatGrid(rows! * C4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.rows * ${C4}u) { return; }
+${flatMain(`params.rows * ${C4}u`)}
   y[i] = x[i % params.rows * ${C4}u + i / params.rows];
 }`,
   };

@@ -1,5 +1,5 @@
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, unrolled } from './snippets.ts';
+import { columnsAt, flatGrid, flatMain, flatRowsMain, unrolled } from './snippets.ts';
 
 /**
  * y = a + b: the gradient of a value that two ops read.
@@ -16,10 +16,7 @@ export function add(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }
+${flatMain('params.count')}
   y[i] = a[i] + b[i];
 }`,
   };
@@ -40,10 +37,7 @@ export function scale(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }
+${flatMain('params.count')}
   y[i] = params.factor * x[i];
 }`,
   };
@@ -70,7 +64,7 @@ export function columnsOf({ columns, first, count }: ColumnsOfVariant): Kernel {
   const bindings = [read('x'), write('y')];
   const params = [u32('rows')];
   const inRow = (text: string) =>
-    count % 4 === 0 ? text : `select(vec4f(), ${text}, vec4u(4u * column) + vec4u(0u, 1u, 2u, 3u) < vec4u(${count}u))`;
+    count % 4 === 0 ? text : `select(vec4f(), ${text}, ${columnsAt('column')} < vec4u(${count}u))`;
   return {
     name: `columns ${first} to ${first + count} of ${columns}`,
     bindings,
@@ -78,12 +72,7 @@ export function columnsOf({ columns, first, count }: ColumnsOfVariant): Kernel {
     workgroups: ({ rows }) => flatGrid(rows! * N4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  let row = i / ${N4}u;
-  let column = i % ${N4}u;
-  if (row >= params.rows) { return; }
+${flatRowsMain(N4)}
   let at = row * ${4 * C4}u + ${first}u + 4u * column;
 ${
   first % 4 === 0
@@ -121,12 +110,7 @@ export function columnsBackward({ columns, first, count, residual }: ColumnsBack
     workgroups: ({ rows }) => flatGrid(rows! * C4),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  let row = i / ${C4}u;
-  let column = i % ${C4}u;
-  if (row >= params.rows) { return; }
+${flatRowsMain(C4)}
   var four = ${residual ? 'residual[i]' : 'vec4f()'};
   if (column >= ${first / 4}u && column < ${first / 4 + N4}u) { four += dy[row * ${N4}u + column - ${first / 4}u]; }
   dx[i] = four;

@@ -1,7 +1,8 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, element, f32, type Kernel, read, type Target, u32, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements, scaleAt } from './matrix.ts';
-import { epsParams, type NormVariant, normalise, normLabel, type RowShape, rowIndex } from './norm.ts';
+import { epsParams, type NormVariant, normalise, normLabel, rowIndex } from './norm.ts';
+import type { RowShape } from './snippets.ts';
 
 export interface EmbedVariant {
   /** C, unpadded. */

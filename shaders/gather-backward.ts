@@ -1,6 +1,5 @@
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import type { RowShape } from './norm.ts';
-import { GROUP_INDEX, groupGrid } from './snippets.ts';
+import { type RowShape, rowGrid, rowMain } from './snippets.ts';
 
 /**
  * The way back through gather.ts: dx[masked[i].x] = dy[i], and 0 in all other rows.
@@ -10,7 +9,8 @@ import { GROUP_INDEX, groupGrid } from './snippets.ts';
  * The tokens of `masked` ascend, each once, as packBatch lists them where the picks of every sequence ascend: a row of dx looks for its
  * token by halves, so dx is written whole and once, and nothing must be cleared before.
  */
-export function gatherBackward({ columns }: { readonly columns: number }, { lanes, rows: height }: RowShape): Kernel {
+export function gatherBackward({ columns }: { readonly columns: number }, shape: RowShape): Kernel {
+  const { lanes } = shape;
   const C4 = padded(columns) / 4;
   const bindings = [read('masked', 'array<vec4u>'), read('dy'), write('dx')];
   const params = [u32('rows'), u32('masked')];
@@ -18,13 +18,10 @@ export function gatherBackward({ columns }: { readonly columns: number }, { lane
     name: `gather backward ${columns}`,
     bindings,
     params,
-    workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
+    workgroups: ({ rows }) => rowGrid(rows!, shape),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let row = (${GROUP_INDEX}) * ${height}u + local.y;
-  if (row >= params.rows) { return; }
+${rowMain(shape)}
   // The first of the list that is not below the row.
   var low = 0u;
   var high = params.masked;

@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatRowsMain } from './snippets.ts';
 
 export interface JoinVariant {
   /** Columns of the left operand, a multiple of four. */
@@ -26,12 +26,7 @@ export function join({ left, right }: JoinVariant): Kernel {
     workgroups: ({ rows }) => flatGrid(rows! * (A4 + B4)),
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  let row = i / ${A4 + B4}u;
-  let column = i % ${A4 + B4}u;
-  if (row >= params.rows) { return; }
+${flatRowsMain(A4 + B4)}
   if (column < ${A4}u) {
     y[i] = a[row * ${A4}u + column];
   } else {

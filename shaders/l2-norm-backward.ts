@@ -1,8 +1,7 @@
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
 import type { L2NormVariant } from './l2-norm.ts';
-import type { RowShape } from './norm.ts';
 import { totals } from './row-norm-backward.ts';
-import { FINITE_OR_NAN, GROUP_INDEX, groupGrid } from './snippets.ts';
+import { FINITE_OR_NAN, type RowShape, rowGrid, rowMain } from './snippets.ts';
 
 /**
  * The way back through y = x / max(|x|, floor) (l2-norm.ts): dx = (dy - y (y . dy)) / max(|x|, floor), or dy / floor where |x| is below the
@@ -10,7 +9,8 @@ import { FINITE_OR_NAN, GROUP_INDEX, groupGrid } from './snippets.ts';
  *
  *   x, dy, dx [R, C]      params: rows, floor      grid: R / rows
  */
-export function l2NormBackward({ columns }: L2NormVariant, { lanes, rows: height }: RowShape): Kernel {
+export function l2NormBackward({ columns }: L2NormVariant, shape: RowShape): Kernel {
+  const { lanes } = shape;
   const C4 = padded(columns) / 4;
   const bindings = [read('x'), read('dy'), write('dx')];
   const params = [u32('rows'), f32('floor')];
@@ -18,16 +18,13 @@ export function l2NormBackward({ columns }: L2NormVariant, { lanes, rows: height
     name: `l2-norm backward ${columns}`,
     bindings,
     params,
-    workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
+    workgroups: ({ rows }) => rowGrid(rows!, shape),
     code: `
 ${declarations(bindings, params)}
 ${totals(lanes)}
 ${FINITE_OR_NAN}
 
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let row = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
-  if (row >= params.rows) { return; }
+${rowMain(shape)}
   let at = row * ${C4}u;
   var sums = vec2f();
   for (var i = local.x; i < ${C4}u; i += ${lanes}u) { sums += vec2f(dot(x[at + i], x[at + i]), dot(x[at + i], dy[at + i])); }

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
-import { type RowShape, rowIndex } from './norm.ts';
-import { FINITE_OR_NAN, total } from './snippets.ts';
+import { rowIndex } from './norm.ts';
+import { FINITE_OR_NAN, type RowShape, total } from './snippets.ts';
 
 export interface L2NormVariant {
   /** C, unpadded. */

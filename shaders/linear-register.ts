@@ -48,6 +48,8 @@ ${unrolled(ROWS, i => `${into}${i}_${j} += ${sum}(${[0, 1, 2, 3].map(q => produc
     bindings,
     params,
     workgroups: values => [Math.ceil((body.width4(values) * 4) / (COLUMNS * LANES)), Math.ceil(values.rows! / ROWS), 1],
+    // It stores the raw sums, then applies the epilogue in a loop over them: a program with one copy of it instead of one for each vec4f compiles
+    // faster.
     code: wgsl`
 #if ${shared}
 enable subgroups;
@@ -83,7 +85,6 @@ ${perSum((i, j) => `    sum${i}_${j} += vec4f(whole${i}_${j}) * (scale${i} * sca
 ${step('sum')}
   }
 #endif
-  // Stores the raw sums, then applies the epilogue in a loop over them: a program with one copy of it instead of ${(ROWS * COLUMNS) / 4} compiles faster.
 ${unrolled(
   ROWS,
   i => `  if (row + ${i}u < params.rows) {

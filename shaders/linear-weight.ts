@@ -26,18 +26,31 @@ export interface LinearWeightVariant {
   readonly sliced?: boolean | undefined;
 }
 
-const PARAMS: readonly Param[] = [...['rows', 'k4', 'n4'].map(u32), ...FIRST_GROUP];
+const PARAMS: readonly Param[] = [...['rows', 'k4', 'n4', 'adds'].map(u32), ...FIRST_GROUP];
 const SLICE_PARAMS: readonly Param[] = [...PARAMS, u32('from4')];
 
 /** The values of all params but `rows` and `from4`, for the whole grid. */
 export const linearWeightParams = (inner: number, outputs: number) => ({
   k4: padded(inner) / 4,
   n4: padded(outputs) / 4,
+  adds: 1,
   ...WHOLE_GRID,
 });
 
 /** The components of a vec4f. */
 const COMPONENTS = ['x', 'y', 'z', 'w'] as const;
+
+/** WGSL: what adds to gradient and bias_gradient, or writes over them. */
+const results = ({ bias, weight }: LinearWeightVariant): string =>
+  [...(weight ? ['gradient'] : []), ...(bias ? ['bias_gradient'] : [])]
+    .map(
+      name => `fn give_${name}(at: u32, sum: vec4f) {
+  var before = vec4f();
+  if (params.adds != 0u) { before = ${name}[at]; }
+  ${name}[at] = before + sum;
+}`,
+    )
+    .join('\n');
 
 /** What both kinds of tiling write the kernel with. Strings are WGSL. */
 interface Body {
@@ -52,7 +65,7 @@ interface Body {
 
 /**
  * The gradients of the weight and of the bias of a linear (linear.ts), from that of its output (torch's linear_backward), added to what is
- * there:
+ * there; or in its place, where the param `adds` is 0, which spares the reading of it:
  *
  *   gradient[N, K] += dy[R, N]^T x[R, K]      bias_gradient[N] += the sum of the rows of dy
  *
@@ -76,7 +89,7 @@ export function linearWeight(variant: LinearWeightVariant, tiling: Tiling, targe
   const params = sliced ? SLICE_PARAMS : PARAMS;
   const body: Body = {
     variant,
-    head: declarations(bindings, params),
+    head: `${declarations(bindings, params)}\n${results(variant)}`,
     sizes: `let K4 = ${inner === undefined ? 'params.k4' : `${padded(inner) / 4}u`};
   let N4 = ${outputs === undefined ? 'params.n4' : `${padded(outputs) / 4}u`};`,
     loadDy: index => load(dy, index),
@@ -122,7 +135,7 @@ fn add_bias(n4: u32, lane: u32) {
   for (var i = n4 + lane; i < min(n4 + ${DOWN}u, N4); i += ${LANES}u) {
     var sum = vec4f();
     for (var r = 0u; r < params.rows; r++) { sum += ${loadDy('r * N4 + i')}; }
-    bias_gradient[${to('i')}] += sum;
+    give_bias_gradient(${to('i')}, sum);
   }
 }
 #endif
@@ -158,7 +171,7 @@ ${unrolled(
   FOURS,
   j => `    if (k4 + ${j}u < K4) {
       let to = (4u * ${to('n4')} + ${4 * i}u) * K4 + k4 + ${j}u;
-${unrolled(4, c => `      gradient[to + ${c}u * K4] += sum${4 * i + c}_${j};`)}
+${unrolled(4, c => `      give_gradient(to + ${c}u * K4, sum${4 * i + c}_${j});`)}
     }`,
 )}
   }`,
@@ -222,7 +235,7 @@ fn add_bias(first_n4: u32, local: vec2u) {
     workgroupBarrier();
     if (local.y == 0u && i + local.x < ${HEIGHT}u && first_n4 + i + local.x < N4) {
       for (var p = 1u; p < ${down}u; p++) { sum += parts[p * ${lanes}u + local.x]; }
-      bias_gradient[${to('n4')}] += sum;
+      give_bias_gradient(${to('n4')}, sum);
     }
     workgroupBarrier();
   }
@@ -254,7 +267,7 @@ ${unrolled(
   FOURS,
   j => `    let k4_${i}_${j} = first_k4 + ${j * lanes}u + local.x;
     if (k4_${i}_${j} < K4) {
-${unrolled(4, c => `      gradient[(4u * ${to(`n4_${i}`)} + ${c}u) * K4 + k4_${i}_${j}] += sum${4 * i + c}_${j};`)}
+${unrolled(4, c => `      give_gradient((4u * ${to(`n4_${i}`)} + ${c}u) * K4 + k4_${i}_${j}, sum${4 * i + c}_${j});`)}
     }`,
 )}
   }`,

@@ -2,6 +2,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { type Activation, activation, keepsZero } from './activation.ts';
 import { type Binding, FIRST_GROUP, type Param, padded, read, type Target, u32, WHOLE_GRID, write } from './kernel.ts';
 import { enables, type Format, GROUP, load, matrix, matrixFunctions, rowElements } from './matrix.ts';
+import { columnsAt } from './snippets.ts';
 
 /**
  * y[T, N] = activate(x[T, K] weight[N, K]^T + bias[N]) gate[T, N] + residual[T, N]
@@ -129,7 +130,7 @@ fn store(row: u32, column4: u32, sum: vec4f) {
 ${
   isMasked
     ? `  // 0 does not stay 0: the padding is kept out.
-  let isOutput = vec4u(4u * column4) + vec4u(0u, 1u, 2u, 3u) < vec4u(${outputs}u);
+  let isOutput = ${columnsAt('column4')} < vec4u(${outputs}u);
   if (params.activate != 0u) { out = select(vec4f(), activate(out), isOutput); }
 `
     : `  if (params.activate != 0u) { out = activate(out); }

@@ -1,6 +1,6 @@
 import { declarations, f32, type Kernel, type Target, u32, write } from './kernel.ts';
 import { enables, type Format, load, matrix, matrixFunctions } from './matrix.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatMain } from './snippets.ts';
 
 export interface MergeVariant {
   /** The format of the base. Undefined: the base is what y has, to which is added. */
@@ -40,10 +40,7 @@ export function merge({ base: format, adapter }: MergeVariant, target: Pick<Targ
     code: `${enables(bindings)}
 ${declarations(bindings, params)}
 ${format ? matrixFunctions(format, bindings) : ''}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }${adapter ? sum : ''}
+${flatMain('params.count')}${adapter ? sum : ''}
   y[i] = ${base ? load(base, 'i') : 'y[i]'}${adapter ? ' + params.factor * sum' : ''};
 }`,
   };

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
 import { GROUP, rowElements } from './matrix.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid } from './snippets.ts';
+import { flatGrid, flatMain, flatRowsMain } from './snippets.ts';
 
 /** The largest finite half. */
 const LARGEST_HALF = 65504;
@@ -21,10 +21,7 @@ export function halve(): Kernel {
     workgroups: ({ count }) => flatGrid(count!),
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  if (i >= params.count) { return; }
+${flatMain('params.count')}
   let four = clamp(x[i], vec4f(-${LARGEST_HALF}.0), vec4f(${LARGEST_HALF}.0));
   y[i] = vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
 }`,
@@ -49,14 +46,11 @@ export function quantize({ columns }: { readonly columns: number }): Kernel {
     bindings,
     params,
     workgroups: ({ rows }) => flatGrid(rows! * groups),
+    // All bytes are 0 in a group of zeros, and in one whose numbers are so small that 127 / top would overflow. In a group with a number that
+    // is not finite the scale is NaN, and so is everything computed from it.
     code: wgsl`
 ${declarations(bindings, params)}
-@compute @workgroup_size(${FLAT_LANES})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
-  let row = i / ${groups}u;
-  let group = i % ${groups}u;
-  if (row >= params.rows) { return; }
+${flatRowsMain(groups, 'group')}
   let begin = row * ${C4}u + group * ${GROUP}u;
   let count = min(${GROUP}u, ${C4}u - group * ${GROUP}u);
   // The maximum of |x| by its bits, which have the same order. A maximum of floats may ignore NaN.
@@ -64,14 +58,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var k = 0u; k < count; k++) { sizes = max(sizes, bitcast<vec4u>(x[begin + k]) & vec4u(0x7fffffffu)); }
   let size = max(max(sizes.x, sizes.y), max(sizes.z, sizes.w));
   let top = bitcast<f32>(size);
-  // All bytes are 0 in a group of zeros, and in one whose numbers are so small that 127 / top would overflow.
   let inverse = select(0.0, 127.0 / top, top > 1e-30);
   let to = row * ${stride}u + group * ${GROUP + 1}u;
   for (var k = 0u; k < count; k++) {
     let whole = bitcast<vec4u>(vec4i(clamp(round(x[begin + k] * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(255u);
     y[to + k] = whole.x | (whole.y << 8u) | (whole.z << 16u) | (whole.w << 24u);
   }
-  // In a group with a number that is not finite the scale is NaN, and so is everything computed from it.
   y[to + count] = select(bitcast<u32>(top / 127.0), 0x7fc00000u, size >= 0x7f800000u);
 }`,
   };

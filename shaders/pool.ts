@@ -1,6 +1,6 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
-import { FINITE_OR_NAN, IS_NAN, LANES, total } from './snippets.ts';
+import { columnsAt, FINITE_OR_NAN, IS_NAN, LANES, total } from './snippets.ts';
 
 /** How the tokens of a sequence become one row, and the numbers that stand for it in the params. */
 export const POOLINGS = { mean: 0, cls: 1, max: 2, last: 3, mean_sqrt: 4, weighted: 5 } as const;
@@ -102,7 +102,7 @@ fn row(i: u32, sequence: vec4u) -> vec4f {
   let out = vec4f(column(c, sequence), column(c + 1u, sequence), column(c + 2u, sequence), column(c + 3u, sequence));
 #endif
 #if ${kept % 4 !== 0}
-  return select(vec4f(), out, vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(${kept}u));
+  return select(vec4f(), out, ${columnsAt('i')} < vec4u(${kept}u));
 #else
   return out;
 #endif

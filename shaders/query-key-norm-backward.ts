@@ -1,9 +1,9 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { type RowShape, rowIndex } from './norm.ts';
+import { rowIndex } from './norm.ts';
 import type { QueryKeyNormVariant } from './query-key-norm.ts';
 import { ROWS_OF_PARTIAL, totals } from './row-norm-backward.ts';
-import { FINITE_OR_NAN, LANES, unrolled } from './snippets.ts';
+import { columnsAt, FINITE_OR_NAN, LANES, type RowShape, unrolled } from './snippets.ts';
 
 type Part = 'query' | 'key';
 
@@ -45,9 +45,7 @@ export function queryKeyNormBackward(variant: QueryKeyNormVariant, { lanes: most
   const layer = kind === 'layer';
   const place = `(i % ${D4}u)`;
   const inHead = (text: string) =>
-    headSize % 4 === 0
-      ? text
-      : `select(vec4f(), ${text}, vec4u(4u * ${place}) + vec4u(0u, 1u, 2u, 3u) < vec4u(${headSize}u))`;
+    headSize % 4 === 0 ? text : `select(vec4f(), ${text}, ${columnsAt(place)} < vec4u(${headSize}u))`;
   const deviation = layer ? '(qkv[at + i] - mean)' : 'qkv[at + i]';
   const each = (name: Part, text: string) =>
     `  for (var i = lane; i < ${count[name] * D4}u; i += ${lanes}u) { ${text} }`;

@@ -1,6 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { normaliseRow, normFunctions, type RowShape, rowIndex } from './norm.ts';
+import { normaliseRow, normFunctions, rowIndex } from './norm.ts';
+import type { RowShape } from './snippets.ts';
 
 export interface QueryKeyNormVariant {
   /** H, G and D, unpadded. */

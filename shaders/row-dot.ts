@@ -1,6 +1,5 @@
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import type { RowShape } from './norm.ts';
-import { GROUP_INDEX, groupGrid, total } from './snippets.ts';
+import { type RowShape, rowGrid, rowMain, total } from './snippets.ts';
 
 export interface RowDotVariant {
   /** C, unpadded. */
@@ -12,7 +11,8 @@ export interface RowDotVariant {
  *
  *   x [2 R, C]    y [R, 1], padded      params: rows = R      grid: R / rows
  */
-export function rowDot({ columns }: RowDotVariant, { lanes, rows: height }: RowShape): Kernel {
+export function rowDot({ columns }: RowDotVariant, shape: RowShape): Kernel {
+  const { lanes } = shape;
   const C4 = padded(columns) / 4;
   const bindings = [read('x'), write('y')];
   const params = [u32('rows')];
@@ -20,15 +20,12 @@ export function rowDot({ columns }: RowDotVariant, { lanes, rows: height }: RowS
     name: `row dot ${columns}`,
     bindings,
     params,
-    workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
+    workgroups: ({ rows }) => rowGrid(rows!, shape),
     code: `
 ${declarations(bindings, params)}
 ${total(lanes)}
 
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let row = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
-  if (row >= params.rows) { return; }
+${rowMain(shape)}
   var sums = vec4f();
   for (var i = local.x; i < ${C4}u; i += ${lanes}u) { sums += x[row * ${C4}u + i] * x[(params.rows + row) * ${C4}u + i]; }
   let sum = total(dot(sums, vec4f(1.0)), local.x);
@@ -42,7 +39,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
  *
  *   x, dx [2 R, C]    dy [R, 1], padded      params: rows = R      grid: R / rows
  */
-export function rowDotBackward({ columns }: RowDotVariant, { lanes, rows: height }: RowShape): Kernel {
+export function rowDotBackward({ columns }: RowDotVariant, shape: RowShape): Kernel {
+  const { lanes } = shape;
   const C4 = padded(columns) / 4;
   const bindings = [read('x'), read('dy'), write('dx')];
   const params = [u32('rows')];
@@ -50,13 +48,10 @@ export function rowDotBackward({ columns }: RowDotVariant, { lanes, rows: height
     name: `row dot backward ${columns}`,
     bindings,
     params,
-    workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
+    workgroups: ({ rows }) => rowGrid(rows!, shape),
     code: `
 ${declarations(bindings, params)}
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let row = (${GROUP_INDEX}) * ${height}u + local.y;
-  if (row >= params.rows) { return; }
+${rowMain(shape)}
   let d = dy[row].x;
   for (var i = local.x; i < ${C4}u; i += ${lanes}u) {
     let first = row * ${C4}u + i;

@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, padded, read, u32, write } from './kernel.ts';
-import { epsParams, type NormVariant, normLabel, type RowShape } from './norm.ts';
-import { FINITE_OR_NAN, GROUP_INDEX, groupGrid, LANES, reduce, unrolled } from './snippets.ts';
+import { epsParams, type NormVariant, normLabel } from './norm.ts';
+import { FINITE_OR_NAN, GROUP_INDEX, groupGrid, LANES, type RowShape, reduce, unrolled } from './snippets.ts';
 
 /** Rows whose part of the gradients of gamma and beta is summed by one workgroup. */
 export const ROWS_OF_PARTIAL = 128;

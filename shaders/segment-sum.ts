@@ -1,7 +1,15 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import type { RowShape } from './norm.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, LANES, MARKED_VECTORS } from './snippets.ts';
+import {
+  FLAT_INDEX,
+  FLAT_LANES,
+  flatGrid,
+  GROUP_INDEX,
+  groupGrid,
+  LANES,
+  MARKED_VECTORS,
+  type RowShape,
+} from './snippets.ts';
 
 /** Where a workgroup has one segment: its vec4f of the columns side by side, and the teams that divide the tokens among them. */
 const ACROSS = 4;

@@ -18,6 +18,12 @@ export const FLAT_LANES = 128;
 /** Vec4f of a table that share a mark in `seen`: see segment-sum.ts. A power of two, so that finding a mark is no division. */
 export const MARKED_VECTORS = 128;
 
+/**
+ * Invocations side by side that walk over what shares a mark. Eight is what a software adapter computes at once: without a mark all eight have
+ * nothing to walk over, and it passes over them in one go. On a GPU eight vec4f are the 128 bytes that memory is read by.
+ */
+export const MARK_LANES = 8;
+
 /** Workgroups of a flat grid side by side; WebGPU allows 65,535 in each dimension. */
 const FLAT_WIDTH = 32768;
 
@@ -30,6 +36,26 @@ export function flatGrid(count: number): Workgroups {
 /** The element of an invocation of a flat grid, where `id` is its `global_invocation_id`. */
 export const FLAT_INDEX = `id.y * ${FLAT_WIDTH * FLAT_LANES}u + id.x`;
 
+/**
+ * WGSL: the head of a kernel on a flat grid of `count` elements, an expression: its entry point up to the element `i`, which is one of them.
+ * The brace that closes it is the kernel's.
+ */
+export const flatMain = (count: string): string => `@compute @workgroup_size(${FLAT_LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  if (i >= ${count}) { return; }`;
+
+/** As flatMain, where the elements are rows of `width`: `i` is in `row`, which is below params.rows, and in `column`. */
+export const flatRowsMain = (width: number, column = 'column'): string => `@compute @workgroup_size(${FLAT_LANES})
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = ${FLAT_INDEX};
+  let row = i / ${width}u;
+  let ${column} = i % ${width}u;
+  if (row >= params.rows) { return; }`;
+
+/** WGSL: the columns of the four numbers that vec4f number `i` of a row has. */
+export const columnsAt = (i: string): string => `vec4u(4u * ${i}) + vec4u(0u, 1u, 2u, 3u)`;
+
 /** The grid of a kernel whose workgroups are numbered: rows of workgroups in x, as many as it takes in y. */
 export const groupGrid = (groups: number): Workgroups => [
   Math.min(groups, FLAT_WIDTH),
@@ -39,6 +65,27 @@ export const groupGrid = (groups: number): Workgroups => [
 
 /** The number of a workgroup of such a grid, where `group` is its `workgroup_id`. */
 export const GROUP_INDEX = `group.y * ${FLAT_WIDTH}u + group.x`;
+
+/** How a kernel divides rows: a workgroup has one row with several invocations, or several rows with one each. */
+export interface RowShape {
+  /** Invocations that share a row. With one, the kernel needs no workgroup memory and no barrier. */
+  readonly lanes: number;
+  /** Rows of a workgroup. */
+  readonly rows: number;
+}
+
+/** The grid of a kernel that has `rows` rows, divided as `shape` says. */
+export const rowGrid = (rows: number, shape: RowShape): Workgroups => groupGrid(Math.ceil(rows / shape.rows));
+
+/**
+ * WGSL: the head of a kernel on such a grid: its entry point up to `row`, which is one of `rows`, an expression. The invocation is lane
+ * `local.x` of it. The brace that closes it is the kernel's.
+ */
+export const rowMain = ({ lanes, rows: height }: RowShape, rows = 'params.rows', row = 'row'): string =>
+  `@compute @workgroup_size(${lanes}, ${height})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+  let ${row} = ${lanes > 1 ? GROUP_INDEX : `(${GROUP_INDEX}) * ${height}u + local.y`};
+  if (${row} >= ${rows}) { return; }`;
 
 /**
  * A tree reduction over the lanes of a workgroup in log2(lanes) steps. `combine` merges what lane `other` has in workgroup memory into

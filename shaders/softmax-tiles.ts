@@ -1,8 +1,14 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { mergedSoftmax, wrongLogit } from './cross-entropy.ts';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
-import type { RowShape } from './norm.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, GROUP_INDEX, groupGrid, total } from './snippets.ts';
+import {
+  softmaxDeclarations,
+  softmaxEnd,
+  softmaxLogarithm,
+  softmaxStart,
+  softmaxStep,
+  wrongLogit,
+} from './running-softmax.ts';
+import { columnsAt, FLAT_INDEX, FLAT_LANES, flatGrid, type RowShape, rowGrid, rowMain, total } from './snippets.ts';
 
 /**
  * The cross-entropy of cross-entropy.ts where the logits [R, N] of a vocabulary are never there as a whole: they come in tiles of columns,
@@ -22,9 +28,6 @@ const paramsOf = ({ smoothing }: SoftmaxTileVariant) => [
 
 const label = ({ smoothing }: SoftmaxTileVariant): string => (smoothing ? ' smoothing' : '');
 
-/** WGSL: the columns of vec4f number `i` of a row, counted from the first of the tile. */
-const COLUMNS = 'vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u)';
-
 /**
  * What the softmax of each row needs to be known of all its logits, and its loss:
  *
@@ -37,7 +40,8 @@ const COLUMNS = 'vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u)';
  * Gimelshein, arXiv 1805.02867): tiles in one order give the same bits. The loss is that of the columns so far, so it is whole when the
  * last tile has been read; before the label's column it means nothing. A row whose label is negative has statistics and a loss of 0.
  */
-export function softmaxStatistics(variant: SoftmaxTileVariant, { lanes, rows: height }: RowShape): Kernel {
+export function softmaxStatistics(variant: SoftmaxTileVariant, shape: RowShape): Kernel {
+  const { lanes } = shape;
   const { smoothing } = variant;
   const bindings = [read('logits'), read('labels', 'array<u32>'), write('statistics'), write('loss', 'array<f32>')];
   const params = paramsOf(variant);
@@ -45,23 +49,16 @@ export function softmaxStatistics(variant: SoftmaxTileVariant, { lanes, rows: he
     name: `softmax statistics${label(variant)}${lanes > 1 ? ` ${lanes}` : ''}`,
     bindings,
     params,
-    workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
+    workgroups: ({ rows }) => rowGrid(rows!, shape),
     code: wgsl`
 ${declarations(bindings, params)}
-const LOWEST = -3.4e38;
-#if ${lanes > 1}
-var<workgroup> tops: array<f32, ${lanes}>;
-var<workgroup> sums: array<f32, ${lanes}>;
-#endif
+${softmaxDeclarations(lanes)}
 #if ${smoothing}
 ${total(lanes)}
 #endif
 ${wrongLogit(4)}
 
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let row = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
-  if (row >= params.rows) { return; }
+${rowMain(shape)}
   let lane = local.x;
   let columns4 = (params.columns + 3u) / 4u;
   let at = row * columns4;
@@ -73,29 +70,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     }
     return;
   }
-  var top4 = vec4f(LOWEST);
-  var sum4 = vec4f();
-  var wrong4 = vec4u();
+${softmaxStart(4)}
 #if ${smoothing}
   var all4 = vec4f();
 #endif
   for (var i = lane; i < columns4; i += ${lanes}u) {
     // The padding is 0, which is no logit.
-    let z = select(vec4f(LOWEST), logits[at + i], ${COLUMNS} < vec4u(params.columns));
-    let difference = z - top4;
-    let e = exp(-abs(difference));
-    sum4 = select(sum4 + e, sum4 * e + 1.0, difference > vec4f());
-    top4 = max(top4, z);
-    wrong4 = max(wrong4, wrong(z));
+    let z = select(vec4f(LOWEST), logits[at + i], ${columnsAt('i')} < vec4u(params.columns));
+${softmaxStep(4)}
 #if ${smoothing}
     all4 += logits[at + i];
 #endif
   }
-  var top = max(max(top4.x, top4.y), max(top4.z, top4.w));
-  var sum = dot(sum4, exp(top4 - top));
-  let wrong_bits = max(max(wrong4.x, wrong4.y), max(wrong4.z, wrong4.w));
-  if (wrong_bits >= 0x7f800000u) { sum = bitcast<f32>(wrong_bits | 0x400000u); }
-${mergedSoftmax(lanes)}
+${softmaxEnd(lanes)}
   var logit_sum = ${smoothing ? 'total(dot(all4, vec4f(1.0)), lane)' : '0.0'};
   if (lane > 0u) { return; }
   var own = 0.0;
@@ -112,7 +99,7 @@ ${mergedSoftmax(lanes)}
     own = logits[at + column / 4u][column % 4u];
   }
   statistics[row] = vec4f(top, sum, own, logit_sum);
-  let logarithm = select(log(sum), sum, (bitcast<u32>(sum) & 0x7f800000u) == 0x7f800000u);
+${softmaxLogarithm(1)}
 #if ${smoothing}
   let mean = logit_sum / f32(params.classes);
   loss[row] = params.scale * ((1.0 - params.smoothing) * (top - own + logarithm) + params.smoothing * (top - mean + logarithm));
@@ -162,7 +149,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let direct = 1.0;
   let spread = 0.0;
 #endif
-  let columns = ${COLUMNS};
+  let columns = ${columnsAt('i')};
   let share = select(vec4f(), vec4f(direct), columns + params.first == vec4u(label)) + spread;
   let gradient = params.scale * (exp(dlogits[at] - known.x) / known.y - share);
   dlogits[at] = select(vec4f(), gradient, columns < vec4u(params.columns));

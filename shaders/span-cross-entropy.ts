@@ -1,8 +1,14 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { mergedSoftmax, wrongLogit } from './cross-entropy.ts';
 import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
-import type { RowShape } from './norm.ts';
-import { GROUP_INDEX, groupGrid } from './snippets.ts';
+import {
+  softmaxDeclarations,
+  softmaxEnds,
+  softmaxLogarithm,
+  softmaxStart,
+  softmaxStep,
+  wrongLogit,
+} from './running-softmax.ts';
+import { type RowShape, rowGrid, rowMain } from './snippets.ts';
 
 /**
  * The loss of extractive question answering and its gradient, as BertForQuestionAnswering has it: column 0 of logits[T, 2] tells where an
@@ -15,7 +21,8 @@ import { GROUP_INDEX, groupGrid } from './snippets.ts';
  *
  * A place outside of the sequence, as IGNORED is (cross-entropy.ts), adds neither to the loss nor to the gradient.
  */
-export function spanCrossEntropy({ lanes, rows: height }: RowShape): Kernel {
+export function spanCrossEntropy(shape: RowShape): Kernel {
+  const { lanes } = shape;
   const bindings = [
     read('sequences', 'array<vec4u>'),
     read('logits'),
@@ -28,36 +35,22 @@ export function spanCrossEntropy({ lanes, rows: height }: RowShape): Kernel {
     name: 'span cross-entropy',
     bindings,
     params,
-    workgroups: ({ sequences }) => groupGrid(Math.ceil(sequences! / height)),
+    workgroups: ({ sequences }) => rowGrid(sequences!, shape),
     code: wgsl`
 ${declarations(bindings, params)}
-const LOWEST = -3.4e38;
-#if ${lanes > 1}
-var<workgroup> tops: array<vec2f, ${lanes}>;
-var<workgroup> sums: array<vec2f, ${lanes}>;
-#endif
+${softmaxDeclarations(lanes, 2)}
 ${wrongLogit(2)}
 
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let b = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
-  if (b >= params.sequences) { return; }
+${rowMain(shape, 'params.sequences', 'b')}
   let lane = local.x;
   let sequence = sequences[b];
   let span = spans[b].xy;
-  var top = vec2f(LOWEST);
-  var sum = vec2f();
-  var wrong2 = vec2u();
+${softmaxStart(2)}
   for (var t = sequence.x + lane; t < sequence.y; t += ${lanes}u) {
     let z = logits[t].xy;
-    let difference = z - top;
-    let e = exp(-abs(difference));
-    sum = select(sum + e, sum * e + 1.0, difference > vec2f());
-    top = max(top, z);
-    wrong2 = max(wrong2, wrong(z));
+${softmaxStep(2)}
   }
-  sum = select(sum, bitcast<vec2f>(wrong2 | vec2u(0x400000u)), wrong2 >= vec2u(0x7f800000u));
-${mergedSoftmax(lanes)}
+${softmaxEnds(lanes)}
   let counts = select(vec2f(0.5 * params.scale), vec2f(), span >= vec2u(sequence.y - sequence.x));
   for (var t = sequence.x + lane; t < sequence.y; t += ${lanes}u) {
     let p = exp(logits[t].xy - top) / sum;
@@ -65,7 +58,7 @@ ${mergedSoftmax(lanes)}
     dlogits[t] = vec4f(select(gradient * counts, vec2f(), counts == vec2f()), 0.0, 0.0);
   }
   if (lane != 0u) { return; }
-  let logarithm = select(log(sum), sum, (bitcast<vec2u>(sum) & vec2u(0x7f800000u)) == vec2u(0x7f800000u));
+${softmaxLogarithm(2)}
   var value = 0.0;
   if (counts.x != 0.0) { value += counts.x * (top.x - logits[sequence.x + span.x].x + logarithm.x); }
   if (counts.y != 0.0) { value += counts.y * (top.y - logits[sequence.x + span.y].y + logarithm.y); }

@@ -1,5 +1,5 @@
 import type { Kernel } from './kernel.ts';
-import type { RowShape } from './norm.ts';
+import type { RowShape } from './snippets.ts';
 import { targetLoss } from './target-loss.ts';
 
 /**

@@ -1,8 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { lossShape } from './cross-entropy.ts';
 import { declarations, f32, type Kernel, padded, read, u32, write } from './kernel.ts';
-import type { RowShape } from './norm.ts';
-import { GROUP_INDEX, groupGrid, total } from './snippets.ts';
+import { columnsAt, type RowShape, rowGrid, rowMain, total } from './snippets.ts';
 
 /** A loss that is a sum over the numbers of a row, each with a target of its own: expressions of z and t, vec4f. */
 export interface TargetLoss {
@@ -19,25 +18,22 @@ export interface TargetLoss {
  * `scale` is 1 / items of the whole batch: 1 / (R N) for torch's mean.
  */
 export function targetLoss({ name, value, slope }: TargetLoss, N: number, rowShape: RowShape): Kernel {
-  const { lanes, rows: height } = lossShape(N, rowShape);
+  const shape = lossShape(N, rowShape);
+  const { lanes } = shape;
   const N4 = padded(N) / 4;
   const bindings = [read('logits'), read('targets'), write('loss', 'array<f32>'), write('dlogits')];
   const params = [u32('rows'), f32('scale')];
-  const inRow = (text: string) =>
-    N % 4 === 0 ? text : `select(vec4f(), ${text}, vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(${N}u))`;
+  const inRow = (text: string) => (N % 4 === 0 ? text : `select(vec4f(), ${text}, ${columnsAt('i')} < vec4u(${N}u))`);
   return {
     name: `${name} ${N}`,
     bindings,
     params,
-    workgroups: ({ rows }) => groupGrid(Math.ceil(rows! / height)),
+    workgroups: ({ rows }) => rowGrid(rows!, shape),
     code: wgsl`
 ${declarations(bindings, params)}
 ${total(lanes)}
 
-@compute @workgroup_size(${lanes}, ${height})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let row = ${lanes > 1 ? `${GROUP_INDEX}` : `(${GROUP_INDEX}) * ${height}u + local.y`};
-  if (row >= params.rows) { return; }
+${rowMain(shape)}
   let at = row * ${N4}u;
   var sum = vec4f();
   for (var i = local.x; i < ${N4}u; i += ${lanes}u) {

@@ -1,6 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { type RowShape, rowIndex } from './norm.ts';
+import { rowIndex } from './norm.ts';
+import type { RowShape } from './snippets.ts';
 
 export interface WeighVariant {
   /** C, unpadded. */

@@ -16,6 +16,9 @@ import { type AdamWState, adamw, clip } from './update-reference.ts';
 /** The tensors of a model, which a training changes in place. */
 export type FloatTensors = (tensor: string) => { readonly shape: readonly number[]; readonly data: Float32Array };
 
+/** The state of what was counted, in float64. */
+const COUNTS = 'scalars';
+
 /**
  * A training by the interpreter: float64, with weights and moments kept in float32 as a device keeps them. A Trainer on it does in Node what
  * it does in a page.
@@ -90,9 +93,17 @@ export function cpuTraining(
       counted.loss = 0;
       return { ...counted, loss };
     },
-    moments: [...moments].map(([name, { byteLength }]) => ({ name, bytes: byteLength })),
-    readState: async name => moments.get(name)!.slice(),
-    writeState: (name, numbers) => moments.get(name)!.set(numbers),
+    kept: [
+      ...[...moments].map(([name, { byteLength }]) => ({ name, bytes: byteLength })),
+      { name: COUNTS, bytes: 8 * Object.keys(counted).length },
+    ],
+    readState: async name =>
+      name === COUNTS ? new Float32Array(Float64Array.from(Object.values(counted)).buffer) : moments.get(name)!.slice(),
+    writeState(name, numbers) {
+      if (name !== COUNTS) return moments.get(name)!.set(numbers);
+      const [loss, norm, consecutiveSkips, skips] = new Float64Array(numbers.buffer);
+      Object.assign(counted, { loss, norm, consecutiveSkips, skips });
+    },
     finish: async () => undefined,
     bytes: () => 0,
     destroy: () => undefined,

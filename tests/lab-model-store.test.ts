@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelKind } from '../examples/lab/shell/model-kind.ts';
 import { type LoadRequest, ModelStore } from '../examples/lab/shell/model-store.ts';
+import type { ProgressInfo } from '../src/index.ts';
 
 interface Fake {
   readonly place: string;
@@ -10,10 +11,17 @@ interface Fake {
 
 /** Loads that end when the test says so. */
 function fakeKind(name = 'fake') {
-  const loads: { place: string; signal: AbortSignal; finish(): void; fail(error: Error): void; model: Fake }[] = [];
+  const loads: {
+    place: string;
+    signal: AbortSignal;
+    finish(): void;
+    fail(error: Error): void;
+    tell(info: ProgressInfo): void;
+    model: Fake;
+  }[] = [];
   const kind: ModelKind<Fake> = {
     name,
-    load: (place, { signal }) =>
+    load: (place, { signal, progress_callback }) =>
       new Promise((resolve, reject) => {
         const model: Fake = {
           place: String(place),
@@ -22,7 +30,14 @@ function fakeKind(name = 'fake') {
             model.isDisposed = true;
           },
         };
-        loads.push({ place: String(place), signal: signal!, finish: () => resolve(model), fail: reject, model });
+        loads.push({
+          place: String(place),
+          signal: signal!,
+          finish: () => resolve(model),
+          fail: reject,
+          tell: info => progress_callback?.(info),
+          model,
+        });
         signal!.addEventListener('abort', () => reject(signal!.reason));
       }),
     size: async () => ({ total: 0, cached: 0, download: 0, files: [] }),
@@ -53,6 +68,30 @@ describe('the store of loaded models', () => {
     loads[0]!.finish();
     const [one, other] = await Promise.all(both);
     expect(one!.model).toBe(other!.model);
+  });
+
+  it('who joins a load hears how far it is, and who has left hears no more', async () => {
+    const { kind, loads } = fakeKind();
+    const store = new ModelStore();
+    const told: string[] = [];
+    const listener = (name: string) => (info: ProgressInfo) => {
+      if (info.status === 'upload') told.push(`${name} ${info.loaded}`);
+    };
+    const leave = new AbortController();
+    const first = store.acquire(requestOf(kind, 'a', { signal: leave.signal, onProgress: listener('first') }));
+    await turn();
+    expect(store.has(requestOf(kind, 'a'))).toBe(true);
+    expect(store.has(requestOf(kind, 'b'))).toBe(false);
+    loads[0]!.tell({ status: 'upload', loaded: 1, total: 4 } as ProgressInfo);
+    const second = store.acquire(requestOf(kind, 'a', { onProgress: listener('second') }));
+    await turn();
+    leave.abort(new Error('left'));
+    await turn();
+    loads[0]!.tell({ status: 'upload', loaded: 2, total: 4 } as ProgressInfo);
+    expect(told).toEqual(['first 1', 'second 1', 'second 2']);
+    loads[0]!.finish();
+    await expect(first).rejects.toThrow('left');
+    expect((await second).model.place).toBe('a');
   });
 
   it('a model that nobody holds stays until another needs the room', async () => {

@@ -252,13 +252,18 @@ describe('embedding', () => {
 
   const embed = (extractor: FeatureExtractionPipeline, index: TextIndex, signal = new AbortController().signal) => {
     const kept: number[] = [];
+    /** The rows that were kept as the page went away: from, and how many there were. */
+    const last: (readonly [number, number])[] = [];
+    const page = new EventTarget();
     const done = embedPassages(extractor, index, {
       model: NOTE,
       signal,
+      page,
       onRows: () => {},
       keep: async from => void kept.push(from),
+      keepAtOnce: from => void last.push([from, index.vectors!.rows]),
     });
-    return { kept, done };
+    return { kept, last, page, done };
   };
 
   test('reads whole passages with the prompt that the checkpoint has for documents, by either name', async () => {
@@ -287,6 +292,39 @@ describe('embedding', () => {
     expect(index.vectors!.rows).toBe(1_000);
     expect([...index.vectors!.data.subarray(1_996)]).toEqual([8, 1, 8, 1]);
     expect(second.kept[0]).toBe(8);
+  });
+
+  test('keeps its first rows at once, new ones within half a second, and the rest as the page goes away', async () => {
+    const index = await indexOf(100);
+    const { extractor } = extractorOf('a', {});
+    /** The third call stands still until it is let go, as on a slow device. */
+    let letGo = () => {};
+    const { encode_document } = extractor;
+    let calls = 0;
+    const slow = Object.assign(extractor, {
+      async encode_document(...asked: Parameters<typeof encode_document>) {
+        calls += 1;
+        if (calls === 2) await new Promise(resolve => setTimeout(resolve, 50));
+        if (calls === 3) {
+          await new Promise<void>(resolve => {
+            letGo = resolve;
+          });
+        }
+        return encode_document(...asked);
+      },
+    });
+    const { kept, last, page, done } = embed(slow, index);
+    await vi.waitFor(() => expect(index.vectors?.rows).toBe(24));
+    expect(kept).toEqual([0]);
+    page.dispatchEvent(new Event('pagehide'));
+    expect(last).toEqual([[8, 24]]);
+    // The page came back.
+    await vi.waitFor(() => expect(kept).toEqual([0, 8]));
+    page.dispatchEvent(new Event('pagehide'));
+    expect(last).toHaveLength(1);
+    letGo();
+    await done;
+    expect(kept).toEqual([0, 8, 24]);
   });
 
   test('by another model begins anew', async () => {

@@ -8,7 +8,7 @@ import { FakeDirectory } from './fake-directory.ts';
 import { thrown } from './source-environment.ts';
 import { readFixture } from './training-run.ts';
 
-/** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In the origin's private file system: e2e/suites/trainer.ts. */
+/** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In other pages: e2e/suites/resumed-training.ts. */
 
 vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
@@ -54,6 +54,17 @@ test.each([
   expect(again.global_step).toBe(output.global_step);
   expect(again.training_loss).toBe(output.training_loss);
   expect(resumed.trainer.state.epoch).toBe(whole.trainer.state.epoch);
+});
+
+test('a training that goes on between two logs logs what one without checkpoints does', async () => {
+  const output_dir = new FakeDirectory().handle();
+  const plain = await setUp({ max_steps: 8, logging_steps: 4 });
+  await plain.trainer.train();
+  const first = await setUp({ max_steps: 8, logging_steps: 4, save_steps: 2, output_dir });
+  await first.trainer.train();
+  const resumed = await setUp({ max_steps: 8, logging_steps: 4, save_steps: 2, output_dir });
+  await resumed.trainer.train({ resume_from_checkpoint: 'checkpoint-2' });
+  for (const { trainer } of [first, resumed]) expect(lossesOf(trainer)).toEqual(lossesOf(plain.trainer));
 });
 
 test('the latest checkpoint is the one to go on from, whole ones only', async () => {

@@ -383,6 +383,7 @@ describe('the loop', () => {
 
   test('stops early', async () => {
     const { trainer } = await setUp({
+      train_dataset: [{ input_ids: [2, 7, 3], label: 0 }],
       eval_dataset: [{ input_ids: [2, 5, 3], label: 1 }],
       args: { learning_rate: 0, num_train_epochs: 9, eval_strategy: 'epoch', metric_for_best_model: 'loss' },
       callbacks: [new EarlyStoppingCallback({ early_stopping_patience: 2 })],

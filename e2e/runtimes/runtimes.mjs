@@ -9,11 +9,11 @@ import { at } from '../../scripts/root.mjs';
 import { run } from '../../scripts/run.mjs';
 
 /**
- * Node with Dawn (the package webgpu) and Deno, each behind the interface of e2e/browsers.mjs: a page is a process that has loaded
+ * Node with Dawn (the package webgpu) and Deno, each behind the interface of scripts/browsers.mjs: a page is a process that has loaded
  * the suite of its address.
  *
- * @typedef {import('../browsers.mjs').Page} Page
- * @typedef {import('../browsers.mjs').Browser} Browser
+ * @typedef {import('../../scripts/browsers.mjs').Page} Page
+ * @typedef {import('../../scripts/browsers.mjs').Browser} Browser
  * @typedef {object} Runtime
  * @property {() => Promise<Browser>} open
  * @property {(script: string, args: readonly string[]) => Promise<string>} print What a script writes; throws where it fails.

@@ -15,9 +15,9 @@ declare global {
 }
 
 /** A case that goes beyond what its device was asked for has failed, whether or not the device minds. */
-async function runWithin(which: string): Promise<Outcome> {
+async function runWithin(which: string, page?: number): Promise<Outcome> {
   takeExcesses();
-  const outcome = await run(which);
+  const outcome = await run(which, page);
   const excesses = takeExcesses();
   if (!outcome.ok || excesses.length === 0) return outcome;
   return { ...outcome, ok: false, error: `beyond the limits of its device:\n${excesses.slice(0, 10).join('\n')}` };

@@ -3,7 +3,7 @@ import { type DataRecord, Trainer, type TrainingArgumentsInit } from '../../src/
 import { logged } from '../../tests/trained-model.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { liveBuffers, liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
-import { check, expect, expectEqual } from '../harness.ts';
+import { check, expect, expectEqual, expectSameBits } from '../harness.ts';
 import { addressOf, fetchJson, ownDevice } from '../library.ts';
 
 /**
@@ -174,6 +174,39 @@ check('learns, and a call between two steps sees the weights of that step', asyn
   await end();
 });
 
+check('a pipeline of the model answers between two steps, without a copy of the weights', async log => {
+  const { model, trainer, device, end } = await setUp({ max_steps: 4, dropout: 0 });
+  const from = addressOf('/fixtures/random/bert-sequence/');
+  const tokenizer = await library.AutoTokenizer.from_pretrained(from);
+  const bare = liveBytes(device);
+  const { weights } = await model.bytes();
+  const classifier = await library.pipeline('text-classification', model, { tokenizer });
+  expectEqual(liveBytes(device), bare, 'bytes held when the pipeline is made');
+  expect(classifier.model === model, 'the pipeline has another model');
+  const ask = (pipe: typeof classifier) => pipe(['Paris is old.', 'the river'], { top_k: null });
+  const seen = [await ask(classifier)];
+  const { total } = (await trainer.memory())!;
+  const held: number[] = [];
+  trainer.add_callback({
+    async on_step_end() {
+      seen.push(await ask(classifier));
+      // A call has buffers of its own.
+      held.push(liveBytes(device) - (await model.bytes()).activations);
+    },
+  });
+  await trainer.train();
+  log(`${weights} bytes of weights; ${held[0]} held between two steps, of which a training alone says ${total}`);
+  expectEqual(new Set(held).size, 1, 'how many different bytes were held');
+  expect(Math.abs(held[0]! / total - 1) < 0.01, `${held[0]} bytes are held, a training alone says ${total}`);
+  expect(held[0]! - total < weights / 10, 'there is a copy of the weights');
+  expectEqual((await model.bytes()).weights, weights, 'bytes of the weights');
+  expectEqual(new Set(seen.map(answer => JSON.stringify(answer))).size, 5, 'how many different answers there were');
+  const files = [...(await model.save_pretrained()), ...(await tokenizer.save_pretrained())];
+  const again = await library.pipeline('text-classification', files, { device });
+  expectSameBits(await ask(again), seen.at(-1), 'the answers of the saved model');
+  await end();
+});
+
 check('a lost device ends it with a typed error', async () => {
   const { trainer, device, model } = await setUp({ max_steps: 50 });
   trainer.add_callback({
@@ -184,17 +217,4 @@ check('a lost device ends it with a typed error', async () => {
   const error = (await trainer.train().catch((reason: Error) => reason)) as Error;
   expectEqual(error.name, 'DeviceError', 'the class of the error');
   await model.dispose();
-});
-
-check('goes on from the private file system to the same bits', async () => {
-  const args: TrainingArgumentsInit = { max_steps: 20, dropout: 0.1, output_dir: 'opfs:training/case', save_steps: 10 };
-  const whole = await setUp(args);
-  await whole.trainer.train();
-  const expected = JSON.stringify([whole.losses(), await whole.logits()]);
-  await whole.end();
-  const resumed = await setUp(args);
-  await resumed.trainer.train({ resume_from_checkpoint: 'checkpoint-10' });
-  expectEqual(JSON.stringify([resumed.losses(), await resumed.logits()]), expected, 'twenty steps, ten of them before');
-  await resumed.end();
-  await (await navigator.storage.getDirectory()).removeEntry('training', { recursive: true });
 });

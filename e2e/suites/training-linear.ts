@@ -85,15 +85,17 @@ async function checkWeight([K, N]: readonly [number, number], { tiling, target }
       [true, false],
     ] as const;
     for (const [bias, weight] of ALONE.includes(R) ? asked : asked.slice(0, 1)) {
-      const found = await dispatch(
-        linearWeight(variantOf({ bias, weight }, R, K, N), tiling, target),
-        {
-          dy: padRows(dy, N),
-          ...(weight && { x: padRows(x, K), gradient: start.gradient }),
-          ...(bias && { bias_gradient: start.bias_gradient }),
-        },
-        { rows: R, ...linearWeightParams(K, N) },
-      );
+      const computed = (before: Partial<typeof start>, adds: number) =>
+        dispatch(
+          linearWeight(variantOf({ bias, weight }, R, K, N), tiling, target),
+          {
+            dy: padRows(dy, N),
+            ...(weight && { x: padRows(x, K), gradient: before.gradient! }),
+            ...(bias && { bias_gradient: before.bias_gradient! }),
+          },
+          { rows: R, ...linearWeightParams(K, N), adds },
+        );
+      const found = await computed(start, 1);
       const compare = (name: string, rows: Float32Array, sum: Float64Array, from: Float32Array) => {
         const label = `${name}, R = ${R}, K = ${K}, N = ${N}`;
         const added = sum.map((v, i) => v + from[i]!);
@@ -109,6 +111,15 @@ async function checkWeight([K, N]: readonly [number, number], { tiling, target }
         compare('weight', unpadRows(gradient!.subarray(0, N * padded(K)), K), sums.gradient, before);
       }
       if (bias) compare('bias', unpadRows(found.bias_gradient!, N), sums.biasGradient, biasBefore);
+      // Written over what is there, whatever that is, they are the bits that are added to zeros.
+      const stale = {
+        gradient: start.gradient.map(() => Number.NaN),
+        bias_gradient: start.bias_gradient.map(() => Number.NaN),
+      };
+      const zeros = { gradient: start.gradient.map(() => 0), bias_gradient: start.bias_gradient.map(() => 0) };
+      const [over, added] = [await computed(stale, 0), await computed(zeros, 1)];
+      if (weight) expectSameBits(over.gradient!, added.gradient!, `R = ${R}: the weight's, written over`);
+      if (bias) expectSameBits(over.bias_gradient!, added.bias_gradient!, `R = ${R}: the bias's, written over`);
     }
   }
   return worst;

@@ -88,6 +88,23 @@ for (const model of new Set(cases.map(each => each.model))) {
   });
 }
 
+check('a new model of a config: the same bits as on the page', async () => {
+  const from = addressOf('/fixtures/random/bert-masked-lm/');
+  const config = await worker.AutoConfig.from_pretrained(from);
+  const [plain, remote] = await Promise.all([
+    library.AutoModelForMaskedLM.from_config(config, { seed: 7 }),
+    worker.AutoModelForMaskedLM.from_config(config, { seed: 7 }),
+  ]);
+  expectEqual(remote.newly_initialized, plain.newly_initialized, 'the new tensors');
+  const inputs = { input_ids: [[2, 7, 9, 3]] };
+  expectSameBits((await remote(inputs)).logits.data, (await plain(inputs)).logits.data, 'the logits');
+  const unmasker = await worker.pipeline('fill-mask', remote, {
+    tokenizer: await worker.AutoTokenizer.from_pretrained(from),
+  });
+  expectEqual((await unmasker('Paris is [MASK].')).length, 5, 'answers');
+  await Promise.all([plain.dispose(), unmasker.dispose()]);
+});
+
 /** The files of a checkpoint of sentence-transformers whose weights are those of another fixture. */
 async function vectorFiles(name: string, more: readonly string[]): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
   const url = `/fixtures/sentence/${name}/`;

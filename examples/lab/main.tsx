@@ -4,6 +4,7 @@ import './style/shell.css';
 import './style/controls.css';
 import './style/results.css';
 import { App } from './shell/app.tsx';
+import { keepFocus } from './shell/focus.ts';
 import { useLocalModels } from './shell/local-models.ts';
 import { keepOffline } from './shell/offline.ts';
 import { followAddress } from './shell/route.ts';
@@ -11,5 +12,7 @@ import { tabs } from './tabs/index.ts';
 
 followAddress(tabs.map(tab => tab.id));
 useLocalModels();
-render(<App />, document.getElementById('lab')!);
+const root = document.getElementById('lab')!;
+render(<App />, root);
+keepFocus(root);
 keepOffline();

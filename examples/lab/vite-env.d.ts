@@ -1,2 +1,8 @@
 /** Styles are imported for their effect. */
 declare module '*.css';
+
+/** The style as a text. */
+declare module '*.css?inline' {
+  const text: string;
+  export default text;
+}

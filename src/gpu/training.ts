@@ -1,39 +1,30 @@
 import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
-import { DeviceError, WebGPUBertError } from '../errors.ts';
 import {
+  ADDS,
   capacityOf,
   paramValues,
   SCALARS_STATE,
-  type TrainingArgument,
   type TrainingBatch,
-  type TrainingPlan,
   type TrainingStep,
   type UpdatePlan,
-  weightName,
 } from '../gradients/index.ts';
-import { INPUTS, type Sizes, submitsOf, texelsOf, type Weight, weightBytes, weightElements } from '../plan/index.ts';
+import { INPUTS, type Sizes, submitsOf, texelsOf } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
 import { bindKernel, encodeDispatch, type ParamValues, UniformBlocks } from './dispatch.ts';
-import { ALL_FILTERS, disposedError, inErrorScopes, unexpectedError } from './errors.ts';
+import { ALL_FILTERS, inErrorScopes } from './errors.ts';
 import { MapMode } from './flags.ts';
-import { explainError } from './loss.ts';
+import { GuardedCalls } from './guarded-calls.ts';
 import type { Pacer } from './measured-pace.ts';
 import type { Merging } from './merging.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
-import { withPolling } from './poll.ts';
-import { copyFromArrayTexture, copyToArrayTexture } from './textures.ts';
+import { copyToArrayTexture } from './textures.ts';
 import { BatchResources, type BoundTrainingStep, checkCapacity } from './training-batch.ts';
-import type { WeightStore } from './weights.ts';
+import { TrainingStates, type TrainingStatesOptions } from './training-states.ts';
 
 /** Steps that may be under way: the CPU packs one while the GPU computes the other. */
 const STEPS_IN_FLIGHT = 2;
 
-export interface TrainingDeviceOptions {
-  readonly device: GPUDevice;
-  readonly plan: TrainingPlan;
-  readonly update: UpdatePlan;
-  /** All weights of the plan must have been allocated. */
-  readonly weights: Pick<WeightStore, 'resource'>;
+export interface TrainingDeviceOptions extends TrainingStatesOptions {
   readonly pipelines: Pick<PipelineCache, 'get'>;
   /** When it aborts, everything that waits rejects with its reason. `destroy` is still needed. */
   readonly signal: AbortSignal;
@@ -54,34 +45,24 @@ export interface StepScalars {
   readonly skips: number;
 }
 
-/** A weight that is kept in a texture, and the float32 rows of it that AdamW changes. */
-interface Master {
-  readonly weight: Weight;
-  readonly buffer: GPUBuffer;
-  readonly texture: GPUTexture;
-}
-
 /**
  * A training on a device: the states of the weights, and the buffers of micro-batches. A step is `begin`, `accumulate` for each micro-batch,
  * and `update`; nothing is read back but what `scalars` asks for, and nothing is created once the largest micro-batch has been seen.
  */
 export class TrainingDevice {
   readonly #options: TrainingDeviceOptions;
-  readonly #states = new Map<string, GPUBuffer>();
-  readonly #masters: Master[] = [];
+  readonly #calls: GuardedCalls;
+  readonly #states: TrainingStates;
   readonly #uniforms: UniformBlocks;
   readonly #updateUniforms: UniformBlocks;
   readonly #update: readonly BoundTrainingStep[];
   readonly #kernels: readonly CompiledKernel[];
   readonly #scalarsReadback: GPUBuffer;
-  /** What lives as long as the training. */
-  readonly #created: (GPUBuffer | GPUTexture)[] = [];
   #resources: BatchResources | undefined;
+  /** Whether the step has had no micro-batch yet. */
+  #isFirst = true;
   /** Settle when the GPU has done the steps before. */
   readonly #steps: Promise<void>[] = [];
-  /** The first operation that the device refused. */
-  #refusal: GPUError | undefined;
-  readonly #refusals = new Set<Promise<void>>();
   #isDestroyed = false;
 
   private constructor(
@@ -89,31 +70,30 @@ export class TrainingDevice {
     kernels: readonly CompiledKernel[],
     updateKernels: readonly CompiledKernel[],
   ) {
-    const { device, plan, update } = options;
+    const { device, plan, update, signal } = options;
     this.#options = options;
     this.#kernels = kernels;
-    const made = this.#guard(() => {
-      for (const { name, bytes } of [...update.gradients, ...update.moments, ...update.others]) {
-        this.#states.set(name, this.#keep(createBuffer(device, `training.${name.slice(0, 80)}`, bytes)));
-      }
-      this.#makeMasters();
+    this.#calls = new GuardedCalls(device, signal);
+    const made = this.#calls.run(() => {
+      const states = new TrainingStates(options, this.#calls);
       const uniforms = new UniformBlocks(device, 'training.params', plan.steps.length);
       const updateUniforms = new UniformBlocks(device, 'training.update.params', update.steps.length);
-      const readback = this.#keep(createBuffer(device, 'training.scalars', 4 * SCALARS_FLOATS, 'MAP_READ'));
+      const readback = createBuffer(device, 'training.scalars', 4 * SCALARS_FLOATS, 'MAP_READ');
       const bound = update.steps.map((step, i) => ({
         bound: bindKernel(device, {
           kernel: step.kernel,
           compiled: updateKernels[i]!,
           params: updateUniforms.binding(i),
           resources: Object.fromEntries(
-            Object.entries(step.args).map(([name, argument]) => [name, this.#lasting(argument)]),
+            Object.entries(step.args).map(([name, argument]) => [name, states.bound(argument)]),
           ),
           label: step.label.slice(0, 80),
         }),
         copies: [],
       }));
-      return { uniforms, updateUniforms, readback, bound };
+      return { states, uniforms, updateUniforms, readback, bound };
     });
+    this.#states = made.states;
     this.#uniforms = made.uniforms;
     this.#updateUniforms = made.updateUniforms;
     this.#scalarsReadback = made.readback;
@@ -128,7 +108,7 @@ export class TrainingDevice {
     signal.throwIfAborted();
     const made = new TrainingDevice(options, kernels, updateKernels);
     try {
-      await made.#settled();
+      await made.#calls.settled();
     } catch (error) {
       made.destroy();
       throw error;
@@ -138,15 +118,9 @@ export class TrainingDevice {
 
   /** Bytes that it holds beside the model's weights. */
   bytes(): number {
-    const { update } = this.#options;
-    const states = [...update.gradients, ...update.moments, ...update.others].reduce(
-      (sum, { bytes }) => sum + bytes,
-      0,
-    );
-    const masters = this.#masters.reduce((sum, { weight }) => sum + weightBytes(rowsOf(weight)), 0);
     const params = this.#uniforms.byteLength + this.#updateUniforms.byteLength;
     const merging = this.#options.merging?.bytes ?? 0;
-    return states + masters + params + merging + 4 * SCALARS_FLOATS + (this.#resources?.bytes ?? 0);
+    return this.#states.bytes + params + merging + 4 * SCALARS_FLOATS + (this.#resources?.bytes ?? 0);
   }
 
   /** Makes the buffers for micro-batches of up to these sizes. Throws DeviceError where the device has no room for them. */
@@ -154,25 +128,28 @@ export class TrainingDevice {
     await this.#resourcesFor(sizes);
   }
 
-  /** Begins a step: all gradients are 0. Waits where too many steps are under way. */
+  /** Begins a step: its first micro-batch makes the gradients, and others add to them. Waits where too many steps are under way. */
   async begin(): Promise<void> {
-    while (this.#steps.length >= STEPS_IN_FLIGHT) await this.#waited(this.#steps.shift()!);
-    this.#check();
-    const { device, update } = this.#options;
-    this.#guard(() => {
+    while (this.#steps.length >= STEPS_IN_FLIGHT) await this.#calls.waited(this.#steps.shift()!);
+    this.#calls.check();
+    const { device } = this.#options;
+    this.#calls.run(() => {
       const encoder = device.createCommandEncoder({ label: 'training.begin' });
-      for (const { name } of update.gradients) encoder.clearBuffer(this.#states.get(name)!);
+      this.#states.clearGradients(encoder);
       device.queue.submit([encoder.finish()]);
     });
+    this.#isFirst = true;
   }
 
-  /** Adds the gradients of a micro-batch. Resolves when it has been handed to the GPU. */
+  /** Adds the gradients of a micro-batch to those of the step. Resolves when it has been handed to the GPU. */
   async accumulate(batch: TrainingBatch): Promise<void> {
     const { device, plan, pacer } = this.#options;
     const resources = await this.#resourcesFor(batch.sizes);
-    const params = plan.steps.map(step => paramValues(step, batch.numbers));
+    const numbers = { ...batch.numbers, [ADDS]: Number(!this.#isFirst) };
+    this.#isFirst = false;
+    const params = plan.steps.map(step => paramValues(step, numbers));
     const grids = plan.steps.map(({ kernel }, i) => kernel.workgroups(params[i]!));
-    this.#guard(() => {
+    this.#calls.run(() => {
       plan.steps.forEach(({ kernel }, i) => {
         this.#uniforms.pack(i, kernel, params[i]!);
       });
@@ -187,7 +164,7 @@ export class TrainingDevice {
     });
     let before: Promise<void> | undefined;
     for (const part of submitsOf(plan, batch.sizes, grids, pacer.budget)) {
-      const done = this.#guard(() => {
+      const done = this.#calls.run(() => {
         const cut = part.dispatches.find(({ first }) => first);
         if (cut) this.#writeParams(cut.step, { ...params[cut.step]!, ...cut.first });
         const encoder = device.createCommandEncoder({ label: 'training.pass' });
@@ -203,17 +180,17 @@ export class TrainingDevice {
       });
       done.catch(() => undefined);
       // The time of each part tells how much a later one may have. One is handed over while another runs, so that the GPU never waits.
-      if (before) await this.#waited(before);
+      if (before) await this.#calls.waited(before);
       before = done;
-      this.#check();
+      this.#calls.check();
     }
   }
 
   /** Ends a step: the gradients are clipped, and AdamW changes the weights. Resolves when that has been handed to the GPU. */
   async update(numbers: Readonly<Record<string, number>>): Promise<void> {
-    this.#check();
+    this.#calls.check();
     const { device, update, merging } = this.#options;
-    const done = this.#guard(() => {
+    const done = this.#calls.run(() => {
       const groups = update.steps.map((step, i) => {
         const params = paramValues(step, numbers);
         this.#updateUniforms.pack(i, step.kernel, params);
@@ -221,14 +198,12 @@ export class TrainingDevice {
       });
       this.#updateUniforms.write();
       const encoder = device.createCommandEncoder({ label: 'training.update' });
-      for (const { name, first, bytes } of update.frozen) encoder.clearBuffer(this.#states.get(name)!, first, bytes);
+      this.#states.clearFrozen(encoder);
       this.#encode(
         encoder,
         this.#update.map((step, i) => ({ step, groups: groups[i]! })),
       );
-      for (const { weight, buffer, texture } of this.#masters) {
-        copyToArrayTexture(encoder, buffer, texture, weightElements(weight));
-      }
+      this.#states.copyToTextures(encoder);
       merging?.encode(encoder);
       device.queue.submit([encoder.finish()]);
       return device.queue.onSubmittedWorkDone();
@@ -240,19 +215,19 @@ export class TrainingDevice {
   /** Reads what the steps so far have counted, and begins the sum of their losses anew. */
   async scalars(): Promise<StepScalars> {
     const { device } = this.#options;
-    const state = this.#states.get(SCALARS_STATE)!;
+    const state = this.#states.buffers.get(SCALARS_STATE)!;
     const size = 4 * SCALARS_FLOATS;
-    const mapped = this.#guard(() => {
+    const mapped = this.#calls.run(() => {
       const encoder = device.createCommandEncoder({ label: 'training.scalars' });
       encoder.copyBufferToBuffer(state, 0, this.#scalarsReadback, 0, size);
       encoder.clearBuffer(state, 4 * SCALARS.sums);
       device.queue.submit([encoder.finish()]);
       return this.#scalarsReadback.mapAsync(MapMode.READ);
     });
-    await this.#waited(mapped);
+    await this.#calls.waited(mapped);
     const numbers = new Float32Array(this.#scalarsReadback.getMappedRange()).slice();
     this.#scalarsReadback.unmap();
-    await this.#settled();
+    await this.#calls.settled();
     const loss = numbers.subarray(SCALARS.sums).reduce((a, b) => a + b, 0);
     return {
       loss,
@@ -262,106 +237,54 @@ export class TrainingDevice {
     };
   }
 
-  /** The names of the states that a checkpoint keeps, with their bytes. */
-  get moments(): UpdatePlan['moments'] {
-    return this.#options.update.moments;
+  /** The states that a checkpoint keeps: the running means, and what was counted, whose sums are rounded as if nothing had happened. */
+  get kept(): UpdatePlan['moments'] {
+    return [...this.#options.update.moments, { name: SCALARS_STATE, bytes: 4 * SCALARS_FLOATS }];
   }
 
   /** The numbers of a state: a gradient, or a running mean. */
-  async readState(name: string): Promise<Float32Array<ArrayBuffer>> {
-    const { device, update } = this.#options;
-    const { bytes } = [...update.gradients, ...update.moments, ...update.others].find(state => state.name === name)!;
-    const readback = this.#guard(() => createBuffer(device, 'training.readback', bytes, 'MAP_READ'));
-    try {
-      const mapped = this.#guard(() => {
-        const encoder = device.createCommandEncoder({ label: 'training.read' });
-        encoder.copyBufferToBuffer(this.#states.get(name)!, 0, readback, 0, readback.size);
-        device.queue.submit([encoder.finish()]);
-        return readback.mapAsync(MapMode.READ);
-      });
-      await this.#waited(mapped);
-      await this.#settled();
-      return new Float32Array(readback.getMappedRange()).slice();
-    } finally {
-      readback.destroy();
-    }
+  readState(name: string): Promise<Float32Array<ArrayBuffer>> {
+    return this.#states.read(name);
   }
 
-  /** Sets the numbers of a state. Of a moment whose table has marks, any part may have had a gradient before: all are marked. */
+  /** Sets the numbers of a state. */
   writeState(name: string, numbers: Float32Array<ArrayBuffer>): void {
-    const { device, update } = this.#options;
-    const seen = update.marks.get(name);
-    this.#guard(() => {
-      device.queue.writeBuffer(this.#states.get(name)!, 0, numbers);
-      if (seen) device.queue.writeBuffer(this.#states.get(seen.name)!, 0, new Uint32Array(seen.bytes / 4).fill(1));
-    });
+    this.#states.write(name, numbers);
   }
 
   /** Waits until the GPU has done all steps. Throws DeviceError where it has refused any of it. */
   async finish(): Promise<void> {
-    await this.#waited(this.#options.device.queue.onSubmittedWorkDone());
-    await this.#settled();
+    await this.#calls.waited(this.#options.device.queue.onSubmittedWorkDone());
+    await this.#calls.settled();
   }
 
   /** Gives back everything but the model's weights, `merging` included. Idempotent. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
+    this.#calls.end();
     inErrorScopes(this.#options.device, ALL_FILTERS, () => {
       this.#resources?.destroy();
-      for (const resource of this.#created) resource.destroy();
+      this.#states?.destroy();
+      this.#scalarsReadback?.destroy();
       this.#uniforms?.destroy();
       this.#updateUniforms?.destroy();
     });
     this.#options.merging?.destroy();
   }
 
-  #keep<T extends GPUBuffer | GPUTexture>(resource: T): T {
-    this.#created.push(resource);
-    return resource;
-  }
-
-  /** The float32 rows of the trained weights that the model keeps in textures; others are the model's own buffers. */
-  #makeMasters(): void {
-    const { device, plan, update, weights } = this.#options;
-    const encoder = device.createCommandEncoder({ label: 'training.masters' });
-    for (const weight of update.weights) {
-      const name = weightName(weight);
-      const stored = plan.weights.find(other => weightName(other) === name)!;
-      const resource = weights.resource(stored);
-      if ('createView' in resource) {
-        const buffer = this.#keep(
-          createBuffer(device, `training.weight.${weight.name.slice(0, 60)}`, weightBytes(rowsOf(weight))),
-        );
-        copyFromArrayTexture(encoder, resource, buffer, weightElements(stored));
-        this.#masters.push({ weight: stored, buffer, texture: resource });
-        this.#states.set(name, buffer);
-      } else {
-        this.#states.set(name, resource);
-      }
-    }
-    device.queue.submit([encoder.finish()]);
-  }
-
-  /** What a step of the update binds. */
-  #lasting(argument: TrainingArgument): GPUBuffer {
-    const buffer = argument.kind === 'state' ? this.#states.get(argument.name) : undefined;
-    if (!buffer) throw new Error(`training: nothing for ${JSON.stringify(argument)}`);
-    return buffer;
-  }
-
   async #resourcesFor(sizes: Sizes): Promise<BatchResources> {
     const needed = { ...sizes, pairs: 0 };
     if (this.#resources?.holds(needed)) return this.#resources;
-    await Promise.all(this.#steps.splice(0).map(step => this.#waited(step)));
+    await Promise.all(this.#steps.splice(0).map(step => this.#calls.waited(step)));
     // The buffers of the micro-batches before are still read.
-    await this.#waited(this.#options.device.queue.onSubmittedWorkDone());
+    await this.#calls.waited(this.#options.device.queue.onSubmittedWorkDone());
     const capacity = capacityOf(needed, this.#resources?.capacity);
     this.#resources?.destroy();
     this.#resources = undefined;
     const { device, plan, weights } = this.#options;
     checkCapacity(plan, device.limits, capacity);
-    this.#resources = this.#guard(
+    this.#resources = this.#calls.run(
       () =>
         new BatchResources({
           device,
@@ -370,10 +293,10 @@ export class TrainingDevice {
           capacity,
           kernels: this.#kernels,
           uniforms: this.#uniforms,
-          states: this.#states,
+          states: this.#states.buffers,
         }),
     );
-    await this.#settled();
+    await this.#calls.settled();
     return this.#resources;
   }
 
@@ -400,59 +323,4 @@ export class TrainingDevice {
     }
     encoding.end();
   }
-
-  /** Runs GPU calls inside error scopes: `#check` throws when the device has refused any of them. */
-  #guard<T>(work: () => T): T {
-    const { result, refused } = inErrorScopes(this.#options.device, ALL_FILTERS, work);
-    // It rejects only when the device is lost; whoever waits for the GPU hears of that.
-    const reported = refused
-      .catch(() => undefined)
-      .then(error => {
-        this.#refusals.delete(reported);
-        this.#refusal ??= error;
-      });
-    this.#refusals.add(reported);
-    return result;
-  }
-
-  async #waited<T>(waiting: Promise<T>): Promise<T> {
-    const { device, signal } = this.#options;
-    try {
-      return await withPolling(device.queue, waiting, signal);
-    } catch (error) {
-      throw await this.#explain(error);
-    } finally {
-      this.#check();
-    }
-  }
-
-  async #settled(): Promise<void> {
-    await Promise.all(this.#refusals);
-    this.#check();
-  }
-
-  #check(): void {
-    this.#options.signal.throwIfAborted();
-    if (this.#isDestroyed) throw disposedError();
-    if (!this.#refusal) return;
-    const { GPUOutOfMemoryError: OutOfMemory } = globalThis;
-    if (OutOfMemory && this.#refusal instanceof OutOfMemory) {
-      throw new DeviceError({
-        what: 'the GPU has no room for this training',
-        actual: this.#refusal.message,
-        next: 'Train fewer weights (TrainingArguments.trainable), or with a smaller per_device_train_batch_size.',
-      });
-    }
-    throw unexpectedError('the GPU refused a training step', this.#refusal.message);
-  }
-
-  async #explain(error: unknown): Promise<unknown> {
-    const reason = await explainError(this.#options.device, error, this.#options.signal);
-    return reason instanceof WebGPUBertError
-      ? reason
-      : unexpectedError('the GPU did not run a training step', String(reason), reason);
-  }
 }
-
-/** The weight as plain float32 rows. */
-const rowsOf = (weight: Weight): Weight => ({ ...weight, storage: { format: 'f32', texels: false } });

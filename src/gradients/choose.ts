@@ -32,7 +32,7 @@ import type { DeviceTrainingOp } from './device-op.ts';
 import { rowOrder, rowSegments, rowTokens } from './distances.ts';
 import { noRule } from './refusal.ts';
 import { gradientName, seenName } from './states.ts';
-import type { TrainingParam, TrainingStep } from './step.ts';
+import { ADDS, type TrainingParam, type TrainingStep } from './step.ts';
 
 /** The length by which a row is divided at least, as in torch.nn.functional.normalize. */
 const L2_FLOOR = 1e-12;
@@ -166,7 +166,13 @@ export function chooser(ops: readonly DeviceTrainingOp[], options: Pick<Choosing
           gradient: gradientState(gradient),
           bias_gradient: gradientState(biasGradient),
         };
-        const params = { rows: dy.rows, ...linearWeightParams(x.columns, dy.columns), ...sliceParams(op) };
+        const whole = op.op === 'linearWeight' && { adds: ADDS };
+        const params = {
+          rows: dy.rows,
+          ...linearWeightParams(x.columns, dy.columns),
+          ...whole,
+          ...sliceParams(op),
+        };
         return [made(op, kernel, { name: `${dy.name} of weights` }, operands, params)];
       }
       case 'normBackward': {

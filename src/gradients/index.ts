@@ -24,6 +24,7 @@ export { type RecordFormOptions, recordForm } from './record-form.ts';
 export { countItems, type LabelledSequence, type LossScales, scalesOf } from './sequence.ts';
 export { gradientName, momentName, SCALARS_STATE, weightName } from './states.ts';
 export {
+  ADDS,
   DATA,
   type DataName,
   operandTextures,

@@ -19,6 +19,7 @@ import { chooser } from './choose.ts';
 import type { DeviceTrainingOp } from './device-op.ts';
 import type { MergedFormat } from './merging.ts';
 import type { TrainingGraph, TrainingOp } from './op.ts';
+import { overwriting } from './overwriting.ts';
 import { noRule } from './refusal.ts';
 import { gradientName } from './states.ts';
 import type { DataName, TrainingStep } from './step.ts';
@@ -35,6 +36,8 @@ export interface TrainingPlan extends Arena {
   readonly gradients: readonly Weight[];
   /** The names of the gradients of tables that only tokens give one, a row each: of most rows they stay 0, and what is not is marked. */
   readonly lookups: ReadonlySet<string>;
+  /** The names of the gradients that the first micro-batch of a step writes over: see overwriting.ts. */
+  readonly overwritten: ReadonlySet<string>;
   readonly losses: readonly Value[];
   readonly data: ReadonlySet<DataName>;
   readonly rowCosts: readonly RowCost[];
@@ -62,7 +65,7 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
   const ops = graph.ops.flatMap(op => tiles.get(op) ?? lowered(op, { stored, slicesOf }));
   const lookups = lookupsOf(ops);
   const stepsOf = chooser(ops, { profile, lookups });
-  const steps = ops.flatMap(stepsOf);
+  const { steps, overwritten } = overwriting(ops.flatMap(stepsOf), gradients);
   const args = steps.flatMap(({ args }) => Object.values(args));
   return {
     graph,
@@ -72,6 +75,7 @@ export function planTraining(graph: TrainingGraph, caps: Caps, format: MergedFor
     ],
     gradients,
     lookups,
+    overwritten,
     losses: graph.losses,
     data: new Set(args.flatMap(arg => (arg.kind === 'data' ? [arg.name] : []))),
     rowCosts: mergedCosts(steps.flatMap(({ rowCosts }) => rowCosts)),

@@ -37,6 +37,9 @@ export const DATA = [
 ] as const;
 export type DataName = (typeof DATA)[number];
 
+/** The number of a step that is 0 in its first micro-batch, whose gradients may be written over what is there, and 1 in all others. */
+export const ADDS = 'adds';
+
 /** The value of a param: a number, the name of a number of the step or of a size of the pass, or so many times that. */
 export type TrainingParam = number | string | { readonly number: string; readonly times: number };
 

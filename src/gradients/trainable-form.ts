@@ -3,6 +3,7 @@ import type { Graph, Norm, Op, Rows, Value } from '../plan/index.ts';
 import { type Adapt, adapterOps } from './adapters.ts';
 import type { Dropout } from './dropout.ts';
 import type { TrainableGraph, TrainingOp } from './op.ts';
+import { residualForm } from './residual-form.ts';
 import { type ComputedTables, tableForm } from './table-form.ts';
 import { values } from './values.ts';
 
@@ -45,7 +46,7 @@ const EMBEDDING_NORM = 'embeddings.LayerNorm.weight';
 
 /**
  * The same forward pass, in the ops that `backward` knows: activations, gates and residuals stand apart from their linears, norms apart
- * from embeddings, the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there, and adapters; `tables`,
+ * from embeddings, residuals before norms (residual-form.ts), the scaling to length 1 apart from poolings; attention notes its statistics; dropout is there, and adapters; `tables`,
  * which the graph reads as weights, are computed of what they are made of.
  */
 export function trainableForm(
@@ -156,7 +157,7 @@ export function trainableForm(
   }
 
   for (const op of graph.ops) add(op);
-  return { ops, outputs: new Map(graph.outputs.map(({ name, value }) => [name, value])) };
+  return residualForm({ ops, outputs: new Map(graph.outputs.map(({ name, value }) => [name, value])) });
 }
 
 const isEmbeddingNorm = ({ gamma }: Norm): boolean => gamma.parts.some(({ tensor }) => tensor === EMBEDDING_NORM);

@@ -44,8 +44,9 @@ export interface FrozenRange {
 /** The end of a step as data: the length of the gradient, and AdamW. It has no sizes, so it is the same dispatches in every step. */
 export interface UpdatePlan {
   readonly steps: readonly TrainingStep[];
-  /** The gradients, cleared when a step begins. */
   readonly gradients: readonly State[];
+  /** The gradients that are cleared when a step begins: the first micro-batch does not write over all of them. */
+  readonly cleared: readonly State[];
   readonly moments: readonly State[];
   /** The numbers of shaders/scalars.ts and the partial sums of squares. */
   readonly others: readonly State[];
@@ -62,7 +63,7 @@ export interface UpdatePlan {
  * step are `rate ${group}`, `correction1` and `correction2`.
  */
 export function planUpdate(
-  { gradients: weights, lookups }: Pick<TrainingPlan, 'gradients' | 'lookups'>,
+  { gradients: weights, lookups, overwritten }: Pick<TrainingPlan, 'gradients' | 'lookups' | 'overwritten'>,
   options: UpdateOptions,
 ): UpdatePlan {
   const { kind, beta1, beta2, epsilon, maxNorm } = options;
@@ -137,9 +138,11 @@ export function planUpdate(
     params: { count: partials, max_norm: maxNorm },
   });
   const bytesOf = (weight: Weight) => weightBytes(plainOf(weight));
+  const gradients = weights.map(weight => ({ name: gradientName(weight), bytes: bytesOf(weight) }));
   return {
     steps: [...squares, norm, ...updates],
-    gradients: weights.map(weight => ({ name: gradientName(weight), bytes: bytesOf(weight) })),
+    gradients,
+    cleared: gradients.filter(({ name }) => !overwritten.has(name)),
     moments: trained.flatMap(weight =>
       (['m', 'v'] as const).map(of => ({ name: momentName(weight, of), bytes: bytesOf(weight) })),
     ),

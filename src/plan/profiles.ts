@@ -1,6 +1,6 @@
 import type { AttentionShape } from '../../shaders/attention.ts';
 import type { Target, TextureKind } from '../../shaders/kernel.ts';
-import type { RowShape } from '../../shaders/norm.ts';
+import type { RowShape } from '../../shaders/snippets.ts';
 import { fitted, type Tiling } from '../../shaders/tiling.ts';
 import type { AdapterKind, Caps } from './caps.ts';
 

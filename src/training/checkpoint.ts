@@ -13,7 +13,7 @@ import type { TrainingSession } from './session.ts';
  * What a checkpoint has beside the files of the model. Everything random is a function of seed, epoch, step and place, so these files are all
  * that a training is made of:
  *
- *   optimizer.safetensors   the running means of AdamW, by the names of their states
+ *   optimizer.safetensors   the running means of AdamW, and what was counted since the last log, by the names of their states
  *   training_progress.json  Progress
  *   training_args.json      the arguments, for people, and to say what has changed since
  *   trainer_state.json      as transformers writes it; the last that is written
@@ -31,9 +31,8 @@ export interface Progress {
   /** The next batch: its epoch, and its place in it. */
   epoch: number;
   batch: number;
-  /** The sum of the losses of the steps that have been logged, and of those since. */
+  /** The sum of the losses of the steps that have been logged. */
   loggedLoss: number;
-  pendingLoss: number;
   /** The step that was logged last. */
   lastLogged: number;
   /** How many records the data set has. */
@@ -44,8 +43,8 @@ export interface CheckpointParts {
   readonly state: TrainerState;
   readonly args: TrainingArguments;
   readonly progress: Progress;
-  /** Undefined: the running means are not saved, so that training cannot go on. */
-  readonly session: Pick<TrainingSession, 'moments' | 'readState'> | undefined;
+  /** Undefined: its states are not saved, so that training cannot go on. */
+  readonly session: Pick<TrainingSession, 'kept' | 'readState'> | undefined;
 }
 
 /** The files of a checkpoint, those of the model left out. */
@@ -53,7 +52,7 @@ export async function checkpointFiles({ state, args, progress, session }: Checkp
   const files: File[] = [];
   if (session) {
     const tensors = [];
-    for (const { name, bytes } of session.moments) {
+    for (const { name, bytes } of session.kept) {
       const numbers = await session.readState(name);
       tensors.push({ name, dtype: 'F32', shape: [bytes / 4], bytes: new Blob([numbers]) });
     }
@@ -78,8 +77,8 @@ export interface SavedTraining {
   readonly progress: Progress;
   /** The arguments that it was trained with, as `to_dict` gives them. */
   readonly args: Readonly<Record<string, unknown>>;
-  /** The running means, by the names of their states. */
-  readonly moments: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+  /** What its session kept, by the names of the states. */
+  readonly states: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
 }
 
 /**
@@ -122,7 +121,6 @@ async function readCheckpoint(files: readonly File[], name: string): Promise<Sav
     epoch: given.count('epoch', 0, 0),
     batch: given.count('batch', 0, 0),
     loggedLoss: given.number('loggedLoss', 0),
-    pendingLoss: given.number('pendingLoss', 0),
     lastLogged: given.count('lastLogged', 0, 0),
     records: given.count('records', 0, 0),
   };
@@ -132,7 +130,7 @@ async function readCheckpoint(files: readonly File[], name: string): Promise<Sav
     state,
     progress,
     args: Object(parsed(ARGUMENTS, await textOf(ARGUMENTS))),
-    moments: await tensorsOf(files),
+    states: await tensorsOf(files),
   };
 }
 
@@ -172,19 +170,19 @@ async function tensorsOf(files: readonly File[]): Promise<Map<string, Float32Arr
   return tensors;
 }
 
-/** Sets the running means of a session. Throws InputError where the checkpoint is one of another training. */
-export function restoreMoments(
-  session: Pick<TrainingSession, 'moments' | 'writeState'>,
-  { name, moments }: SavedTraining,
+/** Sets what a session keeps. Throws InputError where the checkpoint is one of another training. */
+export function restoreStates(
+  session: Pick<TrainingSession, 'kept' | 'writeState'>,
+  { name, states }: SavedTraining,
 ): void {
-  const wrong = session.moments.find(({ name, bytes }) => moments.get(name)?.byteLength !== bytes);
-  if (wrong || moments.size !== session.moments.length) {
+  const wrong = session.kept.find(({ name, bytes }) => states.get(name)?.byteLength !== bytes);
+  if (wrong || states.size !== session.kept.length) {
     throw new InputError({
       what: `training cannot go on from ${name}, because other weights were trained there`,
-      actual: `${moments.size} running means`,
-      expected: `those of ${session.moments.length}`,
+      actual: `${states.size} running means and counts`,
+      expected: `${session.kept.length}`,
       next: 'Pass the model and the `trainable` that it was saved with; of a table in slices, on a device with the same limits.',
     });
   }
-  for (const [state, numbers] of moments) session.writeState(state, numbers);
+  for (const [state, numbers] of states) session.writeState(state, numbers);
 }

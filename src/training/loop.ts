@@ -23,7 +23,7 @@ import {
   checkpointFiles,
   type Progress,
   type Resumed,
-  restoreMoments,
+  restoreStates,
   savedTraining,
   warnOfChanges,
 } from './checkpoint.ts';
@@ -189,7 +189,7 @@ export class TrainingLoop<Data extends CourseData> {
       folders,
       own: new Set([this.state.best_model_checkpoint ?? []].flat()),
       progress: {
-        ...(saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, pendingLoss: 0, lastLogged: 0 }),
+        ...(saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, lastLogged: 0 }),
         records: data.count,
       },
       firstStep: this.state.global_step,
@@ -197,7 +197,7 @@ export class TrainingLoop<Data extends CourseData> {
       skips: 0,
     };
     try {
-      if (saved) restoreMoments(session, saved);
+      if (saved) restoreStates(session, saved);
       await reserveLargest(session, data, args);
       return await this.#steps(run);
     } finally {
@@ -346,7 +346,6 @@ export class TrainingLoop<Data extends CourseData> {
         next: "Pass output_dir: 'opfs:name' in the arguments.",
       });
     }
-    progress.pendingLoss += (await until(signal, session.scalars())).loss;
     const name = `checkpoint-${state.global_step}`;
     own.add(name);
     const best = `checkpoint-${state.best_global_step}`;
@@ -386,10 +385,9 @@ export class TrainingLoop<Data extends CourseData> {
   /** Reads what the steps since the last log have counted. Throws where too many steps in a row were skipped. */
   async #readLoss(run: Run<Data>): Promise<{ loss: number; norm: number }> {
     const { progress } = run;
-    const { loss: read, norm, consecutiveSkips, skips } = await until(run.signal, run.session.scalars());
-    const loss = read + progress.pendingLoss;
+    const { loss, norm, consecutiveSkips, skips } = await until(run.signal, run.session.scalars());
     run.skips = skips;
-    Object.assign(progress, { lastLogged: this.state.global_step, pendingLoss: 0 });
+    progress.lastLogged = this.state.global_step;
     if (Number.isFinite(loss)) progress.loggedLoss += loss;
     if (consecutiveSkips > MOST_SKIPS) {
       throw new TrainingError({

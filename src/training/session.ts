@@ -40,8 +40,8 @@ export interface TrainingSession {
   update(numbers: Readonly<Record<string, number>>): Promise<void>;
   /** What was counted since this was last asked for. */
   scalars(): Promise<StepScalars>;
-  /** The running means of AdamW: what a checkpoint keeps beside the weights. */
-  readonly moments: readonly State[];
+  /** What a checkpoint keeps beside the weights: the running means of AdamW, and what was counted. */
+  readonly kept: readonly State[];
   readState(name: string): Promise<Float32Array<ArrayBuffer>>;
   writeState(name: string, numbers: Float32Array<ArrayBuffer>): void;
   /** Waits until all steps are done. */
@@ -95,7 +95,7 @@ export async function openSession(
     accumulate: (sequences, options) => training.accumulate(packTraining(plan, sequences, options)),
     update: numbers => training.update(numbers),
     scalars: () => training.scalars(),
-    moments: updatePlan.moments,
+    kept: training.kept,
     readState: name => training.readState(name),
     writeState: (name, numbers) => training.writeState(name, numbers),
     finish: () => training.finish(),

@@ -8,7 +8,7 @@ const PAUSE_MS = 120;
 /**
  * <bert-attention model="sentence-transformers/all-MiniLM-L6-v2" text="The cat sleeps.">: loads the model that it names, where
  * `data` is not set by the page, and reads anew whenever an attribute changes. Attributes: model, text, pair, layer, head, dtype. Loading
- * and reading that fail give an `error` event.
+ * and reading that fail give an `error` event, and stand in the element where no listener prevents that.
  */
 export class AutoBertAttention extends BertAttention {
   static readonly observedAttributes = ['model', 'text', 'pair', 'layer', 'head', 'dtype'];
@@ -71,7 +71,7 @@ export class AutoBertAttention extends BertAttention {
     this.#model = loading;
     loading.then(
       () => this.#read(),
-      error => this.#fail(error),
+      error => this.fail(error),
     );
   }
 
@@ -104,11 +104,7 @@ export class AutoBertAttention extends BertAttention {
       this.data = await readAttention(model.source, text, { pair, masked: [...this.#masked], signal });
       if (isFirst) this.#select();
     } catch (error) {
-      if (!signal.aborted) this.#fail(error);
+      if (!signal.aborted) this.fail(error);
     }
-  }
-
-  #fail(error: unknown): void {
-    this.dispatchEvent(new ErrorEvent('error', { error, message: String(error) }));
   }
 }

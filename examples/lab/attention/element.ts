@@ -8,7 +8,7 @@ import { Overview } from './overview.ts';
 import { tintOf } from './paint.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
 import { type Actions, headName, INITIAL, shownHead, type ViewState } from './state.ts';
-import { STYLES } from './styles.ts';
+import styles from './styles.css?inline';
 import type { AttentionView } from './types.ts';
 
 /** What attention does not explain: https://arxiv.org/abs/1902.10186, https://arxiv.org/abs/1908.04626. */
@@ -37,6 +37,8 @@ export class BertAttention extends HTMLElement {
   readonly #probe = h('span', { className: 'probe', aria: { hidden: 'true' } });
   readonly #box = h('div', { className: 'view' });
   readonly #notice = h('p', { className: 'notice', aria: { live: 'polite' } });
+  /** What has failed, or is to be known of what was saved. */
+  readonly #message = h('p', {});
   readonly #note = h('p', { className: 'footnote', textContent: HONEST });
   readonly #overview: Overview;
   readonly #panel: HeadPanel;
@@ -49,6 +51,8 @@ export class BertAttention extends HTMLElement {
   #colours: Colours | undefined;
   #frame = 0;
   #reading = new AbortController();
+  /** Whether the attention of the head in view could not be read. */
+  #isUnread = false;
 
   constructor() {
     super();
@@ -59,9 +63,12 @@ export class BertAttention extends HTMLElement {
       toggleMask: index => this.#emit('tokenmask', { index }),
     };
     this.#overview = new Overview(actions);
-    this.#panel = new HeadPanel({ ...actions, save: format => void this.#save(format) });
+    this.#panel = new HeadPanel({
+      ...actions,
+      save: format => void this.#save(format).catch(error => this.fail(error)),
+    });
     this.#box.append(this.#overview.root, this.#panel.root, this.#panel.scores, this.#note);
-    this.#root.append(h('style', { textContent: STYLES }), this.#probe, this.#notice, this.#box);
+    this.#root.append(h('style', { textContent: styles }), this.#probe, this.#notice, this.#box);
     this.#box.hidden = this.#notice.hidden = true;
   }
 
@@ -89,6 +96,7 @@ export class BertAttention extends HTMLElement {
   set data(view: AttentionView | undefined) {
     const isFirst = !this.#data;
     this.#data = view;
+    this.#tell();
     // The clearest head there is to begin with.
     if (isFirst && view) this.#state = { ...this.#state, pinned: strongestHead(view.scores, 'next') };
     this.#apply();
@@ -175,6 +183,10 @@ export class BertAttention extends HTMLElement {
     this.#state = { ...before, ...changes };
     const { view } = this.#state;
     this.#box.classList.toggle('solo', this.#state.isSolo);
+    // The focus would go with the picture of the head.
+    if (!before.isSolo && this.#state.isSolo && this.#overview.root.contains(this.#root.activeElement)) {
+      this.#panel.solo.focus();
+    }
     if (!view) return;
     const names = Object.keys(changes);
     const isLight = names.every(name => name === 'preview' || name === 'hovered');
@@ -213,10 +225,34 @@ export class BertAttention extends HTMLElement {
     const index = shownHead(this.#state);
     try {
       const map = await view.map(Math.floor(index / view.heads), index % view.heads, signal);
-      if (!signal.aborted) this.#panel.drawing.map = map;
+      if (signal.aborted) return;
+      this.#panel.drawing.map = map;
+      if (this.#isUnread) this.#tell();
+      this.#isUnread = false;
     } catch (error) {
-      if (!signal.aborted) this.dispatchEvent(new ErrorEvent('error', { error, message: String(error) }));
+      if (signal.aborted) return;
+      this.#isUnread = true;
+      this.fail(error);
     }
+  }
+
+  /** Tells the page by an `error` event; unless a listener prevents that, the reason stands in the element. */
+  protected fail(error: unknown): void {
+    const event = new ErrorEvent('error', { error, message: String(error), cancelable: true });
+    if (this.dispatchEvent(event)) this.#tell('failure', error instanceof Error ? error.message : String(error));
+  }
+
+  /** Beside the buttons that it may come from, where these are in view. Without words what was told is taken back. */
+  #tell(kind: 'failure' | 'saved' = 'saved', words = ''): void {
+    this.#message.remove();
+    if (words === '') return;
+    Object.assign(this.#message, {
+      className: kind,
+      role: kind === 'failure' ? 'alert' : 'status',
+      textContent: words,
+    });
+    if (this.#box.hidden) this.#box.before(this.#message);
+    else this.#panel.line.after(this.#message);
   }
 
   readonly #onKey = (event: KeyboardEvent) => {
@@ -231,6 +267,7 @@ export class BertAttention extends HTMLElement {
     const { view, mode, threshold, hideSpecial, crossOnly, token, differences } = this.#state;
     const { map } = this.#panel.drawing;
     if (!view || !map || !this.#colours) return;
+    this.#tell();
     const index = shownHead(this.#state);
     const name = `attention-layer-${Math.floor(index / view.heads) + 1}-head-${(index % view.heads) + 1}`;
     if (format === 'json') {
@@ -249,6 +286,16 @@ export class BertAttention extends HTMLElement {
       paper: this.#colours.paper,
     };
     if (format === 'svg') save(new Blob([headSvg(image)], { type: 'image/svg+xml' }), `${name}.svg`);
-    else save(await headPng(image), `${name}.png`);
+    else {
+      const { blob, share } = await headPng(image);
+      save(blob, `${name}.png`);
+      if (share < 1) {
+        const percent = Math.round(share * 100);
+        this.#tell(
+          'saved',
+          `Saved at ${percent} % of its usual size, the largest that this browser paints. The SVG is sharp at any size.`,
+        );
+      }
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { fittingScale, isPainted } from './canvas-size.ts';
 import { css, type Rgb } from './colours.ts';
 import type { Tint } from './paint.ts';
 import { curves, type HeadOptions, pathOf, shownName, shownTokens, shownWeights } from './scene.ts';
@@ -84,20 +85,33 @@ export function headSvg(image: HeadImage): string {
   ].join('\n');
 }
 
-/** The same as a PNG, at twice the size. */
-export async function headPng(image: HeadImage): Promise<Blob> {
+/** The size of a PNG by that of the SVG, where a canvas may be so large. */
+const PNG_SCALE = 2;
+
+export interface HeadPng {
+  readonly blob: Blob;
+  /** Its size by the usual one: 1, or less where that is more than a canvas may have. */
+  readonly share: number;
+}
+
+/** The same as a PNG, at twice the size where a canvas may be so large. Rejects where the browser paints or writes none. */
+export async function headPng(image: HeadImage): Promise<HeadPng> {
   const url = URL.createObjectURL(new Blob([headSvg(image)], { type: 'image/svg+xml' }));
   try {
     const picture = new Image();
     picture.src = url;
     await picture.decode();
-    const canvas = Object.assign(document.createElement('canvas'), {
-      width: picture.width * 2,
-      height: picture.height * 2,
-    });
-    canvas.getContext('2d')?.drawImage(picture, 0, 0, canvas.width, canvas.height);
-    return await new Promise((resolve, reject) =>
-      canvas.toBlob(blob => (blob ? resolve(blob) : reject(new Error('The picture is too large for this browser.')))),
+    const scale = fittingScale(picture.width, picture.height, PNG_SCALE);
+    const [width, height] = [Math.floor(picture.width * scale), Math.floor(picture.height * scale)];
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    const context = canvas.getContext('2d');
+    context?.drawImage(picture, 0, 0, width, height);
+    // The paper covers all of it.
+    const isThere = isPainted(context, width, height);
+    const blob = isThere && (await new Promise<Blob | null>(resolve => canvas.toBlob(resolve)));
+    if (blob) return { blob, share: scale / PNG_SCALE };
+    throw new Error(
+      `The picture could not be saved as PNG: this browser makes none of ${width} × ${height} pixels. Save it as SVG, which has no such limit, or hide some tokens.`,
     );
   } finally {
     URL.revokeObjectURL(url);

@@ -42,6 +42,11 @@ export class HeadDrawing {
     return this.#map;
   }
 
+  /** The token that was chosen, or the first. */
+  get focusable(): HTMLElement | null {
+    return this.#left.querySelector('[aria-pressed="true"]') ?? this.#left.querySelector('button');
+  }
+
   update(state: ViewState, width: number, colours: Colours): void {
     this.#state = state;
     this.#width = width;

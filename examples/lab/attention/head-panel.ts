@@ -15,7 +15,10 @@ export class HeadPanel {
   readonly #actions: HeadPanelActions;
   readonly #name = h('h2', {});
   readonly #badge = h('span', { className: 'badge' });
-  readonly #solo: HTMLButtonElement;
+  /** The name and the buttons that save. */
+  readonly line: HTMLElement;
+  /** Shows the head alone, and all heads again. */
+  readonly solo: HTMLButtonElement;
   readonly #modes = h('div', { className: 'segments', aria: { role: 'group', label: 'Drawn as' } });
   readonly #threshold = h('input', { type: 'range', min: '0', max: '0.9', step: '0.01' });
   readonly #thresholdValue = h('output', {});
@@ -29,7 +32,7 @@ export class HeadPanel {
   constructor(actions: HeadPanelActions) {
     this.#actions = actions;
     this.drawing = new HeadDrawing(actions);
-    this.#solo = button('Alone', () => actions.set({ isSolo: !this.#isSolo, preview: undefined }));
+    this.solo = button('Alone', () => actions.set({ isSolo: !this.#isSolo, preview: undefined }));
     for (const mode of ['lines', 'matrix'] as const) {
       const choice = button(mode === 'lines' ? 'Lines' : 'Matrix', () => actions.set({ mode }));
       choice.dataset.mode = mode;
@@ -45,14 +48,10 @@ export class HeadPanel {
       save.append(saveButton);
     }
     this.scores.append(h('h3', { textContent: 'What this head does on this text' }), this.#list);
+    const name = h('div', { className: 'head-name' }, this.#name, this.#badge);
+    this.line = h('div', { className: 'head-line' }, name, save, this.solo);
     this.root.append(
-      h(
-        'div',
-        { className: 'head-line' },
-        h('div', { className: 'head-name' }, this.#name, this.#badge),
-        save,
-        this.#solo,
-      ),
+      this.line,
       h(
         'div',
         { className: 'head-options' },
@@ -72,7 +71,7 @@ export class HeadPanel {
     const { view, isSolo, mode, threshold, hideSpecial, crossOnly } = state;
     if (!view) return;
     this.#isSolo = isSolo;
-    this.#solo.textContent = isSolo ? 'All heads' : 'Alone';
+    this.solo.textContent = isSolo ? 'All heads' : 'Alone';
     for (const choice of this.#modes.children) {
       choice.setAttribute('aria-pressed', String((choice as HTMLElement).dataset.mode === mode));
     }
@@ -157,6 +156,10 @@ export class HeadPanel {
         }),
       );
     }
+    const { activeElement } = this.root.getRootNode() as ShadowRoot;
+    const hadFocus = this.#token.contains(activeElement);
     this.#token.replaceChildren(...parts);
+    // The button that masks is another one now; where there is none, the token is what was being worked on.
+    if (hadFocus) (this.#token.querySelector('button') ?? this.drawing.focusable)?.focus();
   }
 }

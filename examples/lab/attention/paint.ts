@@ -1,3 +1,4 @@
+import { fittingScale } from './canvas-size.ts';
 import type { Colours, Rgb } from './colours.ts';
 import { css } from './colours.ts';
 import type { Grid } from './layout.ts';
@@ -6,11 +7,11 @@ import { type Curve, pathOf, type Weight } from './scene.ts';
 import { levelOf, thumbnailOf } from './thumbnails.ts';
 import type { AttentionView } from './types.ts';
 
-/** Sets a canvas's size for the screen's pixels. Returns how many of them one CSS pixel is. */
+/** Sets a canvas's size for the screen's pixels, or for as many as a canvas may have. Returns how many of them one CSS pixel is. */
 export function sizeCanvas(canvas: HTMLCanvasElement, width: number, height: number): number {
-  const ratio = Math.min(3, globalThis.devicePixelRatio || 1);
-  canvas.width = Math.max(1, Math.round(width * ratio));
-  canvas.height = Math.max(1, Math.round(height * ratio));
+  const ratio = fittingScale(width, height, Math.min(3, globalThis.devicePixelRatio || 1));
+  canvas.width = Math.max(1, Math.floor(width * ratio));
+  canvas.height = Math.max(1, Math.floor(height * ratio));
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   return ratio;

@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { type CuratedModel, curated } from '../curated.ts';
+import { FileButton } from './file-button.tsx';
 import { localModels } from './local-models.ts';
 import { folderChoice, nameOf } from './model-choice.ts';
 import type { Loaded } from './model-kind.ts';
@@ -66,22 +67,15 @@ export function ModelPicker<M extends Loaded>({ slot, onDone }: { slot: ModelSlo
             </span>
           </label>
         </form>
-        <label class="file-button button">
-          A folder on this device
-          <input
-            type="file"
-            class="visually-hidden"
-            multiple
-            ref={input => input?.setAttribute('webkitdirectory', '')}
-            onChange={event => {
-              const files = [...(event.currentTarget.files ?? [])];
-              if (files.length === 0) return;
-              const folder = files[0]!.webkitRelativePath.split('/')[0] || 'files';
-              slot.choose(folderChoice(folder, files));
-              onDone();
-            }}
-          />
-        </label>
+        <FileButton
+          words="A folder on this device"
+          isFolder
+          onFiles={files => {
+            const folder = files[0]!.webkitRelativePath.split('/')[0] || 'files';
+            slot.choose(folderChoice(folder, files));
+            onDone();
+          }}
+        />
         {!slot.options.isFloat32 && (
           <label class="picker-dtype">
             Weights on the GPU

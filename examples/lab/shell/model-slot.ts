@@ -44,6 +44,9 @@ export class ModelSlot<M extends Loaded> {
   readonly state: Signal<SlotState<M>> = signal<SlotState<M>>({ phase: 'empty' });
   #lease: Lease<M> | undefined;
   #stop = new AbortController();
+  #isShown = false;
+  /** Whether a person has said yes to the load: it goes on when the tab is left. */
+  #isAccepted = false;
   /** The model where the address names none. */
   readonly #usual: { readonly id: string } | undefined;
   /** What the address named when it was last followed or written; undefined until it was. */
@@ -65,9 +68,10 @@ export class ModelSlot<M extends Loaded> {
 
   /** The tab is shown: what the address names is loaded, or asked about. */
   open(address: URLSearchParams): void {
-    this.#read(address);
-    const { phase } = this.state.value;
-    if (this.choice.value && (phase === 'empty' || this.#lease === undefined)) void this.#begin(false);
+    this.#isShown = true;
+    const isOther = this.#read(address);
+    if (this.state.value.phase === 'loading' && !isOther) return;
+    if (this.choice.value && this.#lease === undefined) void this.#begin(false);
   }
 
   /** The address has changed while the tab is shown: the model is another one where a link, or the way back, names another. */
@@ -102,8 +106,10 @@ export class ModelSlot<M extends Loaded> {
     return JSON.stringify([address.get(this.#param), address.get(`${this.#param}-dtype`)]);
   }
 
-  /** The tab is left: the model stays loaded until another one needs the room. */
+  /** The tab is left: the model stays loaded until another one needs the room. A download that a person has said yes to goes on. */
   close(): void {
+    this.#isShown = false;
+    if (this.#isAccepted && this.state.value.phase === 'loading') return;
     this.#end(new DOMException('The tab was left.', 'AbortError'));
     this.state.value = { phase: 'empty' };
   }
@@ -136,14 +142,12 @@ export class ModelSlot<M extends Loaded> {
   }
 
   #acquire(choice: ModelChoice, signal: AbortSignal, onProgress: ProgressCallback): Promise<Lease<M>> {
-    return modelStore.acquire({
-      kind: this.kind,
-      name: nameOf(choice),
-      place: () => placeOfChoice(choice),
-      dtype: this.dtype.value,
-      signal,
-      onProgress,
-    });
+    return modelStore.acquire({ ...this.#loadOf(choice), place: () => placeOfChoice(choice), signal, onProgress });
+  }
+
+  /** What tells the load from any other. */
+  #loadOf(choice: ModelChoice) {
+    return { kind: this.kind, name: nameOf(choice), dtype: this.dtype.value };
   }
 
   get #param(): string {
@@ -161,6 +165,7 @@ export class ModelSlot<M extends Loaded> {
     if (!choice) return;
     this.#end(new DOMException('Begun anew.', 'AbortError'));
     this.#stop = new AbortController();
+    this.#isAccepted = isAccepted;
     const { signal } = this.#stop;
     this.state.value = { phase: 'checking' };
     try {
@@ -183,6 +188,8 @@ export class ModelSlot<M extends Loaded> {
   async #bytesToCome(choice: ModelChoice, signal: AbortSignal): Promise<number> {
     // Files of a folder, and models that lie beside the page, are no download.
     if ('folder' in choice || (await localModelList()).includes(choice.id)) return 0;
+    // Another tab has it, or a person has said yes to it there.
+    if (modelStore.has(this.#loadOf(choice))) return 0;
     const place = await placeOfChoice(choice);
     if (await this.kind.isKept(place)) return 0;
     // What a curated model weighs is known: the hub is asked for nothing before a person says yes, and without a connection neither.
@@ -202,6 +209,11 @@ export class ModelSlot<M extends Loaded> {
       progress = next;
       this.state.value = { phase: 'loading', progress };
     });
+    if (!this.#isShown) {
+      lease.release();
+      this.state.value = { phase: 'empty' };
+      return;
+    }
     this.#lease = lease;
     this.state.value = { phase: 'ready', model: lease.model, elapsedMs: performance.now() - began };
   }

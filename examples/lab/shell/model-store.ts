@@ -1,4 +1,4 @@
-import type { ModelLocation, ProgressCallback } from 'webgpu-bert';
+import type { ModelLocation, ProgressCallback, ProgressInfo } from 'webgpu-bert';
 import type { Loaded, ModelKind } from './model-kind.ts';
 
 /** A model in use. Whoever holds it gives it back by `release`; it stays loaded until another one needs the room. */
@@ -11,14 +11,22 @@ interface Entry {
   readonly loading: Promise<Loaded>;
   readonly stop: AbortController;
   holders: number;
+  /** What was told last of each thing that a load does: those who come later hear how far it is. */
+  readonly told: Map<string, ProgressInfo>;
+  readonly listeners: Set<ProgressCallback>;
 }
 
-export interface LoadRequest<M extends Loaded> {
-  readonly kind: ModelKind<M>;
+/** What tells a model from any other. */
+export interface ModelKey {
+  readonly kind: { readonly name: string };
   /** Tells the place from any other. */
   readonly name: string;
-  place(): Promise<ModelLocation>;
   readonly dtype: string;
+}
+
+export interface LoadRequest<M extends Loaded> extends ModelKey {
+  readonly kind: ModelKind<M>;
+  place(): Promise<ModelLocation>;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressCallback;
 }
@@ -30,13 +38,21 @@ export interface LoadRequest<M extends Loaded> {
 export class ModelStore {
   readonly #entries = new Map<string, Entry>();
 
+  /** Whether a model is loaded, or being loaded. */
+  has(model: ModelKey): boolean {
+    return this.#entryOf(keyOf(model)) !== undefined;
+  }
+
   /** Rejects with the error of the load, or with the reason of the signal. */
   async acquire<M extends Loaded>(request: LoadRequest<M>): Promise<Lease<M>> {
-    const key = `${request.kind.name} ${request.dtype} ${request.name}`;
+    const key = keyOf(request);
+    const { onProgress } = request;
     if (!this.#entryOf(key)) await this.#disposeUnheld();
     request.signal.throwIfAborted();
     const entry = this.#entryOf(key) ?? this.#load(key, request);
     entry.holders += 1;
+    for (const info of entry.told.values()) onProgress(info);
+    entry.listeners.add(onProgress);
     let isHeld = true;
     const release = () => {
       if (isHeld) entry.holders -= 1;
@@ -44,6 +60,7 @@ export class ModelStore {
     };
     const onAbort = () => {
       release();
+      entry.listeners.delete(onProgress);
       // A load that nobody waits for any more is ended; one that another tab waits for goes on.
       if (entry.holders === 0) entry.stop.abort(request.signal.reason);
     };
@@ -57,6 +74,7 @@ export class ModelStore {
       release();
       throw error;
     } finally {
+      entry.listeners.delete(onProgress);
       request.signal.removeEventListener('abort', onAbort);
     }
   }
@@ -67,12 +85,16 @@ export class ModelStore {
     return entry?.stop.signal.aborted ? undefined : entry;
   }
 
-  #load<M extends Loaded>(key: string, { kind, place, dtype, onProgress }: LoadRequest<M>): Entry {
+  #load<M extends Loaded>(key: string, { kind, place, dtype }: LoadRequest<M>): Entry {
     const stop = new AbortController();
-    const loading = place().then(where =>
-      kind.load(where, { dtype, signal: stop.signal, progress_callback: onProgress }),
-    );
-    const entry: Entry = { loading, stop, holders: 0 };
+    const told: Entry['told'] = new Map();
+    const listeners: Entry['listeners'] = new Set();
+    const progress_callback: ProgressCallback = info => {
+      told.set(info.status, info);
+      for (const listener of listeners) listener(info);
+    };
+    const loading = place().then(where => kind.load(where, { dtype, signal: stop.signal, progress_callback }));
+    const entry: Entry = { loading, stop, holders: 0, told, listeners };
     this.#entries.set(key, entry);
     loading.catch(() => {
       // The next load of the same model may have its place by now.
@@ -94,5 +116,7 @@ export class ModelStore {
     );
   }
 }
+
+const keyOf = ({ kind, dtype, name }: ModelKey): string => `${kind.name} ${dtype} ${name}`;
 
 export const modelStore = new ModelStore();

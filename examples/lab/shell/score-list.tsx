@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { percent, twoDigits } from './format.ts';
 
 export interface Score {
   readonly key: string | number;
@@ -60,5 +61,30 @@ export function ScoreList({ label, scores, onPick, onPoint, verb }: ScoreListPro
         );
       })}
     </ol>
+  );
+}
+
+interface LabelListProps {
+  readonly label: string;
+  /** The likeliest first. */
+  readonly answer: readonly { readonly label: string; readonly score: number }[];
+}
+
+/** Labels with their probabilities. A regression answers with numbers of any size, which have no bar. */
+export function LabelList({ label: title, answer }: LabelListProps) {
+  return (
+    <ScoreList
+      label={title}
+      scores={answer.map(({ label, score }, place) => {
+        const isShare = score >= 0 && score <= 1;
+        return {
+          key: label,
+          label,
+          words: isShare ? percent(score) : twoDigits(score),
+          share: isShare ? score : 0,
+          isStrong: place === 0,
+        };
+      })}
+    />
   );
 }

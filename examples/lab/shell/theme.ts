@@ -27,4 +27,9 @@ effect(() => {
   } catch {}
 });
 
+// Another page of this browser has another theme.
+addEventListener('storage', ({ key, newValue }) => {
+  if (key === KEY && isTheme(newValue)) theme.value = newValue;
+});
+
 export const nextTheme: Readonly<Record<Theme, Theme>> = { system: 'light', light: 'dark', dark: 'system' };

@@ -29,6 +29,7 @@ export class Work {
     this.#body = body;
     this.#stop = new AbortController();
     const { signal } = this.#stop;
+    this.isBusy.value = delayMs === 0;
     this.#timer = setTimeout(() => void this.#begin(body, signal), delayMs);
   }
 

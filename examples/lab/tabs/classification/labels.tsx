@@ -1,10 +1,10 @@
 import { useEffect } from 'preact/hooks';
 import { AnswerPlace } from '../../shell/answer.tsx';
 import { Examples } from '../../shell/examples.tsx';
-import { milliseconds, percent, twoDigits } from '../../shell/format.ts';
+import { milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
-import { ScoreList } from '../../shell/score-list.tsx';
+import { LabelList } from '../../shell/score-list.tsx';
 import { TextField } from '../../shell/text-field.tsx';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import { classify, LABEL_EXAMPLES, labelled, labelsAsked, slot, TAB, work } from './state.ts';
@@ -50,20 +50,7 @@ export function Labels() {
         {shown && (
           <>
             <div class="card card-narrow">
-              <ScoreList
-                label="Labels"
-                scores={shown.answer.map(({ label, score }, place) => {
-                  // A regression answers with numbers of any size.
-                  const isShare = score >= 0 && score <= 1;
-                  return {
-                    key: label,
-                    label,
-                    words: isShare ? percent(score) : twoDigits(score),
-                    share: isShare ? score : 0,
-                    isStrong: place === 0,
-                  };
-                })}
-              />
+              <LabelList label="Labels" answer={shown.answer} />
             </div>
             <p class="note">
               All labels of the checkpoint, in {milliseconds(shown.elapsedMs)}.

@@ -1,10 +1,10 @@
 import { useEffect } from 'preact/hooks';
 import { AnswerPlace } from '../../shell/answer.tsx';
 import { Examples } from '../../shell/examples.tsx';
-import { milliseconds, percent } from '../../shell/format.ts';
+import { milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
-import { ScoreList } from '../../shell/score-list.tsx';
+import { LabelList } from '../../shell/score-list.tsx';
 import { LineField, TextField } from '../../shell/text-field.tsx';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import {
@@ -111,16 +111,7 @@ export function ZeroShot() {
         {shown && (
           <>
             <div class="card card-narrow">
-              <ScoreList
-                label="Your labels"
-                scores={shown.answer.map(({ label, score }, place) => ({
-                  key: label,
-                  label,
-                  words: percent(score),
-                  share: score,
-                  isStrong: place === 0,
-                }))}
-              />
+              <LabelList label="Your labels" answer={shown.answer} />
             </div>
             <p class="note">
               Judged in {milliseconds(shown.elapsedMs)}.{' '}

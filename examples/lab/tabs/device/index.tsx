@@ -22,7 +22,10 @@ export default function DeviceTab() {
   const isReady = slot.model !== undefined && choice !== undefined;
   useEffect(() => {
     void readFacts();
-    return () => measuring.stop();
+    // Other tabs would share the device with it. When one comes back, it can be begun again.
+    return () => {
+      if (measuring.isBusy.peek()) measuring.halt();
+    };
   }, []);
   return (
     <>
@@ -44,8 +47,10 @@ export default function DeviceTab() {
         <button
           type="button"
           class="button button-strong"
-          disabled={!isReady || dtypes.length === 0 || measuring.isBusy.value}
-          onClick={() => start(choice!, dtypes)}
+          disabled={!isReady || dtypes.length === 0}
+          // It keeps the focus while it is busy.
+          aria-disabled={measuring.isBusy.value}
+          onClick={() => measuring.isBusy.value || start(choice!, dtypes)}
         >
           Measure this device
         </button>

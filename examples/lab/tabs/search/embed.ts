@@ -8,8 +8,8 @@ const FIRST = 8;
 const MOST = 128;
 const QUICK_MS = 150;
 const SLOW_MS = 800;
-/** The vectors are kept whenever there are so many new ones. */
-const KEPT = 512;
+/** New vectors are kept after so long at the latest: a page that goes away has little to lose. */
+const KEPT_MS = 400;
 
 export interface EmbedSpeed {
   readonly tokens: number;
@@ -19,9 +19,13 @@ export interface EmbedSpeed {
 export interface EmbedOptions {
   readonly model: ModelNote;
   readonly signal: AbortSignal;
+  /** Tells by `pagehide` that it goes away. */
+  readonly page: EventTarget;
   onRows(rows: number, total: number, speed: EmbedSpeed): void;
   /** Keeps the rows from `from` on. */
   keep(from: number): Promise<void>;
+  /** The same as the page goes away, once the first rows of the model are kept. */
+  keepAtOnce(from: number): void;
 }
 
 /** The name of the checkpoint's prompt for documents: some call it "passage". */
@@ -47,11 +51,14 @@ export async function embedQuery(
   return data as Float32Array;
 }
 
-/** Embeds the passages that have no vector in the model's space. Rejects with the signal's reason; what is done by then is kept. */
+/**
+ * Embeds the passages that have no vector in the model's space. Rejects with the signal's reason. What is done is kept while it goes on,
+ * at its end whatever that is, and when the page is left.
+ */
 export async function embedPassages(
   extractor: FeatureExtractionPipeline,
   index: TextIndex,
-  { model, signal, onRows, keep }: EmbedOptions,
+  { model, signal, page, onRows, keep, keepAtOnce }: EmbedOptions,
 ): Promise<void> {
   const { space } = extractor;
   const total = countOf(index);
@@ -61,6 +68,23 @@ export async function embedPassages(
   let kept = row;
   let size = FIRST;
   let speed: EmbedSpeed = { tokens: 0, elapsedMs: 0 };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let keeping = Promise.resolve();
+  const keepNew = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    // One after the other: the first rows of a model take out those of another.
+    keeping = keeping.then(async () => {
+      const end = row;
+      if (end > kept) await keep(kept);
+      kept = end;
+    });
+    return keeping;
+  };
+  const keepLast = () => {
+    if (kept > 0 && row > kept) keepAtOnce(kept);
+  };
+  page.addEventListener('pagehide', keepLast);
   try {
     while (row < total) {
       const texts = Array.from({ length: Math.min(size, total - row) }, (_, i) => textOf(index, row + i));
@@ -78,11 +102,10 @@ export async function embedPassages(
       onRows(row, total, speed);
       if (elapsedMs < QUICK_MS) size = Math.min(MOST, size * 2);
       else if (elapsedMs > SLOW_MS) size = Math.max(FIRST, size >> 1);
-      if (row - kept < KEPT) continue;
-      await keep(kept);
-      kept = row;
+      timer ??= setTimeout(keepNew, kept === 0 ? 0 : KEPT_MS);
     }
   } finally {
-    if (row > kept) await keep(kept);
+    page.removeEventListener('pagehide', keepLast);
+    await keepNew();
   }
 }

@@ -48,6 +48,10 @@ function database(): Promise<IDBPDatabase<Schema>> {
       db.createObjectStore('texts', { keyPath: 'id' });
       db.createObjectStore('blocks');
     },
+    // The browser may close it, to free storage: it is opened anew by the next who asks.
+    terminated() {
+      opened = undefined;
+    },
   });
   opened.catch(() => {
     opened = undefined;
@@ -90,10 +94,10 @@ export async function readIndex(id: string): Promise<TextIndex | undefined> {
     vectors: undefined,
   };
   if (!note.vectors) return index;
-  const { space, model, dims, rows } = note.vectors;
+  const { space, model, dims } = note.vectors;
   const vectors: Vectors = { space, model, dims, rows: 0, data: new Float32Array(countOf(index) * dims) };
   // One block at a time: the page stays free between them.
-  for (let block = 0; block * BLOCK < rows; block += 1) {
+  for (let block = 0; block * BLOCK < countOf(index); block += 1) {
     const kept = await tx.objectStore('blocks').get([id, block]);
     if (kept?.space !== space) break;
     vectors.data.set(kept.data, block * BLOCK * dims);
@@ -101,7 +105,6 @@ export async function readIndex(id: string): Promise<TextIndex | undefined> {
     // A block that is not full is the last one that can be used.
     if (kept.data.length < BLOCK * dims) break;
   }
-  vectors.rows = Math.min(vectors.rows, rows);
   return { ...index, vectors };
 }
 
@@ -120,20 +123,38 @@ export async function writeTexts(index: TextIndex): Promise<void> {
 export async function writeRows(index: TextIndex, from: number): Promise<void> {
   const { id, vectors } = index;
   if (!vectors) return;
-  const { space, data, dims, rows } = vectors;
+  const { space, model, dims, rows } = vectors;
   const tx = (await database()).transaction(['notes', 'blocks'], 'readwrite');
   const blocks = tx.objectStore('blocks');
   const note = await tx.objectStore('notes').get(id);
   if (!note || (from > 0 && note.vectors?.space !== space)) return;
   // Another page may have added texts meanwhile, which are kept: only what is known of the vectors changes.
-  const { model } = vectors;
   const writes: Promise<unknown>[] = from === 0 ? [blocks.delete(blocksOf(id))] : [];
-  for (let block = Math.floor(from / BLOCK); block * BLOCK < rows; block += 1) {
-    const part = data.slice(block * BLOCK * dims, Math.min(rows, (block + 1) * BLOCK) * dims);
-    writes.push(blocks.put({ space, data: part }, [id, block]));
-  }
+  for (const [key, block] of blocksFrom(id, vectors, from)) writes.push(blocks.put(block, key));
   writes.push(tx.objectStore('notes').put({ ...note, vectors: { space, model, dims, rows } }));
   await Promise.all([...writes, tx.done]);
+}
+
+/**
+ * The same as the page goes away: nothing can be waited for, so the note stays as it is. The first rows of a space are none of these, and
+ * readIndex counts the rows of the blocks.
+ */
+export async function writeLastRows({ id, vectors }: TextIndex, from: number): Promise<void> {
+  if (!vectors) return;
+  const tx = (await database()).transaction('blocks', 'readwrite');
+  const writes = blocksFrom(id, vectors, from).map(([key, block]) => tx.store.put(block, key));
+  tx.commit();
+  await Promise.all([...writes, tx.done]);
+}
+
+/** The blocks that have the rows from `from` on, with their keys. */
+function blocksFrom(id: string, { space, data, dims, rows }: Vectors, from: number): [[string, number], Block][] {
+  const blocks: [[string, number], Block][] = [];
+  for (let block = Math.floor(from / BLOCK); block * BLOCK < rows; block += 1) {
+    const part = data.slice(block * BLOCK * dims, Math.min(rows, (block + 1) * BLOCK) * dims);
+    blocks.push([[id, block], { space, data: part }]);
+  }
+  return blocks;
 }
 
 export async function renameIndex(id: string, name: string): Promise<void> {

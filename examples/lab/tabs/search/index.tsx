@@ -5,7 +5,7 @@ import { count, milliseconds } from '../../shell/format.ts';
 import { ModelBar } from '../../shell/model-bar.tsx';
 import { params, setParams } from '../../shell/route.ts';
 import { supported } from '../../shell/support.ts';
-import { GoOn, useFocusWhenStopped, WorkStatus } from '../../shell/work-status.tsx';
+import { WorkLine, WorkStatus } from '../../shell/work-status.tsx';
 import { readFiles } from './files.ts';
 import { MapPanel } from './map/map-panel.tsx';
 import { type Ranking, rank, ranking } from './ranking.ts';
@@ -189,32 +189,26 @@ function Embedding({ isOther }: { isOther: boolean }) {
   const model = slot.model;
   const progress = embedding.progress.value;
   const rows = embedded.value;
-  const goOn = useFocusWhenStopped(isStopped.value);
-  if (index && model && isStopped.value && !isOther && rows < countOf(index)) {
-    return (
-      <div class="work">
-        <span>
-          Stopped: {rows.toLocaleString('en')} of {count(countOf(index), 'passage')} can be searched
-        </span>
-        <GoOn button={goOn} onGoOn={() => embed(model, index)} />
-      </div>
-    );
-  }
+  if (!index || !model) return null;
+  const total = countOf(index);
+  const isHalted = isStopped.value && !isOther && rows < total;
+  const goOn = () => embed(model, index);
   return (
     <>
-      {embedding.isBusy.value && progress && (
-        <div class="work" role="status">
-          <span>Embedding</span>
-          <progress max={progress.total} value={progress.done} aria-label="Embedding" />
-          <span class="number">
-            {progress.done.toLocaleString('en')} of {progress.total.toLocaleString('en')}
-          </span>
-          <button type="button" class="button button-small" onClick={stopEmbedding}>
-            Stop
-          </button>
-        </div>
+      {(isHalted || (embedding.isBusy.value && progress)) && (
+        <WorkLine
+          words={
+            isHalted
+              ? `Stopped: ${rows.toLocaleString('en')} of ${count(total, 'passage')} can be searched`
+              : 'Embedding'
+          }
+          progress={progress}
+          isStopped={isHalted}
+          onStop={stopEmbedding}
+          onGoOn={goOn}
+        />
       )}
-      <Failure error={embedding.error.value} onRetry={model && index ? () => embed(model, index) : undefined} />
+      <Failure error={embedding.error.value} onRetry={goOn} />
     </>
   );
 }

@@ -14,6 +14,7 @@ import {
   readIndex,
   removeIndex,
   renameIndex,
+  writeLastRows,
   writeRows,
   writeTexts,
 } from './index-store.ts';
@@ -174,19 +175,24 @@ function modelNote(): ModelNote {
 /** Embeds what has no vector yet, or all of it where the vectors are of another model. */
 export function embed(extractor: FeatureExtractionPipeline, index: TextIndex): void {
   isStopped.value = false;
+  const isNew = index.vectors?.space !== extractor.space;
   embedding.run(async signal => {
     await embedPassages(extractor, index, {
       model: modelNote(),
       signal,
+      page: window,
       onRows: (rows, total, speed) => {
         embedded.value = rows;
         embedSpeed.value = speed;
         embedding.progress.value = { done: rows, total };
       },
       keep: from => writeRows(index, from).catch(problem),
+      keepAtOnce: from => void writeLastRows(index, from).catch(problem),
     });
     await refreshNotes();
   });
+  // In view from the beginning, so that it can be stopped.
+  embedding.progress.value = { done: isNew ? 0 : embedded.peek(), total: countOf(index) };
 }
 
 export function stopEmbedding(): void {

@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { FileButton } from '../../shell/file-button.tsx';
 import { count, megabytes } from '../../shell/format.ts';
 import { ACCEPT, type Read, readFiles, readPasted } from './files.ts';
 import type { IndexNote } from './index-store.ts';
@@ -223,19 +224,7 @@ function NewTexts({ onDone }: { onDone: () => void }) {
           </label>
         )}
         <span class="search-new-actions">
-          <label class="file-button button">
-            Files
-            <input
-              type="file"
-              class="visually-hidden"
-              multiple
-              accept={ACCEPT}
-              onChange={event => {
-                const files = [...(event.currentTarget.files ?? [])];
-                if (files.length > 0) take(() => readFiles(files, unit.value));
-              }}
-            />
-          </label>
+          <FileButton words="Files" accept={ACCEPT} onFiles={files => take(() => readFiles(files, unit.value))} />
           <button type="submit" class="button button-strong" disabled={pasted.value.trim() === ''}>
             Search in it
           </button>

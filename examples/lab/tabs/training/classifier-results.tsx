@@ -1,12 +1,9 @@
 import { useEffect } from 'preact/hooks';
 import { count, percent } from '../../shell/format.ts';
-import { params, setParams } from '../../shell/route.ts';
-import { ScoreList } from '../../shell/score-list.tsx';
-import { LineField } from '../../shell/text-field.tsx';
-import { WorkStatus } from '../../shell/work-status.tsx';
+import { params } from '../../shell/route.ts';
+import { LabelList } from '../../shell/score-list.tsx';
 import { type ClassTraining, course, type Guess, trial, trialText, tryOut } from './classifier-state.ts';
-import { TAB } from './recipe.ts';
-import { endOf, Loss, Save } from './results.tsx';
+import { endOf, Loss, Save, TrialCard } from './results.tsx';
 
 /** What has come of a training, while it goes on and afterwards. */
 export function ClassifierResults({ training }: { training: ClassTraining }) {
@@ -83,29 +80,15 @@ function TryIt({ training: { base } }: { training: ClassTraining }) {
   }, [base, text, learned]);
   const shown = hasText ? trial.answer.value : undefined;
   return (
-    <section class="card" aria-label="Try it">
-      <h2>Try it</h2>
-      <LineField
-        label="A text"
-        placeholder="Write one that it does not know"
-        value={text}
-        onInput={value => setParams(TAB, { text: value })}
-      />
-      <WorkStatus work={trial.work} label="Reading the text" />
-      {shown && (
-        <div class="answers" aria-busy={shown.text !== text}>
-          <ScoreList
-            label="Your labels"
-            scores={shown.scores.map(({ label, score }, place) => ({
-              key: label,
-              label,
-              words: percent(score),
-              share: score,
-              isStrong: place === 0,
-            }))}
-          />
-        </div>
-      )}
-    </section>
+    <TrialCard
+      trial={trial}
+      doing="Reading the text"
+      label="A text"
+      placeholder="Write one that it does not know"
+      name="text"
+      value={text}
+    >
+      {shown && <LabelList label="Your labels" answer={shown.scores} />}
+    </TrialCard>
   );
 }

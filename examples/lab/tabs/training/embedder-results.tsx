@@ -1,13 +1,10 @@
 import { useEffect } from 'preact/hooks';
 import { count, twoDigits } from '../../shell/format.ts';
-import { params, setParams } from '../../shell/route.ts';
+import { params } from '../../shell/route.ts';
 import { ScoreList } from '../../shell/score-list.tsx';
-import { LineField } from '../../shell/text-field.tsx';
-import { WorkStatus } from '../../shell/work-status.tsx';
 import { course, type PairTraining, type Standings, trialQuery } from './embedder-state.ts';
 import { type Hit, trial, tryOut } from './embedder-trial.ts';
-import { TAB } from './recipe.ts';
-import { endOf, Loss, Save } from './results.tsx';
+import { endOf, Loss, Save, TrialCard } from './results.tsx';
 
 /** What has come of a training, while it goes on and afterwards. */
 export function EmbedderResults({ training }: { training: PairTraining }) {
@@ -109,18 +106,17 @@ function TryIt({ training: { base, choice, plan } }: { training: PairTraining })
   }, [base, query, version, isBusy]);
   const shown = hasText ? trial.answer.value : undefined;
   return (
-    <section class="card" aria-label="Try it">
-      <h2>Try it</h2>
-      <LineField
-        label="A query"
-        placeholder="Ask in words that it does not know"
-        value={query}
-        onInput={value => setParams(TAB, { query: value })}
-      />
-      {isBusy && <p class="note">It is asked when the training has ended, or is stopped.</p>}
-      <WorkStatus work={trial.work} label="Looking for passages" />
+    <TrialCard
+      trial={trial}
+      doing="Looking for passages"
+      label="A query"
+      placeholder="Ask in words that it does not know"
+      name="query"
+      value={query}
+      isLater={isBusy}
+    >
       {shown && (
-        <div class="answers" aria-busy={shown.text !== query || isBusy}>
+        <>
           <div class="training-sides">
             <Hits name="Before" hits={shown.before} />
             <Hits name="Now" hits={shown.now} />
@@ -129,9 +125,9 @@ function TryIt({ training: { base, choice, plan } }: { training: PairTraining })
             Cosines of the query with the passages, the nearest first. Those of before and now are compared by their
             order alone.
           </p>
-        </div>
+        </>
       )}
-    </section>
+    </TrialCard>
   );
 }
 

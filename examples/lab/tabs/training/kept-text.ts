@@ -15,6 +15,10 @@ export class KeptText<E extends { readonly lines: string }> {
     this.#examples = examples;
     this.#own = kept(name);
     this.#shown = signal(this.#own ?? examples[0]!.lines);
+    // Another page of this browser has written it: what this one had would overwrite it with the next key.
+    addEventListener('storage', ({ key, newValue }) => {
+      if (key === name && newValue !== null) this.#shown.value = newValue;
+    });
   }
 
   /** The example that is in view as it is. */

@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { dropTarget } from '../../shell/drop.ts';
 import { Examples } from '../../shell/examples.tsx';
 import { Failure } from '../../shell/failure.tsx';
+import { FileButton } from '../../shell/file-button.tsx';
 import type { Work } from '../../shell/work.ts';
 import type { LineExample } from './examples.ts';
 import { ACCEPT, readTexts } from './files.ts';
@@ -51,21 +52,7 @@ export function LinesEditor({ lines, reading, examples, linesOfFile, onExample, 
             onExample();
           }}
         />
-        <label class="file-button button button-small">
-          A file
-          <input
-            type="file"
-            class="visually-hidden"
-            multiple
-            accept={ACCEPT}
-            onChange={event => {
-              const files = [...(event.currentTarget.files ?? [])];
-              if (files.length > 0) take(files);
-              // The same file may be chosen once more.
-              event.currentTarget.value = '';
-            }}
-          />
-        </label>
+        <FileButton words="A file" accept={ACCEPT} isSmall onFiles={take} />
         {lines.before.value !== undefined && (
           <button type="button" class="button button-small" onClick={() => lines.bringBack()}>
             Back to my lines

@@ -4,10 +4,14 @@ import { type LogEntry, loss_chart } from 'webgpu-bert/train';
 import { count, megabytes, milliseconds } from '../../shell/format.ts';
 import { shortNameOf } from '../../shell/model-choice.ts';
 import type { Loaded } from '../../shell/model-kind.ts';
+import { setParams } from '../../shell/route.ts';
+import { LineField } from '../../shell/text-field.tsx';
 import { WorkStatus } from '../../shell/work-status.tsx';
 import type { Course, Plan, Training } from './course.ts';
 import { download, folderPicker, writeTo } from './files.ts';
 import type { Learner } from './learner.ts';
+import { TAB } from './recipe.ts';
+import type { Trial } from './trial.ts';
 
 /** What every training has to show: its end in a sentence, its loss, and its files. */
 
@@ -44,6 +48,39 @@ export function Loss({ history, ratio = 2.2, children }: LossProps) {
   );
 }
 
+interface TrialCardProps {
+  readonly trial: Trial<{ readonly text: string }>;
+  /** What the model does when it is asked. */
+  readonly doing: string;
+  readonly label: string;
+  readonly placeholder: string;
+  /** Of the text, in the address. */
+  readonly name: string;
+  readonly value: string;
+  /** Whether the text is asked only when the training has ended. */
+  readonly isLater?: boolean;
+  /** The answer; undefined where there is none. */
+  readonly children: ComponentChildren;
+}
+
+/** A text of the person's, and what the model says of it as one types. */
+export function TrialCard({ trial, doing, name, isLater = false, children, ...field }: TrialCardProps) {
+  const { value } = field;
+  return (
+    <section class="card" aria-label="Try it">
+      <h2>Try it</h2>
+      <LineField {...field} onInput={text => setParams(TAB, { [name]: text })} />
+      {isLater && <p class="note">It is asked when the training has ended, or is stopped.</p>}
+      <WorkStatus work={trial.work} label={doing} />
+      {children && (
+        <div class="answers" aria-busy={isLater || trial.answer.value?.text !== value}>
+          {children}
+        </div>
+      )}
+    </section>
+  );
+}
+
 interface SaveProps<B extends Learner<Loaded>, P extends Plan<unknown>, F> {
   readonly course: Course<B, P, F>;
   readonly training: Training<B, P, F>;
@@ -70,13 +107,13 @@ export function Save<B extends Learner<Loaded>, P extends Plan<unknown>, F>(prop
         <button
           type="button"
           class="button button-strong"
-          disabled={isBusy}
-          onClick={() => course.save(base, list => download(list, `${shortNameOf(choice)}-trained`))}
+          aria-disabled={isBusy}
+          onClick={() => isBusy || course.save(base, list => download(list, `${shortNameOf(choice)}-trained`))}
         >
           Download the files
         </button>
         {pickFolder && (
-          <button type="button" class="button" disabled={isBusy} onClick={() => void intoFolder()}>
+          <button type="button" class="button" aria-disabled={isBusy} onClick={() => isBusy || void intoFolder()}>
             Into a folder
           </button>
         )}

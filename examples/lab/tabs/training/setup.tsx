@@ -65,8 +65,10 @@ export function Setup<B extends Learner<Loaded>, P extends Plan<unknown>, F>(pro
             <button
               type="button"
               class="button button-strong"
-              disabled={!model || !choice || reason !== undefined || isBusy}
-              onClick={() => course.train(model!, plan, choice!)}
+              disabled={!model || !choice || reason !== undefined}
+              // It keeps the focus while it is busy.
+              aria-disabled={isBusy}
+              onClick={() => isBusy || course.train(model!, plan, choice!)}
             >
               {now ? 'Train anew' : 'Train'}
             </button>

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo } from 'preact/hooks';
 import { Failure } from '../../../shell/failure.tsx';
 import { count } from '../../../shell/format.ts';
-import { GoOn, useFocusWhenStopped } from '../../../shell/work-status.tsx';
+import { WorkLine } from '../../../shell/work-status.tsx';
 import type { Ranking } from '../ranking.ts';
 import { embedded, pointed, selected } from '../state.ts';
 import { countOf, spanOf, type TextIndex, textOf } from '../text-index.ts';
@@ -10,6 +10,7 @@ import {
   drawMap,
   FEWEST_FOR_MAP,
   FEWEST_FOR_UMAP,
+  followTexts,
   lookAround,
   mapping,
   mapStep,
@@ -36,7 +37,7 @@ export function MapPanel({ index, ranking }: { index: TextIndex; ranking: Rankin
   useEffect(() => {
     if (isDue && !mapping.isBusy.peek()) drawMap(index, 'pca');
   }, [index, isDue, mapping.isBusy.value]);
-  useEffect(() => () => mapping.stop(), [index.id]);
+  useEffect(() => followTexts(index.id), [index.id]);
   if (!isCurrent) {
     return (
       <section class="map" aria-label="Map">
@@ -80,10 +81,9 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
     }),
     [place, shown, around],
   );
-  const beginAgain = useFocusWhenStopped(mapping.isStopped.value);
   const canUmap = map.rows >= FEWEST_FOR_UMAP;
   const isBusy = mapping.isBusy.value && mapStep.value !== 'Drawing the map';
-  const progress = mapping.progress.value;
+  const isStopped = mapping.isStopped.value;
   return (
     <section class="map" aria-label="Map">
       <div class="map-head">
@@ -107,25 +107,17 @@ function ShownMap({ index, map, ranking }: { index: TextIndex; map: SentenceMap;
             UMAP
           </button>
         </fieldset>
-        {isBusy ? (
-          <div class="work" role="status">
-            <span>{mapStep.value}</span>
-            {progress && <progress max={progress.total} value={progress.done} aria-label={mapStep.value} />}
-            <button type="button" class="button button-small" onClick={() => mapping.halt()}>
-              Stop
-            </button>
-          </div>
-        ) : (
-          <>
-            {mapping.isStopped.value && (
-              <div class="work" role="status">
-                <span>Stopped</span>
-                <GoOn button={beginAgain} words="Begin again" onGoOn={() => mapping.again()} />
-              </div>
-            )}
-            <p class="note">{wordsOf(map)}</p>
-          </>
+        {(isBusy || isStopped) && (
+          <WorkLine
+            words={isStopped ? 'Stopped' : mapStep.value}
+            progress={mapping.progress.value}
+            isStopped={isStopped}
+            goOn="Begin again"
+            onStop={() => mapping.halt()}
+            onGoOn={() => mapping.again()}
+          />
         )}
+        {!isBusy && <p class="note">{wordsOf(map)}</p>}
       </div>
       <Failure error={mapping.error.value} />
       <MapCanvas index={index} map={map} shades={shades} marks={marks} />

@@ -68,9 +68,18 @@ function runJob(
   });
 }
 
+/** The texts whose map was begun last. */
+let mapped: string | undefined;
+
+/** These texts are open: the map of others is not needed any more. The work goes on while the tab is left. */
+export function followTexts(id: string): void {
+  if (id !== mapped) mapping.stop();
+}
+
 /** Draws the map of the passages that are embedded by now. */
 export function drawMap({ id, vectors }: TextIndex, kind: 'pca' | 'umap'): void {
   if (!vectors || vectors.rows < FEWEST_FOR_MAP) return;
+  mapped = id;
   const { space, dims, rows } = vectors;
   mapping.run(async signal => {
     mapStep.value = kind === 'umap' ? 'Looking for neighbours' : 'Drawing the map';

@@ -1,6 +1,6 @@
-import { findChromium } from '../scripts/chromium.mjs';
-import { findFirefox, homeOfThisUser } from '../scripts/firefox.mjs';
-import { Stop } from '../scripts/step.mjs';
+import { findChromium } from './chromium.mjs';
+import { findFirefox, homeOfThisUser } from './firefox.mjs';
+import { Stop } from './step.mjs';
 
 /**
  * One small interface over Chromium (Playwright) and Firefox (puppeteer-core, WebDriver BiDi), both with WebGPU on.
