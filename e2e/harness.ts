@@ -47,6 +47,13 @@ export function checkInPages(
 export const cases = (): CaseInfo[] =>
   [...registered].map(([name, { bodies, limitMs }]) => ({ name, limitMs, pages: bodies.length }));
 
+/** The cases that are registered, which are so no more: those of one suite after another, in a page that runs none. */
+export function takeCases(): CaseInfo[] {
+  const taken = cases();
+  registered.clear();
+  return taken;
+}
+
 /** Runs a case, of one in several pages the part for page number `page`. */
 export async function run(name: string, page = 0): Promise<Outcome> {
   const body = registered.get(name)?.bodies[page];

@@ -7,6 +7,8 @@ import { WITHOUT_PAGE } from './runtimes/suites.ts';
 import { serveTests } from './server.ts';
 
 const loadLimitMs = 60_000;
+/** For all suites together. */
+const listLimitMs = 240_000;
 
 /** A suite's page, and what its devices may have: see gpu-limits.ts. */
 interface SuitePage {
@@ -26,19 +28,30 @@ class SuiteRunner {
     private readonly origin: string,
   ) {}
 
-  /** Opens the suite's page where it is not open, and lists its cases. Throws where the suite does not load. */
-  async load(wanted: SuitePage): Promise<CaseInfo[]> {
-    if (this.shown !== wanted || !this.page || !this.browser?.isOpen()) {
-      await this.drop();
-      if (!this.browser?.isOpen()) this.browser = await this.open();
-      const page = await this.browser.newPage();
-      this.page = page;
-      page.onMessage((line, kind) => this.messages.push(`${kind}: ${line}`));
-      await page.goto(`${this.origin}/suite?suite=${wanted.suite}&limits=${wanted.limits}`);
-      await page.evaluate(waitForSuite, loadLimitMs);
-      this.shown = wanted;
-    }
-    return this.page!.evaluate(() => globalThis.suite!.cases());
+  /** The cases of some suites, or why one cannot be loaded: all in one page, which is fast, and runs none. */
+  async list(suites: readonly string[], limits: DeviceLimits): Promise<Record<string, CaseInfo[] | string>> {
+    const page = await this.show(`list=${suites.join(',')}&limits=${limits}`);
+    const lists = await page.evaluate(waitForLists, listLimitMs);
+    await this.drop();
+    return lists;
+  }
+
+  /** Opens the suite's page where it is not open. Throws where the suite does not load. */
+  private async load(wanted: SuitePage): Promise<void> {
+    if (this.shown === wanted && this.page && this.browser?.isOpen()) return;
+    const page = await this.show(`suite=${wanted.suite}&limits=${wanted.limits}`);
+    await page.evaluate(waitForSuite, loadLimitMs);
+    this.shown = wanted;
+  }
+
+  private async show(query: string): Promise<Page> {
+    await this.drop();
+    if (!this.browser?.isOpen()) this.browser = await this.open();
+    const page = await this.browser.newPage();
+    this.page = page;
+    page.onMessage((line, kind) => this.messages.push(`${kind}: ${line}`));
+    await page.goto(`${this.origin}/suite?${query}${process.env.WEBGPU_BERT_THOROUGH ? '&thorough=1' : ''}`);
+    return page;
   }
 
   /** Runs one case, and gives its notes; what went wrong in it or around it is an error with the page's messages. */
@@ -99,6 +112,15 @@ async function waitForSuite(limitMs: number): Promise<void> {
   }
 }
 
+async function waitForLists(limitMs: number): Promise<Record<string, CaseInfo[] | string>> {
+  const began = Date.now();
+  while (!globalThis.caseLists) {
+    if (Date.now() - began > limitMs) throw new Error('the suites have not loaded in time');
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+  return globalThis.caseLists;
+}
+
 async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
@@ -113,9 +135,10 @@ export type DeviceLimits = 'adapter' | 'default' | 'small';
 /**
  * Makes one vitest test of every case of every suite in e2e/suites, run in one browser:
  * "chromium, default limits › kernels › linear 65x384x1536"; then, on small devices, of those suites that `small` names. A suite
- * that does not load is a failed test of its own. `suites` names those that are run where not all are that a page can run. WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the
- * runs: "adapter", "default", "small"; without it, all are run. WEBGPU_BERT_NOTES names a file that the notes of every case that
- * passes are added to, a line of JSON each.
+ * that does not load is a failed test of its own. `suites` names those that are run where not all are that a page can run.
+ * WEBGPU_BERT_SUITES names the suites wanted, with commas, WEBGPU_BERT_LIMITS the runs: "adapter", "default", "small"; without it, all
+ * are run. WEBGPU_BERT_NOTES names a file that the notes of every case that passes are added to, a line of JSON each.
+ * WEBGPU_BERT_THOROUGH=1 runs the cases that say little beside others and take long, too.
  */
 export async function testSuites(
   browserName: Browser['name'],
@@ -148,15 +171,18 @@ export async function testSuites(
     page => runs?.includes(page.limits) ?? true,
   );
 
+  const lists = new Map<DeviceLimits, Record<string, CaseInfo[] | string>>();
+  for (const kind of new Set(pages.map(page => page.limits))) {
+    const named = pages.filter(page => page.limits === kind).map(({ suite }) => suite);
+    lists.set(kind, await within(listLimitMs + 30_000, runner.list(named, kind)));
+  }
+
   for (const page of pages) {
     const title = `${browserName}${page.limits === 'adapter' ? '' : `, ${page.limits} limits`} › ${page.suite}`;
-    let infos: CaseInfo[];
-    try {
-      infos = await within(loadLimitMs + 30_000, runner.load(page));
-      if (infos.length === 0) throw new Error(`e2e/suites/${page.suite}.ts registers no case`);
-    } catch (error) {
+    const infos = lists.get(page.limits)![page.suite]!;
+    if (typeof infos === 'string' || infos.length === 0) {
       test(`${title} › loads`, () => {
-        throw error;
+        throw new Error(typeof infos === 'string' ? infos : `e2e/suites/${page.suite}.ts registers no case`);
       });
       continue;
     }

@@ -1,4 +1,6 @@
-import { createServer } from 'vite';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { build } from 'vite';
 import { at, root } from '../scripts/root.mjs';
 import { files } from '../scripts/serve.mjs';
 import { type FixtureKind, fixturesIn, givenFixtures } from '../tests/given-fixtures.ts';
@@ -30,63 +32,78 @@ function listing(): { fixtures: { address: string; kind: FixtureKind }[]; models
 }
 
 /**
- * The tests' server: sources as modules (vite, nothing bundled), the build under /dist/, the models under /models/, and
- * the fixtures under /fixtures/, the last three as they lie on the disk. /hub tells the address of a second server, which
- * gives the fixtures as the hub of Hugging Face would; /listing tells what lies under the mounts above. `name` is that of the browser: servers
- * of two at a time keep what they cache apart.
+ * The suites as modules for pages: an entry for pages, one for Node and Deno, and a chunk for each suite and for what they share. A page
+ * that loads its suite's sources one by one would ask for some hundred files first.
  */
-export async function serveTests(name: string): Promise<{ origin: string; close(): Promise<void> }> {
-  const hub = await startHub({ root: at('tests', 'fixtures') });
-  const server = await createServer({
+async function buildSuites(folder: string): Promise<void> {
+  await build({
     root,
     configFile: false,
     logLevel: 'warn',
-    appType: 'mpa',
-    cacheDir: at('.cache', `vite-${name}`),
-    // Modules are served one by one as they are: nothing to discover, so no reload in the middle of a test.
-    optimizeDeps: { noDiscovery: true, include: [] },
-    server: { host: '127.0.0.1', port: 0, hmr: false, ws: false, watch: null, fs: { strict: true, allow: [root] } },
-    plugins: [
-      {
-        name: 'files',
-        configureServer({ middlewares }) {
-          // A frame of an opaque origin fetches even its own modules from another one.
-          middlewares.use((_, response, next) => {
-            response.setHeader('access-control-allow-origin', '*');
-            next();
-          });
-          middlewares.use('/hub', (_, response) => void response.end(hub.url));
-          middlewares.use('/listing', (_, response) => void response.end(JSON.stringify(listing())));
-          middlewares.use('/strict', (_, response, next) => {
-            response.setHeader('content-security-policy', "script-src 'self'");
-            next();
-          });
-          middlewares.use(
-            files({
-              // As they lie there, for vite would put its reloading client in.
-              '/suite': at('e2e', 'site', 'index.html'),
-              '/strict': at('e2e', 'site', 'strict.html'),
-              '/frame': at('e2e', 'site', 'frame.html'),
-              '/site/': at('e2e', 'site'),
-              '/dist/': at('dist'),
-              '/models/': at('.cache', 'models'),
-              '/fixtures/': at('tests', 'fixtures'),
-              ...fixtureMounts,
-              ...modelMounts,
-            }),
-          );
-        },
+    publicDir: false,
+    build: {
+      target: 'es2022',
+      outDir: folder,
+      emptyOutDir: true,
+      // Errors name functions and lines as they are written here.
+      minify: false,
+      modulePreload: false,
+      rolldownOptions: {
+        input: { page: at('e2e', 'site', 'page.ts'), suite: at('e2e', 'site', 'suite.ts') },
+        preserveEntrySignatures: 'strict',
+        // package.json says that the library's modules do nothing when they are loaded; suites register their cases.
+        treeshake: false,
+        // What is external is asked for in Node alone.
+        external: [/^node:/],
+        output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
       },
-    ],
+    },
   });
-  await server.listen();
-  const address = server.httpServer?.address();
-  if (!address || typeof address === 'string') throw new Error('the test server has no port');
+}
+
+/**
+ * The tests' server: the suites under /suites/, the build of the library under /dist/, the models under /models/, and the fixtures under
+ * /fixtures/, the last three as they lie on the disk. /hub tells the address of a second server, which gives the fixtures as the hub of
+ * Hugging Face would; /listing tells what lies under the mounts above. `name` is that of the browser: servers of two at a time build apart.
+ */
+export async function serveTests(name: string): Promise<{ origin: string; close(): Promise<void> }> {
+  const suites = at('.cache', `suites-${name}`);
+  const [hub] = await Promise.all([startHub({ root: at('tests', 'fixtures') }), buildSuites(suites)]);
+  const sendFile = files({
+    '/suite': at('e2e', 'site', 'index.html'),
+    '/strict': at('e2e', 'site', 'strict.html'),
+    '/frame': at('e2e', 'site', 'frame.html'),
+    '/site/': at('e2e', 'site'),
+    '/suites/': suites,
+    '/dist/': at('dist'),
+    '/models/': at('.cache', 'models'),
+    '/fixtures/': at('tests', 'fixtures'),
+    ...fixtureMounts,
+    ...modelMounts,
+  });
+  const answers = new Map([
+    ['/hub', () => hub.url],
+    ['/listing', () => JSON.stringify(listing())],
+  ]);
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    // A frame of an opaque origin fetches even its own modules from another one.
+    response.setHeader('access-control-allow-origin', '*');
+    if (pathname === '/strict') response.setHeader('content-security-policy', "script-src 'self'");
+    const answer = answers.get(pathname);
+    if (answer) response.end(answer());
+    else sendFile(request, response, () => void response.writeHead(404).end('not found'));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.on('error', reject).listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
   return {
-    origin: `http://127.0.0.1:${address.port}`,
+    origin: `http://127.0.0.1:${port}`,
     close: async () => {
       await hub.stop();
-      await server.close();
+      server.closeAllConnections();
+      await new Promise(resolve => server.close(resolve));
     },
   };
 }

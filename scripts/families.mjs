@@ -15,7 +15,7 @@ const help = `npm run families [-- options]
   --browser chromium|firefox   only this browser; both unless told
   --notes FILE                 no tests: make the tables of the notes of a run (WEBGPU_BERT_NOTES=FILE npm test)`;
 
-/** @typedef {{ browser: string, family: string, cls: string, fp32: number, fp16: number, q8: number }} Figures */
+/** @typedef {{ browser: string, family: string, cls: string, fp32: number, fp16?: number, q8?: number }} Figures A dtype that was not tried has none. */
 
 const DTYPES = /** @type {const} */ (['fp32', 'fp16', 'q8']);
 
@@ -47,7 +47,7 @@ async function figuresOf(browsers) {
   rmSync(notes, { force: true });
   const files = browsers.map(browser => at('e2e', `${browser}.e2e.ts`));
   const args = [at('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'e2e', ...files];
-  const env = { WEBGPU_BERT_SUITES: 'heads', WEBGPU_BERT_NOTES: notes };
+  const env = { WEBGPU_BERT_SUITES: 'heads', WEBGPU_BERT_THOROUGH: '1', WEBGPU_BERT_NOTES: notes };
   const { ok } = await run(process.execPath, args, { show: true, env });
   if (!ok) throw new Stop('a test of the suite "heads" failed', 'mend it: the table says only what the tests show.');
   return readNotes(notes);
@@ -82,7 +82,8 @@ function figuresIn(line) {
   const isFigures = (/** @type {Record<string, unknown> | undefined} */ one) =>
     typeof one?.family === 'string' &&
     typeof one.cls === 'string' &&
-    DTYPES.every(dtype => Number.isFinite(one[dtype]));
+    Number.isFinite(one.fp32) &&
+    DTYPES.every(dtype => one[dtype] === undefined || Number.isFinite(one[dtype]));
   if (!figures.every(isFigures)) return undefined;
   return figures.map(one => /** @type {Figures} */ ({ browser, ...one }));
 }
@@ -99,7 +100,8 @@ function parsed(text) {
 
 /** @param {readonly Figures[]} figures @param {'fp32' | 'fp16' | 'q8'} dtype */
 function worst(figures, dtype) {
-  const values = figures.map(figure => figure[dtype]);
+  const values = figures.flatMap(figure => figure[dtype] ?? []);
+  if (values.length === 0) return 'not run';
   return dtype === 'fp32' ? Math.max(...values).toExponential(0) : Math.min(...values).toFixed(5);
 }
 
@@ -113,7 +115,7 @@ function document(figures) {
       if (some.length === 0) return [];
       const cells = browsers.flatMap(browser => {
         const here = some.filter(figure => figure.browser === browser);
-        return DTYPES.map(dtype => (here.length > 0 ? worst(here, dtype) : 'not run'));
+        return DTYPES.map(dtype => worst(here, dtype));
       });
       return [[family, name, ...cells]];
     }),
@@ -135,7 +137,10 @@ function summary(figures) {
   const rows = families.map(family => {
     const some = figures.filter(figure => figure.family === family);
     const heads = HEADS.filter(([suffix]) => some.some(({ cls }) => suffixOf(cls) === suffix)).map(([, name]) => name);
-    const dtypes = DTYPES.filter(dtype => some.every(figure => figure[dtype] !== undefined));
+    const classesOf = (/** @type {readonly Figures[]} */ list) => new Set(list.map(({ cls }) => cls)).size;
+    const dtypes = DTYPES.filter(
+      dtype => classesOf(some.filter(figure => figure[dtype] !== undefined)) === classesOf(some),
+    );
     return [
       `\`${family}\``,
       heads.filter(name => name !== 'AutoModel').join(', ') || 'embeddings only',

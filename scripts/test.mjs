@@ -10,6 +10,7 @@ const help = `npm test [-- options]
   --browser chromium|firefox|none     only this browser's tests, or none
   --runtime node|deno|none            only this runtime's tests, or none; none where --browser or --suite is given
   --suite NAME[,NAME]                 only these suites of e2e/suites
+  --thorough                          on GPUs also the cases that say little beside others and take long
 
 WEBGPU_BERT_SUITES=NAME[,NAME] is another way to say --suite. WEBGPU_BERT_FIXTURES names folders of more
 checkpoints with expected.json (tests/given-fixtures.ts), which the suites families, pipelines, heads, folders and reports
@@ -102,6 +103,7 @@ async function main() {
       browser: { type: 'string', default: 'all' },
       runtime: { type: 'string' },
       suite: { type: 'string' },
+      thorough: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -177,7 +179,10 @@ async function main() {
       vitest(
         'e2e',
         places.map(place => `e2e/${place}.e2e.ts`),
-        { WEBGPU_BERT_SUITES: suite ?? process.env.WEBGPU_BERT_SUITES },
+        {
+          WEBGPU_BERT_SUITES: suite ?? process.env.WEBGPU_BERT_SUITES,
+          WEBGPU_BERT_THOROUGH: values.thorough ? '1' : process.env.WEBGPU_BERT_THOROUGH,
+        },
       ),
     );
   }

@@ -24,6 +24,8 @@ const run = (file: string) =>
 
 const note = (suite: string, notes: readonly unknown[]) => JSON.stringify({ browser: 'chromium', suite, notes });
 
+const figures = (numbers: object) => JSON.stringify({ family: 'bert', cls: 'BertModel', ...numbers });
+
 test.each([
   ['there is no such file', undefined, 'there is no file'],
   ['it is empty', '', 'has no note of the suite "heads"'],
@@ -32,7 +34,8 @@ test.each([
   ['it is no JSON', 'chromium: 3 tests', 'line 1 of'],
   ['it is JSON of something else', `${note('dtype', [])}\n{"family": "bert"}`, 'line 2 of'],
   ['its notes are no figures', note('heads', ['fast']), 'line 1 of'],
-  ['a figure is missing', note('heads', [JSON.stringify({ family: 'bert', cls: 'BertModel', fp32: 1 })]), 'line 1 of'],
+  ['a figure is missing', note('heads', [figures({ fp16: 1 })]), 'line 1 of'],
+  ['a figure is no number', note('heads', [figures({ fp32: 1, q8: 'good' })]), 'line 1 of'],
 ])('%s', async (name, content, words) => {
   const file = join(directory, name);
   if (content !== undefined) await writeFile(file, content);

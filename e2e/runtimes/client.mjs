@@ -76,5 +76,5 @@ lines.on('line', async line => {
 lines.on('close', () => process.exit(0));
 
 Object.assign(globalThis, { testOrigin: new URL(address).origin, testRoot: new URL('../..', import.meta.url).href });
-const { loadSuite } = await import(new URL('/e2e/site/suite.ts', address).href);
+const { loadSuite } = await import(new URL('/suites/suite.js', address).href);
 await loadSuite(new URL(address).searchParams);

@@ -7,6 +7,7 @@ import { liveBuffers, takeExcesses, takeScopes } from '../gpu-watch.ts';
 import { check, expect, expectEqual, expectSameBits, expectThrows } from '../harness.ts';
 import { BERT, library, once, ownDevice } from '../library.ts';
 import { type BertShape, randomBert } from '../random-bert.ts';
+import { fewOf } from '../slow-compiler.ts';
 
 /** What a device allows is asked of nobody: no binding, buffer or workgroup is larger, and what is refused rejects its call. */
 
@@ -89,12 +90,13 @@ const huge = once(() => withAnswer(100_000, 384));
 const middling = once(() => withAnswer(4001, 196));
 
 // 154 MB in float32, more than the 128 MiB that a device binds by default; as halves or bytes less.
-for (const [dtype, name] of [
+const ON_DEVICES = [
   ['fp16', "the caller's"],
-  ['fp16', "the caller's, with the kernels of GPUs"],
   ['q8', 'ours'],
+  ['fp16', "the caller's, with the kernels of GPUs"],
   ['q8', "the caller's, with the kernels of GPUs"],
-] as const) {
+] as const;
+for (const [dtype, name] of fewOf(ON_DEVICES, 2)) {
   check(`a word table of 100,000 x 384 in ${dtype}: ${name} device`, async log => {
     const { files, ids, wanted } = await huge();
     const device = await DEVICES[name]!();
@@ -109,7 +111,7 @@ for (const [dtype, name] of [
 for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
   check(`a word table of 4,001 x 196 in ${dtype}, of which a device binds little`, async log => {
     const { files, ids, wanted } = await middling();
-    for (const open of [ownDevice, likeGpu]) {
+    for (const open of fewOf([ownDevice, likeGpu])) {
       const device = restrict(await open(), { maxBufferSize: 520_000, maxStorageBufferBindingSize: 500_000 });
       const least = leastCosine(await answer(files, ids, { dtype, device }), wanted);
       expectEqual(liveBuffers(device).labels, [], 'buffers after dispose');
@@ -162,13 +164,13 @@ const enormous = once(async () => {
   return { whole: withTable(table), some: withTable(some), ids };
 });
 
-for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
+for (const dtype of fewOf(['fp16', 'fp32', 'q8'] as const)) {
   check(
     `a word table of 500,000 x 256 in ${dtype}, larger than the default limits bind`,
     async log => {
       const { whole, some, ids } = await enormous();
       // The adapter's kernels keep the table in textures, which are large enough for fewer numbers in any format.
-      for (const kernels of dtype === 'fp16' ? ['of its adapter', 'of GPUs'] : ['of GPUs']) {
+      for (const kernels of dtype === 'fp16' ? fewOf(['of its adapter', 'of GPUs']) : ['of GPUs']) {
         const device = await defaultDevice();
         if (kernels === 'of GPUs') {
           Object.defineProperty(device, 'adapterInfo', { value: { vendor: 'nobody', architecture: 'none' } });
@@ -227,7 +229,7 @@ for (const dtype of ['fp32', 'fp16', 'q8'] as const) {
   }
 }
 
-for (const [name, open] of Object.entries(DEVICES)) {
+for (const [name, open] of fewOf(Object.entries(DEVICES), 2)) {
   check(`every GPU call of a load, of calls and of the end stands in an error scope: ${name} device`, async () => {
     const device = await open();
     for (const dtype of ['fp32', 'fp16', 'q8'] as const) {

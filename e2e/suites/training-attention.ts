@@ -26,7 +26,7 @@ import { once } from '../../tests/once.ts';
 import { relativeBucket } from '../../tests/reference.ts';
 import { dispatch, type Operand, padRows, random, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectSameBits } from '../harness.ts';
-import { FULL_TIERS, profileFor } from './kernels/tiers.ts';
+import { casesFor, FULL_TIERS, profileFor } from './kernels/tiers.ts';
 
 interface Options {
   readonly H: number;
@@ -239,7 +239,7 @@ const CASES: Record<string, Options> = {
 };
 
 for (const tier of FULL_TIERS) {
-  for (const [name, options] of Object.entries(CASES)) {
+  for (const [name, options] of casesFor(tier, Object.entries(CASES))) {
     check(`attention backward ${name} (${tier})`, async log => {
       const { lengths = LENGTHS } = options;
       const keys = lengths.map((_, b) => (b * 0x9e3779b9) >>> 0);

@@ -8,7 +8,7 @@ import * as reference from '../../tests/gradient-reference-linear.ts';
 import { dispatch, padRows, random, unpadRows } from '../dispatch.ts';
 import { check, expect, expectClose, expectSameBits } from '../harness.ts';
 import { packRows } from '../packed.ts';
-import { FITTED_TILINGS, FULL_LINEAR_TIERS, LINEAR_TIERS, profileFor } from './kernels/tiers.ts';
+import { casesFor, FITTED_TILINGS, FULL_LINEAR_TIERS, LINEAR_TIERS, profileFor } from './kernels/tiers.ts';
 import { ofRow, ofSum } from './training-rows/tolerance.ts';
 
 /**
@@ -126,7 +126,7 @@ async function checkWeight([K, N]: readonly [number, number], { tiling, target }
 }
 
 for (const tier of LINEAR_TIERS) {
-  for (const shape of tier === 'gpu of 128' ? SHAPES.slice(1, 2) : SHAPES) {
+  for (const shape of tier === 'gpu of 128' ? SHAPES.slice(1, 2) : casesFor(tier, SHAPES)) {
     check(`gradients of a linear ${shape.join('>')} (${tier})`, async log => {
       const input = await checkInput(shape, 'f32', await profileFor(tier));
       const weight = await checkWeight(shape, await profileFor(tier));

@@ -7,7 +7,7 @@ import { once } from '../../../tests/once.ts';
 import * as reference from '../../../tests/reference.ts';
 import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expect, expectClose } from '../../harness.ts';
-import { FULL_TIERS, profileFor } from './tiers.ts';
+import { casesFor, FULL_TIERS, profileFor } from './tiers.ts';
 
 /** The numbers of a case and what the twin makes of them, once for all tiers. */
 const plainNumbers = once((H: number, D: number) => {
@@ -17,15 +17,17 @@ const plainNumbers = once((H: number, D: number) => {
   return { lengths, qkv, expected: reference.attention(qkv, lengths, { H, D }) };
 });
 
+const HEADS = [
+  [2, 25],
+  [1, 64],
+  [2, 8],
+  [3, 12],
+  [12, 32],
+  [1, 128],
+] as const;
+
 for (const tier of FULL_TIERS) {
-  for (const [H, D] of [
-    [2, 8],
-    [3, 12],
-    [2, 25],
-    [12, 32],
-    [1, 64],
-    [1, 128],
-  ] as const) {
+  for (const [H, D] of casesFor(tier, HEADS)) {
     for (const probabilities of [false, true]) {
       if (probabilities && D > 32) continue;
       check(`attention ${H}x${D}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {
@@ -58,7 +60,7 @@ for (const tier of FULL_TIERS) {
 check('attention with a relative bias', async () => {
   const [H, D] = [3, 8];
   const variant = { heads: H, keyHeads: H, headSize: D, probabilities: true, relative: true };
-  for (const tier of ['swiftshader', 'gpu']) {
+  for (const tier of FULL_TIERS) {
     const { attention: shapeOf, target } = await profileFor(tier);
     const shape = shapeOf(D);
     const make = random(5);
@@ -140,7 +142,7 @@ const numbersOf = once(([H, G, D, window, bias]: Case) => {
 });
 
 for (const tier of FULL_TIERS) {
-  for (const one of CASES) {
+  for (const one of casesFor(tier, CASES)) {
     const [H, G, D, window, bias, probabilities] = one;
     const words = `${bias ? ` ${bias}` : ''}${window === undefined ? '' : ` in a window of ${window}`}`;
     check(`attention ${H}/${G}x${D}${words}${probabilities ? ' with probabilities' : ''} (${tier})`, async log => {

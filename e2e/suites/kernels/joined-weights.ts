@@ -5,6 +5,7 @@ import type { TensorData } from '../../../tests/interpreter.ts';
 import { random } from '../../dispatch.ts';
 import { type GraphOptions, graphOnDevice } from '../../graph-on-device.ts';
 import { check, expect, expectEqual } from '../../harness.ts';
+import { fewOf } from '../../slow-compiler.ts';
 
 /** Weights made of several tensors, in groups, or the other way round; what a device binds decides in how many slices they stand. */
 
@@ -40,7 +41,7 @@ async function expectSameBits(
   for (const format of ['f32', 'f16', 'i8'] as const) {
     for (const maxBindingBytes of bindings) {
       // In textures where the device itself has them so, and in buffers.
-      for (const adapter of [undefined, 'gpu'] as const) {
+      for (const adapter of fewOf([undefined, 'gpu'] as const)) {
         const wanted = await run(graphs[1], maxBindingBytes, { format, adapter });
         for (const order of orders) {
           const found = await run(graphs[0], maxBindingBytes, { format, adapter, order, pieceBytes });

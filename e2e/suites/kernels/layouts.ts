@@ -5,21 +5,13 @@ import { padded, WHOLE_GRID } from '../../../shaders/kernel.ts';
 import { type Placing, place } from '../../../shaders/place.ts';
 import { unfold } from '../../../shaders/unfold.ts';
 import { packBatch } from '../../../src/plan/batch.ts';
-import { profileOf } from '../../../src/plan/profiles.ts';
 import type { Sequence } from '../../../src/plan/sequence.ts';
 import * as reference from '../../../tests/reference.ts';
-import { dispatch, padRows, random, testGpu, unpadRows } from '../../dispatch.ts';
+import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expectClose, expectEqual } from '../../harness.ts';
+import { FULL_TIERS, profileFor } from './tiers.ts';
 
 /** Values side by side, tensors whose rows are not those of a weight, and what kernels leave out or give otherwise. */
-
-const ADAPTERS = ['swiftshader', 'llvmpipe', 'gpu'] as const;
-
-/** What is chosen for an adapter of this kind on this device. */
-async function profileFor(adapter: (typeof ADAPTERS)[number]) {
-  const { caps } = (await testGpu()).gpu;
-  return profileOf({ ...caps, adapter, ...(adapter === 'llvmpipe' && { storageTextures: true, subgroup: 0 }) });
-}
 
 check('join', async () => {
   for (const [left, right] of [
@@ -61,9 +53,9 @@ for (const order of ['columns', 'rows'] as const) {
   });
 }
 
-for (const adapter of ADAPTERS) {
-  check(`embed without words (${adapter})`, async () => {
-    const { norm, target } = await profileFor(adapter);
+for (const tier of FULL_TIERS) {
+  check(`embed without words (${tier})`, async () => {
+    const { norm, target } = await profileFor(tier);
     for (const C of [30, 128]) {
       const [T, make] = [65, random(C)];
       const [places, types] = [make(T * C), make(2 * C)];
@@ -80,8 +72,8 @@ for (const adapter of ADAPTERS) {
     }
   });
 
-  check(`attention gives its scores (${adapter})`, async () => {
-    const { attention: shapeOf, target } = await profileFor(adapter);
+  check(`attention gives its scores (${tier})`, async () => {
+    const { attention: shapeOf, target } = await profileFor(tier);
     for (const [H, D] of [
       [3, 8],
       [2, 25],

@@ -11,7 +11,7 @@ import { dispatch, type Numbers, padRows, random, unpadRows } from '../../dispat
 import { isSmall } from '../../gpu-limits.ts';
 import { check, expect, expectClose } from '../../harness.ts';
 import { packRows } from '../../packed.ts';
-import { FITTED_TILINGS, FULL_TIERS, LINEAR_TIERS, profileFor, ROWS } from './tiers.ts';
+import { casesFor, FITTED_TILINGS, FULL_TIERS, LINEAR_TIERS, profileFor, ROWS } from './tiers.ts';
 
 const MOST_ROWS = Math.max(...ROWS);
 
@@ -104,7 +104,7 @@ async function checkLinear(
 
 // The reference computes with the very halves and bytes, so that the tolerances are those of float32.
 for (const tier of LINEAR_TIERS) {
-  for (const linear of tier === 'gpu of 128' ? LINEARS.slice(2, 3) : LINEARS) {
+  for (const linear of tier === 'gpu of 128' ? LINEARS.slice(2, 3) : casesFor(tier, LINEARS, 3)) {
     const [K, N, activation, residual, , gate] = linear;
     for (const format of ['f32', 'f16', 'i8'] as const) {
       if (format !== 'f32' && ![384, 37, 130].includes(K)) continue;
@@ -136,7 +136,7 @@ for (const tier of isSmall() ? [] : FULL_TIERS) {
         : { ...profile.tiling, rows: 4, columns: 4 };
     // NaN comes from the bias, so that the padding, whose weights are zero, has none.
     const addend = (value: number) => padRows(new Float32Array(N).fill(value), N);
-    for (const kind of Object.keys(reference.activations) as Activation[]) {
+    for (const kind of casesFor(tier, Object.keys(reference.activations) as Activation[])) {
       const variant = { inner: K, outputs: N, bias: true, residual: false, activation: kind };
       const kernel = linearKernel(variant, { ...profile, tiling });
       const params = { rows: values.length, ...linearParams(K, N, true) };
@@ -194,12 +194,13 @@ for (const tier of LINEAR_TIERS) {
 const first = new Map<string, Float32Array[]>();
 
 for (const tiling of FITTED_TILINGS) {
-  for (const [linear, format, rows] of [
-    [LINEARS[0]!, 'f32', [1, 65]],
+  const cases = [
     [LINEARS[2]!, 'f32', ROWS],
+    [LINEARS[0]!, 'f32', [1, 65]],
     [LINEARS[5]!, 'f16', ROWS],
     [LINEARS[5]!, 'i8', ROWS],
-  ] as const) {
+  ] as const;
+  for (const [linear, format, rows] of casesFor('gpu', cases, 1)) {
     const name = `linear ${linear[0]}>${linear[1]} ${format}`;
     check(`${name}, tiling ${tilingLabel(tiling)}`, async log => {
       const found: Float32Array[] = [];

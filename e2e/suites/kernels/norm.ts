@@ -5,7 +5,7 @@ import { rowNorm } from '../../../shaders/row-norm.ts';
 import * as reference from '../../../tests/reference.ts';
 import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../../harness.ts';
-import { FULL_TIERS, LAYER_NORM, profileFor, ROWS } from './tiers.ts';
+import { casesFor, FULL_TIERS, LAYER_NORM, profileFor, ROWS } from './tiers.ts';
 
 const RMS_NORM: NormVariant = { kind: 'rms', beta: false, unitOffset: false };
 
@@ -24,7 +24,7 @@ const NORMS: [C: number, norm: NormVariant, residual: boolean, addend: boolean][
 ];
 
 for (const tier of FULL_TIERS) {
-  for (const [C, norm, residual, addend] of NORMS) {
+  for (const [C, norm, residual, addend] of casesFor(tier, NORMS)) {
     const name = `${normLabel(norm)} norm ${C}${residual ? ' + residual' : ''}${addend ? ' + addend' : ''}`;
     check(`${name} (${tier})`, async log => {
       const kernel = rowNorm({ columns: C, norm, residual, addend }, (await profileFor(tier)).norm);

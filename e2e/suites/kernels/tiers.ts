@@ -6,14 +6,20 @@ import { type Profile, profileOf } from '../../../src/plan/profiles.ts';
 import { DEFAULTS, SMALL } from '../../device-limits.ts';
 import { testGpu } from '../../dispatch.ts';
 import { isSmall } from '../../gpu-limits.ts';
+import { fewOf } from '../../slow-compiler.ts';
 
 /** How many rows or tokens a kernel is tried with: less than a workgroup, about one, several. */
 export const ROWS = [1, 7, 63, 65, 257];
 
-/** The kinds of adapter whose choices are tried: what of a device's abilities each has. */
+const { adapter: here } = (await testGpu()).gpu.caps;
+
+/**
+ * The kinds of adapter whose choices are tried: what of a device's abilities each has. Those of a GPU are tried everywhere, those of a
+ * CPU adapter on that adapter alone, since nobody else is given them.
+ */
 export const TIERS: Record<string, (real: Caps) => Caps> = {
-  swiftshader: caps => ({ ...caps, adapter: 'swiftshader' }),
-  llvmpipe: caps => ({ ...caps, adapter: 'llvmpipe', storageTextures: true, subgroup: 0 }),
+  ...(here === 'swiftshader' && { swiftshader: (caps: Caps): Caps => ({ ...caps, adapter: 'swiftshader' }) }),
+  ...(here === 'llvmpipe' && { llvmpipe: (caps: Caps): Caps => ({ ...caps, adapter: 'llvmpipe' }) }),
   gpu: caps => ({ ...caps, adapter: 'gpu' }),
   'gpu of 128': caps => ({ ...caps, adapter: 'gpu', maxInvocations: 128 }),
 };
@@ -24,8 +30,12 @@ export async function profileFor(tier: string, without: Partial<Caps> = {}): Pro
   return profileOf({ ...TIERS[tier]!(gpu.caps), ...without });
 }
 
+/** The cases of a tier that are tried here: with the shapes of a GPU the first few where compiling them is slow. */
+export const casesFor = <T>(tier: string, cases: readonly T[], few = 2): readonly T[] =>
+  tier === here ? cases : fewOf(cases, few);
+
 /** The tiers whose shapes differ in kernels other than linears. */
-export const FULL_TIERS = ['swiftshader', 'llvmpipe', 'gpu'] as const;
+export const FULL_TIERS: readonly string[] = Object.keys(TIERS).filter(tier => tier !== 'gpu of 128');
 
 /** The tiling of a tier on a device that allows so many invocations. */
 const tilingOf = (tier: string, maxInvocations: number): string =>

@@ -4,7 +4,7 @@ import { ROWS_OF_PARTIAL, rowNormBackward, rowNormWeights } from '../../../shade
 import * as gradient from '../../../tests/gradient-reference-rows.ts';
 import { dispatch, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expect, expectClose, expectSameBits } from '../../harness.ts';
-import { FULL_TIERS, LAYER_NORM, profileFor } from '../kernels/tiers.ts';
+import { casesFor, FULL_TIERS, LAYER_NORM, profileFor } from '../kernels/tiers.ts';
 import { ofRow, ofSum } from './tolerance.ts';
 
 const RMS_NORM: NormVariant = { kind: 'rms', beta: false, unitOffset: false };
@@ -24,8 +24,7 @@ const NORMS: [C: number, norm: NormVariant, residual: boolean][] = [
 const ROWS = [1, 3, 17, 65, 129, 650];
 
 for (const tier of FULL_TIERS) {
-  // SwiftShader's shape differs from llvmpipe's in the rows of a workgroup alone.
-  for (const [C, norm, residual] of tier === 'swiftshader' ? NORMS.slice(0, 3) : NORMS) {
+  for (const [C, norm, residual] of casesFor(tier, NORMS)) {
     check(`${normLabel(norm)} norm ${C}${residual ? ' + residual' : ''} backward (${tier})`, async log => {
       const shape = (await profileFor(tier)).norm;
       const make = random(C);

@@ -9,7 +9,7 @@ import { ROWS_OF_PARTIAL } from '../../../shaders/row-norm-backward.ts';
 import * as gradient from '../../../tests/gradient-reference-rows.ts';
 import { dispatch, type Operand, padRows, random, unpadRows } from '../../dispatch.ts';
 import { check, expectClose, expectEqual } from '../../harness.ts';
-import { FULL_TIERS, profileFor } from '../kernels/tiers.ts';
+import { casesFor, FULL_TIERS, profileFor } from '../kernels/tiers.ts';
 import { ofRow, ofSum } from './tolerance.ts';
 
 /** Columns `from` to `to` of x [T, C]. */
@@ -84,8 +84,7 @@ const NORMS = [
 ] as const;
 
 for (const tier of FULL_TIERS) {
-  // SwiftShader's shape differs from llvmpipe's in the rows of a workgroup alone.
-  for (const [H, G, D, span, kind, beta, unitOffset] of tier === 'swiftshader' ? NORMS.slice(0, 2) : NORMS) {
+  for (const [H, G, D, span, kind, beta, unitOffset] of casesFor(tier, NORMS)) {
     const words = `${beta ? ' with beta' : ''}${unitOffset ? ' from 1' : ''}`;
     check(`query key norm ${H}/${G}x${D}, ${kind} of a ${span}${words}, backward (${tier})`, async log => {
       const variant = { heads: H, keyHeads: G, headSize: D, span, kind, beta, unitOffset };
