@@ -27,11 +27,11 @@ import type { TensorLookup } from './interpreter.ts';
 import { tensorGradients, tensorsOf } from './training-tensors.ts';
 
 /**
- * `backward` against differences: the loss is computed again with one number of a weight a little larger and a little smaller. It needs no
- * reference, so it goes for every family, also in shapes that nobody trains.
+ * `backward` against differences: the loss is computed again with a tensor moved a little to and fro. It needs no reference, so it goes for
+ * every family, also in shapes that nobody trains.
  */
 
-/** Of |by differences - by the chain rule| / the largest of the tensor, but LEAST at least. */
+/** Of |by differences - by the chain rule| / the root mean square of the tensor's gradient, but LEAST at least. */
 const TOLERANCE = 1e-6;
 /** Smaller ones are 0 in theory (key biases), and differences of a loss of some 10 round to 1e-9. */
 const LEAST = 1e-2;
@@ -95,42 +95,41 @@ function drawnBatch(config: EncoderConfig, columns: number): LabelledSequence[] 
 const factor = ({ site, probability }: Dropout, place: DropoutPlace): number =>
   picker(JSON.stringify([site, place]))(0, 999) < 1000 * probability ? 0 : 1 / (1 - probability);
 
-/** Some numbers of every tensor by differences, against the gradient. */
+/**
+ * Every tensor by differences, against the gradient: the slope of the loss where all numbers of the tensor move at once, each a little up or
+ * down as it is drawn. A number whose gradient is wrong shows in the slope, for one evaluation where each number by itself would take one.
+ */
 function expectGradients(graph: TrainingGraph, batch: readonly LabelledSequence[]): void {
   const lookup = drawnTensors();
   fill(lookup, graph);
   const options = { tensors: lookup, batch, scales: { labels: 0.25, next_sentence_label: 0 }, factor };
   const { gradients } = interpretTraining(graph, options);
   const tensors = tensorsOf(graph.gradients, lookup);
-  const lossAt = (tensor: string, i: number, value: number) => {
-    lookup.set(tensor, i, value);
-    const run = new TrainingRun(options);
-    const isForward = graph.ops.slice(0, 1 + graph.ops.findLastIndex(op => 'dlogits' in op));
-    for (const op of isForward) run.compute(op);
-    lookup.set(tensor, i, tensors.get(tensor)!.data[i]!);
-    return graph.losses.reduce((sum, loss) => sum + run.get(loss).data.reduce((a, b) => a + b, 0), 0);
-  };
-  const pick = picker('numbers');
+  const forward = graph.ops.slice(0, 1 + graph.ops.findLastIndex(op => 'dlogits' in op));
+  const pick = picker('directions');
   for (const [tensor, gradient] of tensorGradients(gradients, tensors)) {
-    const largest = gradient.reduce((most, v) => Math.max(most, Math.abs(v)), LEAST);
-    // Among them one that is surely no 0 of a word that is not there.
-    const places = [
-      gradient.findIndex(v => Math.abs(v) === largest),
-      pick(0, gradient.length - 1),
-      pick(0, gradient.length - 1),
-    ];
-    for (const i of places.filter(place => place >= 0)) {
-      const { [i]: value } = tensors.get(tensor)!.data;
-      const slopes: number[] = [];
-      const error = () => Math.abs(gradient[i]! - slopes.at(-1)!) / largest;
-      for (const step of STEPS) {
-        const near = lossAt(tensor, i, value! + step) - lossAt(tensor, i, value! - step);
-        const far = lossAt(tensor, i, value! + 2 * step) - lossAt(tensor, i, value! - 2 * step);
-        slopes.push((8 * near - far) / (12 * step));
-        if (error() < TOLERANCE) break;
-      }
-      expect(error(), `${tensor} ${i}: ${gradient[i]}, not ${slopes}`).toBeLessThan(TOLERANCE);
+    const { data } = tensors.get(tensor)!;
+    const direction = Float64Array.from(data, () => (pick(0, 1) ? 1 : -1) / Math.sqrt(data.length));
+    const move = (step: number) => {
+      for (const [i, value] of data.entries()) lookup.set(tensor, i, value + step * direction[i]!);
+    };
+    const lossAt = (step: number) => {
+      move(step);
+      const run = new TrainingRun(options);
+      for (const op of forward) run.compute(op);
+      return graph.losses.reduce((sum, loss) => sum + run.get(loss).data.reduce((a, b) => a + b, 0), 0);
+    };
+    const expected = gradient.reduce((sum, v, i) => sum + v * direction[i]!, 0);
+    // The size of a slope in a direction of length 1 that is drawn.
+    const scale = Math.max(LEAST, Math.sqrt(gradient.reduce((sum, v) => sum + v * v, 0) / gradient.length));
+    const slopes: number[] = [];
+    const error = () => Math.abs(expected - slopes.at(-1)!) / scale;
+    for (const step of STEPS) {
+      slopes.push((8 * (lossAt(step) - lossAt(-step)) - (lossAt(2 * step) - lossAt(-2 * step))) / (12 * step));
+      if (error() < TOLERANCE) break;
     }
+    move(0);
+    expect(error(), `${tensor}: ${expected}, not ${slopes}`).toBeLessThan(TOLERANCE);
   }
 }
 
