@@ -207,6 +207,29 @@ describe('SetFit', () => {
     await again.dispose();
   }, 60_000);
 
+  test('trains the head alone, as strictly as head_params says', async () => {
+    const body = await load();
+    const texts = records.map(({ text }) => text);
+    const classes = records.map(({ label }) => Number(label === 'good'));
+    const embeddings = await new SetFitModel(body).encode(texts);
+    const sureness = async (C: number | undefined) => {
+      const model = new SetFitModel(body, { labels: ['bad', 'good'], ...(C && { head_params: { C } }) });
+      await model.fit(texts, classes);
+      const rows = await model.predict_proba(texts);
+      return rows.reduce((sum, row, i) => sum + row[classes[i]!]!, 0);
+    };
+    const plain = await sureness(undefined);
+    expect(await sureness(1)).toBe(plain);
+    expect(await sureness(10)).toBeGreaterThan(plain);
+    expect(await sureness(0.1)).toBeLessThan(plain);
+    expect(await new SetFitModel(body).encode(texts), 'the embedder is as it was').toEqual(embeddings);
+    for (const C of [0, -1, Number.NaN]) {
+      expect(() => new SetFitModel(body, { head_params: { C } }), String(C)).toThrow(/^C is wrong/);
+    }
+    expect(() => new SetFitModel(body, { head_params: { c: 1 } as object })).toThrow(/head_params has no field "c"/);
+    await body.dispose();
+  });
+
   test('has the defaults of setfit', async () => {
     const model = new SetFitModel(await load());
     const of = async (args: ConstructorParameters<typeof SetFitTrainer>[0]['args']) => {

@@ -105,7 +105,32 @@ async function readMails(held: number): Promise<{ heldOut: Mail[]; others: Mail[
 const largerShare = (mails: readonly Mail[]): number =>
   Math.max(...LABELS.map(label => mails.filter(mail => mail.label === label).length)) / mails.length;
 
-/** A head on frozen MiniLM. */
+/** A logistic regression on what the frozen embedder gives of every mail: the head of SetFit alone. */
+export async function learnSpamHead({ train, held }: { train: number; held: number }): Promise<LearningFigure> {
+  const { heldOut, others } = await readMails(held);
+  const learned = others.slice(0, train);
+  const began = performance.now();
+  // Rows of length 1 lie close together: a weaker penalty than sklearn's default lets the head tell them apart.
+  const head_params = { C: 10 };
+  const model = await SetFitModel.from_pretrained(address(), { labels: LABELS, head_params });
+  await model.fit(
+    learned.map(({ text }) => text),
+    learned.map(({ label }) => LABELS.indexOf(label)),
+  );
+  const duration = seconds(began);
+  const found = await model.predict(heldOut.map(({ text }) => text));
+  await model.dispose();
+  return {
+    name: `spam, a logistic head on frozen embeddings, ${train} mails to learn from, ${held} held out`,
+    figures: {
+      accuracy: found.filter((label, i) => label === heldOut[i]!.label).length / found.length,
+      'share of the larger class': largerShare(heldOut),
+    },
+    seconds: duration,
+  };
+}
+
+/** The head of a classifier on frozen MiniLM, by the Trainer: it sees the first token's row, which the embedder was not trained for. */
 export async function learnSpam({ train, held }: { train: number; held: number }): Promise<LearningFigure> {
   const { heldOut, others } = await readMails(held);
   const began = performance.now();
@@ -131,7 +156,7 @@ export async function learnSpam({ train, held }: { train: number; held: number }
   const { eval_accuracy, eval_loss } = await trainer.evaluate();
   await model.dispose();
   return {
-    name: `spam, head alone, ${train} mails to learn from, ${held} held out`,
+    name: `spam, the Trainer's head on the first token, ${train} mails to learn from, ${held} held out`,
     figures: {
       accuracy: eval_accuracy!,
       'share of the larger class': largerShare(heldOut),

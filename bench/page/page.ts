@@ -2,7 +2,7 @@ import { openGpu } from '../../src/gpu/device.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { benchJax } from './jax/side-by-side.ts';
 import { benchKernels } from './kernels.ts';
-import { benchStep, learnFewMails, learnGlosses, learnSpam } from './learning.ts';
+import { benchStep, learnFewMails, learnGlosses, learnSpam, learnSpamHead } from './learning.ts';
 import { benchLoad } from './load.ts';
 import { benchLong } from './long.ts';
 import { submitFloor } from './peak.ts';
@@ -27,6 +27,7 @@ const calls = {
   learnFewMails,
   learnGlosses,
   learnSpam,
+  learnSpamHead,
   async facts(): Promise<{ adapter: string; floorMs: number }> {
     const { device, adapterName } = await openGpu();
     const floorMs = await submitFloor(device);

@@ -25,6 +25,8 @@ const CONFIG = 'config_setfit.json';
 export interface SetFitModelOptions {
   /** The names of the classes. Default: those of the records, in the order in which they come. */
   readonly labels?: readonly string[] | null;
+  /** Arguments of the head, with sklearn's names: `C` is the inverse strength of the L2 penalty. Default: { C: 1 }. */
+  readonly head_params?: { readonly C?: number | null } | null;
 }
 
 /** A text classifier made of an embedder and a head. */
@@ -33,10 +35,18 @@ export class SetFitModel {
   readonly model_body: FeatureExtractionPipeline;
   labels: readonly string[] | undefined;
   #head: LogisticHead | undefined;
+  readonly #C: number;
 
-  /** @param model_body pipeline('feature-extraction', …) */
-  constructor(model_body: FeatureExtractionPipeline, { labels }: SetFitModelOptions = {}) {
+  /**
+   * Throws InputError for labels that are no names, and for a C that is not above 0.
+   * @param model_body pipeline('feature-extraction', …)
+   */
+  constructor(model_body: FeatureExtractionPipeline, { labels, head_params }: SetFitModelOptions = {}) {
     if (labels) checkLabels(labels);
+    const params = new GivenFields('head_params', head_params);
+    params.checkNames(['C']);
+    this.#C = params.number('C', 1);
+    if (this.#C <= 0) throw wrong('C', this.#C, 'a number above 0');
     this.model_body = model_body;
     this.labels = labels ?? undefined;
   }
@@ -46,9 +56,9 @@ export class SetFitModel {
     model: Parameters<typeof pipeline>[1],
     options: SetFitModelOptions & NonNullable<Parameters<typeof pipeline>[2]> = {},
   ): Promise<SetFitModel> {
-    const { labels, ...rest } = options;
+    const { labels = null, head_params = null, ...rest } = options;
     const body = await pipeline('feature-extraction', model, rest);
-    return new SetFitModel(body, labels ? { labels } : {});
+    return new SetFitModel(body, { labels, head_params });
   }
 
   /** Whether it has a head, so that it can classify. */
@@ -57,8 +67,8 @@ export class SetFitModel {
   }
 
   /**
-   * Trains the head: a logistic regression on the embeddings of texts, as sklearn's with its defaults. Throws InputError where the two lists
-   * differ in number, or a class has no text.
+   * Trains the head alone: a logistic regression on the embeddings of texts, as sklearn's with its defaults and `head_params`. Every text is
+   * embedded once. Throws InputError where the two lists differ in number, or a class has no text.
    * @param labels the class of each text, by number
    */
   async fit(texts: readonly string[], labels: readonly number[], { signal }: TrainOptions = {}): Promise<void> {
@@ -77,7 +87,7 @@ export class SetFitModel {
         actual: `no text of class ${this.labels?.[lacking ?? 1] ?? lacking ?? 1}`,
       });
     }
-    this.#head = fitLogistic(await this.encode(texts, { signal: signal ?? null }), labels, { classes });
+    this.#head = fitLogistic(await this.encode(texts, { signal: signal ?? null }), labels, { classes, C: this.#C });
   }
 
   /** The embeddings of texts, a row each. */
