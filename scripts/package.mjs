@@ -1,5 +1,5 @@
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { install } from './packages.mjs';
 import { at } from './root.mjs';
 import { run } from './run.mjs';
@@ -51,7 +51,24 @@ export async function packTo(folder) {
 }
 
 /**
- * Looks at the package as a stranger gets it: publint and @arethetypeswrong/cli on the tarball of `npm pack`, then a page of code
+ * Links of the packed pages to files that are not packed. Those of README.md are left out: npm leads them to the repository.
+ * @param {string} folder The unpacked package. @returns {string[]} The page and the link.
+ */
+function brokenLinks(folder) {
+  const pages = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    file => file.endsWith('.md') && file !== 'README.md',
+  );
+  return pages.flatMap(page => {
+    const links = [...readFileSync(join(folder, page), 'utf8').matchAll(/\]\(([^)\s#:]+)(?:#[^)\s]*)?\)/g)];
+    return links
+      .map(([, link = '']) => link)
+      .filter(link => !existsSync(join(folder, dirname(page), link)))
+      .map(link => `${page}: ${link}`);
+  });
+}
+
+/**
+ * Looks at the package as a stranger gets it: publint and @arethetypeswrong/cli on the tarball of `npm pack`, the links of its pages, then a page of code
  * (tests/usage-types.ts) compiled against it by every compiler of tests/compilers and our own. dist/ must have been built.
  * @returns {Promise<string>} What was done, in words.
  */
@@ -73,6 +90,10 @@ export async function checkPackage() {
     'mend "exports" of package.json.',
   );
   await check('tar', 'tar', ['-xzf', tarball, '-C', consumer], 'tar must be able to read what npm pack writes.');
+  const broken = brokenLinks(join(consumer, 'package'));
+  if (broken.length > 0) {
+    throw new Stop(`links to files that are not packed:\n${broken.join('\n')}`, 'write the address in the repository.');
+  }
   const installed = join(consumer, 'node_modules', 'webgpu-bert');
   cpSync(join(consumer, 'package'), installed, { recursive: true });
   cpSync(at('tests', 'usage-types.ts'), join(consumer, 'usage-types.ts'));
