@@ -4,7 +4,7 @@ import { parseAst } from 'vite';
 import { describe, expect, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 
-/** docs/errors.md says what src/ throws: the classes, and the messages in the first columns of its tables. */
+/** docs/errors.md says what src/ throws, all of it: the classes, and the messages in the first columns of its tables. */
 
 interface Node {
   type: string;
@@ -23,6 +23,8 @@ function textOf({ type, value, quasis }: Node): string | undefined {
 
 /** Every text of src/, and of which class of error it is, where it stands in `new …Error({ … })`. */
 const messages = new Map<string, Set<string>>();
+/** The messages that are one text where they are thrown: what `what` says. */
+const said = new Set<string>();
 /** The parent of every class of src/. */
 const parents = new Map<string, string>();
 
@@ -35,6 +37,10 @@ function look(node: Node, error?: string): void {
   }
   const called = node.type === 'NewExpression' ? String((node.callee as Node).name) : undefined;
   const inside = called?.endsWith('Error') ? called : error;
+  if (inside && node.type === 'Property' && (node.key as Node).name === 'what') {
+    const what = textOf(node.value as Node);
+    if (what !== undefined) said.add(what);
+  }
   for (const child of childrenOf(node)) look(child, inside);
   if (node.type !== 'ClassDeclaration' || !isNode(node.superClass)) return;
   parents.set(String((node.id as Node).name), String(node.superClass.name));
@@ -67,6 +73,12 @@ const named = sections.flatMap(([error, section]) =>
 const NOT_EXPORTED = ['LostDeviceError'];
 
 describe('docs/errors.md', () => {
+  test('has a row for every message', () => {
+    const rows = new Set(named.map(([what]) => what));
+    expect(said.size).toBeGreaterThan(200);
+    expect([...said].filter(what => !rows.has(what))).toEqual([]);
+  });
+
   test('has a section for every class of error, and no other', () => {
     const thrown = [...parents.keys()].filter(name => isOurs(name) && !NOT_EXPORTED.includes(name));
     expect(sections.map(([error]) => error).sort()).toEqual(thrown.sort());
