@@ -21,9 +21,10 @@ export default defineConfig({
         plugins: [
           {
             name: 'packages of examples',
-            // Examples stand beside no node_modules of their own.
+            // Examples, and the code of docs/recipes.md, stand beside no node_modules of their own.
             resolveId(id, importer) {
-              if (importer?.startsWith(at('examples')) && !/^[./]/.test(id)) {
+              const isExample = [at('examples'), at('.cache', 'recipes')].some(place => importer?.startsWith(place));
+              if (isExample && !/^[./]/.test(id)) {
                 return this.resolve(id, at('tests', 'adapters', 'package.json'));
               }
             },

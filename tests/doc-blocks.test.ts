@@ -68,8 +68,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'docs/training.md: Keeping the result': 'needs a private file system: the suite of the Trainer makes the same calls',
 };
 
-/** The packages that a block imports are those of tests/adapters, whose tests make the same calls. */
-const ADAPTERS = 'imports packages of tests/adapters, which makes the same calls';
+/** The packages that a block imports are those of tests/adapters: scripts/adapters.mjs compiles it, tests/adapters/recipes.test.ts runs it. */
+const ADAPTERS = 'imports packages of tests/adapters, where it is compiled and run';
 
 /** Blocks that are not compiled either, and why. */
 const NOT_COMPILED: Readonly<Record<string, string>> = Object.fromEntries([
