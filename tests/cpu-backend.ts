@@ -86,7 +86,11 @@ export class CPUBackend implements Backend {
     update: UpdateOptions,
     merges: readonly WeightMerge[],
   ): Promise<TrainingSession> {
-    return cpuTraining(tensor => this.weights.tensor(tensor), graph, update, merges);
+    const living = (tensor: string) => {
+      if (this.#end) throw this.#end.reason;
+      return this.weights.tensor(tensor);
+    };
+    return cpuTraining(living, graph, update, merges);
   }
 
   async mergeWeights(merges: readonly WeightMerge[]): Promise<void> {

@@ -2,6 +2,8 @@
 export class FakeDirectory {
   readonly kind = 'directory';
   readonly name: string;
+  /** Is told of every part that is written to a file below it. */
+  onWrite: ((file: string) => void) | undefined;
   readonly #entries = new Map<string, FakeDirectory | FakeFile>();
 
   constructor(name = '') {
@@ -38,6 +40,7 @@ export class FakeDirectory {
     if (entry instanceof kind) return entry;
     if (entry || !create) throw new DOMException('no such entry', entry ? 'TypeMismatchError' : 'NotFoundError');
     const made = new kind(name);
+    made.onWrite = file => this.onWrite?.(file);
     this.#entries.set(name, made);
     return made;
   }
@@ -46,6 +49,7 @@ export class FakeDirectory {
 class FakeFile {
   readonly kind = 'file';
   readonly name: string;
+  onWrite: ((file: string) => void) | undefined;
   #content = new File([], '');
 
   constructor(name: string) {
@@ -60,6 +64,7 @@ class FakeFile {
     const parts: Uint8Array<ArrayBuffer>[] = [];
     return new WritableStream({
       write: part => {
+        this.onWrite?.(this.name);
         parts.push(part.slice());
       },
       close: () => {

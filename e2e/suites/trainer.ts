@@ -207,6 +207,21 @@ check('a pipeline of the model answers between two steps, without a copy of the 
   await end();
 });
 
+for (const event of ['on_pre_optimizer_step', 'on_step_end'] as const) {
+  check(`a model that is disposed of in ${event} ends it with a typed error, and leaves nothing`, async () => {
+    const { trainer, device, model } = await setUp({ max_steps: 50 });
+    const disposeOnce = async (_: unknown, { global_step }: { global_step: number }) => {
+      if (global_step === 2) await model.dispose();
+    };
+    trainer.add_callback({ [event]: disposeOnce });
+    const error = (await trainer.train().catch((reason: Error) => reason)) as Error;
+    expectEqual(error.name, 'DeviceError', 'the class of the error');
+    expect(error.message.includes('the model was disposed'), error.message);
+    expectEqual(liveBytes(device), 0, 'bytes held');
+    device.destroy();
+  });
+}
+
 check('a lost device ends it with a typed error', async () => {
   const { trainer, device, model } = await setUp({ max_steps: 50 });
   trainer.add_callback({
