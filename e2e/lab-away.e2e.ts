@@ -193,7 +193,8 @@ describe('a page that goes away', () => {
       });
     });
     const dims = 48;
-    expect(kept.map(length => length / dims)).toContain(rows);
+    // Some more may have come since their number was read.
+    expect(Math.max(...kept.map(length => length / dims))).toBeGreaterThanOrEqual(rows);
     expect(errors.filter(line => !line.includes('ERR_FAILED'))).toEqual([]);
   });
 
