@@ -2,7 +2,7 @@ import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import { dropFolder, gateGpu, holdGpu, letGpuGo, serveHeld } from './lab-held.ts';
-import { goOnByKey, lab, open, openLab, openWithoutGpu, PHONE, pageWidth, until } from './lab-pages.ts';
+import { goOnByKey, lab, open, openLab, openWithoutGpu, PHONE, pageWidth, until, withFixture } from './lab-pages.ts';
 
 /** What every tab does alike: the progress of a load and of its work, the stop of both, a folder that is dropped, no GPU. */
 
@@ -298,6 +298,33 @@ test('on a phone the longest names of tabs and models are no wider than the page
   const [menu, share] = await boxes();
   expect(menu.right).toBeLessThanOrEqual(share.left);
   expect(await pageWidth(page)).toBe(320);
+  expect(errors).toEqual([]);
+});
+
+/** Controls in view that stand out of the page to the side, where nothing can be scrolled to bring them back. */
+const controlsOutside = (page: Page): Promise<string[]> =>
+  page.evaluate(() => {
+    const scrolls = (element: Element | null): boolean =>
+      element !== null && (/auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+    // The way past the bar is there for the keyboard, and out of sight until it has the focus.
+    return [...document.querySelectorAll('a[href], button:not(.skip), input, select, textarea, summary')]
+      .filter(control => control.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+      .filter(control => {
+        const { left, right, width } = control.getBoundingClientRect();
+        return width > 1 && (left < -1 || right > innerWidth + 1) && !scrolls(control.parentElement);
+      })
+      .map(control => control.outerHTML.slice(0, 120));
+  });
+
+test('at 200 % every tab is as wide as the page, and all of its controls are in it', async () => {
+  // What a window of 1280 x 900 has room for then.
+  const { page, errors } = await open('icon.svg', { viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 });
+  for (const { tab, model } of new Map(ways.toReversed().map(way => [way.tab, way])).values()) {
+    await page.goto(`${lab.origin}/${withFixture(tab, `random/${model}`)}`);
+    await page.locator('main textarea, main canvas, main bert-attention, main button').first().waitFor();
+    expect(await pageWidth(page), tab).toBe(640);
+    expect(await controlsOutside(page), tab).toEqual([]);
+  }
   expect(errors).toEqual([]);
 });
 
