@@ -9,6 +9,7 @@ import { dispatch, random, testGpu } from '../dispatch.ts';
 import { liveBytes, takeCounts, takeScopes } from '../gpu-watch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
 import { addressOf, fetchJson, ownDevice } from '../library.ts';
+import { fewOf } from '../slow-compiler.ts';
 
 /** LoRA on this device: whole runs against PEFT's in float64 (tests/fixtures/lora), frozen weights as fp16, memory, merged weights. */
 
@@ -75,7 +76,7 @@ check('the kernel that merges, against float64', async log => {
   log(`${gpu.adapterName}: largest difference ${worst.toExponential(1)}`);
 });
 
-for (const name of LORA_RUNS) {
+for (const name of fewOf(LORA_RUNS, 2)) {
   check(`${name}: losses, adapters and logits are PEFT's`, async log => {
     const { head, args, losses, grad_norms, logits } = await runOf(name);
     const { base, records, end } = await modelOf(name, head);

@@ -11,6 +11,7 @@ import { filesOfFolder } from '../../src/training/checkpoint-folders.ts';
 import type { TrainingFixture } from '../../tests/training-run.ts';
 import { checkInPages, expect, expectEqual, expectSameBits, type Log } from '../harness.ts';
 import { addressOf, fetchJson } from '../library.ts';
+import { fewOf } from '../slow-compiler.ts';
 
 /**
  * A training that goes on in another page, from the origin's private file system, to the same bits. One page trains twenty steps without a
@@ -109,7 +110,7 @@ const inNewPage = (part: (log: Log) => Promise<void>) => async (log: Log) => {
   await part(log);
 };
 
-for (const [name, kind] of Object.entries(KINDS)) {
+for (const [name, kind] of fewOf(Object.entries(KINDS))) {
   const [whole, parts] = [`${name}/whole`, `${name}/parts`];
   checkInPages(`${name}: twenty steps are ten, a checkpoint, and ten in another page`, [
     inNewPage(async () => {
