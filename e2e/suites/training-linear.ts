@@ -150,7 +150,7 @@ for (const tier of FULL_LINEAR_TIERS) {
   }
 }
 
-for (const tiling of FITTED_TILINGS.slice(1)) {
+for (const tiling of casesFor('gpu', FITTED_TILINGS.slice(1))) {
   check(`gradients of a linear, tiling ${tilingLabel(tiling)}`, async () => {
     const chosen = { target: (await profileFor('gpu')).target, tiling };
     await checkInput([130, 37], 'f32', chosen, [1, 17, 65]);
