@@ -1,29 +1,20 @@
-import { readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { InputError } from '../src/errors.ts';
 import { AutoModelForSequenceClassification } from '../src/index.ts';
 import { EarlyStoppingCallback, Trainer, type TrainingArgumentsInit } from '../src/train.ts';
 import { CheckpointFolders } from '../src/training/checkpoint-folders.ts';
 import { FakeDirectory } from './fake-directory.ts';
+import { sequenceFiles, sequenceRecords } from './sequence-training.ts';
 import { thrown } from './source-environment.ts';
-import { readFixture } from './training-run.ts';
 
 /** Checkpoints of a Trainer, in Node: on the interpreter, in a folder in memory. In other pages: e2e/suites/resumed-training.ts. */
 
 vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
-const files = Object.fromEntries(
-  ['config.json', 'model.safetensors'].map(file => [
-    file,
-    new Uint8Array(readFileSync(new URL(`fixtures/random/bert-sequence/${file}`, import.meta.url))),
-  ]),
-);
-const records = readFixture('bert-sequence')
-  .data.slice(0, 10)
-  .map(example => ({ ...example }));
+const records = sequenceRecords(10);
 
 async function setUp(args: TrainingArgumentsInit) {
-  const model = await AutoModelForSequenceClassification.from_pretrained(files);
+  const model = await AutoModelForSequenceClassification.from_pretrained(sequenceFiles);
   const trainer = new Trainer({
     model,
     train_dataset: records,

@@ -1,28 +1,19 @@
-import { readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { DeviceError } from '../src/errors.ts';
 import { AutoModelForSequenceClassification } from '../src/index.ts';
 import { Trainer, type TrainerCallback, type TrainingArgumentsInit } from '../src/train.ts';
 import { FakeDirectory } from './fake-directory.ts';
+import { sequenceFiles, sequenceRecords } from './sequence-training.ts';
 import { thrown } from './source-environment.ts';
-import { readFixture } from './training-run.ts';
 
 /** What a training is worth that a page breaks off: by disposing of its model, or by a signal while a checkpoint is written. */
 
 vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
-const files = Object.fromEntries(
-  ['config.json', 'model.safetensors'].map(file => [
-    file,
-    new Uint8Array(readFileSync(new URL(`fixtures/random/bert-sequence/${file}`, import.meta.url))),
-  ]),
-);
-const records = readFixture('bert-sequence')
-  .data.slice(0, 4)
-  .map(example => ({ ...example }));
+const records = sequenceRecords(4);
 
 async function setUp(args: TrainingArgumentsInit, ...callbacks: TrainerCallback[]) {
-  const model = await AutoModelForSequenceClassification.from_pretrained(files);
+  const model = await AutoModelForSequenceClassification.from_pretrained(sequenceFiles);
   const plain = { per_device_train_batch_size: 2, learning_rate: 1e-3, logging_steps: 1 };
   const trainer = new Trainer({ model, train_dataset: records, args: { ...plain, ...args }, callbacks });
   const logits = async () => [...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)];
