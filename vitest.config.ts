@@ -51,7 +51,7 @@ export default defineConfig({
           maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 60_000,
-          exclude: ['e2e/lab*.e2e.ts', 'e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts'],
+          exclude: ['e2e/lab*.e2e.ts', 'e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts', 'e2e/two-tabs.e2e.ts'],
         },
       },
       // The page of npm start, in its production build: a file for what all tabs share, and one for each tab.
@@ -64,11 +64,11 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
-      // The packed package in projects of others, and beside transformers.js.
+      // The packed package in projects of others, beside transformers.js, and beside itself in another tab.
       {
         test: {
           name: 'installed',
-          include: ['e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts'],
+          include: ['e2e/installed.e2e.ts', 'e2e/transformers-js.e2e.ts', 'e2e/two-tabs.e2e.ts'],
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,

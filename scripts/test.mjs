@@ -162,7 +162,7 @@ async function main() {
   await stage('unit tests', 'vitest, tests/', () => vitest('unit', []));
   if (browsers.includes('chromium') && !suite) {
     await stage('lab', 'the page of npm start, in Chromium', () => vitest('lab', []));
-    await stage('installed', "the package in other people's projects, and beside transformers.js", () =>
+    await stage('installed', "the package in other people's projects, beside transformers.js, and in two tabs", () =>
       vitest('installed', []),
     );
   }

@@ -30,6 +30,10 @@ export class FakeDirectory {
     yield* this.#entries.values();
   }
 
+  async isSameEntry(other: unknown): Promise<boolean> {
+    return other === this;
+  }
+
   /** It has what src/ uses of a handle. */
   handle(): FileSystemDirectoryHandle {
     return this as unknown as FileSystemDirectoryHandle;

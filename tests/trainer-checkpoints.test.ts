@@ -27,8 +27,11 @@ async function setUp(args: TrainingArgumentsInit) {
 
 const lossesOf = ({ state }: Trainer) =>
   state.log_history.flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss]]));
-const names = async (directory: FakeDirectory) =>
-  (await (await CheckpointFolders.open(directory.handle())).list()).map(({ name }) => name);
+const names = async (directory: FakeDirectory) => {
+  const folders = await CheckpointFolders.open(directory.handle());
+  folders.close();
+  return (await folders.list()).map(({ name }) => name);
+};
 
 test.each([
   ['in the middle of an epoch, between two logs', { max_steps: 7, save_steps: 3 }, 'checkpoint-3'],
@@ -83,6 +86,33 @@ test('a checkpoint is a model that loads', async () => {
   expect([...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)]).toEqual(await logits());
   await trainer.save_model(output_dir);
   expect((await folders.list()).map(({ name }) => name)).toEqual(['checkpoint-2']);
+  folders.close();
+});
+
+test('a folder is of one training at a time, and is given back whatever ends it', async () => {
+  const output_dir = new FakeDirectory('letters').handle();
+  const stop = new AbortController();
+  const [first, second] = [
+    await setUp({ max_steps: 4, save_steps: 2, output_dir }),
+    await setUp({ max_steps: 2, save_steps: 2, output_dir }),
+  ];
+  const before = await second.logits();
+  let refused: Error | undefined;
+  first.trainer.add_callback({
+    async on_step_end() {
+      refused ??= await thrown(second.trainer.train());
+    },
+  });
+  await first.trainer.train();
+  expect(refused).toBeInstanceOf(InputError);
+  expect(refused?.message).toMatch(/^another training writes its checkpoints into this folder now.*letters/s);
+  expect(await second.logits()).toEqual(before);
+  // What is refused, or stopped, holds no folder.
+  await thrown(second.trainer.train({ resume_from_checkpoint: 'checkpoint-9' }));
+  second.trainer.add_callback({ on_step_begin: () => stop.abort(new Error('stopped')) });
+  expect((await thrown(second.trainer.train({ signal: stop.signal }))).message).toBe('stopped');
+  await first.trainer.train({ resume_from_checkpoint: 'checkpoint-2' });
+  expect(first.trainer.state.global_step).toBe(4);
 });
 
 test('so many are kept, the best among them, and it is loaded at the end', async () => {
@@ -146,6 +176,7 @@ test('what another training has left in the folder is never the best, and is rem
   expect(await names(directory)).toEqual(['checkpoint-4', 'checkpoint-6', 'checkpoint-8']);
   const folders = await CheckpointFolders.open(output_dir);
   const saved = await AutoModelForSequenceClassification.from_pretrained(await folders.read('checkpoint-8'));
+  folders.close();
   expect([...((await saved({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)]).toEqual(last);
 });
 

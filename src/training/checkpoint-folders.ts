@@ -1,5 +1,6 @@
 import { DeviceError, describe, InputError, SourceError } from '../errors.ts';
 import { globalOf } from '../runtime/index.ts';
+import { holdFolder } from './folder-lock.ts';
 
 /** The last file that is written of a checkpoint: a folder without it is one whose writing was cut off. */
 export const LAST_FILE = 'trainer_state.json';
@@ -13,14 +14,21 @@ export type OutputDirectory = string | FileSystemDirectoryHandle;
 /** A folder with checkpoints, `checkpoint-500` and so on, in the origin's private file system or where the user has picked one. */
 export class CheckpointFolders {
   readonly #root: FileSystemDirectoryHandle;
+  /** Gives the folder back to other trainings. */
+  readonly close: () => void;
 
-  private constructor(root: FileSystemDirectoryHandle) {
+  private constructor(root: FileSystemDirectoryHandle, close: () => void) {
     this.#root = root;
+    this.close = close;
   }
 
-  /** Makes the folder where it is not there. Throws DeviceError where there is no file system, SourceError where it refuses. */
+  /**
+   * Makes the folder where it is not there, and holds it until `close()`. Throws DeviceError where there is no file system, SourceError
+   * where it refuses, InputError where another training holds it.
+   */
   static async open(directory: OutputDirectory): Promise<CheckpointFolders> {
-    return new CheckpointFolders(await folderOf(directory, { create: true }));
+    const root = await folderOf(directory, { create: true });
+    return new CheckpointFolders(root, await holdFolder(root));
   }
 
   /** The checkpoints that are whole, the latest last. */
@@ -64,6 +72,28 @@ export class CheckpointFolders {
       if (!isNotFound(error)) throw refused(name, error);
     }
   }
+}
+
+/**
+ * Removes checkpoints until `limit` of them are left, the oldest first. The one of this name, which was just written, stays, and so does the
+ * best one.
+ * @param saved `own`: the names of those that this training has written, or goes on from
+ */
+export async function removeOldest(
+  folders: CheckpointFolders,
+  {
+    name,
+    best,
+    own,
+    limit,
+  }: { name: string; best: string | null; own: ReadonlySet<string>; limit: number | undefined },
+): Promise<void> {
+  if (limit === undefined) return;
+  const others = (await folders.list()).filter(each => each.name !== name && each.name !== best);
+  // What another training has left goes first, however many steps it had.
+  const old = [...others.filter(each => !own.has(each.name)), ...others.filter(each => own.has(each.name))];
+  const kept = limit - 1 - Number(best !== null && best !== name);
+  for (const each of old.slice(0, Math.max(0, old.length - Math.max(0, kept)))) await folders.remove(each.name);
 }
 
 /** The files of one folder, which may be a checkpoint's. Throws SourceError where it is not there. */

@@ -27,7 +27,7 @@ import {
   savedTraining,
   warnOfChanges,
 } from './checkpoint.ts';
-import { CheckpointFolders } from './checkpoint-folders.ts';
+import { CheckpointFolders, removeOldest } from './checkpoint-folders.ts';
 import type { Course, CourseData, Metrics } from './course.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
 import { largestBatch, microBatches, reserveLargest } from './micro-batches.ts';
@@ -70,19 +70,23 @@ const noWholeBatch = (records: number, batchSize: number): InputError =>
     next: 'Pass a smaller per_device_train_batch_size, or dataloader_drop_last: false.',
   });
 
-/** A run under way. */
-interface Run<Data> {
-  readonly session: TrainingSession;
+/** What a run needs before anything is on the device. */
+interface Begun<Data> {
   readonly graph: TrainingGraph;
   readonly data: Data;
   readonly length: RunLength;
-  readonly rates: LearningRates;
-  readonly factor: (step: number) => number;
   readonly signal: AbortSignal | undefined;
-  /** Where it stands. */
-  readonly progress: Progress;
   /** Where checkpoints go. */
   readonly folders: CheckpointFolders | undefined;
+}
+
+/** A run under way. */
+interface Run<Data> extends Begun<Data> {
+  readonly session: TrainingSession;
+  readonly rates: LearningRates;
+  readonly factor: (step: number) => number;
+  /** Where it stands. */
+  readonly progress: Progress;
   /** The names of those that this run has written, or goes on from. Others in the folder are of other trainings. */
   readonly own: Set<string>;
   /** The steps of this call of `train`. */
@@ -145,17 +149,29 @@ export class TrainingLoop<Data extends CourseData> {
     signal?.throwIfAborted();
     await this.ready();
     const { args } = this;
-    const { engine } = this.#course;
     const data = await this.#course.data(signal);
     const batches = batchCount(data.count, args.per_device_train_batch_size, args.dataloader_drop_last);
     if (batches === 0) throw noWholeBatch(data.count, args.per_device_train_batch_size);
     const length = runLength({ batches, ...args });
     const graph = this.#course.graph(data);
-    const rates = this.#rates();
-    const factor = args.schedule(length.totalSteps);
     // What is wrong with any record is found before the first step.
     data.sequences([...data.lengths.keys()], 0);
     const folders = await this.#folders(resumed === true);
+    try {
+      return await this.#trainOn({ data, length, graph, signal, folders }, resumed);
+    } finally {
+      folders?.close();
+    }
+  }
+
+  async #trainOn(
+    { data, length, graph, signal, folders }: Begun<Data>,
+    resumed: Resumed | false,
+  ): Promise<TrainOutput> {
+    const { args } = this;
+    const { engine } = this.#course;
+    const rates = this.#rates();
+    const factor = args.schedule(length.totalSteps);
     const saved = resumed === false ? undefined : await savedTraining(resumed, folders);
     this.state = saved?.state ?? new TrainerState();
     const { best_model_checkpoint: best } = this.state;
@@ -358,16 +374,7 @@ export class TrainingLoop<Data extends CourseData> {
     signal?.throwIfAborted();
     await folders.write(name, files);
     await this.call('on_save');
-    const { save_total_limit: limit } = args;
-    if (limit === undefined) return;
-    const others = (await folders.list()).filter(
-      each => each.name !== name && each.name !== state.best_model_checkpoint,
-    );
-    // What another training has left goes first, however many steps it had.
-    const old = [...others.filter(each => !own.has(each.name)), ...others.filter(each => own.has(each.name))];
-    // The one that was just written stays, and so does the best one.
-    const kept = limit - 1 - Number(state.best_model_checkpoint !== null && state.best_model_checkpoint !== name);
-    for (const each of old.slice(0, Math.max(0, old.length - Math.max(0, kept)))) await folders.remove(each.name);
+    await removeOldest(folders, { name, best: state.best_model_checkpoint, own, limit: args.save_total_limit });
   }
 
   async #loadBest({ folders, signal }: Run<Data>): Promise<void> {
