@@ -59,8 +59,10 @@ export default defineConfig({
         test: {
           name: 'lab',
           include: ['e2e/lab*.e2e.ts'],
-          fileParallelism: false,
-          testTimeout: 60_000,
+          globalSetup: ['e2e/lab-setup.ts'],
+          // Most of their time goes to the compiler of shaders, which has one core.
+          maxWorkers: 2,
+          testTimeout: 180_000,
           hookTimeout: 60_000,
         },
       },

@@ -53,7 +53,7 @@ describe('the focus', () => {
     );
     await page.waitForTimeout(500);
     await pressedTo(page, 'Go on', 'Stop');
-    await page.getByText(/^Learned in/).waitFor({ timeout: 45_000 });
+    await page.getByText(/^Learned in/).waitFor({ timeout: 120_000 });
     expect(await focused(page)).not.toBe('nothing');
     await pressedTo(page, 'Download the files', 'Download the files');
     expect(errors).toEqual([]);

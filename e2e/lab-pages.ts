@@ -2,8 +2,7 @@ import AxeBuilder from '@axe-core/playwright';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { chromiumOptions } from '../scripts/browsers.mjs';
-import { build } from '../scripts/build.mjs';
-import { buildLab, elementFolder, labMounts } from '../scripts/lab.mjs';
+import { elementFolder, labMounts } from '../scripts/lab.mjs';
 import { at } from '../scripts/root.mjs';
 import { serve } from '../scripts/serve.mjs';
 import { modelsFolder } from '../weights/fetch.mjs';
@@ -17,12 +16,10 @@ export const PHONE = { viewport: { width: 360, height: 780 }, deviceScaleFactor:
 /** The browser and the server of a file of tests: there once its tests begin. */
 export const lab = {} as { browser: Browser; origin: string };
 
-/** Builds the page, serves it and opens a browser, before the tests of the file that calls this. */
+/** Serves the page, which lab-setup.ts has built, and opens a browser, before the tests of the file that calls this. */
 export function openLab(): void {
   let server: Awaited<ReturnType<typeof serve>> | undefined;
   beforeAll(async () => {
-    await buildLab();
-    await build();
     server = await serve({
       ...labMounts(modelsFolder),
       '/fixtures/': at('tests', 'fixtures'),
@@ -31,7 +28,7 @@ export function openLab(): void {
     });
     lab.origin = server.origin;
     lab.browser = await chromium.launch(await chromiumOptions('swiftshader'));
-  }, 120_000);
+  });
   afterAll(async () => {
     await lab.browser?.close();
     await server?.close();
@@ -48,6 +45,9 @@ export interface Opened {
   readonly errors: string[];
 }
 
+/** How long a page may take for what is waited for: a load on a slow machine, beside another file of tests. */
+const PATIENCE_MS = 50_000;
+
 /** A page of a new visitor, until the end of the test. */
 export async function open(
   address: string,
@@ -57,7 +57,7 @@ export async function open(
   const context = await from.newContext(options);
   onTestFinished(() => context.close());
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const errors: string[] = [];
   page.on('console', message => {
     if (message.type() === 'error' && !isMissingFile(message.text())) errors.push(message.text());
@@ -76,7 +76,7 @@ export async function openWithoutGpu(address: string): Promise<Opened> {
 
 /** Waits until what a function gives is as expected. */
 export async function until<T>(value: () => Promise<T>, expected: (value: T) => boolean): Promise<void> {
-  for (const end = Date.now() + 15_000; ; ) {
+  for (const end = Date.now() + PATIENCE_MS; ; ) {
     const now = await value();
     if (expected(now)) return;
     if (Date.now() > end) throw new Error(`still ${JSON.stringify(now)}`);

@@ -16,7 +16,7 @@ const field = (page: Page) => page.getByRole('textbox', { name: 'Your lines' });
 const button = (page: Page, name = /^Train( anew)?$/) => page.getByRole('button', { name });
 const rows = (page: Page, list: string) => page.getByRole('list', { name: list }).locator('li');
 const ready = (page: Page) => page.getByText(/about .* on the GPU$/).waitFor();
-const learned = (page: Page) => page.getByText(/^Learned in/).waitFor({ timeout: 45_000 });
+const learned = (page: Page) => page.getByText(/^Learned in/).waitFor({ timeout: 120_000 });
 const points = (page: Page) => page.locator('.training-chart circle').count();
 const percentages = async (page: Page) =>
   (await rows(page, 'Your labels').locator('.score-number').allTextContents()).map(Number.parseFloat);
@@ -200,7 +200,7 @@ describe('a classifier', () => {
     await page.getByRole('button', { name: 'Now or later' }).click();
     await ready(page);
     await button(page).click();
-    await page.getByText(/^Learned in 12 steps/).waitFor({ timeout: 55_000 });
+    await page.getByText(/^Learned in 12 steps/).waitFor({ timeout: 120_000 });
     await until(
       async () => (await rows(page, 'Your labels').first().textContent()) ?? '',
       first => first.startsWith('now'),
