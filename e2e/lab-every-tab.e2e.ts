@@ -84,7 +84,7 @@ const ways: readonly Way[] = [
         .map(line => line.replaceAll(',', ' '))
         .join(', '),
     },
-    // Progress counts texts, and this is one text: how many labels are done is not told.
+    passes: 1,
     answered: listed('Your labels'),
   },
   {

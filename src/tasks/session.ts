@@ -22,8 +22,9 @@ export interface RunOptions {
   /** Aborts the call: it rejects at once with the signal's reason. */
   signal?: AbortSignal;
   /**
-   * Is called with { status: 'run', task, progress, loaded, total } whenever texts are done: `loaded` of `total` texts, `progress` in
-   * per cent. The last call says 100. If it throws, the pipeline's call rejects with what it threw.
+   * Is called with { status: 'run', task, progress, loaded, total } after every pass: `loaded` of `total` texts are done; `progress`, in per
+   * cent, counts also the parts of a text that are: its windows, or its candidate labels. The last call says 100. If it throws, the
+   * pipeline's call rejects with what it threw.
    */
   progress_callback?: ProgressCallback | null;
 }
@@ -253,23 +254,27 @@ export class Session<Outputs extends OutputName = OutputName> extends Callable {
           const isLast = window === windows.at(-1);
           const sequence = checkSequence(config, { ids, types, positions, places, masked, unpooled, unattended });
           const rows = config.static ? staticSequence(sequence, mapping) : sequence;
-          yield { ...rows, window, text, textResults, isLast };
+          yield { ...rows, window, text, textResults, isLast, share: 1 / windows.length };
         }
       }
     }
     const { length: total } = texts;
     let loaded = 0;
+    // How much of the texts is done, the parts of a text counted.
+    let share = 0;
     await this.engine.run(sequences(), request, {
       signal,
       done: pass => {
-        const loadedBefore = loaded;
         for (const { sequence, outputs } of pass) {
           const { window, text, textResults, isLast } = sequence;
           textResults.push(read(outputs, window, text));
-          if (isLast) loaded++;
+          share += sequence.share;
+          if (!isLast) continue;
+          loaded++;
+          // A sum of thirds is none of ones.
+          share = loaded;
         }
-        if (loaded === loadedBefore) return;
-        progress_callback?.({ status: 'run', task: this.task, progress: (100 * loaded) / total, loaded, total });
+        progress_callback?.({ status: 'run', task: this.task, progress: (100 * share) / total, loaded, total });
       },
     });
     return { results, facts: { truncated, tokens } };

@@ -34,7 +34,9 @@ export function WorkLine({ words, progress, isStopped, goOn = 'Go on', onStop, o
         <>
           <progress max={progress.total} value={progress.done} aria-label={words} />
           <span class="number">
-            {progress.done.toLocaleString('en')} of {progress.total.toLocaleString('en')}
+            {progress.unit
+              ? `${progress.done} ${progress.unit}`
+              : `${progress.done.toLocaleString('en')} of ${progress.total.toLocaleString('en')}`}
           </span>
         </>
       )}

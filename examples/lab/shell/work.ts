@@ -4,9 +4,11 @@ import type { ProgressCallback } from 'webgpu-bert';
 export interface WorkProgress {
   readonly done: number;
   readonly total: number;
+  /** What is counted, behind both numbers. Default: things that the line itself names. */
+  readonly unit?: '%';
 }
 
-/** @param onProgress for the `progress_callback` of a call: how many of its texts are done */
+/** @param onProgress for the `progress_callback` of a call: how many of its texts are done, or how much of the one */
 type WorkBody = (signal: AbortSignal, onProgress: ProgressCallback) => Promise<void>;
 
 /**
@@ -61,8 +63,10 @@ export class Work {
     this.isBusy.value = true;
     try {
       await body(signal, info => {
-        if (signal.aborted || info.status !== 'run' || info.total < 2) return;
-        this.progress.value = { done: info.loaded, total: info.total };
+        if (signal.aborted || info.status !== 'run') return;
+        const { loaded: done, total, progress } = info;
+        // Of one text, its windows or the labels that it is asked for.
+        this.progress.value = total > 1 ? { done, total } : { done: Math.round(progress), total: 100, unit: '%' };
       });
       if (!signal.aborted) this.error.value = undefined;
     } catch (error) {

@@ -63,9 +63,16 @@ const plainLabel = ({ entity_group, entity }: Entity): string =>
 
 export function find(model: Pipeline<'token-classification'>, text: string, strategy: AggregationStrategy): void {
   work.run(
-    async signal => {
+    async (signal, progress_callback) => {
       const began = performance.now();
-      const answer = await model(text, { aggregation_strategy: strategy, overflow: 'window', stride: 32, signal });
+      const asked = {
+        aggregation_strategy: strategy,
+        overflow: 'window',
+        stride: 32,
+        signal,
+        progress_callback,
+      } as const;
+      const answer = await model(text, asked);
       found.value = {
         text,
         entities: answer.map(entity => ({ ...entity, label: plainLabel(entity) })),
@@ -125,9 +132,10 @@ export const answered = signal<Answered | undefined>(undefined);
 export function answer(model: Pipeline<'question-answering'>, asked: Question): void {
   const { question, context, count, mayBeNone } = asked;
   work.run(
-    async signal => {
+    async (signal, progress_callback) => {
       const began = performance.now();
-      const result = await model(question, context, { top_k: count, handle_impossible_answer: mayBeNone, signal });
+      const options = { top_k: count, handle_impossible_answer: mayBeNone, signal, progress_callback };
+      const result = await model(question, context, options);
       answered.value = {
         ...asked,
         answers: Array.isArray(result) ? result : [result],
