@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Page } from 'playwright';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
@@ -244,6 +244,26 @@ describe('models', () => {
     expect(await alert.textContent()).toContain('nobody/nothing');
     await page.getByRole('button', { name: 'Try again' }).waitFor();
     expect(await heads(page).count()).toBe(72);
+    // An id that the hub has, and that the page does not offer: it is fetched, and is what is seen.
+    await context.unroute('https://huggingface.co/**');
+    const served: string[] = [];
+    await context.route('https://huggingface.co/**', route => {
+      const file = new URL(route.request().url()).pathname.split('/').at(-1)!;
+      served.push(file);
+      const path = at('tests', 'fixtures', 'random', 'bert-base', file);
+      const headers = { 'access-control-allow-origin': '*' };
+      return route.fulfill(existsSync(path) ? { path, headers } : { status: 404, headers });
+    });
+    await page.getByRole('button', { name: 'Change' }).click();
+    await page.getByLabel(/Any other/).fill('somebody/tiny-bert');
+    await page.keyboard.press('Enter');
+    await until(
+      () => heads(page).count(),
+      count => count === 4,
+    );
+    await live(page);
+    expect(served).toContain('model.safetensors');
+    expect(page.url()).toContain('somebody');
   });
 
   test('a load can be stopped, and begun again', async () => {
