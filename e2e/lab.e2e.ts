@@ -14,6 +14,7 @@ import {
   seriousFaults,
   until,
 } from './lab-pages.ts';
+import { randomBert } from './random-bert.ts';
 
 /** What all tabs share, and the tab of attention. */
 
@@ -171,6 +172,47 @@ describe('attention', () => {
     }
     await page.keyboard.press('Escape');
     await until(() => heads(page).first().isVisible(), Boolean);
+    expect(errors).toEqual([]);
+  });
+
+  test('24 layers of 16 heads are all painted, and follow the typing', async () => {
+    const base = (file: string) => at('tests', 'fixtures', 'random', 'bert-base', file);
+    const config = JSON.parse(readFileSync(base('config.json'), 'utf8'));
+    const { files } = randomBert(
+      { ...config, hidden_size: 64, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 64 },
+      { seed: 7, as: 'F32' },
+    );
+    const { page, context, errors } = await open('icon.svg');
+    await context.route('**/large/*', route => {
+      const file = new URL(route.request().url()).pathname.split('/').at(-1)!;
+      const bytes = files[file];
+      if (bytes) return route.fulfill({ body: Buffer.from(bytes) });
+      return route.fulfill(existsSync(base(file)) ? { path: base(file) } : { status: 404 });
+    });
+    await page.goto(`${lab.origin}/#attention?${new URLSearchParams({ model: `${lab.origin}/large/`, pair: '' })}`);
+    await live(page);
+    expect(await heads(page).count()).toBe(384);
+    await page.getByLabel('Text', { exact: true }).fill('The dog sat.');
+    await until(
+      () => tokens(page).count(),
+      count => count === 8,
+    );
+    await page.getByText(/384 heads, 8 tokens, read in/).waitFor();
+    // Heads in the middle of whose place the picture is clear: nothing was painted there.
+    const blank = await page.evaluate(() => {
+      const { shadowRoot } = document.querySelector('bert-attention')!;
+      const canvas = shadowRoot!.querySelector<HTMLCanvasElement>('.canvas-box canvas')!;
+      const box = canvas.getBoundingClientRect();
+      const scale = canvas.width / box.width;
+      const paint = canvas.getContext('2d')!;
+      return [...shadowRoot!.querySelectorAll('.cells button')].filter(cell => {
+        const { left, top, width, height } = cell.getBoundingClientRect();
+        const x = Math.round((left - box.left + width / 2) * scale);
+        const y = Math.round((top - box.top + height / 2) * scale);
+        return paint.getImageData(x, y, 1, 1).data[3] === 0;
+      }).length;
+    });
+    expect(blank).toBe(0);
     expect(errors).toEqual([]);
   });
 
