@@ -6,8 +6,13 @@ const HELD: { readonly folder: FileSystemDirectoryHandle }[] = [];
 
 /** The path of a folder in the origin's private file system; undefined of one that the user has picked. */
 async function privatePath(folder: FileSystemDirectoryHandle): Promise<string | undefined> {
-  const root = await globalOf('navigator')?.storage?.getDirectory?.();
-  return (await root?.resolve(folder))?.join('/');
+  try {
+    const root = await globalOf('navigator')?.storage.getDirectory();
+    return (await root?.resolve(folder))?.join('/');
+  } catch {
+    // A page may have no private file system (a private window, a frame without storage), and a folder all the same.
+    return undefined;
+  }
 }
 
 const inUse = (name: string): InputError =>
