@@ -71,13 +71,14 @@ const NOT_RUN: Readonly<Record<string, string>> = {
 /** The packages that a block imports are those of tests/adapters: scripts/adapters.mjs compiles it, tests/adapters/recipes.test.ts runs it. */
 const ADAPTERS = 'imports packages of tests/adapters, where it is compiled and run';
 
-/** Blocks that are not compiled either, and why. */
-const NOT_COMPILED: Readonly<Record<string, string>> = Object.fromEntries([
-  ...blocks.filter(({ code }) => FOREIGN.test(code)).map(({ name }) => [name, ADAPTERS]),
-  ...blocks
-    .filter(({ page, code }) => page === 'README.md' && code.includes("'webgpu-bert/worker'"))
-    .map(({ name }) => [name, 'has the names of the page again, from another entry']),
-]);
+/** Blocks that are not compiled here either, and why. */
+const NOT_COMPILED: Readonly<Record<string, string>> = Object.fromEntries(
+  blocks.filter(({ code }) => FOREIGN.test(code)).map(({ name }) => [name, ADAPTERS]),
+);
+
+/** Has names that the page has again, from another entry, which needs module workers: it is compiled alone, and not run. */
+const standsAlone = ({ page, language, code }: Block): boolean =>
+  language !== 'js' || (page === 'README.md' && code.includes("'webgpu-bert/worker'"));
 
 test('what is left out is there', () => {
   const names = blocks.map(({ name }) => name);
@@ -91,8 +92,8 @@ function compiled(folder: string, languages: readonly string[], strict: boolean)
   mkdirSync(target, { recursive: true });
   for (const page of pages) {
     const some = scripts(page, languages).filter(({ name }) => NOT_COMPILED[name] === undefined);
-    // Pages of HTML and blocks of TypeScript stand alone.
-    for (const [i, part] of !languages.includes('js') ? some.map(block => [block]).entries() : [[0, some] as const]) {
+    const together = some.filter(block => !standsAlone(block));
+    for (const [i, part] of [together, ...some.filter(standsAlone).map(block => [block])].entries()) {
       if (part.length === 0) continue;
       const { imports, code } = chained(part);
       writeFileSync(
@@ -212,7 +213,12 @@ describe.skipIf(!existsSync(join(minilm, 'model.safetensors')))('run, with all-M
 
   test.each(pages.filter(page => scripts(page, ['js']).length > 0))(
     '%s',
-    page => run(scripts(page, ['js']).filter(({ name }) => !(name in NOT_RUN) && !(name in NOT_COMPILED))),
+    page =>
+      run(
+        scripts(page, ['js']).filter(
+          block => !(block.name in NOT_RUN) && !(block.name in NOT_COMPILED) && !standsAlone(block),
+        ),
+      ),
     240_000,
   );
   test.each(

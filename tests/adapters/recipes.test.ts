@@ -23,7 +23,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'docs/recipes.md: Chroma': 'needs a server of Chroma: examples.test.ts makes the same calls of one that it plays',
 };
 
-/** The others are those of tests/doc-blocks.test.ts, and of the adapters themselves. */
+/** Of the others tests/doc-blocks.test.ts runs the JavaScript, and compiles the TypeScript. */
 const isForeign = (code: string): boolean =>
   / from '(?!webgpu-bert['/]|\.\/)|'webgpu-bert\/(ai-sdk|langchain)'/.test(code);
 const blocks = blocksOf('docs/recipes.md').filter(
@@ -63,10 +63,10 @@ test('what is left out is there', () => {
 });
 
 describe('run', () => {
-  test.each(blocks.map((block, i) => [block.name, block.code, i] as const))(
+  test.for(blocks.map((block, i) => [block.name, block.code, i] as const))(
     '%s',
-    async (_, code, i) => {
-      if (code.includes(MINILM) && !hasMiniLM) return;
+    async ([, code, i], { skip }) => {
+      skip(code.includes(MINILM) && !hasMiniLM, 'all-MiniLM-L6-v2 of npm run setup is not there');
       const file = join(folder, `block-${i}.ts`);
       writeFileSync(file, `${code.replaceAll("'./examples/", `'${at('examples')}/`)}\nexport {};\n`);
       await import(/* @vite-ignore */ file);
