@@ -1,6 +1,6 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
-import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { LOSS_SUMS, SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import * as reference from '../../tests/update-reference.ts';
@@ -9,7 +9,7 @@ import { check, expect, expectClose, expectEqual } from '../harness.ts';
 
 /** What updates weights, against its float64 twins (tests/update-reference.ts). */
 
-const { norm, factor, finite, consecutiveSkips, skips } = SCALARS;
+const { norm, factor, finite, consecutiveSkips, skips, longestSkips, droppedLosses, loss, sums } = SCALARS;
 
 check('the length of gradients and the factor that clips them', async log => {
   let worst = 0;
@@ -34,9 +34,14 @@ check('the length of gradients and the factor that clips them', async log => {
       const tolerance = { label: `${counts}, at most ${max}`, relative: 1e-5 };
       worst = Math.max(worst, expectClose([scalars![norm]!, scalars![factor]!], wanted, tolerance) / expected.norm);
       expectEqual([scalars![finite], scalars![consecutiveSkips], scalars![skips]], [1, 0, 3], 'finite, none skipped');
+      expectEqual(
+        [scalars![loss], scalars![droppedLosses]],
+        [3 + 3 * LOSS_SUMS, 3],
+        'the losses of the step are added',
+      );
       expect(
-        scalars!.subarray(SCALARS.sums).every(v => v === 3),
-        'the sums of losses are not touched',
+        scalars!.subarray(sums).every(v => v === 0),
+        'the next step begins with no loss',
       );
     }
   }
@@ -49,11 +54,15 @@ check('a gradient that is not finite is told by its bits, counted, and changes n
     gradient[237] = wrong;
     const { partials } = await dispatch(squareSum(), { gradient, partials: { floats: 1 } }, { count: 100, first: 0 });
     const before = new Float32Array(SCALARS_FLOATS);
-    before.set([2, 7], consecutiveSkips);
+    before.set([2, 7, 2, 1, 0.5, wrong, 0.25], consecutiveSkips);
     for (const max_norm of [0, 1]) {
       const { scalars } = await dispatch(clip(), { partials: partials!, scalars: before }, { count: 1, max_norm });
       expectEqual([scalars![finite], scalars![factor]], [0, 0], `${wrong}: not finite`);
-      expectEqual([scalars![consecutiveSkips], scalars![skips]], [3, 8], 'skipped');
+      const counts = [consecutiveSkips, skips, longestSkips, droppedLosses].map(index => scalars![index]);
+      expectEqual(counts, [3, 8, 3, 2], 'skipped');
+      expectEqual([scalars![loss], scalars![sums], scalars![sums + 1]], [0.5, 0, 0], 'its losses are dropped');
+      const next = await dispatch(clip(), { partials: Float32Array.of(4), scalars: scalars! }, { count: 1, max_norm });
+      expectEqual([next.scalars![consecutiveSkips], next.scalars![longestSkips]], [0, 3], 'the longest row is kept');
       expect(!Number.isFinite(scalars![norm]), `the norm is ${scalars![norm]}`);
       for (const kind of ['torch', 'bert'] as const) {
         const operands = { weight: random(2)(400), m: random(3)(400), v: random(4)(400).map(Math.abs) };
@@ -65,6 +74,20 @@ check('a gradient that is not finite is told by its bits, counted, and changes n
         for (const name of ['weight', 'm', 'v'] as const) expectEqual(after[name], operands[name], `${kind} ${name}`);
       }
     }
+  }
+});
+
+check('a loss that is not finite is dropped, though the gradient is finite', async () => {
+  for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const before = new Float32Array(SCALARS_FLOATS);
+    [before[loss], before[sums], before[sums + 3]] = [0.5, 0.25, wrong];
+    const { scalars } = await dispatch(
+      clip(),
+      { partials: Float32Array.of(4), scalars: before },
+      { count: 1, max_norm: 0 },
+    );
+    expectEqual([scalars![finite], scalars![skips], scalars![droppedLosses]], [1, 0, 1], 'dropped, not skipped');
+    expectEqual([scalars![loss], scalars![sums + 3]], [0.5, 0], 'the sum');
   }
 });
 

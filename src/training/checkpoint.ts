@@ -31,8 +31,9 @@ export interface Progress {
   /** The next batch: its epoch, and its place in it. */
   epoch: number;
   batch: number;
-  /** The sum of the losses of the steps that have been logged. */
+  /** The sum of the losses of the steps that have been logged, and how many they are: not those whose loss was not finite. */
   loggedLoss: number;
+  lossSteps: number;
   /** The step that was logged last. */
   lastLogged: number;
   /** How many records the data set has. */
@@ -121,6 +122,8 @@ async function readCheckpoint(files: readonly File[], name: string): Promise<Sav
     epoch: given.count('epoch', 0, 0),
     batch: given.count('batch', 0, 0),
     loggedLoss: given.number('loggedLoss', 0),
+    // Checkpoints of earlier versions count all steps.
+    lossSteps: given.count('lossSteps', given.count('lastLogged', 0, 0), 0),
     lastLogged: given.count('lastLogged', 0, 0),
     records: given.count('records', 0, 0),
   };
