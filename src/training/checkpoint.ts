@@ -5,7 +5,14 @@ import { InputError } from '../errors.ts';
 import { safetensorsFile } from '../saving/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { TrainerState } from './callbacks.ts';
-import { type CheckpointFolders, filesOfFolder, LAST_FILE, OPFS, type OutputDirectory } from './checkpoint-folders.ts';
+import {
+  accessed,
+  type CheckpointFolders,
+  filesOfFolder,
+  LAST_FILE,
+  OPFS,
+  type OutputDirectory,
+} from './checkpoint-folders.ts';
 import { GivenFields } from './given-fields.ts';
 import type { TrainingSession } from './session.ts';
 
@@ -109,7 +116,7 @@ export async function savedTraining(resumed: Resumed, folders: CheckpointFolders
 async function readCheckpoint(files: readonly File[], name: string): Promise<SavedTraining> {
   const textOf = async (file: string): Promise<string> => {
     const found = files.find(each => each.name === file);
-    if (found) return found.text();
+    if (found) return accessed(file, () => found.text());
     throw new InputError({
       what: `training cannot go on from ${name}`,
       actual: `it has no ${file}`,
