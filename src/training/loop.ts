@@ -30,7 +30,7 @@ import {
 import { CheckpointFolders, removeOldest } from './checkpoint-folders.ts';
 import type { Course, CourseData, Metrics } from './course.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
-import { largestBatch, microBatches, reserveLargest } from './micro-batches.ts';
+import { largestMicroBatch, microBatches } from './micro-batches.ts';
 import { corrections, updateOptions } from './optimizer.ts';
 import { epochOrder } from './sampler.ts';
 import { batchCount, type RunLength, runLength } from './schedule.ts';
@@ -142,7 +142,7 @@ export class TrainingLoop<Data extends CourseData> {
     const graph = this.#course.graph(data);
     const update = this.#update(this.#rates());
     const merges = adaptersOf(engine)?.merges;
-    return sessionMemory(await engine.backend(), graph, update, largestBatch(data, this.args), merges);
+    return sessionMemory(await engine.backend(), graph, update, largestMicroBatch(data, this.args), merges);
   }
 
   async #train(signal: AbortSignal | undefined, resumed: Resumed | false): Promise<TrainOutput> {
@@ -214,7 +214,7 @@ export class TrainingLoop<Data extends CourseData> {
     };
     try {
       if (saved) restoreStates(session, saved);
-      await reserveLargest(session, data, args);
+      await session.reserve(largestMicroBatch(data, args));
       return await this.#steps(run);
     } finally {
       await session.finish().catch(() => undefined);
