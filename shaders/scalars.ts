@@ -10,8 +10,9 @@
  *   droppedLosses      steps whose loss is not in `loss`                                        clip.ts
  *   loss               the sum of the losses of all other steps                                 clip.ts
  *   sums               from here on: the losses of the step under way, one a loss               sum-rows.ts adds, clip.ts clears
+ *   correction1, 2     1 - beta^t, t the steps so far that changed something                    clip.ts, every such step
  *
- * `longestSkips` and what is behind it count since they were last read: whoever reads them clears them.
+ * `longestSkips`, `droppedLosses` and `loss` count since they were last read: whoever reads them clears them, and all behind them.
  */
 export const SCALARS = {
   norm: 0,
@@ -23,10 +24,12 @@ export const SCALARS = {
   droppedLosses: 6,
   loss: 7,
   sums: 8,
+  correction1: 14,
+  correction2: 15,
 } as const;
 
 /** Losses that have a sum of their own. */
-export const LOSS_SUMS = 8;
+export const LOSS_SUMS = 6;
 
 /** Floats of the array. */
 export const SCALARS_FLOATS = 16;

@@ -75,8 +75,7 @@ export function cpuTraining(
       if (Number.isFinite(stepLoss)) counted.loss += stepLoss;
       else counted.droppedLosses++;
       counted.consecutiveSkips = 0;
-      // The power of a beta tells the step.
-      const t = Math.round(Math.log(1 - values.correction1!) / Math.log(Math.fround(update.beta1)));
+      const t = values.step! - counted.skips;
       for (const [name, gradient] of byTensor) {
         const { group, decay } = update.tensor(name)!;
         const [m, v] = [moments.get(`m of ${name}`)!, moments.get(`v of ${name}`)!];

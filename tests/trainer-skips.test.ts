@@ -16,7 +16,7 @@ vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on
 const plain = { per_device_train_batch_size: 2, learning_rate: 1e-3, logging_steps: 1, dropout: 0 } as const;
 
 /** A trainer whose steps of these numbers, counted from 0, are not finite. */
-async function setUp(wrong: readonly number[], args: TrainingArgumentsInit) {
+async function setUp(wrong: readonly number[], args: TrainingArgumentsInit, records = 10) {
   const model = await AutoModelForSequenceClassification.from_pretrained(sequenceFiles);
   const backend = await PreTrainedModel.engineOf(model).backend();
   const { openTraining } = backend as unknown as { openTraining: (...given: unknown[]) => Promise<TrainingSession> };
@@ -35,7 +35,7 @@ async function setUp(wrong: readonly number[], args: TrainingArgumentsInit) {
       });
     },
   });
-  const trainer = new Trainer({ model, train_dataset: sequenceRecords(10), args: { ...plain, ...args } });
+  const trainer = new Trainer({ model, train_dataset: sequenceRecords(records), args: { ...plain, ...args } });
   return { model, trainer };
 }
 
@@ -91,4 +91,15 @@ test('five in a row end the training, though finite ones came after them before 
   expect((await allowed.trainer.train()).metrics).toMatchObject({ skipped_steps: 8 });
   const across = await setUp([1, 2, 3, 4, 5], { max_steps: 8, logging_steps: 4 });
   expect(await thrown(across.trainer.train())).toBeInstanceOf(TrainingError);
+});
+
+test('they are no steps of AdamW', async () => {
+  const weightsAfter = async (wrong: readonly number[], args: TrainingArgumentsInit) => {
+    const fixed = { lr_scheduler_type: 'constant', train_sampling_strategy: 'sequential', weight_decay: 0 } as const;
+    const { model, trainer } = await setUp(wrong, { ...fixed, per_device_train_batch_size: 4, ...args }, 4);
+    await trainer.train();
+    return [...((await model({ input_ids: [[2, 7, 9, 3]] })).logits.data as Float32Array)];
+  };
+  const plain = await weightsAfter([], { max_steps: 2 });
+  expect(await weightsAfter([0, 2], { max_steps: 4 })).toEqual(plain);
 });

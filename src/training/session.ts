@@ -37,7 +37,7 @@ export interface TrainingSession {
   /** Begins a step. Waits where two are under way. */
   begin(): Promise<void>;
   accumulate(sequences: readonly LabelledSequence[], options: PackOptions): Promise<void>;
-  /** Ends a step with the numbers of its update: `rate 0`, ..., `correction1`, `correction2`. */
+  /** Ends a step with the numbers of its update: `rate 0`, ..., `step` (from 1 on), `correction1`, `correction2`. */
   update(numbers: Readonly<Record<string, number>>): Promise<void>;
   /** What was counted since this was last asked for. */
   scalars(): Promise<StepScalars>;
