@@ -1,8 +1,7 @@
 import type { LabelledSequence } from '../gradients/index.ts';
-import type { Sizes } from '../plan/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import type { CourseData } from './course.ts';
-import type { TrainingSession } from './session.ts';
+import type { LargestMicroBatch, MicroBatchRows, TrainingSession } from './session.ts';
 
 /** What goes through the device at once: a batch, or a part of one. */
 
@@ -30,15 +29,6 @@ export function* microBatches(
     tokens += length;
   }
   if (part.length > 0) yield part;
-}
-
-/** How large the arrays of a micro-batch are. */
-export type MicroBatchRows = Pick<Sizes, 'tokens' | 'sequences' | 'tiles' | 'masked'>;
-
-/** What no micro-batch of a training is larger than, and what one of a single record may need. */
-export interface LargestMicroBatch {
-  readonly batch: MicroBatchRows;
-  readonly record: MicroBatchRows;
 }
 
 /** Masks are drawn anew in every epoch. So many standard deviations above the mean lies one draw in a billion. */

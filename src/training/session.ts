@@ -20,7 +20,6 @@ import {
   type WeightMerge,
 } from '../gradients/index.ts';
 import { type Sizes, slotBytes, type Weight, weightKey } from '../plan/index.ts';
-import type { LargestMicroBatch, MicroBatchRows } from './micro-batches.ts';
 
 /**
  * A training on a backend: `begin`, `accumulate` for each micro-batch and `update` make a step. `openSession` opens that of pages; a
@@ -56,6 +55,15 @@ export interface TrainingSession {
 export interface TrainingBackend extends Backend {
   openTraining(graph: TrainingGraph, update: UpdateOptions, merges: readonly WeightMerge[]): Promise<TrainingSession>;
   mergeWeights(merges: readonly WeightMerge[]): Promise<void>;
+}
+
+/** How large the arrays of a micro-batch are. */
+export type MicroBatchRows = Pick<Sizes, 'tokens' | 'sequences' | 'tiles' | 'masked'>;
+
+/** What no micro-batch of a training is larger than, and what one of a single record may need. */
+export interface LargestMicroBatch {
+  readonly batch: MicroBatchRows;
+  readonly record: MicroBatchRows;
 }
 
 /** The largest micro-batch that can come, by the queries of a tile. */
