@@ -21,8 +21,9 @@ export type AdamWKind = 'torch' | 'bert';
  *   weight, gradient, m, v: arrays with equal offsets    scalars f32    seen u32 of every 128 vec4f, where there are marks
  *   grid: flat, one invocation for a vec4f; where there are marks, eight for what shares one
  *
- * `correction1` is 1 - beta1^t for the t-th step, `correction2` 1 - beta2^t. They are to be computed from Math.fround(beta): 1 - beta2 of the
- * float32 beta2 = 0.999 is 1.3e-5 less than 0.001, which then cancels. 'bert' corrects nothing and ignores them.
+ * `correction1` is 1 - beta1^t for the t-th step that changes something, `correction2` 1 - beta2^t: scalars too, of clip.ts. They are to be
+ * computed from Math.fround(beta): 1 - beta2 of the float32 beta2 = 0.999 is 1.3e-5 less than 0.001, which then cancels. 'bert' corrects
+ * nothing and ignores them.
  */
 export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; readonly marked?: boolean }): Kernel {
   const bindings = [
@@ -33,14 +34,11 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     read('scalars', 'array<f32>'),
     ...(marked ? [read('seen', 'array<u32>')] : []),
   ];
-  const params = [
-    ...['count', 'first'].map(u32),
-    ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay', 'correction1', 'correction2'].map(f32),
-  ];
+  const params = [...['count', 'first'].map(u32), ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay'].map(f32)];
   /** WGSL: the weight after the step, of `last` before it. */
   const next = {
     torch: `last * (1.0 - params.learning_rate * params.decay)
-    - params.learning_rate / params.correction1 * next_m / (sqrt(next_v) / sqrt(params.correction2) + params.epsilon)`,
+    - params.learning_rate / corrections.x * next_m / (sqrt(next_v) / sqrt(corrections.y) + params.epsilon)`,
     bert: 'last - params.learning_rate * (next_m / (sqrt(next_v) + params.epsilon) + params.decay * last)',
   }[kind];
   /** WGSL: the same where the momentum is 0. */
@@ -58,7 +56,7 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     // loop, which such an adapter passes over where it computes both sides of a branch.
     code: wgsl`
 ${declarations(bindings, params)}
-fn update(i: u32, factor: f32) {
+fn update(i: u32, factor: f32, corrections: vec2f) {
   let g = gradient[i] * factor;
   let next_m = params.beta1 * m[i] + (1.0 - params.beta1) * g;
   let next_v = params.beta2 * v[i] + (1.0 - params.beta2) * g * g;
@@ -72,6 +70,7 @@ fn update(i: u32, factor: f32) {
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let factor = scalars[${SCALARS.factor}];
   let finite = scalars[${SCALARS.finite}];
+  let corrections = vec2f(scalars[${SCALARS.correction1}], scalars[${SCALARS.correction2}]);
   let index = ${FLAT_INDEX};
 #if ${marked}
   let block = params.first / ${MARKED_VECTORS}u + index / ${MARK_LANES}u;
@@ -83,7 +82,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let i = block * ${MARKED_VECTORS}u + at;
     if (i < params.first || i >= end) { continue; }
     if (is_seen) {
-      update(i, factor);
+      update(i, factor, corrections);
     } else {
       let last = weight[i];
       weight[i] = ${decayed};
@@ -91,7 +90,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
 #else
   if (index >= params.count || finite == 0.0) { return; }
-  update(params.first + index, factor);
+  update(params.first + index, factor, corrections);
 #endif
 }`,
   };

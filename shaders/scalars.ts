@@ -6,9 +6,30 @@
  *   finite             1, or 0 where the norm is NaN or infinite: then the step changes nothing  clip.ts
  *   consecutiveSkips   steps in a row, up to this one, that changed nothing                     clip.ts
  *   skips              all of them                                                              clip.ts
- *   sums               from here on: sums of losses, one a loss, at the `index` of sum-rows.ts; whoever reads them clears them
+ *   longestSkips       the most steps in a row that changed nothing                             clip.ts
+ *   droppedLosses      steps whose loss is not in `loss`                                        clip.ts
+ *   loss               the sum of the losses of all other steps                                 clip.ts
+ *   sums               from here on: the losses of the step under way, one a loss               sum-rows.ts adds, clip.ts clears
+ *   correction1, 2     1 - beta^t, t the steps so far that changed something                    clip.ts, every such step
+ *
+ * `longestSkips`, `droppedLosses` and `loss` count since they were last read: whoever reads them clears them, and all behind them.
  */
-export const SCALARS = { norm: 0, factor: 1, finite: 2, consecutiveSkips: 3, skips: 4, sums: 8 } as const;
+export const SCALARS = {
+  norm: 0,
+  factor: 1,
+  finite: 2,
+  consecutiveSkips: 3,
+  skips: 4,
+  longestSkips: 5,
+  droppedLosses: 6,
+  loss: 7,
+  sums: 8,
+  correction1: 14,
+  correction2: 15,
+} as const;
 
-/** Floats of the array: room for eight sums. */
+/** Losses that have a sum of their own. */
+export const LOSS_SUMS = 6;
+
+/** Floats of the array. */
 export const SCALARS_FLOATS = 16;

@@ -37,12 +37,14 @@ export function cpuTraining(
     ),
   );
   let gradients = new Map<Weight, Matrix>();
-  const counted = { loss: 0, norm: 0, consecutiveSkips: 0, skips: 0 };
+  const counted = { loss: 0, droppedLosses: 0, norm: 0, consecutiveSkips: 0, longestSkips: 0, skips: 0 };
+  let stepLoss = 0;
   return {
     microBatchRoom: () => () => true,
     reserve: async () => undefined,
     async begin() {
       gradients = new Map();
+      stepLoss = 0;
     },
     async accumulate(batch: readonly LabelledSequence[], { scales, step, seed, numbers }: PackOptions) {
       const factor = ({ site, probability }: { site: number; probability: number }, place: DropoutPlace) => {
@@ -52,7 +54,7 @@ export function cpuTraining(
         const [word] = pcg4d([inner, numbers?.[sequence] ?? sequence, step, seed]);
         return word < probability * 2 ** 32 ? 0 : 1 / (1 - probability);
       };
-      counted.loss += interpretTraining(graph, { tensors: lookup, batch, scales, gradients, factor }).loss;
+      stepLoss += interpretTraining(graph, { tensors: lookup, batch, scales, gradients, factor }).loss;
     },
     async update(values) {
       const tensors = tensorsOf(graph.gradients, lookup);
@@ -66,11 +68,14 @@ export function cpuTraining(
       if (!Number.isFinite(norm)) {
         counted.skips++;
         counted.consecutiveSkips++;
+        counted.longestSkips = Math.max(counted.longestSkips, counted.consecutiveSkips);
+        counted.droppedLosses++;
         return;
       }
+      if (Number.isFinite(stepLoss)) counted.loss += stepLoss;
+      else counted.droppedLosses++;
       counted.consecutiveSkips = 0;
-      // The power of a beta tells the step.
-      const t = Math.round(Math.log(1 - values.correction1!) / Math.log(Math.fround(update.beta1)));
+      const t = values.step! - counted.skips;
       for (const [name, gradient] of byTensor) {
         const { group, decay } = update.tensor(name)!;
         const [m, v] = [moments.get(`m of ${name}`)!, moments.get(`v of ${name}`)!];
@@ -89,9 +94,9 @@ export function cpuTraining(
       mergeOnCpu(weights, merges);
     },
     async scalars() {
-      const { loss } = counted;
-      counted.loss = 0;
-      return { ...counted, loss };
+      const now = { ...counted };
+      Object.assign(counted, { loss: 0, droppedLosses: 0, longestSkips: 0 });
+      return now;
     },
     kept: [
       ...[...moments].map(([name, { byteLength }]) => ({ name, bytes: byteLength })),
@@ -101,8 +106,8 @@ export function cpuTraining(
       name === COUNTS ? new Float32Array(Float64Array.from(Object.values(counted)).buffer) : moments.get(name)!.slice(),
     writeState(name, numbers) {
       if (name !== COUNTS) return moments.get(name)!.set(numbers);
-      const [loss, norm, consecutiveSkips, skips] = new Float64Array(numbers.buffer);
-      Object.assign(counted, { loss, norm, consecutiveSkips, skips });
+      const values = new Float64Array(numbers.buffer);
+      for (const [i, key] of Object.keys(counted).entries()) counted[key as keyof typeof counted] = values[i]!;
     },
     finish: async () => undefined,
     bytes: () => 0,

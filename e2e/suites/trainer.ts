@@ -131,6 +131,29 @@ check('holds what it says it will, and makes nothing once it runs', async log =>
   await end();
 });
 
+check('holds what it says it will where parts of a batch are larger than its longest records', async log => {
+  // Of the longest two a part has 60 tokens, of others 70, which takes buffers twice as large.
+  const records: DataRecord[] = [30, 30, 30, 30, 20, 20, 20, 20].map((length, labels) => ({
+    input_ids: Array.from({ length }, (_, i) => 2 + ((i * 7 + labels) % 40)),
+    labels: labels % 2,
+  }));
+  const args = { max_steps: 12, per_device_train_batch_size: 8, max_tokens_per_batch: 70 };
+  const { trainer, model, device, end } = await setUp(args, records);
+  const memory = await trainer.memory();
+  const held: number[] = [];
+  trainer.add_callback({
+    on_step_begin() {
+      held.push(liveBytes(device));
+    },
+  });
+  await trainer.train();
+  const bytes = held[0]! - (await model.bytes()).activations;
+  log(`${bytes} bytes held, ${memory!.total} said`);
+  expectEqual(new Set(held).size, 1, 'how many different bytes were held');
+  expect(Math.abs(memory!.total / bytes - 1) < 0.01, `${bytes} bytes are held, ${memory!.total} were said`);
+  await end();
+});
+
 check('a signal stops it within a step, with the weights of a whole one', async () => {
   const stop = new AbortController();
   const first = await setUp({ max_steps: 50, gradient_accumulation_steps: 2 });

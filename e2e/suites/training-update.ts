@@ -1,6 +1,6 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
-import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { LOSS_SUMS, SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
 import * as reference from '../../tests/update-reference.ts';
@@ -9,7 +9,11 @@ import { check, expect, expectClose, expectEqual } from '../harness.ts';
 
 /** What updates weights, against its float64 twins (tests/update-reference.ts). */
 
-const { norm, factor, finite, consecutiveSkips, skips } = SCALARS;
+/** The params of clip.ts that tell the step. */
+const STEP = { step: 1, beta1: 0.5, beta2: 0.5, correction1: 0.5, correction2: 0.5 };
+
+const { norm, factor, finite, consecutiveSkips, skips, longestSkips, droppedLosses, loss, sums } = SCALARS;
+const { correction1, correction2 } = SCALARS;
 
 check('the length of gradients and the factor that clips them', async log => {
   let worst = 0;
@@ -27,16 +31,25 @@ check('the length of gradients and the factor that clips them', async log => {
     const all = gradients.flatMap(gradient => [...gradient]);
     for (const max of [0, 1, 1e6]) {
       const before = new Float32Array(SCALARS_FLOATS).fill(3);
-      const { scalars } = await dispatch(clip(), { partials, scalars: before }, { count: whole, max_norm: max });
+      const { scalars } = await dispatch(
+        clip(),
+        { partials, scalars: before },
+        { ...STEP, count: whole, max_norm: max },
+      );
       const expected = reference.clip(all, max);
       const wanted = [expected.norm, expected.factor];
       // Positive terms: the sum of 100,000 of them is off by some 1e-6 of it.
       const tolerance = { label: `${counts}, at most ${max}`, relative: 1e-5 };
       worst = Math.max(worst, expectClose([scalars![norm]!, scalars![factor]!], wanted, tolerance) / expected.norm);
       expectEqual([scalars![finite], scalars![consecutiveSkips], scalars![skips]], [1, 0, 3], 'finite, none skipped');
+      expectEqual(
+        [scalars![loss], scalars![droppedLosses]],
+        [3 + 3 * LOSS_SUMS, 3],
+        'the losses of the step are added',
+      );
       expect(
-        scalars!.subarray(SCALARS.sums).every(v => v === 3),
-        'the sums of losses are not touched',
+        scalars!.subarray(sums, sums + LOSS_SUMS).every(v => v === 0),
+        'the next step begins with no loss',
       );
     }
   }
@@ -49,23 +62,76 @@ check('a gradient that is not finite is told by its bits, counted, and changes n
     gradient[237] = wrong;
     const { partials } = await dispatch(squareSum(), { gradient, partials: { floats: 1 } }, { count: 100, first: 0 });
     const before = new Float32Array(SCALARS_FLOATS);
-    before.set([2, 7], consecutiveSkips);
+    before.set([2, 7, 2, 1, 0.5, wrong, 0.25], consecutiveSkips);
     for (const max_norm of [0, 1]) {
-      const { scalars } = await dispatch(clip(), { partials: partials!, scalars: before }, { count: 1, max_norm });
+      const { scalars } = await dispatch(
+        clip(),
+        { partials: partials!, scalars: before },
+        { ...STEP, count: 1, max_norm },
+      );
       expectEqual([scalars![finite], scalars![factor]], [0, 0], `${wrong}: not finite`);
-      expectEqual([scalars![consecutiveSkips], scalars![skips]], [3, 8], 'skipped');
+      const counts = [consecutiveSkips, skips, longestSkips, droppedLosses].map(index => scalars![index]);
+      expectEqual(counts, [3, 8, 3, 2], 'skipped');
+      expectEqual([scalars![loss], scalars![sums], scalars![sums + 1]], [0.5, 0, 0], 'its losses are dropped');
+      const next = await dispatch(
+        clip(),
+        { partials: Float32Array.of(4), scalars: scalars! },
+        { ...STEP, count: 1, max_norm },
+      );
+      expectEqual([next.scalars![consecutiveSkips], next.scalars![longestSkips]], [0, 3], 'the longest row is kept');
       expect(!Number.isFinite(scalars![norm]), `the norm is ${scalars![norm]}`);
       for (const kind of ['torch', 'bert'] as const) {
         const operands = { weight: random(2)(400), m: random(3)(400), v: random(4)(400).map(Math.abs) };
         const after = await dispatch(
           adamw({ kind }),
           { ...operands, gradient, scalars: scalars! },
-          { ...params(kind, 1), count: 100, first: 0 },
+          { ...params(kind), count: 100, first: 0 },
         );
         for (const name of ['weight', 'm', 'v'] as const) expectEqual(after[name], operands[name], `${kind} ${name}`);
       }
     }
   }
+});
+
+check('a loss that is not finite is dropped, though the gradient is finite', async () => {
+  for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const before = new Float32Array(SCALARS_FLOATS);
+    [before[loss], before[sums], before[sums + 3]] = [0.5, 0.25, wrong];
+    const { scalars } = await dispatch(
+      clip(),
+      { partials: Float32Array.of(4), scalars: before },
+      { ...STEP, count: 1, max_norm: 0 },
+    );
+    expectEqual([scalars![finite], scalars![skips], scalars![droppedLosses]], [1, 0, 1], 'dropped, not skipped');
+    expectEqual([scalars![loss], scalars![sums + 3]], [0.5, 0], 'the sum');
+  }
+});
+
+check('the corrections of AdamW are of the steps that changed something', async log => {
+  const { beta1, beta2 } = OPTIONS;
+  let worst = 0;
+  for (const [step, skipped] of [
+    [1, 0],
+    [700, 0],
+    [2, 1],
+    [5, 1],
+    [9, 4],
+    [100, 99],
+    [1000, 3],
+    [30_000, 17],
+    [4_000_000, 1],
+  ] as const) {
+    const before = new Float32Array(SCALARS_FLOATS);
+    before[skips] = skipped;
+    const [first, second] = corrected(step);
+    const given = { step, beta1, beta2, correction1: first, correction2: second, count: 1, max_norm: 0 };
+    const { scalars } = await dispatch(clip(), { partials: Float32Array.of(4), scalars: before }, given);
+    const found = [scalars![correction1]!, scalars![correction2]!];
+    if (skipped === 0) expectEqual(found, [first, second].map(Math.fround), `step ${step}: those of the host`);
+    const label = `step ${step}, ${skipped} skipped`;
+    worst = Math.max(worst, expectClose(found, corrected(step - skipped), { label, relative: 1e-6 }));
+  }
+  log(`largest difference ${worst.toExponential(1)}`);
 });
 
 check('what has no mark is passed over, and all else is as it is without marks', async () => {
@@ -82,6 +148,7 @@ check('what has no mark is passed over, and all else is as it is without marks',
   expectEqual(found, wanted, 'the sums of squares');
   const scalars = new Float32Array(SCALARS_FLOATS);
   [scalars[factor], scalars[finite]] = [0.5, 1];
+  scalars.set(corrected(3), correction1);
   const ofSeen = (values: Float32Array<ArrayBuffer>) => values.map((v, i) => (isSeen(v, i) ? v : 0));
   const operands = {
     weight: random(6)(floats),
@@ -90,7 +157,7 @@ check('what has no mark is passed over, and all else is as it is without marks',
   };
   for (const kind of ['torch', 'bert'] as const) {
     for (const decay of [0, 0.1]) {
-      const numbers = { ...params(kind, 3), ...sizes, decay };
+      const numbers = { ...params(kind), ...sizes, decay };
       // A gradient that what has no mark cannot have, to show that it is not read.
       const marked = await dispatch(adamw({ kind, marked: true }), { ...operands, gradient, scalars, seen }, numbers);
       const plain = await dispatch(adamw({ kind }), { ...operands, gradient: masked, scalars }, numbers);
@@ -104,16 +171,17 @@ check('what has no mark is passed over, and all else is as it is without marks',
 const OPTIONS = { learningRate: 0.01, beta1: Math.fround(0.9), beta2: Math.fround(0.999), decay: 0.1 };
 const EPSILON = { torch: 1e-8, bert: 1e-6 };
 
-/** The params of step `t`. */
-const params = (kind: AdamWKind, t: number) => ({
+/** The params of a step. */
+const params = (kind: AdamWKind) => ({
   learning_rate: OPTIONS.learningRate,
   beta1: OPTIONS.beta1,
   beta2: OPTIONS.beta2,
   epsilon: EPSILON[kind],
   decay: OPTIONS.decay,
-  correction1: 1 - OPTIONS.beta1 ** t,
-  correction2: 1 - OPTIONS.beta2 ** t,
 });
+
+/** The corrections of step `t`. */
+const corrected = (t: number) => [1 - OPTIONS.beta1 ** t, 1 - OPTIONS.beta2 ** t] as const;
 
 for (const kind of ['torch', 'bert'] as const) {
   check(`steps of AdamW, ${kind}`, async log => {
@@ -142,12 +210,13 @@ for (const kind of ['torch', 'bert'] as const) {
       const scalars = new Float32Array(SCALARS_FLOATS);
       [scalars[factor], scalars[finite]] = [0.5, 1];
       for (let t = 1; t <= 4; t++) {
+        scalars.set(corrected(t), correction1);
         // From 1e-6 to 10.
         const gradient = make(floats).map((g, i) => (isPadding(i) || isUnseen(i) ? 0 : g * 10 ** -(i % 7)));
         state = await dispatch(
           adamw({ kind }),
           { ...(state as { weight: Float32Array<ArrayBuffer> }), gradient, scalars },
-          { ...params(kind, t), decay, count, first },
+          { ...params(kind), decay, count, first },
         );
         const inside = (i: number) => i >= 4 * first && i < 4 * (first + count);
         const expected = { weight: twin.weight.slice(), m: twin.m.slice(), v: twin.v.slice() };

@@ -35,13 +35,15 @@ export interface TrainingDeviceOptions extends TrainingStatesOptions {
 
 /** What the GPU has counted: see shaders/scalars.ts. */
 export interface StepScalars {
-  /** The sum of the losses of all steps since they were last read. */
+  /** The sum of the losses of the steps since they were last read, without those that were skipped or whose loss is not finite. */
   readonly loss: number;
+  /** How many those are that the sum is without. */
+  readonly droppedLosses: number;
   /** The length of the last step's gradient before it was clipped. */
   readonly norm: number;
-  /** Steps in a row, up to the last one, that were not finite and changed nothing. */
-  readonly consecutiveSkips: number;
-  /** All of them. */
+  /** The most steps in a row that were not finite and changed nothing: of all such rows that ended, or went on, since this was last read. */
+  readonly longestSkips: number;
+  /** All steps that were not finite. */
   readonly skips: number;
 }
 
@@ -212,7 +214,7 @@ export class TrainingDevice {
     this.#steps.push(done);
   }
 
-  /** Reads what the steps so far have counted, and begins the sum of their losses anew. */
+  /** Reads what the steps so far have counted, and begins anew what counts since the last time. */
   async scalars(): Promise<StepScalars> {
     const { device } = this.#options;
     const state = this.#states.buffers.get(SCALARS_STATE)!;
@@ -220,7 +222,7 @@ export class TrainingDevice {
     const mapped = this.#calls.run(() => {
       const encoder = device.createCommandEncoder({ label: 'training.scalars' });
       encoder.copyBufferToBuffer(state, 0, this.#scalarsReadback, 0, size);
-      encoder.clearBuffer(state, 4 * SCALARS.sums);
+      encoder.clearBuffer(state, 4 * SCALARS.longestSkips);
       device.queue.submit([encoder.finish()]);
       return this.#scalarsReadback.mapAsync(MapMode.READ);
     });
@@ -228,11 +230,11 @@ export class TrainingDevice {
     const numbers = new Float32Array(this.#scalarsReadback.getMappedRange()).slice();
     this.#scalarsReadback.unmap();
     await this.#calls.settled();
-    const loss = numbers.subarray(SCALARS.sums).reduce((a, b) => a + b, 0);
     return {
-      loss,
+      loss: numbers[SCALARS.loss]!,
+      droppedLosses: numbers[SCALARS.droppedLosses]!,
       norm: numbers[SCALARS.norm]!,
-      consecutiveSkips: numbers[SCALARS.consecutiveSkips]!,
+      longestSkips: numbers[SCALARS.longestSkips]!,
       skips: numbers[SCALARS.skips]!,
     };
   }

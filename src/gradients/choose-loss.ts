@@ -4,7 +4,7 @@ import { crossEntropy, lossShape } from '../../shaders/cross-entropy.ts';
 import { padded } from '../../shaders/kernel.ts';
 import { pairScores, pairScoresBackward } from '../../shaders/pair-scores.ts';
 import { rowDot, rowDotBackward } from '../../shaders/row-dot.ts';
-import { SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
+import { LOSS_SUMS, SCALARS } from '../../shaders/scalars.ts';
 import { softmaxGradient, softmaxStatistics } from '../../shaders/softmax-tiles.ts';
 import { spanCrossEntropy } from '../../shaders/span-cross-entropy.ts';
 import { squaredError } from '../../shaders/squared-error.ts';
@@ -36,7 +36,7 @@ export function lossSteps(
   /** The part of a loss of rows in the loss of the step. */
   function sumOf(op: LossOp, rows: TrainingParam): TrainingStep {
     // Where there are more losses than sums, several share one: what is read is the sum of all.
-    const index = SCALARS.sums + (lossIndices.get(op.loss)! % (SCALARS_FLOATS - SCALARS.sums));
+    const index = SCALARS.sums + (lossIndices.get(op.loss)! % LOSS_SUMS);
     return made(op, sumRows(), op.loss, { loss: op.loss, scalars: state(SCALARS_STATE) }, { rows, index });
   }
 

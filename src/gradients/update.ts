@@ -60,7 +60,7 @@ export interface UpdatePlan {
 
 /**
  * The dispatches that end a step: the sums of squares of all gradients, the factor that clips them, AdamW for each tensor. A numbers of a
- * step are `rate ${group}`, `correction1` and `correction2`.
+ * step are `rate ${group}`, `step`, `correction1` and `correction2`.
  */
 export function planUpdate(
   { gradients: weights, lookups, overwritten }: Pick<TrainingPlan, 'gradients' | 'lookups' | 'overwritten'>,
@@ -111,8 +111,6 @@ export function planUpdate(
         beta2,
         epsilon,
         decay: update.decay,
-        correction1: 'correction1',
-        correction2: 'correction2',
       };
       updates.push(
         step({
@@ -135,7 +133,15 @@ export function planUpdate(
     kernel: clip(),
     label: 'norm',
     args: { partials: state(SQUARES_STATE), scalars: state(SCALARS_STATE) },
-    params: { count: partials, max_norm: maxNorm },
+    params: {
+      count: partials,
+      step: 'step',
+      max_norm: maxNorm,
+      beta1,
+      beta2,
+      correction1: 'correction1',
+      correction2: 'correction2',
+    },
   });
   const bytesOf = (weight: Weight) => weightBytes(plainOf(weight));
   const gradients = weights.map(weight => ({ name: gradientName(weight), bytes: bytesOf(weight) }));

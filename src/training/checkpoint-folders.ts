@@ -2,7 +2,7 @@ import { DeviceError, describe, InputError, SourceError } from '../errors.ts';
 import { globalOf } from '../runtime/index.ts';
 import { holdFolder } from './folder-lock.ts';
 
-/** The last file that is written of a checkpoint: a folder without it is one whose writing was cut off. */
+/** The last file that is written of a checkpoint: a folder where it is missing or empty is one whose writing was cut off. */
 export const LAST_FILE = 'trainer_state.json';
 const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 /** What names of folders in the origin's private file system begin with. */
@@ -10,6 +10,9 @@ export const OPFS = 'opfs:';
 
 /** Where checkpoints are, as `output_dir` has it. */
 export type OutputDirectory = string | FileSystemDirectoryHandle;
+
+/** Whether all files of a checkpoint are there; unknown where it is no folder, or cannot be read now. */
+type FolderState = 'whole' | 'torn' | 'unknown';
 
 /** A folder with checkpoints, `checkpoint-500` and so on, in the origin's private file system or where the user has picked one. */
 export class CheckpointFolders {
@@ -33,21 +36,39 @@ export class CheckpointFolders {
 
   /** The checkpoints that are whole, the latest last. */
   async list(): Promise<{ name: string; step: number }[]> {
-    const found: { name: string; step: number }[] = [];
-    for await (const name of this.#root.keys()) {
-      const step = CHECKPOINT.exec(name)?.[1];
-      if (step !== undefined && (await this.#isWhole(name))) found.push({ name, step: Number(step) });
-    }
-    return found.sort((a, b) => a.step - b.step);
+    const found = await this.#found();
+    return found.filter(({ state }) => state === 'whole').map(({ name, step }) => ({ name, step }));
   }
 
-  async #isWhole(name: string): Promise<boolean> {
+  /** Removes what was left of checkpoints whose writing was cut off: nobody can go on from them, and they take room. */
+  async removeTorn(): Promise<void> {
+    for (const { name, state } of await this.#found()) if (state === 'torn') await this.remove(name);
+  }
+
+  /** All folders with the name of a checkpoint, by their steps. */
+  async #found(): Promise<{ name: string; step: number; state: FolderState }[]> {
+    const names = await accessed(this.#root.name, () => listOf(this.#root.keys()));
+    const found = names.flatMap(name => {
+      const step = CHECKPOINT.exec(name)?.[1];
+      return step === undefined ? [] : [{ name, step: Number(step) }];
+    });
+    const all = await Promise.all(found.map(async each => ({ ...each, state: await this.#stateOf(each.name) })));
+    return all.sort((a, b) => a.step - b.step);
+  }
+
+  async #stateOf(name: string): Promise<FolderState> {
+    let folder: FileSystemDirectoryHandle;
     try {
-      const folder = await this.#root.getDirectoryHandle(name);
-      await folder.getFileHandle(LAST_FILE);
-      return true;
+      folder = await this.#root.getDirectoryHandle(name);
     } catch {
-      return false;
+      return 'unknown';
+    }
+    try {
+      const file = await (await folder.getFileHandle(LAST_FILE)).getFile();
+      // A file is empty from when it is made until all of it is there.
+      return file.size > 0 ? 'whole' : 'torn';
+    } catch (error) {
+      return isNotFound(error) ? 'torn' : 'unknown';
     }
   }
 
@@ -75,8 +96,8 @@ export class CheckpointFolders {
 }
 
 /**
- * Removes checkpoints until `limit` of them are left, the oldest first. The one of this name, which was just written, stays, and so does the
- * best one.
+ * Removes what was left of torn checkpoints, and checkpoints until `limit` of them are left, the oldest first. The one of this name, which
+ * was just written, stays, and so does the best one.
  * @param saved `own`: the names of those that this training has written, or goes on from
  */
 export async function removeOldest(
@@ -88,6 +109,7 @@ export async function removeOldest(
     limit,
   }: { name: string; best: string | null; own: ReadonlySet<string>; limit: number | undefined },
 ): Promise<void> {
+  await folders.removeTorn();
   if (limit === undefined) return;
   const others = (await folders.list()).filter(each => each.name !== name && each.name !== best);
   // What another training has left goes first, however many steps it had.
@@ -140,7 +162,7 @@ async function writeFiles(folder: FileSystemDirectoryHandle, files: readonly Fil
 
 async function readFiles(folder: FileSystemDirectoryHandle, prefix = ''): Promise<File[]> {
   const files: File[] = [];
-  for await (const handle of folder.values()) {
+  for (const handle of await accessed(prefix || folder.name, () => listOf(folder.values()))) {
     const path = `${prefix}${handle.name}`;
     if (handle.kind === 'directory') {
       files.push(...(await readFiles(handle as FileSystemDirectoryHandle, `${path}/`)));
@@ -152,7 +174,14 @@ async function readFiles(folder: FileSystemDirectoryHandle, prefix = ''): Promis
   return files;
 }
 
-async function accessed<T>(file: string, access: () => Promise<T>): Promise<T> {
+async function listOf<T>(entries: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const entry of entries) list.push(entry);
+  return list;
+}
+
+/** What an access to a file gives. Throws SourceError where the file system refuses, as when another page has removed the file. */
+export async function accessed<T>(file: string, access: () => Promise<T>): Promise<T> {
   try {
     return await access();
   } catch (error) {

@@ -5,7 +5,14 @@ import { InputError } from '../errors.ts';
 import { safetensorsFile } from '../saving/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { TrainerState } from './callbacks.ts';
-import { type CheckpointFolders, filesOfFolder, LAST_FILE, OPFS, type OutputDirectory } from './checkpoint-folders.ts';
+import {
+  accessed,
+  type CheckpointFolders,
+  filesOfFolder,
+  LAST_FILE,
+  OPFS,
+  type OutputDirectory,
+} from './checkpoint-folders.ts';
 import { GivenFields } from './given-fields.ts';
 import type { TrainingSession } from './session.ts';
 
@@ -31,8 +38,9 @@ export interface Progress {
   /** The next batch: its epoch, and its place in it. */
   epoch: number;
   batch: number;
-  /** The sum of the losses of the steps that have been logged. */
+  /** The sum of the losses of the steps that have been logged, and how many they are: not those whose loss was not finite. */
   loggedLoss: number;
+  lossSteps: number;
   /** The step that was logged last. */
   lastLogged: number;
   /** How many records the data set has. */
@@ -108,7 +116,7 @@ export async function savedTraining(resumed: Resumed, folders: CheckpointFolders
 async function readCheckpoint(files: readonly File[], name: string): Promise<SavedTraining> {
   const textOf = async (file: string): Promise<string> => {
     const found = files.find(each => each.name === file);
-    if (found) return found.text();
+    if (found) return accessed(file, () => found.text());
     throw new InputError({
       what: `training cannot go on from ${name}`,
       actual: `it has no ${file}`,
@@ -121,6 +129,8 @@ async function readCheckpoint(files: readonly File[], name: string): Promise<Sav
     epoch: given.count('epoch', 0, 0),
     batch: given.count('batch', 0, 0),
     loggedLoss: given.number('loggedLoss', 0),
+    // Checkpoints of earlier versions count all steps.
+    lossSteps: given.count('lossSteps', given.count('lastLogged', 0, 0), 0),
     lastLogged: given.count('lastLogged', 0, 0),
     records: given.count('records', 0, 0),
   };

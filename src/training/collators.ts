@@ -1,6 +1,7 @@
 import type { PreTrainedTokenizer } from '../api/index.ts';
 import { InputError, wrong } from '../errors.ts';
 import { checkSeed } from '../random.ts';
+import type { Spread } from './course.ts';
 import { IGNORED_LABEL, type TrainingExample } from './example.ts';
 import { GivenFields } from './given-fields.ts';
 import { randomStream } from './random.ts';
@@ -76,6 +77,21 @@ export class DataCollatorForLanguageModeling {
     }
     this.#maskId = tokenizer.mask_token_id;
     this.#vocabSize = tokenizer.text.vocabSize;
+  }
+
+  /** How many tokens of a record are masked; undefined of one that has labels already. */
+  spread({ example, specialTokens, wordStarts }: TokenizedRecord): Spread | undefined {
+    if (example.labels !== undefined) return undefined;
+    /** The tokens that are drawn together. */
+    const groups: number[] = [];
+    for (const i of example.input_ids.keys()) {
+      if (specialTokens[i]) continue;
+      if (groups.length === 0 || !this.whole_word_mask || wordStarts?.[i]) groups.push(1);
+      else groups[groups.length - 1]!++;
+    }
+    const p = this.mlm_probability;
+    const sumOf = (power: number) => groups.reduce((sum, count) => sum + count ** power, 0);
+    return { mean: p * sumOf(1), variance: p * (1 - p) * sumOf(2) };
   }
 
   /**

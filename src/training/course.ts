@@ -4,6 +4,20 @@ import type { LabelledSequence, TrainingGraph } from '../gradients/index.ts';
 /** Numbers by their names. */
 export type Metrics = Record<string, number>;
 
+/** Numbers that are drawn: of those that are not, the variance is 0. */
+export interface Spread {
+  readonly mean: number;
+  readonly variance: number;
+}
+
+/** How much a record takes up. */
+export interface RecordExtent {
+  /** The tokens of each of its texts. */
+  readonly lengths: readonly number[];
+  /** The tokens of them that are to be guessed. */
+  readonly masked: Spread;
+}
+
 /** The records that a training goes through. */
 export interface CourseData {
   /** How many there are. */
@@ -14,6 +28,8 @@ export interface CourseData {
   readonly isDivisible: boolean;
   /** The records of an order in batches. */
   batches(order: Uint32Array, batchSize: number, dropLast: boolean): Iterable<ArrayLike<number>>;
+  /** How much a record takes up, in any epoch. */
+  extent(index: number): RecordExtent;
   /** The sequences of some records, as an epoch has them. Throws InputError where a record is wrong. */
   sequences(indices: ArrayLike<number>, epoch: number): readonly LabelledSequence[];
 }

@@ -2,7 +2,7 @@ import { describe, InputError } from '../errors.ts';
 import type { LabelledSequence } from '../gradients/index.ts';
 import { inTurns } from '../runtime/index.ts';
 import type { TextReader } from '../tasks/index.ts';
-import type { CourseData } from './course.ts';
+import type { CourseData, RecordExtent } from './course.ts';
 import type { EmbedderLoss } from './embedder-losses.ts';
 import { type EmbedderExample, type EmbedderTask, embedderSequences, embedderTask } from './embedder-task.ts';
 import { type DataRecord, recordError } from './records.ts';
@@ -87,6 +87,11 @@ export class EmbedderData implements CourseData {
   batches(order: Uint32Array, batchSize: number, dropLast: boolean): Iterable<ArrayLike<number>> {
     if (this.#sampler === 'batch_sampler') return batchesOf(order, batchSize, dropLast);
     return noDuplicateBatches(order, index => this.#texts[index]!, batchSize, dropLast);
+  }
+
+  extent(index: number): RecordExtent {
+    const lengths = this.#examples[index]!.texts.map(({ input_ids }) => input_ids.length);
+    return { lengths, masked: { mean: 0, variance: 0 } };
   }
 
   sequences(indices: ArrayLike<number>): LabelledSequence[] {

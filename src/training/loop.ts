@@ -30,7 +30,7 @@ import {
 import { CheckpointFolders, removeOldest } from './checkpoint-folders.ts';
 import type { Course, CourseData, Metrics } from './course.ts';
 import { adaptersOf, trainedParts } from './lora/adapted.ts';
-import { largestBatch, microBatches, reserveLargest } from './micro-batches.ts';
+import { largestMicroBatch, microBatches } from './micro-batches.ts';
 import { corrections, updateOptions } from './optimizer.ts';
 import { epochOrder } from './sampler.ts';
 import { batchCount, type RunLength, runLength } from './schedule.ts';
@@ -53,7 +53,7 @@ export interface TrainOptions {
 export interface TrainOutput {
   /** Steps that are done. */
   readonly global_step: number;
-  /** The mean loss of all steps. */
+  /** The mean loss of all steps that were not skipped; NaN where all were. */
   readonly training_loss: number;
   /** train_runtime in seconds, train_samples_per_second, train_steps_per_second, train_loss, epoch. */
   readonly metrics: Metrics;
@@ -142,7 +142,7 @@ export class TrainingLoop<Data extends CourseData> {
     const graph = this.#course.graph(data);
     const update = this.#update(this.#rates());
     const merges = adaptersOf(engine)?.merges;
-    return sessionMemory(await engine.backend(), graph, update, largestBatch(data, this.args), merges);
+    return sessionMemory(await engine.backend(), graph, update, largestMicroBatch(data, this.args), merges);
   }
 
   async #train(signal: AbortSignal | undefined, resumed: Resumed | false): Promise<TrainOutput> {
@@ -205,7 +205,7 @@ export class TrainingLoop<Data extends CourseData> {
       folders,
       own: new Set([this.state.best_model_checkpoint ?? []].flat()),
       progress: {
-        ...(saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, lastLogged: 0 }),
+        ...(saved?.progress ?? { epoch: 0, batch: 0, loggedLoss: 0, lossSteps: 0, lastLogged: 0 }),
         records: data.count,
       },
       firstStep: this.state.global_step,
@@ -214,7 +214,7 @@ export class TrainingLoop<Data extends CourseData> {
     };
     try {
       if (saved) restoreStates(session, saved);
-      await reserveLargest(session, data, args);
+      await session.reserve(largestMicroBatch(data, args));
       return await this.#steps(run);
     } finally {
       await session.finish().catch(() => undefined);
@@ -237,14 +237,15 @@ export class TrainingLoop<Data extends CourseData> {
     await this.#readLoss(run);
     if (args.load_best_model_at_end) await this.#loadBest(run);
     const seconds = (performance.now() - started) / 1000;
-    const training_loss = run.progress.loggedLoss / Math.max(1, state.global_step);
+    const { loggedLoss, lossSteps } = run.progress;
+    const training_loss = state.global_step === 0 ? 0 : loggedLoss / lossSteps;
     const steps = state.global_step - run.firstStep;
     const samples = Math.min(steps * this.#stepSize, (steps / length.stepsPerEpoch) * data.count);
     const metrics: Metrics = {
       train_runtime: seconds,
       train_samples_per_second: samples / seconds,
       train_steps_per_second: steps / seconds,
-      train_loss: training_loss,
+      ...(Number.isFinite(training_loss) && { train_loss: training_loss }),
       ...(run.skips > 0 && { skipped_steps: run.skips }),
     };
     const logged = await this.log(metrics);
@@ -324,11 +325,11 @@ export class TrainingLoop<Data extends CourseData> {
     const { progress } = run;
     if (this.control.should_log && state.global_step > progress.lastLogged) {
       this.control.should_log = false;
-      const steps = state.global_step - progress.lastLogged;
       const { loss, norm } = await this.#readLoss(run);
       await this.log({
-        loss: loss / steps,
-        grad_norm: norm,
+        ...(loss !== undefined && { loss }),
+        // Of a last step that was skipped it is NaN or infinite, which JSON has no number for.
+        ...(Number.isFinite(norm) && { grad_norm: norm }),
         learning_rate: args.learning_rate * run.lastFactor,
         ...(run.skips > 0 && { skipped_steps: run.skips }),
       });
@@ -389,21 +390,26 @@ export class TrainingLoop<Data extends CourseData> {
     return learningRates(engine, this.args, adaptersOf(engine)?.fileNames);
   }
 
-  /** Reads what the steps since the last log have counted. Throws where too many steps in a row were skipped. */
-  async #readLoss(run: Run<Data>): Promise<{ loss: number; norm: number }> {
+  /**
+   * Reads what the steps since the last log have counted -> their mean loss, undefined where none of them has one that is finite. Throws where
+   * too many steps in a row were skipped.
+   */
+  async #readLoss(run: Run<Data>): Promise<{ loss: number | undefined; norm: number }> {
     const { progress } = run;
-    const { loss, norm, consecutiveSkips, skips } = await until(run.signal, run.session.scalars());
+    const { loss, droppedLosses, norm, longestSkips, skips } = await until(run.signal, run.session.scalars());
+    const steps = this.state.global_step - progress.lastLogged - droppedLosses;
     run.skips = skips;
     progress.lastLogged = this.state.global_step;
-    if (Number.isFinite(loss)) progress.loggedLoss += loss;
-    if (consecutiveSkips > MOST_SKIPS) {
+    progress.loggedLoss += loss;
+    progress.lossSteps += steps;
+    if (longestSkips > MOST_SKIPS) {
       throw new TrainingError({
         what: 'the gradients of several steps in a row are not finite, so nothing is learned',
-        actual: `${consecutiveSkips} steps, the last of them step ${this.state.global_step}`,
+        actual: `${longestSkips} steps, up to step ${this.state.global_step} or before it`,
         next: 'Use a smaller learning_rate or warmup_steps, and look for numbers in the data that are very large.',
       });
     }
-    return { loss, norm };
+    return { loss: steps > 0 ? loss / steps : undefined, norm };
   }
 
   /** Evaluates, and says whether the model is better than ever. */

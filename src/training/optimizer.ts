@@ -8,12 +8,13 @@ import type { LearningRates } from './trained-tensors.ts';
  */
 export const decays = (tensor: string): boolean => !/bias|norm/i.test(tensor);
 
-/** What AdamW divides its running means by after `step` steps: computed of float32 betas, which are what the GPU multiplies with. */
+/** What AdamW divides its running means by after `step` steps of which none was skipped, with their number: computed of float32 betas, which are what the GPU multiplies with. */
 export const corrections = (
   step: number,
   beta1: number,
   beta2: number,
-): { correction1: number; correction2: number } => ({
+): { step: number; correction1: number; correction2: number } => ({
+  step,
   correction1: 1 - Math.fround(beta1) ** step,
   correction2: 1 - Math.fround(beta2) ** step,
 });

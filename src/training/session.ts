@@ -31,12 +31,12 @@ export interface TrainingSession {
    * is always let in.
    */
   microBatchRoom(): (sequence: LabelledSequence) => boolean;
-  /** Makes room for a micro-batch of these sequences, so that nothing is made for any that is no larger. Throws DeviceError. */
-  reserve(sequences: readonly LabelledSequence[]): Promise<void>;
+  /** Makes room for the largest micro-batch, so that nothing is made for any that is no larger. Throws DeviceError. */
+  reserve(largest: Largest): Promise<void>;
   /** Begins a step. Waits where two are under way. */
   begin(): Promise<void>;
   accumulate(sequences: readonly LabelledSequence[], options: PackOptions): Promise<void>;
-  /** Ends a step with the numbers of its update: `rate 0`, ..., `correction1`, `correction2`. */
+  /** Ends a step with the numbers of its update: `rate 0`, ..., `step` (from 1 on), `correction1`, `correction2`. */
   update(numbers: Readonly<Record<string, number>>): Promise<void>;
   /** What was counted since this was last asked for. */
   scalars(): Promise<StepScalars>;
@@ -56,6 +56,21 @@ export interface TrainingBackend extends Backend {
   openTraining(graph: TrainingGraph, update: UpdateOptions, merges: readonly WeightMerge[]): Promise<TrainingSession>;
   mergeWeights(merges: readonly WeightMerge[]): Promise<void>;
 }
+
+/** How large the arrays of a micro-batch are. */
+export type MicroBatchRows = Pick<Sizes, 'tokens' | 'sequences' | 'tiles' | 'masked'>;
+
+/** What no micro-batch of a training is larger than, and what one of a single record may need. */
+export interface LargestMicroBatch {
+  readonly batch: MicroBatchRows;
+  readonly record: MicroBatchRows;
+}
+
+/** The largest micro-batch that can come, by the queries of a tile. */
+type Largest = (queryTile: number) => LargestMicroBatch;
+
+const bufferLimit = ({ limits }: Pick<GPUDevice, 'limits'>): number =>
+  Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
 
 const hasOwn = (backend: Backend): backend is TrainingBackend => 'openTraining' in backend;
 
@@ -87,10 +102,10 @@ export async function openSession(
     pacer,
     merging,
   });
-  const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+  const limit = bufferLimit(device);
   return {
     microBatchRoom: () => microBatchRoom(plan, limit),
-    reserve: sequences => training.reserve(sizesOf(sequences, plan)),
+    reserve: largest => training.reserve(reservedSizes(plan, largest, limit)),
     begin: () => training.begin(),
     accumulate: (sequences, options) => training.accumulate(packTraining(plan, sequences, options)),
     update: numbers => training.update(numbers),
@@ -105,22 +120,22 @@ export async function openSession(
 }
 
 /**
- * What a training whose largest micro-batch holds these sequences will hold, before anything is made. Undefined on a backend that has no
+ * What a training whose largest micro-batch is this one will hold, before anything is made. Undefined on a backend that has no
  * memory of its own.
  */
 export function sessionMemory(
   backend: Backend,
   graph: TrainingGraph,
   update: UpdateOptions,
-  sequences: readonly LabelledSequence[],
+  largest: Largest,
   merges: readonly WeightMerge[] = [],
 ): TrainingMemory | undefined {
   if (hasOwn(backend)) return undefined;
-  const { caps } = accessOf(backend);
+  const { caps, device } = accessOf(backend);
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
   const parts = { update: planUpdate(plan, update), merges: planMerges(merges, caps, format) };
-  return trainingMemory(plan, parts, sizesOf(sequences, plan));
+  return trainingMemory(plan, parts, reservedSizes(plan, largest, bufferLimit(device)));
 }
 
 /** Whether a model keeps its matrices as halves. Throws InputError where it keeps them as bytes. */
@@ -169,14 +184,40 @@ function sizesOf(sequences: readonly LabelledSequence[], { queryTile, distances 
   return sizes;
 }
 
+/** The sizes of the buffers that are made before the first step: no more than those of micro-batches that the device has room for. */
+export function reservedSizes(plan: TrainingPlan, largest: Largest, limit: number): Sizes {
+  const { batch, record } = largest(plan.queryTile);
+  const none = { tokens: 0, sequences: 0, tiles: 0, pairs: 0, masked: 0, distances: plan.distances };
+  // Every buffer has rows of one kind, so each kind is looked at by itself.
+  const fitting = (key: keyof MicroBatchRows): number => {
+    let rows = batch[key];
+    while (rows > record[key] && !fits(plan, { ...none, [key]: rows }, limit)) {
+      rows = Math.max(record[key], 2 ** (Math.ceil(Math.log2(rows)) - 1));
+    }
+    return rows;
+  };
+  return {
+    ...none,
+    tokens: fitting('tokens'),
+    sequences: fitting('sequences'),
+    tiles: fitting('tiles'),
+    masked: fitting('masked'),
+  };
+}
+
+/** Whether no value or state of a micro-batch of these sizes is larger than a buffer that the device binds. */
+function fits(plan: TrainingPlan, sizes: Sizes, limit: number): boolean {
+  const capacity = capacityOf(sizes, undefined);
+  const bytes = [...plan.slots.map(slot => slotBytes(slot, capacity)), ...batchStateBytes(plan, capacity).values()];
+  return bytes.every(count => count <= limit);
+}
+
 /** A micro-batch is full when a value or a state of it would be larger than a buffer that the device binds. */
 function microBatchRoom(plan: TrainingPlan, limit: number): (sequence: LabelledSequence) => boolean {
   const sequences: LabelledSequence[] = [];
   return sequence => {
     sequences.push(sequence);
-    const capacity = capacityOf(sizesOf(sequences, plan), undefined);
-    const bytes = [...plan.slots.map(slot => slotBytes(slot, capacity)), ...batchStateBytes(plan, capacity).values()];
-    return sequences.length === 1 || bytes.every(count => count <= limit);
+    return sequences.length === 1 || fits(plan, sizesOf(sequences, plan), limit);
   };
 }
 

@@ -3,7 +3,7 @@ import { describe, InputError } from '../errors.ts';
 import type { LabelledSequence } from '../gradients/index.ts';
 import type { EncoderConfig, HeadKind } from '../model/index.ts';
 import type { DataCollatorForLanguageModeling } from './collators.ts';
-import type { CourseData } from './course.ts';
+import type { CourseData, RecordExtent } from './course.ts';
 import { IGNORED_LABEL } from './example.ts';
 import { type DataRecord, readRecords, type TokenizedRecord, type TokenizedRecords } from './records.ts';
 import { batchesOf } from './sampler.ts';
@@ -78,6 +78,15 @@ export class TrainingData implements CourseData {
 
   batches(order: Uint32Array, batchSize: number, dropLast: boolean): Iterable<Uint32Array> {
     return batchesOf(order, batchSize, dropLast);
+  }
+
+  extent(index: number): RecordExtent {
+    const record = this.#read.records[index]!;
+    const lengths = [record.example.input_ids.length];
+    const drawn = this.#collator?.spread(record);
+    if (drawn) return { lengths, masked: drawn };
+    const { masked = [] } = labelledSequence(this.task, record.example, `record ${index}`);
+    return { lengths, masked: { mean: masked.length, variance: 0 } };
   }
 
   sequences(indices: ArrayLike<number>, epoch: number): LabelledSequence[] {

@@ -20,13 +20,25 @@ export class MemoryStore implements FileStore {
     const content = this.#files.get(file);
     if (content === undefined) return undefined;
     return content instanceof Blob
-      ? { size: content.size, bytes: piecesOf(content.stream(), signal), address: file }
+      ? { size: content.size, bytes: blobPieces(content, file, signal), address: file }
       : { size: content.length, bytes: views(content), address: file };
   }
 
   async stat(file: string): Promise<FileStat | undefined> {
     const content = this.#files.get(file);
     return content && { size: content instanceof Blob ? content.size : content.length };
+  }
+}
+
+/** The pieces of a file that may be on a disk, where others can change or remove it. */
+async function* blobPieces(content: Blob, file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* piecesOf(content.stream(), signal);
+  } catch (cause) {
+    if (signal.aborted || !(cause instanceof DOMException)) throw cause;
+    const what = `${file} could not be read to its end`;
+    const next = 'It was changed or removed after it was chosen: choose it again.';
+    throw new SourceError({ file, what, actual: String(cause), next, cause });
   }
 }
 
