@@ -53,6 +53,19 @@ export async function pipeline<T extends Task>(
   model?: ModelLocation | PreTrainedModel | null,
   options?: PipelineOptions | null,
 ): Promise<Pipeline<T>> {
+  return loadPipeline(task, model, options, source => source);
+}
+
+/**
+ * Does what `pipeline` does.
+ * @param seen what a load, and each saving after it, sees of the files of a location. The model keeps it
+ */
+export async function loadPipeline<T extends Task>(
+  task: T,
+  model: ModelLocation | PreTrainedModel | null | undefined,
+  options: PipelineOptions | null | undefined,
+  seen: (source: ModelSource) => ModelSource,
+): Promise<Pipeline<T>> {
   if (isModel(model)) return pipelineOfModel(task, model, options ?? {});
   const { tokenizer: otherTokenizer, ...loadOptions } = options ?? {};
   const givenOne = givenTokenizer(otherTokenizer);
@@ -69,7 +82,7 @@ export async function pipeline<T extends Task>(
   let engine: Engine | undefined;
   try {
     const opened = openSource(location, { ...loadOptions, signal }, env);
-    const source = withSharedJson(opened);
+    const source = withSharedJson(seen(opened));
     const { head, hostTensors, sentenceModel } = info;
     const sentenceFiles = new Set<string>();
     const sentence = sentenceModel ? openSentence(noting(source, sentenceFiles), sentenceModel) : NO_SENTENCE;
@@ -84,7 +97,7 @@ export async function pipeline<T extends Task>(
     usableModules.catch(fail);
     // The engine is loaded first, so that config.json is the first request: its answer tells the commit at which the other files are
     // asked for, and its kernels compile while the tokenizer's larger files arrive.
-    const reopen = reopening(opened, location, loadOptions);
+    const reopen = reopenIn(reopening(opened, location, loadOptions), seen);
     const loadingEngine = Engine.load(source, {
       ...engineOptions,
       head,
@@ -149,11 +162,11 @@ const withRefusal =
     throw await until(signal, reason);
   };
 
-/** The tokenizer keeps this function: it opens the files in the folder of the encoder. */
+/** The model and the tokenizer keep such functions: they open the files as a load sees them, or those in the folder of the encoder. */
 const reopenIn =
-  (reopen: Reopen, encoderIn: (root: ModelSource) => ModelSource): Reopen =>
+  (reopen: Reopen, seen: (root: ModelSource) => ModelSource): Reopen =>
   signal =>
-    encoderIn(reopen(signal));
+    seen(reopen(signal));
 
 /** The model keeps this function. It is made here, because a closure made in `pipeline` would keep the options of the load. */
 const firstRequestOf =

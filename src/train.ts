@@ -76,6 +76,7 @@ export {
   SequentialEvaluator,
   type SequentialEvaluatorInit,
   type SetFitArguments,
+  type SetFitCallOptions,
   SetFitModel,
   type SetFitModelOptions,
   SetFitTrainer,

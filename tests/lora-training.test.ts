@@ -399,7 +399,7 @@ describe('PEFT reads the files', () => {
         writeFileSync(join(folder, file.name), new Uint8Array(await file.arrayBuffer()));
       }
       const script = fileURLToPath(new URL('python/adapter_logits.py', import.meta.url));
-      const input = JSON.stringify({ base: fileURLToPath(fixture(`random/${name}`)), head, folder, record });
+      const input = JSON.stringify({ base: fileURLToPath(fixture(loraModel(name))), head, folder, record });
       const { status, stdout, stderr } = spawnSync(python, [script], { input, encoding: 'utf8' });
       rmSync(folder, { recursive: true });
       expect(status, stderr).toBe(0);

@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import * as library from '../src/index.ts';
+import { SetFitModel } from '../src/train.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
 import { checkpointFiles, colbertFiles } from './vector-fixtures.ts';
 
@@ -140,6 +141,17 @@ async function saveEmbedder(folder: string, name: string): Promise<void> {
   await writeFolder(folder, saved, { encode: TEXTS, outputs: { embeddings: numbers(embeddings) } });
 }
 
+/** A few-shot classifier, whose logits are what Python's SentenceTransformer gives. */
+async function saveClassifier(folder: string, name: string): Promise<void> {
+  const model = await SetFitModel.from_pretrained(checkpointFiles(name), { labels: ['fox', 'rain', 'train'] });
+  await model.fit([...TEXTS, 'A train in the rain.', 'a brown fox'], [0, 1, 2, 0]);
+  const saved = await model.save_pretrained();
+  const logits = await model.predict_logits(TEXTS);
+  await model.dispose();
+  const outputs = { embeddings: { shape: [TEXTS.length, 3], data: logits.flat() } };
+  await writeFolder(folder, saved, { encode: TEXTS, outputs });
+}
+
 async function saveRanker(folder: string, name: string): Promise<void> {
   const files = checkpointFiles(name);
   // Without it transformers 5 reads the tokenizer without token types, and this library with them, as transformers 4 does.
@@ -224,6 +236,13 @@ describe.skipIf(why !== undefined)('what is saved, in Python', () => {
     for (const result of await reload([...embedders, ...rankers].map(name => join(root, name)))) {
       expect(result.worst, result.folder).toBeLessThan(TOLERANCE);
     }
+  }, 600_000);
+
+  test('few-shot classifiers: SentenceTransformer gives their logits', async () => {
+    const names = ['st-prompts', 'st-dense', 'in-folder'];
+    const folders = names.map(name => join(root, `setfit-${name}`));
+    for (const [i, name] of names.entries()) await saveClassifier(folders[i]!, name);
+    for (const result of await reload(folders)) expect(result.worst, result.folder).toBeLessThan(TOLERANCE);
   }, 600_000);
 
   test('sparse and late-interaction models of sentence-transformers', async () => {

@@ -423,16 +423,66 @@ describe('a tokenizer', () => {
     expect(again.encode('the quick fox')).toEqual(tokenizer.encode('the quick fox'));
   });
 
-  test('of vocabulary files gives these, and the list of a model with it has each once', async () => {
+  test('of vocabulary files gives these, as the model does, and both lists in one load', async () => {
     const vocabulary = '[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfox\n';
     const { 'tokenizer.json': _, 'tokenizer_config.json': __, ...others } = bert();
     const files = { ...others, 'vocab.txt': new TextEncoder().encode(vocabulary) };
     const [tokenizer, model] = [await AutoTokenizer.from_pretrained(files), await AutoModel.from_pretrained(files)];
     const saved = [...(await model.save_pretrained()), ...(await tokenizer.save_pretrained())];
-    expect(namesOf(saved)).toEqual(['config.json', 'model.safetensors', 'vocab.txt']);
+    expect(namesOf(saved)).toEqual(['config.json', 'model.safetensors', 'vocab.txt', 'vocab.txt']);
     const again = await pipeline('feature-extraction', saved);
     expect(again.tokenizer.encode('the fox')).toEqual(tokenizer.encode('the fox'));
     await Promise.all([model.dispose(), again.dispose()]);
+  });
+
+  test('is saved with a model that was loaded from files with one, whatever class loads it', async () => {
+    const files = bert();
+    const all = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    for (const auto of [AutoModel, AutoModelForSequenceClassification]) {
+      const model = await auto.from_pretrained({ ...files, 'README.md': new Uint8Array(3) });
+      const saved = await model.save_pretrained();
+      expect(namesOf(saved)).toEqual(all);
+      const { 'tokenizer.json': tokenizer, 'tokenizer_config.json': config } = await byName(saved);
+      expect([tokenizer, config]).toEqual([files['tokenizer.json'], files['tokenizer_config.json']]);
+      await model.dispose();
+    }
+    const made = await AutoModel.from_config(JSON.parse(textOf(files['config.json']!)));
+    expect(namesOf(await made.save_pretrained())).toEqual(all.slice(0, 2));
+    await made.dispose();
+  });
+
+  test('in the folder of an encoder is saved beside it', async () => {
+    const pipe = await pipeline('feature-extraction', fixtureFiles('sentence/in-folder'));
+    const names = namesOf(await pipe.model.save_pretrained());
+    expect(names).toEqual(['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json']);
+    await pipe.dispose();
+  });
+
+  test('that cannot be read any more is left out, and the console says so', async () => {
+    const files = bert();
+    const { env } = library;
+    const { fetch } = env;
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    let isOffline = false;
+    env.fetch = async input => {
+      const name = String(input).split('/').at(-1)!;
+      const bytes = files[name];
+      if (isOffline && name.startsWith('tokenizer')) throw new TypeError('Failed to fetch');
+      return bytes ? new Response(bytes) : new Response(null, { status: 404 });
+    };
+    try {
+      const model = await AutoModelForSequenceClassification.from_pretrained('https://models.test/bert/');
+      expect(namesOf(await model.save_pretrained())).toContain('tokenizer.json');
+      expect(warn).not.toHaveBeenCalled();
+      isOffline = true;
+      expect(namesOf(await model.save_pretrained())).toEqual(['config.json', 'model.safetensors']);
+      expect(warn).toHaveBeenCalledTimes(1);
+      expect(String(warn.mock.calls[0])).toMatch(/files of the tokenizer are not among.*tokenizer.json/s);
+      await model.dispose();
+    } finally {
+      env.fetch = fetch;
+      warn.mockRestore();
+    }
   });
 
   test('that was made of JSON has no files', async () => {
@@ -456,7 +506,8 @@ describe('save_pretrained', () => {
     await expect(pipe.save_pretrained({ signal })).rejects.toThrow('enough');
     await expect(pipe.tokenizer.save_pretrained({ signal })).rejects.toThrow('enough');
     expect(await pipe('the fox')).toEqual(before);
-    expect(namesOf(await pipe.model.save_pretrained())).toEqual(['config.json', 'model.safetensors']);
+    const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    expect(namesOf(await pipe.model.save_pretrained())).toEqual(names);
     await pipe.dispose();
   });
 

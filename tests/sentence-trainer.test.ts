@@ -10,8 +10,6 @@ import {
   SentenceTransformerTrainer,
   type SentenceTransformerTrainerOptions,
   SentenceTransformerTrainingArguments,
-  SetFitModel,
-  SetFitTrainer,
   TrainingArguments,
 } from '../src/train.ts';
 import { FakeDirectory } from './fake-directory.ts';
@@ -19,7 +17,7 @@ import { fixtureFiles } from './fixture-files.ts';
 import { thrown } from './source-environment.ts';
 import { logged } from './trained-model.ts';
 
-/** The trainers of embedders and of few-shot classifiers in Node, on the interpreter. Devices: e2e/suites/embedder-training.ts, trainer.ts. */
+/** The trainer of embedders in Node, on the interpreter. Devices: e2e/suites/embedder-training.ts, trainer.ts. */
 
 vi.mock('../src/engine/webgpu-backend.ts', async original => (await import('./on-the-cpu.ts')).onTheCPU(original));
 
@@ -175,103 +173,4 @@ describe('SentenceTransformerTrainer', () => {
     await table.dispose();
     await model.dispose();
   });
-});
-
-describe('SetFit', () => {
-  const records = [
-    { text: 'fine weather', label: 'good' },
-    { text: 'a fine day', label: 'good' },
-    { text: 'rain and wind', label: 'bad' },
-    { text: 'it is cold', label: 'bad' },
-  ];
-
-  test('learns a few labels, and its files give the logits', async () => {
-    const model = new SetFitModel(await load(), { labels: ['bad', 'good'] });
-    expect((await thrown(model.predict(['fine']))).message).toMatch(/no head yet/);
-    const args = { batch_size: 8, body_learning_rate: 1e-3, dropout: 0, max_steps: 6 };
-    const trainer = new SetFitTrainer({ model, args, train_dataset: records, eval_dataset: records });
-    await trainer.train();
-    expect(await trainer.evaluate()).toEqual({ eval_accuracy: 1 });
-    const texts = records.map(({ text }) => text);
-    expect(await model.predict(texts)).toEqual(records.map(({ label }) => label));
-    const [row] = await model.predict_proba(texts);
-    expect(row!.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 12);
-    const logits = await model.predict_logits(texts);
-    const again = await pipeline('feature-extraction', await model.save_pretrained());
-    const { data, dims } = await again(texts, { pooling: 'model' });
-    expect(dims).toEqual([4, 2]);
-    logits.flat().forEach((logit, i) => {
-      expect(Math.abs(Number(data[i]) - logit)).toBeLessThan(1e-5);
-    });
-    await model.dispose();
-    await again.dispose();
-  }, 60_000);
-
-  test('trains the head alone, as strictly as head_params says', async () => {
-    const body = await load();
-    const texts = records.map(({ text }) => text);
-    const classes = records.map(({ label }) => Number(label === 'good'));
-    const embeddings = await new SetFitModel(body).encode(texts);
-    const sureness = async (C: number | undefined) => {
-      const model = new SetFitModel(body, { labels: ['bad', 'good'], ...(C && { head_params: { C } }) });
-      await model.fit(texts, classes);
-      const rows = await model.predict_proba(texts);
-      return rows.reduce((sum, row, i) => sum + row[classes[i]!]!, 0);
-    };
-    const plain = await sureness(undefined);
-    expect(await sureness(1)).toBe(plain);
-    expect(await sureness(10)).toBeGreaterThan(plain);
-    expect(await sureness(0.1)).toBeLessThan(plain);
-    expect(await new SetFitModel(body).encode(texts), 'the embedder is as it was').toEqual(embeddings);
-    for (const C of [0, -1, Number.NaN]) {
-      expect(() => new SetFitModel(body, { head_params: { C } }), String(C)).toThrow(/^C is wrong/);
-    }
-    expect(() => new SetFitModel(body, { head_params: { c: 1 } as object })).toThrow(/head_params has no field "c"/);
-    await body.dispose();
-  });
-
-  test('has the defaults of setfit', async () => {
-    const model = new SetFitModel(await load());
-    const of = async (args: ConstructorParameters<typeof SetFitTrainer>[0]['args']) => {
-      const seen: TrainingArguments[] = [];
-      const enough = new Error('enough');
-      const callbacks = [
-        {
-          on_train_begin: (given: TrainingArguments) => {
-            seen.push(given);
-            throw enough;
-          },
-        },
-      ];
-      expect(await thrown(new SetFitTrainer({ model, train_dataset: records, callbacks, args }).train())).toBe(enough);
-      return seen[0];
-    };
-    expect(await of({})).toMatchObject({
-      per_device_train_batch_size: 16,
-      num_train_epochs: 1,
-      learning_rate: 2e-5,
-      warmup_steps: 0.1,
-      weight_decay: 0.01,
-      seed: 42,
-      logging_first_step: true,
-      logging_steps: 50,
-    });
-    const own = { l2_weight: 0, logging_first_step: false, logging_steps: 7 };
-    expect(await of(own)).toMatchObject({ weight_decay: 0, logging_first_step: false, logging_steps: 7 });
-    await model.dispose();
-  });
-
-  test('refuses labels that are none', async () => {
-    const model = new SetFitModel(await load());
-    const train = (train_dataset: object[]) =>
-      new SetFitTrainer({ model, train_dataset: train_dataset as Record<string, unknown>[] }).train();
-    expect((await thrown(train([{ text: 'a' }]))).message).toMatch(/record 0 of train_dataset/);
-    expect(() => new SetFitTrainer({ model, train_dataset: [], args: { epochs: 1 } as object })).toThrow(/"epochs"/);
-    await train(records).catch(() => undefined);
-    expect(model.labels).toEqual(['good', 'bad']);
-    const other = [{ text: 'a', label: 'neither' }];
-    expect((await thrown(train(other))).message).toMatch(/neither.*good, bad/s);
-    expect(() => new SetFitModel(model.model_body, { labels: ['one'] })).toThrow(InputError);
-    await model.dispose();
-  }, 60_000);
 });

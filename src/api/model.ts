@@ -9,6 +9,7 @@ import { type ModelInputs, unpadInputs } from './inputs.ts';
 import type { ModelEventMap, ModelListener } from './model-events.ts';
 import type { Origin } from './origin.ts';
 import { headOutputs, LOWEST_SCORE, type ModelOutput, type OutputName, padPairs, padTokens, stack } from './outputs.ts';
+import { tokenizerCopies } from './tokenizer-copies.ts';
 
 export interface ModelCallOptions {
   /**
@@ -142,16 +143,21 @@ export class PreTrainedModel extends Callable {
   }
 
   /**
-   * The files of the model as it is now, trained or not: config.json and model.safetensors, which Python reads too, and which every
-   * `from_pretrained` here takes as they are. Numbers are read back from the GPU; tensors that this class does not compute with are copied
-   * from the files that the model was loaded from. See SaveOptions for the types of numbers, and for rounded weights.
+   * The files of the model as it is now, trained or not: config.json and model.safetensors, and those of the tokenizer where the model was
+   * loaded from files with one. Python reads them too, and every `from_pretrained` here takes them as they are. Numbers are read back from the GPU; tensors that this class does not compute with are copied
+   * from the files that the model was loaded from. See SaveOptions for the types of numbers, and for rounded weights. A file of the tokenizer
+   * that cannot be read any more, offline say, is left out with a warning on the console.
    * Throws UnsupportedError, InputError, DeviceError, SourceError, CheckpointError, or the signal's reason.
    *
-   *   const files = [...(await model.save_pretrained()), ...(await tokenizer.save_pretrained())];
-   *   const again = await AutoModelForMaskedLM.from_pretrained(files);
+   *   const files = await model.save_pretrained();
+   *   const again = await pipeline('fill-mask', files);
    */
   async save_pretrained(options?: SaveOptions | null): Promise<File[]> {
-    return modelFiles(this.#engine, checkSaveOptions(options));
+    const checked = checkSaveOptions(options);
+    const { signal = new AbortController().signal } = checked;
+    const saved = await modelFiles(this.#engine, checked);
+    const source = this.#engine.files(signal);
+    return source ? [...saved, ...(await tokenizerCopies(source.encoder ?? source.root, signal))] : saved;
   }
 
   /** Frees everything that it holds on the GPU. Calls under way reject with DeviceError. */

@@ -135,13 +135,12 @@ export {
   type SentenceTransformerTrainingArgumentsInit,
 } from './sentence-trainer.ts';
 export {
-  type SamplingStrategyOfPairs,
-  type SetFitArguments,
+  type SetFitCallOptions,
   SetFitModel,
   type SetFitModelOptions,
-  SetFitTrainer,
-  type SetFitTrainerOptions,
-} from './setfit.ts';
+} from './setfit-model.ts';
+export type { SamplingStrategyOfPairs } from './setfit-pairs.ts';
+export { type SetFitArguments, SetFitTrainer, type SetFitTrainerOptions } from './setfit-trainer.ts';
 export { type PredictionOutput, Trainer, type TrainerOptions } from './trainer.ts';
 export type { Dataset } from './trainer-data.ts';
 export { TrainingError } from './training-error.ts';

@@ -191,10 +191,10 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
   /** @internal */
   protected override async files(signal: AbortSignal | undefined): Promise<File[]> {
     const options = signal ? { signal } : {};
-    return [
-      ...(await this.model.save_pretrained(options)),
-      ...((await this.processing_class?.save_pretrained(options)) ?? []),
-    ];
+    const tokenizer = (await this.processing_class?.save_pretrained(options)) ?? [];
+    const names = new Set(tokenizer.map(({ name }) => name));
+    // Its own tokenizer counts, where the model's files have another.
+    return [...(await this.model.save_pretrained(options)).filter(({ name }) => !names.has(name)), ...tokenizer];
   }
 
   /** @internal */

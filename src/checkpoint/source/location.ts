@@ -127,6 +127,8 @@ function joinPath(folder: string, subfolder: string): string {
   return `${path.slice(0, end)}/`.replace(/([^:])\/{2,}/g, '$1/');
 }
 
+const sizeOf = (file: Blob | Uint8Array): number => (file instanceof Blob ? file.size : file.byteLength);
+
 /** The files by the names they were passed under, and by their paths below the folder of the model. */
 function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
   if (typeof where !== 'object' || where === null || where instanceof Blob) throw wrong('the model', where, KINDS);
@@ -145,7 +147,10 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
   for (const [name, value] of entries) {
     const file = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
     if (!isText(name) || !(file instanceof Uint8Array || file instanceof Blob)) throw wrong('the model', value, KINDS);
-    if (files.has(name)) throw wrong('the model', name, 'no two files of one name: choose the folder');
+    const other = files.get(name);
+    // The lists of a model and of its tokenizer in one have the files of the tokenizer twice.
+    const isSame = other !== undefined && sizeOf(other) === sizeOf(file);
+    if (other && !isSame) throw wrong('the model', name, 'no two files of one name: choose the folder');
     files.set(name, file);
   }
   // The folder of the model is the topmost one with a config.json or modules.json; without these, the topmost one with a file.

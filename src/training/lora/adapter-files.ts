@@ -1,9 +1,9 @@
-import { openCheckpoint, type TensorDtype, toFloats } from '../../checkpoint/file/index.ts';
 import type { ModelSource } from '../../checkpoint/source/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { CheckpointError } from '../../errors.ts';
 import { isRecord } from '../../json.ts';
 import { SAVED_DTYPES, type SaveOptions, safetensorsFile, savedBytes, type WrittenTensor } from '../../saving/index.ts';
+import { type FileNumbers, tensorsOfFile } from '../tensor-file.ts';
 import type { Adapters, FilledTensor } from './adapters.ts';
 import { LoraConfig } from './config.ts';
 
@@ -42,37 +42,9 @@ export interface AdapterFile {
 
 /** Reads the files of adapters. Throws SourceError, CheckpointError, UnsupportedError for what PEFT can do and this library cannot. */
 export async function readAdapter(source: ModelSource): Promise<AdapterFile> {
-  const [json, tensors] = await Promise.all([source.json(CONFIG, {}), readTensors(source)]);
+  const [json, tensors] = await Promise.all([source.json(CONFIG, {}), tensorsOfFile(source, WEIGHTS)]);
   return { config: LoraConfig.fromFile(isRecord(json) ? json : {}), tensors };
 }
-
-/** The tensors of adapter_model.safetensors, as float32. Throws SourceError, CheckpointError. */
-async function readTensors(source: ModelSource): Promise<Map<string, FileNumbers>> {
-  const checkpoint = await openCheckpoint(source, { files: [WEIGHTS] });
-  const read = new Map<string, FileNumbers>();
-  const pieces = new Map([...checkpoint.tensors].map(([name, { byteLength }]) => [name, new Uint8Array(byteLength)]));
-  for await (const { tensor, begin, bytes } of checkpoint.chunks()) pieces.get(tensor.name)!.set(bytes, begin);
-  for (const [name, { dtype, shape }] of checkpoint.tensors) {
-    if (!FLOATS.includes(dtype)) {
-      throw new CheckpointError({
-        what: `the tensor "${name}" has a type that is not there`,
-        actual: dtype,
-        expected: FLOATS.join(', '),
-        file: WEIGHTS,
-        tensor: name,
-      });
-    }
-    read.set(name, { shape, data: toFloats(pieces.get(name)!.buffer, dtype as TensorDtype) });
-  }
-  return read;
-}
-
-interface FileNumbers {
-  readonly shape: readonly number[];
-  readonly data: Float32Array<ArrayBuffer>;
-}
-
-const FLOATS: readonly string[] = ['F32', 'F16', 'BF16'] satisfies TensorDtype[];
 
 /** The numbers of a file for adapters. Throws CheckpointError where it lacks some, has others, or of other shapes. */
 export function filledFrom(file: ReadonlyMap<string, FileNumbers>, { tensors, others }: Adapters): FilledTensor[] {
