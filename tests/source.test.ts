@@ -269,8 +269,24 @@ describe('files and bytes', () => {
     expect(await open({ '1_Pooling/config.json': bytes }).json('1_Pooling/config.json')).toEqual(CONFIG);
   });
 
-  test('two files of one name', () => {
+  test('two files of one name, of which only the bytes may be two', async () => {
     expect(() => open([file('config.json', text), file('config.json', '{}')])).toThrow(InputError);
+    const [one, again, other] = [file('a.json', '[1]'), file('a.json', '[1]'), file('a.json', '[2]')];
+    for (const same of [
+      [one, again],
+      [one, one],
+      [one, again, one],
+    ]) {
+      expect(await open(same).json('a.json')).toEqual([1]);
+    }
+    for (const differing of [
+      [one, other],
+      [other, one],
+      [one, other, one],
+      [one, again, other],
+    ]) {
+      expect(await thrown(open(differing).json('a.json'))).toBeInstanceOf(InputError);
+    }
   });
 
   test('named blobs, bytes, a buffer', async () => {

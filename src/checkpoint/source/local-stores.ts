@@ -1,15 +1,23 @@
-import { SourceError } from '../../errors.ts';
+import { type InputError, SourceError, wrong } from '../../errors.ts';
 import { piecesOf } from './bytes.ts';
 import type { FileStat, FileStore, StoredFile } from './store.ts';
 
 const PIECE_BYTES = 1 << 20;
 
+type Content = Blob | Uint8Array;
+
+export const notTwice = (name: string): InputError =>
+  wrong('the model', name, 'no two files of one name that differ: choose the folder');
+
 /** Files in memory, or chosen by the user. */
 export class MemoryStore implements FileStore {
-  readonly #files: ReadonlyMap<string, Blob | Uint8Array>;
+  readonly #files: ReadonlyMap<string, Content>;
+  readonly #copies: ReadonlyMap<Content, readonly Content[]>;
 
-  constructor(files: ReadonlyMap<string, Blob | Uint8Array>) {
+  /** @param copies What else was passed under the name of a file, of the same size: a file is refused when it is opened if one of them has other bytes. */
+  constructor(files: ReadonlyMap<string, Content>, copies: ReadonlyMap<Content, readonly Content[]>) {
     this.#files = files;
+    this.#copies = copies;
   }
 
   address(file: string): string {
@@ -19,6 +27,9 @@ export class MemoryStore implements FileStore {
   async open(file: string, signal: AbortSignal): Promise<StoredFile | undefined> {
     const content = this.#files.get(file);
     if (content === undefined) return undefined;
+    for (const copy of this.#copies.get(content) ?? []) {
+      if (!(await isSame(content, copy, file, signal))) throw notTwice(file);
+    }
     return content instanceof Blob
       ? { size: content.size, bytes: blobPieces(content, file, signal), address: file }
       : { size: content.length, bytes: views(content), address: file };
@@ -28,6 +39,24 @@ export class MemoryStore implements FileStore {
     const content = this.#files.get(file);
     return content && { size: content instanceof Blob ? content.size : content.length };
   }
+}
+
+/** Whether two files of one size have the same bytes. */
+async function isSame(one: Content, other: Content, file: string, signal: AbortSignal): Promise<boolean> {
+  if (one === other) return true;
+  const [first, second] = await Promise.all([one, other].map(content => bytesOf(content, file, signal)));
+  return first!.every((byte, i) => byte === second![i]);
+}
+
+async function bytesOf(content: Content, file: string, signal: AbortSignal): Promise<Uint8Array> {
+  if (!(content instanceof Blob)) return content;
+  const bytes = new Uint8Array(content.size);
+  let at = 0;
+  for await (const piece of blobPieces(content, file, signal)) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }
 
 /** The pieces of a file that may be on a disk, where others can change or remove it. */

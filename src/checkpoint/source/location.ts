@@ -3,7 +3,7 @@ import { isText } from '../../json.ts';
 import { globalOf, hasFileSystem } from '../../runtime/index.ts';
 import { isCommit } from './commit.ts';
 import type { Environment } from './environment.ts';
-import { DirectoryStore, MemoryStore } from './local-stores.ts';
+import { DirectoryStore, MemoryStore, notTwice } from './local-stores.ts';
 import type { FileStore } from './store.ts';
 import type { WebPlace, WebSettings } from './web-requests.ts';
 import { WebStore } from './web-store.ts';
@@ -46,7 +46,7 @@ export function resolveLocation(
   settings: WebSettings,
 ): { name: string; stores: FileStore[] } {
   if (typeof where !== 'string' && !(where instanceof URL)) {
-    return { name: 'files', stores: [new MemoryStore(inMemory(where))] };
+    return { name: 'files', stores: [inMemory(where)] };
   }
   const name = String(where);
   const remote = env.allowRemoteModels && !local_files_only;
@@ -130,7 +130,7 @@ function joinPath(folder: string, subfolder: string): string {
 const sizeOf = (file: Blob | Uint8Array): number => (file instanceof Blob ? file.size : file.byteLength);
 
 /** The files by the names they were passed under, and by their paths below the folder of the model. */
-function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<string, Blob | Uint8Array> {
+function inMemory(where: Exclude<ModelLocation, string | URL>): MemoryStore {
   if (typeof where !== 'object' || where === null || where instanceof Blob) throw wrong('the model', where, KINDS);
   const entries: [name: unknown, value: unknown][] =
     'length' in where
@@ -144,13 +144,14 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
         })
       : Object.entries(where);
   const files = new Map<string, Blob | Uint8Array>();
+  const copies = new Map<Blob | Uint8Array, readonly (Blob | Uint8Array)[]>();
   for (const [name, value] of entries) {
     const file = value instanceof ArrayBuffer ? new Uint8Array(value) : value;
     if (!isText(name) || !(file instanceof Uint8Array || file instanceof Blob)) throw wrong('the model', value, KINDS);
     const other = files.get(name);
-    // The lists of a model and of its tokenizer in one have the files of the tokenizer twice.
-    const isSame = other !== undefined && sizeOf(other) === sizeOf(file);
-    if (other && !isSame) throw wrong('the model', name, 'no two files of one name: choose the folder');
+    if (other && sizeOf(other) !== sizeOf(file)) throw notTwice(name);
+    // The lists of a model and of its tokenizer in one have the files of the tokenizer twice. The store compares them.
+    if (other) copies.set(file, [other, ...(copies.get(other) ?? [])]);
     files.set(name, file);
   }
   // The folder of the model is the topmost one with a config.json or modules.json; without these, the topmost one with a file.
@@ -163,5 +164,5 @@ function inMemory(where: Exclude<ModelLocation, string | URL>): ReadonlyMap<stri
     const name = path.slice(root.length);
     if (path.startsWith(root) && !files.has(name)) files.set(name, files.get(path)!);
   }
-  return files;
+  return new MemoryStore(files, copies);
 }
