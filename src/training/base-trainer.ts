@@ -63,7 +63,7 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
       graph: data =>
         this.graph(data, {
           ...trainedParts(engine, args.trainable),
-          dropout: dropoutRates(engine.config, args.dropout),
+          dropout: dropoutRates(engine.config, engine.head, args.dropout),
         }),
       begin: data => this.begin(data),
       evaluate: signal => this.evaluate(null, { signal: signal ?? null }),
