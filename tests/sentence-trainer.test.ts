@@ -175,6 +175,24 @@ describe('SentenceTransformerTrainer', () => {
     await table.dispose();
     await model.dispose();
   });
+
+  test.each([{ trainable: 'head' as const }, { trainable: /pooler/ }])(
+    'refuses to train what the loss does not read: $trainable',
+    async args => {
+      const { trainer, model } = await setUp({ args });
+      const error = await thrown(trainer.train());
+      expect(error).toBeInstanceOf(InputError);
+      expect(error.message).toMatch(/nothing of this model would be trained.*the loss does not read/);
+      expect(trainer.state.global_step).toBe(0);
+      const body = new SetFitTrainer({
+        model: new SetFitModel(model),
+        train_dataset: PAIRS.map(({ anchor }, label) => ({ text: anchor, label: String(label % 2) })),
+        args,
+      });
+      expect((await thrown(body.train())).message).toMatch(/nothing of this model would be trained/);
+      await model.dispose();
+    },
+  );
 });
 
 describe('SetFit', () => {

@@ -9,6 +9,7 @@ import { dropoutRates } from './dropout-rates.ts';
 import { TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
 import { trainedParts } from './lora/adapted.ts';
 import type { GraphOptions } from './task.ts';
+import { checkedStep } from './trained-tensors.ts';
 import type { Dataset } from './trainer-data.ts';
 
 export interface EvaluateOptions {
@@ -60,11 +61,10 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
         if (train_dataset) return this.read('train_dataset', train_dataset, signal);
         throw new InputError({ what: 'there is nothing to train on', next: `Pass train_dataset to the ${name}.` });
       },
-      graph: data =>
-        this.graph(data, {
-          ...trainedParts(engine, args.trainable),
-          dropout: dropoutRates(engine.config, engine.head, args.dropout),
-        }),
+      graph: data => {
+        const dropout = dropoutRates(engine.config, engine.head, args.dropout);
+        return checkedStep(this.graph(data, { ...trainedParts(engine, args.trainable), dropout }), args.trainable);
+      },
       begin: data => this.begin(data),
       evaluate: signal => this.evaluate(null, { signal: signal ?? null }),
       files: signal => this.files(signal),
