@@ -42,7 +42,8 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
   protected readonly engine: Engine;
   /** @internal */
   protected readonly loop: TrainingLoop<CourseData>;
-  readonly #data = new Map<Dataset, { readonly list: readonly object[]; readonly reading: Promise<CourseData> }>();
+  /** By the data set, and no longer than the caller keeps it: lists that are made for one evaluation each go with their tokens. */
+  readonly #data = new WeakMap<Dataset, { readonly list: readonly object[]; readonly reading: Promise<CourseData> }>();
 
   /** @internal */
   constructor({ name, engine, args, train_dataset, isEvaluated, callbacks, context }: TrainerParts<Args>) {
@@ -139,7 +140,8 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
     const isSame = existing?.list.length === list.length && list.every((record, i) => record === existing.list[i]);
     if (existing && isSame) return existing.reading;
     const reading = this.readData(name, dataset, signal);
-    this.#data.set(dataset, { list, reading });
+    // What is no object is refused while it is read.
+    if (Object(dataset) === dataset) this.#data.set(dataset, { list, reading });
     reading.catch(() => {
       if (this.#data.get(dataset)?.reading === reading) this.#data.delete(dataset);
     });
