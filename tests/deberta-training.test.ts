@@ -75,9 +75,9 @@ describe('DeBERTa in the Trainer', () => {
       distances: 0.2,
     };
     for (const modelType of ['deberta', 'deberta-v2']) {
-      expect(dropoutRates({ modelType, raw }, undefined)).toEqual(rates);
+      expect(dropoutRates({ modelType, raw }, 'SequenceClassification', undefined)).toEqual(rates);
       const { cls_dropout: _, ...without } = raw;
-      expect(dropoutRates({ modelType, raw: without }, undefined).classifier).toBe(0.2);
+      expect(dropoutRates({ modelType, raw: without }, 'SequenceClassification', undefined).classifier).toBe(0.2);
     }
   });
 });

@@ -173,4 +173,39 @@ describe('SentenceTransformerTrainer', () => {
     await table.dispose();
     await model.dispose();
   });
+
+  test('evaluates in batches without a text twice, where it trains in such', async () => {
+    // Two questions of one answer: in one batch each takes the answer of the other for a wrong one.
+    const twice = [PAIRS[0]!, { anchor: 'the capital', positive: PAIRS[0]!.positive }, ...PAIRS.slice(1, 3)];
+    const apart = [twice[0]!, ...twice.slice(2), twice[1]!];
+    const lossOf = async (eval_dataset: object[], args: object) => {
+      const { trainer, model } = await setUp({ args: { ...args, per_device_eval_batch_size: 4 }, eval_dataset });
+      const { eval_loss } = await trainer.evaluate();
+      await model.dispose();
+      return eval_loss!;
+    };
+    const own = await lossOf(twice, { batch_sampler: 'no_duplicates' });
+    const first = await lossOf(apart.slice(0, 3), {});
+    // The second batch is one record, which has nothing to be taken for.
+    expect(own).toBeCloseTo((3 * first) / 4, 6);
+    expect(await lossOf(twice, {})).toBeGreaterThan(own + 0.1);
+  });
+
+  test.each([{ trainable: 'head' as const }, { trainable: /pooler/ }])(
+    'refuses to train what the loss does not read: $trainable',
+    async args => {
+      const { trainer, model } = await setUp({ args });
+      const error = await thrown(trainer.train());
+      expect(error).toBeInstanceOf(InputError);
+      expect(error.message).toMatch(/nothing of this model would be trained.*the loss does not read/);
+      expect(trainer.state.global_step).toBe(0);
+      const body = new SetFitTrainer({
+        model: new SetFitModel(model),
+        train_dataset: PAIRS.map(({ anchor }, label) => ({ text: anchor, label: String(label % 2) })),
+        args,
+      });
+      expect((await thrown(body.train())).message).toMatch(/nothing of this model would be trained/);
+      await model.dispose();
+    },
+  );
 });

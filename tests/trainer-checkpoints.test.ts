@@ -219,6 +219,7 @@ test('what has changed since the checkpoint was made is said', async () => {
   expect(await resume({ logging_steps: 1, save_steps: 4 })).toBe('');
   const said = await resume({ per_device_train_batch_size: 4, max_steps: 3 });
   expect(said).toMatch(/checkpoint-2.*per_device_train_batch_size 4 \(2 before\), max_steps 3 \(4 before\)$/);
+  expect(await resume({ max_tokens_per_batch: 4096 })).toMatch(/: max_tokens_per_batch 4096 \(null before\)$/);
   warn.mockRestore();
 });
 

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test, vi } from 'vitest';
 import { PreTrainedModel } from '../src/api/index.ts';
 import { InputError, UnsupportedError } from '../src/errors.ts';
@@ -520,6 +522,24 @@ describe('data', () => {
     const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records });
     expect((await thrown(trainer.train())).message).toMatch(/train_dataset has no token with a label/);
     expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
+  });
+
+  test('that are evaluated once are not kept', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const { trainer, model } = await setUp();
+    const evaluated = async (): Promise<WeakRef<object>> => {
+      const records = [{ input_ids: [2, 7, 3], label: 0 }];
+      await trainer.evaluate(records);
+      return new WeakRef(records);
+    };
+    const kept = await evaluated();
+    await vi.waitFor(() => {
+      collect();
+      // An error of an assertion would keep the list itself.
+      expect(kept.deref() === undefined).toBe(true);
+    });
+    expect(trainer.model).toBe(model);
   });
 
   test('of a wrong option are refused', async () => {

@@ -218,7 +218,7 @@ describe('bad data', () => {
       'a long question',
       { question: 'the '.repeat(99), context: 'a', answers: [] },
       answer,
-      /record 1: truncation "only_second" cannot/,
+      /record 1: truncation "only_second" cannot.*Shorten the question: it leaves no room for the context\.$/s,
     ],
     [
       'an id beyond the vocabulary',

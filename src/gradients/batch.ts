@@ -26,6 +26,18 @@ export interface PackOptions {
 /** Tokens of a sequence that have keys of their own for dropout: no model takes as many. */
 const TOKENS_OF_SEQUENCE = 2 ** 14;
 
+/**
+ * The key of a row of tokens, as shaders/dropout.ts takes it: of the number of its sequence in the step and of its place in the sequence, so
+ * that a row drops the same elements however its batch is packed and split. A pooled row has the key of token 0, and so has a sequence in
+ * attention. The keys of sequence -1 are those of the rows of distances. Keys repeat after 2^18 sequences: no step has as many, and every
+ * step has masks of its own.
+ */
+export const rowKey = (sequence: number, token: number): number =>
+  (Math.imul(sequence + 1, TOKENS_OF_SEQUENCE) + token) >>> 0;
+
+/** The sequence whose keys the rows of distances have. */
+const OF_DISTANCES = -1;
+
 /** Packs sequences one behind the other, with what the backward pass reads of them. */
 export function packTraining(
   plan: TrainingPlan,
@@ -44,7 +56,7 @@ export function packTraining(
   };
   const has = (name: DataName) => plan.data.has(name);
   const { ops } = plan.graph;
-  const keyOf = (b: number) => Math.imul((sequenceNumbers?.[b] ?? b) + 1, TOKENS_OF_SEQUENCE) >>> 0;
+  const numberOf = (b: number) => sequenceNumbers?.[b] ?? b;
   const texts = textsOf(ops);
   if (texts !== undefined) {
     const records = list.length / texts;
@@ -71,17 +83,17 @@ export function packTraining(
   if (has('spans')) {
     data.set('spans', Uint32Array.from(list.flatMap(({ span = [IGNORED, IGNORED] }) => [...span, 0, 0])));
   }
-  if (has('sequence_keys')) data.set('sequence_keys', Uint32Array.from(list.flatMap((_, b) => [keyOf(b), 0, 0, 0])));
+  if (has('sequence_keys')) data.set('sequence_keys', Uint32Array.from(list.flatMap((_, b) => [rowKey(numberOf(b), 0), 0, 0, 0])));
   if (has('token_keys')) {
-    data.set('token_keys', Uint32Array.from(list.flatMap(({ ids }, b) => tokenKeys(keyOf(b), ids.length))));
+    data.set('token_keys', Uint32Array.from(list.flatMap(({ ids }, b) => tokenKeys(numberOf(b), ids.length))));
   }
   // The same factors in every micro-batch of a step, so that cutting a batch changes nothing.
-  if (has('distances_keys')) data.set('distances_keys', Uint32Array.from(tokenKeys(0, plan.distances)));
+  if (has('distances_keys')) data.set('distances_keys', Uint32Array.from(tokenKeys(OF_DISTANCES, plan.distances)));
   // Training asks for no probabilities, so that the start of a sequence's pairs is read by nothing: its key stands there.
   let b = 0;
   for (let tile = 0; tile < batch.sizes.tiles; tile++) {
     while (batch.tiles[4 * tile + 1] !== batch.sequences[4 * b + 1]) b++;
-    batch.tiles[4 * tile + 3] = keyOf(b);
+    batch.tiles[4 * tile + 3] = rowKey(numberOf(b), 0);
   }
   for (const op of ops) if (op.op === 'embedBackward') segments(op, list, data, numbers);
   return { ...batch, sizes, data, numbers };
@@ -89,7 +101,7 @@ export function packTraining(
 
 /** Four numbers a token: its key, and padding. */
 const tokenKeys = (sequence: number, length: number): number[] =>
-  Array.from({ length }, (_, i) => [sequence + i, 0, 0, 0]).flat();
+  Array.from({ length }, (_, i) => [rowKey(sequence, i), 0, 0, 0]).flat();
 
 /** The tokens sorted by the row that they read of a table, those of one row in their order, and where each row's begin and end. */
 function segments(

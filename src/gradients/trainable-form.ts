@@ -21,6 +21,10 @@ export interface DropoutRates {
   readonly classifier: number;
   /** Before the dense layer of a classifier. Default: as before its other linears. */
   readonly classifierDense?: number;
+  /** Before the linear of starts and ends of answers (DistilBERT). Default: 0. */
+  readonly answers?: number;
+  /** Before the linear of the order of two sentences (ALBERT). Default: 0. */
+  readonly sentenceOrder?: number;
   /** Between a convolution over the tokens and its activation (DeBERTa). Default: 0. */
   readonly convolution?: number;
   /** Of the rows of the table of relative distances, for each layer anew (DeBERTa). Default: 0. */
@@ -40,6 +44,8 @@ const ATTENTION_OUTPUT = /^encoder\.layer\.\d+\.attention\.output\.dense\.weight
 const LAYER_OUTPUT = /^encoder\.layer\.\d+\.output\.dense\.weight$/;
 const CLASSIFIER = /^classifier\.(dense\.|out_proj\.)?weight$/;
 const CLASSIFIER_DENSE = 'classifier.dense.weight';
+const ANSWERS = 'qa_outputs.weight';
+const SENTENCE_ORDER = 'cls.seq_relationship.weight';
 const CONVOLUTION = 'encoder.conv.conv.weight';
 /** The norm behind a projection of the embeddings, whose dropout is behind it. */
 const EMBEDDING_NORM = 'embeddings.LayerNorm.weight';
@@ -91,7 +97,7 @@ export function trainableForm(
       case 'linear': {
         const { activation, gate, residual, y, weight } = op;
         const [{ tensor }] = weight.parts as [(typeof weight.parts)[0]];
-        const before = CLASSIFIER.test(tensor) ? classifierRate(rates, tensor) : 0;
+        const before = headRate(rates, tensor);
         const x = before > 0 ? dropped(op.x, before) : op.x;
         const behind = ATTENTION_OUTPUT.test(tensor)
           ? rates.attentionOutput
@@ -162,8 +168,14 @@ export function trainableForm(
 
 const isEmbeddingNorm = ({ gamma }: Norm): boolean => gamma.parts.some(({ tensor }) => tensor === EMBEDDING_NORM);
 
-const classifierRate = ({ classifier, classifierDense = classifier }: DropoutRates, tensor: string): number =>
-  tensor === CLASSIFIER_DENSE ? classifierDense : classifier;
+/** The probability before a linear, which is 0 where it is none of a head. */
+function headRate(rates: DropoutRates, tensor: string): number {
+  const { classifier, classifierDense = classifier, answers = 0, sentenceOrder = 0 } = rates;
+  if (tensor === CLASSIFIER_DENSE) return classifierDense;
+  if (tensor === ANSWERS) return answers;
+  if (tensor === SENTENCE_ORDER) return sentenceOrder;
+  return CLASSIFIER.test(tensor) ? classifier : 0;
+}
 
 /** Rows that have keys for dropout: see TrainingBatch. */
 const DROPPED: readonly Rows[] = ['tokens', 'sequences', 'distances'];

@@ -9,6 +9,7 @@ import { dropoutRates } from './dropout-rates.ts';
 import { TrainingLoop, type TrainOptions, type TrainOutput } from './loop.ts';
 import { trainedParts } from './lora/adapted.ts';
 import type { GraphOptions } from './task.ts';
+import { checkedStep } from './trained-tensors.ts';
 import type { Dataset } from './trainer-data.ts';
 
 export interface EvaluateOptions {
@@ -41,7 +42,8 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
   protected readonly engine: Engine;
   /** @internal */
   protected readonly loop: TrainingLoop<CourseData>;
-  readonly #data = new Map<Dataset, { readonly list: readonly object[]; readonly reading: Promise<CourseData> }>();
+  /** By the data set, and no longer than the caller keeps it: lists that are made for one evaluation each go with their tokens. */
+  readonly #data = new WeakMap<Dataset, { readonly list: readonly object[]; readonly reading: Promise<CourseData> }>();
 
   /** @internal */
   constructor({ name, engine, args, train_dataset, isEvaluated, callbacks, context }: TrainerParts<Args>) {
@@ -60,11 +62,10 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
         if (train_dataset) return this.read('train_dataset', train_dataset, signal);
         throw new InputError({ what: 'there is nothing to train on', next: `Pass train_dataset to the ${name}.` });
       },
-      graph: data =>
-        this.graph(data, {
-          ...trainedParts(engine, args.trainable),
-          dropout: dropoutRates(engine.config, args.dropout),
-        }),
+      graph: data => {
+        const dropout = dropoutRates(engine.config, engine.head, args.dropout);
+        return checkedStep(this.graph(data, { ...trainedParts(engine, args.trainable), dropout }), args.trainable);
+      },
       begin: data => this.begin(data),
       evaluate: signal => this.evaluate(null, { signal: signal ?? null }),
       files: signal => this.files(signal),
@@ -139,7 +140,8 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
     const isSame = existing?.list.length === list.length && list.every((record, i) => record === existing.list[i]);
     if (existing && isSame) return existing.reading;
     const reading = this.readData(name, dataset, signal);
-    this.#data.set(dataset, { list, reading });
+    // What is no object is refused while it is read.
+    if (Object(dataset) === dataset) this.#data.set(dataset, { list, reading });
     reading.catch(() => {
       if (this.#data.get(dataset)?.reading === reading) this.#data.delete(dataset);
     });

@@ -152,9 +152,9 @@ function parsed(file: string, text: string): unknown {
   }
 }
 
-/** Arguments that say when something is done or kept, and change no number of the training. */
+/** Arguments that say when something is done or kept, and change no bit of the training. Other sizes of micro-batches round otherwise. */
 const OF_NO_WEIGHT =
-  /^(output_dir|max_tokens_per_batch|(logging|eval|save|per_device_eval|load_best)_\w+|\w+_best_model|greater_is_better)$/;
+  /^(output_dir|(logging|eval|save|per_device_eval|load_best)_\w+|\w+_best_model|greater_is_better)$/;
 
 /**
  * Says on the console where a training goes on with other arguments or another number of records than the checkpoint was made with. That is

@@ -12,8 +12,9 @@ import {
 type Rows = readonly Float64Array[];
 
 /**
- * The mean loss of the batches of a data set, in its order, without dropout: computed on the host in float64 of float32 embeddings. Losses
- * that compare the records of a batch depend on the size of the batches, as they do in sentence-transformers.
+ * The mean loss of the batches of a data set, in its order and as its sampler makes them, without dropout: computed on the host in float64
+ * of float32 embeddings. Losses that compare the records of a batch depend on the size of the batches, as they do in
+ * sentence-transformers, whose batches of an evaluation come of the same sampler.
  */
 export async function evaluateEmbedder(
   { engine, pool }: TextReader,
@@ -23,8 +24,8 @@ export async function evaluateEmbedder(
   const { loss, texts } = data.task;
   const order = Uint32Array.from({ length: data.count }, (_, i) => i);
   let sum = 0;
-  for (let first = 0; first < data.count; first += batchSize) {
-    const sequences = data.sequences(order.subarray(first, first + batchSize));
+  for (const batch of data.batches(order, batchSize, false)) {
+    const sequences = data.sequences(batch);
     const rows: Float64Array[] = [];
     await engine.run(
       sequences,

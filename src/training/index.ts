@@ -93,14 +93,12 @@ export {
   type DropoutMask,
   dropoutKeeps,
   dropoutThreshold,
-  MAX_ROW_KEY_TOKENS,
   normalWeights,
   Pcg32,
   permutation,
   type RandomPurpose,
   randomStream,
   rowDropout,
-  rowKey,
   type StreamKey,
 } from './random.ts';
 export {

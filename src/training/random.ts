@@ -9,18 +9,6 @@ import { normalNumbers, pcg4d, TWO_32, type Word4 } from '../random.ts';
  * (orders, masks of words, weights of a new head) comes from PCG32 streams.
  */
 
-/** Tokens of a sequence that a key of a row has room for. */
-export const MAX_ROW_KEY_TOKENS = 8192;
-const TOKEN_BITS = 13;
-
-/**
- * The key of a row of tokens, as shaders/dropout.ts takes it: sequence << 13 | token, for up to 8,192 tokens. `sequence` is the sequence's
- * number in the order of the epoch and `token` its place in the sequence, so that a row drops the same elements however its batch is
- * packed and split. A pooled row has the key of token 0. Sequence numbers repeat after 2^19: within a step they do not, and every step has
- * masks of its own. In attention the key of a sequence is its number alone.
- */
-export const rowKey = (sequence: number, token: number): number => ((sequence << TOKEN_BITS) | token) >>> 0;
-
 /** From which random word on an element is kept: p * 2^32, so that a share of p is below it. */
 export const dropoutThreshold = (p: number): number => Math.min(Math.round(p * TWO_32), TWO_32 - 1);
 

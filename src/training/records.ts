@@ -150,7 +150,7 @@ export class RecordReader {
       }
       case 'QuestionAnswering': {
         const [question, context] = [need('question'), need('context')];
-        const remedy = 'Shorten the question, or pass a greater maxLength.';
+        const remedy = 'Shorten the question: it leaves no room for the context.';
         const encoding = this.#encode(index, question, context, { truncation: 'only_second', remedy });
         const { start, end, isCutOff } = answerSpan({
           context: String(context),

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/index.ts';
 import { InputError } from '../errors.ts';
+import type { TrainingGraph } from '../gradients/index.ts';
 import type { EncoderConfig } from '../model/index.ts';
 import type { Trainable } from './argument-values.ts';
 
@@ -30,8 +31,25 @@ export function trainedTensors(model: TrainedModel, trainable: Trainable): (tens
   const some = [...names.values()].flat();
   throw new InputError({
     what: 'nothing of this model would be trained',
-    actual: `trainable: ${trainable instanceof RegExp ? trainable : JSON.stringify(trainable)}`,
+    actual: asText(trainable),
     expected: `a choice that holds for some of its tensors: ${some.slice(0, 3).join(', ')}, …, ${some.at(-1)}`,
+  });
+}
+
+const asText = (trainable: Trainable): string =>
+  `trainable: ${trainable instanceof RegExp ? trainable : JSON.stringify(trainable)}`;
+
+/**
+ * A step that trains something. Throws InputError for one without a gradient: files may have tensors that a loss does not read, such as the
+ * pooler of an embedder that takes the mean.
+ */
+export function checkedStep<Graph extends Pick<TrainingGraph, 'gradients'>>(graph: Graph, trainable: Trainable): Graph {
+  if (graph.gradients.length > 0) return graph;
+  throw new InputError({
+    what: 'nothing of this model would be trained',
+    actual: `${asText(trainable)}, whose tensors the loss does not read`,
+    expected: "'all', { last_layers: n }, or a pattern of tensors that it reads",
+    next: 'Choose other tensors. An embedder has no head: its pooler is read only where its pooling does.',
   });
 }
 
