@@ -2,8 +2,8 @@
 export const WITHOUT_PAGE = ['directories'];
 
 /**
- * What runs there: whole models of every kind. The other suites are about pages; kernels run in browsers, which have the same two
- * implementations of WebGPU (Dawn in Chromium and Node, wgpu in Firefox and Deno).
+ * What runs there: whole models of every kind. The other suites are about pages. Kernels run in browsers, which have the same two
+ * implementations of WebGPU (Dawn in Chromium and Node, wgpu in Firefox and Deno), and here in a thorough run alone.
  */
 export const RUNTIME_SUITES = [
   ...WITHOUT_PAGE,
@@ -14,4 +14,5 @@ export const RUNTIME_SUITES = [
   'tasks',
   'invariance',
   'pipelines',
+  ...(process.env.WEBGPU_BERT_THOROUGH ? ['kernels'] : []),
 ];

@@ -8,6 +8,7 @@ import type {
   RerankingModelV4,
 } from '@ai-sdk/provider';
 import * as ai7 from 'ai';
+import * as ai5 from 'ai-5';
 import * as ai6 from 'ai-6';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { InputError, SourceError, UnsupportedError } from 'webgpu-bert';
@@ -122,6 +123,23 @@ describe.each(VERSIONS)('%s', (_, ai) => {
     const ranking = failure(ai.rerank({ model: ranker, query: 'a', documents: ['b'], ...aborted }));
     expect([await ranking, (await ranking).cause]).toContain(reason);
   });
+});
+
+test('ai 5 embeds with models of the interface V2', async () => {
+  const model = createWebGPUBert({ specificationVersion: 'v2' }).textEmbeddingModel(embedderFiles());
+  const one = await ai5.embed({ model, value: DOCUMENTS[0]! });
+  expect(one.embedding).toEqual((await embeddingsOf([DOCUMENTS[0]!]))[0]);
+  expect(one.usage.tokens).toBeGreaterThan(3);
+  const many = await ai5.embedMany({ model, values: DOCUMENTS });
+  expect(many.embeddings).toEqual(await embeddingsOf(DOCUMENTS));
+  expect(JSON.parse(String(many.providerMetadata!.webgpuBert!.embeddingSpace))).toMatchObject({ dims: 48 });
+  const providerOptions = { webgpuBert: { taskType: 'retrieval-query' } };
+  const query = await ai5.embed({ model, value: 'a', providerOptions });
+  expect(query.embedding).toEqual((await embeddingsOf(['a'], 'query: '))[0]);
+  const reason = new Error('enough');
+  const call = await failure(ai5.embed({ model, value: 'a', abortSignal: AbortSignal.abort(reason) }));
+  expect([call, call.cause]).toContain(reason);
+  await model.dispose();
 });
 
 test('dimensions of AI SDK 7, and a model of the interface V4', async () => {
