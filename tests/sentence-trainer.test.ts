@@ -10,6 +10,8 @@ import {
   SentenceTransformerTrainer,
   type SentenceTransformerTrainerOptions,
   SentenceTransformerTrainingArguments,
+  SetFitModel,
+  SetFitTrainer,
   TrainingArguments,
 } from '../src/train.ts';
 import { FakeDirectory } from './fake-directory.ts';
