@@ -1,3 +1,4 @@
+import { LOSS_SUMS, SCALARS } from '../shaders/scalars.ts';
 import { TrainingDevice } from '../src/gpu/index.ts';
 import { MeasuredPace } from '../src/gpu/measured-pace.ts';
 import { WeightStore } from '../src/gpu/weights.ts';
@@ -8,6 +9,7 @@ import {
   packTraining,
   planTraining,
   planUpdate,
+  SCALARS_STATE,
   type TrainingGraph,
 } from '../src/gradients/index.ts';
 import type { Caps } from '../src/plan/index.ts';
@@ -92,7 +94,9 @@ export async function gradientsOnDevice({ graph, batch, scales, caps }: Gradient
       return [weight, { rows: weight.height, columns: weight.stride, data }] as const;
     }),
   );
-  const { loss } = await training.scalars();
+  // Those of the step under way, which an update would add to the loss.
+  const scalars = await training.readState(SCALARS_STATE);
+  const loss = scalars.subarray(SCALARS.sums, SCALARS.sums + LOSS_SUMS).reduce((sum, part) => sum + part, 0);
   training.destroy();
   weights.destroy();
   const before = tensorsOf(graph.gradients, tensor => tensors.get(tensor)!);
