@@ -524,6 +524,33 @@ describe('data', () => {
     expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
   });
 
+  test('of question answering count the answers within their tokens', async () => {
+    const model = await modelOf('random/bert-qa', 'QuestionAnswering');
+    const input_ids = [2, 7, 9, 3];
+    const answered = { input_ids, start_positions: 1, end_positions: 2 };
+    const beyond = { input_ids: [2, 8, 3], start_positions: 3, end_positions: 400 };
+    const lossOf = async (...eval_dataset: DataRecord[]) => {
+      const { eval_loss } = await new Trainer({ model, eval_dataset }).evaluate();
+      return eval_loss!;
+    };
+    const own = await lossOf(answered);
+    expect(await lossOf(answered, beyond)).toBe(own);
+    expect(await lossOf({ input_ids, start_positions: -100, end_positions: -100 })).toBe(
+      await lossOf({ input_ids, start_positions: 0, end_positions: 0 }),
+    );
+    // The mean of a start alone and of an end alone is that of both.
+    const start = await lossOf({ input_ids, start_positions: 1, end_positions: 4 });
+    const end = await lossOf({ input_ids, start_positions: 4, end_positions: 2 });
+    expect((start + end) / 2).toBeCloseTo(own, 12);
+    const trainer = new Trainer({
+      model,
+      train_dataset: [answered, beyond],
+      args: { max_steps: 1, learning_rate: 0, dropout: 0, logging_steps: 1 },
+    });
+    await trainer.train();
+    expect(logged(trainer, 'loss')[0]! / own).toBeCloseTo(1, 5);
+  });
+
   test('that are evaluated once are not kept', async () => {
     setFlagsFromString('--expose-gc');
     const collect: () => void = runInNewContext('gc');

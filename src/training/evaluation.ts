@@ -118,14 +118,13 @@ function addLoss({ problem }: TrainingTask, { rows, sequence, settings, sum }: L
       });
       return;
     case 'answers': {
-      if (!span) return;
-      // Starts and ends each have a softmax over the tokens; the loss is the mean of the two, and one without an answer counts as 0.
-      span.forEach((place, column) => {
+      // Starts and ends each have a softmax over the tokens, and are half an item each.
+      span?.forEach((place, column) => {
         if (place === IGNORED) return;
         const scores = Float32Array.from(rows, row => row[column]!);
         sum.sum += crossEntropy(scores, place) / 2;
+        sum.items += 1 / 2;
       });
-      sum.items++;
       return;
     }
     default:

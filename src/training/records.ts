@@ -211,8 +211,8 @@ export class RecordReader {
         example.labels = list('labels');
         break;
       case 'QuestionAnswering':
-        example.start_positions = wholeNumber(record.start_positions, 'start_positions', index);
-        example.end_positions = wholeNumber(record.end_positions, 'end_positions', index);
+        example.start_positions = placeOf(record.start_positions, length, 'start_positions', index);
+        example.end_positions = placeOf(record.end_positions, length, 'end_positions', index);
         break;
       case 'MaskedLM':
         if (isLabelled) example.labels = list('labels');
@@ -260,8 +260,8 @@ export class RecordReader {
       checkRange(classesOfTokens, perToken, 'labels', index, `${IGNORED_LABEL} stands for a token without a label.`);
     }
     if (start_positions === undefined || end_positions === undefined) return;
-    checkRange([start_positions, end_positions], ids.length, 'start_positions and end_positions', index);
-    if (start_positions <= end_positions) return;
+    const isKnown = start_positions !== IGNORED_LABEL && end_positions !== IGNORED_LABEL;
+    if (!isKnown || start_positions <= end_positions) return;
     throw recordError(index, 'the answer ends before it starts', {
       actual: `tokens ${start_positions} to ${end_positions}`,
     });
@@ -335,6 +335,15 @@ function numberList(value: unknown, name: string, index: number): number[] {
 function wholeNumber(value: unknown, name: string, index: number): number {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
   throw recordError(index, `${name} is wrong`, { actual: describe(value), expected: 'a whole number' });
+}
+
+/**
+ * The place of a token, as the loss of transformers takes it (ForQuestionAnsweringLoss): one before the first token is the first, and one
+ * behind the last does not count.
+ */
+function placeOf(value: unknown, length: number, name: string, index: number): number {
+  const place = wholeNumber(value, name, index);
+  return place < length ? Math.max(0, place) : IGNORED_LABEL;
 }
 
 function binaryLabel(value: unknown, index: number): number {
