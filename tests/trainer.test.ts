@@ -17,6 +17,7 @@ import {
 } from '../src/train.ts';
 import { CALLBACK_EVENTS } from '../src/training/index.ts';
 import type { TrainingSession } from '../src/training/session.ts';
+import { TrainingData } from '../src/training/trainer-data.ts';
 import { tensorReader, wholeTensor } from '../src/training/weights.ts';
 import { thrown } from './source-environment.ts';
 import { logged } from './trained-model.ts';
@@ -522,6 +523,50 @@ describe('data', () => {
     const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records });
     expect((await thrown(trainer.train())).message).toMatch(/train_dataset has no token with a label/);
     expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
+  });
+
+  test.each([
+    ['bert-sequence', 'SequenceClassification', { label: 0 }],
+    ['bert-token', 'TokenClassification', { labels: [0, 1, 0] }],
+    ['bert-qa', 'QuestionAnswering', { start_positions: 0, end_positions: 1 }],
+    ['bert-rerank', 'SequenceClassification', { label: 0.5 }],
+  ] as const)('without labels are predicted: %s', async (folder, kind, targets) => {
+    const model = await modelOf(`random/${folder}`, kind);
+    const compute_metrics = vi.fn(() => ({ ours: 1 }));
+    const trainer = new Trainer({ model, compute_metrics });
+    const records = [{ input_ids: [2, 7, 3] }, { input_ids: [2, 9, 3] }];
+    const { predictions, label_ids, metrics } = await trainer.predict(records);
+    expect(label_ids).toBeNull();
+    expect(compute_metrics).not.toHaveBeenCalled();
+    expect(Object.keys(metrics)).toEqual(['test_runtime', 'test_samples_per_second', 'test_steps_per_second']);
+    const labelled = await trainer.predict(records.map(record => ({ ...record, ...targets })));
+    expect(predictions).toEqual(labelled.predictions);
+    expect(labelled.label_ids).toHaveLength(2);
+    expect(Object.keys(labelled.metrics)).toContain('test_loss');
+    // What was read for a prediction is not enough for an evaluation.
+    expect((await thrown(trainer.evaluate(records))).message).toMatch(/record 0/);
+  });
+
+  test('are made into tokens and sequences without holding up the page', async () => {
+    const { trainer } = await setUp({ args: { max_steps: 1 } });
+    const { sequences } = TrainingData.prototype;
+    const asked: number[] = [];
+    const spy = vi.spyOn(TrainingData.prototype, 'sequences').mockImplementation(function (
+      this: TrainingData,
+      ...given
+    ) {
+      asked.push(given[0].length);
+      return sequences.apply(this, given);
+    });
+    const eval_dataset = Array.from({ length: 40 }, (_, i) => ({ input_ids: [2, 7 + i, 3], label: i % 2 }));
+    await trainer.evaluate(eval_dataset);
+    expect(asked).toEqual(new Array(40).fill(1));
+    asked.length = 0;
+    await trainer.train();
+    // One at a time, but for the batches of the step and for the largest one.
+    expect(asked.filter(count => count === 1).length).toBeGreaterThan(1);
+    expect(Math.max(...asked)).toBeLessThanOrEqual(trainer.args.per_device_train_batch_size);
+    spy.mockRestore();
   });
 
   test('of question answering count the answers within their tokens', async () => {

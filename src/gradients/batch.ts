@@ -83,7 +83,8 @@ export function packTraining(
   if (has('spans')) {
     data.set('spans', Uint32Array.from(list.flatMap(({ span = [IGNORED, IGNORED] }) => [...span, 0, 0])));
   }
-  if (has('sequence_keys')) data.set('sequence_keys', Uint32Array.from(list.flatMap((_, b) => [rowKey(numberOf(b), 0), 0, 0, 0])));
+  if (has('sequence_keys'))
+    data.set('sequence_keys', Uint32Array.from(list.flatMap((_, b) => [rowKey(numberOf(b), 0), 0, 0, 0])));
   if (has('token_keys')) {
     data.set('token_keys', Uint32Array.from(list.flatMap(({ ids }, b) => tokenKeys(numberOf(b), ids.length))));
   }

@@ -24,7 +24,8 @@ const requestOf = ({ head, problem }: TrainingTask): EncoderRequest => ({
 });
 
 export interface EvaluationOptions {
-  readonly loss: LossSettings;
+  /** Undefined: the examples have no labels. */
+  readonly loss: LossSettings | undefined;
   /** Whether the logits are kept, which take memory. */
   readonly keepsLogits: boolean;
   readonly signal: AbortSignal | undefined;
@@ -51,7 +52,7 @@ export async function evaluateTask(
     done: results => {
       for (const { sequence, outputs } of results) {
         const rows = rowsOf(outputs, 'logits');
-        addLoss(task, { rows, sequence, settings: loss, sum: first });
+        if (loss) addLoss(task, { rows, sequence, settings: loss, sum: first });
         const { next_sentence_label: label } = sequence;
         if (task.problem === 'pre_training' && label !== undefined) {
           addCrossEntropy(second, rowsOf(outputs, 'seq_relationship_logits'), [label], {});
@@ -66,7 +67,7 @@ export async function evaluateTask(
   return {
     loss: mean(first) + mean(second),
     predictions,
-    label_ids: keepsLogits ? sequences.map(sequence => labelsOf(task, sequence)) : [],
+    label_ids: keepsLogits && loss ? sequences.map(sequence => labelsOf(task, sequence)) : [],
     id2label: task.config.labels.map((label, i) => label ?? `LABEL_${i}`),
   };
 }
