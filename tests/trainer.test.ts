@@ -17,6 +17,7 @@ import {
 } from '../src/train.ts';
 import { CALLBACK_EVENTS } from '../src/training/index.ts';
 import type { TrainingSession } from '../src/training/session.ts';
+import { TrainingData } from '../src/training/trainer-data.ts';
 import { tensorReader, wholeTensor } from '../src/training/weights.ts';
 import { thrown } from './source-environment.ts';
 import { logged } from './trained-model.ts';
@@ -468,7 +469,7 @@ describe('the loop', () => {
     expect(seen.at(-1)).toEqual(await logits(model));
     expect(logged(trainer, 'loss').at(-1)!).toBeLessThan(logged(trainer, 'loss')[0]! / 2);
     const { predictions, label_ids } = await trainer.predict(train_dataset);
-    expect(accuracy({ predictions, label_ids }).accuracy).toBeGreaterThan(0.8);
+    expect(accuracy({ predictions, label_ids: label_ids! }).accuracy).toBeGreaterThan(0.8);
   }, 60_000);
 });
 
@@ -522,6 +523,77 @@ describe('data', () => {
     const trainer = new Trainer({ model, train_dataset: records, eval_dataset: records });
     expect((await thrown(trainer.train())).message).toMatch(/train_dataset has no token with a label/);
     expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
+  });
+
+  test.each([
+    ['bert-sequence', 'SequenceClassification', { label: 0 }],
+    ['bert-token', 'TokenClassification', { labels: [0, 1, 0] }],
+    ['bert-qa', 'QuestionAnswering', { start_positions: 0, end_positions: 1 }],
+    ['bert-rerank', 'SequenceClassification', { label: 0.5 }],
+  ] as const)('without labels are predicted: %s', async (folder, kind, targets) => {
+    const model = await modelOf(`random/${folder}`, kind);
+    const compute_metrics = vi.fn(() => ({ ours: 1 }));
+    const trainer = new Trainer({ model, compute_metrics });
+    const records = [{ input_ids: [2, 7, 3] }, { input_ids: [2, 9, 3] }];
+    const { predictions, label_ids, metrics } = await trainer.predict(records);
+    expect(label_ids).toBeNull();
+    expect(compute_metrics).not.toHaveBeenCalled();
+    expect(Object.keys(metrics)).toEqual(['test_runtime', 'test_samples_per_second', 'test_steps_per_second']);
+    const labelled = await trainer.predict(records.map(record => ({ ...record, ...targets })));
+    expect(predictions).toEqual(labelled.predictions);
+    expect(labelled.label_ids).toHaveLength(2);
+    expect(Object.keys(labelled.metrics)).toContain('test_loss');
+    // What was read for a prediction is not enough for an evaluation.
+    expect((await thrown(trainer.evaluate(records))).message).toMatch(/record 0/);
+  });
+
+  test('are made into tokens and sequences without holding up the page', async () => {
+    const { trainer } = await setUp({ args: { max_steps: 1 } });
+    const { sequences } = TrainingData.prototype;
+    const asked: number[] = [];
+    const spy = vi.spyOn(TrainingData.prototype, 'sequences').mockImplementation(function (
+      this: TrainingData,
+      ...given
+    ) {
+      asked.push(given[0].length);
+      return sequences.apply(this, given);
+    });
+    const eval_dataset = Array.from({ length: 40 }, (_, i) => ({ input_ids: [2, 7 + i, 3], label: i % 2 }));
+    await trainer.evaluate(eval_dataset);
+    expect(asked).toEqual(new Array(40).fill(1));
+    asked.length = 0;
+    await trainer.train();
+    // One at a time, but for the batches of the step and for the largest one.
+    expect(asked.filter(count => count === 1).length).toBeGreaterThan(1);
+    expect(Math.max(...asked)).toBeLessThanOrEqual(trainer.args.per_device_train_batch_size);
+    spy.mockRestore();
+  });
+
+  test('of question answering count the answers within their tokens', async () => {
+    const model = await modelOf('random/bert-qa', 'QuestionAnswering');
+    const input_ids = [2, 7, 9, 3];
+    const answered = { input_ids, start_positions: 1, end_positions: 2 };
+    const beyond = { input_ids: [2, 8, 3], start_positions: 3, end_positions: 400 };
+    const lossOf = async (...eval_dataset: DataRecord[]) => {
+      const { eval_loss } = await new Trainer({ model, eval_dataset }).evaluate();
+      return eval_loss!;
+    };
+    const own = await lossOf(answered);
+    expect(await lossOf(answered, beyond)).toBe(own);
+    expect(await lossOf({ input_ids, start_positions: -100, end_positions: -100 })).toBe(
+      await lossOf({ input_ids, start_positions: 0, end_positions: 0 }),
+    );
+    // The mean of a start alone and of an end alone is that of both.
+    const start = await lossOf({ input_ids, start_positions: 1, end_positions: 4 });
+    const end = await lossOf({ input_ids, start_positions: 4, end_positions: 2 });
+    expect((start + end) / 2).toBeCloseTo(own, 12);
+    const trainer = new Trainer({
+      model,
+      train_dataset: [answered, beyond],
+      args: { max_steps: 1, learning_rate: 0, dropout: 0, logging_steps: 1 },
+    });
+    await trainer.train();
+    expect(logged(trainer, 'loss')[0]! / own).toBeCloseTo(1, 5);
   });
 
   test('that are evaluated once are not kept', async () => {

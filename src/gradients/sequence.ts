@@ -21,7 +21,7 @@ export interface LabelledSequence extends Sequence {
 export type LossScales = Readonly<Record<LabelName, number>>;
 
 /**
- * The items of a loss: rows that have a label, each as many as its class weighs; cells that have a target; sequences that have a span.
+ * The items of a loss: rows that have a label, each as many as its class weighs; cells that have a target; answers that have a place.
  */
 export function countItems(
   ops: TrainingGraph['ops'],
@@ -30,11 +30,12 @@ export function countItems(
   // Several losses that read the same labels have the same items.
   const losses = new Map(ops.filter((op): op is LossOp => 'dlogits' in op).map(op => [labelsOf(op), op]));
   const counts = { labels: 0, next_sentence_label: 0 };
-  for (const { labels = [], next_sentence_label, span } of sequences) {
+  for (const { ids, labels = [], next_sentence_label, span = [] } of sequences) {
     for (const [name, loss] of losses) {
       const weightOf = (label: number) =>
         label === IGNORED ? 0 : ((loss.op === 'crossEntropy' ? loss.classWeights?.[label] : undefined) ?? 1);
-      if (loss.op === 'spanCrossEntropy') counts.labels += Number(span !== undefined);
+      // A start and an end are half an item each. Those outside of the sequence are none.
+      if (loss.op === 'spanCrossEntropy') counts.labels += span.filter(place => place < ids.length).length / 2;
       else if (name === 'next_sentence_label') counts.next_sentence_label += Number(next_sentence_label !== undefined);
       else if (loss.op === 'crossEntropy' || loss.op === 'ranking') {
         counts.labels += labels.reduce((sum, label) => sum + weightOf(label), 0);

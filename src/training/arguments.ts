@@ -54,7 +54,10 @@ export class TrainingArguments {
 
   /** The examples of a batch. Default: 8. */
   readonly per_device_train_batch_size: number;
-  /** Default: 8. */
+  /**
+   * The records that a loss of embeddings compares with one another in an evaluation. A Trainer counts eval_steps_per_second by it and nothing
+   * else: what a pass holds is the engine's choice, and the numbers do not depend on it. Default: 8.
+   */
   readonly per_device_eval_batch_size: number;
   /** The batches of one step. The loss is that of all their items together. Default: 1. */
   readonly gradient_accumulation_steps: number;

@@ -32,6 +32,17 @@ export interface TrainerParts<Args extends TrainingArguments> {
   readonly context: CallbackContext;
 }
 
+/** The name of what is predicted, whose records may lack labels. */
+export const TEST_DATASET = 'test_dataset';
+
+/** A data set that is read, or is being read. */
+interface DataReading {
+  readonly name: string;
+  /** Its records, where it is a list. */
+  readonly list: readonly object[];
+  readonly reading: Promise<CourseData>;
+}
+
 /**
  * What all trainers have: the loop and what steers it. A class of its own says what its data are, and what a step computes of them. The
  * class of the data is no parameter: it would stand in the types of the package, with all that it knows of the engine.
@@ -43,7 +54,7 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
   /** @internal */
   protected readonly loop: TrainingLoop<CourseData>;
   /** By the data set, and no longer than the caller keeps it: lists that are made for one evaluation each go with their tokens. */
-  readonly #data = new WeakMap<Dataset, { readonly list: readonly object[]; readonly reading: Promise<CourseData> }>();
+  readonly #data = new WeakMap<Dataset, DataReading>();
 
   /** @internal */
   constructor({ name, engine, args, train_dataset, isEvaluated, callbacks, context }: TrainerParts<Args>) {
@@ -138,10 +149,12 @@ export abstract class BaseTrainer<Args extends TrainingArguments> {
     const list: readonly object[] = Array.isArray(dataset) ? dataset.slice() : [];
     const existing = this.#data.get(dataset);
     const isSame = existing?.list.length === list.length && list.every((record, i) => record === existing.list[i]);
-    if (existing && isSame) return existing.reading;
+    // Tokens that were read for a prediction may be without the labels that are there.
+    const isEnough = existing?.name !== TEST_DATASET || name === TEST_DATASET;
+    if (existing && isSame && isEnough) return existing.reading;
     const reading = this.readData(name, dataset, signal);
     // What is no object is refused while it is read.
-    if (Object(dataset) === dataset) this.#data.set(dataset, { list, reading });
+    if (Object(dataset) === dataset) this.#data.set(dataset, { name, list, reading });
     reading.catch(() => {
       if (this.#data.get(dataset)?.reading === reading) this.#data.delete(dataset);
     });

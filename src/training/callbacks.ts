@@ -136,7 +136,8 @@ export const CALLBACK_EVENTS = [
 export type CallbackEventName = (typeof CALLBACK_EVENTS)[number];
 
 /**
- * What a Trainer calls while it trains: any object with some of these events.
+ * What a Trainer calls while it trains: any object with some of these events. `on_prediction_step` comes once for each data set that was
+ * evaluated or predicted, where transformers calls it for each batch.
  *
  *   { on_log(args, state, control, { logs }) { console.log(state.global_step, logs.loss); } }
  */

@@ -24,7 +24,8 @@ const requestOf = ({ head, problem }: TrainingTask): EncoderRequest => ({
 });
 
 export interface EvaluationOptions {
-  readonly loss: LossSettings;
+  /** Undefined: the examples have no labels. */
+  readonly loss: LossSettings | undefined;
   /** Whether the logits are kept, which take memory. */
   readonly keepsLogits: boolean;
   readonly signal: AbortSignal | undefined;
@@ -51,7 +52,7 @@ export async function evaluateTask(
     done: results => {
       for (const { sequence, outputs } of results) {
         const rows = rowsOf(outputs, 'logits');
-        addLoss(task, { rows, sequence, settings: loss, sum: first });
+        if (loss) addLoss(task, { rows, sequence, settings: loss, sum: first });
         const { next_sentence_label: label } = sequence;
         if (task.problem === 'pre_training' && label !== undefined) {
           addCrossEntropy(second, rowsOf(outputs, 'seq_relationship_logits'), [label], {});
@@ -66,7 +67,7 @@ export async function evaluateTask(
   return {
     loss: mean(first) + mean(second),
     predictions,
-    label_ids: keepsLogits ? sequences.map(sequence => labelsOf(task, sequence)) : [],
+    label_ids: keepsLogits && loss ? sequences.map(sequence => labelsOf(task, sequence)) : [],
     id2label: task.config.labels.map((label, i) => label ?? `LABEL_${i}`),
   };
 }
@@ -118,14 +119,13 @@ function addLoss({ problem }: TrainingTask, { rows, sequence, settings, sum }: L
       });
       return;
     case 'answers': {
-      if (!span) return;
-      // Starts and ends each have a softmax over the tokens; the loss is the mean of the two, and one without an answer counts as 0.
-      span.forEach((place, column) => {
+      // Starts and ends each have a softmax over the tokens, and are half an item each.
+      span?.forEach((place, column) => {
         if (place === IGNORED) return;
         const scores = Float32Array.from(rows, row => row[column]!);
         sum.sum += crossEntropy(scores, place) / 2;
+        sum.items += 1 / 2;
       });
-      sum.items++;
       return;
     }
     default:

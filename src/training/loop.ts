@@ -7,7 +7,7 @@ import {
   type TrainingMemory,
   type UpdateOptions,
 } from '../gradients/index.ts';
-import { until } from '../runtime/index.ts';
+import { inTurns, until } from '../runtime/index.ts';
 import type { TrainingArguments } from './arguments.ts';
 import {
   type CallbackContext,
@@ -155,7 +155,7 @@ export class TrainingLoop<Data extends CourseData> {
     const length = runLength({ batches, ...args });
     const graph = this.#course.graph(data);
     // What is wrong with any record is found before the first step.
-    data.sequences([...data.lengths.keys()], 0);
+    await inTurns([...data.lengths.keys()], index => data.sequences([index], 0).length, signal);
     const folders = await this.#folders(resumed === true);
     try {
       return await this.#trainOn({ data, length, graph, signal, folders }, resumed);

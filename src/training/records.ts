@@ -29,6 +29,8 @@ export interface RecordSettings {
   readonly tokenizer?: PreTrainedTokenizer | undefined;
   /** The most tokens of a sequence. Default: what tokenizer and model take. */
   readonly maxLength?: number | undefined;
+  /** Whether labels are read, which records then must have. Default: true. */
+  readonly isLabelled?: boolean;
 }
 
 /** A record in tokens. */
@@ -60,6 +62,22 @@ const RECORDS: Readonly<Record<TrainedHead, string>> = {
   NextSentencePrediction: '{ text, text_pair, next_sentence_label }',
 };
 
+/** The fields that labels of a head may have; none where texts alone are trained on. */
+const LABEL_FIELDS: Readonly<Record<TrainedHead, readonly string[]>> = {
+  SequenceClassification: ['label', 'labels'],
+  TokenClassification: ['ner_tags', 'tags', 'labels', 'label'],
+  QuestionAnswering: ['answers', 'start_positions', 'end_positions'],
+  MaskedLM: [],
+  PreTraining: [],
+  NextSentencePrediction: ['next_sentence_label', 'label', 'labels'],
+};
+
+/** Whether a record has labels, or its head needs none in records. */
+export function hasLabels(record: unknown, head: HeadKind): boolean {
+  const fields: readonly string[] = Object.hasOwn(LABEL_FIELDS, head) ? LABEL_FIELDS[head as TrainedHead] : [];
+  return fields.length === 0 || fields.some(field => (Object(record)[field] ?? null) !== null);
+}
+
 /**
  * Reads records into examples. What a record holds depends on the head:
  *
@@ -76,18 +94,20 @@ export class RecordReader {
   readonly #settings: RecordSettings;
   readonly #head: TrainedHead;
   readonly #maxLength: number;
+  readonly #isLabelled: boolean;
   /** Of sequence classification, decided by the first record where config.json does not say it. */
   #problemType: ProblemType | undefined;
 
   /** Throws UnsupportedError for a head that is not trained on records. */
   constructor(settings: RecordSettings) {
-    const { head, config, tokenizer, maxLength } = settings;
+    const { head, config, tokenizer, maxLength, isLabelled = true } = settings;
     const trained = TRAINED_HEADS.find(each => each === head);
     if (trained === undefined) {
       throw new UnsupportedError({ what: 'this head cannot be trained', actual: head, supported: TRAINED_HEADS });
     }
     this.#head = trained;
     this.#settings = settings;
+    this.#isLabelled = isLabelled;
     const limit = maxLength ?? tokenizer?.text.modelMaxLength ?? config.maxPositions;
     this.#maxLength = Math.min(limit, config.maxPositions);
   }
@@ -140,18 +160,19 @@ export class RecordReader {
     switch (head) {
       case 'SequenceClassification': {
         const encoding = this.#encode(index, need('text'), record.text_pair);
-        return this.#withExample(encoding, { labels: this.#label(need('label', 'labels'), index) });
+        return this.#withExample(encoding, this.#isLabelled && { labels: this.#label(need('label', 'labels'), index) });
       }
       case 'TokenClassification': {
         const words = need('tokens', 'words');
-        const tags = readTags(need('ner_tags', 'tags', 'labels'), words, { labels, index });
+        const tags = this.#isLabelled && readTags(need('ner_tags', 'tags', 'labels'), words, { labels, index });
         const encoding = this.#encode(index, words, null, { isSplitIntoWords: true });
-        return this.#withExample(encoding, { labels: firstPieces(encoding, tags) });
+        return this.#withExample(encoding, tags && { labels: firstPieces(encoding, tags) });
       }
       case 'QuestionAnswering': {
         const [question, context] = [need('question'), need('context')];
         const remedy = 'Shorten the question: it leaves no room for the context.';
         const encoding = this.#encode(index, question, context, { truncation: 'only_second', remedy });
+        if (!this.#isLabelled) return this.#withExample(encoding, false);
         const { start, end, isCutOff } = answerSpan({
           context: String(context),
           answers: need('answers'),
@@ -166,15 +187,15 @@ export class RecordReader {
       case 'PreTraining':
       case 'NextSentencePrediction': {
         const encoding = this.#encode(index, need('text'), need('text_pair'));
-        const label = binaryLabel(need('next_sentence_label', 'label'), index);
-        return this.#withExample(encoding, { next_sentence_label: label });
+        const label = this.#isLabelled && binaryLabel(need('next_sentence_label', 'label'), index);
+        return this.#withExample(encoding, label !== false && { next_sentence_label: label });
       }
       default:
         return head satisfies never;
     }
   }
 
-  #withExample(encoding: Encoding, targets: Omit<TrainingExample, 'input_ids'>): TokenizedRecord {
+  #withExample(encoding: Encoding, targets: Omit<TrainingExample, 'input_ids'> | false): TokenizedRecord {
     const { ids, typeIds, specialTokensMask, offsets, truncated } = encoding;
     const hasTypes = this.#settings.tokenizer!.return_token_type_ids && this.#settings.config.typeVocabSize > 0;
     // A word begins behind a special token, and where there is a gap between two tokens: as in transformers' collator.
@@ -202,8 +223,11 @@ export class RecordReader {
     const example: TrainingExample = { input_ids: all.slice(0, length) };
     if ((record.token_type_ids ?? null) !== null) example.token_type_ids = list('token_type_ids');
     const { labels = record.label } = record;
-    const isLabelled = (labels ?? null) !== null;
-    switch (head) {
+    const hasTokenLabels = (labels ?? null) !== null;
+    const labelled = this.#isLabelled ? head : undefined;
+    switch (labelled) {
+      case undefined:
+        break;
       case 'SequenceClassification':
         example.labels = this.#label(labels, index);
         break;
@@ -211,21 +235,21 @@ export class RecordReader {
         example.labels = list('labels');
         break;
       case 'QuestionAnswering':
-        example.start_positions = wholeNumber(record.start_positions, 'start_positions', index);
-        example.end_positions = wholeNumber(record.end_positions, 'end_positions', index);
+        example.start_positions = placeOf(record.start_positions, length, 'start_positions', index);
+        example.end_positions = placeOf(record.end_positions, length, 'end_positions', index);
         break;
       case 'MaskedLM':
-        if (isLabelled) example.labels = list('labels');
+        if (hasTokenLabels) example.labels = list('labels');
         break;
       case 'PreTraining':
-        if (isLabelled) example.labels = list('labels');
+        if (hasTokenLabels) example.labels = list('labels');
         example.next_sentence_label = binaryLabel(record.next_sentence_label, index);
         break;
       case 'NextSentencePrediction':
         example.next_sentence_label = binaryLabel(record.next_sentence_label ?? labels, index);
         break;
       default:
-        head satisfies never;
+        labelled satisfies never;
     }
     const specials = new Set(tokenizer?.all_special_ids);
     const specialTokens = example.input_ids.map(id => Number(specials.has(id)));
@@ -260,8 +284,8 @@ export class RecordReader {
       checkRange(classesOfTokens, perToken, 'labels', index, `${IGNORED_LABEL} stands for a token without a label.`);
     }
     if (start_positions === undefined || end_positions === undefined) return;
-    checkRange([start_positions, end_positions], ids.length, 'start_positions and end_positions', index);
-    if (start_positions <= end_positions) return;
+    const isKnown = start_positions !== IGNORED_LABEL && end_positions !== IGNORED_LABEL;
+    if (!isKnown || start_positions <= end_positions) return;
     throw recordError(index, 'the answer ends before it starts', {
       actual: `tokens ${start_positions} to ${end_positions}`,
     });
@@ -335,6 +359,15 @@ function numberList(value: unknown, name: string, index: number): number[] {
 function wholeNumber(value: unknown, name: string, index: number): number {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
   throw recordError(index, `${name} is wrong`, { actual: describe(value), expected: 'a whole number' });
+}
+
+/**
+ * The place of a token, as the loss of transformers takes it (ForQuestionAnsweringLoss): one before the first token is the first, and one
+ * behind the last does not count.
+ */
+function placeOf(value: unknown, length: number, name: string, index: number): number {
+  const place = wholeNumber(value, name, index);
+  return place < length ? Math.max(0, place) : IGNORED_LABEL;
 }
 
 function binaryLabel(value: unknown, index: number): number {

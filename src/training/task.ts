@@ -165,6 +165,13 @@ export function taskGraph({ config, head: kind, problem }: TrainingTask, options
   });
 }
 
+/** An example as the model reads it, without labels. Throws InputError where numbers are out of range. */
+export const unlabelledSequence = (
+  { config }: TrainingTask,
+  { input_ids, token_type_ids }: TrainingExample,
+): LabelledSequence =>
+  checkSequence(config, { ids: [...input_ids], ...(token_type_ids && { types: [...token_type_ids] }) });
+
 /**
  * An example as the model reads it, with its labels. Throws InputError where numbers are out of range or labels are none; `name` says which
  * example it is.

@@ -5,9 +5,9 @@ import type { EncoderConfig, HeadKind } from '../model/index.ts';
 import type { DataCollatorForLanguageModeling } from './collators.ts';
 import type { CourseData, RecordExtent } from './course.ts';
 import { IGNORED_LABEL } from './example.ts';
-import { type DataRecord, readRecords, type TokenizedRecord, type TokenizedRecords } from './records.ts';
+import { type DataRecord, hasLabels, readRecords, type TokenizedRecord, type TokenizedRecords } from './records.ts';
 import { batchesOf } from './sampler.ts';
-import { labelledSequence, type TrainingTask, taskOf } from './task.ts';
+import { labelledSequence, type TrainingTask, taskOf, unlabelledSequence } from './task.ts';
 
 /**
  * Records: a list, or anything that gives them one after the other. They are read once, before the first step; a list again where records
@@ -21,6 +21,8 @@ export interface DataSettings {
   readonly tokenizer: PreTrainedTokenizer | undefined;
   /** Masks texts that have no labels yet. Undefined where the head needs none. */
   readonly collator: DataCollatorForLanguageModeling | undefined;
+  /** Whether records may be without labels: then none of theirs are read where the first has none. */
+  readonly mayLackLabels: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -28,6 +30,8 @@ export interface DataSettings {
 export class TrainingData implements CourseData {
   readonly task: TrainingTask;
   readonly isDivisible = true;
+  /** Without labels there is no loss. */
+  readonly isLabelled: boolean;
   /** The tokens of every record. */
   readonly lengths: readonly number[];
   readonly #read: TokenizedRecords;
@@ -36,9 +40,10 @@ export class TrainingData implements CourseData {
   private constructor(
     task: TrainingTask,
     read: TokenizedRecords,
-    collator: DataCollatorForLanguageModeling | undefined,
+    { collator, isLabelled }: { collator: DataCollatorForLanguageModeling | undefined; isLabelled: boolean },
   ) {
     this.task = task;
+    this.isLabelled = isLabelled;
     this.#read = read;
     this.#collator = collator;
     this.lengths = read.records.map(({ example }) => example.input_ids.length);
@@ -49,12 +54,15 @@ export class TrainingData implements CourseData {
    * is not what the head needs, and UnsupportedError for a model that has no loss.
    */
   static async read(name: string, dataset: Dataset, settings: DataSettings): Promise<TrainingData> {
-    const { config, head, tokenizer, collator, signal } = settings;
-    // The head is looked at first: it says what the records must have.
-    const unread = head && { head, config, tokenizer };
+    const { config, head, tokenizer, collator, mayLackLabels, signal } = settings;
     const records = await listOf(name, dataset, signal);
+    const isLabelled = !mayLackLabels || head === undefined || hasLabels(records[0], head);
+    // The head is looked at first: it says what the records must have.
+    const unread = head && { head, config, tokenizer, isLabelled };
     const read = unread && (await readRecords(records, unread, { name, signal }));
-    const task = taskOf(config, head, read?.records[0]?.example ?? { input_ids: [] });
+    const first = read?.records[0]?.example ?? { input_ids: [] };
+    // Without labels any will do: what is computed of a text is the same.
+    const task = taskOf(config, head, isLabelled ? first : { ...first, labels: 0 });
     const { truncated, answersCutOff, records: all } = read!;
     const cut = answersCutOff > 0 ? `, and with them ${answersCutOff} answers, which now count as none` : '';
     if (truncated > 0) {
@@ -62,14 +70,14 @@ export class TrainingData implements CourseData {
     }
     const isUnlabelled = ({ example: { labels } }: TokenizedRecord) =>
       Array.isArray(labels) && labels.every(label => label === IGNORED_LABEL);
-    if ((task.problem === 'tokens' || task.problem === 'masked_lm') && all.every(isUnlabelled)) {
+    if ((task.problem === 'tokens' || task.problem === 'masked_lm') && isLabelled && all.every(isUnlabelled)) {
       throw new InputError({
         what: `${name} has no token with a label`,
         actual: `${IGNORED_LABEL} for each, in ${all.length} records`,
         expected: 'a class for some tokens',
       });
     }
-    return new TrainingData(task, read!, collator);
+    return new TrainingData(task, read!, { collator, isLabelled });
   }
 
   get count(): number {
@@ -92,6 +100,7 @@ export class TrainingData implements CourseData {
   sequences(indices: ArrayLike<number>, epoch: number): LabelledSequence[] {
     return Array.from(indices, index => {
       const record = this.#read.records[index]!;
+      if (!this.isLabelled) return unlabelledSequence(this.task, record.example);
       const example = this.#collator?.mask(record, { index, epoch }) ?? record.example;
       return labelledSequence(this.task, example, `record ${index}`);
     });

@@ -3,8 +3,9 @@ import { openSource } from '../checkpoint/source/index.ts';
 import type { OtherFiles } from '../engine/index.ts';
 import { InputError, wrong } from '../errors.ts';
 import type { TrainingGraph } from '../gradients/index.ts';
+import { inTurns } from '../runtime/index.ts';
 import { TrainingArguments, type TrainingArgumentsInit } from './arguments.ts';
-import { BaseTrainer, type EvaluateOptions, prefixed } from './base-trainer.ts';
+import { BaseTrainer, type EvaluateOptions, prefixed, TEST_DATASET } from './base-trainer.ts';
 import type { TrainerCallback } from './callbacks.ts';
 import { DataCollatorForLanguageModeling } from './collators.ts';
 import type { Metrics } from './course.ts';
@@ -54,7 +55,9 @@ const ADVICE = {
 };
 
 /** What `predict` resolves to. */
-export interface PredictionOutput extends EvalPrediction {
+export interface PredictionOutput extends Omit<EvalPrediction, 'label_ids'> {
+  /** As `compute_metrics` is given them; null where the records have no labels. */
+  readonly label_ids: EvalPrediction['label_ids'] | null;
   readonly metrics: Metrics;
 }
 
@@ -134,43 +137,54 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
     return metrics;
   }
 
-  /** The logits of a data set, its labels, and its metrics, with 'test_' before their names. Rejects as `train` does. */
+  /**
+   * The logits of a data set, its labels, and its metrics, with 'test_' before their names. Where the first record has no label none is
+   * read: `label_ids` is null, and there is neither a loss nor what `compute_metrics` gives. Rejects as `train` does.
+   */
   async predict(test_dataset: Dataset, { metric_key_prefix, signal }: EvaluateOptions = {}): Promise<PredictionOutput> {
     await this.loop.ready();
-    const { evaluation, metrics } = await this.#evaluated(test_dataset, {
+    const { evaluation, metrics, isLabelled } = await this.#evaluated(test_dataset, {
       prefix: metric_key_prefix ?? 'test',
       signal: signal ?? undefined,
-      name: 'test_dataset',
+      name: TEST_DATASET,
       keepsLogits: true,
     });
     await this.loop.call('on_predict', { metrics });
     const { predictions, label_ids, id2label } = evaluation;
-    return { predictions, label_ids, ...(id2label && { id2label }), metrics };
+    return { predictions, label_ids: isLabelled ? label_ids : null, ...(id2label && { id2label }), metrics };
   }
 
   async #evaluated(
     dataset: Dataset,
     settings: { prefix: string; name: string; signal: AbortSignal | undefined; keepsLogits?: boolean },
-  ): Promise<{ evaluation: Evaluation; metrics: Metrics }> {
+  ): Promise<{ evaluation: Evaluation; metrics: Metrics; isLabelled: boolean }> {
     const { prefix, name, signal, keepsLogits = false } = settings;
     const { compute_metrics } = this.#options;
     const { args } = this;
     const data = (await this.read(name, dataset, signal)) as TrainingData;
     const started = performance.now();
-    const sequences = data.sequences([...data.lengths.keys()], EVALUATION_EPOCH);
+    const { isLabelled } = data;
+    const sequences = await inTurns(
+      [...data.lengths.keys()],
+      index => data.sequences([index], EVALUATION_EPOCH)[0]!,
+      signal,
+    );
     const evaluation = await evaluateTask(this.engine, data.task, sequences, {
-      loss: this.#loss(data),
+      loss: isLabelled ? this.#loss(data) : undefined,
       keepsLogits: keepsLogits || Boolean(compute_metrics),
       signal,
     });
     const seconds = (performance.now() - started) / 1000;
-    const metrics: Metrics = { [`${prefix}_loss`]: evaluation.loss };
-    Object.assign(metrics, prefixed(await compute_metrics?.(evaluation), prefix, 'compute_metrics'));
+    const metrics: Metrics = {};
+    if (isLabelled) {
+      metrics[`${prefix}_loss`] = evaluation.loss;
+      Object.assign(metrics, prefixed(await compute_metrics?.(evaluation), prefix, 'compute_metrics'));
+    }
     metrics[`${prefix}_runtime`] = seconds;
     metrics[`${prefix}_samples_per_second`] = data.count / seconds;
     metrics[`${prefix}_steps_per_second`] = Math.ceil(data.count / args.per_device_eval_batch_size) / seconds;
     await this.loop.call('on_prediction_step');
-    return { evaluation, metrics };
+    return { evaluation, metrics, isLabelled };
   }
 
   /** @internal */
@@ -211,7 +225,14 @@ export class Trainer extends BaseTrainer<TrainingArguments> {
   ): Promise<TrainingData> {
     const { config, head } = this.engine;
     const tokenizer = this.processing_class;
-    return TrainingData.read(name, dataset, { config, head, tokenizer, collator: this.#collator(), signal });
+    return TrainingData.read(name, dataset, {
+      config,
+      head,
+      tokenizer,
+      collator: this.#collator(),
+      mayLackLabels: name === TEST_DATASET,
+      signal,
+    });
   }
 
   #collator(): DataCollatorForLanguageModeling | undefined {
