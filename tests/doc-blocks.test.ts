@@ -187,7 +187,7 @@ const modules = async (name: string): Promise<unknown> => {
 
 const folder = process.cwd();
 const startDouble = await workerDoubles();
-let usualFetch: (typeof import('../src/index.ts'))['env']['fetch'];
+let usualFetch: typeof import('../src/index.ts')['env']['fetch'];
 beforeAll(async () => {
   const { env } = await import('../src/index.ts');
   usualFetch = env.fetch;
