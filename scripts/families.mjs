@@ -8,7 +8,7 @@ import { command, Stop, say, steps } from './step.mjs';
 
 /**
  * Runs the browser tests of every head of every family in every dtype (e2e/suites/heads.ts), and writes what they found: docs/families.md,
- * and the table of families in README.md and docs/models.md.
+ * and the table of families in docs/models.md.
  */
 
 const help = `npm run families [-- options]
@@ -131,7 +131,7 @@ ${table(head, rows)}
 `;
 }
 
-/** The table of README.md and docs/models.md. @param {readonly Figures[]} figures */
+/** The table of docs/models.md. @param {readonly Figures[]} figures */
 function summary(figures) {
   const families = [...new Set(figures.map(({ family }) => family))].sort();
   const rows = families.map(family => {
@@ -168,8 +168,8 @@ await command(async () => {
   const browsers = values.browser === undefined ? ['chromium', 'firefox'] : [values.browser];
   const write = (/** @type {readonly Figures[]} */ figures) => {
     writeFileSync(at('docs', 'families.md'), document(figures));
-    for (const file of ['README.md', 'docs/models.md']) putInto(at(file), summary(figures));
-    say(`docs/families.md, README.md and docs/models.md: ${figures.length} heads`);
+    putInto(at('docs/models.md'), summary(figures));
+    say(`docs/families.md and docs/models.md: ${figures.length} heads`);
   };
   if (values.notes !== undefined) return write(readNotes(values.notes));
   const step = steps(5);

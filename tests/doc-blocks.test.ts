@@ -6,10 +6,11 @@ import { ENTRIES } from '../scripts/entries.mjs';
 import { at } from '../scripts/root.mjs';
 import { type Block, blocksOf, chained, taken, withAnswers } from './doc-blocks.ts';
 import { fixtures } from './fixture-files.ts';
+import { type WorkerDouble, workerDoubles } from './worker-double.ts';
 
 /**
- * Every block of code of README.md and docs/ is compiled, and run on the float64 interpreter where it can be; answers that its comments
- * state are compared. Hub ids stand for small checkpoints of the fixtures, all-MiniLM-L6-v2 for itself
+ * Every block of code of README.md, of docs/ and of the READMEs of the examples is compiled, and run on the float64 interpreter where it
+ * can be; answers that its comments state are compared. Blocks of TypeScript of docs/recipes.md are run by tests/adapters/recipes.test.ts. Hub ids stand for small checkpoints of the fixtures, all-MiniLM-L6-v2 for itself
  * where numbers of it are stated.
  */
 
@@ -46,39 +47,45 @@ const RENAMED: Readonly<Record<string, readonly [from: string, to: string]>> = {
 /** Languages that are no code of a page. */
 const OTHER_LANGUAGES = ['', 'sh', 'diff', 'json', 'text'];
 
-const pages = ['README.md', 'AGENTS.md', ...readdirSync(at('docs')).map(file => `docs/${file}`)]
+const pages = [
+  ...['README.md', 'AGENTS.md'],
+  ...readdirSync(at('docs')).map(file => `docs/${file}`),
+  ...readdirSync(at('examples')).map(name => `examples/${name}/README.md`),
+]
   .filter(page => page.endsWith('.md') && existsSync(at(page)))
   .sort();
 const blocks = pages.flatMap(blocksOf).filter(({ language }) => !OTHER_LANGUAGES.includes(language));
 const scripts = (page: string, languages: readonly string[]): Block[] =>
   blocks.filter(block => block.page === page && languages.includes(block.language));
+/** The same names come from this entry as from `webgpu-bert`: such a block stands alone. */
+const isOfWorker = ({ code }: Block): boolean => code.includes("'webgpu-bert/worker'");
+/** Those of JavaScript that belong together. */
+const together = (page: string): Block[] => scripts(page, ['js']).filter(block => !isOfWorker(block));
 /** A package that neither this project nor a page of its own has. */
-const FOREIGN = / from '(?!webgpu-bert|webgpu'|react'|@huggingface\/transformers')[^']+';/;
+const FOREIGN = / from '(?!webgpu-bert|webgpu'|react'|node:|\.|@preact\/signals'|@huggingface\/transformers')[^']+';/;
 const work = at('.cache', 'doc-blocks');
 
-/** Blocks of JavaScript that are compiled and not run, and why. Those of TypeScript are compiled only. */
+/** Blocks of JavaScript that are compiled and not run, and why. Those of TypeScript are compiled only here. */
 const NOT_RUN: Readonly<Record<string, string>> = {
   'docs/recipes.md: A page without WebGPU':
     'needs transformers.js: e2e/transformers-js.e2e.ts runs examples/fallback, which is the same',
-  "docs/recipes.md: Off the page's thread":
-    'needs a browser with module workers: the suites of the worker make the same calls',
+  'examples/fallback/README.md: Without a GPU, 2':
+    'needs transformers.js: e2e/transformers-js.e2e.ts makes such calls of pipeline.js',
+  'examples/chroma/README.md: Chroma, 3': 'is a setting of Vite',
   'docs/start.md: Node and Deno':
     'needs the package webgpu: tests/installed/runtime/embed.mjs makes the same calls in Node',
   'docs/sources.md: Where a model comes from, 2': 'needs a person who chooses files',
   'docs/training.md: Keeping the result': 'needs a private file system: the suite of the Trainer makes the same calls',
 };
 
-/** The packages that a block imports are those of tests/adapters: scripts/adapters.mjs compiles it, tests/adapters/recipes.test.ts runs it. */
-const ADAPTERS = 'imports packages of tests/adapters, where it is compiled and run';
+/** Those of docs/recipes.md are run as well, by tests/adapters/recipes.test.ts, and the files of examples by examples.test.ts beside it. */
+const ADAPTERS = 'imports packages of tests/adapters: scripts/adapters.mjs compiles it';
 
-/** Blocks that are not compiled here either, and why. */
-const NOT_COMPILED: Readonly<Record<string, string>> = Object.fromEntries(
-  blocks.filter(({ code }) => FOREIGN.test(code)).map(({ name }) => [name, ADAPTERS]),
-);
-
-/** Has names that the page has again, from another entry, which needs module workers: it is compiled alone, and not run. */
-const standsAlone = ({ page, language, code }: Block): boolean =>
-  language !== 'js' || (page === 'README.md' && code.includes("'webgpu-bert/worker'"));
+/** Blocks that are not compiled either, and why. */
+const NOT_COMPILED: Readonly<Record<string, string>> = Object.fromEntries([
+  ...blocks.filter(({ code }) => FOREIGN.test(code)).map(({ name }) => [name, ADAPTERS]),
+  ...blocks.filter(({ code }) => code.trim() === '').map(({ name }) => [name, 'has no script of its own']),
+]);
 
 test('what is left out is there', () => {
   const names = blocks.map(({ name }) => name);
@@ -92,8 +99,10 @@ function compiled(folder: string, languages: readonly string[], strict: boolean)
   mkdirSync(target, { recursive: true });
   for (const page of pages) {
     const some = scripts(page, languages).filter(({ name }) => NOT_COMPILED[name] === undefined);
-    const together = some.filter(block => !standsAlone(block));
-    for (const [i, part] of [together, ...some.filter(standsAlone).map(block => [block])].entries()) {
+    // Pages of HTML and blocks of TypeScript stand alone.
+    const chain = languages.includes('js') ? some.filter(block => !isOfWorker(block)) : [];
+    const alone = some.filter(block => !chain.includes(block)).map(block => [block]);
+    for (const [i, part] of [chain, ...alone].entries()) {
       if (part.length === 0) continue;
       const { imports, code } = chained(part);
       writeFileSync(
@@ -171,13 +180,17 @@ const answer = async (address: string, method = 'GET'): Promise<Response> => {
 const modules = async (name: string): Promise<unknown> => {
   if (name === 'webgpu-bert') return import('../src/index.ts');
   if (name === 'webgpu-bert/semantic-embedder') return import('../src/adapters/semantic-embedder.ts');
+  if (name === 'webgpu-bert/worker') return import('../src/worker.ts');
   if (name === 'webgpu-bert/train') return import('../src/train.ts');
   throw new Error(`${name} is not there to be run`);
 };
 
 const folder = process.cwd();
+const startDouble = await workerDoubles();
+let usualFetch: typeof import('../src/index.ts')['env']['fetch'];
 beforeAll(async () => {
   const { env } = await import('../src/index.ts');
+  usualFetch = env.fetch;
   env.fetch = async (input, init) => answer(String(input), init?.method);
   env.allowLocalModels = false;
   const run = join(work, 'run');
@@ -211,17 +224,36 @@ describe.skipIf(!existsSync(join(minilm, 'model.safetensors')))('run, with all-M
     }
   }
 
-  test.each(pages.filter(page => scripts(page, ['js']).length > 0))(
-    '%s',
-    page =>
-      run(
-        scripts(page, ['js']).filter(
-          block => !(block.name in NOT_RUN) && !(block.name in NOT_COMPILED) && !standsAlone(block),
-        ),
-      ),
+  const isRun = ({ name }: Block) => !(name in NOT_RUN) && !(name in NOT_COMPILED);
+  test.each(pages.filter(page => together(page).some(isRun)))('%s', page => run(together(page).filter(isRun)), 240_000);
+  test.each(blocks.filter(block => block.language === 'js' && isOfWorker(block)).map(block => [block.name, block]))(
+    '%s, in a worker on this thread',
+    async (_, block) => {
+      const { env } = await import('../src/worker.ts');
+      // A page cannot hand a fetch of its own to the worker.
+      const { fetch: ours } = env;
+      env.fetch = usualFetch;
+      vi.stubGlobal('fetch', ours);
+      const doubles: WorkerDouble[] = [];
+      env.worker = () => {
+        doubles.push(startDouble());
+        return doubles.at(-1) as unknown as Worker;
+      };
+      try {
+        await run([block as Block]);
+        expect(doubles).toHaveLength(1);
+      } finally {
+        for (const double of doubles) double.terminate();
+        delete env.worker;
+        env.fetch = ours;
+        vi.unstubAllGlobals();
+      }
+    },
     240_000,
   );
-  test.each(
-    blocks.filter(({ language, name }) => language === 'html' && !(name in NOT_RUN)).map(block => [block.name, block]),
-  )('%s, a page of HTML', (_, block) => run([block as Block]), 240_000);
+  test.each(blocks.filter(block => block.language === 'html' && isRun(block)).map(block => [block.name, block]))(
+    '%s, a page of HTML',
+    (_, block) => run([block as Block]),
+    240_000,
+  );
 });

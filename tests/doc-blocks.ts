@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { at } from '../scripts/root.mjs';
 
 /**
  * The fenced blocks of code of a Markdown page. Those of JavaScript belong together: a later one may use the names of those before it, and
  * may take them anew, because each stands in a scope inside the one before. Those of TypeScript and HTML stand alone. What a block needs that no page would show stands in a
- * comment before it, which no reader of the page sees:
+ * comment before it, or in several, which no reader of the page sees:
  *
  *   <!-- given: const documents = ['It rains.']; -->
  */
@@ -42,7 +43,9 @@ export function blocksOf(page: string): Block[] {
     } else if (open) open.lines.push(line);
     else if (line.startsWith('```')) open = { language: line.slice(3).trim(), lines: [] };
     else if (line.startsWith('#')) heading = line.replace(/^#+ /, '');
-    else if (line.startsWith('<!-- given: ')) given = line.slice('<!-- given: '.length).replace(/ -->$/, '');
+    else if (line.startsWith('<!-- given: ')) {
+      given += `${line.slice('<!-- given: '.length).replace(/ -->$/, '')}\n`;
+    }
   }
   return blocks;
 }
@@ -64,15 +67,23 @@ function joined(statements: readonly string[]): string[] {
   });
 }
 
+/** A statement of an import whose file, where it names one, is found from anywhere. */
+const placed = (statement: string, page: string): string =>
+  statement.replace(" from './", ` from '${at(dirname(page))}/`);
+
+/** The line without its export: in a scope there is none. */
+const unexported = (line: string): string =>
+  line.replace(/^export default (?!function|class)/, 'const exported = ').replace(/^export (default )?/, '');
+
 /** The code of blocks in scopes, each inside the one before, and the imports of all of them. */
 export function chained(blocks: readonly Block[]): { imports: string[]; code: string } {
   const imports: string[] = [];
   const lines: string[] = [];
-  for (const { code, given } of blocks) {
-    lines.push('{', given);
-    for (const line of code.split('\n')) {
-      if (IMPORT.test(line.trim())) imports.push(line.trim());
-      else lines.push(line.replace(/^export (?!default)/, ''));
+  for (const { code, given, page } of blocks) {
+    lines.push('{');
+    for (const line of `${given}${code}`.split('\n')) {
+      if (IMPORT.test(line.trim())) imports.push(placed(line.trim(), page));
+      else lines.push(unexported(line));
     }
   }
   lines.push('}'.repeat(blocks.length));

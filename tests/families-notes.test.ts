@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 /** `npm run families -- --notes FILE` writes tables of a file of notes. Of any other file it writes nothing, and says why. */
 
 const script = fileURLToPath(new URL('../scripts/families.mjs', import.meta.url));
-const TABLES = ['../README.md', '../docs/families.md'].map(file => new URL(file, import.meta.url));
+const TABLES = ['../docs/models.md', '../docs/families.md'].map(file => new URL(file, import.meta.url));
 let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'notes-'));

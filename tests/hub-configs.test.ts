@@ -7,7 +7,7 @@ import { modelTypeOf } from '../src/model/model-type.ts';
 /** config.json of well-known checkpoints of the hub, as copies in public repositories have them (`origin` says which). */
 interface HubConfig {
   checkpoint: string;
-  /** The row of README's table; null: it is refused. */
+  /** The row of the table in docs/models.md; null: it is refused. */
   family: string | null;
   origin: string;
   note?: string;

@@ -5,7 +5,9 @@ import { library, MINILM, once } from '../library.ts';
  * The entry `webgpu-bert/semantic-embedder` in a page, with its default model. The first cases ask, in words of their own, what the tests
  * of the web platform (web-platform-tests/wpt, ai/semantic_embedder, as of November 2026) ask of a browser, under the names of those
  * files, and what its helpers (ai/resources/util.js) ask of the sisters of this class. One test cannot apply: that `create` rejects with
- * a NotAllowedError without a user's gesture, for a page may load what it likes.
+ * a NotAllowedError without a user's gesture, for a page may load what it likes. The files themselves are not run: they
+ * come with a checkout of that repository, which is no dependency here, and not by npm. They take the class from the global object and
+ * drive a browser's gesture through testdriver.js, which needs the server and the runner of that project.
  */
 type Entry = typeof import('../../src/adapters/semantic-embedder.ts');
 const at = (module: string): Promise<unknown> => import(/* @vite-ignore */ `/dist/es/${module}.js`);
