@@ -91,10 +91,16 @@ export const withFixture = (tab: string, name: string, settings: Readonly<Record
 /** How wide the page is that has to be seen: more than its window is a fault. */
 export const pageWidth = (page: Page): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth);
 
-/** Resolves once the page and its files are kept for visits without a connection. */
+/** Resolves once the page and its files are kept for visits without a connection, those of training last. */
 export async function keptOffline(page: Page): Promise<void> {
   await page.evaluate(() => navigator.serviceWorker.ready);
-  await until(() => page.evaluate(async () => (await caches.keys()).some(name => name.startsWith('lab-'))), Boolean);
+  const isWhole = () =>
+    page.evaluate(async () => {
+      const name = (await caches.keys()).find(each => each.startsWith('lab-'));
+      const files = name === undefined ? [] : await (await caches.open(name)).keys();
+      return files.some(({ url }) => /training-[^/]+\.js$/.test(url));
+    });
+  await until(isWhole, Boolean);
 }
 
 /** Begins stopped work again by the button that got the focus of its Stop, as somebody does who has seen it: a press at once is one too many. */

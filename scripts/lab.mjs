@@ -80,8 +80,12 @@ async function buildElement() {
   });
 }
 
-/** Writes the list of the page's files into the service worker, and a name that changes with any of them. */
-function writeServiceWorker() {
+/** What the tab of training alone loads. @param {string} path */
+const isOfTraining = path => basename(path).startsWith('training-');
+
+/** Writes the lists of the page's files into the service worker, and a name that changes with any of them. */
+async function writeServiceWorker() {
+  const { minify } = await import('vite');
   const files = filesBelow(labFolder)
     .map(path => relative(labFolder, path).replaceAll('\\', '/'))
     // The page itself is kept under the address of its folder.
@@ -89,9 +93,11 @@ function writeServiceWorker() {
   const hash = createHash('sha256');
   for (const file of ['index.html', ...files]) hash.update(`${file}\0`).update(readFileSync(join(labFolder, file)));
   const worker = readFileSync(join(source, 'service-worker.js'), 'utf8')
-    .replace('/* FILES */ []', JSON.stringify(files))
+    .replace('/* FILES */ []', JSON.stringify(files.filter(file => !isOfTraining(file))))
+    .replace('/* LATER */ []', JSON.stringify(files.filter(isOfTraining)))
     .replace('lab-VERSION', `lab-${hash.digest('hex').slice(0, 16)}`);
-  writeFileSync(join(labFolder, 'service-worker.js'), worker);
+  const { code } = await minify('service-worker.js', worker, { module: false });
+  writeFileSync(join(labFolder, 'service-worker.js'), code);
 }
 
 /** The models that lie in a folder by their ids, as the page asks for them. @param {string} folder @returns {string[]} */
@@ -131,9 +137,7 @@ function scriptBytes() {
   const scripts = filesBelow(labFolder).filter(path => path.endsWith('.js'));
   /** @param {boolean} ofTraining */
   const sum = ofTraining =>
-    scripts
-      .filter(path => basename(path).startsWith('training-') === ofTraining)
-      .reduce((bytes, path) => bytes + statSync(path).size, 0);
+    scripts.filter(path => isOfTraining(path) === ofTraining).reduce((bytes, path) => bytes + statSync(path).size, 0);
   return { page: sum(false), training: sum(true) };
 }
 
@@ -156,7 +160,7 @@ export async function buildLab() {
     } catch (error) {
       throw new Stop(`the lab: ${error instanceof Error ? error.message : error}`, 'mend the source named above.');
     }
-    writeServiceWorker();
+    await writeServiceWorker();
     writeFileSync(stamp, hash);
   }
   const { page, training } = scriptBytes();

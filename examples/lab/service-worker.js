@@ -1,4 +1,4 @@
-// Keeps the files of the page: the build writes their list in place of FILES, and a name of the cache that changes with them.
+// Keeps the files of the page: the build writes their lists in place of FILES and LATER, and a name of the cache that changes with them.
 // Models are in the cache of the library. What is not listed goes to the network untouched.
 
 /**
@@ -8,22 +8,28 @@
 
 /** @type {string[]} */
 const FILES = /* FILES */ [];
+/** What the tab of training alone loads: it is fetched once the page's own files are kept, when the page says so. @type {string[]} */
+const LATER = /* LATER */ [];
 const CACHE = 'lab-VERSION';
 const PREFIX = 'lab-';
 
 const worker = /** @type {EventTarget & WorkerParts} */ (/** @type {unknown} */ (self));
 const { scope } = worker.registration;
-const addresses = new Set(FILES.map(file => new URL(file, scope).href));
-const page = new URL('./', scope).href;
+/** @param {string} file */
+const addressOf = file => new URL(file, scope).href;
+const own = FILES.map(addressOf);
+const later = LATER.map(addressOf);
+const addresses = new Set([...own, ...later]);
+const page = addressOf('./');
 /** What may change without a new build comes from the network where there is one: the page, and which models lie beside it. */
-const fresh = new Set([page, new URL('./local-models.json', scope).href]);
+const fresh = new Set([page, addressOf('./local-models.json')]);
 
 /** @param {string} type @param {(event: WorkerEvent) => void} listener */
 const on = (type, listener) => worker.addEventListener(type, event => listener(/** @type {WorkerEvent} */ (event)));
 
 on('install', event => {
   // `reload` passes the HTTP cache by, which may hold a file of an older build.
-  const requests = [page, ...addresses].map(url => new Request(url, { cache: 'reload' }));
+  const requests = [page, ...own].map(url => new Request(url, { cache: 'reload' }));
   event.waitUntil(
     caches
       .open(CACHE)
@@ -40,6 +46,15 @@ on('activate', event => {
     await worker.clients.claim();
   };
   event.waitUntil(removeOthers());
+});
+
+on('message', event => {
+  const keepLater = async () => {
+    const cache = await caches.open(CACHE);
+    for (const url of later) if (!(await cache.match(url))) await cache.add(url);
+  };
+  // Without a connection the next visit asks for it again.
+  event.waitUntil(keepLater().catch(() => {}));
 });
 
 /** @param {Request} request @param {string} url without its query */

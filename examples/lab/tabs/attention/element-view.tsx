@@ -1,10 +1,11 @@
 import { useEffect, useRef } from 'preact/hooks';
-import { type AutoBertAttention, defineBertAttention, type HeadSelection } from '../../attention/index.ts';
+import { BertAttention, type HeadSelection } from '../../attention/index.ts';
 import { params, setParams } from '../../shell/route.ts';
 import { theme } from '../../shell/theme.ts';
 import { otherView, reading, TAB, toggleMask } from './readings.ts';
 
-defineBertAttention();
+// The page loads the models itself: of the element it has what draws alone.
+customElements.define('bert-attention', BertAttention);
 
 /** The head that the address names, "layer.head" from 1. */
 function selectionOf(named: string | null): HeadSelection | undefined {
@@ -15,9 +16,9 @@ function selectionOf(named: string | null): HeadSelection | undefined {
 /** The custom element, told what to show and asked what was chosen. */
 export function ElementView({ isCompared }: { isCompared: boolean }) {
   const box = useRef<HTMLDivElement>(null);
-  const element = useRef<AutoBertAttention | null>(null);
+  const element = useRef<BertAttention | null>(null);
   useEffect(() => {
-    const made = document.createElement('bert-attention');
+    const made = new BertAttention();
     element.current = made;
     made.addEventListener('headselect', event => {
       const { layer, head } = (event as CustomEvent<HeadSelection>).detail;
