@@ -220,7 +220,12 @@ describe.each(ways.map(way => [way.name, way] as const))('%s', (_, way) => {
     await letGpuGo(page);
     // By keyboard the focus goes from the one button to the other.
     await goOnByKey(page);
-    await page.locator('.work').waitFor({ state: 'detached' });
+    // A training of thirty epochs has to end, and there may be two lines: its own, and that of the text which is asked meanwhile.
+    await until(
+      () => page.locator('.work').count(),
+      count => count === 0,
+      150_000,
+    );
     await way.answered(page);
     expect(errors).toEqual([]);
   });

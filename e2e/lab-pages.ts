@@ -75,8 +75,12 @@ export async function openWithoutGpu(address: string): Promise<Opened> {
 }
 
 /** Waits until what a function gives is as expected. */
-export async function until<T>(value: () => Promise<T>, expected: (value: T) => boolean): Promise<void> {
-  for (const end = Date.now() + PATIENCE_MS; ; ) {
+export async function until<T>(
+  value: () => Promise<T>,
+  expected: (value: T) => boolean,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  for (const end = Date.now() + patienceMs; ; ) {
     const now = await value();
     if (expected(now)) return;
     if (Date.now() > end) throw new Error(`still ${JSON.stringify(now)}`);
