@@ -44,7 +44,7 @@ describe('a link that is followed in the open page', () => {
       name => name === 'all-MiniLM-L6-v2',
     );
     await ready(page);
-    expect(await page.locator('.answers[aria-busy=false] .pair-number').count()).toBe(1);
+    await page.locator('.answers[aria-busy=false] .pair-number').waitFor();
     await page.getByRole('button', { name: 'Change' }).click();
     await page.locator('.picker input[type=file]').setInputFiles(at('tests', 'fixtures', 'random', 'mpnet-base'));
     await ready(page);
