@@ -13,6 +13,8 @@ const PAUSE_MS = 120;
 export class AutoBertAttention extends BertAttention {
   static readonly observedAttributes = ['model', 'text', 'pair', 'layer', 'head', 'dtype'];
   #model: Promise<AttentionModel> | undefined;
+  /** Ends the load: another model is wanted, or none. */
+  #stopLoad = new AbortController();
   #stop = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #masked = new Set<number>();
@@ -56,6 +58,8 @@ export class AutoBertAttention extends BertAttention {
   #load(): void {
     const name = this.getAttribute('model');
     if (!name) return;
+    this.#stopLoad = new AbortController();
+    const { signal } = this.#stopLoad;
     // By name: a bundler would keep all of the library for the whole namespace.
     const loading = import('webgpu-bert').then(
       ({ AutoModel, AutoModelForMaskedLM, AutoTokenizer, CheckpointError, UnsupportedError }) =>
@@ -65,18 +69,20 @@ export class AutoBertAttention extends BertAttention {
           {
             name,
             dtype: this.getAttribute('dtype') ?? 'fp32',
+            signal,
           },
         ),
     );
     this.#model = loading;
     loading.then(
-      () => this.#read(),
-      error => this.fail(error),
+      () => !signal.aborted && this.#read(),
+      error => !signal.aborted && this.fail(error),
     );
   }
 
   #unload(): void {
     this.#stop.abort();
+    this.#stopLoad.abort();
     clearTimeout(this.#timer);
     // A model that failed to load has nothing to give back.
     void this.#model?.then(
