@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Page } from 'playwright';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { keepMadeUpIndex } from '../scripts/made-up-index.mjs';
+import { dropFolder } from './lab-held.ts';
 import {
   DESKTOP,
   goOnByKey,
@@ -222,11 +226,18 @@ describe('search', () => {
     }
   });
 
-  test('without WebGPU the texts are there, and a panel says why they cannot be searched', async () => {
+  test('without WebGPU the texts are there, those of a folder that is dropped, too, and a panel says why they cannot be searched', async () => {
     const { page, errors } = await openWithoutGpu('#search');
     await page.getByRole('alert').getByText('Models do not run in this browser').waitFor();
     await hits(page).nth(19).waitFor();
     expect(await seriousFaults(page)).toEqual([]);
+    const folder = mkdtempSync(join(tmpdir(), 'lab-notes-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, NOTES.name), NOTES.buffer);
+    // Of some program: it makes the folder no model.
+    writeFileSync(join(folder, 'config.json'), '{}');
+    await dropFolder(page, folder);
+    await hits(page).getByText('The tent leaks when it rains.').waitFor();
     expect(errors).toEqual([]);
   });
 

@@ -3,7 +3,7 @@ import { InputError, type LocalFile } from 'webgpu-bert';
 
 /** What the tab in view does with what is dropped on the page. */
 export interface DropTarget {
-  /** A folder with a config.json. */
+  /** A folder with a checkpoint. */
   onModel?: ((folder: string, files: readonly LocalFile[]) => void) | undefined;
   /** Anything else. */
   onFiles?: ((files: readonly File[]) => void) | undefined;
@@ -30,6 +30,14 @@ async function filesBelow(entry: FileSystemEntry, path: string): Promise<LocalFi
   }
 }
 
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/') + 1);
+
+/** Whether there are weights beside a config.json, or in a folder below it: other folders have files of that name, too. */
+export function hasCheckpoint(paths: readonly string[]): boolean {
+  const folders = paths.filter(path => /(^|\/)config\.json$/.test(path)).map(folderOf);
+  return paths.some(path => path.endsWith('.safetensors') && folders.some(folder => path.startsWith(folder)));
+}
+
 async function take(data: DataTransfer): Promise<void> {
   // Entries must be asked for before anything is awaited: the list is gone afterwards.
   const entries = [...data.items].flatMap(item => item.webkitGetAsEntry() ?? []);
@@ -37,8 +45,7 @@ async function take(data: DataTransfer): Promise<void> {
   const folder = entries.find(entry => entry.isDirectory);
   const files = (await Promise.all(entries.map(entry => filesBelow(entry, entry.name)))).flat();
   const { onModel, onFiles } = dropTarget.value;
-  const isModel = files.some(({ name }) => name.split('/').at(-1) === 'config.json');
-  if (isModel && onModel) onModel(folder?.name ?? 'files', files);
+  if (onModel && hasCheckpoint(files.map(({ name }) => name))) onModel(folder?.name ?? 'files', files);
   else if (onFiles) onFiles(folder ? files.map(file => ('blob' in file ? (file.blob as File) : file)) : plain);
   else throw noModel(entries.map(({ name }) => name));
 }
