@@ -35,6 +35,23 @@ const SENTENCES = [
  * @property {(page: import('playwright').Page) => Promise<unknown>} [act] What is done before the picture is taken.
  */
 
+/** Scrolls so far that an element begins below the bar of the page. @param {import('playwright').Locator} element */
+const beginWith = element =>
+  element.evaluate(it => {
+    const { bottom = 0 } = document.querySelector('.bar')?.getBoundingClientRect() ?? {};
+    scrollTo(0, it.getBoundingClientRect().top + scrollY - bottom - 8);
+  });
+
+/** Makes the window so high that it ends below an element. @param {import('playwright').Locator} element */
+async function endWith(element) {
+  const { width = 0 } = element.page().viewportSize() ?? {};
+  const bottom = await element.evaluate(it => it.getBoundingClientRect().bottom);
+  await element.page().setViewportSize({ width, height: Math.ceil(bottom) + 24 });
+}
+
+/** @param {import('playwright').Page} page */
+const headScores = page => page.locator('bert-attention .scores dl');
+
 /** Trains, and waits for what the model says then. @param {import('playwright').Page} page @param {string} list */
 async function train(page, list) {
   await page.getByRole('button', { name: 'Train', exact: true }).click();
@@ -51,7 +68,12 @@ const pictures = [
     width: 1280,
     height: 1080,
     ready: 'bert-attention[data-live]',
-    act: page => page.getByRole('button', { name: 'Find “same or related words” heads' }).click(),
+    act: async page => {
+      await page.getByRole('button', { name: 'Find “same or related words” heads' }).click();
+      // Most of what such a head does not use goes to [CLS]: its thickest lines would be those.
+      await page.getByLabel('Hide special tokens').check();
+      await endWith(headScores(page));
+    },
   },
   {
     file: 'lab-attention-dark.png',
@@ -60,6 +82,7 @@ const pictures = [
     width: 1280,
     height: 1080,
     ready: 'bert-attention[data-live]',
+    act: page => endWith(headScores(page)),
   },
   {
     file: 'lab-attention-phone.png',
@@ -68,6 +91,7 @@ const pictures = [
     width: 390,
     height: 844,
     ready: 'bert-attention[data-live]',
+    act: page => beginWith(page.locator('bert-attention .head')),
   },
   {
     file: 'lab-search.png',
@@ -94,7 +118,7 @@ const pictures = [
       await page.getByText(/^48 passages ranked/).waitFor();
       await page.getByRole('application', { name: /^Map of/ }).press('ArrowRight');
       await page.getByText('Nearest to it').waitFor();
-      await page.evaluate(() => scrollTo(0, 0));
+      await beginWith(page.locator('.map-head'));
     },
   },
   {
@@ -117,9 +141,7 @@ const pictures = [
     ready: '.model-state.is-ready',
     act: async page => {
       await train(page, 'Passages now');
-      await page
-        .locator('.training-outcome')
-        .evaluate(outcome => scrollTo(0, outcome.getBoundingClientRect().top + scrollY - 90));
+      await beginWith(page.locator('.training-outcome'));
     },
   },
   {
