@@ -18,7 +18,14 @@ function kept(): Theme {
 
 export const theme = signal<Theme>(kept());
 
+/** The colour of a browser's own bars, in light and in dark. */
+const bars = [...document.querySelectorAll<HTMLMetaElement>('meta[name="theme-color"]')];
+const barColours = bars.map(bar => bar.content);
+
 effect(() => {
+  for (const [k, bar] of bars.entries()) {
+    bar.content = barColours[theme.value === 'system' ? k : Number(theme.value === 'dark')]!;
+  }
   const { dataset } = document.documentElement;
   if (theme.value === 'system') delete dataset.theme;
   else dataset.theme = theme.value;
