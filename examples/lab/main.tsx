@@ -13,6 +13,7 @@ import { tabs } from './tabs/index.ts';
 followAddress(tabs.map(tab => tab.id));
 useLocalModels();
 const root = document.getElementById('lab')!;
+root.replaceChildren();
 render(<App />, root);
 keepFocus(root);
 keepOffline();
