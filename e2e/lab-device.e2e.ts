@@ -1,6 +1,6 @@
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { DESKTOP, lab, open, openLab, openWithoutGpu, PHONE, seriousFaults } from './lab-pages.ts';
+import { DESKTOP, keptOffline, lab, open, openLab, openWithoutGpu, PHONE, seriousFaults } from './lab-pages.ts';
 
 /** The tab of the device. It measures checkpoints of random weights: nothing here looks at how long anything takes. */
 
@@ -19,7 +19,7 @@ describe('this device', () => {
     expect(errors).toEqual([]);
   });
 
-  test('measures the kinds of weights that are chosen; the report is copied as Markdown and JSON', async () => {
+  test('measures the kinds of weights that are chosen, offline, too; the report is copied as Markdown and JSON', async () => {
     const { page, context, errors } = await open(`#device?model=${small()}`);
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     const copied = () => page.evaluate(() => navigator.clipboard.readText());
@@ -40,6 +40,11 @@ describe('this device', () => {
     expect(report.results[0].measured[1].tokens).toBe(256);
     expect(await seriousFaults(page)).toEqual([]);
     expect(errors).toEqual([]);
+    await keptOffline(page);
+    await context.setOffline(true);
+    await page.reload();
+    await button(page).click();
+    await page.locator('.device-rates li').first().waitFor();
   });
 
   test('it is stopped at once, and begun again', async () => {

@@ -4,7 +4,18 @@ import { join } from 'node:path';
 import type { Download, Page } from 'playwright';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { dropFolder } from './lab-held.ts';
-import { DESKTOP, lab, open, openLab, PHONE, pageWidth, seriousFaults, until, withFixture } from './lab-pages.ts';
+import {
+  DESKTOP,
+  keptOffline,
+  lab,
+  open,
+  openLab,
+  PHONE,
+  pageWidth,
+  seriousFaults,
+  until,
+  withFixture,
+} from './lab-pages.ts';
 
 /** The tab of training: lines, a classifier of them, its files. Mostly on a checkpoint of random weights; MiniLM learns what it should. */
 
@@ -231,8 +242,8 @@ describe('a classifier', () => {
     expect(errors).toEqual([]);
   });
 
-  test('by keyboard alone', async () => {
-    const { page, errors } = await open(small({ epochs: '2' }));
+  test('by keyboard alone, and once more offline', async () => {
+    const { page, context, errors } = await open(small({ epochs: '2' }));
     await ready(page);
     await page.getByRole('radio', { name: 'Usual: last two layers' }).focus();
     await page.keyboard.press('ArrowUp');
@@ -241,5 +252,11 @@ describe('a classifier', () => {
     await page.keyboard.press('Enter');
     await learned(page);
     expect(errors).toEqual([]);
+    await keptOffline(page);
+    await context.setOffline(true);
+    await page.reload();
+    await ready(page);
+    await button(page).click();
+    await learned(page);
   });
 });
