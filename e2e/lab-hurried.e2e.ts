@@ -53,6 +53,8 @@ describe('a link that is followed in the open page', () => {
     await page.locator('.tab-strip a', { hasText: 'Sentence pairs' }).click();
     await ready(page);
     expect(await modelName(page).textContent()).toBe('mpnet-base');
+    await page.getByRole('button', { name: 'Share' }).click();
+    await page.getByText(/link.*, without the model of your folder$/i).waitFor();
     await follow(page, addressOf('pairs', { model: fixture('bert-base'), 'model-dtype': 'fp16' }));
     await until(
       () => modelName(page).textContent(),

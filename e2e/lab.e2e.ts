@@ -242,7 +242,13 @@ describe('attention', () => {
     await live(page);
     await until(
       () => page.locator('bert-attention .notice').textContent(),
-      text => /^Differences:|of one shape|tokens: a difference/.test(text ?? ''),
+      text => text?.startsWith('Differences:') === true,
+    );
+    // What is masked is masked in both.
+    await tokens(page).nth(2).press('m');
+    await until(
+      () => page.evaluate(() => document.querySelector('bert-attention')?.compare?.tokens[2]?.isMasked),
+      isMasked => isMasked === true,
     );
     expect(errors).toEqual([]);
   });
@@ -326,11 +332,30 @@ describe('models', () => {
     await live(page);
   });
 
-  test('without WebGPU a panel says why, and what was computed beforehand stays', async () => {
-    const { page, errors } = await openWithoutGpu('');
+  test('without WebGPU a panel says why; what was computed beforehand can be looked at, and is under no other text', async () => {
+    const { page, errors } = await openWithoutGpu('#attention?head=1.1');
     await page.getByRole('alert').getByText('Models do not run in this browser').waitFor();
     await heads(page).nth(71).waitFor();
     expect(await seriousFaults(page)).toEqual([]);
+    await heads(page).nth(13).hover();
+    await showsHead(page, 'Layer 2, head 2');
+    await tokens(page).nth(2).hover();
+    await showsHead(page, 'Layer 1, head 1');
+    await page.locator('bert-attention .readout', { hasText: '“dog” looks at' }).waitFor();
+    // How it is drawn is in the link.
+    await page.getByRole('button', { name: 'Matrix' }).click();
+    await page.getByLabel('Hide special tokens').check();
+    await page.getByLabel('At least').fill('0.3');
+    await page.reload();
+    await page.locator('bert-attention .drawing.matrix').waitFor();
+    expect(await tokens(page).count()).toBe(20);
+    expect(await page.getByLabel('At least').inputValue()).toBe('0.3');
+    await page.getByLabel('Text', { exact: true }).fill('Another text.');
+    await heads(page).first().waitFor({ state: 'hidden' });
+    await page.getByRole('button', { name: 'Two sentences' }).click();
+    await heads(page).first().waitFor();
+    await page.evaluate(() => location.assign('#attention?model=nobody/nothing'));
+    await heads(page).first().waitFor({ state: 'hidden' });
     expect(errors).toEqual([]);
   });
 });
@@ -373,14 +398,27 @@ describe('everywhere', () => {
     await page.getByRole('button', { name: /^Colours/ }).click();
     await until(ink, colour => colour !== light);
     const dark = await ink();
+    const bars = () =>
+      page
+        .locator('meta[name="theme-color"]')
+        .evaluateAll(metas => metas.map(meta => (meta as HTMLMetaElement).content));
+    expect(await bars()).toEqual(['#141619', '#141619']);
     await page.reload();
     expect(await ink()).toBe(dark);
+    await until(bars, colours => colours.every(colour => colour === '#141619'));
   });
 
   test('after the first visit it works offline, the model too', async () => {
     const { page, context } = await open('');
     await live(page);
     await keptOffline(page);
+    const { icons, id } = await (await page.request.get(`${lab.origin}/manifest.webmanifest`)).json();
+    expect(id).toBe('./');
+    expect(icons.map(({ sizes }: { sizes: string }) => sizes)).toEqual(['any', '192x192', '512x512']);
+    for (const { src, type } of icons) {
+      const icon = await page.request.get(`${lab.origin}/${src}`);
+      expect([icon.status(), icon.headers()['content-type']]).toEqual([200, type]);
+    }
     await context.setOffline(true);
     await page.reload();
     await live(page);

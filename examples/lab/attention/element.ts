@@ -7,7 +7,7 @@ import { strongestHead } from './layout.ts';
 import { Overview } from './overview.ts';
 import { tintOf } from './paint.ts';
 import { type Snapshot, snapshotOf } from './snapshot.ts';
-import { type Actions, headName, INITIAL, shownHead, type ViewState } from './state.ts';
+import { type Actions, type DrawingOptions, headName, INITIAL, shownHead, type ViewState } from './state.ts';
 import styles from './styles.css?inline';
 import type { AttentionView } from './types.ts';
 
@@ -24,6 +24,8 @@ export interface HeadSelection {
 export interface BertAttentionEvents {
   /** A head was chosen. */
   headselect: CustomEvent<HeadSelection>;
+  /** How heads are drawn was changed. */
+  drawingchange: CustomEvent<DrawingOptions>;
   /** A token is to be masked, or no longer: whoever sets `data` reads the attention anew. */
   tokenmask: CustomEvent<{ index: number }>;
 }
@@ -58,7 +60,10 @@ export class BertAttention extends HTMLElement {
     super();
     this.#root = this.attachShadow({ mode: 'open' });
     const actions: Actions = {
-      set: changes => this.#set(changes),
+      set: changes => {
+        this.#set(changes);
+        if (Object.keys(changes).some(name => name in this.drawing)) this.#emit('drawingchange', this.drawing);
+      },
       pin: index => this.#pin(index),
       toggleMask: index => this.#emit('tokenmask', { index }),
     };
@@ -122,6 +127,16 @@ export class BertAttention extends HTMLElement {
     const view = this.#state.view ?? this.#data;
     const isIn = (place: number, count: number) => Number.isInteger(place) && place >= 0 && place < count;
     if (view && isIn(layer, view.layers) && isIn(head, view.heads)) this.#set({ pinned: layer * view.heads + head });
+  }
+
+  /** How heads are drawn. */
+  get drawing(): DrawingOptions {
+    const { mode, threshold, hideSpecial, crossOnly } = this.#state;
+    return { mode, threshold, hideSpecial, crossOnly };
+  }
+
+  set drawing(options: DrawingOptions) {
+    this.#set(options);
   }
 
   /** Every head as JSON; undefined without `data`. */

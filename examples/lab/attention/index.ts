@@ -8,6 +8,7 @@ export { type AttentionModel, loadAttentionModel } from './model-source.ts';
 export { PATTERNS, type PatternId } from './patterns.ts';
 export { type Snapshot, snapshotOf, viewOfSnapshot } from './snapshot.ts';
 export { type AttentionSource, MOST_TOKENS, readAttention } from './source.ts';
+export { type DrawingOptions, INITIAL } from './state.ts';
 export type { AttentionToken, AttentionView, Guess } from './types.ts';
 
 /** Idempotent. It is a function, since a bundler drops a module that is imported for its effect alone from a package without side effects. */

@@ -41,6 +41,9 @@ export const INITIAL: ViewState = {
   hovered: undefined,
 };
 
+/** How a head is drawn, of whatever view. */
+export type DrawingOptions = Pick<ViewState, 'mode' | 'threshold' | 'hideSpecial' | 'crossOnly'>;
+
 /** What the parts of the element ask for. */
 export interface Actions {
   set(changes: Partial<ViewState>): void;

@@ -10,7 +10,7 @@ import { folderChoice, type ModelChoice, nameOf, shortNameOf } from './model-cho
 import type { Loaded } from './model-kind.ts';
 import { ModelPicker } from './model-picker.tsx';
 import type { ModelSlot, SlotState } from './model-slot.ts';
-import { params } from './route.ts';
+import { params, unnamed } from './route.ts';
 import { supported } from './support.ts';
 
 interface ModelBarProps<M extends Loaded> {
@@ -40,6 +40,10 @@ export function ModelBar<M extends Loaded>({ slot, label = 'Model', why }: Model
   }, [slot]);
   const choice = slot.choice.value;
   const state = slot.state.value;
+  useEffect(() => {
+    if (choice && 'folder' in choice) unnamed.add(slot);
+    return () => unnamed.delete(slot);
+  }, [slot, choice]);
   return (
     <section class="model" aria-label={label}>
       <div class="model-line">

@@ -35,6 +35,9 @@ export const hrefOf = (tab: string): string => {
   return `#${tab}${query ? `?${query}` : ''}`;
 };
 
+/** What is in view and has no name for an address: models of folders. */
+export const unnamed = new Set<unknown>();
+
 /** Reads the address from now on. */
 export function followAddress(tabNames: readonly string[]): void {
   names = tabNames;

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { unnamed } from './route.ts';
 
 const said = signal('');
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -13,20 +14,22 @@ function say(text: string): void {
 
 async function share(): Promise<void> {
   const { href: url } = location;
+  const without = unnamed.size > 0 ? ', without the model of your folder' : '';
   // A phone has a sheet of its own for it; a desktop's is in the way.
   if (matchMedia('(pointer: coarse)').matches && navigator.share) {
+    if (without) say(`The link is${without}`);
     await navigator.share({ url, title: document.title }).catch(() => undefined);
     return;
   }
   try {
     await navigator.clipboard.writeText(url);
-    say('Link copied');
+    say(`Link copied${without}`);
   } catch {
-    say('The address of this page is the link');
+    say(`The address of this page is the link${without}`);
   }
 }
 
-/** Copies the address, which holds the tab, the model, the text and what is selected. */
+/** Copies the address: the tab, its model where that has an id or a URL, and the settings of the tab (setParams). No files, no texts that are kept. */
 export function ShareButton() {
   return (
     <>

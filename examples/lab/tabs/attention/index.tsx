@@ -32,7 +32,7 @@ export default function AttentionTab() {
   const model = slot.model;
   const otherModel = compared === 'model' ? otherSlot.model : model;
   const otherText = compared === 'text' ? (address.get('other') ?? '') : text;
-  useEffect(() => void showFirstView(), []);
+  useEffect(() => void showFirstView(), [text, pair, slot.choice.value]);
   const hasText = text.trim() !== '';
   const hasOther = otherText.trim() !== '';
   useEffect(() => {
@@ -41,9 +41,10 @@ export default function AttentionTab() {
   }, [model, text, pair, masks]);
   useEffect(() => {
     if (compared === 'nothing') otherView.value = undefined;
-    if (compared !== 'nothing' && otherModel && hasOther) readOther(otherModel, otherText, pair);
+    if (compared !== 'nothing' && otherModel && hasOther)
+      readOther(otherModel, otherText, pair, maskedOf(params.peek()));
     else otherWork.clear();
-  }, [compared, otherModel, otherText, pair]);
+  }, [compared, otherModel, otherText, pair, masks]);
   useEffect(
     () => () => {
       work.clear();
@@ -71,9 +72,9 @@ export default function AttentionTab() {
 
 function ReadingWords() {
   const now = reading.value;
-  if (!now) return <p class="note">Waiting for the model</p>;
-  const { view, elapsedMs } = now;
   const canRun = supported.value?.ok !== false;
+  if (!now) return <p class="note">{canRun ? 'Waiting for the model' : 'Not read: the model does not run here'}</p>;
+  const { view, elapsedMs } = now;
   const heads = count(view.layers * view.heads, 'head');
   const tokens = count(view.tokens.length, 'token');
   return (

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { type AttentionModel, type AttentionView, readAttention } from '../../attention/index.ts';
+import { shortNameOf } from '../../shell/model-choice.ts';
 import { ModelSlot } from '../../shell/model-slot.ts';
 import { params, setParams } from '../../shell/route.ts';
 import { Work } from '../../shell/work.ts';
@@ -57,11 +58,15 @@ export function toggleMask(index: number): void {
   setParams(TAB, { mask: masked.size > 0 ? [...masked].join() : undefined });
 }
 
-/** Shows what was computed beforehand, where the address asks for just that and nothing is there yet. */
+/** Shows what was computed beforehand, while the texts and the model that are asked for are those of it, and nothing was read yet. */
 export async function showFirstView(): Promise<void> {
   const view = await firstView;
-  if (!view || reading.value) return;
-  reading.value = { view, elapsedMs: undefined };
+  if (!view || reading.peek()?.elapsedMs !== undefined) return;
+  const address = params.peek();
+  const choice = slot.choice.peek();
+  const isAsked =
+    textOf(address) === view.text && pairOf(address) === view.pair && choice && shortNameOf(choice) === view.name;
+  reading.value = isAsked ? { view, elapsedMs: undefined } : undefined;
 }
 
 export function read(model: AttentionModel, text: string, pair: string | undefined, masked: readonly number[]): void {
@@ -75,11 +80,16 @@ export function read(model: AttentionModel, text: string, pair: string | undefin
   );
 }
 
-/** Reads what is compared with: the same text in another model, or another text in the same one. */
-export function readOther(model: AttentionModel, text: string, pair: string | undefined): void {
+/** Reads what is compared with, with the same places masked: the same text in another model, or another text in the same one. */
+export function readOther(
+  model: AttentionModel,
+  text: string,
+  pair: string | undefined,
+  masked: readonly number[],
+): void {
   otherWork.run(
     async signal => {
-      otherView.value = await readAttention(model.source, text, { pair, signal });
+      otherView.value = await readAttention(model.source, text, { pair, masked, signal });
     },
     { delayMs: PAUSE_MS },
   );
