@@ -41,28 +41,10 @@ const shared = {
   oxc: { jsx: { runtime: /** @type {const} */ ('automatic'), importSource: 'preact', development: false } },
 };
 
-/** Writes into the page what the first tab needs beside the page's own scripts. @type {import('vite').Plugin} */
-const preloads = {
-  name: 'preloads of the first tab',
-  transformIndexHtml: {
-    order: 'post',
-    handler(html, { bundle = {} }) {
-      const chunks = Object.values(bundle).filter(file => file.type === 'chunk');
-      const tab = chunks.find(chunk => chunk.facadeModuleId?.endsWith('/tabs/attention/index.tsx'));
-      const entry = chunks.find(chunk => chunk.isEntry);
-      if (!tab || !entry) throw new Error('the page has no tab of attention');
-      const scripts = [tab.fileName, ...tab.imports.filter(file => file !== entry.fileName)];
-      const list = [...scripts.map(file => [`./${file}`, 'modulepreload']), ['./first-view.json', 'preload']];
-      return html.replace('/* FIRST */ []', JSON.stringify(list));
-    },
-  },
-};
-
 async function buildPage() {
   const { build } = await import('vite');
   await build({
     ...shared,
-    plugins: [preloads],
     build: {
       outDir: labFolder,
       emptyOutDir: true,
