@@ -42,15 +42,12 @@ const beginWith = element =>
     scrollTo(0, it.getBoundingClientRect().top + scrollY - bottom - 8);
   });
 
-/** Makes the window so high that it ends below an element. @param {import('playwright').Locator} element */
-async function endWith(element) {
-  const { width = 0 } = element.page().viewportSize() ?? {};
-  const bottom = await element.evaluate(it => it.getBoundingClientRect().bottom);
-  await element.page().setViewportSize({ width, height: Math.ceil(bottom) + 24 });
+/** Makes the window so high that it ends below <bert-attention>. @param {import('playwright').Page} page */
+async function endWithAttention(page) {
+  const { width = 0 } = page.viewportSize() ?? {};
+  const bottom = await page.locator('bert-attention').evaluate(it => it.getBoundingClientRect().bottom);
+  await page.setViewportSize({ width, height: Math.ceil(bottom) + 24 });
 }
-
-/** @param {import('playwright').Page} page */
-const headScores = page => page.locator('bert-attention .scores dl');
 
 /** Trains, and waits for what the model says then. @param {import('playwright').Page} page @param {string} list */
 async function train(page, list) {
@@ -72,7 +69,7 @@ const pictures = [
       await page.getByRole('button', { name: 'Find “same or related words” heads' }).click();
       // Most of what such a head does not use goes to [CLS]: its thickest lines would be those.
       await page.getByLabel('Hide special tokens').check();
-      await endWith(headScores(page));
+      await endWithAttention(page);
     },
   },
   {
@@ -82,7 +79,7 @@ const pictures = [
     width: 1280,
     height: 1080,
     ready: 'bert-attention[data-live]',
-    act: page => endWith(headScores(page)),
+    act: endWithAttention,
   },
   {
     file: 'lab-attention-phone.png',
