@@ -34,6 +34,7 @@ test('a checkpoint whose last file is empty is none, and is removed when the nex
   const folders = await opened(directory);
   await folders.write('checkpoint-2', [STATE]);
   await tear(directory, 'checkpoint-4', 'trainer_state.json');
+  // Of somebody else, perhaps: no training has begun a checkpoint there.
   await tear(directory, 'checkpoint-6', 'model.safetensors');
   await tear(directory, 'checkpoint-mine', 'model.safetensors');
   await directory.getFileHandle('checkpoint-8', { create: true });
@@ -41,8 +42,25 @@ test('a checkpoint whose last file is empty is none, and is removed when the nex
   await folders.write('checkpoint-10', [STATE]);
   await removeOldest(folders, { name: 'checkpoint-10', best: null, own: new Set(), limit: undefined });
   // What is no folder, or has another name, is none of a training's.
-  expect(await entries(directory)).toEqual(['checkpoint-10', 'checkpoint-2', 'checkpoint-8', 'checkpoint-mine']);
+  const left = ['checkpoint-10', 'checkpoint-2', 'checkpoint-6', 'checkpoint-8', 'checkpoint-mine'];
+  expect(await entries(directory)).toEqual(left);
 });
+
+test.each(['model.safetensors', 'trainer_state.json'])(
+  'a checkpoint that is cut off while %s is written is removed when the next one is there',
+  async file => {
+    const directory = new FakeDirectory();
+    const folders = await opened(directory);
+    directory.onWrite = name => {
+      if (name === file) throw new DOMException('the page is closed', 'AbortError');
+    };
+    await thrown(folders.write('checkpoint-2', [new File(['weights'], 'model.safetensors'), STATE]));
+    directory.onWrite = undefined;
+    expect(await folders.list()).toEqual([]);
+    await folders.removeTorn();
+    expect(await entries(directory)).toEqual([]);
+  },
+);
 
 test('a checkpoint that cannot be read now is neither gone on from nor removed', async () => {
   const directory = new FakeDirectory();

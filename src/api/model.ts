@@ -144,9 +144,10 @@ export class PreTrainedModel extends Callable {
 
   /**
    * The files of the model as it is now, trained or not: config.json and model.safetensors, and those of the tokenizer where the model was
-   * loaded from files with one. Python reads them too, and every `from_pretrained` here takes them as they are. Numbers are read back from the GPU; tensors that this class does not compute with are copied
-   * from the files that the model was loaded from. See SaveOptions for the types of numbers, and for rounded weights. A file of the tokenizer
-   * that cannot be read any more, offline say, is left out with a warning on the console.
+   * loaded from files with one. Python reads them too, and every `from_pretrained` here takes them as they are. Numbers are read back from
+   * the GPU; tensors that this class does not compute with are copied from the files that the model was loaded from. See SaveOptions for
+   * the types of numbers, and for rounded weights. A file of the tokenizer that cannot be read any more, offline say, is left out with a
+   * warning on the console.
    * Throws UnsupportedError, InputError, DeviceError, SourceError, CheckpointError, or the signal's reason.
    *
    *   const files = await model.save_pretrained();

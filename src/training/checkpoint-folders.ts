@@ -2,7 +2,7 @@ import { DeviceError, describe, InputError, SourceError } from '../errors.ts';
 import { globalOf } from '../runtime/index.ts';
 import { holdFolder } from './folder-lock.ts';
 
-/** The last file that is written of a checkpoint: a folder where it is missing or empty is one whose writing was cut off. */
+/** The file of a checkpoint that is made first, empty, and filled last: a folder where it is empty is one whose writing was cut off. */
 export const LAST_FILE = 'trainer_state.json';
 const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 /** What names of folders in the origin's private file system begin with. */
@@ -11,7 +11,7 @@ export const OPFS = 'opfs:';
 /** Where checkpoints are, as `output_dir` has it. */
 export type OutputDirectory = string | FileSystemDirectoryHandle;
 
-/** Whether all files of a checkpoint are there; unknown where it is no folder, or cannot be read now. */
+/** Whether all files of a checkpoint are there; unknown where nobody has begun one, or where it cannot be read now. */
 type FolderState = 'whole' | 'torn' | 'unknown';
 
 /** A folder with checkpoints, `checkpoint-500` and so on, in the origin's private file system or where the user has picked one. */
@@ -57,18 +57,12 @@ export class CheckpointFolders {
   }
 
   async #stateOf(name: string): Promise<FolderState> {
-    let folder: FileSystemDirectoryHandle;
     try {
-      folder = await this.#root.getDirectoryHandle(name);
+      const folder = await this.#root.getDirectoryHandle(name);
+      const file = await (await folder.getFileHandle(LAST_FILE)).getFile();
+      return file.size > 0 ? 'whole' : 'torn';
     } catch {
       return 'unknown';
-    }
-    try {
-      const file = await (await folder.getFileHandle(LAST_FILE)).getFile();
-      // A file is empty from when it is made until all of it is there.
-      return file.size > 0 ? 'whole' : 'torn';
-    } catch (error) {
-      return isNotFound(error) ? 'torn' : 'unknown';
     }
   }
 
@@ -76,6 +70,8 @@ export class CheckpointFolders {
   async write(name: string, files: readonly File[]): Promise<void> {
     await this.remove(name);
     const folder = await accessed(name, () => this.#root.getDirectoryHandle(name, { create: true }));
+    // So that it is known for what it is if it is not finished: a folder of this name without the file is somebody else's.
+    await accessed(LAST_FILE, () => folder.getFileHandle(LAST_FILE, { create: true }));
     await writeFiles(folder, files, LAST_FILE);
   }
 
