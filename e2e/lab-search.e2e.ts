@@ -160,6 +160,11 @@ describe('search', () => {
   test('vectors of another model are never compared: they are made anew after a yes', async () => {
     const { page, errors } = await open('#search');
     await sampleRanked(page);
+    // The vectors are written after they are shown.
+    await until(
+      async () => (await kept(page)).spaces.length,
+      blocks => blocks > 0,
+    );
     const { spaces } = await kept(page);
     await page.getByRole('button', { name: 'Change' }).click();
     await page.getByLabel(/Any other/).fill(`${lab.origin}/fixtures/random/bert-base/`);

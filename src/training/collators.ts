@@ -79,7 +79,7 @@ export class DataCollatorForLanguageModeling {
     this.#vocabSize = tokenizer.text.vocabSize;
   }
 
-  /** How many tokens of a record are masked; undefined of one that has labels already. */
+  /** @internal How many tokens of a record are masked; undefined of one that has labels already. */
   spread({ example, specialTokens, wordStarts }: TokenizedRecord): Spread | undefined {
     if (example.labels !== undefined) return undefined;
     /** The tokens that are drawn together. */

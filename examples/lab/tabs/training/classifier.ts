@@ -62,8 +62,7 @@ export class Classifier extends Learner<Model> {
   }
 
   async files(signal: AbortSignal): Promise<File[]> {
-    if (!this.model) return [];
-    return [...(await this.model.save_pretrained({ signal })), ...(await this.tokenizer.save_pretrained({ signal }))];
+    return this.model?.save_pretrained({ signal }) ?? [];
   }
 }
 
