@@ -1,6 +1,6 @@
 import { LOSS_SUMS, SCALARS } from '../shaders/scalars.ts';
 import { TrainingDevice } from '../src/gpu/index.ts';
-import { MeasuredPace } from '../src/gpu/measured-pace.ts';
+import { MeasuredPace, type Pacer } from '../src/gpu/measured-pace.ts';
 import { WeightStore } from '../src/gpu/weights.ts';
 import {
   gradientName,
@@ -46,6 +46,8 @@ export interface GradientRun {
   readonly scales: LossScales;
   /** Of the device, some that are other ones. Default: none. */
   readonly caps?: Partial<Caps>;
+  /** Sequences of a micro-batch. Default: all in one. */
+  readonly microBatch?: number;
 }
 
 export interface GradientsOnDevice {
@@ -58,8 +60,11 @@ export interface GradientsOnDevice {
   readonly states: number;
 }
 
-/** The loss and the gradients of a step, as the device computes them. */
-export async function gradientsOnDevice({ graph, batch, scales, caps }: GradientRun): Promise<GradientsOnDevice> {
+/** A training on this device, of weights that are made up. */
+export async function madeUpTraining(
+  { graph, caps }: Pick<GradientRun, 'graph' | 'caps'>,
+  { updateCaps, pacer }: { readonly updateCaps?: Partial<Caps>; readonly pacer?: Pacer } = {},
+) {
   const { gpu, pipelines } = await testGpu();
   const { device } = gpu;
   const ownCaps = caps ? { ...gpu.caps, ...caps } : gpu.caps;
@@ -75,19 +80,48 @@ export async function gradientsOnDevice({ graph, batch, scales, caps }: Gradient
     await weights.write({ tensor, stored: 'F32', begin: 0, bytes });
   }
   await weights.finish();
-  const update = planUpdate(plan, {
-    kind: 'torch',
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    maxNorm: 1,
-    tensor: () => ({ group: 0, decay: 0 }),
+  const update = planUpdate(
+    plan,
+    {
+      kind: 'torch',
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      maxNorm: 1,
+      tensor: () => ({ group: 0, decay: 0 }),
+    },
+    { ...ownCaps, ...updateCaps },
+  );
+  const training = await TrainingDevice.create({
+    device,
+    plan,
+    update,
+    weights,
+    pipelines,
+    signal: new AbortController().signal,
+    pacer: pacer ?? new MeasuredPace(ownCaps),
   });
-  const { signal } = new AbortController();
-  const pacer = new MeasuredPace(ownCaps);
-  const training = await TrainingDevice.create({ device, plan, update, weights, pipelines, signal, pacer });
+  const destroy = () => {
+    training.destroy();
+    weights.destroy();
+  };
+  return { plan, update, training, tensors, destroy };
+}
+
+/** The loss and the gradients of a step, as the device computes them. */
+export async function gradientsOnDevice({
+  graph,
+  batch,
+  scales,
+  caps,
+  microBatch = batch.length,
+}: GradientRun): Promise<GradientsOnDevice> {
+  const { plan, training, tensors, destroy } = await madeUpTraining({ graph, ...(caps && { caps }) });
   await training.begin();
-  await training.accumulate(packTraining(plan, batch, { scales, step: 0, seed: 0 }));
+  for (let first = 0; first < batch.length; first += microBatch) {
+    const sequences = batch.slice(first, first + microBatch);
+    await training.accumulate(packTraining(plan, sequences, { scales, step: 0, seed: 0 }));
+  }
   const read = await Promise.all(
     plan.gradients.map(async weight => {
       const data = Float64Array.from(await training.readState(gradientName(weight)));
@@ -97,8 +131,7 @@ export async function gradientsOnDevice({ graph, batch, scales, caps }: Gradient
   // Those of the step under way, which an update would add to the loss.
   const scalars = await training.readState(SCALARS_STATE);
   const loss = scalars.subarray(SCALARS.sums, SCALARS.sums + LOSS_SUMS).reduce((sum, part) => sum + part, 0);
-  training.destroy();
-  weights.destroy();
+  destroy();
   const before = tensorsOf(graph.gradients, tensor => tensors.get(tensor)!);
   return { loss, gradients: tensorGradients(new Map(read), before), tensors, states: read.length };
 }
@@ -113,6 +146,23 @@ export function checkAgainstInterpreter(
   const expected = tensorGradients(result.gradients, tensorsOf(graph.gradients, lookup));
   const difference = Math.abs(loss - result.loss);
   expect(difference <= TOLERANCE * Math.max(1, result.loss), `the loss is ${loss}, not ${result.loss}`);
+  return compareGradients(gradients, expected, TOLERANCE);
+}
+
+/** Of the largest number of a tensor, in float32: the sums over rows have another order. */
+const MICRO_BATCHES = 1e-5;
+
+/** The largest difference of a step in micro-batches from the same in one. Throws where it is too large. */
+export function checkMicroBatches(parts: GradientsOnDevice, whole: GradientsOnDevice): number {
+  const difference = Math.abs(parts.loss - whole.loss);
+  const most = MICRO_BATCHES * Math.max(1, whole.loss);
+  expect(difference <= most, `the loss is ${parts.loss} in parts, ${whole.loss} as a whole`);
+  return compareGradients(parts.gradients, whole.gradients, MICRO_BATCHES);
+}
+
+type TensorGradients = GradientsOnDevice['gradients'];
+
+function compareGradients(gradients: TensorGradients, expected: TensorGradients, tolerance: number): number {
   const ofAll = Math.max(...[...expected.values()].map(largest));
   let worst = 0;
   for (const [tensor, gradient] of expected) {
@@ -120,7 +170,7 @@ export function checkAgainstInterpreter(
     const most = own < ZERO * ofAll ? ofAll : Math.max(own, LEAST_SHARE * ofAll);
     const found = gradients.get(tensor)!;
     const difference = gradient.reduce((far, v, i) => Math.max(far, Math.abs(v - found[i]!)), 0) / most;
-    expect(difference <= TOLERANCE, `the gradient of ${tensor} is off by ${difference} of ${most}`);
+    expect(difference <= tolerance, `the gradient of ${tensor} is off by ${difference} of ${most}`);
     worst = Math.max(worst, difference);
   }
   return worst;

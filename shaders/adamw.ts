@@ -1,7 +1,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import { declarations, f32, type Kernel, read, u32, write } from './kernel.ts';
+import { declarations, FIRST_GROUP, f32, type Kernel, read, u32, write } from './kernel.ts';
 import { SCALARS } from './scalars.ts';
-import { FLAT_INDEX, FLAT_LANES, flatGrid, MARK_LANES, MARKED_VECTORS } from './snippets.ts';
+import { FLAT_INDEX_OF_PART, FLAT_LANES, flatGrid, MARK_LANES, MARKED_VECTORS } from './snippets.ts';
 
 /** 'torch': torch.optim.AdamW. 'bert': AdamWeightDecayOptimizer of google-research/bert, optimization.py. */
 export type AdamWKind = 'torch' | 'bert';
@@ -34,7 +34,11 @@ export function adamw({ kind, marked = false }: { readonly kind: AdamWKind; read
     read('scalars', 'array<f32>'),
     ...(marked ? [read('seen', 'array<u32>')] : []),
   ];
-  const params = [...['count', 'first'].map(u32), ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay'].map(f32)];
+  const params = [
+    ...['count', 'first'].map(u32),
+    ...['learning_rate', 'beta1', 'beta2', 'epsilon', 'decay'].map(f32),
+    ...FIRST_GROUP,
+  ];
   /** WGSL: the weight after the step, of `last` before it. */
   const next = {
     torch: `last * (1.0 - params.learning_rate * params.decay)
@@ -71,7 +75,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let factor = scalars[${SCALARS.factor}];
   let finite = scalars[${SCALARS.finite}];
   let corrections = vec2f(scalars[${SCALARS.correction1}], scalars[${SCALARS.correction2}]);
-  let index = ${FLAT_INDEX};
+  let index = ${FLAT_INDEX_OF_PART};
 #if ${marked}
   let block = params.first / ${MARKED_VECTORS}u + index / ${MARK_LANES}u;
   let end = params.first + params.count;

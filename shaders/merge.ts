@@ -1,6 +1,6 @@
-import { declarations, f32, type Kernel, type Target, u32, write } from './kernel.ts';
+import { declarations, FIRST_GROUP, f32, type Kernel, type Target, u32, write } from './kernel.ts';
 import { enables, type Format, load, matrix, matrixFunctions } from './matrix.ts';
-import { flatGrid, flatMain } from './snippets.ts';
+import { FLAT_INDEX_OF_PART, flatGrid, flatMain } from './snippets.ts';
 
 export interface MergeVariant {
   /** The format of the base. Undefined: the base is what y has, to which is added. */
@@ -21,7 +21,7 @@ export function merge({ base: format, adapter }: MergeVariant, target: Pick<Targ
   const base = format && matrix('base', format, target);
   const [b, a] = [matrix('b', 'f32', target), matrix('a', 'f32', target)];
   const bindings = [...(base ? [base] : []), ...(adapter ? [b, a] : []), write('y')];
-  const params = [u32('count'), ...(adapter ? [u32('k4'), u32('rank4'), f32('factor')] : [])];
+  const params = [u32('count'), ...(adapter ? [u32('k4'), u32('rank4'), f32('factor')] : []), ...FIRST_GROUP];
   const sum = `
   let row = i / params.k4;
   let column4 = i % params.k4;
@@ -40,7 +40,7 @@ export function merge({ base: format, adapter }: MergeVariant, target: Pick<Targ
     code: `${enables(bindings)}
 ${declarations(bindings, params)}
 ${format ? matrixFunctions(format, bindings) : ''}
-${flatMain('params.count')}${adapter ? sum : ''}
+${flatMain('params.count', FLAT_INDEX_OF_PART)}${adapter ? sum : ''}
   y[i] = ${base ? load(base, 'i') : 'y[i]'}${adapter ? ' + params.factor * sum' : ''};
 }`,
   };

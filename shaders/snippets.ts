@@ -36,13 +36,16 @@ export function flatGrid(count: number): Workgroups {
 /** The element of an invocation of a flat grid, where `id` is its `global_invocation_id`. */
 export const FLAT_INDEX = `id.y * ${FLAT_WIDTH * FLAT_LANES}u + id.x`;
 
+/** The same of a grid that may be dispatched in parts: see FIRST_GROUP. */
+export const FLAT_INDEX_OF_PART = `(id.y + params.first_y) * ${FLAT_WIDTH * FLAT_LANES}u + id.x + params.first_x * ${FLAT_LANES}u`;
+
 /**
  * WGSL: the head of a kernel on a flat grid of `count` elements, an expression: its entry point up to the element `i`, which is one of them.
  * The brace that closes it is the kernel's.
  */
-export const flatMain = (count: string): string => `@compute @workgroup_size(${FLAT_LANES})
+export const flatMain = (count: string, index = FLAT_INDEX): string => `@compute @workgroup_size(${FLAT_LANES})
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = ${FLAT_INDEX};
+  let i = ${index};
   if (i >= ${count}) { return; }`;
 
 /** As flatMain, where the elements are rows of `width`: `i` is in `row`, which is below params.rows, and in `column`. */
@@ -65,6 +68,9 @@ export const groupGrid = (groups: number): Workgroups => [
 
 /** The number of a workgroup of such a grid, where `group` is its `workgroup_id`. */
 export const GROUP_INDEX = `group.y * ${FLAT_WIDTH}u + group.x`;
+
+/** The same of a grid that may be dispatched in parts: see FIRST_GROUP. */
+export const GROUP_INDEX_OF_PART = `(group.y + params.first_y) * ${FLAT_WIDTH}u + group.x + params.first_x`;
 
 /** How a kernel divides rows: a workgroup has one row with several invocations, or several rows with one each. */
 export interface RowShape {

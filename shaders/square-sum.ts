@@ -1,5 +1,5 @@
-import { declarations, type Kernel, read, u32, write } from './kernel.ts';
-import { GROUP_INDEX, groupGrid, LANES, MARK_LANES, MARKED_VECTORS, total } from './snippets.ts';
+import { declarations, FIRST_GROUP, type Kernel, read, u32, write } from './kernel.ts';
+import { GROUP_INDEX_OF_PART, groupGrid, LANES, MARK_LANES, MARKED_VECTORS, total } from './snippets.ts';
 
 /** Vec4f whose squares one partial sum has. */
 const VECTORS_OF_PARTIAL = 64 * LANES;
@@ -18,7 +18,7 @@ export const squareSums = (count: number): number => Math.ceil(count / VECTORS_O
  */
 export function squareSum({ marked = false }: { readonly marked?: boolean } = {}): Kernel {
   const bindings = [read('gradient'), ...(marked ? [read('seen', 'array<u32>')] : []), write('partials', 'array<f32>')];
-  const params = [u32('count'), u32('first')];
+  const params = [u32('count'), u32('first'), ...FIRST_GROUP];
   /** WGSL: the vec4f of a block that are read. */
   const vectors = marked ? `select(0u, ${MARKED_VECTORS}u, seen[block] != 0u)` : `${MARKED_VECTORS}u`;
   return {
@@ -32,7 +32,7 @@ ${total(LANES)}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let number = ${GROUP_INDEX};
+  let number = ${GROUP_INDEX_OF_PART};
   let start = number * ${VECTORS_OF_PARTIAL}u;
   if (start >= params.count) { return; }
   let end = min(params.count, start + ${VECTORS_OF_PARTIAL}u);

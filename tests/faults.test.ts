@@ -194,8 +194,8 @@ it('a pass of many submits: each waits for the one before, one map, and what is 
   let [open, mostOpen] = [0, 0];
   const pacer = {
     budget: () => 2 ** 14,
-    begin: (work: number) => {
-      begun.push(work);
+    begin: (work: number | undefined) => {
+      begun.push(work ?? Number.NaN);
       mostOpen = Math.max(mostOpen, ++open);
       return () => void open--;
     },

@@ -51,7 +51,7 @@ describe('what the first micro-batch writes over', () => {
       { model_type: 'bert', architectures: ['BertForSequenceClassification'] },
       'SequenceClassification',
     );
-    const { gradients, cleared } = planUpdate(plan, UPDATE);
+    const { gradients, cleared } = planUpdate(plan, UPDATE, GPU);
     const kept = gradients.map(({ name }) => name).filter(name => plan.overwritten.has(name));
     expect(kept.length).toBe(2 * (4 * 2 + 2));
     expect(cleared.map(({ name }) => name).some(name => plan.overwritten.has(name))).toBe(false);
@@ -85,7 +85,7 @@ describe('what the first micro-batch writes over', () => {
     for (const { state, adds } of writesOf(plan)) {
       expect(adds === ADDS, state).toBe(adds !== undefined && plan.overwritten.has(state));
     }
-    const { gradients } = planUpdate(plan, UPDATE);
+    const { gradients } = planUpdate(plan, UPDATE, GPU);
     for (const { name, bytes } of gradients) {
       if (plan.overwritten.has(name)) expect(bytes, name).toBeGreaterThan(0);
     }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Workgroups } from '../shaders/kernel.ts';
 import { MeasuredPace } from '../src/gpu/measured-pace.ts';
+import { NO_DROPOUT, paramValues, planTraining, planUpdate } from '../src/gradients/index.ts';
 import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/encoder.ts';
 import type { EncoderRequest } from '../src/model/request.ts';
@@ -9,8 +10,9 @@ import { type Pace, paced, startPace } from '../src/plan/pace.ts';
 import { passRoom } from '../src/plan/passes.ts';
 import { plan } from '../src/plan/plan.ts';
 import type { Sizes } from '../src/plan/sizes.ts';
-import { type Dispatch, type Submit, submitsOf } from '../src/plan/submits.ts';
+import { type Dispatch, type Submit, submitsOf, workOf } from '../src/plan/submits.ts';
 import { costOf } from '../src/plan/work.ts';
+import { taskGraph } from '../src/training/task.ts';
 import { GPU, LLVMPIPE, SWIFTSHADER } from './caps.ts';
 import { random } from './checkpoint-bytes.ts';
 
@@ -182,6 +184,39 @@ describe('measuring', () => {
     expect(keeper.budget()).toBe(2 ** 31);
   });
 
+  test.each([3, 6, 20])('nor is the last of %i taken for nothing that it hears of at once', count => {
+    let clock = 0;
+    const keeper = new MeasuredPace(gpu, () => clock);
+    for (let round = 0; round < 5; round++) {
+      const work = keeper.budget() / count;
+      const ends = Array.from({ length: count }, () => keeper.begin(work));
+      clock += (count * 1000 * work) / speedOf(200);
+      for (const ended of ends) ended();
+    }
+    const ms = (1000 * keeper.budget()) / speedOf(200);
+    expect(ms).toBeGreaterThan(50);
+    expect(ms).toBeLessThan(200);
+  });
+
+  test('what follows a submit of unknown work is not charged with its time, nor is it taken for nothing', () => {
+    let clock = 0;
+    const keeper = new MeasuredPace(gpu, () => clock);
+    const before = keeper.budget();
+    for (const late of [false, true]) {
+      const [unknown, next] = [keeper.begin(undefined), keeper.begin(2 ** 28)];
+      clock += 4000;
+      unknown();
+      if (!late) clock += 10;
+      next();
+      expect(keeper.budget()).toBe(before);
+    }
+    // Alone it counts.
+    const alone = keeper.begin(before);
+    clock += 10;
+    alone();
+    expect(keeper.budget()).toBeGreaterThan(before);
+  });
+
   test('submits of no work, with which passes end whose last step was cut, say nothing', () => {
     let clock = 0;
     const keeper = new MeasuredPace(gpu, () => clock);
@@ -250,7 +285,7 @@ describe('a pass', () => {
 
 describe('a pass that is too much for one submit', () => {
   const submits = (made: ReturnType<typeof planOf>, sizes: Sizes, budget: () => number): Submit[] => [
-    ...submitsOf(made, sizes, gridsOf(made, sizes), budget),
+    ...submitsOf(workOf(made.steps, sizes), gridsOf(made, sizes), budget),
   ];
 
   /** Every workgroup of every step once, steps in order, and all of a step before the next one. */
@@ -318,7 +353,7 @@ describe('a pass that is too much for one submit', () => {
       const grids = gridsOf(long, sizes);
       const run = () => {
         const parts: Submit[] = [];
-        for (const part of submitsOf(long, sizes, grids, keeper.budget)) {
+        for (const part of submitsOf(workOf(long.steps, sizes), grids, keeper.budget)) {
           const ended = keeper.begin(part.work);
           const busy = (1000 * part.work) / speedOf(gflops);
           clock += busy + 1;
@@ -339,4 +374,44 @@ describe('a pass that is too much for one submit', () => {
       expect(again.length).toBeLessThan(Math.max(2, total / 20));
     },
   );
+});
+
+const UPDATE = {
+  kind: 'torch',
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  maxNorm: 1,
+  tensor: () => ({ group: 0, decay: 0.01 }),
+} as const;
+
+test('the update of a step of BERT-base is cut into submits within the budget', () => {
+  const task = { config: shaped(12, 768), head: 'MaskedLM', problem: 'masked_lm' } as const;
+  const training = planTraining(taskGraph(task, { trainable: () => true, dropout: NO_DROPOUT }), gpu);
+  const { steps } = planUpdate(training, UPDATE, gpu);
+  const numbers = { 'rate 0': 1e-5, step: 1, correction1: 0.1, correction2: 0.001 };
+  const grids = steps.map(step => step.kernel.workgroups(paramValues(step, numbers)));
+  const whole = steps.reduce((sum, { work }) => sum + work, 0);
+  // 110 million weights, eight floats of each.
+  expect(whole / (110e6 * 8 * 16)).toBeCloseTo(1, 1);
+  for (const budget of [2 ** 28, 2 ** 30]) {
+    const parts = [...submitsOf(steps, grids, () => budget)];
+    for (const { work } of parts) expect(work).toBeLessThanOrEqual(budget);
+    expect(parts.length).toBeLessThan(3 * Math.ceil(whole / budget));
+    expect(parts.reduce((sum, { work }) => sum + work, 0) / whole).toBeCloseTo(1, 6);
+  }
+});
+
+test('the time of an update that passes over what no text has had tells nothing of the device', () => {
+  const task = {
+    config: shaped(2, 64),
+    head: 'SequenceClassification',
+    labels: 2,
+    problem: 'single_label_classification',
+  } as const;
+  const training = planTraining(taskGraph(task, { trainable: () => true, dropout: NO_DROPOUT }), gpu);
+  const { steps } = planUpdate(training, UPDATE, gpu);
+  const unsteady = steps.filter(({ isSteady }) => !isSteady).map(({ label }) => label);
+  expect(unsteady.every(label => label.includes('embeddings'))).toBe(true);
+  expect(unsteady).toContain('adamw of embeddings.word_embeddings.weight');
 });

@@ -1,3 +1,4 @@
+import { type Kernel, WHOLE_GRID } from '../../shaders/kernel.ts';
 import { merge } from '../../shaders/merge.ts';
 import { floatsToHalves, halvesToFloats } from '../../src/halves.ts';
 import * as library from '../../src/index.ts';
@@ -58,11 +59,22 @@ check('the kernel that merges, against float64', async log => {
     ] as const) {
       for (const adds of [false, true]) {
         const kernel = merge({ base: adds ? undefined : 'f32', adapter: true }, target);
-        const params = { count: (rows * K) / 4, k4: K / 4, rank4: R / 4, factor: 0.75 };
+        const params = { count: (rows * K) / 4, k4: K / 4, rank4: R / 4, factor: 0.75, ...WHOLE_GRID };
         const operands: Record<string, Float32Array<ArrayBuffer> | { floats: number }> = adds
           ? { b, a, y: base.slice() }
           : { base, b, a, y: { floats: rows * K } };
         const { y } = await dispatch(kernel, operands, params);
+        // The same, one workgroup after the other.
+        const [across, down] = kernel.workgroups(params);
+        let inParts: typeof operands = operands;
+        for (let first_y = 0; first_y < down; first_y++) {
+          for (let first_x = 0; first_x < across; first_x++) {
+            const part: Kernel = { ...kernel, workgroups: () => [1, 1, 1] };
+            const written = await dispatch(part, inParts, { ...params, first_x, first_y });
+            inParts = { ...operands, y: written.y! };
+          }
+        }
+        expectEqual(inParts.y, y, `${N}x${K} in parts`);
         const expected = Array.from(base, (number, i) => {
           const [n, k] = [Math.floor(i / K), i % K];
           let sum = 0;

@@ -110,12 +110,14 @@ check('holds what it says it will, and makes nothing once it runs', async log =>
   });
   takeScopes();
   await trainer.train();
-  const { createBuffer, createTexture, createBindGroup, createComputePipelineAsync } = takeCounts();
+  const { createBuffer, createTexture, createBindGroup, createComputePipelineAsync, mapAsync } = takeCounts();
   expectEqual(
     { createBuffer, createTexture, createBindGroup, createComputePipelineAsync },
     { createBuffer: 0, createTexture: 0, createBindGroup: 0, createComputePipelineAsync: 0 },
     'made in the last 490 steps',
   );
+  // From step 10 on: at 50, 100, ..., 500, and once at the end.
+  expectEqual(mapAsync, 11, 'readbacks, one for every log');
   expectEqual(held.length, 491, 'steps that were looked at');
   expectEqual(new Set(held.map(({ bytes }) => bytes)).size, 1, 'how many different bytes were held');
   expectEqual(new Set(held.map(({ count }) => count)).size, 1, 'how many different numbers of buffers were held');

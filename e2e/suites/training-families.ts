@@ -3,7 +3,7 @@ import { MODEL_TYPES, readConfig } from '../../src/model/config.ts';
 import { checkSequence, encoderGraph, preparationsOf } from '../../src/model/index.ts';
 import { DEBERTA_KINDS, debertaConfig, drawnConfig, picker } from '../../tests/drawn-configs.ts';
 import { check } from '../harness.ts';
-import { checkAgainstInterpreter, gradientsOnDevice } from '../training-gradients.ts';
+import { checkAgainstInterpreter, checkMicroBatches, gradientsOnDevice } from '../training-gradients.ts';
 
 /**
  * The gradients of every family in shapes that nobody trains, with random weights: what this device computes against the float64
@@ -49,5 +49,9 @@ for (const { name, raw } of shapes) {
     const found = await gradientsOnDevice(run);
     const worst = checkAgainstInterpreter(run, found);
     log(`${found.gradients.size} tensors, largest difference ${worst.toExponential(1)}`);
+    for (const microBatch of [2, 1]) {
+      const parts = await gradientsOnDevice({ ...run, microBatch });
+      log(`in micro-batches of ${microBatch}: ${checkMicroBatches(parts, found).toExponential(1)}`);
+    }
   });
 }

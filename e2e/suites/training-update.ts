@@ -1,11 +1,17 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
+import { WHOLE_GRID } from '../../shaders/kernel.ts';
 import { LOSS_SUMS, SCALARS, SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
+import type { Pacer } from '../../src/gpu/measured-pace.ts';
+import { NO_DROPOUT, packTraining } from '../../src/gradients/index.ts';
+import { readConfig } from '../../src/model/config.ts';
+import { taskGraph } from '../../src/training/task.ts';
 import * as reference from '../../tests/update-reference.ts';
 import { dispatch, random } from '../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
+import { madeUpTraining } from '../training-gradients.ts';
 
 /** What updates weights, against its float64 twins (tests/update-reference.ts). */
 
@@ -24,7 +30,7 @@ check('the length of gradients and the factor that clips them', async log => {
     let partials: Float32Array<ArrayBuffer> = new Float32Array(whole).fill(Number.NaN);
     let first = 0;
     for (const [i, count] of counts.entries()) {
-      const found = await dispatch(squareSum(), { gradient: gradients[i]!, partials }, { count, first });
+      const found = await dispatch(squareSum(), { gradient: gradients[i]!, partials }, { count, first, ...WHOLE_GRID });
       partials = found.partials!;
       first += sizes[i]!;
     }
@@ -60,7 +66,11 @@ check('a gradient that is not finite is told by its bits, counted, and changes n
   for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38]) {
     const gradient = random(1)(400);
     gradient[237] = wrong;
-    const { partials } = await dispatch(squareSum(), { gradient, partials: { floats: 1 } }, { count: 100, first: 0 });
+    const { partials } = await dispatch(
+      squareSum(),
+      { gradient, partials: { floats: 1 } },
+      { count: 100, first: 0, ...WHOLE_GRID },
+    );
     const before = new Float32Array(SCALARS_FLOATS);
     before.set([2, 7, 2, 1, 0.5, wrong, 0.25], consecutiveSkips);
     for (const max_norm of [0, 1]) {
@@ -141,7 +151,7 @@ check('what has no mark is passed over, and all else is as it is without marks',
   const isSeen = (_: number, i: number) => seen[Math.floor(i / (4 * MARKED_VECTORS))] === 1;
   const gradient = random(5)(floats, 0.1);
   const masked = gradient.map((g, i) => (isSeen(g, i) ? g : 0));
-  const sizes = { count, first: 0 };
+  const sizes = { count, first: 0, ...WHOLE_GRID };
   const partials = { floats: squareSums(count) };
   const { partials: found } = await dispatch(squareSum({ marked: true }), { gradient, seen, partials }, sizes);
   const { partials: wanted } = await dispatch(squareSum(), { gradient: masked, partials }, sizes);
@@ -173,6 +183,7 @@ const EPSILON = { torch: 1e-8, bert: 1e-6 };
 
 /** The params of a step. */
 const params = (kind: AdamWKind) => ({
+  ...WHOLE_GRID,
   learning_rate: OPTIONS.learningRate,
   beta1: OPTIONS.beta1,
   beta2: OPTIONS.beta2,
@@ -248,3 +259,61 @@ for (const kind of ['torch', 'bert'] as const) {
     log(`largest difference ${worst.toExponential(1)}`);
   });
 }
+
+check('an update in many submits, none above the budget, gives the bits of one in a single submit', async log => {
+  const fields = {
+    model_type: 'bert',
+    architectures: ['BertForMaskedLM'],
+    vocab_size: 500,
+    hidden_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 128,
+    hidden_act: 'gelu',
+    max_position_embeddings: 32,
+    type_vocab_size: 2,
+  };
+  const graph = taskGraph(
+    { config: readConfig(fields), head: 'MaskedLM', problem: 'masked_lm' },
+    { trainable: () => true, dropout: NO_DROPOUT },
+  );
+  const batch = [{ ids: [2, 7, 4, 9, 499], positions: [], types: [], masked: [1, 4], labels: [8, 3] }];
+  const run = async (budget: number) => {
+    const submits: (number | undefined)[] = [];
+    const begin = (work: number | undefined) => {
+      submits.push(work);
+      return () => undefined;
+    };
+    const pacer: Pacer = { budget: () => budget, begin };
+    // A software adapter counts only what is multiplied.
+    const { plan, training, destroy } = await madeUpTraining({ graph }, { updateCaps: { adapter: 'gpu' }, pacer });
+    const ofUpdates: number[] = [];
+    for (const step of [1, 2]) {
+      await training.begin();
+      await training.accumulate(
+        packTraining(plan, batch, { scales: { labels: 0.5, next_sentence_label: 0 }, step, seed: 0 }),
+      );
+      submits.length = 0;
+      const [correction1, correction2] = corrected(step);
+      await training.update({ 'rate 0': 1e-3, step, correction1, correction2 });
+      ofUpdates.push(submits.length);
+    }
+    await training.finish();
+    const states = new Map<string, Float32Array<ArrayBuffer>>();
+    for (const { name } of training.kept) states.set(name, await training.readState(name));
+    destroy();
+    return { states, submits: ofUpdates[1]!, works: submits.map(work => work ?? 0) };
+  };
+  const whole = await run(Number.POSITIVE_INFINITY);
+  // A workgroup that sums squares costs as much, and is not cut.
+  const budget = 2 ** 18;
+  const cut = await run(budget);
+  log(`${cut.submits} submits in place of ${whole.submits}`);
+  expectEqual(whole.submits, 1, 'submits without a budget');
+  expect(cut.submits > 20, `${cut.submits} submits`);
+  expect(
+    cut.works.every(work => work <= budget),
+    `a submit of ${Math.max(...cut.works)}`,
+  );
+  for (const [name, numbers] of whole.states) expectEqual(cut.states.get(name), numbers, name);
+});

@@ -192,8 +192,8 @@ check('max-sim of long texts in parts has the same bits, and no submit is beyond
     const input = { queries: texts([1, 90, 1500]), documents: texts([700, 2, 33]), columns };
     const scoresOf = async (budget: number) => {
       const works: number[] = [];
-      const begin = (work: number) => {
-        works.push(work);
+      const begin = (work: number | undefined) => {
+        works.push(work ?? Number.NaN);
         return () => undefined;
       };
       const pacer = { budget: () => budget, begin };

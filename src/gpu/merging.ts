@@ -1,11 +1,19 @@
 import { halve } from '../../shaders/pack.ts';
-import { type MergePlan, mergeBytes, mergeDispatches, mergeScratchBytes, paramValues } from '../gradients/index.ts';
+import {
+  type MergePlan,
+  type MergeStep,
+  mergeBytes,
+  mergeDispatches,
+  mergeScratchBytes,
+  paramValues,
+} from '../gradients/index.ts';
 import { weightElements } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
-import { type BoundKernel, bindKernel, encodeDispatch, UNIFORM_BLOCK_BYTES, UniformBlocks } from './dispatch.ts';
+import { bindKernel, type ParamValues, type Resources, UNIFORM_BLOCK_BYTES, UniformBlocks } from './dispatch.ts';
 import { ALL_FILTERS, inErrorScopes, unexpectedError } from './errors.ts';
+import type { Pacer } from './measured-pace.ts';
 import type { CompiledKernel, PipelineCache } from './pipelines.ts';
-import { copyToArrayTexture } from './textures.ts';
+import { submitWeightChange, type WeightDispatch } from './weight-change.ts';
 import type { WeightStore } from './weights.ts';
 
 export interface MergingOptions {
@@ -16,23 +24,13 @@ export interface MergingOptions {
   readonly pipelines: Pick<PipelineCache, 'get'>;
 }
 
-interface Dispatch {
-  readonly bound: BoundKernel;
-  readonly groups: readonly [number, number, number];
-}
-
-/** The dispatches of one weight, and the copy to where it is kept. */
-interface Merge {
-  readonly dispatches: readonly Dispatch[];
-  readonly copy: { readonly from: GPUBuffer; readonly to: GPUTexture; readonly elements: number } | undefined;
-}
-
 /** Computes weights of a model of others (see MergePlan), as often as it is asked to. */
 export class Merging {
   readonly #options: MergingOptions;
   readonly #uniforms: UniformBlocks;
   readonly #created: GPUBuffer[] = [];
-  readonly #merges: readonly Merge[];
+  /** They compute all weights. */
+  readonly dispatches: readonly WeightDispatch[];
   readonly #refused: Promise<GPUError | undefined>;
 
   private constructor(options: MergingOptions, compiled: ReadonlyMap<string, CompiledKernel>) {
@@ -44,12 +42,12 @@ export class Merging {
       const rows = bytes.rows ? this.#buffer('merge.rows', bytes.rows) : undefined;
       const packed = bytes.packed ? this.#buffer('merge.packed', bytes.packed) : undefined;
       let block = 0;
-      const merges = plans.map(plan => this.#merge(plan, { rows, packed }, compiled, uniforms, () => block++));
+      const dispatches = plans.flatMap(plan => this.#merge(plan, { rows, packed }, compiled, uniforms, () => block++));
       uniforms.write();
-      return { uniforms, merges };
+      return { uniforms, dispatches };
     });
     this.#uniforms = result.uniforms;
-    this.#merges = result.merges;
+    this.dispatches = result.dispatches;
     this.#refused = refused;
   }
 
@@ -70,24 +68,11 @@ export class Merging {
     return mergeBytes(this.#options.plans, UNIFORM_BLOCK_BYTES);
   }
 
-  /** Records the computation of all weights. */
-  encode(encoder: GPUCommandEncoder): void {
-    for (const { dispatches, copy } of this.#merges) {
-      const pass = encoder.beginComputePass({ label: 'merge' });
-      for (const { bound, groups } of dispatches) encodeDispatch(pass, bound, groups);
-      pass.end();
-      if (copy) copyToArrayTexture(encoder, copy.from, copy.to, copy.elements);
-    }
-  }
-
   /** Computes all weights. Rejects with DeviceError where the device refuses it. */
-  async run(): Promise<void> {
+  async run(pacer: Pacer): Promise<void> {
     const { device } = this.#options;
-    const { refused } = inErrorScopes(device, ALL_FILTERS, () => {
-      const encoder = device.createCommandEncoder({ label: 'merge' });
-      this.encode(encoder);
-      device.queue.submit([encoder.finish()]);
-    });
+    const { dispatches } = this;
+    const { refused } = inErrorScopes(device, ALL_FILTERS, () => submitWeightChange({ device, dispatches, pacer }));
     await this.#check(refused);
   }
 
@@ -110,12 +95,12 @@ export class Merging {
   }
 
   #merge(
-    { target, steps }: MergePlan,
+    { target, steps, packing }: MergePlan,
     { rows, packed }: { readonly rows: GPUBuffer | undefined; readonly packed: GPUBuffer | undefined },
     compiled: ReadonlyMap<string, CompiledKernel>,
     uniforms: UniformBlocks,
     nextBlock: () => number,
-  ): Merge {
+  ): WeightDispatch[] {
     const { device, weights } = this.#options;
     const kept = weights.resource(target);
     const texture = 'createView' in kept ? kept : undefined;
@@ -123,45 +108,44 @@ export class Merging {
     const isHalves = target.storage.format === 'f16';
     /** Where the float32 rows go. */
     const merged = (!isHalves && buffer) || rows!;
-    const dispatches = steps.map((step): Dispatch => {
+    const dispatchOf = (
+      { kernel, work }: Pick<MergeStep, 'kernel' | 'work'>,
+      {
+        params,
+        resources,
+        label,
+      }: { readonly params: ParamValues; readonly resources: Resources; readonly label: string },
+    ): WeightDispatch => {
       const block = nextBlock();
-      const params = paramValues(step, {});
-      uniforms.pack(block, step.kernel, params);
+      uniforms.pack(block, kernel, params);
+      const bound = bindKernel(device, {
+        kernel,
+        compiled: compiled.get(kernel.code)!,
+        params: uniforms.binding(block),
+        resources,
+        label: label.slice(0, 80),
+      });
+      return { kernel, bound, groups: kernel.workgroups(params), params, uniforms, block, work, isSteady: true };
+    };
+    const dispatches = steps.map(step => {
       const resources = Object.fromEntries(
         Object.entries(step.args).map(([name, argument]) => [
           name,
           argument.kind === 'weight' ? weights.resource(argument.weight) : merged,
         ]),
       );
-      return {
-        bound: bindKernel(device, {
-          kernel: step.kernel,
-          compiled: compiled.get(step.kernel.code)!,
-          params: uniforms.binding(block),
-          resources,
-          label: step.label.slice(0, 80),
-        }),
-        groups: step.kernel.workgroups(params),
-      };
+      return dispatchOf(step, { params: paramValues(step, {}), resources, label: step.label });
     });
-    if (!isHalves) {
-      return { dispatches, copy: texture && { from: merged, to: texture, elements: weightElements(target) } };
+    const y = isHalves ? (buffer ?? packed!) : merged;
+    if (isHalves) {
+      const params = { count: (target.stride * target.height) / 4 };
+      const resources = { x: merged, y };
+      dispatches.push(
+        dispatchOf({ kernel: halve(), work: packing }, { params, resources, label: `halves ${target.name}` }),
+      );
     }
-    const kernel = halve();
-    const block = nextBlock();
-    const params = { count: (target.stride * target.height) / 4 };
-    uniforms.pack(block, kernel, params);
-    const y = buffer ?? packed!;
-    const bound = bindKernel(device, {
-      kernel,
-      compiled: compiled.get(kernel.code)!,
-      params: uniforms.binding(block),
-      resources: { x: merged, y },
-      label: `halves ${target.name}`.slice(0, 80),
-    });
-    return {
-      dispatches: [...dispatches, { bound, groups: kernel.workgroups(params) }],
-      copy: texture && { from: y, to: texture, elements: weightElements(target) },
-    };
+    if (!texture) return dispatches;
+    const copies = [{ from: y, to: texture, elements: weightElements(target) }];
+    return [...dispatches.slice(0, -1), { ...dispatches.at(-1)!, copies }];
   }
 }

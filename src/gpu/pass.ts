@@ -1,5 +1,5 @@
 import type { Workgroups } from '../../shaders/kernel.ts';
-import { type Batch, INPUTS, type Submit, submitsOf, texelsOf, type Value } from '../plan/index.ts';
+import { type Batch, INPUTS, type Submit, submitsOf, texelsOf, type Value, workOf } from '../plan/index.ts';
 import { outputRanges } from './capacity.ts';
 import { encodeDispatch, type ParamValues } from './dispatch.ts';
 import { ALL_FILTERS, inErrorScopes, unexpectedError } from './errors.ts';
@@ -65,7 +65,7 @@ export class Pass {
   async #submitAll(): Promise<{ mapped: Promise<void> }> {
     const { context, batch, pacer, signal, check } = this.#options;
     const { device, plan } = context;
-    for (const part of submitsOf(plan, batch.sizes, this.#grids, pacer.budget)) {
+    for (const part of submitsOf(workOf(plan.steps, batch.sizes), this.#grids, pacer.budget)) {
       const isFirst = this.#refusals.length === 0;
       const { result: done, refused } = inErrorScopes(device, ALL_FILTERS, () => this.#submit(part, isFirst));
       this.#refusals.push(refused);

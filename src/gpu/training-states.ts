@@ -3,7 +3,8 @@ import { type Weight, weightBytes, weightElements } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
 import { MapMode } from './flags.ts';
 import type { GuardedCalls } from './guarded-calls.ts';
-import { copyFromArrayTexture, copyToArrayTexture } from './textures.ts';
+import { copyFromArrayTexture } from './textures.ts';
+import type { RowsCopy } from './weight-change.ts';
 import type { WeightStore } from './weights.ts';
 
 export interface TrainingStatesOptions {
@@ -72,11 +73,13 @@ export class TrainingStates {
     }
   }
 
-  /** Records that textures get what the update has made of their rows. */
-  copyToTextures(encoder: GPUCommandEncoder): void {
-    for (const { weight, buffer, texture } of this.#masters) {
-      copyToArrayTexture(encoder, buffer, texture, weightElements(weight));
-    }
+  /** What textures get after the update of their rows. */
+  get copies(): RowsCopy[] {
+    return this.#masters.map(({ weight, buffer, texture }) => ({
+      from: buffer,
+      to: texture,
+      elements: weightElements(weight),
+    }));
   }
 
   /** The numbers of a state: a gradient, or a running mean. */

@@ -8,9 +8,9 @@ import {
   type TrainingStep,
   type UpdatePlan,
 } from '../gradients/index.ts';
-import { INPUTS, type Sizes, submitsOf, texelsOf } from '../plan/index.ts';
+import { INPUTS, type Sizes, submitsOf, texelsOf, workOf } from '../plan/index.ts';
 import { createBuffer } from './buffers.ts';
-import { bindKernel, encodeDispatch, type ParamValues, UniformBlocks } from './dispatch.ts';
+import { type BoundKernel, bindKernel, encodeDispatch, type ParamValues, UniformBlocks } from './dispatch.ts';
 import { ALL_FILTERS, inErrorScopes } from './errors.ts';
 import { MapMode } from './flags.ts';
 import { GuardedCalls } from './guarded-calls.ts';
@@ -20,6 +20,7 @@ import type { CompiledKernel, PipelineCache } from './pipelines.ts';
 import { copyToArrayTexture } from './textures.ts';
 import { BatchResources, type BoundTrainingStep, checkCapacity } from './training-batch.ts';
 import { TrainingStates, type TrainingStatesOptions } from './training-states.ts';
+import { submitWeightChange, type WeightDispatch } from './weight-change.ts';
 
 /** Steps that may be under way: the CPU packs one while the GPU computes the other. */
 const STEPS_IN_FLIGHT = 2;
@@ -57,7 +58,7 @@ export class TrainingDevice {
   readonly #states: TrainingStates;
   readonly #uniforms: UniformBlocks;
   readonly #updateUniforms: UniformBlocks;
-  readonly #update: readonly BoundTrainingStep[];
+  readonly #update: readonly BoundKernel[];
   readonly #kernels: readonly CompiledKernel[];
   readonly #scalarsReadback: GPUBuffer;
   #resources: BatchResources | undefined;
@@ -81,8 +82,8 @@ export class TrainingDevice {
       const uniforms = new UniformBlocks(device, 'training.params', plan.steps.length);
       const updateUniforms = new UniformBlocks(device, 'training.update.params', update.steps.length);
       const readback = createBuffer(device, 'training.scalars', 4 * SCALARS_FLOATS, 'MAP_READ');
-      const bound = update.steps.map((step, i) => ({
-        bound: bindKernel(device, {
+      const bound = update.steps.map((step, i) =>
+        bindKernel(device, {
           kernel: step.kernel,
           compiled: updateKernels[i]!,
           params: updateUniforms.binding(i),
@@ -91,8 +92,7 @@ export class TrainingDevice {
           ),
           label: step.label.slice(0, 80),
         }),
-        copies: [],
-      }));
+      );
       return { states, uniforms, updateUniforms, readback, bound };
     });
     this.#states = made.states;
@@ -165,7 +165,7 @@ export class TrainingDevice {
       }
     });
     let before: Promise<void> | undefined;
-    for (const part of submitsOf(plan, batch.sizes, grids, pacer.budget)) {
+    for (const part of submitsOf(workOf(plan.steps, batch.sizes), grids, pacer.budget)) {
       const done = this.#calls.run(() => {
         const cut = part.dispatches.find(({ first }) => first);
         if (cut) this.#writeParams(cut.step, { ...params[cut.step]!, ...cut.first });
@@ -188,29 +188,28 @@ export class TrainingDevice {
     }
   }
 
-  /** Ends a step: the gradients are clipped, and AdamW changes the weights. Resolves when that has been handed to the GPU. */
+  /** Ends a step: the gradients are clipped, and AdamW changes the weights. All of it has been handed to the GPU when this returns. */
   async update(numbers: Readonly<Record<string, number>>): Promise<void> {
     this.#calls.check();
-    const { device, update, merging } = this.#options;
+    const { device, update, merging, pacer } = this.#options;
+    const uniforms = this.#updateUniforms;
     const done = this.#calls.run(() => {
-      const groups = update.steps.map((step, i) => {
+      const own = update.steps.map((step, block): WeightDispatch => {
+        const { kernel, work, isSteady } = step;
         const params = paramValues(step, numbers);
-        this.#updateUniforms.pack(i, step.kernel, params);
-        return step.kernel.workgroups(params);
+        uniforms.pack(block, kernel, params);
+        const bound = this.#update[block]!;
+        return { kernel, bound, groups: kernel.workgroups(params), params, uniforms, block, work, isSteady };
       });
-      this.#updateUniforms.write();
-      const encoder = device.createCommandEncoder({ label: 'training.update' });
-      this.#states.clearFrozen(encoder);
-      this.#encode(
-        encoder,
-        this.#update.map((step, i) => ({ step, groups: groups[i]! })),
-      );
-      this.#states.copyToTextures(encoder);
-      merging?.encode(encoder);
-      device.queue.submit([encoder.finish()]);
-      return device.queue.onSubmittedWorkDone();
+      uniforms.write();
+      const last = { ...own.at(-1)!, copies: this.#states.copies };
+      return submitWeightChange({
+        device,
+        pacer,
+        dispatches: [...own.slice(0, -1), last, ...(merging?.dispatches ?? [])],
+        before: encoder => this.#states.clearFrozen(encoder),
+      });
     });
-    done.catch(() => undefined);
     this.#steps.push(done);
   }
 

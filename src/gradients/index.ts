@@ -13,6 +13,7 @@ export { batchStateBytes, capacityOf, dataBytes, inputBytes, type TrainingMemory
 export {
   type MergedFormat,
   type MergePlan,
+  type MergeStep,
   mergeBytes,
   mergeDispatches,
   mergeScratchBytes,
@@ -35,4 +36,11 @@ export {
 } from './step.ts';
 export type { ComputedTables } from './table-form.ts';
 export { type DropoutRates, NO_DROPOUT, trainableForm } from './trainable-form.ts';
-export { planUpdate, type State, type TensorUpdate, type UpdateOptions, type UpdatePlan } from './update.ts';
+export {
+  planUpdate,
+  type State,
+  type TensorUpdate,
+  type UpdateOptions,
+  type UpdatePlan,
+  type UpdateStep,
+} from './update.ts';

@@ -1,3 +1,4 @@
+import { WHOLE_GRID } from '../../shaders/kernel.ts';
 import { merge } from '../../shaders/merge.ts';
 import { type Caps, checkStep, keptAs, type Profile, profileOf, type Weight, weightBytes } from '../plan/index.ts';
 import { type Adapter, rowBytes, type WeightMerge } from './adapters.ts';
@@ -10,12 +11,19 @@ export type MergedFormat = 'f32' | 'f16';
 /** The float32 rows that the steps of a merge write. */
 export const MERGED_STATE = 'merged';
 
+export interface MergeStep extends TrainingStep {
+  /** In multiply-adds of a linear: see src/plan/work.ts. */
+  readonly work: number;
+}
+
 /** One weight of the model, made anew of others: pure data. */
 export interface MergePlan {
   /** In the model's storage. */
   readonly target: Weight;
   /** They write the state `MERGED_STATE`, one after the other. */
-  readonly steps: readonly TrainingStep[];
+  readonly steps: readonly MergeStep[];
+  /** What it costs to pack these rows as halves, where the model keeps halves. */
+  readonly packing: number;
 }
 
 /**
@@ -31,18 +39,14 @@ export function planMerges(merges: readonly WeightMerge[], caps: Caps, format: M
     const stored = keptAs(base, { format: adapters.length > 0 ? format : 'f32', texels });
     const first = mergeStep(profile, stored, adapters[0], factor);
     const others = adapters.slice(1).map(adapter => mergeStep(profile, target, adapter, factor, true));
-    return { target: keptAs(target, { format, texels }), steps: [first, ...others] };
+    const packing = profile.costs.movedFloat * 1.5 * (rowBytes(target) / 4);
+    return { target: keptAs(target, { format, texels }), steps: [first, ...others], packing };
   });
 }
 
 /** One dispatch. `adds`: to what is there, in the place of the base. */
-function mergeStep(
-  profile: Profile,
-  base: Weight,
-  pair: Adapter | undefined,
-  factor: number,
-  adds = false,
-): TrainingStep {
+function mergeStep(profile: Profile, base: Weight, pair: Adapter | undefined, factor: number, adds = false): MergeStep {
+  const floats = rowBytes(base) / 4;
   const texels = profile.target.texture !== undefined;
   const argument = (weight: Weight): TrainingArgument => ({ kind: 'weight', weight });
   const plain = (weight: Weight) => argument(keptAs(weight, { format: 'f32', texels }));
@@ -57,10 +61,12 @@ function mergeStep(
       y: { kind: 'state', name: MERGED_STATE } as const,
     },
     params: {
-      count: rowBytes(base) / 16,
+      count: floats / 4,
       ...(pair && { k4: base.stride / 4, rank4: pair.b.stride / 4, factor }),
+      ...WHOLE_GRID,
     },
     rowCosts: [],
+    work: floats * (2 * profile.costs.movedFloat + (pair ? pair.b.stride : 0)),
   };
   checkStep(step);
   return step;

@@ -1,9 +1,10 @@
 import { type AdamWKind, adamw } from '../../shaders/adamw.ts';
 import { clip } from '../../shaders/clip.ts';
+import { WHOLE_GRID } from '../../shaders/kernel.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
 import { MARKED_VECTORS } from '../../shaders/snippets.ts';
 import { squareSum, squareSums } from '../../shaders/square-sum.ts';
-import { checkStep, type Weight, weightBytes } from '../plan/index.ts';
+import { type Caps, checkStep, profileOf, type Weight, weightBytes } from '../plan/index.ts';
 import type { TrainingPlan } from './plan.ts';
 import { gradientName, momentName, SCALARS_STATE, SQUARES_STATE, seenName, weightName } from './states.ts';
 import type { TrainingParam, TrainingStep } from './step.ts';
@@ -41,9 +42,20 @@ export interface FrozenRange {
   readonly bytes: number;
 }
 
+/** One dispatch of the end of a step. */
+export interface UpdateStep extends TrainingStep {
+  /** The most that it may cost, in multiply-adds of a linear: see src/plan/work.ts. */
+  readonly work: number;
+  /** Whether it costs that much each time. What passes over parts of a table that no text has had costs less. */
+  readonly isSteady: boolean;
+}
+
+/** Floats that AdamW reads and writes for each of a weight: itself twice, both means twice, the gradient. */
+const ADAMW_FLOATS = 7;
+
 /** The end of a step as data: the length of the gradient, and AdamW. It has no sizes, so it is the same dispatches in every step. */
 export interface UpdatePlan {
-  readonly steps: readonly TrainingStep[];
+  readonly steps: readonly UpdateStep[];
   readonly gradients: readonly State[];
   /** The gradients that are cleared when a step begins: the first micro-batch does not write over all of them. */
   readonly cleared: readonly State[];
@@ -65,16 +77,19 @@ export interface UpdatePlan {
 export function planUpdate(
   { gradients: weights, lookups, overwritten }: Pick<TrainingPlan, 'gradients' | 'lookups' | 'overwritten'>,
   options: UpdateOptions,
+  caps: Caps,
 ): UpdatePlan {
   const { kind, beta1, beta2, epsilon, maxNorm } = options;
-  const step = (made: Omit<TrainingStep, 'rowCosts'>): TrainingStep => {
+  const { movedFloat } = profileOf(caps).costs;
+  /** @param floats how many floats it reads and writes at most */
+  const step = (made: Omit<TrainingStep, 'rowCosts'>, floats: number): UpdateStep => {
     checkStep(made);
-    return { ...made, rowCosts: [] };
+    return { ...made, rowCosts: [], work: movedFloat * floats, isSteady: !('seen' in made.args) };
   };
   const state = (name: string) => ({ kind: 'state', name }) as const;
   const frozen: FrozenRange[] = [];
-  const squares: TrainingStep[] = [];
-  const updates: TrainingStep[] = [];
+  const squares: UpdateStep[] = [];
+  const updates: UpdateStep[] = [];
   const trained: Weight[] = [];
   const marks = new Map<string, State>();
   let partials = 0;
@@ -89,12 +104,15 @@ export function planUpdate(
     if (marked) for (const of of ['m', 'v'] as const) marks.set(momentName(weight, of), seen);
     const marking = marked && { seen: state(seen.name) };
     squares.push(
-      step({
-        kernel: squareSum({ marked }),
-        label: `squares of ${weight.name}`,
-        args: { gradient, partials: state(SQUARES_STATE), ...marking },
-        params: { count, first: partials },
-      }),
+      step(
+        {
+          kernel: squareSum({ marked }),
+          label: `squares of ${weight.name}`,
+          args: { gradient, partials: state(SQUARES_STATE), ...marking },
+          params: { count, first: partials, ...WHOLE_GRID },
+        },
+        4 * count,
+      ),
     );
     partials += squareSums(count);
     for (const { tensors, first, count } of runs) {
@@ -111,38 +129,37 @@ export function planUpdate(
         beta2,
         epsilon,
         decay: update.decay,
+        ...WHOLE_GRID,
       };
-      updates.push(
-        step({
-          kernel: adamw({ kind, marked }),
-          label: `adamw of ${tensors.join('+')}`,
-          args: {
-            weight: state(weightName(weight)),
-            gradient,
-            m: state(momentName(weight, 'm')),
-            v: state(momentName(weight, 'v')),
-            scalars: state(SCALARS_STATE),
-            ...marking,
-          },
-          params,
-        }),
-      );
+      const args = {
+        weight: state(weightName(weight)),
+        gradient,
+        m: state(momentName(weight, 'm')),
+        v: state(momentName(weight, 'v')),
+        scalars: state(SCALARS_STATE),
+        ...marking,
+      };
+      const label = `adamw of ${tensors.join('+')}`;
+      updates.push(step({ kernel: adamw({ kind, marked }), label, args, params }, ADAMW_FLOATS * 4 * count));
     }
   }
-  const norm = step({
-    kernel: clip(),
-    label: 'norm',
-    args: { partials: state(SQUARES_STATE), scalars: state(SCALARS_STATE) },
-    params: {
-      count: partials,
-      step: 'step',
-      max_norm: maxNorm,
-      beta1,
-      beta2,
-      correction1: 'correction1',
-      correction2: 'correction2',
+  const norm = step(
+    {
+      kernel: clip(),
+      label: 'norm',
+      args: { partials: state(SQUARES_STATE), scalars: state(SCALARS_STATE) },
+      params: {
+        count: partials,
+        step: 'step',
+        max_norm: maxNorm,
+        beta1,
+        beta2,
+        correction1: 'correction1',
+        correction2: 'correction2',
+      },
     },
-  });
+    partials,
+  );
   const bytesOf = (weight: Weight) => weightBytes(plainOf(weight));
   const gradients = weights.map(weight => ({ name: gradientName(weight), bytes: bytesOf(weight) }));
   return {

@@ -52,7 +52,7 @@ export {
   texelOperands,
   texelsOf,
 } from './step.ts';
-export { type Submit, submitsOf } from './submits.ts';
+export { type Dispatch, type StepWork, type Submit, submitsOf, workOf } from './submits.ts';
 export { isRowByRow, takeOut } from './taken-out.ts';
 export {
   type Band,

@@ -1,8 +1,17 @@
-import type { Workgroups } from '../../shaders/kernel.ts';
-import { FIRST_GROUP } from '../../shaders/kernel.ts';
+import { FIRST_GROUP, type Kernel, type Workgroups } from '../../shaders/kernel.ts';
 import type { Sizes } from './sizes.ts';
-import type { RowCost, Step } from './step.ts';
+import type { Step } from './step.ts';
 import { costOf } from './work.ts';
+
+/** A step, and what it costs in multiply-adds of a linear: see work.ts. */
+export interface StepWork {
+  readonly kernel: Pick<Kernel, 'params'>;
+  readonly work: number;
+}
+
+/** What the steps of a plan cost in a pass of these sizes. */
+export const workOf = (steps: readonly Pick<Step, 'kernel' | 'rowCosts'>[], sizes: Sizes): StepWork[] =>
+  steps.map(({ kernel, rowCosts }) => ({ kernel, work: costOf(rowCosts, sizes) }));
 
 /** A step of a plan, or a part of its grid: `groups` workgroups from workgroup `first` of the whole grid on. */
 export interface Dispatch {
@@ -29,26 +38,24 @@ export interface Submit {
  * @param grids The grid of every step in this pass.
  */
 export function* submitsOf(
-  { steps, rowCosts }: { steps: readonly Pick<Step, 'kernel' | 'rowCosts'>[]; rowCosts: readonly RowCost[] },
-  sizes: Sizes,
+  steps: readonly StepWork[],
   grids: readonly Workgroups[],
   budget: () => number,
 ): Generator<Submit> {
-  const wholeWork = costOf(rowCosts, sizes);
+  const wholeWork = steps.reduce((sum, step) => sum + step.work, 0);
   if (wholeWork <= budget()) {
     yield { dispatches: grids.map((groups, step) => ({ step, groups })), work: wholeWork, isLast: true };
     return;
   }
   let dispatches: Dispatch[] = [];
   let work = 0;
-  for (const [index, step] of steps.entries()) {
+  for (const [index, { kernel, work: stepWork }] of steps.entries()) {
     const groups = grids[index]!;
-    const stepWork = costOf(step.rowCosts, sizes);
     if (dispatches.length > 0 && work + stepWork > budget()) {
       yield { dispatches, work, isLast: false };
       [dispatches, work] = [[], 0];
     }
-    if (stepWork > budget() && step.kernel.params.includes(FIRST_GROUP[0]!)) {
+    if (stepWork > budget() && kernel.params.includes(FIRST_GROUP[0]!)) {
       for (const { work: partWork, ...part } of partsOf(groups, stepWork, budget)) {
         yield { dispatches: [{ step: index, ...part }], work: partWork, isLast: false };
       }

@@ -19,7 +19,7 @@ import {
   type UpdateOptions,
   type WeightMerge,
 } from '../gradients/index.ts';
-import { type Sizes, slotBytes, type Weight, weightKey } from '../plan/index.ts';
+import { type Caps, profileOf, type Sizes, slotBytes, type Weight, weightKey } from '../plan/index.ts';
 
 /**
  * A training on a backend: `begin`, `accumulate` for each micro-batch and `update` make a step. `openSession` opens that of pages; a
@@ -69,9 +69,6 @@ export interface LargestMicroBatch {
 /** The largest micro-batch that can come, by the queries of a tile. */
 type Largest = (queryTile: number) => LargestMicroBatch;
 
-const bufferLimit = ({ limits }: Pick<GPUDevice, 'limits'>): number =>
-  Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-
 const hasOwn = (backend: Backend): backend is TrainingBackend => 'openTraining' in backend;
 
 /**
@@ -89,7 +86,7 @@ export async function openSession(
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
   await weights.allocate(plan.weights);
-  const updatePlan = planUpdate(plan, update);
+  const updatePlan = planUpdate(plan, update, caps);
   const plans = planMerges(merges, caps, format);
   const merging = plans.length > 0 ? await Merging.create({ device, plans, weights, pipelines }) : undefined;
   const training = await TrainingDevice.create({
@@ -102,10 +99,10 @@ export async function openSession(
     pacer,
     merging,
   });
-  const limit = bufferLimit(device);
+  const bounds = boundsOf(device, caps);
   return {
-    microBatchRoom: () => microBatchRoom(plan, limit),
-    reserve: largest => training.reserve(reservedSizes(plan, largest, limit)),
+    microBatchRoom: () => microBatchRoom(plan, bounds),
+    reserve: largest => training.reserve(reservedSizes(plan, largest, bounds)),
     begin: () => training.begin(),
     accumulate: (sequences, options) => training.accumulate(packTraining(plan, sequences, options)),
     update: numbers => training.update(numbers),
@@ -134,8 +131,8 @@ export function sessionMemory(
   const { caps, device } = accessOf(backend);
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
-  const parts = { update: planUpdate(plan, update), merges: planMerges(merges, caps, format) };
-  return trainingMemory(plan, parts, reservedSizes(plan, largest, bufferLimit(device)));
+  const parts = { update: planUpdate(plan, update, caps), merges: planMerges(merges, caps, format) };
+  return trainingMemory(plan, parts, reservedSizes(plan, largest, boundsOf(device, caps)));
 }
 
 /** Whether a model keeps its matrices as halves. Throws InputError where it keeps them as bytes. */
@@ -159,7 +156,7 @@ export async function mergeWeights(backend: Backend, merges: readonly WeightMerg
     await backend.mergeWeights(merges);
     return;
   }
-  const { device, caps, weights, pipelines } = accessOf(backend);
+  const { device, caps, weights, pipelines, pacer } = accessOf(backend);
   const merging = await Merging.create({
     device,
     plans: planMerges(merges, caps, formatOf(backend)),
@@ -167,7 +164,7 @@ export async function mergeWeights(backend: Backend, merges: readonly WeightMerg
     pipelines,
   });
   try {
-    await merging.run();
+    await merging.run(pacer);
   } finally {
     merging.destroy();
   }
@@ -185,13 +182,13 @@ function sizesOf(sequences: readonly LabelledSequence[], { queryTile, distances 
 }
 
 /** The sizes of the buffers that are made before the first step: no more than those of micro-batches that the device has room for. */
-export function reservedSizes(plan: TrainingPlan, largest: Largest, limit: number): Sizes {
+export function reservedSizes(plan: TrainingPlan, largest: Largest, bounds: Bounds): Sizes {
   const { batch, record } = largest(plan.queryTile);
   const none = { tokens: 0, sequences: 0, tiles: 0, pairs: 0, masked: 0, distances: plan.distances };
   // Every buffer has rows of one kind, so each kind is looked at by itself.
   const fitting = (key: keyof MicroBatchRows): number => {
     let rows = batch[key];
-    while (rows > record[key] && !fits(plan, { ...none, [key]: rows }, limit)) {
+    while (rows > record[key] && !fits(plan, { ...none, [key]: rows }, bounds)) {
       rows = Math.max(record[key], 2 ** (Math.ceil(Math.log2(rows)) - 1));
     }
     return rows;
@@ -205,19 +202,37 @@ export function reservedSizes(plan: TrainingPlan, largest: Largest, limit: numbe
   };
 }
 
-/** Whether no value or state of a micro-batch of these sizes is larger than a buffer that the device binds. */
-function fits(plan: TrainingPlan, sizes: Sizes, limit: number): boolean {
-  const capacity = capacityOf(sizes, undefined);
-  const bytes = [...plan.slots.map(slot => slotBytes(slot, capacity)), ...batchStateBytes(plan, capacity).values()];
-  return bytes.every(count => count <= limit);
+/** What a micro-batch is bounded by, where it can be. */
+interface Bounds {
+  /** Bytes of a buffer that the device binds. */
+  readonly bufferBytes: number;
+  /** The tokens of a pass: kernels that only move numbers are not cut, and of more tokens one takes longer than a submit may. */
+  readonly tokens: number;
 }
 
-/** A micro-batch is full when a value or a state of it would be larger than a buffer that the device binds. */
-function microBatchRoom(plan: TrainingPlan, limit: number): (sequence: LabelledSequence) => boolean {
+function boundsOf({ limits }: Pick<GPUDevice, 'limits'>, caps: Caps): Bounds {
+  const { measuresSpeed, passTokens } = profileOf(caps);
+  return {
+    bufferBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+    // On a CPU nothing waits for the end of a submit.
+    tokens: measuresSpeed ? passTokens : Number.POSITIVE_INFINITY,
+  };
+}
+
+/** Whether no value or state of a micro-batch of these sizes is larger than the bounds. */
+function fits(plan: TrainingPlan, sizes: Sizes, { bufferBytes, tokens }: Bounds): boolean {
+  if (sizes.tokens > tokens) return false;
+  const capacity = capacityOf(sizes, undefined);
+  const bytes = [...plan.slots.map(slot => slotBytes(slot, capacity)), ...batchStateBytes(plan, capacity).values()];
+  return bytes.every(count => count <= bufferBytes);
+}
+
+/** A micro-batch is full when it would be larger than the bounds. */
+function microBatchRoom(plan: TrainingPlan, bounds: Bounds): (sequence: LabelledSequence) => boolean {
   const sequences: LabelledSequence[] = [];
   return sequence => {
     sequences.push(sequence);
-    return sequences.length === 1 || fits(plan, sizesOf(sequences, plan), limit);
+    return sequences.length === 1 || fits(plan, sizesOf(sequences, plan), bounds);
   };
 }
 
