@@ -2,7 +2,20 @@ import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { at } from '../scripts/root.mjs';
 import { dropFolder, gateGpu, holdGpu, letGpuGo, serveHeld } from './lab-held.ts';
-import { goOnByKey, lab, open, openLab, openWithoutGpu, PHONE, pageWidth, until, withFixture } from './lab-pages.ts';
+import {
+  DESKTOP,
+  goOnByKey,
+  keptOffline,
+  lab,
+  open,
+  openLab,
+  openWithoutGpu,
+  PHONE,
+  pageWidth,
+  seriousFaults,
+  until,
+  withFixture,
+} from './lab-pages.ts';
 
 /** What every tab does alike: the progress of a load and of its work, the stop of both, a folder that is dropped, no GPU. */
 
@@ -240,6 +253,22 @@ describe.each(ways.map(way => [way.name, way] as const))('%s', (_, way) => {
     await way.answered(page);
     expect(await page.getByRole('alert').count()).toBe(0);
     expect(errors).toEqual([]);
+  });
+
+  test('answered, dark on a phone and light on a desktop, nothing is serious to axe-core or wider than the page; offline it answers again', async () => {
+    const { page, context, errors } = await open(addressOf(way), { ...PHONE, colorScheme: 'dark' });
+    await way.answered(page);
+    expect(await seriousFaults(page)).toEqual([]);
+    expect(await pageWidth(page)).toBe(PHONE.viewport.width);
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize(DESKTOP.viewport);
+    expect(await seriousFaults(page)).toEqual([]);
+    expect(await pageWidth(page)).toBe(DESKTOP.viewport.width);
+    expect(errors).toEqual([]);
+    await keptOffline(page);
+    await context.setOffline(true);
+    await page.reload();
+    await way.answered(page);
   });
 
   test('without a GPU a panel says why, and no picture is blank', async () => {

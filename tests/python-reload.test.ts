@@ -5,8 +5,16 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import * as library from '../src/index.ts';
-import { SetFitModel } from '../src/train.ts';
+import {
+  MultipleNegativesRankingLoss,
+  SentenceTransformerTrainer,
+  SetFitModel,
+  Trainer,
+  type TrainerOptions,
+} from '../src/train.ts';
+import { FakeDirectory } from './fake-directory.ts';
 import { fixtureFiles, fixtures } from './fixture-files.ts';
+import { sequenceFiles, sequenceRecords } from './sequence-training.ts';
 import { checkpointFiles, colbertFiles } from './vector-fixtures.ts';
 
 /**
@@ -152,6 +160,82 @@ async function saveClassifier(folder: string, name: string): Promise<void> {
   await writeFolder(folder, saved, { encode: TEXTS, outputs });
 }
 
+/** Files of a model of transformers, and what they give here. */
+async function writeModel(folder: string, cls: string, files: readonly File[], input_ids: readonly number[]) {
+  const model = await classOf(cls).from_pretrained(files);
+  const inputs = { input_ids: [input_ids] };
+  const outputs = Object.entries(await model(inputs as unknown as library.ModelInputs));
+  await model.dispose();
+  const wanted = Object.fromEntries(outputs.map(([name, tensor]) => [name, numbers(tensor!)]));
+  await writeFolder(folder, files, { cls, inputs, outputs: wanted });
+}
+
+const IDS = [2, 7, 9, 11, 3];
+const FEW_STEPS = { max_steps: 3, per_device_train_batch_size: 2, learning_rate: 1e-2 } as const;
+
+/** Trains a model, and says that it is another one afterwards. */
+async function trained(model: AnyModel, options: Omit<TrainerOptions, 'model'>): Promise<void> {
+  const ask = async () => (await model({ input_ids: [IDS] } as unknown as library.ModelInputs)).logits!.data;
+  const before = [...((await ask()) as Float32Array)];
+  const trainer = new Trainer({ model: model as TrainerOptions['model'], ...options });
+  await trainer.train();
+  expect([...((await ask()) as Float32Array)]).not.toEqual(before);
+}
+
+/** What was learned here, by what a person saves: a new head, a whole new model, a checkpoint, an embedder. */
+const LEARNED: Readonly<Record<string, (folder: string) => Promise<void>>> = {
+  async 'a new head'(folder) {
+    const { AutoModelForSequenceClassification } = library;
+    const model = await AutoModelForSequenceClassification.from_pretrained(fixtureFiles('random/bert-base'), {
+      id2label: ['red', 'blue', 'green'],
+    });
+    expect(model.newly_initialized.length).toBeGreaterThan(0);
+    const data = [0, 1, 2, 0].map((labels, i) => ({ input_ids: [2, 5 + i, 20 + 3 * i, 3], labels }));
+    await trained(model as unknown as AnyModel, { train_dataset: data, args: FEW_STEPS });
+    await writeModel(folder, 'BertForSequenceClassification', await model.save_pretrained(), IDS);
+  },
+  async 'a whole new model'(folder) {
+    const read = fixtureFiles('random/bert-masked-lm')['config.json'] as Uint8Array;
+    const config = JSON.parse(new TextDecoder().decode(read));
+    const model = await library.AutoModelForMaskedLM.from_config(config, { seed: 3 });
+    const data = [5, 9, 14, 22].map(id => ({ input_ids: [2, id, 4, 3], labels: [-100, -100, id, -100] }));
+    await trained(model as unknown as AnyModel, { train_dataset: data, args: FEW_STEPS });
+    await writeModel(folder, 'BertForMaskedLM', await model.save_pretrained(), IDS);
+  },
+  async 'a checkpoint'(folder) {
+    const directory = new FakeDirectory();
+    const model = await library.AutoModelForSequenceClassification.from_pretrained(sequenceFiles);
+    const args = { ...FEW_STEPS, save_steps: 3, output_dir: directory.handle() };
+    await trained(model as unknown as AnyModel, { train_dataset: sequenceRecords(4), args });
+    const files: File[] = [];
+    for await (const entry of (await directory.getDirectoryHandle('checkpoint-3')).values()) {
+      if (entry instanceof FakeDirectory) continue;
+      const file = await entry.getFile();
+      if (/^(config\.json|model\.safetensors)$/.test(file.name)) files.push(file);
+    }
+    expect(files).toHaveLength(2);
+    await writeModel(folder, 'BertForSequenceClassification', files, IDS);
+  },
+  async 'an embedder'(folder) {
+    const files = { ...fixtureFiles('random/bert-base'), ...fixtureFiles('sentence/st-prompts') };
+    const pipe = await library.pipeline('feature-extraction', files);
+    const before = await pipe(TEXTS, { pooling: 'model' });
+    const trainer = new SentenceTransformerTrainer({
+      model: pipe,
+      loss: new MultipleNegativesRankingLoss(),
+      train_dataset: TEXTS.map(text => ({ anchor: text.slice(0, 8), positive: text })),
+      args: FEW_STEPS,
+    });
+    await trainer.train();
+    const saved = await pipe.save_pretrained();
+    const again = await library.pipeline('feature-extraction', saved);
+    const embeddings = await again(TEXTS, { pooling: 'model' });
+    expect(embeddings.tolist()).not.toEqual(before.tolist());
+    await Promise.all([pipe.dispose(), again.dispose()]);
+    await writeFolder(folder, saved, { encode: TEXTS, outputs: { embeddings: numbers(embeddings) } });
+  },
+};
+
 async function saveRanker(folder: string, name: string): Promise<void> {
   const files = checkpointFiles(name);
   // Without it transformers 5 reads the tokenizer without token types, and this library with them, as transformers 4 does.
@@ -235,6 +319,15 @@ describe.skipIf(why !== undefined)('what is saved, in Python', () => {
     for (const name of rankers) await saveRanker(join(root, name), name);
     for (const result of await reload([...embedders, ...rankers].map(name => join(root, name)))) {
       expect(result.worst, result.folder).toBeLessThan(TOLERANCE);
+    }
+  }, 600_000);
+
+  test('what was learned here', async () => {
+    const folders = Object.keys(LEARNED).map(name => join(root, name.replaceAll(' ', '-')));
+    for (const [i, save] of Object.values(LEARNED).entries()) await save(folders[i]!);
+    for (const { folder, worst, ...result } of await reload(folders)) {
+      expect(worst, basename(folder)).toBeLessThan(TOLERANCE);
+      if ('missing' in result) expect([result.missing, result.unexpected], basename(folder)).toEqual([[], []]);
     }
   }, 600_000);
 
