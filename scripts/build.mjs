@@ -66,6 +66,13 @@ async function buildBundle() {
       'it must be one file that a page can load alone: take out of src/ what splits it.',
     );
   }
+  const ofTraining = chunks.flatMap(chunk => chunk.moduleIds.filter(id => /\/src\/(training|gradients)\//.test(id)));
+  if (ofTraining.length > 0) {
+    throw new Stop(
+      `the bundle has modules of training: ${ofTraining.join(', ')}`,
+      'they belong to webgpu-bert/train alone: take out of src/ what imports them.',
+    );
+  }
   // Whatever it does when it is loaded must find all that it needs.
   await import(`${pathToFileURL(bundle).href}?${statSync(bundle).mtimeMs}`);
 }

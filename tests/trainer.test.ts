@@ -525,6 +525,16 @@ describe('data', () => {
     expect((await thrown(trainer.evaluate(records.slice()))).message).toMatch(/eval_dataset has no token with a label/);
   });
 
+  test('of questions, of which none has its answer in its tokens, are refused; one that has is enough', async () => {
+    const model = await modelOf('random/bert-qa', 'QuestionAnswering');
+    const outside = { input_ids: [2, 7, 3], start_positions: 3, end_positions: 9 };
+    const args = { max_steps: 1 };
+    const trainer = new Trainer({ model, train_dataset: [outside, { ...outside }], args });
+    expect((await thrown(trainer.train())).message).toMatch(/train_dataset has no answer in what the model reads/);
+    const one = new Trainer({ model, train_dataset: [outside, { ...outside, start_positions: 1 }], args });
+    expect((await one.train()).global_step).toBe(1);
+  });
+
   test.each([
     ['bert-sequence', 'SequenceClassification', { label: 0 }],
     ['bert-token', 'TokenClassification', { labels: [0, 1, 0] }],

@@ -165,7 +165,7 @@ describe('the plan of a masked-LM step', () => {
     return {
       graph,
       plan,
-      memory: trainingMemory(plan, { update: planUpdate(plan, update, caps), merges: [] }, sizes),
+      memory: trainingMemory(plan, { update: planUpdate(plan, update, caps), merges: [], held: [] }, sizes),
     };
   }
   const ROOMY = { ...GPU, maxBindingBytes: 2 ** 31 };

@@ -11,8 +11,9 @@ import { streamedFile } from '../../tests/checkpoint-bytes.ts';
 import { loadCheckpoint } from '../../tests/checkpoint-tensors.ts';
 import { type EmbedderFixture, fixtureEmbedder, kept, modulesOf } from '../../tests/embedder-fixture.ts';
 import { sharedDevice } from '../fixtures.ts';
+import { liveBytes, takeCounts } from '../gpu-watch.ts';
 import { check, expect, expectEqual } from '../harness.ts';
-import { addressOf, fetchJson } from '../library.ts';
+import { addressOf, fetchJson, ownDevice } from '../library.ts';
 import { checkSteps, far } from '../training-steps.ts';
 
 /**
@@ -101,6 +102,37 @@ for (const [name, dense] of Object.entries(RUNS)) {
     await pipe.dispose();
   });
 }
+
+check('holds what it says it will, and makes nothing once it runs', async log => {
+  const device = await ownDevice();
+  const model = await library.pipeline('feature-extraction', addressOf('/fixtures/random/bert-base/'), { device });
+  const held: number[] = [];
+  const trainer = new SentenceTransformerTrainer({
+    model,
+    loss: new MultipleNegativesRankingLoss(),
+    train_dataset: FACTS.map(([anchor, positive]) => ({ anchor, positive })),
+    args: { max_steps: 20, per_device_train_batch_size: 3, logging_steps: 10 },
+    callbacks: [
+      {
+        on_step_end(_, { global_step }) {
+          if (global_step === 5) takeCounts();
+          if (global_step >= 5) held.push(liveBytes(device));
+        },
+      },
+    ],
+  });
+  const { total } = (await trainer.memory())!;
+  await trainer.train();
+  const { createBuffer, createTexture, createBindGroup, createComputePipelineAsync } = takeCounts();
+  expectEqual([createBuffer, createTexture, createBindGroup, createComputePipelineAsync], [0, 0, 0, 0], 'made');
+  expectEqual(new Set(held).size, 1, 'how many different bytes were held');
+  // A call of the model has buffers of its own; its weights are counted in both.
+  const bytes = held[0]! - (await model.model.bytes()).activations;
+  log(`${bytes} bytes held, ${total} said`);
+  expect(Math.abs(total / bytes - 1) < 0.01, `${bytes} bytes are held, ${total} were said`);
+  await model.dispose();
+  device.destroy();
+});
 
 const FACTS: readonly (readonly [query: string, passage: string])[] = [
   ['the river', 'It runs past small stone houses.'],

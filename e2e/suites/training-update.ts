@@ -9,7 +9,7 @@ import { NO_DROPOUT, packTraining } from '../../src/gradients/index.ts';
 import { readConfig } from '../../src/model/config.ts';
 import { taskGraph } from '../../src/training/task.ts';
 import * as reference from '../../tests/update-reference.ts';
-import { dispatch, random } from '../dispatch.ts';
+import { dispatch, random, testGpu } from '../dispatch.ts';
 import { check, expect, expectClose, expectEqual } from '../harness.ts';
 import { madeUpTraining } from '../training-gradients.ts';
 
@@ -260,24 +260,26 @@ for (const kind of ['torch', 'bert'] as const) {
   });
 }
 
+/** A small model with masked words. */
+const fields = {
+  model_type: 'bert',
+  architectures: ['BertForMaskedLM'],
+  vocab_size: 500,
+  hidden_size: 64,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 128,
+  hidden_act: 'gelu',
+  max_position_embeddings: 32,
+  type_vocab_size: 2,
+};
+const graph = taskGraph(
+  { config: readConfig(fields), head: 'MaskedLM', problem: 'masked_lm' },
+  { trainable: () => true, dropout: NO_DROPOUT },
+);
+const batch = [{ ids: [2, 7, 4, 9, 499], positions: [], types: [], masked: [1, 4], labels: [8, 3] }];
+
 check('an update in many submits, none above the budget, gives the bits of one in a single submit', async log => {
-  const fields = {
-    model_type: 'bert',
-    architectures: ['BertForMaskedLM'],
-    vocab_size: 500,
-    hidden_size: 64,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    intermediate_size: 128,
-    hidden_act: 'gelu',
-    max_position_embeddings: 32,
-    type_vocab_size: 2,
-  };
-  const graph = taskGraph(
-    { config: readConfig(fields), head: 'MaskedLM', problem: 'masked_lm' },
-    { trainable: () => true, dropout: NO_DROPOUT },
-  );
-  const batch = [{ ids: [2, 7, 4, 9, 499], positions: [], types: [], masked: [1, 4], labels: [8, 3] }];
   const run = async (budget: number) => {
     const submits: (number | undefined)[] = [];
     const begin = (work: number | undefined) => {
@@ -316,4 +318,45 @@ check('an update in many submits, none above the budget, gives the bits of one i
     `a submit of ${Math.max(...cut.works)}`,
   );
   for (const [name, numbers] of whole.states) expectEqual(cut.states.get(name), numbers, name);
+});
+
+check('no more than two steps are under way', async () => {
+  const { queue } = (await testGpu()).gpu.device;
+  const done = queue.onSubmittedWorkDone.bind(queue);
+  let letGo = () => {};
+  const gate = new Promise<void>(resolve => {
+    letGo = resolve;
+  });
+  const pacer: Pacer = { budget: () => Number.POSITIVE_INFINITY, begin: () => () => undefined };
+  const { plan, training, destroy } = await madeUpTraining({ graph }, { pacer });
+  const [correction1, correction2] = corrected(1);
+  let begun = 0;
+  const steps = async () => {
+    for (let step = 1; step <= 4; step++) {
+      await training.begin();
+      begun++;
+      await training.accumulate(
+        packTraining(plan, batch, { scales: { labels: 0.5, next_sentence_label: 0 }, step, seed: 0 }),
+      );
+      await training.update({ 'rate 0': 1e-3, step, correction1, correction2 });
+    }
+  };
+  // The buffers for micro-batches, which wait for the GPU, are made before.
+  await training.reserve({ tokens: 16, sequences: 16, tiles: 16, pairs: 0, masked: 16, distances: 0 });
+  queue.onSubmittedWorkDone = () => gate.then(done);
+  try {
+    const all = steps();
+    const pause = () => new Promise(resolve => setTimeout(resolve, 50));
+    while (begun < 2) await pause();
+    await pause();
+    expectEqual(begun, 2, 'steps begun while none has ended');
+    letGo();
+    await all;
+    expectEqual(begun, 4, 'steps begun');
+    await training.finish();
+  } finally {
+    letGo();
+    Reflect.deleteProperty(queue, 'onSubmittedWorkDone');
+    destroy();
+  }
 });

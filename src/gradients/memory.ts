@@ -1,6 +1,6 @@
 import { padded, textureBytes } from '../../shaders/kernel.ts';
 import { SCALARS_FLOATS } from '../../shaders/scalars.ts';
-import { phaseRows, type Sizes, slotBytes, weightBytes } from '../plan/index.ts';
+import { phaseRows, type Sizes, slotBytes, type Weight, weightBytes, weightKey } from '../plan/index.ts';
 import { type LossOp, targetColumns } from './loss-op.ts';
 import { type MergePlan, mergeBytes } from './merging.ts';
 import { textsOf } from './op.ts';
@@ -95,10 +95,17 @@ export function inputBytes({ stretched }: Pick<TrainingPlan, 'stretched'>, sizes
   );
 }
 
+interface TrainingParts {
+  readonly update: UpdatePlan;
+  readonly merges: readonly MergePlan[];
+  /** The weights of the model that are there already; the step may not read all of them, such as a pooler of an embedder. */
+  readonly held: readonly Weight[];
+}
+
 /** What a training holds on the GPU with micro-batches of at most these sizes. Known before anything is made. */
 export function trainingMemory(
   plan: TrainingPlan,
-  { update, merges }: { readonly update: UpdatePlan; readonly merges: readonly MergePlan[] },
+  { update, merges, held }: TrainingParts,
   passSizes: Sizes,
 ): TrainingMemory {
   const sizes = capacityOf(passSizes, undefined);
@@ -109,7 +116,8 @@ export function trainingMemory(
     ? update.weights.filter(weight => plan.weights.some(({ name, storage }) => name === weight.name && storage.texels))
     : [];
   const merged = merges.map(({ target }) => target);
-  const weights = sum([...plan.weights, ...masters, ...merged].map(weightBytes));
+  const ofModel = new Map([...held, ...plan.weights, ...merged].map(weight => [weightKey(weight), weight]));
+  const weights = sum([...ofModel.values(), ...masters].map(weightBytes));
   const gradients = sumOf(update.gradients);
   const moments = sumOf(update.moments);
   const activations =

@@ -128,10 +128,14 @@ export function sessionMemory(
   merges: readonly WeightMerge[] = [],
 ): TrainingMemory | undefined {
   if (hasOwn(backend)) return undefined;
-  const { caps, device } = accessOf(backend);
+  const { caps, device, weights } = accessOf(backend);
   const format = formatOf(backend, graph.gradients);
   const plan = planTraining(graph, caps, format);
-  const parts = { update: planUpdate(plan, update, caps), merges: planMerges(merges, caps, format) };
+  const parts = {
+    update: planUpdate(plan, update, caps),
+    merges: planMerges(merges, caps, format),
+    held: weights.stored().map(({ weight }) => weight),
+  };
   return trainingMemory(plan, parts, reservedSizes(plan, largest, boundsOf(device, caps)));
 }
 

@@ -68,6 +68,15 @@ export class TrainingData implements CourseData {
     if (truncated > 0) {
       console.warn(`${name}: ${truncated} of ${all.length} texts were longer than the model reads and were cut${cut}.`);
     }
+    const isOutside = ({ example: { start_positions, end_positions } }: TokenizedRecord) =>
+      start_positions === IGNORED_LABEL && end_positions === IGNORED_LABEL;
+    if (isLabelled && all.every(isOutside)) {
+      throw new InputError({
+        what: `${name} has no answer in what the model reads`,
+        actual: `start_positions and end_positions behind the last token, in ${all.length} records`,
+        expected: 'tokens of the record for some of them',
+      });
+    }
     const isUnlabelled = ({ example: { labels } }: TokenizedRecord) =>
       Array.isArray(labels) && labels.every(label => label === IGNORED_LABEL);
     if ((task.problem === 'tokens' || task.problem === 'masked_lm') && isLabelled && all.every(isUnlabelled)) {
