@@ -86,9 +86,8 @@ const sumOf = (a: number | undefined, b: number | undefined) =>
 /**
  * How long a submit took. One that was alone in the queue took from its submission to its end. One behind another began when that
  * ended, which is known only from when the page was told: a busy page is told of several ends at once, and all but the first submit seem
- * to have taken no time. So it is measured as one with what the page was told of before, from the beginning of that, and gets its share by
- * work. Undefined where the work of one of them is
- * not known.
+ * to have taken no time. So it is measured as one with what the page was told of before, from the beginning of that, and gets its share
+ * by work. Undefined where the work of one of them is not known.
  */
 function measure({ work, submitted }: TimedSubmit, before: Told | undefined, ended: number): Measure | undefined {
   if (work === undefined) return undefined;
