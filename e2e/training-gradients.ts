@@ -16,6 +16,7 @@ import type { Caps } from '../src/plan/index.ts';
 import { interpretTraining } from '../tests/gradient-interpreter.ts';
 import type { TensorData } from '../tests/interpreter.ts';
 import { tensorGradients, tensorsOf } from '../tests/training-tensors.ts';
+import { UPDATE } from '../tests/update-options.ts';
 import { random, testGpu } from './dispatch.ts';
 import { expect } from './harness.ts';
 
@@ -80,18 +81,7 @@ export async function madeUpTraining(
     await weights.write({ tensor, stored: 'F32', begin: 0, bytes });
   }
   await weights.finish();
-  const update = planUpdate(
-    plan,
-    {
-      kind: 'torch',
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      maxNorm: 1,
-      tensor: () => ({ group: 0, decay: 0 }),
-    },
-    { ...ownCaps, ...updateCaps },
-  );
+  const update = planUpdate(plan, UPDATE, { ...ownCaps, ...updateCaps });
   const training = await TrainingDevice.create({
     device,
     plan,

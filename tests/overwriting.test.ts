@@ -5,6 +5,7 @@ import { readConfig } from '../src/model/config.ts';
 import { encoderGraph } from '../src/model/index.ts';
 import { taskGraph } from '../src/training/task.ts';
 import { GPU } from './caps.ts';
+import { UPDATE } from './update-options.ts';
 
 const SIZES = {
   vocab_size: 50,
@@ -16,15 +17,6 @@ const SIZES = {
   max_position_embeddings: 32,
   type_vocab_size: 2,
 };
-
-const UPDATE = {
-  kind: 'torch',
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  maxNorm: 1,
-  tensor: () => ({ group: 0, decay: 0 }),
-} as const;
 
 function planOf(fields: object, head: 'SequenceClassification' | 'MaskedLM'): TrainingPlan {
   const config = readConfig({ ...SIZES, ...fields });

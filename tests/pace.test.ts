@@ -15,6 +15,7 @@ import { costOf } from '../src/plan/work.ts';
 import { taskGraph } from '../src/training/task.ts';
 import { GPU, LLVMPIPE, SWIFTSHADER } from './caps.ts';
 import { random } from './checkpoint-bytes.ts';
+import { UPDATE } from './update-options.ts';
 
 const gpu = { ...GPU, maxBindingBytes: 2 ** 31 - 4 };
 const shaped = (layers: number, C: number, longest = 512) =>
@@ -375,15 +376,6 @@ describe('a pass that is too much for one submit', () => {
     },
   );
 });
-
-const UPDATE = {
-  kind: 'torch',
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  maxNorm: 1,
-  tensor: () => ({ group: 0, decay: 0.01 }),
-} as const;
 
 test('the update of a step of BERT-base is cut into submits within the budget', () => {
   const task = { config: shaped(12, 768), head: 'MaskedLM', problem: 'masked_lm' } as const;

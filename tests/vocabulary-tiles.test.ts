@@ -28,6 +28,7 @@ import {
 import { interpretLowered } from './lowered-vocabulary.ts';
 import { fixtureModel, fixtureTask, readFixture } from './training-run.ts';
 import { tensorGradients, tensorsOf } from './training-tensors.ts';
+import { UPDATE } from './update-options.ts';
 
 /** Sums of some hundred terms in float64 in two orders. */
 const FLOAT64 = 1e-12;
@@ -134,15 +135,6 @@ describe('a masked-LM step whose vocabulary is in tiles', () => {
 });
 
 describe('the plan of a masked-LM step', () => {
-  const update = {
-    kind: 'torch',
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    maxNorm: 1,
-    tensor: () => ({ group: 0, decay: 0 }),
-  } as const;
-
   function planOf(vocab_size: number, caps: Caps, fields: object = {}) {
     const config = readConfig({
       model_type: 'bert',
@@ -165,7 +157,7 @@ describe('the plan of a masked-LM step', () => {
     return {
       graph,
       plan,
-      memory: trainingMemory(plan, { update: planUpdate(plan, update, caps), merges: [], held: [] }, sizes),
+      memory: trainingMemory(plan, { update: planUpdate(plan, UPDATE, caps), merges: [], held: [] }, sizes),
     };
   }
   const ROOMY = { ...GPU, maxBindingBytes: 2 ** 31 };
